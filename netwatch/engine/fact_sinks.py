@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Protocol
 
-from netwatch.store.messages import Chunk
+from netwatch.store.messages import CaptureBegun, Chunk
 
 QUEUED_ROWS = 500_000
 """Rows that wait in the queue of a live capture, some 50 MB."""
@@ -39,6 +39,11 @@ class WriterConnection:
             connected.connect(address)
             self._connection = Connection(connected.detach())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody listens at the address."""
+        return self._connection is not None
+
     def send(self, message: object) -> bool:
         """Send a message; False where the writer has ended."""
         if self._connection is None:
@@ -59,10 +64,13 @@ class WriterConnection:
 
 class QueuedSink:
     """A sink that never waits: a thread sends what is in a bounded queue to the writer at an
-    address. What does not fit into it is lost, and so is what follows once the writer has ended."""
+    address. Where the writer dies, it goes on with the next one there; what does not fit into the
+    queue meanwhile is lost, and so is what follows once nobody listens there any more."""
 
     def __init__(self, address: str) -> None:
+        self._address = address
         self._connection = WriterConnection(address)
+        self._begun: CaptureBegun | None = None
         self._queue = SimpleQueue[object]()
         self._is_open = True
         self._put = self._taken = 0
@@ -85,6 +93,16 @@ class QueuedSink:
 
     def _run(self) -> None:
         while (message := self._queue.get()) is not None:
-            self._is_open = self._connection.send(message) and self._is_open
+            while self._is_open and not self._connection.send(message):
+                self._reconnect()
+            if isinstance(message, CaptureBegun):
+                self._begun = message
             self._taken += message.rows if isinstance(message, Chunk) else 0
         self._connection.close()
+
+    def _reconnect(self) -> None:
+        """Connect to the next writer, which has to know the capture first."""
+        self._connection = WriterConnection(self._address)
+        self._is_open = self._connection.is_open
+        if self._is_open and self._begun is not None:
+            self._connection.send(self._begun)

@@ -1,19 +1,15 @@
-"""Starts the writer of a store, and says what became of the rows of a run."""
+"""Starts the writer of a store for captures that end, and says what became of the rows of a run.
 
-import contextlib
-import ctypes
-import os
+That of a live capture is `netwatch.engine.live_facts`.
+"""
+
 import shutil
-import signal
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.sharedctypes import RawValue
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
@@ -22,27 +18,22 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.client_description import description
 from netwatch.engine.fact_sinks import QueuedSink, WriterConnection
-from netwatch.engine.forking import begin_worker, forking
+from netwatch.engine.forking import forking
 from netwatch.engine.record_facts import Recorder
-from netwatch.store import compaction, messages, service, writer
-from netwatch.store.catalogue import Catalogue, VersionHashes
-from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import FactRemoval
-from netwatch.store.options import Retention, StoreOptions
-from netwatch.store.pruning import Pruning
+from netwatch.engine.writer_process import (
+    WRITER,
+    begin_writer,
+    closing_folder,
+    died,
+    listen,
+    new_counts,
+    run_description,
+)
+from netwatch.store import messages, service, writer
+from netwatch.store.options import StoreOptions
 
 END_TIMEOUT = 600.0
 """How long to wait for a writer that says nothing when the run has ended, in s."""
-
-LIVE_END_TIMEOUT = 20.0
-"""The same at the end of a live capture, in s."""
-
-
-class _Counts(ctypes.Structure):
-    """Rows of the run that are stored, and rows that the writer has lost; both processes have it in
-    their memory."""
-
-    _fields_ = (("stored", ctypes.c_longlong), ("lost", ctypes.c_longlong))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +52,6 @@ class Recording:
         return Recorder(sink, position, files, statistics)
 
 
-WRITER_NICENESS = 10
-"""By how much the priority of a live capture's writer is below that of the capture."""
-
-
 class FactsProcess:
     """The writer of a store for one run, in a process of its own. It is a context: at its end the
     writer is stopped. Raises `ConfigError` and `NetwatchError` where the store cannot be opened.
@@ -81,36 +68,25 @@ class FactsProcess:
     ) -> None:
         self._report = report
         self._place = options.path
-        self._is_live = command == "live"
-        self._counts: Any = RawValue(_Counts)
-        self.problem = ""
+        self._counts = new_counts()
         self.failed = False
         self._folder = tempfile.mkdtemp(prefix="netwatch-")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-                self._start(listener, options, _description(command, config), config)
+                run = run_description(command, config)
+                self._start(listener, partial(writer.Writer, options, run, *description(config)))
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
 
-    def _start(
-        self,
-        listener: socket.socket,
-        options: StoreOptions,
-        run: writer.RunDescription,
-        config: Config,
-    ) -> None:
-        address = os.path.join(self._folder, "facts")  # noqa: PTH118 - an address, not a path
-        listener.bind(address)
-        listener.listen(256)
+    def _start(self, listener: socket.socket, make_writer: Callable[[], writer.Writer]) -> None:
+        address = listen(listener, self._folder)
         with forking() as context:
             self._control, theirs = context.Pipe()
-            maintain = partial(_maintain, options) if self._is_live else None
-            make = partial(writer.Writer, options, run, *description(config))
             self._process = context.Process(
                 target=_write,
-                args=(theirs, self._control, listener, self._counts, make, maintain),
-                name="netwatch store writer",
+                args=(theirs, self._control, listener, self._counts, make_writer),
+                name=WRITER,
                 daemon=True,
             )
             self._process.start()
@@ -123,7 +99,7 @@ class FactsProcess:
         if answer is None:
             self._stop()
             raise NetwatchError(f"the writer of the store {self._place} died unexpectedly")
-        self.recording = Recording(address, self._is_live)
+        self.recording = Recording(address)
 
     def __enter__(self) -> Self:
         return self
@@ -135,11 +111,6 @@ class FactsProcess:
     def stored(self) -> int:
         """Rows in files that readers see."""
         return int(self._counts.stored)
-
-    @property
-    def lost(self) -> int:
-        """Rows that the writer could not keep."""
-        return int(self._counts.lost)
 
     def poll(self) -> None:
         """Notice what the writer has said."""
@@ -176,19 +147,6 @@ class FactsProcess:
         )
         return None
 
-    def end_live(self) -> None:
-        """End the run; what the writer says then is reported."""
-        self.send(messages.End())
-        while not self.failed:
-            answer = self._receive()
-            if isinstance(answer, messages.Ended):
-                return
-            self._take(answer)
-
-    def kill(self) -> None:
-        """End the writer at once."""
-        self._process.kill()
-
     def _receive(self) -> object:
         """The next message of the writer; None where it has died."""
         try:
@@ -197,27 +155,17 @@ class FactsProcess:
             return None
 
     def _take(self, answer: object) -> None:
-        if isinstance(answer, messages.Trouble):
-            self.problem = answer.problem
-            now = f"cannot be written to: {self.problem}" if self.problem else "is written to again"
-            self._report(f"the store {now}")
-            return
         self.failed = True
         if isinstance(answer, messages.Failed):
-            self.problem = str(answer.error)
             self._report(f"the store cannot be written to: {answer.error}")
             return
         self._process.join(1)
-        self.problem = (
-            f"the writer of the store {self._place} died unexpectedly"
-            f" (exit status {self._process.exitcode})"
-        )
-        self._report(self.problem)
+        self._report(died(self._place, self._process.exitcode))
 
     def _stop(self) -> None:
         self._control.close()
         # It writes what it has got, and ends by itself.
-        self._process.join(LIVE_END_TIMEOUT if self._is_live else END_TIMEOUT)
+        self._process.join(END_TIMEOUT)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -230,39 +178,9 @@ def _write(
     listener: socket.socket,
     counts: service.Counts,
     make_writer: Callable[[], writer.Writer],
-    maintain: service.Maintain | None,
 ) -> None:
-    begin_worker()
-    if maintain is not None:
-        # Where a live capture and its store need the same core, the capture comes first.
-        os.nice(WRITER_NICENESS)
-    # A service manager sends these to all processes. The one that started this ends it.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    begin_writer()
     other.close()
     # The other process may be gone by the end of this one.
-    folder = Path(listener.getsockname()).parent
-    try:
-        with contextlib.suppress(BrokenPipeError):
-            service.serve(control, listener, counts, make_writer, maintain)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _maintain(options: StoreOptions) -> None:
-    """Compact and prune a store, and sweep what killed processes left."""
-    files = FactFiles(options.path)
-    with Catalogue.open(options) as catalogue:
-        compaction.compact(files, catalogue)
-        compaction.sweep(files, catalogue)
-        if options.retention != Retention():
-            pruning = Pruning(FactRemoval(catalogue, files), options.retention, time.time())
-            pruning.prune("live")
-
-
-def _description(command: str, config: Config) -> writer.RunDescription:
-    sensor = config.sensor
-    versions = None
-    if command != "names":
-        versions = VersionHashes(sensor.version, sensor.signatures, sensor.bans, sensor.policy)
-    return writer.RunDescription(command, sensor.name, versions)
+    with closing_folder(listener):
+        service.serve(control, listener, counts, make_writer, None)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from netwatch.config import Config
 from netwatch.core.alert import Alert
@@ -17,7 +18,8 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.client_description import description
-from netwatch.engine.facts_process import FactsProcess, Recording
+from netwatch.engine.facts_process import Recording
+from netwatch.engine.live_facts import LiveFacts
 from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
@@ -49,7 +51,7 @@ class LiveStore:
         retention = config.retention or Retention()
         place = StoreOptions(options.path, options.catalogue, retention)
         self._report = report
-        self._process = FactsProcess(place, "live", config, report)
+        self._process = LiveFacts(place, config, report)
         self._queue = queue.Queue[object](QUEUE_LIMIT)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._is_ending = threading.Event()
@@ -89,14 +91,12 @@ class LiveStore:
 
     def status(self) -> StoreStatus:
         """What is stored and what was lost so far."""
-        lost = self._lost + self._process.lost
-        if self._process.failed:
-            lost = max(lost, self._recorded - self._process.stored)
         return StoreStatus(
             rows=self._process.stored,
-            lost=lost,
+            lost=self._lost + self._process.lost,
             skipped=self._skipped,
-            decisions_lost=self._decisions_lost,
+            decisions_lost=self._decisions_lost + self._process.decisions_lost,
+            restarts=self._process.restarts,
             problem=self._process.problem,
         )
 
@@ -112,8 +112,9 @@ class LiveStore:
         lost = self._recorded - self._process.stored
         if lost > 0:
             self._report(f"the store: {quantity(lost, 'row')} of this capture were lost")
-        if self._decisions_lost:
-            self._report(f"the store: {quantity(self._decisions_lost, 'record')} lost")
+        decisions_lost = self._decisions_lost + self._process.decisions_lost
+        if decisions_lost:
+            self._report(f"the store: {quantity(decisions_lost, 'record')} lost")
 
     def close(self) -> None:
         """Stop the writer."""
@@ -126,15 +127,18 @@ class LiveStore:
             self._decisions_lost += 1
 
     def _run(self) -> None:
-        while not (self._is_ending.is_set() and self._queue.empty()):
-            try:
-                message = self._queue.get(timeout=_POLL)
-            except queue.Empty:
+        while not self._is_ending.is_set():
+            if self._process.is_down:
+                # What was decided waits in the queue.
+                self._is_ending.wait(_POLL)
                 self._process.poll()
                 continue
-            self._process.send(message)
-            self._decisions_lost += self._process.failed
-        self._process.end_live()
+            with suppress(queue.Empty):
+                self._process.send(self._queue.get(timeout=_POLL))
+            self._process.poll()
+        while not self._queue.empty():
+            self._process.send(self._queue.get())
+        self._process.end(self._recorded)
 
 
 class _Hours:

@@ -85,14 +85,24 @@ class Described:
     seal: Callable[[bytes], bytes] | None
 
 
+Decision = Incidents | HourCoverage | EvidenceFile | Described
+"""What the process of a live capture sends, while the workers send facts. Taking one twice is the
+same as once."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing follows: write what is waiting, and end the run."""
+    """Nothing follows: write what is waiting, and end the run. Of a live run so many rows were
+    `recorded`; those that are not stored are lost."""
+
+    recorded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The store can be written to."""
+    """The store can be written to; the number of the run there."""
+
+    run: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ captures stay `open`, and the other side knows how many rows were stored.
 
 For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
 up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every hour it compacts the
-files in a thread.
+files in a thread. Where it dies, another one goes on with the run (`netwatch.engine.live_facts`).
 """
 
 import contextlib
@@ -47,7 +47,15 @@ class Counts(Protocol):
     """Integers in memory that the process that started the writer reads at any time."""
 
     stored: int
+    """Rows in files that readers see."""
     lost: int
+    """Rows that were dropped."""
+    received: int
+    """Rows that have arrived from a live capture."""
+    decided: int
+    """Decisions of a live capture that were taken, or dropped."""
+    decisions_lost: int
+    """Those that were dropped."""
 
 
 Maintain = Callable[[], None]
@@ -69,7 +77,7 @@ def serve(
         control.send(messages.Failed(error))
         return
     with contextlib.closing(writer):
-        control.send(messages.Opened())
+        control.send(messages.Opened(writer.run))
         service = (
             RunService(control, listener, counts, writer)
             if maintain is None
@@ -95,6 +103,12 @@ class _Service:
         self._readers: list[Connection] = []
         self._is_ending = False
         self._is_abandoned = False
+        # Another writer of the same run may have died.
+        self._stored_before = counts.stored
+        self._recorded = 0
+
+    def _note_stored(self) -> None:
+        self._counts.stored = self._stored_before + self._writer.stored
 
     def _receive(self, timeout: float | None) -> list[Any] | None:
         """The messages that have arrived, at most one of each connection; None at the end.
@@ -121,7 +135,7 @@ class _Service:
                 self._closed(each)
                 continue
             if isinstance(message, messages.End):
-                self._is_ending = True
+                self._is_ending, self._recorded = True, message.recorded
             else:
                 received.append(message)
         return received
@@ -148,9 +162,9 @@ class RunService(_Service):
             for message in received:
                 self._writer.take(message)
             self._writer.write_due()
-            self._counts.stored = self._writer.stored
+            self._note_stored()
         ended = self._writer.end()
-        self._counts.stored = self._writer.stored
+        self._note_stored()
         self._answer(ended)
         self._writer.compact()
 
@@ -186,15 +200,19 @@ class LiveService(_Service):
         self._work(time.monotonic())
         if self._problem:
             raise NetwatchError(self._problem)
-        ended = self._writer.end()
-        self._counts.stored = self._writer.stored
+        ended = self._writer.end(max(0, self._recorded - self._stored_before))
+        self._note_stored()
         self._answer(ended)
 
     def _keep(self, message: Any) -> None:
         rows = message.rows if isinstance(message, messages.Chunk) else 0
+        self._counts.received += rows
         is_full = rows and self._kept_rows + self._writer.waiting + rows > KEPT_ROWS
         if is_full or len(self._kept) >= KEPT_MESSAGES:
             self._counts.lost += rows
+            if isinstance(message, messages.Decision):
+                self._counts.decided += 1
+                self._counts.decisions_lost += 1
             return
         self._kept.append(message)
         self._kept_rows += rows
@@ -211,6 +229,8 @@ class LiveService(_Service):
                 if isinstance(message, messages.Chunk):
                     self._kept_rows -= message.rows
                     self._writer.write_due()
+                elif isinstance(message, messages.Decision):
+                    self._counts.decided += 1
             self._writer.write_due()
             if now >= self._flush_at:
                 self._writer.flush()
@@ -219,7 +239,7 @@ class LiveService(_Service):
         except NetwatchError as error:
             self._retry_at = now + RETRY_INTERVAL
             problem = str(error)
-        self._counts.stored = self._writer.stored
+        self._note_stored()
         if now >= self._maintain_at:
             self._maintain_at = now + MAINTENANCE_INTERVAL
             self._maintenance.start()

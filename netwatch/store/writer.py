@@ -20,6 +20,7 @@ from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.observation_rows import ClientKey
+from netwatch.store.open_captures import open_captures
 from netwatch.store.options import StoreOptions
 
 if TYPE_CHECKING:
@@ -49,12 +50,15 @@ class RunDescription:
 
 @dataclass(slots=True)
 class _Capture:
-    """A capture that is being stored."""
+    """A capture that is being stored. Where it `is_resumed`, the writer that began it has died;
+    `lost_rows` are those that nobody else counts."""
 
     number: int
     paths: Sequence[str]
     sources: "Future[list[SourceFile]] | None"
+    is_resumed: bool = False
     ended: messages.CaptureEnded | None = None
+    lost_rows: int = 0
 
 
 def located(key: ClientKey) -> ClientAddress:
@@ -64,8 +68,12 @@ def located(key: ClientKey) -> ClientAddress:
 
 
 class Writer:
-    """Writes one run to a store. Raises `ConfigError` and `NetwatchError` where that cannot be
-    opened; every method raises `NetwatchError` where it cannot be written to."""
+    """Writes one run to a store; `resumed` is the number of a run whose writer has died. Raises
+    `ConfigError` and `NetwatchError` where the store cannot be opened; every method raises
+    `NetwatchError` where it cannot be written to."""
+
+    run: int
+    """Its number in the catalogue."""
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class Writer:
         run: RunDescription,
         locate: Locate,
         seal: Seal | None = None,
+        resumed: int | None = None,
     ) -> None:
         self._catalogue = Catalogue.open(options, create=True)
         self._files = FactFiles(options.path)
@@ -83,8 +92,14 @@ class Writer:
         self._hashing = ThreadPoolExecutor(1)
         self._captures: dict[int, _Capture] = {}
         self._coverage: messages.CoverageRecord | None = None
+        # Captures that the writer before has begun, by their position.
+        self._begun_before: dict[int, int] = {}
+        if resumed is not None:
+            self.run = resumed
+            self._begun_before = open_captures(self._catalogue.database, resumed)
+            return
         version = self._catalogue.version_id(run.versions) if run.versions else None
-        self._run = self._catalogue.begin_run(run.command, run.sensor, version)
+        self.run = self._catalogue.begin_run(run.command, run.sensor, version)
 
     @property
     def stored(self) -> int:
@@ -99,7 +114,7 @@ class Writer:
             case messages.Chunk():
                 self._add_rows(message)
             case messages.HourCoverage(part, first, last, line):
-                self._catalogue.add_coverage(self._run, part, first, last, line)
+                self._catalogue.add_coverage(self.run, part, first, last, line)
             case messages.Described(locate, seal):
                 self._locate, self._seal = locate, seal
                 self._located.clear()
@@ -107,12 +122,12 @@ class Writer:
                 self._captures[message.position].ended = message
             case messages.Incidents(lines):
                 self._catalogue.add_incidents(
-                    self._run, [(json.loads(line), line) for line in lines]
+                    self.run, [(json.loads(line), line) for line in lines]
                 )
             case messages.CoverageRecord():
                 self._coverage = message
             case messages.EvidenceFile(incident, path):
-                self._catalogue.add_evidence(self._run, incident, hashed_file(path))
+                self._catalogue.add_evidence(self.run, incident, hashed_file(path))
             case _:
                 raise AssertionError(message)
 
@@ -130,15 +145,22 @@ class Writer:
         """The same for all rows."""
         self._landing.flush()
 
-    def end(self) -> messages.Ended:
-        """Write what is waiting, and end the run."""
+    def end(self, expected: int = 0) -> messages.Ended:
+        """Write what is waiting, and end the run. So many rows are `expected` from this writer on;
+        those of them that nobody has counted as lost are noted at a capture that was resumed."""
         self._landing.flush()
         partial = list[str]()
+        self._resume_rest()
+        counted = sum(each.ended.lost_rows for each in self._captures.values() if each.ended)
+        for capture in self._captures.values():
+            if capture.is_resumed:
+                capture.lost_rows = max(0, expected - self._landing.stored - counted)
+                break
         for _, capture in sorted(self._captures.items()):
             if not self._end_capture(capture):
                 partial += capture.paths
         self._add_coverage()
-        self._catalogue.end_run(self._run)
+        self._catalogue.end_run(self.run)
         return messages.Ended(self._landing.stored, partial)
 
     def compact(self) -> None:
@@ -158,13 +180,21 @@ class Writer:
         ended = [each.ended for each in self._captures.values() if each.ended is not None]
         first = min((each.first for each in ended if each.first is not None), default=None)
         last = max((each.last for each in ended if each.last is not None), default=None)
-        self._catalogue.add_coverage(self._run, 0, first, last, self._coverage.line)
+        self._catalogue.add_coverage(self.run, 0, first, last, self._coverage.line)
 
     def _begin_capture(self, message: messages.CaptureBegun) -> None:
         named = [SourceFile(path, 0, "") for path in message.paths]
-        number = self._catalogue.begin_capture(self._run, message.position, named)
+        number = self._begun_before.pop(message.position, None)
+        is_resumed = number is not None
+        if number is None:
+            number = self._catalogue.begin_capture(self.run, message.position, named)
         sources = self._hashing.submit(hashed_files, message.paths) if message.paths else None
-        self._captures[message.position] = _Capture(number, message.paths, sources)
+        self._captures[message.position] = _Capture(number, message.paths, sources, is_resumed)
+
+    def _resume_rest(self) -> None:
+        """Captures that ended before the writer died end here, too."""
+        for position, number in self._begun_before.items():
+            self._captures.setdefault(position, _Capture(number, (), None, is_resumed=True))
 
     def _add_rows(self, chunk: messages.Chunk) -> None:
         import pyarrow as pa
@@ -193,13 +223,14 @@ class Writer:
         """Whether all rows of a capture are stored."""
         sources = capture.sources.result() if capture.sources is not None else []
         ended = capture.ended
-        is_whole = ended is not None and ended.is_whole and not ended.lost_rows
+        lost = capture.lost_rows + (ended.lost_rows if ended is not None else 0)
+        is_whole = ended is not None and ended.is_whole and not lost and not capture.is_resumed
         self._catalogue.end_capture(
             capture.number,
             "complete" if is_whole else "partial",
             ended.first if ended is not None else None,
             ended.last if ended is not None else None,
-            lost_rows=ended.lost_rows if ended is not None else 0,
+            lost_rows=lost,
             sources=sources or None,
             content=content_hash(sources),
         )
@@ -207,7 +238,7 @@ class Writer:
             if source.sha256:
                 path = str(Path(source.path).absolute())
                 self._catalogue.add_evidence(
-                    self._run, None, SourceFile(path, source.size, source.sha256)
+                    self.run, None, SourceFile(path, source.size, source.sha256)
                 )
         return is_whole
 

@@ -323,6 +323,11 @@ METRICS: tuple[Metric, ...] = (
         "Records of incidents and coverage that the store lost.",
         lambda snapshot: snapshot.store.decisions_lost,
     ),
+    counter(
+        "netwatch_store_writer_restarts_total",
+        "Writers of the store that were started because one had died or could not open it.",
+        lambda snapshot: snapshot.store.restarts,
+    ),
     Metric(
         "netwatch_troubles",
         "gauge",

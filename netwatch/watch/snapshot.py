@@ -102,14 +102,16 @@ class StoreStatus:
 
     `rows` of facts are stored. `lost` ones did not fit into a queue or were in memory when the
     writer died, and `skipped` packets were not looked at for the store, because the capture was
-    behind. `decisions_lost` are records of incidents and coverage. `problem` says why nothing can
-    be written now, empty where it can.
+    behind. `decisions_lost` are records of incidents and coverage. `restarts` counts writers that
+    were started because one had died. `problem` says why nothing can be written now, empty where it
+    can.
     """
 
     rows: int = 0
     lost: int = 0
     skipped: int = 0
     decisions_lost: int = 0
+    restarts: int = 0
     problem: str = ""
 
 

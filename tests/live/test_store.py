@@ -21,6 +21,12 @@ from support.stored_facts import catalogue_rows, facts, incident_lines, on_disk
 from support.waiting import TIMEOUT, read_until, wait_until
 
 
+def children(pid: int) -> list[int]:
+    """The process ids of the children of a process, the oldest first."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()]
+
+
 class Stored:
     """A capture from a pipe, with a store and an endpoint."""
 
@@ -43,9 +49,8 @@ class Stored:
 
     @property
     def writer(self) -> int:
-        """The process id of the writer, which is forked first."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return int(path.read_text().split()[0])
+        """The process id of the writer, whose host is forked first."""
+        return children(children(self.process.pid)[0])[0]
 
     def get(self, path: str) -> bytes:
         """What the endpoint answers."""
@@ -105,16 +110,39 @@ def test_what_is_seen_and_decided_is_kept(stored: Stored) -> None:
     assert ended
 
 
-def test_a_writer_that_is_killed_is_told(stored: Stored) -> None:
-    """The capture goes on without it, is unhealthy, and counts what is lost."""
+def test_a_writer_that_is_killed_is_started_again(stored: Stored) -> None:
+    """The capture goes on without it, is unhealthy meanwhile, and keeps what it sees then."""
     os.kill(stored.writer, signal.SIGKILL)
     stored.wait_for_log(b"died unexpectedly (exit status -9)")
+    stored.pipe.send(one_hello(DURING, PERSONAL).frames)
+    wait_until(lambda: stored.out.exists() and b"open" in stored.out.read_bytes())
+    stored.wait_for_log(b"the store is written to again")
+    wait_until(lambda: stored.metric("netwatch_store_writer_restarts_total") == 1)
+    wait_until(lambda: "store" not in stored.troubles())
+    assert stored.metric("netwatch_store_rows_lost_total") == 0
+    assert stored.stop() == 0
+    assert b" lost" not in stored.log.partition(b"written to again")[2]
+    assert [row[0] for row in facts(stored.store, "observation", ("evidence",))] == ["tls-sni"]
+    assert incident_lines(stored.store) == [stored.out.read_text().splitlines()[-1]]
+    # Nothing was seen before, so nothing is missing.
+    assert catalogue_rows(stored.store, "SELECT state, lost_rows FROM capture") == [("complete", 0)]
+
+
+def test_a_store_that_cannot_be_opened_again_is_unhealthy(stored: Stored) -> None:
+    """It is said once, and what is lost in the end is counted."""
+    os.kill(stored.writer, signal.SIGSTOP)
+    away = stored.store.rename(stored.store.with_name("away"))
+    stored.store.write_text("")
+    os.kill(stored.writer, signal.SIGKILL)
+    stored.wait_for_log(b"the store cannot be written to")
     wait_until(lambda: "store" in stored.troubles())
     stored.pipe.send(one_hello(DURING, PERSONAL).frames)
     wait_until(lambda: stored.out.exists() and b"open" in stored.out.read_bytes())
     assert stored.stop() == 0
     assert b"of this capture were lost" in stored.log
-    assert facts(stored.store, "observation") == []
+    assert b"the store: 3 records lost" in stored.log
+    assert stored.log.count(b"cannot be written to") == 1
+    assert facts(away, "observation") == []
 
 
 def test_a_disk_that_is_full_for_a_while_loses_nothing(stored: Stored) -> None:

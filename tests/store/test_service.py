@@ -1,10 +1,15 @@
-"""The writer of a live capture: what it keeps, what it drops, and its maintenance."""
+"""The writer of a live capture: what it keeps, what it drops, its maintenance, and what becomes of
+the run where it dies."""
 
+import os
 import resource
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.made_alerts import record
 from support.paths import PCAPS
 from support.stored_facts import catalogue_rows, facts, on_disk
 from support.waiting import wait_until
@@ -12,10 +17,12 @@ from support.waiting import wait_until
 from netwatch import config as configuration
 from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
+from netwatch.engine import live_facts
 from netwatch.engine.capture_files import read_blocks
-from netwatch.engine.facts_process import FactsProcess
+from netwatch.engine.live_facts import LiveFacts
 from netwatch.engine.record_facts import Recorder
-from netwatch.store import service
+from netwatch.formats.values import json_line
+from netwatch.store import messages, service
 from netwatch.store.options import Retention, StoreOptions
 
 CAPTURE = CaptureFile(str(PCAPS / "five-kinds.pcap"))
@@ -28,7 +35,7 @@ class Live:
         self.store = folder
         self.reported: list[str] = []
         options = StoreOptions(str(folder), retention=retention or Retention())
-        self.process = FactsProcess(options, "live", configuration.load(), self.reported.append)
+        self.process = LiveFacts(options, configuration.load(), self.reported.append)
         self.statistics = RunStatistics()
 
     def record(self, position: int = 0) -> Recorder:
@@ -41,9 +48,8 @@ class Live:
 
     @property
     def writer(self) -> int:
-        pid = self.process._process.pid
-        assert pid is not None
-        return pid
+        host = self.process._host._process.pid
+        return int(Path(f"/proc/{host}/task/{host}/children").read_text().split()[0])
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_rows_are_written_soon(tmp_path: Path) -> None:
         assert len(facts(tmp_path, "observation")) == 192
         assert catalogue_rows(tmp_path, "SELECT state FROM capture") == [("open",)]
         recorder.finish()
-        live.process.end_live()
+        live.process.end(live.statistics.recorded_rows)
     assert catalogue_rows(tmp_path, "SELECT state FROM capture") == [("complete",)]
     assert live.reported == []
 
@@ -89,17 +95,17 @@ def test_files_are_merged_and_pruned_meanwhile(
         wait_until(lambda: _landing(tmp_path) == 4)
         first.finish()
         second.finish()
-        live.process.end_live()
+        live.process.end(live.statistics.recorded_rows)
     monkeypatch.setattr(service, "MAINTENANCE_INTERVAL", 0.1)
     merging = Live(tmp_path)
     with merging.process:
         wait_until(lambda: _landing(tmp_path) == 2)
-        merging.process.end_live()
+        merging.process.end(0)
     assert len(facts(tmp_path, "observation")) == 2 * 192
     pruning = Live(tmp_path, Retention(observations=86_400))
     with pruning.process:
         wait_until(lambda: _landing(tmp_path) == 0)
-        pruning.process.end_live()
+        pruning.process.end(0)
     assert on_disk(tmp_path) == set()
 
 
@@ -120,5 +126,124 @@ def test_what_does_not_fit_is_counted(tmp_path: Path, monkeypatch: pytest.Monkey
         wait_until(lambda: live.process.stored + live.process.lost == recorded)
         for recorder in recorders:
             recorder.finish()
-        live.process.end_live()
+        live.process.end(live.statistics.recorded_rows)
     assert live.reported[-1] == "the store is written to again"
+
+
+def _incident(number: int, status: str) -> str:
+    """The line of a made alert."""
+    return json_line(record(number, status=status))
+
+
+def kill(live: Live) -> None:
+    """Kill the writer, and notice it."""
+    os.kill(live.writer, signal.SIGKILL)
+    wait_until(lambda: live.process.poll() or live.process.is_down)
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_writer_goes_on_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its captures are of the same run, and partial; what waited meanwhile is stored."""
+    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.5,))
+    live = Live(tmp_path)
+    with live.process as process:
+        recorder = live.record()
+        recorded = live.statistics.recorded_rows
+        wait_until(lambda: process.stored == recorded)
+        kill(live)
+        assert live.reported == [
+            f"the store cannot be written to: the writer of the store {tmp_path} died"
+            " unexpectedly (exit status -9)"
+        ]
+        for block, source in read_blocks([CAPTURE], RunStatistics()):
+            recorder.process(block, source)
+        process.send(messages.Incidents([_incident(1, "open")]))
+        wait_until(lambda: process.poll() or process.restarts == 1)
+        assert process.problem == ""
+        assert live.reported[1:] == ["the store is written to again"]
+        recorder.finish()
+        process.end(live.statistics.recorded_rows)
+    assert live.statistics.recorded_rows > recorded
+    assert process.stored == live.statistics.recorded_rows
+    assert (process.lost, process.decisions_lost) == (0, 0)
+    rows = [len(facts(tmp_path, table)) for table in ("observation", "flow", "claim")]
+    assert sum(rows) == process.stored
+    assert catalogue_rows(tmp_path, "SELECT id, ended > 0 FROM run") == [(1, 1)]
+    assert catalogue_rows(tmp_path, "SELECT state, lost_rows FROM capture") == [("partial", 0)]
+    assert catalogue_rows(tmp_path, "SELECT status FROM incident") == [("open",)]
+
+
+def test_what_a_writer_had_in_memory_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the counts immediately, and in the catalogue at the end."""
+    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.1,))
+    live = Live(tmp_path)
+    with live.process as process:
+        recorder = live.record()
+        recorded = live.statistics.recorded_rows
+        wait_until(lambda: process._counts.received == recorded)
+        kill(live)
+        assert (process.lost, process.stored) == (recorded, 0)
+        wait_until(lambda: process.poll() or process.restarts == 1)
+        recorder.finish()
+        process.end(live.statistics.recorded_rows)
+    lost = live.statistics.recorded_rows - process.stored
+    assert lost == recorded
+    assert catalogue_rows(tmp_path, "SELECT state, lost_rows FROM capture") == [("partial", lost)]
+
+
+def test_a_store_that_stays_away_is_tried_more_and_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said once, and what was decided is stored when it is back."""
+    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.0, 0.1, 0.2))
+    live = Live(tmp_path / "store")
+    starts = []
+    start = live.process._start
+    monkeypatch.setattr(live.process, "_start", lambda: (starts.append(1), start())[1])
+    with live.process as process:
+        (tmp_path / "store").rename(tmp_path / "away")
+        (tmp_path / "store").write_text("")
+        kill(live)
+        process.send(messages.Incidents([_incident(1, "open")]))
+        wait_until(lambda: process.poll() or len(starts) >= 4)
+        assert process._retry_at - time.monotonic() > 0.1
+        assert (process.restarts, len(live.reported)) == (0, 1)
+        (tmp_path / "store").unlink()
+        (tmp_path / "away").rename(tmp_path / "store")
+        wait_until(lambda: process.poll() or process.restarts == 1)
+        process.end(0)
+    assert live.reported[1:] == ["the store is written to again"]
+    assert catalogue_rows(tmp_path / "store", "SELECT status FROM incident") == [("open",)]
+
+
+def test_a_decision_that_writers_die_of_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After some writers; what follows it is stored."""
+    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.0,))
+    live = Live(tmp_path)
+    with live.process as process:
+        process.send(messages.Incidents(["no JSON"]))
+        process.send(messages.Incidents([_incident(1, "open")]))
+        wait_until(lambda: process.poll() or process.decisions_lost == 1)
+        wait_until(lambda: process.poll() or not process.is_down)
+        process.end(0)
+    assert process.restarts == live_facts.RESENT + 1
+    assert catalogue_rows(tmp_path, "SELECT status FROM incident") == [("open",)]
+    assert "JSONDecodeError" in capfd.readouterr().err
+
+
+def test_without_a_host_nothing_is_started(tmp_path: Path) -> None:
+    live = Live(tmp_path)
+    with live.process as process:
+        writer = live.writer
+        os.kill(process._host._process.pid or 0, signal.SIGKILL)
+        os.kill(writer, signal.SIGKILL)
+        wait_until(lambda: process.poll() or process.is_down)
+        process.poll()
+        process.end(0)
+        assert (process.is_down, process.restarts) == (True, 0)

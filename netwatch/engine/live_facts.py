@@ -1,0 +1,268 @@
+"""The writer of a live capture's store, which is started again where it dies.
+
+Facts wait in the queues of the workers meanwhile, and what was decided waits here; both are bounded
+(`netwatch.engine.fact_sinks`, `netwatch.live.live_store`). What the writer had not written when it
+died is lost and counted. A decision is sent again until a writer has taken it, since storing one
+twice is the same as once.
+"""
+
+import math
+import shutil
+import socket
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+from netwatch.config import Config
+from netwatch.core.errors import NetwatchError
+from netwatch.engine.client_description import description
+from netwatch.engine.facts_process import Recording
+from netwatch.engine.writer_host import Start, WriterHost
+from netwatch.engine.writer_process import died, listen, new_counts, run_description
+from netwatch.store import compaction, messages
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.options import Retention, StoreOptions
+from netwatch.store.pruning import Pruning
+from netwatch.store.writer import RunDescription, Writer
+
+END_TIMEOUT = 20.0
+"""How long to wait for a writer that says nothing when the capture has ended, in s."""
+
+RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds until a writer is started again, after one failure, two, and so on."""
+
+STEADY = 300.0
+"""Seconds after which a writer that runs counts as one that has not failed."""
+
+RESENT = 3
+"""How many writers a decision is sent to that die of it."""
+
+
+class LiveFacts:
+    """The writer of a store for a live capture. It is a context: at its end the writer is stopped.
+    No thread may run when it is made; from then on one thread at a time may call it. Raises
+    `ConfigError` and `NetwatchError` where the store cannot be opened at first.
+
+    `report` takes a sentence when the store cannot be written to, and when it can be again;
+    `problem` says why it cannot be now. `restarts` counts writers that were started anew.
+    """
+
+    def __init__(
+        self, options: StoreOptions, config: Config, report: Callable[[str], None]
+    ) -> None:
+        self._report = report
+        self._place = options.path
+        self._counts: Any = new_counts()
+        self._run: int | None = None
+        self._described = messages.Described(*description(config))
+        self._control: Connection | None = None
+        self._unconfirmed = deque[object]()
+        self._sent = 0
+        self._failures = 0
+        self._stuck = (-1, 0)
+        self._started_at = self._retry_at = 0.0
+        self.problem = ""
+        self.restarts = 0
+        folder = tempfile.mkdtemp(prefix="netwatch-")
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+                self.recording = Recording(listen(listener, folder), is_live=True)
+                make = partial(_make_writer, options, run_description("live", config))
+                self._host = WriterHost(listener, self._counts, make, partial(_maintain, options))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        error = self._start()
+        if error is not None:
+            self._host.stop(END_TIMEOUT)
+            raise error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._control is not None:
+            self._control.close()
+        self._host.stop(END_TIMEOUT)
+
+    @property
+    def stored(self) -> int:
+        """Rows in files that readers see."""
+        return int(self._counts.stored)
+
+    @property
+    def lost(self) -> int:
+        """Rows that writers could not keep, or had in memory when they died."""
+        return int(self._counts.lost)
+
+    @property
+    def decisions_lost(self) -> int:
+        """Decisions that no writer could keep."""
+        return int(self._counts.decisions_lost)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether there is no writer now."""
+        return self._control is None
+
+    def poll(self) -> None:
+        """Notice what the writer has said, and start one where it is time to."""
+        while self._control is not None and self._control.poll():
+            self._take(self._receive())
+        if self._control is None:
+            if time.monotonic() >= self._retry_at:
+                self._restart()
+            return
+        self._confirm()
+        if self._failures and time.monotonic() - self._started_at >= STEADY:
+            self._failures = 0
+
+    def send(self, decision: object) -> None:
+        """Send a decision, now or to the next writer."""
+        if isinstance(decision, messages.Described):
+            self._described = decision
+        self._unconfirmed.append(decision)
+        self._sent += 1
+        self._send(decision)
+        self.poll()
+
+    def end(self, recorded: int) -> None:
+        """End the run, of which so many rows were recorded. Where there is no writer, one more is
+        started for this."""
+        if self._control is None and self._retry_at < math.inf:
+            self._restart()
+        self._send(messages.End(recorded))
+        while self._control is not None:
+            answer = self._receive()
+            if isinstance(answer, messages.Ended):
+                break
+            self._take(answer)
+        self._confirm()
+        self._counts.decisions_lost += len(self._unconfirmed)
+        self._unconfirmed.clear()
+
+    def kill(self) -> None:
+        """End the writer at once, and start none any more; from any thread."""
+        self._retry_at = math.inf
+        try:
+            self._host.kill()
+        except OSError:
+            return  # The host is gone, and its writers end by themselves.
+
+    def _send(self, message: object) -> None:
+        if self._control is None:
+            return
+        try:
+            self._control.send(message)
+        except OSError:
+            self._take(self._receive())
+
+    def _receive(self) -> object:
+        """The next message of the writer; None where it has died."""
+        assert self._control is not None
+        try:
+            return self._control.recv()
+        except (EOFError, OSError):
+            return None
+
+    def _confirm(self) -> None:
+        """Forget the decisions that a writer has taken."""
+        while self._unconfirmed and self._sent - len(self._unconfirmed) < self._counts.decided:
+            self._unconfirmed.popleft()
+
+    def _take(self, answer: object) -> None:
+        if isinstance(answer, messages.Trouble):
+            self._set_problem(answer.problem)
+            return
+        status = self._end_writer()
+        self._drop_deadly()
+        error = answer.error if isinstance(answer, messages.Failed) else None
+        self._set_problem(died(self._place, status) if error is None else str(error))
+
+    def _set_problem(self, problem: str) -> None:
+        """Say it where the store cannot be written to any more, or can be again."""
+        if bool(problem) != bool(self.problem):
+            now = f"cannot be written to: {problem}" if problem else "is written to again"
+            self._report(f"the store {now}")
+        self.problem = problem
+
+    def _end_writer(self) -> int | None:
+        """The exit status of a writer that has ended, or is about to. What it had in memory is
+        lost; another one is to follow."""
+        assert self._control is not None
+        self._control.close()
+        self._control = None
+        delay = RESTART_DELAYS[min(self._failures, len(RESTART_DELAYS) - 1)]
+        self._failures += 1
+        try:
+            exited = self._host.exited(END_TIMEOUT)
+            if exited is None:
+                self._host.kill()
+                exited = self._host.exited(END_TIMEOUT)
+        except (EOFError, OSError):
+            exited, delay = None, math.inf  # The host is gone, which alone can start another one.
+        self._retry_at = max(time.monotonic() + delay, self._retry_at)
+        counts = self._counts
+        counts.lost += max(0, counts.received - counts.stored - counts.lost)
+        self._confirm()
+        return exited.status if exited is not None else None
+
+    def _drop_deadly(self) -> None:
+        """Give up a decision that several writers in turn have died of."""
+        decided, times = self._stuck
+        is_same = decided == self._counts.decided and bool(self._unconfirmed)
+        self._stuck = self._counts.decided, times + 1 if is_same else 1
+        if is_same and times >= RESENT:
+            self._unconfirmed.popleft()
+            self._counts.decided += 1
+            self._counts.decisions_lost += 1
+
+    def _restart(self) -> None:
+        error = self._start()
+        if error is not None:
+            self._set_problem(str(error))
+            return
+        self.restarts += 1
+        self._set_problem("")
+        for decision in tuple(self._unconfirmed):
+            self._send(decision)
+
+    def _start(self) -> Exception | None:
+        """Start a writer; why that was not possible."""
+        self._control, theirs = Pipe()
+        try:
+            self._host.start(Start(self._run, self._described), theirs)
+        except OSError as error:
+            self._control, self._retry_at = None, math.inf
+            return NetwatchError(f"the host of its writer is gone ({error.strerror}): restart live")
+        answer = self._receive()
+        if isinstance(answer, messages.Opened):
+            self._run, self._started_at = answer.run, time.monotonic()
+            return None
+        status = self._end_writer()
+        if isinstance(answer, messages.Failed):
+            return answer.error
+        return NetwatchError(died(self._place, status))
+
+
+def _make_writer(options: StoreOptions, run: RunDescription, request: Start) -> Writer:
+    described = request.described
+    return Writer(options, run, described.locate, described.seal, resumed=request.run)
+
+
+def _maintain(options: StoreOptions) -> None:
+    """Compact and prune a store, and sweep what killed processes left."""
+    files = FactFiles(options.path)
+    with Catalogue.open(options) as catalogue:
+        compaction.compact(files, catalogue)
+        compaction.sweep(files, catalogue)
+        if options.retention != Retention():
+            pruning = Pruning(FactRemoval(catalogue, files), options.retention, time.time())
+            pruning.prune("live")
