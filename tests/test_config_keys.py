@@ -52,6 +52,11 @@ store: {path: store, catalogue: "postgresql://db.example/netwatch"}
 privacy: {pseudonyms: [guest], key: {file: new.key}, previous: [{file: old.key}]}
 retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}
 data_protection: {controller: City of Example, contact: dpo@example.org, supervisor: DPA}
+console:
+  listen: 127.0.0.1:8477
+  tls: {certificate: console.pem, key: console.key}
+  oidc: {issuer: "https://id.example", client_id: netwatch, roles: {analysts: analyst}}
+  proxy: {addresses: [192.0.2.10], roles: {analysts: analyst}}
 """
 SIGNATURE = """\
 app: clips

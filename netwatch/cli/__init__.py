@@ -51,6 +51,9 @@ COMMANDS: Mapping[str, Command] = {
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),
+    "serve": Command("netwatch.cli.serve:add", "serve the web console over a store"),
+    "users": Command("netwatch.cli.users:add", "show and change the accounts of the console"),
+    "audit": Command("netwatch.cli.audit:add", "show, verify and export who looked at what"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
     "doctor": Command("netwatch.cli.doctor:add", "check privileges, configuration and outputs"),
 }

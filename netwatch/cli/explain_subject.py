@@ -3,39 +3,19 @@ packets of an incident as scapy prints them."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.steps import Explanation
-from netwatch.explain.subject import CATALOGUES, Notice, subject_page
+from netwatch.explain.subject import CATALOGUES, subject_page
+from netwatch.explain.subject_notice import notice_of, zone_of_ban
 from netwatch.language.language import language
-from netwatch.rules.bans import load_pack, pack_ids
 
 
 def subject_lines(incident: Explanation, config: Config, code: str) -> Iterator[str]:
     """The page for the person concerned, in the language `code`."""
-    told, kept = config.data_protection, config.retention
-    notice = Notice(
-        told.controller if told else "",
-        told.contact if told else "",
-        told.supervisor if told else "",
-        kept.incidents if kept else None,
-        kept.evidence if kept else None,
-    )
-    zone = ZoneInfo(_timezone(incident.ban.id, config))
-    return subject_page(incident, notice, zone, language(code, CATALOGUES))
-
-
-def _timezone(ban_id: str, config: Config) -> str:
-    """The time zone of a ban of the configuration or of a shipped one; that of another is not
-    known."""
-    for ban in config.policy.bans:
-        if ban.id == ban_id:
-            return ban.timezone
-    if ban_id in pack_ids():
-        return load_pack(ban_id, config.catalog).ban.timezone
-    return "UTC"
+    zone = zone_of_ban(incident.ban.id, config)
+    return subject_page(incident, notice_of(config), zone, language(code, CATALOGUES))
 
 
 def packet_lines(incident: Explanation, capture: str | None) -> Iterator[str]:

@@ -121,7 +121,7 @@ def _end_of_day(text: str) -> float:
     return (day + timedelta(days=1)).timestamp()
 
 
-def _user() -> str:
+def user_name() -> str:
     """Who asks, for the journal."""
     user = os.environ.get("SUDO_USER")
     try:
@@ -150,7 +150,7 @@ def _prune(args: argparse.Namespace) -> int:
     now = args.now if args.now is not None else time.time()
     with Catalogue.open(options) as catalogue:
         pruning = Pruning(_facts(catalogue, options.path), retention, now)
-        pruned = pruning.prune(_user(), dry_run=args.dry_run)
+        pruned = pruning.prune(user_name(), dry_run=args.dry_run)
     if args.format == "jsonl":
         print_record(_fields(pruned))
     else:
@@ -200,7 +200,7 @@ def _erase(args: argparse.Namespace) -> int:
             print_message("nothing was erased")
             return 1
         alerts, left = _erase_outside(args, config, resolved.person, erasure)
-        erased = erasure.erase(_user(), {"reason": args.reason, "alerts": alerts})
+        erased = erasure.erase(user_name(), {"reason": args.reason, "alerts": alerts})
     for note in resolved.notes:
         print_message(f"netwatch: {note}")
     return _report(args, erased, alerts, [*left, *erased.left], config)
@@ -303,7 +303,7 @@ def _identify(args: argparse.Namespace) -> int:
         raise ConfigError([Problem("netwatch store identify", 0, 0, "--reason: expected a text,"
                                    " found nothing")])  # fmt: skip
     with Catalogue.open(options) as catalogue:
-        write_journal(catalogue, _user(), args.pseudonym, args.reason)
+        write_journal(catalogue, user_name(), args.pseudonym, args.reason)
         clients = stored_clients(catalogue, config.privacy.sealing)
         found = identify(
             args.pseudonym,

@@ -49,6 +49,7 @@ from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
 
 if TYPE_CHECKING:
+    from netwatch.config.console_section import ConsoleOptions
     from netwatch.config.data_protection import DataProtection
     from netwatch.privacy.options import Privacy
     from netwatch.store.options import Retention, StoreOptions
@@ -75,8 +76,8 @@ class Config:
     inventory, the leases of lease files, the signatures and the bans, `bans_version` one of bans
     and exemptions. `updates` is None unless the configuration has ``updates``, `store` unless it
     has ``store``. `privacy` is None unless devices have pseudonyms, `retention` unless it is said
-    how long a store keeps what. `data_protection` is whom a person concerned may ask, None where
-    it is not configured.
+    how long a store keeps what. `data_protection` is whom a person concerned may ask, and `console`
+    the web console, None where they are not configured.
     """
 
     path: str | None
@@ -102,6 +103,7 @@ class Config:
     retention: "Retention | None" = None
     store: "StoreOptions | None" = None
     data_protection: "DataProtection | None" = None
+    console: "ConsoleOptions | None" = None
 
     @property
     def installed(self) -> "Installed | None":
@@ -188,6 +190,7 @@ def load(
     if store is not None and retention is not None:
         store = replace(store, retention=retention)
     data_protection = _data_protection(fields)
+    console = _console(fields, base)
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)
@@ -218,6 +221,7 @@ def load(
         retention=retention,
         store=store,
         data_protection=data_protection,
+        console=console,
     )
 
 
@@ -316,6 +320,15 @@ def _data_protection(fields: Fields) -> "DataProtection | None":
     from netwatch.config.data_protection import data_protection_section
 
     return data_protection_section(fields)
+
+
+def _console(fields: Fields, base: Path) -> "ConsoleOptions | None":
+    """Where the console listens, and who may sign in."""
+    if fields.value("console") is None:
+        return None
+    from netwatch.config.console_section import console_section
+
+    return console_section(fields, base)
 
 
 def _open(path: str | None) -> Fields:

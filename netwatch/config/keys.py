@@ -68,6 +68,7 @@ _TOP = Section(
         Key("retention", "mapping", "for ever", "how long a store keeps what"),
         Key("store", "mapping", "none", "where what was seen is kept"),
         Key("data_protection", "mapping", "none", "whom a person concerned by a record may ask"),
+        Key("console", "mapping", "see below", "the web console (`netwatch serve`)"),
     ),
 )
 
@@ -273,6 +274,81 @@ _DATA_PROTECTION = Section(
     ),
 )
 
+_CONSOLE = Section(
+    "console",
+    "console",
+    (
+        Key(
+            "listen",
+            "text",
+            "`127.0.0.1:8477`",
+            "address and port. Another address than one of loopback needs `tls` and an account",
+        ),
+        Key("tls", "mapping", "none", "the certificate of the console"),
+        Key(
+            "url",
+            "text",
+            "the address it listens on",
+            "the address that browsers know the console by, such as `https://netwatch.example`; "
+            "behind a proxy it is needed",
+        ),
+        Key(
+            "hosts",
+            "list of texts",
+            "`[]`",
+            "host names under which the console may be asked, besides `localhost`, addresses, the "
+            "host name of this machine and that of `url`",
+        ),
+        Key("idle", "time", "`30m`", "a session ends this long after its last request"),
+        Key("absolute", "time", "`12h`", "a session ends this long after its begin"),
+        Key("language", "word", "`en`", "`en`, `fr`, `nl` or `de`, for who has chosen none"),
+        Key("timezone", "IANA name", "`UTC`", "the time zone of pages that are of no single ban"),
+        Key("metrics", "text", "none", "the URL of the metrics endpoint of a sensor"),
+        Key("oidc", "mapping", "none", "a provider of OpenID Connect that signs people in"),
+        Key("proxy", "mapping", "none", "a reverse proxy that signs people in"),
+    ),
+)
+
+_CONSOLE_TLS = Section(
+    "console.tls",
+    "tls",
+    (
+        Key("certificate", "path", REQUIRED, "the certificate with its chain, PEM"),
+        Key("key", "path", REQUIRED, "its private key, PEM"),
+    ),
+)
+
+_CONSOLE_OIDC = Section(
+    "console.oidc",
+    "oidc",
+    (
+        Key("issuer", "text", REQUIRED, "the address of the provider, as its tokens name it"),
+        Key("client_id", "text", REQUIRED, "the name of the console at the provider"),
+        Key("client_secret", "secret", "none", "`{file: path}` or `{env: NAME}`"),
+        Key("roles", "mapping", REQUIRED, "values of the claim, and the role that each gives"),
+        Key("role_claim", "text", "`groups`", "the claim that has one value, or a list of them"),
+        Key("name_claim", "text", "`preferred_username`", "the claim that names the account"),
+        Key("scope", "text", "`openid profile`", "the scopes that are asked for"),
+        Key("ca_file", "path", "those of the system", "the certificates of authorities, PEM"),
+    ),
+)
+
+_CONSOLE_PROXY = Section(
+    "console.proxy",
+    "proxy",
+    (
+        Key("addresses", "list of ranges", REQUIRED, "the proxy; the headers of others are void"),
+        Key("roles", "mapping", REQUIRED, "groups of the proxy, and the role that each gives"),
+        Key("user_header", "text", "`X-Remote-User`", "the header with the name of the account"),
+        Key(
+            "role_header",
+            "text",
+            "`X-Remote-Groups`",
+            "the header with the groups, separated by commas",
+        ),
+    ),
+)
+
 CONFIGURATION_KEYS = (
     _TOP,
     _NETWORK,
@@ -292,6 +368,10 @@ CONFIGURATION_KEYS = (
     _RETENTION,
     _STORE,
     _DATA_PROTECTION,
+    _CONSOLE,
+    _CONSOLE_TLS,
+    _CONSOLE_OIDC,
+    _CONSOLE_PROXY,
 )
 """The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
 `outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""

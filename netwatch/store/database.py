@@ -72,9 +72,10 @@ class QueryTimeoutError(NetwatchError):
 class Database:
     """The database of a catalogue, for one process. A process that was forked opens its own."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    def __init__(self, engine: Engine, place: str, what: str = "the catalogue") -> None:
         self.engine = engine
         self.place = place
+        self._what = what
         self._writing = engine.execution_options(**_WRITES)
         self._is_postgres = engine.dialect.name == "postgresql"
 
@@ -132,7 +133,7 @@ class Database:
             yield
         except SQLAlchemyError as error:
             kind = QueryTimeoutError if _is_timeout(error) else NetwatchError
-            raise kind(f"the catalogue {self.place}: {_reason(error)}") from error
+            raise kind(f"{self._what} {self.place}: {_reason(error)}") from error
 
 
 def _is_timeout(error: SQLAlchemyError) -> bool:
@@ -180,14 +181,19 @@ def _open_file(folder: Path, *, create: bool) -> Database:
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NetwatchError(f"the catalogue {path} cannot be opened: {reason}") from None
+    database = Database(file_engine(path), place)
+    if kind.version != KIND.version:
+        _migrate(database)
+    return database
+
+
+def file_engine(path: Path) -> Engine:
+    """The engine of an SQLite file that was recognised, whose transactions `Database` begins."""
     engine = create_engine(
         "sqlite://", creator=lambda: _connect(path), poolclass=QueuePool, pool_size=2
     )
     event.listen(engine, "begin", _begin)
-    database = Database(engine, place)
-    if kind.version != KIND.version:
-        _migrate(database)
-    return database
+    return engine
 
 
 def _kind_at(path: Path) -> FileKind:

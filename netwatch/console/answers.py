@@ -1,0 +1,70 @@
+"""What a page gives back: a template with its values, a download, another place, or a refusal."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import Any
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: the name of its template without ``.html``, and the values that it names. `subject`
+    says whom or what an audited page is about, `detail` what else the audit notes. `cookies` are
+    set, and removed where the value is empty."""
+
+    template: str
+    values: Mapping[str, Any]
+    subject: str = ""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file: its name and media type, and its content in pieces, which are made while they are
+    sent. `headers` are further ones, such as ``ETag``."""
+
+    name: str
+    media_type: str
+    content: Iterator[bytes]
+    subject: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another page of the console, or of a provider that signs people in."""
+
+    place: str
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    subject: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Answer = Page | Download | Redirect
+
+
+class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours
+    """A request that is answered with an error page; `reason` is a translated sentence, empty
+    where the status says it all."""
+
+    def __init__(self, status: int, reason: str = "", retry_after: int = 0) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+def not_found(reason: str = "") -> Refused:
+    """There is no such page or thing."""
+    return Refused(404, reason)
+
+
+def bad_request(reason: str = "") -> Refused:
+    """The address or the form has a value that cannot be read."""
+    return Refused(400, reason)

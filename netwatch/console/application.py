@@ -1,0 +1,170 @@
+"""The application: from a request of HTTP to the answer of a page.
+
+Each request passes the same stations: the host it asks for, the route, who has signed in, whether
+the role may see it, the form token and the origin of what it sends, the purpose, the page itself,
+and the audit, which is written before anything of the answer is sent. All of that runs in one of a
+bounded number of threads, because the store is synchronous; only reading the request and sending
+the answer do not.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from netwatch.console.answers import Refused
+from netwatch.console.asked import Asked, parse_pairs
+from netwatch.console.console import Console
+from netwatch.console.dispatch import Dispatcher, Sent
+from netwatch.console.headers import Headers
+from netwatch.console.rendering import static_files
+from netwatch.console.routes import ROUTES
+
+MAX_THREADS = 8
+"""Requests that are answered at a time; more wait."""
+
+MAX_EXPORTS = 2
+"""Exports that are made at a time; more are refused."""
+
+MAX_BODY = 64 * 1024
+"""Bytes of a form."""
+
+BODY_SECONDS = 10.0
+"""Seconds in which a form has to arrive."""
+
+ANSWER_SECONDS = 15.0
+"""Seconds in which a page has to be ready."""
+
+EXPORT_SECONDS = 600.0
+"""Seconds that an export may take."""
+
+MAX_AGE = 31_536_000
+"""Seconds for which a browser may keep a static file: its address changes with its content."""
+
+T = TypeVar("T")
+_END = object()
+
+
+class _AnyMethod:
+    """An endpoint that is asked whatever the method: what is refused has a page of the console."""
+
+    def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+class Application:
+    """Answers the requests to one console."""
+
+    def __init__(self, console: Console, *, is_secure: bool) -> None:
+        self._dispatcher = Dispatcher(console, is_secure=is_secure)
+        self._pages = anyio.CapacityLimiter(MAX_THREADS)
+        self._exports = anyio.CapacityLimiter(MAX_EXPORTS)
+        self._is_secure = is_secure
+
+    def asgi(self) -> ASGIApp:
+        """The application for a server."""
+        paths = dict.fromkeys(route.path for route in ROUTES)
+        routes = [
+            StarletteRoute("/static/{name}", _AnyMethod(self._static)),
+            *(StarletteRoute(path, _AnyMethod(partial(self._answer, path))) for path in paths),
+            StarletteRoute("/{anything:path}", _AnyMethod(partial(self._answer, None))),
+        ]
+        application = Starlette(routes=routes)
+        # A redirect to the same path with a slash would be built from the header of the host.
+        application.router.redirect_slashes = False
+        return Headers(application, is_secure=self._is_secure)
+
+    async def _static(self, request: Request) -> Response:
+        file = static_files().get(request.path_params["name"])
+        if file is None or request.method not in ("GET", "HEAD"):
+            return await self._answer(None, request)
+        headers = {"Cache-Control": f"public, max-age={MAX_AGE}, immutable"}
+        return Response(file.content, media_type=file.media_type, headers=headers)
+
+    async def _answer(self, path: str | None, request: Request) -> Response:
+        """The answer to a request for a route with this `path`, None where there is no route."""
+        try:
+            form = await _form(request)
+        except Refused as refused:
+            asked = Asked.of(request, ())
+            return _response(await self._run(self._dispatcher.refuse, asked, refused))
+        asked = Asked.of(request, form)
+        try:
+            with anyio.fail_after(ANSWER_SECONDS):
+                sent = await self._run(self._dispatcher.answer, path, asked)
+        except TimeoutError:
+            sent = await self._run(self._dispatcher.refuse, asked, Refused(503, retry_after=10))
+        if isinstance(sent.content, bytes):
+            return _response(sent)
+        if self._exports.available_tokens < 1:
+            busy = Refused(503, retry_after=30)
+            return _response(await self._run(self._dispatcher.refuse, asked, busy))
+        return _response(sent, self._stream(sent.content))
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await anyio.to_thread.run_sync(
+            function, *arguments, limiter=self._pages, abandon_on_cancel=True
+        )
+
+    async def _stream(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """The pieces of a download, each made when the one before it was sent."""
+        with anyio.move_on_after(EXPORT_SECONDS) as time_limit:
+            async with self._exports:
+                while True:
+                    piece = await anyio.to_thread.run_sync(_next, pieces, limiter=self._pages)
+                    if piece is _END:
+                        break
+                    yield piece
+        if time_limit.cancelled_caught:
+            # The client must not take what was cut for the whole.
+            raise TimeoutError("an export took too long")
+
+
+def _next(pieces: Iterator[bytes]) -> Any:
+    return next(pieces, _END)
+
+
+def _response(sent: Sent, stream: AsyncIterator[bytes] | None = None) -> Response:
+    if stream is not None:
+        response: Response = StreamingResponse(
+            stream, sent.status, sent.headers, media_type=sent.media_type
+        )
+    else:
+        assert isinstance(sent.content, bytes)
+        response = Response(sent.content, sent.status, sent.headers, media_type=sent.media_type)
+    for cookie in sent.cookies:
+        response.headers.append("Set-Cookie", cookie)
+    return response
+
+
+async def _form(request: Request) -> tuple[tuple[str, str], ...]:
+    """The fields of a form. Raises `Refused` for one that is too large, too slow or none."""
+    if request.method != "POST":
+        return ()
+    body = bytearray()
+    try:
+        with anyio.fail_after(BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_BODY:
+                    raise Refused(413)
+    except TimeoutError:
+        raise Refused(408) from None
+    except ClientDisconnect:
+        raise Refused(400) from None
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/x-www-form-urlencoded":
+        raise Refused(415)
+    return parse_pairs(bytes(body).decode("latin-1"))

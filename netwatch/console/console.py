@@ -1,0 +1,65 @@
+"""What all requests to a console share: its configuration, the store, accounts and the audit."""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Self
+
+from netwatch.config import Config
+from netwatch.config.console_section import ConsoleOptions
+from netwatch.console.accounts import Accounts
+from netwatch.console.audit import Audit
+from netwatch.console.database import PSEUDONYM_KEY, open_console, read_secret
+from netwatch.console.sessions import Sessions
+from netwatch.console.throttle import Throttle
+from netwatch.explain.subject_notice import zone_of_ban
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+
+
+class Console:
+    """A console over a store, for one process; it is a context that closes it. Raises `ConfigError`
+    and `NetwatchError` where the store cannot be opened. `now` is in ns; `report` says what went
+    wrong, which browsers are not told."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: StoreOptions,
+        options: ConsoleOptions | None = None,
+        now: Callable[[], int] = time.time_ns,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.report = report
+        self.config = config
+        self.store = store
+        self.options = options or config.console or ConsoleOptions()
+        self.now = now
+        self.catalogue = Catalogue.open(store)
+        try:
+            self.database = open_console(store)
+        except BaseException:
+            self.catalogue.close()
+            raise
+        self.accounts = Accounts(self.database, now)
+        self.sessions = Sessions(self.database, self.options.idle, self.options.absolute, now)
+        self.audit = Audit(self.database, now)
+        self.throttle = Throttle()
+        self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
+        self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+        self.catalogue.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def signs_in_elsewhere(self) -> bool:
+        """Whether somebody without a local account can sign in."""
+        return self.options.oidc is not None or self.options.proxy is not None

@@ -1,0 +1,97 @@
+"""Opens the database of the console, and creates it where there is none."""
+
+import secrets
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import insert, inspect, select, text
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from netwatch.console import tables
+from netwatch.core import owned_database
+from netwatch.core.errors import NetwatchError
+from netwatch.core.owned_database import FileKind
+from netwatch.store.database import Database, file_engine, open_database
+from netwatch.store.options import StoreOptions
+
+FILE = "console.sqlite"
+"""The name of the SQLite database in the folder of the store."""
+
+PSEUDONYM_KEY = "pseudonym"
+"""The name of the key by which devices are called before auditors."""
+
+_WHAT = "the database of the console"
+
+
+def _create_statements() -> str:
+    dialect = sqlite_dialect.dialect()
+    statements: list[str] = []
+    for table in tables.metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
+    return ";".join(statements)
+
+
+KIND = FileKind("console", 0x4E57636F, tables.SCHEMA_VERSION, _create_statements())  # "NWco"
+"""How the SQLite file of a console is recognised, and its tables."""
+
+
+def open_console(options: StoreOptions) -> Database:
+    """The database of the console of a store, which is created where there is none. Raises
+    `ConfigError` for a place that is not for one, and `NetwatchError` where it cannot be opened."""
+    if options.catalogue or "://" in options.path:
+        return _open_server(options)
+    return _open_file(Path(options.path))
+
+
+def _open_file(folder: Path) -> Database:
+    path = folder / FILE
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        condition = owned_database.identify(path, KIND)
+        if condition == "damaged":
+            raise NetwatchError(f"{path} is damaged")
+        if condition == "missing":
+            owned_database.create(path, KIND, _fill)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise NetwatchError(f"{path} cannot be opened: {reason}") from None
+    return Database(file_engine(path), str(path), _WHAT)
+
+
+def _fill(database: sqlite3.Connection) -> None:
+    for trigger in tables.SQLITE_TRIGGERS:
+        database.execute(trigger)
+    database.execute(
+        "INSERT INTO console_secret (name, value) VALUES (?, ?)",
+        (PSEUDONYM_KEY, secrets.token_bytes(32)),
+    )
+
+
+def _open_server(options: StoreOptions) -> Database:
+    """The tables in the database of the catalogue, which comes first: it accepts no database that
+    has tables of something else."""
+    catalogue = open_database(options, create=True)
+    database = Database(catalogue.engine, catalogue.place, _WHAT)
+    try:
+        with database.writing(numbers=True) as connection:
+            if not inspect(connection).has_table(tables.audit.name):
+                tables.metadata.create_all(connection)
+                for statement in tables.POSTGRES_TRIGGERS:
+                    connection.execute(text(statement))
+                key = {"name": PSEUDONYM_KEY, "value": secrets.token_bytes(32)}
+                connection.execute(insert(tables.secret).values(key))
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def read_secret(database: Database, name: str) -> bytes:
+    """A key of the console."""
+    with database.reading() as connection:
+        found = connection.execute(
+            select(tables.secret.c.value).where(tables.secret.c.name == name)
+        ).scalar_one()
+    return bytes(found)

@@ -1,0 +1,242 @@
+"""From a request to what is sent: every check of rights, in the order in which it is made."""
+
+import secrets
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hmac import compare_digest
+from http import HTTPStatus
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from netwatch.console.answers import Answer, Page, Redirect, Refused
+from netwatch.console.asked import Asked, Pairs, parse_pairs
+from netwatch.console.console import Console
+from netwatch.console.identity import Cookies, client_address, identify, proxy_identity
+from netwatch.console.rendering import address_of, render, texts_of
+from netwatch.console.routes import ROUTES, Route, first_page, may
+from netwatch.console.sessions import form_token
+from netwatch.console.storable import storable
+from netwatch.console.view import MAX_VALUE, Identity, Values, View
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.language.language import LANGUAGES
+from netwatch.store.database import QueryTimeoutError
+from netwatch.watch.host_header import is_accepted, own_names
+
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is sent: bytes, or pieces that are made while they are sent."""
+
+    status: int
+    media_type: str
+    content: bytes | Iterator[bytes]
+    headers: Mapping[str, str]
+    cookies: tuple[str, ...] = ()
+
+
+class Dispatcher:
+    """Answers requests, in any thread. `is_secure` is whether browsers reach the console by
+    HTTPS."""
+
+    def __init__(self, console: Console, *, is_secure: bool) -> None:
+        self._console = console
+        self._cookies = Cookies(is_secure=is_secure)
+        self._scheme = "https" if is_secure else "http"
+        options = console.options
+        named = urlsplit(options.url).hostname or ""
+        self._names = own_names(options.host, (*options.hosts, *([named] if named else ())))
+        self._routes = {(route.path, route.method): route for route in ROUTES}
+
+    def answer(self, path: str | None, asked: Asked) -> Sent:
+        """The answer to a request for the routes with this path, None where there are none."""
+        try:
+            return self._answer(path, asked)
+        except Refused as refused:
+            return self.refuse(asked, refused)
+        except NetwatchError as error:
+            self._console.report(str(error))
+            return self.refuse(asked, Refused(503, retry_after=10))
+        except Exception:
+            self._console.report(traceback.format_exc())
+            return self.refuse(asked, Refused(500))
+
+    def refuse(self, asked: Asked, refused: Refused) -> Sent:
+        """The error page."""
+        try:
+            view = self._view(asked, *self._signed_in(asked))
+        except NetwatchError:
+            view = self._view(asked, None, "", form=False)
+        return self._refusal(view, refused)
+
+    def _refusal(self, view: View, refused: Refused) -> Sent:
+        status = HTTPStatus(refused.status)
+        values = {"status": status.value, "reason": refused.reason, "wait": refused.retry_after}
+        headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
+        content = render("error", view, values).encode()
+        return Sent(status.value, HTML, content, headers)
+
+    def _answer(self, path: str | None, asked: Asked) -> Sent:
+        if not is_accepted(asked.headers.get("host"), self._names):
+            raise Refused(421)
+        route = self._route(path, asked.method)
+        identity, token = self._signed_in(asked)
+        view = self._view(asked, identity, token)
+        if identity is None and (begun := self._from_proxy(asked)):
+            return begun
+        if identity is None and route.roles is not None:
+            return self._to_sign_in(view, asked)
+        if not may(route, view.role):
+            raise Refused(403)
+        if asked.method == "POST":
+            self._check_form(view, asked)
+        if route.purpose and not self._has_purpose(view, route):
+            return self._page(view, Page("purpose", {"next": _target(asked)}))
+        try:
+            answer = route.endpoint(view)
+        except QueryTimeoutError:
+            raise Refused(503, view.say(
+                "The query took too long and was cut. Ask for a shorter period or for fewer things."
+            )) from None  # fmt: skip
+        self._audit(view, route, answer)
+        return self._send(view, answer)
+
+    def _route(self, path: str | None, method: str) -> Route:
+        if path is None:
+            raise Refused(404)
+        route = self._routes.get((path, method))
+        if route is None:
+            raise Refused(405)
+        return route
+
+    def _signed_in(self, asked: Asked) -> tuple[Identity | None, str]:
+        """Who has signed in, and the token of the session or, before that, of the form."""
+        token = asked.cookies.get(self._cookies.session, "")
+        identity = identify(self._console, token, asked) if token else None
+        return identity, token if identity else asked.cookies.get(self._cookies.form, "")
+
+    def _from_proxy(self, asked: Asked) -> Sent | None:
+        """The begin of a session for whom a trusted proxy has signed in."""
+        found = proxy_identity(self._console.options.proxy, asked)
+        if found is None or asked.method != "GET":
+            return None
+        console, address = self._console, client_address(self._console.options.proxy, asked)
+        account, role = found
+        console.audit.add("sign-in", account=account, role=role, address=address,
+                          detail={"source": "proxy"})  # fmt: skip
+        token = console.sessions.begin(account, "proxy", role, address)
+        cookies = (self._cookies.header(self._cookies.session, token),)
+        return Sent(303, HTML, b"", {"Location": _target(asked)}, cookies)
+
+    def _view(
+        self, asked: Asked, identity: Identity | None, token: str, *, form: bool = True
+    ) -> View:
+        options = self._console.options
+        try:
+            query = parse_pairs(asked.query)
+        except Refused:
+            query = ()
+        code = dict(query).get("lang") or asked.cookies.get(self._cookies.language, "")
+        if code not in LANGUAGES:
+            code = _accepted(asked.headers.get("accept-language", "")) or options.language
+        language = texts_of(code)
+        return View(
+            self._console,
+            identity,
+            language,
+            ZoneInfo(options.timezone),
+            asked.place,
+            asked.path,
+            Values(_bounded(query), language),
+            Values(_bounded(asked.form) if form else (), language),
+            client_address(self._console.options.proxy, asked),
+            identity.purpose if identity else "",
+            token,
+            asked.headers,
+        )
+
+    def _to_sign_in(self, view: View, asked: Asked) -> Sent:
+        target = _target(asked)
+        place = address_of("/sign-in", [("next", target)] if target != "/" else [])
+        if asked.method != "GET":
+            raise Refused(401, view.say("The session has ended. Sign in, then do it again."))
+        return Sent(303, HTML, b"", {"Location": place})
+
+    def _check_form(self, view: View, asked: Asked) -> None:
+        """Raise `Refused` for a form that a page of this console did not make for this person."""
+        origin = asked.headers.get("origin", "")
+        known = {f"{self._scheme}://{asked.headers.get('host', '')}", self._console.options.url}
+        given = view.form.secret("csrf")
+        is_ours = bool(view.token) and compare_digest(
+            given.encode(), form_token(view.token).encode()
+        )
+        if not origin or origin not in known or not is_ours:
+            raise Refused(403, view.say(
+                "This form was not made for you, or it is too old. Open the page again."
+            ))  # fmt: skip
+
+    def _has_purpose(self, view: View, route: Route) -> bool:
+        if not view.purpose:
+            return False
+        if route.purpose == "session":
+            return True
+        return view.who.subject == view.place
+
+    def _audit(self, view: View, route: Route, answer: Answer) -> None:
+        if not route.audited:
+            return
+        if not answer.subject:
+            raise RuntimeError(f"{route.path} is audited, and its answer has no subject")
+        who = view.who
+        self._console.audit.add(
+            route.audited, account=who.account, role=who.role, subject=answer.subject,
+            purpose=view.purpose, address=view.address,
+            detail={"path": view.place, **answer.detail},
+        )  # fmt: skip
+
+    def _send(self, view: View, answer: Answer) -> Sent:
+        if isinstance(answer, Page):
+            return self._page(view, answer)
+        if isinstance(answer, Redirect):
+            place = answer.place or first_page(view.role)
+            return Sent(303, HTML, b"", {"Location": place}, self._set(answer.cookies))
+        name = answer.name.replace('"', "")
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', **answer.headers}
+        return Sent(200, answer.media_type, answer.content, headers)
+
+    def _page(self, view: View, page: Page) -> Sent:
+        cookies = self._set(page.cookies)
+        if not view.token:
+            # A form needs a token that only this browser has, also before somebody has signed in.
+            token = secrets.token_urlsafe(32)
+            view = replace(view, token=token)
+            cookies += (self._cookies.header(self._cookies.form, token),)
+        if (code := dict(view.query.pairs).get("lang")) in LANGUAGES and code is not None:
+            cookies += (self._cookies.header(self._cookies.language, code, lasts=True),)
+        content = render(page.template, view, page.values).encode()
+        return Sent(page.status, HTML, content, page.headers, cookies)
+
+    def _set(self, cookies: Mapping[str, str]) -> tuple[str, ...]:
+        names = {"session": self._cookies.session, "pending": self._cookies.pending}
+        return tuple(self._cookies.header(names[key], value) for key, value in cookies.items())
+
+
+def _target(asked: Asked) -> str:
+    """The address that was asked for, below this console."""
+    return f"{asked.place}?{asked.query}" if asked.query else asked.place
+
+
+def _bounded(pairs: Pairs) -> Pairs:
+    return tuple((storable(name[:MAX_VALUE]), storable(value[:MAX_VALUE])) for name, value in pairs)
+
+
+def _accepted(header: str) -> str:
+    """The first language of a browser (RFC 9110 section 12.5.4) that there is, in its order."""
+    for part in header.split(",")[:10]:
+        code = part.partition(";")[0].strip().partition("-")[0].lower()
+        if code in LANGUAGES:
+            return code
+    return ""

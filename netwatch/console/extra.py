@@ -1,0 +1,27 @@
+"""Says what has to be installed before the console can be used."""
+
+import importlib.util
+
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.store.extra import require_extra as require_store
+
+_WEB = ("starlette", "uvicorn", "jinja2", "argon2")
+_OIDC = ("authlib", "joserfc")
+
+
+def require_extra(command: str) -> None:
+    """Raise `ConfigError` for a command where the libraries of the console, or of a store, are not
+    installed."""
+    require_store(command)
+    _require(command, _WEB, "the console", "web")
+
+
+def require_oidc(command: str) -> None:
+    """The same for OpenID Connect."""
+    _require(command, _OIDC, "'oidc' of the console", "oidc")
+
+
+def _require(command: str, modules: tuple[str, ...], what: str, extra: str) -> None:
+    if any(importlib.util.find_spec(module) is None for module in modules):
+        message = f"{what} needs an extra: pip install 'netwatch[{extra}]'"
+        raise ConfigError([Problem(command, 0, 0, message)])

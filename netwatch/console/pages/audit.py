@@ -1,0 +1,87 @@
+"""The audit: who looked at whom and why, what was exported, who signed in."""
+
+from collections.abc import Iterator
+
+from netwatch.console.answers import Answer, Download, Page
+from netwatch.console.audit import Entry, entry_record
+from netwatch.console.lists import csv_line, tidied, time_inputs
+from netwatch.console.view import View
+from netwatch.formats.values import json_line
+
+PAGE = 50
+"""Rows of a page."""
+
+FILTERS = ("from", "to", "account", "action", "subject")
+"""The values of an address that filter the list."""
+
+ACTIONS = (
+    "incident", "plain words", "device", "export", "identify", "purpose", "sign-in",
+    "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere", "password changed",
+    "account added", "account removed", "role changed",
+)  # fmt: skip
+"""What rows are about."""
+
+_COLUMNS = ("number", "time", "account", "role", "action", "subject", "purpose", "detail",
+            "address", "hash")  # fmt: skip
+_BATCH = 500
+
+
+def show(view: View) -> Answer:
+    """One page of the audit, the newest rows first."""
+    query = view.query
+    if (tidy := tidied(view, FILTERS)) is not None:
+        return tidy
+    after = query.text("after")
+    before = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else None
+    rows = _rows(view, PAGE + 1, before)
+    pairs = query.kept(FILTERS)
+    older = [*pairs, ("after", str(rows[PAGE - 1].number))] if len(rows) > PAGE else []
+    is_whole = not pairs and before is None
+    values = {
+        "rows": rows[:PAGE],
+        "older": older,
+        "is_first": before is None,
+        "pairs": pairs,
+        "wanted": {name: query.text(name) for name in FILTERS} | time_inputs(view),
+        "actions": ACTIONS,
+        "head": rows[0].hash if rows and is_whole else "",
+    }
+    return Page("audit", values)
+
+
+def _rows(view: View, limit: int, before: int | None) -> list[Entry]:
+    query = view.query
+    return view.console.audit.newest(
+        limit, before, account=query.text("account"), action=query.text("action"),
+        subject=query.text("subject"), start=query.moment("from"), end=query.moment("to"),
+    )  # fmt: skip
+
+
+def export_csv(view: View) -> Answer:
+    """The filtered rows as CSV."""
+    return _download(view, "audit.csv", "text/csv; charset=utf-8", _csv(view))
+
+
+def export_lines(view: View) -> Answer:
+    """The filtered rows as JSON lines, with the hashes of the chain."""
+    lines = (f"{json_line(entry_record(row))}\n".encode() for row in _all(view))
+    return _download(view, "audit.jsonl", "application/x-ndjson", lines)
+
+
+def _download(view: View, name: str, kind: str, content: Iterator[bytes]) -> Download:
+    # What cannot be read is refused here, before anything is sent.
+    _rows(view, 1, None)
+    return Download(name, kind, content, "audit", detail={"filter": dict(view.query.kept(FILTERS))})
+
+
+def _all(view: View) -> Iterator[Entry]:
+    before = None
+    while rows := _rows(view, _BATCH, before):
+        yield from rows
+        before = rows[-1].number
+
+
+def _csv(view: View) -> Iterator[bytes]:
+    yield csv_line(_COLUMNS)
+    for row in _all(view):
+        yield csv_line(getattr(row, name) for name in _COLUMNS)

@@ -1,0 +1,102 @@
+"""One incident: every step from the packet to the clause, what it does not prove, what would refute
+it, and its packets."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+
+from netwatch.console.answers import Answer, Download, Page, not_found
+from netwatch.console.pages.incidents import QUERY_SECONDS
+from netwatch.console.view import View
+from netwatch.explain import wording
+from netwatch.explain.doubts import not_proved, refutations
+from netwatch.explain.exemptions import exemptions_asked
+from netwatch.explain.steps import Explanation, explanation
+from netwatch.explain.stored import capture_files
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.evidence_files import is_evidence_capture
+from netwatch.store.incident_pages import incident_row
+
+_PIECE = 1 << 16
+
+
+def show(view: View) -> Answer:
+    """The page of an incident."""
+    incident = stored_incident(view)
+    values = {
+        "incident": incident,
+        "zone": view.console.zone_of(incident.ban.id),
+        "evidence": wording.EVIDENCE,
+        "bindings": wording.BINDINGS,
+        "kinds": wording.KINDS,
+        "why_not": wording.WHY_NOT,
+        "not_proved": [wording.sentence(e, wording.NOT_PROVED) for e in not_proved(incident)],
+        "refutations": [wording.sentence(e, wording.REFUTATIONS) for e in refutations(incident)],
+        "packets": packets_file(view, incident) is not None,
+    }
+    return Page("incident", values, subject_of(incident))
+
+
+def packets(view: View) -> Answer:
+    """The packets that prove an incident, as the evidence capture has them."""
+    incident = stored_incident(view)
+    path = packets_file(view, incident)
+    if path is None:
+        raise not_found(view.say("There is no evidence capture of this incident."))
+    try:
+        stream = path.open("rb")
+    except OSError:
+        raise not_found(view.say("The evidence capture cannot be read.")) from None
+
+    def pieces() -> Iterator[bytes]:
+        with stream:
+            while piece := stream.read(_PIECE):
+                yield piece
+
+    return Download(
+        path.name,
+        "application/x-pcapng",
+        pieces(),
+        subject_of(incident),
+        detail={"file": path.name},
+    )
+
+
+def stored_incident(view: View) -> Explanation:
+    """The incident that the address names. Raises `Refused` where there is none."""
+    catalogue = view.console.catalogue
+    row = incident_row(catalogue, view.path["id"])
+    if row is None:
+        raise not_found(view.say("There is no such incident."))
+    with catalogue.database.reading(QUERY_SECONDS) as connection:
+        sources = connection.execute(
+            select(tables.capture.c.sources).where(tables.capture.c.run == row.run)
+        ).scalars()
+        files = capture_files(sources)
+    record = json.loads(row.record)
+    exemptions = exemptions_asked(record, view.console.config.policy)
+    return explanation(record, files, exemptions)
+
+
+def subject_of(incident: Explanation) -> str:
+    """Whom a page on an incident is about, for the audit."""
+    return f"device {incident.device.id or incident.device.ip}, incident {incident.id}"
+
+
+def packets_file(view: View, incident: Explanation) -> Path | None:
+    """The evidence capture of an incident. Paths are those of records, so only a file that netwatch
+    wrote for this very incident counts."""
+    evidence = tables.evidence.c
+    with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
+        stored = connection.execute(
+            select(evidence.path)
+            .where(evidence.incident == incident.id)
+            .order_by(evidence.id.desc())
+            .limit(5)
+        ).scalars().all()  # fmt: skip
+    for text in (*stored, incident.evidence_file):
+        if text and incident.id in Path(text).name and is_evidence_capture(Path(text)):
+            return Path(text)
+    return None

@@ -1,0 +1,181 @@
+"""The list of incidents: filters in the address, fifty a page, and the filtered list as a file."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+from netwatch.console.answers import Answer, Download, Page, bad_request
+from netwatch.console.lists import csv_line, tidied, time_inputs
+from netwatch.console.view import View
+from netwatch.core.dataclass import dataclass
+from netwatch.store.incident_pages import (
+    PAGE,
+    Cursor,
+    IncidentFilter,
+    IncidentPage,
+    IncidentRow,
+    incident_page,
+)
+
+QUERY_SECONDS = 8.0
+"""Seconds that the query of a page may take."""
+
+WORDS = {
+    "verdict": ("violation", "advisory", "exempt"),
+    "confidence": ("confirmed", "probable", "possible"),
+    "kind": ("session", "background", "embed", "lookup"),
+    "outcome": ("reached", "attempted", "blocked", "unknown"),
+    "state": ("open", "update", "closed"),
+}
+"""The filters that have fixed words."""
+
+NAMES = ("app", "device", "network", "ban")
+"""The filters that have names."""
+
+FILTERS = ("from", "to", *WORDS, *NAMES)
+"""The values of an address that filter the list."""
+
+COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
+           "network", "ban", "kind", "outcome", "state")  # fmt: skip
+"""The columns of the CSV file."""
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An incident of the list. `device` is a pseudonym before an auditor, and `ip` is empty."""
+
+    id: str
+    first_seen: str
+    last_seen: str
+    verdict: str
+    severity: str
+    confidence: str
+    app: str
+    device: str
+    ip: str
+    network: str
+    ban: str
+    kind: str
+    outcome: str
+    state: str
+    zone: ZoneInfo
+
+
+def show(view: View) -> Answer:
+    """One page of the list, the newest incidents first."""
+    query = view.query
+    if (tidy := tidied(view, FILTERS)) is not None:
+        return tidy
+    page = _page(view, PAGE, _cursor(view))
+    pairs = query.kept(FILTERS)
+    config = view.console.config
+    following = page.following
+    values = {
+        "rows": [listed(view, row) for row in page.rows],
+        "older": [*pairs, ("after", cursor_text(following))] if following else [],
+        "is_first": not query.text("after"),
+        "pairs": pairs,
+        "wanted": {name: query.text(name) for name in FILTERS} | time_inputs(view),
+        "choices": WORDS,
+        "networks": sorted({scope.network.name for scope in config.networks.scopes}),
+        "bans": sorted({ban.id for ban in config.policy.bans}),
+        "sees_devices": view.role == "analyst",
+    }
+    return Page("incidents", values)
+
+
+def export_csv(view: View) -> Answer:
+    """The filtered list as CSV, which is safe to open in a spreadsheet."""
+    return _download(view, "incidents.csv", "text/csv; charset=utf-8", _csv(view))
+
+
+def export_lines(view: View) -> Answer:
+    """The filtered list as JSON lines: the records as `scan --format jsonl` wrote them."""
+    lines = (f"{row.record}\n".encode() for row in _all(view))
+    return _download(view, "incidents.jsonl", "application/x-ndjson", lines)
+
+
+def _download(view: View, name: str, kind: str, content: Iterator[bytes]) -> Download:
+    # What cannot be read is refused here, before anything is sent.
+    _page(view, 1, None)
+    wanted = dict(view.query.kept(FILTERS))
+    return Download(name, kind, content, "incidents", detail={"filter": wanted})
+
+
+def _csv(view: View) -> Iterator[bytes]:
+    yield csv_line(COLUMNS)
+    for row in _all(view):
+        one = listed(view, row)
+        yield csv_line(getattr(one, name) for name in COLUMNS)
+
+
+def _all(view: View) -> Iterator[IncidentRow]:
+    following: Cursor | None = None
+    while True:
+        page = _page(view, _BATCH, following)
+        yield from page.rows
+        following = page.following
+        if following is None:
+            return
+
+
+def _page(view: View, size: int, after: Cursor | None) -> IncidentPage:
+    return incident_page(
+        view.console.catalogue, wanted_incidents(view), after, size=size, timeout=QUERY_SECONDS
+    )
+
+
+def wanted_incidents(view: View) -> IncidentFilter:
+    """What the address asks for. Raises `Refused` for a value that cannot be."""
+    query = view.query
+    names = [name for name in NAMES if name != "device" or view.role == "analyst"]
+    sets: dict[str, frozenset[str]] = {
+        name: frozenset({text}) for name in names if (text := query.text(name))
+    }
+    for name, words in WORDS.items():
+        if word := query.word(name, words):
+            sets["status" if name == "state" else name] = frozenset({word})
+    return IncidentFilter(since=query.moment("from"), until=query.moment("to"), **sets)
+
+
+def _cursor(view: View) -> Cursor | None:
+    """The place in the list where the page begins: behind this incident."""
+    text = view.query.text("after")
+    if not text:
+        return None
+    moment, dot, identity = text.partition(".")
+    if not dot or not identity or not (moment.isascii() and moment.isdigit()) or len(moment) > 18:
+        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
+    return Cursor(int(moment), identity)
+
+
+def cursor_text(cursor: Cursor) -> str:
+    """A place in a list, as the address has it."""
+    return f"{cursor.first_seen}.{cursor.id}"
+
+
+def listed(view: View, row: IncidentRow) -> Listed:
+    """A row as this role may see it."""
+    record = json.loads(row.record)
+    device, kind = record["device"], record.get("kind") or {}
+    sees_devices = view.role == "analyst"
+    name = str(device["id"] or device["ip"] or "")
+    return Listed(
+        row.id, record["first_seen"], record["last_seen"], record["verdict"], record["severity"],
+        record["confidence"], record["app"]["name"],
+        name if sees_devices else pseudonym(view, name),
+        (device["ip"] or "") if sees_devices and device["ip"] != name else "",
+        record["network"]["name"] or "", record["ban"]["id"], kind.get("value") or "",
+        record.get("outcome") or "unknown", record["status"],
+        view.console.zone_of(record["ban"]["id"]),
+    )  # fmt: skip
+
+
+def pseudonym(view: View, device: str) -> str:
+    """What a device is called before who may not know it: the same name for the same device."""
+    digest = hmac.new(view.console.pseudonym_key, device.encode(), hashlib.sha256)
+    return f"d-{digest.hexdigest()[:12]}"

@@ -1,0 +1,114 @@
+"""The one table of all pages: what they are called, who may see them, and what is written down.
+
+The server, the check of rights, the audit, the menu, the tests and the documentation read `ROUTES`.
+
+**To add a page**, write one module ``pages/NAME.py`` with functions that take a `View` and return
+an `Answer` (`Page`, `Download` or `Redirect`, see `netwatch.console.answers`), one template
+``templates/NAME.html`` that begins with ``{% extends "base.html" %}`` and fills ``title``
+and ``content``, and one row here per path and method:
+
+    Route("/bans", "GET", bans.show, {"auditor", "admin"}, menu=mark("Bans"), group=mark("Rules"))
+
+- `roles`: who may see it; None is everybody, signed in or not. `SIGNED_IN` is every role.
+- `audited`: what the audit calls it; then the row is written before the answer is sent, and the
+  answer has to say its `subject` (``"device ws-021"``). Every page on a person, every export and
+  every re-identification has one.
+- `purpose`: ``"session"`` asks once in a while why persons are looked at, before the page is made;
+  ``"subject"`` asks for each page anew. The purpose is in `View.purpose` and in the audit.
+- `menu` and `group`: its text in the menu, and the heading that it is under.
+- `is_slow`: exports, which may take longer than a page.
+
+A page is a plain function that runs in a bounded pool of threads. Its queries of
+``view.console.catalogue`` get ``timeout=QUERY_SECONDS``, and what is cut is said so. It raises
+`not_found()` and `bad_request(reason)`.
+A ``POST`` needs no check of its own against forgery: the server has compared the hidden field
+``csrf`` (in a template: ``{{ csrf_field() }}``) and the origin before. All texts go through ``say``
+(``view.say("…")``, in templates ``{{ say("…") }}``); `make messages` collects them. Templates have
+the macros of ``_macros.html`` (``moment``, ``badge``, ``field``…) and no inline style or script.
+"""
+
+from collections.abc import Callable, Set
+from dataclasses import field
+
+from netwatch.config.console_section import ROLES
+from netwatch.console.answers import Answer
+from netwatch.console.pages import account, audit, home, incident, incidents, plain, sign_in
+from netwatch.console.texts import mark
+from netwatch.console.view import View
+from netwatch.core.dataclass import dataclass
+
+SIGNED_IN = frozenset(ROLES)
+"""Every role."""
+
+PEOPLE, RULES, OVERSIGHT, YOURS = (
+    mark("What was seen"), mark("Rules"), mark("Oversight"), mark("You"),
+)  # fmt: skip
+"""The headings of the menu, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path and a method, and what answers them; see the head of this module."""
+
+    path: str
+    method: str
+    endpoint: Callable[[View], Answer]
+    roles: Set[str] | None
+    audited: str = ""
+    purpose: str = ""
+    menu: str = ""
+    group: str = field(default="")
+    is_slow: bool = False
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/", "GET", home.show, SIGNED_IN),
+    # Signing in and out
+    Route("/sign-in", "GET", sign_in.show, None),
+    Route("/sign-in", "POST", sign_in.sign_in, None),
+    Route("/sign-out", "POST", sign_in.sign_out, SIGNED_IN),
+    Route("/purpose", "POST", sign_in.state_purpose, SIGNED_IN),
+    # What was seen
+    Route(
+        "/incidents", "GET", incidents.show, {"analyst", "auditor"},
+        menu=mark("Incidents"), group=PEOPLE,
+    ),
+    Route(
+        "/incidents.csv", "GET", incidents.export_csv, {"analyst", "auditor"},
+        audited="export", is_slow=True,
+    ),
+    Route(
+        "/incidents.jsonl", "GET", incidents.export_lines, {"analyst"},
+        audited="export", is_slow=True,
+    ),
+    Route(
+        "/incidents/{id}", "GET", incident.show, {"analyst"}, audited="incident", purpose="session",
+    ),
+    Route(
+        "/incidents/{id}/plain", "GET", plain.show, {"analyst", "dpo"},
+        audited="plain words", purpose="session",
+    ),
+    Route(
+        "/incidents/{id}/packets.pcapng", "GET", incident.packets, {"analyst"},
+        audited="export", purpose="session", is_slow=True,
+    ),
+    # Oversight
+    Route("/audit", "GET", audit.show, {"dpo"}, menu=mark("Audit"), group=OVERSIGHT),
+    Route("/audit.csv", "GET", audit.export_csv, {"dpo"}, audited="export", is_slow=True),
+    Route("/audit.jsonl", "GET", audit.export_lines, {"dpo"}, audited="export", is_slow=True),
+    # You
+    Route("/account", "GET", account.show, SIGNED_IN, menu=mark("Account"), group=YOURS),
+    Route("/account/password", "POST", account.change_password, SIGNED_IN),
+    Route("/account/sign-out-everywhere", "POST", account.sign_out_everywhere, SIGNED_IN),
+)  # fmt: skip
+"""All of them; the order is that of the menu."""
+
+
+def first_page(role: str) -> str:
+    """The page that a role begins with: the first of the menu that it may see."""
+    return next(each.path for each in ROUTES if each.menu and may(each, role))
+
+
+def may(route: Route, role: str) -> bool:
+    """Whether a role may see what a route leads to."""
+    return route.roles is None or role in route.roles

@@ -1,0 +1,231 @@
+"""Serves the console by HTTP until it is told to end.
+
+uvicorn closes connections that are idle between two requests; a client that sends the beginning of
+a request and no more, or nothing at all, is closed here. The number of connections is bounded, in
+all and of one address, so that no single client can hold all of them.
+"""
+
+import asyncio
+import ipaddress
+import signal
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from netwatch.config.console_section import ConsoleOptions
+from netwatch.console.application import Application
+from netwatch.console.console import Console
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+
+MAX_CONNECTIONS = 200
+"""Connections at a time; further ones are closed."""
+
+MAX_OF_ADDRESS = 50
+"""Connections of one address that is not of loopback; behind a proxy all have that of the proxy."""
+
+MAX_HEAD = 16 * 1024
+"""Bytes of the head of a request."""
+
+HEAD_SECONDS = 10
+"""Seconds in which the head of a request has to arrive."""
+
+IDLE_SECONDS = 15
+"""Seconds that a connection may be idle between two requests."""
+
+SEND_SECONDS = 60
+"""Seconds in which a client has to take more of an answer."""
+
+END_SECONDS = 5
+"""Seconds that requests in progress have when the console ends."""
+
+
+class _Connections:
+    """The connections of a server by address."""
+
+    def __init__(self) -> None:
+        self._of: Counter[str] = Counter()
+
+    def add(self, address: str) -> bool:
+        """Count a connection; False if there are too many."""
+        limit = MAX_CONNECTIONS if _is_loopback(address) else MAX_OF_ADDRESS
+        self._of[address] += 1
+        return self._of.total() <= MAX_CONNECTIONS and self._of[address] <= limit
+
+    def remove(self, address: str) -> None:
+        """Forget a connection."""
+        self._of[address] -= 1
+        if self._of[address] <= 0:
+            del self._of[address]
+
+
+class _Protocol(H11Protocol):
+    """A connection with limits on what a slow client may hold."""
+
+    counted: _Connections
+
+    def connection_made(self, transport: Any) -> None:
+        """Count the connection, and wait for the head of its first request."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        if self.counted.add(self._address):
+            self._await_head()
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        for timer in (self._head_timer, self._send_timer):
+            if timer is not None:
+                timer.cancel()
+        self.counted.remove(self._address)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read more of a request; while its head is not complete, the time for it runs on."""
+        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
+        super().data_received(data)
+
+    def handle_events(self) -> None:
+        """Stop the time when the head of a request has arrived."""
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before and self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def pause_writing(self) -> None:
+        """The client does not take what it asked for: it has some time."""
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client goes on."""
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+        super().resume_writing()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._listening()
+
+
+def serve(console: Console, announce: Callable[[str], None]) -> None:
+    """Serve a console until SIGTERM or SIGINT. `announce` is given its address once it listens.
+    Raises `ConfigError` for a certificate that cannot be read, and `NetwatchError` where it cannot
+    listen."""
+    options = console.options
+    _check_certificate(options)
+    listener = _listen(options)
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if options.certificate else "http"
+    place = f"[{host}]" if ":" in host else host
+    protocol = type("_CountedProtocol", (_Protocol,), {"counted": _Connections()})
+    config = uvicorn.Config(
+        Application(console, is_secure=is_secure(options)).asgi(),
+        http=protocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=END_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD,
+        ssl_certfile=options.certificate or None,
+        ssl_keyfile=options.key or None,
+    )
+    config.load()
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    address = options.url or f"{scheme}://{place}:{port}"
+    server = _Server(config, lambda: announce(address))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        listener.close()
+
+
+def is_secure(options: ConsoleOptions) -> bool:
+    """Whether browsers reach the console by HTTPS: its own, or that of a proxy."""
+    return bool(options.certificate) or options.url.startswith("https://")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def check_exposure(console: Console) -> None:
+    """Raise `ConfigError` for a console that others could reach and that does not protect what it
+    shows."""
+    options = console.options
+    if _is_loopback(options.host):
+        return
+    place = f"console {options.host}:{options.port}"
+    reasons = []
+    if not options.certificate:
+        reasons.append(
+            "needs TLS: expected --tls-cert FILE --tls-key FILE, or 'tls' under 'console'"
+        )
+    if not console.accounts.count() and not console.signs_in_elsewhere:
+        reasons.append("needs an account: netwatch users add NAME --role ROLE")
+    why = "is not an address of loopback, so that the console"
+    problems = [Problem(place, 0, 0, f"{why} {reason}") for reason in reasons]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_certificate(options: ConsoleOptions) -> None:
+    if not options.certificate:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            options.certificate, options.key
+        )
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"the certificate or its key {options.key} cannot be used: {reason}"
+        raise ConfigError([Problem(options.certificate, 0, 0, message)]) from None
+
+
+def _listen(options: ConsoleOptions) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(found[0], socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(found[4])
+        listener.listen(128)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        place = f"{options.host}:{options.port}"
+        raise NetwatchError(f"the console cannot listen on {place}: {reason}") from None
+    return listener

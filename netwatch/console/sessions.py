@@ -1,0 +1,154 @@
+"""Sessions: who has signed in, until when, and for which purpose persons are looked at.
+
+The browser has a random token in a cookie; the database has only its SHA-256, so that whoever reads
+the database cannot take a session over. A session ends some time after its last request, at the
+latest some time after its begin, when it is signed out, and when its account changes.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+
+from sqlalchemy import delete, insert, or_, select, update
+
+from netwatch.console import tables
+from netwatch.core.dataclass import dataclass
+from netwatch.store.database import Database
+
+PURPOSE_SECONDS = 3600
+"""How long a purpose that somebody gave is valid."""
+
+MAX_SESSIONS = 20
+"""Sessions of one account at a time; a further one ends the oldest."""
+
+_SECOND = 1_000_000_000
+_USED_EVERY = 60 * _SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session; `key` is what the database knows it by. `purpose` is empty where none is valid."""
+
+    key: str
+    account: str
+    source: str
+    role: str
+    address: str
+    created: int
+    used: int
+    purpose: str
+    subject: str
+
+
+class Sessions:
+    """The sessions of a console. `idle` and `absolute` are in s."""
+
+    def __init__(
+        self, database: Database, idle: int, absolute: int, now: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._database = database
+        self._idle, self._absolute = idle * _SECOND, absolute * _SECOND
+        self._now = now
+
+    def begin(self, account: str, source: str, role: str, address: str) -> str:
+        """Begin a session; its token, for the cookie."""
+        token, now = secrets.token_urlsafe(32), self._now()
+        columns = tables.session.c
+        with self._database.writing() as connection:
+            connection.execute(
+                delete(tables.session).where(
+                    or_(columns.used < now - self._idle, columns.created < now - self._absolute)
+                )
+            )
+            mine = (columns.account == account) & (columns.source == source)
+            open_ones = connection.execute(
+                select(columns.token).where(mine).order_by(columns.created.desc())
+            ).scalars()
+            for key in list(open_ones)[MAX_SESSIONS - 1 :]:
+                connection.execute(delete(tables.session).where(columns.token == key))
+            connection.execute(
+                insert(tables.session).values(
+                    token=_key(token), account=account, source=source, role=role, address=address,
+                    created=now, used=now, purpose="", subject="", purpose_until=0,
+                )
+            )  # fmt: skip
+        return token
+
+    def find(self, token: str) -> Session | None:
+        """The session of a token, which counts as used; None where it has ended."""
+        key, now = _key(token), self._now()
+        columns = tables.session.c
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.session).where(columns.token == key)).first()
+        if row is None:
+            return None
+        if now - row.used > self._idle or now - row.created > self._absolute:
+            self.end(key)
+            return None
+        if now - row.used > min(_USED_EVERY, self._idle // 4):
+            with self._database.writing() as connection:
+                connection.execute(
+                    update(tables.session).where(columns.token == key).values(used=now)
+                )
+        has_purpose = now < row.purpose_until
+        return Session(
+            row.token, row.account, row.source, row.role, row.address, row.created, row.used,
+            row.purpose if has_purpose else "", row.subject if has_purpose else "",
+        )  # fmt: skip
+
+    def of(self, account: str, source: str) -> list[Session]:
+        """The sessions of an account, the newest first."""
+        columns, now = tables.session.c, self._now()
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(tables.session)
+                .where(
+                    columns.account == account,
+                    columns.source == source,
+                    columns.used >= now - self._idle,
+                    columns.created >= now - self._absolute,
+                )
+                .order_by(columns.created.desc())
+            ).all()
+        return [
+            Session(row.token, row.account, row.source, row.role, row.address, row.created,
+                    row.used, "", "")
+            for row in rows
+        ]  # fmt: skip
+
+    def set_purpose(self, key: str, purpose: str, subject: str) -> None:
+        """Note why persons are looked at from now on, said on the page `subject`."""
+        until = self._now() + PURPOSE_SECONDS * _SECOND
+        with self._database.writing() as connection:
+            connection.execute(
+                update(tables.session)
+                .where(tables.session.c.token == key)
+                .values(purpose=purpose, subject=subject, purpose_until=until)
+            )
+
+    def end(self, key: str) -> None:
+        """End a session."""
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.session).where(tables.session.c.token == key))
+
+    def end_all(self, account: str, source: str, keep: str = "") -> int:
+        """End the sessions of an account, except that with the key `keep`; how many."""
+        columns = tables.session.c
+        with self._database.writing() as connection:
+            return connection.execute(
+                delete(tables.session).where(
+                    columns.account == account, columns.source == source, columns.token != keep
+                )
+            ).rowcount
+
+
+def form_token(token: str) -> str:
+    """What the forms of a page carry that was made for the holder of a token: nobody who does not
+    know the token can make it, and it does not reveal the token."""
+    return hmac.new(token.encode(), b"netwatch form", hashlib.sha256).hexdigest()
+
+
+def _key(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

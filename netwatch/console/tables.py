@@ -1,0 +1,100 @@
+"""The tables of the console itself: accounts, sessions, the audit, and saved filters.
+
+Times are ns since the epoch. They are in `console.sqlite` beside the catalogue of a local store,
+and in the database of the catalogue where that is PostgreSQL. The audit is append-only: triggers
+refuse every change of a row and its removal, so that not even a defect of the console does either.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+SCHEMA_VERSION = 1
+"""The version of these tables."""
+
+metadata = MetaData()
+
+account = Table(
+    "console_account",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("password", Text, nullable=False, comment="argon2id, in the PHC format"),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False, comment="of the password"),
+)
+"""Local accounts. Those of a provider or a proxy have no row."""
+
+session = Table(
+    "console_session",
+    metadata,
+    Column("token", Text, primary_key=True, comment="SHA-256 of the token in the cookie"),
+    Column("account", Text, nullable=False, index=True),
+    Column("source", Text, nullable=False, comment="local, oidc or proxy"),
+    Column("role", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("purpose", Text, nullable=False, comment="why persons are looked at; empty: none said"),
+    Column("subject", Text, nullable=False, comment="the page for which the purpose was said"),
+    Column("purpose_until", BigInteger, nullable=False),
+)
+
+pending = Table(
+    "console_pending",
+    metadata,
+    Column("token", Text, primary_key=True, comment="SHA-256 of the token in the cookie"),
+    Column("detail", Text, nullable=False, comment="JSON: state, nonce, verifier, next page"),
+    Column("expires", BigInteger, nullable=False, index=True),
+)
+"""Sign-ins at a provider that are under way."""
+
+audit = Table(
+    "console_audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False, comment="from 1, no gaps"),
+    Column("time", BigInteger, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="whom or what it is about"),
+    Column("purpose", Text, nullable=False),
+    Column("detail", Text, nullable=False, comment="JSON"),
+    Column("address", Text, nullable=False, comment="of the client"),
+    Column("previous", Text, nullable=False, comment="the hash of the row before"),
+    Column("hash", Text, nullable=False),
+    Index("console_audit_account", "account", "number"),
+    Index("console_audit_subject", "subject", "number"),
+)
+
+saved_filter = Table(
+    "console_filter",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("page", Text, primary_key=True, comment="the path of the page"),
+    Column("name", Text, primary_key=True),
+    Column("query", Text, nullable=False),
+)
+
+secret = Table(
+    "console_secret",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""Random keys of this console."""
+
+SQLITE_TRIGGERS = tuple(
+    f"CREATE TRIGGER console_audit_{verb.lower()} BEFORE {verb} ON console_audit"
+    " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+"""What makes the audit append-only in SQLite."""
+
+POSTGRES_TRIGGERS = (
+    "CREATE OR REPLACE FUNCTION console_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN RAISE EXCEPTION 'the audit is append-only'; END $$",
+    "CREATE TRIGGER console_audit_rows BEFORE UPDATE OR DELETE ON console_audit"
+    " FOR EACH ROW EXECUTE FUNCTION console_audit_refuse()",
+    "CREATE TRIGGER console_audit_table BEFORE TRUNCATE ON console_audit"
+    " FOR EACH STATEMENT EXECUTE FUNCTION console_audit_refuse()",
+)
+"""What makes the audit append-only in PostgreSQL."""

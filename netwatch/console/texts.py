@@ -1,0 +1,45 @@
+"""Words of records, as pages show them in each language."""
+
+from collections.abc import Mapping
+
+from netwatch.language.language import Language
+
+
+def mark(text: str) -> str:
+    """A text that is translated where it is shown, noted here for `make messages`."""
+    return text
+
+
+def words(language: Language) -> Mapping[str, str]:
+    """The words of verdicts, confidences, kinds, outcomes, states, roles and classes."""
+    say = language.say
+    return {
+        "violation": say("violation"),
+        "advisory": say("advisory"),
+        "exempt": say("exempt"),
+        "confirmed": say("confirmed"),
+        "probable": say("probable"),
+        "possible": say("possible"),
+        "session": say("session"),
+        "background": say("background"),
+        "embed": say("embed"),
+        "lookup": say("lookup"),
+        "reached": say("reached"),
+        "attempted": say("attempted"),
+        "blocked": say("blocked"),
+        "unknown": say("unknown"),
+        "open": say("open"),
+        "update": say("updated"),
+        "closed": say("closed"),
+        "high": say("high"),
+        "medium": say("medium"),
+        "low": say("low"),
+        "admin": say("administrator"),
+        "analyst": say("analyst"),
+        "auditor": say("auditor"),
+        "dpo": say("data protection officer"),
+        "service": say("service"),
+        "personal": say("personal"),
+        "guest": say("guest"),
+        "infrastructure": say("infrastructure"),
+    }
