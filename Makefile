@@ -100,11 +100,12 @@ docs-tables: $(VENV)/docs
 
 # The texts for people that are not in English: what the source has now, merged into the catalogues.
 # Then translate what is empty or marked fuzzy.
-MESSAGES := explain charts
+MESSAGES := explain charts console
 messages: $(VENV)/test
 	mkdir -p build
 	for package in $(MESSAGES); do \
-		$(BIN)/pybabel -q extract -k say -k say_count:1,2 --sort-output --add-location=never \
+		$(BIN)/pybabel -q extract -F tools/messages.cfg -k say -k say_count:1,2 -k mark \
+			--sort-output --add-location=never \
 			--project=netwatch -o build/$$package.pot netwatch/$$package || exit 1; \
 		for language in fr nl de; do \
 			$(BIN)/pybabel -q update --width=100 --ignore-pot-creation-date -D netwatch \

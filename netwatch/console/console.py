@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from netwatch.config import Config
 from netwatch.config.console_section import ConsoleOptions
@@ -15,6 +15,9 @@ from netwatch.console.throttle import Throttle
 from netwatch.explain.subject_notice import zone_of_ban
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
+
+if TYPE_CHECKING:
+    from netwatch.console.oidc import Provider
 
 
 class Console:
@@ -45,6 +48,7 @@ class Console:
         self.sessions = Sessions(self.database, self.options.idle, self.options.absolute, now)
         self.audit = Audit(self.database, now)
         self.throttle = Throttle()
+        self.provider = self._provider()
         self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
 
@@ -58,6 +62,13 @@ class Console:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _provider(self) -> "Provider | None":
+        if self.options.oidc is None:
+            return None
+        from netwatch.console.oidc import Provider
+
+        return Provider(self.options.oidc, self.database, self.now)
 
     @property
     def signs_in_elsewhere(self) -> bool:

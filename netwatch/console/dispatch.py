@@ -155,7 +155,9 @@ class Dispatcher:
             client_address(self._console.options.proxy, asked),
             identity.purpose if identity else "",
             token,
-            asked.headers,
+            asked.cookies.get(self._cookies.pending, ""),
+            options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
+            query,
         )
 
     def _to_sign_in(self, view: View, asked: Asked) -> Sent:

@@ -32,7 +32,16 @@ from dataclasses import field
 
 from netwatch.config.console_section import ROLES
 from netwatch.console.answers import Answer
-from netwatch.console.pages import account, audit, home, incident, incidents, plain, sign_in
+from netwatch.console.pages import (
+    account,
+    audit,
+    home,
+    incident,
+    incidents,
+    plain,
+    provider,
+    sign_in,
+)
 from netwatch.console.texts import mark
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
@@ -66,6 +75,8 @@ ROUTES: tuple[Route, ...] = (
     # Signing in and out
     Route("/sign-in", "GET", sign_in.show, None),
     Route("/sign-in", "POST", sign_in.sign_in, None),
+    Route("/sign-in/provider", "GET", provider.begin, None),
+    Route("/sign-in/callback", "GET", provider.finish, None),
     Route("/sign-out", "POST", sign_in.sign_out, SIGNED_IN),
     Route("/purpose", "POST", sign_in.state_purpose, SIGNED_IN),
     # What was seen

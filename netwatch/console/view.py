@@ -94,7 +94,9 @@ class Values:
 class View:
     """One request, as a page sees it. `place` is the path that was asked for, `path` the parts of
     it that the route names. `purpose` is why persons are looked at, as far as it was said. `token`
-    is the secret of the cookie, from which the forms of the page get theirs."""
+    is the secret of the cookie, from which the forms of the page get theirs, and `pending` that of a
+    sign-in at a provider. `origin` is the address of the console, `raw_query` the values behind
+    ``?`` at their whole length."""
 
     console: "Console"
     identity: Identity | None
@@ -107,7 +109,9 @@ class View:
     address: str
     purpose: str = ""
     token: str = ""
-    headers: Mapping[str, str] | None = None
+    pending: str = ""
+    origin: str = ""
+    raw_query: tuple[tuple[str, str], ...] = ()
 
     @property
     def who(self) -> Identity:

@@ -1,5 +1,7 @@
 """Signing in with a local account, signing out, and saying why persons are looked at."""
 
+from dataclasses import replace
+
 from netwatch.console.accounts import MAX_NAME
 from netwatch.console.answers import Answer, Page, Redirect
 from netwatch.console.view import View
@@ -59,6 +61,12 @@ def _page(
         "has_store": console.store.path,
     }
     return Page("sign_in", values, status=status, headers=headers or {})
+
+
+def failed_elsewhere(view: View, message: str) -> Page:
+    """The page to sign in again, where a provider did not do it."""
+    page = _page(view, message, "", 401)
+    return replace(page, cookies={"pending": ""})
 
 
 def local_place(target: str) -> str:
