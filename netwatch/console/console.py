@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Self
 
+from netwatch.charts.render import Renderer
 from netwatch.config import Config
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.accounts import Accounts
@@ -49,11 +50,13 @@ class Console:
         self.audit = Audit(self.database, now)
         self.throttle = Throttle()
         self.provider = self._provider()
+        self.renderer = Renderer()
         self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end the worker that renders pictures."""
+        self.renderer.close()
         self.database.close()
         self.catalogue.close()
 

@@ -205,6 +205,9 @@ class Dispatcher:
         if isinstance(answer, Redirect):
             place = answer.place or first_page(view.role)
             return Sent(303, HTML, b"", {"Location": place}, self._set(answer.cookies))
+        tag = answer.headers.get("ETag")
+        if tag and view.headers and tag in view.headers.get("if-none-match", ""):
+            return Sent(304, answer.media_type, b"", {"ETag": tag})
         name = answer.name.replace('"', "")
         headers = {"Content-Disposition": f'attachment; filename="{name}"', **answer.headers}
         return Sent(200, answer.media_type, answer.content, headers)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from netwatch.charts.theme import dark_rules
 from netwatch.console.sessions import form_token
 from netwatch.console.texts import words
 from netwatch.console.view import View
@@ -37,20 +38,29 @@ class StaticFile:
 
 @cache
 def static_files() -> Mapping[str, StaticFile]:
-    """The files of ``static/`` by name. They are read once; no other file can be asked for."""
-    files = {}
-    for path in sorted((FOLDER / "static").iterdir()):
-        if path.suffix in _TYPES:
-            content = path.read_bytes()
-            version = hashlib.sha256(content).hexdigest()[:12]
-            files[path.name] = StaticFile(content, _TYPES[path.suffix], version)
-    return files
+    """The files of ``static/`` by name, and `charts.css`, the colours of pictures in the dark. They
+    are read once; no other file can be asked for."""
+    contents = {
+        path.name: path.read_bytes()
+        for path in sorted((FOLDER / "static").iterdir())
+        if path.suffix in _TYPES
+    }
+    dark = f"@media screen and (prefers-color-scheme: dark) {{\n{dark_rules('svg.chart')}\n}}\n"
+    contents["charts.css"] = dark.encode()
+    return {
+        name: StaticFile(content, _TYPES[Path(name).suffix], _version(content))
+        for name, content in contents.items()
+    }
+
+
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 @cache
 def texts_of(code: str) -> Language:
     """A language with the texts of the console."""
-    return language(code, FOLDER)
+    return language(code, FOLDER, FOLDER.parent / "charts")
 
 
 @cache
@@ -92,6 +102,7 @@ def _frame(view: View) -> dict[str, Any]:
         "say": say,
         "say_count": view.language.say_count,
         "number": view.language.number,
+        "duration": view.language.duration,
         "words": words(view.language),
         "lang": view.language.code,
         "languages": [

@@ -35,11 +35,17 @@ from netwatch.console.answers import Answer
 from netwatch.console.pages import (
     account,
     audit,
+    configuration,
+    device,
+    devices,
     home,
     incident,
     incidents,
+    lists,
+    person,
     plain,
     provider,
+    retention,
     sign_in,
 )
 from netwatch.console.texts import mark
@@ -103,7 +109,31 @@ ROUTES: tuple[Route, ...] = (
         "/incidents/{id}/packets.pcapng", "GET", incident.packets, {"analyst"},
         audited="export", purpose="session", is_slow=True,
     ),
+    Route(
+        "/devices", "GET", devices.show, {"analyst"}, purpose="session",
+        menu=mark("Devices"), group=PEOPLE,
+    ),
+    Route("/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose="session"),
+    # Rules
+    Route(
+        "/lists", "GET", lists.show, {"admin", "analyst"},
+        menu=mark("Lists for firewalls"), group=RULES,
+    ),
+    Route("/lists/{ban}/{file}", "GET", lists.text, None),
+    Route(
+        "/configuration", "GET", configuration.show, {"admin", "dpo"},
+        menu=mark("Configuration"), group=RULES,
+    ),
     # Oversight
+    Route(
+        "/person", "GET", person.show, {"dpo"}, audited="person", purpose="session",
+        menu=mark("One person"), group=OVERSIGHT,
+    ),
+    Route("/person/identify", "POST", person.who, {"dpo"}, audited="identify"),
+    Route(
+        "/retention", "GET", retention.show, {"dpo", "admin"},
+        menu=mark("Retention"), group=OVERSIGHT,
+    ),
     Route("/audit", "GET", audit.show, {"dpo"}, menu=mark("Audit"), group=OVERSIGHT),
     Route("/audit.csv", "GET", audit.export_csv, {"dpo"}, audited="export", is_slow=True),
     Route("/audit.jsonl", "GET", audit.export_lines, {"dpo"}, audited="export", is_slow=True),

@@ -15,7 +15,7 @@ FILTERS = ("from", "to", "account", "action", "subject")
 """The values of an address that filter the list."""
 
 ACTIONS = (
-    "incident", "plain words", "device", "export", "identify", "purpose", "sign-in",
+    "incident", "plain words", "device", "person", "export", "identify", "purpose", "sign-in",
     "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere", "password changed",
     "account added", "account removed", "role changed",
 )  # fmt: skip

@@ -1,0 +1,141 @@
+"""One device: its incidents, in which weeks, the names of banned apps that it showed, how much of
+it could not be read, and where its name comes from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from netwatch.charts.heat_map import heat_map
+from netwatch.console.answers import Answer, Page, not_found
+from netwatch.console.figures import figure
+from netwatch.console.lists import tidied, time_inputs
+from netwatch.console.pages.devices import weeks_of
+from netwatch.console.pages.incidents import QUERY_SECONDS, listed
+from netwatch.console.view import View
+from netwatch.core.addresses import ip_text, mac_text
+from netwatch.core.errors import NetwatchError
+from netwatch.inventory.entry_table import Entry
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.device_facts import DeviceFacts, device_facts
+from netwatch.store.filters import Filter, device_clients
+from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
+from netwatch.store.incident_rows import DAY
+
+FILTERS = ("from", "to")
+"""The values of an address that say for which period the page is."""
+
+SPAN = 31 * DAY
+"""The period before the last incident that is shown unless the address says another one, in ns."""
+
+_RECENT = 50
+
+
+def show(view: View) -> Answer:
+    """The page of a device."""
+    if (tidy := tidied(view, FILTERS)) is not None:
+        return tidy
+    device = view.path["id"]
+    catalogue = view.console.catalogue
+    of_device = frozenset({device})
+    latest = incident_page(
+        catalogue, IncidentFilter(device=of_device), size=1, timeout=QUERY_SECONDS
+    ).rows
+    entry = view.console.config.devices.entries.with_id(device)
+    if not latest and entry is None:
+        raise not_found(view.say("No incident and no row of the inventory has such a device."))
+    since, until = _period(view, latest)
+    wanted = IncidentFilter(since, until, device=of_device)
+    page = incident_page(catalogue, wanted, size=_RECENT, timeout=QUERY_SECONDS)
+    weeks, first, last = weeks_of(view, [device], since, until)
+    records = [json.loads(row.record) for row in (*latest, *page.rows)]
+    facts, reason = _facts(view, device, entry, records, since, until)
+    values = {
+        "device": device,
+        "entry": entry,
+        "ips": [ip_text(ip) for ip in entry.ips] if entry else [],
+        "mac": mac_text(entry.mac) if entry and entry.mac else "",
+        "bindings": _bindings(records),
+        "rows": [listed(view, row) for row in page.rows],
+        "more": page.following is not None,
+        "period": (since, until),
+        "period_pairs": [("from", _utc(since)), ("to", _utc(until))],
+        "wanted": time_inputs(view) if view.query.kept(FILTERS) else {
+            "from": _utc(since)[:-1], "to": _utc(until)[:-1],
+        },
+        "figure": figure(view, heat_map(weeks, first, max(first, last), view.language)),
+        "facts": facts,
+        "apps": _apps(view, facts),
+        "reason": reason,
+    }  # fmt: skip
+    return Page("device", values, f"device {device}", detail={"period": [_utc(since), _utc(until)]})
+
+
+def _period(view: View, latest: Sequence[IncidentRow]) -> tuple[int, int]:
+    """The period of the page (ns): that of the address, else the days before the last incident."""
+    since, until = (view.query.moment(name) for name in FILTERS)
+    if until is None:
+        last = latest[0].last_seen if latest else view.console.now()
+        until = (last // DAY + 1) * DAY
+    if since is None:
+        since = max(0, until - SPAN)
+    return since, max(until, since + 1)
+
+
+def _facts(
+    view: View,
+    device: str,
+    entry: Entry | None,
+    records: Sequence[Mapping[str, Any]],
+    since: int,
+    until: int,
+) -> tuple[DeviceFacts | None, str]:
+    """What the facts say, or a sentence on why that is not known."""
+    console = view.console
+    addresses = [(ip, None) for ip in entry.ips] if entry else []
+    if entry and entry.mac:
+        addresses.append((None, entry.mac))  # type: ignore[arg-type]
+    wanted = Filter(device=device, addresses=tuple(addresses))
+    clients = device_clients(console.catalogue, wanted, [record["device"] for record in records])
+    if not clients:
+        return None, view.say("The store has no facts of an address of this device.")
+    banned = {app for ban in console.config.policy.bans for app in (*ban.apps, *ban.bypass)}
+
+    def is_banned(name: str) -> bool:
+        match = console.config.catalog.match(console.config.strip_search_suffix(name))
+        return match is not None and match.app.id in banned
+
+    try:
+        return device_facts(
+            console.catalogue, console.store, clients, since, until, is_banned, QUERY_SECONDS
+        ), ""
+    except QueryTimeoutError:
+        return None, view.say("The names took too long to read. Ask for a shorter period.")
+    except NetwatchError as error:
+        console.report(str(error))
+        return None, view.say("The facts of the store cannot be read now.")
+
+
+def _apps(view: View, facts: DeviceFacts | None) -> Mapping[str, str]:
+    """The name of the app of each name."""
+    config = view.console.config
+    found = {}
+    for seen in facts.names if facts else ():
+        match = config.catalog.match(config.strip_search_suffix(seen.name))
+        if match is not None:
+            found[seen.name] = match.app.name
+    return found
+
+
+def _bindings(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Where the name of the device came from in its incidents, each source once."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        binding = record["device"].get("binding")
+        if binding:
+            found.setdefault(json.dumps(binding, sort_keys=True), binding)
+    return list(found.values())[:10]
+
+
+def _utc(moment: int) -> str:
+    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,98 @@
+"""The devices that have incidents: which ones, how often, and in which weeks."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from netwatch.charts.heat_map import DeviceWeeks, heat_map
+from netwatch.console.answers import Answer, Page, bad_request
+from netwatch.console.figures import figure
+from netwatch.console.lists import tidied, time_inputs
+from netwatch.console.pages.incidents import QUERY_SECONDS, WORDS
+from netwatch.console.view import View
+from netwatch.store.device_pages import DeviceFilter, DeviceRow, device_days, device_page
+from netwatch.store.incident_rows import DAY
+
+FILTERS = ("from", "to", "device", "network", "verdict")
+"""The values of an address that filter the list."""
+
+WEEKS = 26
+"""Weeks that the picture shows, unless the address has a period."""
+
+_EPOCH = date(1970, 1, 1)
+
+
+def show(view: View) -> Answer:
+    """One page of the list, the device seen last first."""
+    query = view.query
+    if (tidy := tidied(view, FILTERS)) is not None:
+        return tidy
+    network, verdict = query.text("network"), query.word("verdict", WORDS["verdict"])
+    wanted = DeviceFilter(
+        query.moment("from"),
+        query.moment("to"),
+        frozenset({network} if network else ()),
+        frozenset({verdict} if verdict else ()),
+        query.text("device"),
+    )
+    catalogue = view.console.catalogue
+    page = device_page(catalogue, wanted, _cursor(view), timeout=QUERY_SECONDS)
+    pairs = query.kept(FILTERS)
+    following = page.following
+    older = [*pairs, ("after", _cursor_text(following))] if following else []
+    values = {
+        "rows": page.rows,
+        "older": older,
+        "is_first": not query.text("after"),
+        "pairs": pairs,
+        "wanted": {name: query.text(name) for name in FILTERS} | time_inputs(view),
+        "verdicts": WORDS["verdict"],
+        "networks": sorted({each.network.name for each in view.console.config.networks.scopes}),
+        "figure": _picture(view, page.rows, wanted) if page.rows else None,
+    }
+    return Page("devices", values)
+
+
+def weeks_of(
+    view: View, devices: Sequence[str], since: int, until: int
+) -> tuple[list[DeviceWeeks], date, date]:
+    """The incidents of devices by week, with the first and the last Monday of a period (ns)."""
+    days = device_days(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
+    weeks: dict[str, dict[date, int]] = defaultdict(lambda: defaultdict(int))
+    for (device, day), count in days.items():
+        weeks[device][_monday(day)] += count
+    values = [DeviceWeeks(device, dict(weeks[device])) for device in devices]
+    return values, _monday(since // DAY), _monday((until - 1) // DAY)
+
+
+def _picture(view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter) -> object:
+    last = max(row.last_seen for row in rows)
+    until = wanted.until if wanted.until is not None else last + 1
+    since = wanted.since
+    if since is None:
+        since = max(0, until - WEEKS * 7 * DAY)
+    devices = list(dict.fromkeys(row.device for row in rows))
+    values, first, end = weeks_of(view, devices, since, until)
+    drawn = [each for each in values if each.weeks]
+    return figure(view, heat_map(drawn, first, max(first, end), view.language))
+
+
+def _monday(day: int) -> date:
+    """The Monday of the week of a day since the epoch."""
+    at = _EPOCH + timedelta(days=day)
+    return at - timedelta(days=at.weekday())
+
+
+def _cursor(view: View) -> tuple[int, str, str] | None:
+    text = view.query.text("after")
+    if not text:
+        return None
+    moment, _, rest = text.partition(".")
+    device, slash, network = rest.rpartition("/")
+    if not slash or not (moment.isascii() and moment.isdigit()) or len(moment) > 18:
+        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
+    return int(moment), device, network
+
+
+def _cursor_text(row: DeviceRow) -> str:
+    return f"{row.last_seen}.{row.device}/{row.network}"
