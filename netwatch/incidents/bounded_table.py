@@ -45,4 +45,6 @@ class BoundedTable:
     @property
     def left_out(self) -> int:
         """The sum of the counts whose keys are not in the table."""
+        if len(self.items) < self.limit:
+            return 0  # Whatever is evicted leaves a full table.
         return self.total - sum(count for count, _ in self.items.values())

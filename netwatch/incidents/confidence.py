@@ -57,8 +57,17 @@ class IncidentConfidence:
         if confidence is None:
             return
         observation, match = contact.observation, contact.match
+        weakness = _WEAKNESS[_kind(observation.evidence)]
+        is_lone = match.lone_family != "" and match.app_only and observation.evidence in HANDSHAKES
+        known = self.strongest.get(confidence)
+        if (
+            known is not None
+            and not is_lone
+            and (known.weakness, known.time) < (weakness, observation.time)
+        ):
+            return
         ground = Ground(
-            _WEAKNESS[_kind(observation.evidence)],
+            weakness,
             observation.time,
             observation.source,
             observation.packet,
@@ -69,7 +78,7 @@ class IncidentConfidence:
             match.grade_reasons,
         )
         _keep_first(self.strongest, confidence, ground)
-        if match.lone_family and match.app_only and observation.evidence in HANDSHAKES:
+        if is_lone:
             _keep_first(self.lone, match.lone_family, ground)
 
     def merge(self, other: "IncidentConfidence") -> None:

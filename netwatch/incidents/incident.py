@@ -134,7 +134,8 @@ class Incident:
         self.last = max(self.last, last)
         if observation.time <= self.first:
             self._set_first(observation.time, contact_order(contact), contact)
-        self._set_named(named_order(contact), contact.device)
+        if (contact.device.hostname is None, observation.time) <= self.named_order[:2]:
+            self._set_named(named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
         self.grounds.add(contact)
         strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
@@ -272,7 +273,12 @@ class Incident:
     @property
     def outcome(self) -> Outcome:
         """What the incident came to: the strongest outcome of its flows, else of its lookups."""
-        return overall(self.totals.tallies, self.lookup_answers.tallies())
+        return overall(self.totals.tallies, self.outcomes)
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many of its contacts have which outcome."""
+        return settled(self.totals.tallies, self.lookup_answers.tallies())
 
     @property
     def blocked_by(self) -> tuple[str, ...]:
@@ -327,8 +333,8 @@ class Incident:
         confidence = self.confidence
         assert confidence is not None
         left_out = self.left_out
-        outcome = self.outcome
-        outcomes = settled(self.totals.tallies, self.lookup_answers.tallies())
+        outcomes = self.outcomes
+        outcome = overall(self.totals.tallies, outcomes)
         kind = self.judged_kind(outcome)
         named, app, first = self.named_device, contact.match.app, self.first
         device = contact.device

@@ -1,6 +1,5 @@
 """The outcomes of the contacts of an incident, and that of the incident as a whole."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from netwatch.core.verdict import Outcome
@@ -17,28 +16,30 @@ def settled(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) ->
     direction was captured: there are connections of whose server nothing was seen although they
     were established, and nobody answered in the whole incident.
     """
-    counts: Counter[Tally] = Counter(flows)
+    counts: dict[Tally, int] = {"reached": 0, "attempted": 0, "blocked": 0, "unknown": 0}
+    counts["silent"] = 0
+    for tally, contacts in flows.items():
+        counts[tally] += contacts
     for tally, contacts in lookups:
         counts[tally] += contacts
-    silent = counts.pop("silent", 0)
-    one_direction = counts["unknown"] > 0 and not any(
-        counts[each] for each in ("reached", "attempted", "blocked")
+    silent = counts.pop("silent")
+    one_direction = counts["unknown"] > 0 and not (
+        counts["reached"] or counts["attempted"] or counts["blocked"]
     )
     counts["unknown" if one_direction else "attempted"] += silent
     # In a live capture the progress of a contact may come after its incident has ended.
     return {outcome: max(0, counts[outcome]) for outcome in ORDER}
 
 
-def overall(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) -> Outcome:
-    """The outcome of an incident, by what flows and lookups were counted as.
+def overall(flows: Mapping[Tally, int], counts: Mapping[Outcome, int]) -> Outcome:
+    """The outcome of an incident, by what flows were counted as, and by the outcomes of all its
+    contacts (as `settled` gives them).
 
     A usable answer to a lookup says only that the device could go on. Where it did, what its
     connections came to decides: if all of them were reset, the block worked.
     """
-    if not flows:
-        return strongest(settled(flows, lookups))
-    of_flows = strongest(settled(flows, ()))
-    return strongest(settled(flows, lookups)) if of_flows == "unknown" else of_flows
+    of_flows = strongest(settled(flows, ())) if flows else "unknown"
+    return strongest(counts) if of_flows == "unknown" else of_flows
 
 
 def strongest(counts: Mapping[Outcome, int]) -> Outcome:

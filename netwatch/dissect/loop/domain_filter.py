@@ -76,21 +76,23 @@ def domain_hash(domain: bytes) -> cython.ulonglong:
 def hash_table(domains: tuple[bytes, ...]) -> tuple[Words, int]:
     """The hashes of domains as a table with open addressing, and the mask of its places. Nobody
     writes to it afterwards, so the captures of a run share it: there are many domains."""
-    hash_: cython.ulonglong
+    hash_: cython.longlong
     place: cython.ulonglong
     mask: cython.ulonglong
     size: cython.ulonglong = 64
-    hashes: list[int] = [domain_hash(domain) for domain in domains]
-    while size < 3 * len(hashes):
+    domain: bytes
+    while size < 3 * len(domains):
         size *= 2
-    table: Words = array("q", bytes(8 * size))
+    made: Words = array("q", bytes(8 * size))
+    table = cython.declare(cython.longlong[::1], made)  # type: ignore[misc]
     mask = size - 1
-    for hash_ in hashes:
+    for domain in domains:
+        hash_ = domain_hash(domain)
         place = (hash_ >> 31) & mask
         while table[place] != 0 and table[place] != hash_:
             place = (place + 1) & mask
         table[place] = hash_
-    return table, mask
+    return made, mask
 
 
 @cython.final
