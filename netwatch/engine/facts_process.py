@@ -3,6 +3,7 @@
 That of a live capture is `netwatch.engine.live_facts`.
 """
 
+import multiprocessing
 import shutil
 import socket
 import tempfile
@@ -81,7 +82,8 @@ class FactsProcess:
 
     def _start(self, listener: socket.socket, make_writer: Callable[[], writer.Writer]) -> None:
         address = listen(listener, self._folder)
-        with forking() as context:
+        context = multiprocessing.get_context("fork")
+        with forking():
             self._control, theirs = context.Pipe()
             self._process = context.Process(
                 target=_write,

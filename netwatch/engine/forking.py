@@ -2,8 +2,6 @@
 
 import contextlib
 import gc
-import multiprocessing
-import multiprocessing.context
 import pickle
 import signal
 from collections.abc import Iterator
@@ -12,8 +10,8 @@ from netwatch.core.errors import NetwatchError
 
 
 @contextlib.contextmanager
-def forking() -> Iterator[multiprocessing.context.ForkContext]:
-    """Where processes are forked: what they are made with.
+def forking() -> Iterator[None]:
+    """Where processes are forked.
 
     What exists by now is not looked at by their garbage collectors, which would write to its pages
     and so copy them. An interrupt from the keyboard waits until the end: Python would lose one that
@@ -22,7 +20,7 @@ def forking() -> Iterator[multiprocessing.context.ForkContext]:
     gc.freeze()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield multiprocessing.get_context("fork")
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         gc.unfreeze()

@@ -5,6 +5,7 @@ the next message of any flow. So the packets are not divided among workers as fo
 is. The batches come through a pipe, which bounds how far the reader is ahead.
 """
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ def names_of(
     """Every observation of one capture, which another process reads, and whose facts it sends to
     the store that `recording` leads to. Raises `NetwatchError` where
     that dies, and its exception where it fails."""
-    with forking() as context:
+    context = multiprocessing.get_context("fork")
+    with forking():
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_read, args=(files, theirs, ours, recording), daemon=True)
         process.start()

@@ -45,9 +45,11 @@ from netwatch.coverage.visibility import Visibility
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.division import Division
+from netwatch.dissect.loop.domain_filter import hash_table
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.directory import ConfiguredDirectory, flow_options
+from netwatch.engine.judge import Judge
 from netwatch.engine.judging import CaptureTables, Judging
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import ResolvedAddresses
@@ -118,6 +120,13 @@ def scan(
         engine.free_tables()
     if recorder is not None:
         recorder.finish()
+
+
+def prepare(config: Config) -> None:
+    """Make the tables that all engines of a configuration share, so that workers which are forked
+    later have them already."""
+    hash_table(Judge(config).domains_of_interest())
+    flow_options(config, report_all=False)
 
 
 class Engine:

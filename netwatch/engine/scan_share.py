@@ -12,7 +12,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.dissect.loop.division import Division
 from netwatch.engine.capture_files import Progress
-from netwatch.engine.pipeline import Engine
+from netwatch.engine.pipeline import Engine, prepare
 from netwatch.engine.sharing import ShareWorkers
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder
@@ -100,6 +100,7 @@ def scan_together(
     make_reader = partial(
         ScanShareReader, config, incidents.folder, coverage is not None, keep_frames
     )
+    prepare(config)
     with ShareWorkers(workers, make_reader, ranges, take) as group:
         for position, capture in enumerate(captures):
             recorder = recording.recorder(position, capture, statistics) if recording else None

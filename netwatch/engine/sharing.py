@@ -9,9 +9,8 @@ A worker that fails or dies ends the run with an error.
 import pickle
 import select
 from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Protocol, Self
 
 from netwatch.capture.block import Block
@@ -21,8 +20,9 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.loop.division import MAX_WORKERS, Division, inside_table
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
-from netwatch.engine.forking import begin_worker, forking, sendable
+from netwatch.engine.forking import forking, sendable
 from netwatch.engine.shared_windows import SharedBlock, SharedWindows
+from netwatch.engine.worker_process import Channel, WorkerProcess
 
 PIPE_BYTES = 2048
 """Size of a message that `SLOTS` times fits into a pipe."""
@@ -102,24 +102,13 @@ class ShareWorkers:
         self._windows = SharedWindows(self._wait_for)
         self._sent = 0
         self._done = [0] * self._count
-        self._connections: list[Connection] = []
-        self._processes: list[BaseProcess] = []
+        self._processes: list[WorkerProcess] = []
         try:
-            with forking() as context:
+            with forking():
                 for number in range(self._count):
-                    ours, theirs = context.Pipe()
-                    self._connections.append(ours)
-                    process = context.Process(
-                        target=self._run,
-                        args=(number, theirs, make_reader),
-                        name=f"netwatch-{number}",
-                        daemon=True,
-                    )
-                    process.start()
-                    theirs.close()
-                    # Its finalizer would swallow an interrupt that comes while it runs.
-                    del theirs
-                    self._processes.append(process)
+                    work = partial(self._run, number, make_reader)
+                    before = [each.channel for each in self._processes]
+                    self._processes.append(WorkerProcess(work, before))
         except BaseException:
             self._kill()
             raise
@@ -179,9 +168,9 @@ class ShareWorkers:
         if len(packed) > PIPE_BYTES:
             # It may not fit into a pipe. A worker that is idle receives it, whatever its size.
             self._wait_for(self._sent)
-        for number, connection in enumerate(self._connections):
+        for number, process in enumerate(self._processes):
             try:
-                connection.send_bytes(packed)
+                process.channel.send_packed(packed)
             except OSError:
                 while True:  # What it has said before it ended.
                     self._receive(number)
@@ -195,7 +184,7 @@ class ShareWorkers:
     def _receive(self, number: int) -> None:
         """Receive one answer of a worker."""
         try:
-            answer = self._connections[number].recv()
+            answer = self._processes[number].channel.receive()
         except (EOFError, OSError):
             raise self._died(number) from None
         if isinstance(answer, _Failure):
@@ -208,11 +197,10 @@ class ShareWorkers:
             self._answered(number, answer)
 
     def _died(self, number: int) -> NetwatchError:
-        process = self._processes[number]
-        process.join(1)
+        status = self._processes[number].join()
         return NetwatchError(
             f"worker process {number + 1} of {self._count} died unexpectedly"
-            f" (exit status {process.exitcode}); try a smaller --jobs"
+            f" (exit status {status}); try a smaller --jobs"
         )
 
     def _kill(self) -> None:
@@ -220,41 +208,35 @@ class ShareWorkers:
             process.kill()
         for process in self._processes:
             process.join()
-        for connection in self._connections:
-            connection.close()
+            process.channel.close()
 
-    def _run(
-        self, number: int, connection: Connection, make_reader: Callable[[], ShareReader]
-    ) -> None:
+    def _run(self, number: int, make_reader: Callable[[], ShareReader], channel: Channel) -> None:
         """The life of a worker. It ends with the process that reads the capture, which alone is
         interrupted from the keyboard."""
-        begin_worker()
-        for other in self._connections:
-            other.close()
         try:
-            self._serve(number, connection, make_reader())
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self._serve(number, channel, make_reader())
+        except (EOFError, BrokenPipeError):
             pass  # The other process has ended.
         except Exception as error:
-            connection.send(_Failure(sendable(error)))
+            channel.send(_Failure(sendable(error)))
 
-    def _serve(self, number: int, connection: Connection, reader: ShareReader) -> None:
+    def _serve(self, number: int, channel: Channel, reader: ShareReader) -> None:
         """Answer each message until the run ends."""
         done = 0
         more = select.poll()
-        more.register(connection.fileno(), select.POLLIN)
+        more.register(channel.reads, select.POLLIN)
         while True:
             if done == BLOCKS_DONE or (done and not more.poll(0)):
-                connection.send(_Done(done))
+                channel.send(_Done(done))
                 done = 0
-            message = connection.recv()
+            message = channel.receive()
             if isinstance(message, SharedBlock):
                 reader.process(self._windows.block(message), message.source)
                 done += 1
             elif isinstance(message, _Begin):
                 reader.begin(self._division(message.seed), number, message.seed)
             elif isinstance(message, _End):
-                connection.send(reader.end())
+                channel.send(reader.end())
             else:
-                connection.send(reader.result())
+                channel.send(reader.result())
                 return

@@ -5,6 +5,7 @@ be forked safely. So a host without any is forked at the start. It keeps the soc
 sent to, so that whoever sends them finds the next writer at the same address.
 """
 
+import multiprocessing
 import os
 import socket
 from collections.abc import Callable
@@ -53,7 +54,8 @@ class WriterHost:
         make_writer: MakeWriter,
         maintain: service.Maintain,
     ) -> None:
-        with forking() as context:
+        context = multiprocessing.get_context("fork")
+        with forking():
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(
                 target=_host,
@@ -114,7 +116,8 @@ def _host(
                 control = Connection(recv_handle(pipe))
             except (EOFError, OSError):
                 return
-            with forking() as context:
+            context = multiprocessing.get_context("fork")
+            with forking():
                 make = partial(make_writer, request)
                 args = (control, pipe, listener, counts, make, maintain)
                 writer = context.Process(target=_write, args=args, name=WRITER)
