@@ -44,11 +44,12 @@ _ERASE_EPILOG = """examples:
   netwatch store erase --device p3f9a-k7q2m5xw4n6b3c2d --yes
 
 An alert that a receiver has got is beyond reach; so are your own captures, which are named.
-Stop a live capture first: it has open incidents in memory.
+Stop a live capture first: it has rows and open incidents in memory. While live, scan or names write
+to the store, nothing is erased.
 
 exit status:
   0  nothing of the person is left
-  1  something could not be erased now, which is said
+  1  something could not be erased now, which is said, or nothing, because a run writes to the store
 """
 _IDENTIFY_EPILOG = """examples:
   netwatch store identify p3f9a-k7q2m5xw4n6b3c2d --reason "disciplinary case 12/2024"
@@ -184,11 +185,12 @@ def _erase(args: argparse.Namespace) -> int:
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.erasing import StoreErasure, refuse_reason
     from netwatch.store.resolving import Resolver
+    from netwatch.store.use_lock import UseLock
 
     options = store_options(args)
     config = configuration.load(args.config)
     sealing = config.privacy.sealing if config.privacy is not None else None
-    with Catalogue.open(options) as catalogue:
+    with Catalogue.open(options) as catalogue, UseLock(options, exclusive=True):
         facts = _facts(catalogue, options.path)
         networks = [scope.network.name for scope in config.networks.scopes]
         resolved = Resolver(facts, config.devices.entries, networks, sealing).resolve(args.device)

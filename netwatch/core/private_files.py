@@ -39,6 +39,15 @@ def restrict(descriptor: int, mode: int = MODE) -> None:
         os.fchmod(descriptor, mode)
 
 
+def give_to_owner(new: int | Path, folder: Path) -> None:
+    """Where root writes into the folder of another user, a new file (by its descriptor or path) is
+    that user's, too: else a service could not read what a command of its administrator wrote.
+    Raises `OSError`."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(new, owner.st_uid, owner.st_gid)
+
+
 def set_permissions(descriptor: int, replaced: Path) -> None:
     """Give a new file the permissions of the file `replaced` that it will replace, with its owner
     and group as far as this process may; `MODE` where there is no such file."""

@@ -30,6 +30,7 @@ from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
+from netwatch.store.use_lock import UseLock
 from netwatch.store.writer import RunDescription, Writer
 
 END_TIMEOUT = 20.0
@@ -83,6 +84,8 @@ class LiveFacts:
         if error is not None:
             self._host.stop(END_TIMEOUT)
             raise error
+        # The writer has the lock, too, but there are times without one.
+        self._lock = UseLock(options)
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +94,7 @@ class LiveFacts:
         if self._control is not None:
             self._control.close()
         self._host.stop(END_TIMEOUT)
+        self._lock.close()
 
     @property
     def stored(self) -> int:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -35,6 +35,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from netwatch.core import owned_database
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.owned_database import FileKind, OtherVersionError
+from netwatch.core.private_files import give_to_owner
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.options import StoreOptions
@@ -178,6 +179,7 @@ def _open_file(folder: Path, *, create: bool) -> Database:
             if not create:
                 raise NetwatchError(f"{folder} has no store: 'scan --store' creates one")
             owned_database.create(path, KIND, _fill)
+            give_to_owner(path, folder)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NetwatchError(f"the catalogue {path} cannot be opened: {reason}") from None
@@ -254,7 +256,8 @@ def _migrate(database: Database) -> None:
             connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
 
 
-def _open_server(url: str, path: str, *, create: bool) -> Database:
+def server_url(url: str) -> URL:
+    """The URL of a catalogue in PostgreSQL, with its driver. Raises `ConfigError`."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -262,11 +265,14 @@ def _open_server(url: str, path: str, *, create: bool) -> Database:
     if parsed is None or parsed.get_backend_name() != "postgresql":
         raise ConfigError([Problem(url.partition("://")[0], 0, 0, "expected the URL of a catalogue:"
                                    " postgresql://USER@HOST/DATABASE")])  # fmt: skip
-    place = parsed.render_as_string(hide_password=True)
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _open_server(url: str, path: str, *, create: bool) -> Database:
+    parsed = server_url(url)
+    place = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
     try:
-        engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_size=2, pool_pre_ping=True
-        )
+        engine = create_engine(parsed, pool_size=2, pool_pre_ping=True)
     except ImportError:
         raise ConfigError([Problem(place, 0, 0, "a catalogue in PostgreSQL needs an extra:"
                                    " pip install 'netwatch[postgres]'")]) from None  # fmt: skip

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.private_files import restrict
+from netwatch.core.private_files import give_to_owner, restrict
 
 TEMPORARY = ".tmp"
 """The end of the name of a file that is being written."""
@@ -134,6 +134,7 @@ class FactFiles:
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 restrict(descriptor, _FILE_MODE)
+                give_to_owner(descriptor, target.parent)
                 hashed = _HashedStream(stream)
                 fill(hashed)  # type: ignore[arg-type]
                 stream.flush()
@@ -152,6 +153,7 @@ class FactFiles:
         self._make_folder(folder.parent)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=_FOLDER_MODE)
+            give_to_owner(folder, folder.parent)
         _sync_folder(folder.parent)
 
     def open(self, path: str) -> IO[bytes]:

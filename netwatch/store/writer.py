@@ -22,6 +22,7 @@ from netwatch.store.landing import Landing, numbered
 from netwatch.store.observation_rows import ClientKey
 from netwatch.store.open_captures import open_captures
 from netwatch.store.options import StoreOptions
+from netwatch.store.use_lock import UseLock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,6 +85,7 @@ class Writer:
         resumed: int | None = None,
     ) -> None:
         self._catalogue = Catalogue.open(options, create=True)
+        self._lock = UseLock(options)
         self._files = FactFiles(options.path)
         self._landing = Landing(self._files, self._catalogue)
         self._locate = locate
@@ -171,6 +173,7 @@ class Writer:
     def close(self) -> None:
         """Close the catalogue, without ending the run."""
         self._hashing.shutdown(wait=False, cancel_futures=True)
+        self._lock.close()
         self._catalogue.close()
 
     def _add_coverage(self) -> None:

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.erasable import texts
 from support.live import Pipe
 from support.office import CONFIG, DURING, PERSONAL, configured, one_hello
 from support.ports import free_port
 from support.stored_facts import catalogue_rows, facts, incident_lines, on_disk
 from support.waiting import TIMEOUT, read_until, wait_until
+
+from netwatch.cli import main
 
 
 def children(pid: int) -> list[int]:
@@ -172,3 +175,26 @@ def test_a_writer_that_hangs_delays_nothing(stored: Stored) -> None:
     assert stored.stop() == 0
     assert time.monotonic() - began < 60
     assert b"of this capture were lost" in stored.log
+
+
+def test_nobody_is_erased_while_it_runs(
+    stored: Stored, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not while its writer is dead: an open incident would be stored again. Afterwards nothing
+    of the person is left."""
+    monkeypatch.chdir(stored.store.parent)
+    erase = ["store", "erase", "--yes", "--state", "none", "--device", PERSONAL.ip]
+    stored.pipe.send(one_hello(DURING, PERSONAL).frames)
+    wait_until(lambda: catalogue_rows(stored.store, "SELECT status FROM incident") == [("open",)])
+    assert main(erase) == 1
+    os.kill(stored.writer, signal.SIGKILL)
+    stored.wait_for_log(b"died unexpectedly")
+    assert main(erase) == 1
+    refused = capsys.readouterr()
+    assert (refused.out, refused.err.count("stop live")) == ("", 2)
+    assert stored.stop() == 0
+    assert PERSONAL.ip in incident_lines(stored.store)[0]
+    assert main(erase) == 0
+    assert incident_lines(stored.store) == []
+    for path in stored.store.rglob("*"):
+        assert not path.is_file() or not any(PERSONAL.ip in text for text in texts(path))

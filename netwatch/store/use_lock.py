@@ -1,0 +1,100 @@
+"""Keeps erasing and writing apart: who writes to a store shares a lock, an erasure has it alone.
+
+A run has rows in memory, and a live capture also open incidents; both name people, and are written
+later. An erasure beside them would find nothing of what they write afterwards, so that it cannot
+say that nothing is left. Without a process the lock is free, whatever it died of.
+
+The lock is one of flock(2) on a file in the folder of a store with SQLite, and an advisory lock of
+the database where the catalogue is in PostgreSQL, whose writers may be on several machines.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from netwatch.core.errors import NetwatchError
+from netwatch.core.private_files import give_to_owner, restrict
+from netwatch.store.database import server_url
+from netwatch.store.options import StoreOptions
+
+NAME = "use.lock"
+"""The file of the lock, in the folder of a store."""
+
+_ADVISORY_LOCK = 0x6E657477_65726173
+"""The number of the lock in PostgreSQL: netweras."""
+
+
+class UseLock:
+    """The lock of a store, until it is closed; it is a context. An `exclusive` one is that of an
+    erasure. Raises `NetwatchError` where it is taken the other way, and where it cannot be taken;
+    a sentence that says what to do."""
+
+    def __init__(self, options: StoreOptions, *, exclusive: bool = False) -> None:
+        self._descriptor = -1
+        self._connection: Connection | None = None
+        try:
+            if options.catalogue:
+                is_ours = self._lock_database(options.catalogue, exclusive)
+            else:
+                is_ours = self._lock_folder(Path(options.path), exclusive)
+        except (OSError, SQLAlchemyError) as error:
+            self.close()
+            raise NetwatchError(f"the store {options.path} cannot be locked: {error}") from None
+        if not is_ours:
+            self.close()
+            raise NetwatchError(_IN_USE if exclusive else _ERASING)
+
+    def _lock_folder(self, folder: Path, exclusive: bool) -> bool:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self._descriptor = os.open(folder / NAME, flags | os.O_EXCL, 0o600)
+            restrict(self._descriptor, 0o600)
+            give_to_owner(self._descriptor, folder)
+        except FileExistsError:
+            self._descriptor = os.open(folder / NAME, flags, 0o600)
+        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        try:
+            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _lock_database(self, url: str, exclusive: bool) -> bool:
+        engine = create_engine(server_url(url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        self._connection = engine.connect()
+        name = "pg_try_advisory_lock" if exclusive else "pg_try_advisory_lock_shared"
+        taken = self._connection.execute(text(f"SELECT {name}({_ADVISORY_LOCK})"))
+        return bool(taken.scalar_one())
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+_IN_USE = (
+    "a run is writing to the store, and has rows and incidents in memory that an erasure cannot"
+    " reach: stop live (or wait for scan and names to end), erase again, and start it"
+)
+_ERASING = "a person is being erased from the store: start again when that has ended"
