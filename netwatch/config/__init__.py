@@ -37,7 +37,6 @@ from netwatch.core.alert import Sensor
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
-from netwatch.core.yaml_reader import read_yaml
 from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
@@ -45,6 +44,7 @@ from netwatch.inventory.networks import Networks
 from netwatch.inventory.sinkholes import Sinkholes
 from netwatch.rules.bans import bans_version
 from netwatch.rules.catalog import Catalog
+from netwatch.rules.documents import read_document
 from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
 
@@ -340,7 +340,7 @@ def _open(path: str | None) -> Fields:
         defaults = YamlMapping(0)
         defaults["version"] = 1
         return Fields(defaults, "", problems, "the configuration")
-    mapping = read_yaml(Path(found), problems)
+    mapping = read_document(Path(found), problems)
     if mapping is None:
         problems.raise_if_any()
     assert mapping is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields, YamlSequence
-from netwatch.core.yaml_reader import read_yaml
+from netwatch.rules.documents import read_document
 from netwatch.rules.load import BUILTIN
 
 
@@ -33,7 +33,7 @@ class Replacements:
             return fields
         for key in ("bans", "exemptions"):
             fields.value(key)
-        mapping = read_yaml(Path(self.bans), fields.problems)
+        mapping = read_document(Path(self.bans), fields.problems)
         if mapping is None:
             fields.problems.raise_if_any()
         assert mapping is not None

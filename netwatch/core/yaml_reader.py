@@ -7,12 +7,9 @@ of the parser, without recursion, so that nesting costs no stack.
 """
 
 from array import array
-from pathlib import Path
 from typing import Any
 
-from netwatch.core.errors import NetwatchError
 from netwatch.core.patterns import pattern, patterns_of_imports
-from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence, describe
 from netwatch.core.yaml_rows import PLACEHOLDER, Row, read_word, take_rows
 from netwatch.core.yaml_scalars import ScalarError, is_tag_of, read_scalar, short_tag
@@ -42,22 +39,12 @@ class _UnreadableError(Exception):
         self.line = line
 
 
-def read_yaml(path: Path, problems: Problems) -> YamlMapping | None:
-    """The mapping at the top level of the YAML file `path`.
+def decode_yaml(raw: bytes, file: str, problems: Problems, rows_of: str = "") -> YamlMapping | None:
+    """The mapping at the top level of a YAML file with the content `raw`; `file` is its name in
+    problems. For `rows_of` see `parse_yaml`.
 
     If it cannot be read, the reason is added to `problems` and the result is None.
     """
-    try:
-        raw = read_user_file(path)
-    except NetwatchError as error:
-        problems.add(str(path), 0, str(error))
-        return None
-    return decode_yaml(raw, str(path), problems)
-
-
-def decode_yaml(raw: bytes, file: str, problems: Problems, rows_of: str = "") -> YamlMapping | None:
-    """Like `read_yaml`, for the content of a file; `file` is its name in problems. For `rows_of`
-    see `parse_yaml`."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -68,7 +55,7 @@ def decode_yaml(raw: bytes, file: str, problems: Problems, rows_of: str = "") ->
 
 
 def parse_yaml(text: str, file: str, problems: Problems, rows_of: str = "") -> YamlMapping | None:
-    """Like `read_yaml`, for decoded text.
+    """Like `decode_yaml`, for decoded text.
 
     In the list under the key `rows_of` of the top level, mappings that are rows stay a `Row`, for
     a caller that reads so many of them that each as a `YamlMapping` would take too much memory.

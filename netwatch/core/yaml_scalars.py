@@ -6,10 +6,11 @@ any other tag is a mistake, since PyYAML raises all kinds of exceptions for valu
 their tag.
 """
 
-from netwatch.core.patterns import patterns_of_imports
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
 
-with patterns_of_imports():
-    import yaml
+from netwatch.core.patterns import patterns_of_imports
 
 MAX_NUMBER = 100
 """Characters of a number or date. Longer ones take time that grows with the square."""
@@ -18,19 +19,41 @@ Scalar = str | bool | int | float | object | None
 
 _PREFIX = "tag:yaml.org,2002:"
 _TEXT = f"{_PREFIX}str"
-_CONSTRUCTOR = yaml.constructor.SafeConstructor()
-_CONSTRUCT = {
-    f"{_PREFIX}null": (_CONSTRUCTOR.construct_yaml_null, "nothing"),
-    f"{_PREFIX}bool": (_CONSTRUCTOR.construct_yaml_bool, "true or false"),
-    f"{_PREFIX}int": (_CONSTRUCTOR.construct_yaml_int, "an integer"),
-    f"{_PREFIX}float": (_CONSTRUCTOR.construct_yaml_float, "a number"),
-    f"{_PREFIX}timestamp": (_CONSTRUCTOR.construct_yaml_timestamp, "a date"),
+_EXPECTED = {
+    f"{_PREFIX}null": "nothing",
+    f"{_PREFIX}bool": "true or false",
+    f"{_PREFIX}int": "an integer",
+    f"{_PREFIX}float": "a number",
+    f"{_PREFIX}timestamp": "a date",
 }
-# The types that a word may have, by its first character.
-_PATTERNS = {
-    first: [(str(tag), pattern.fullmatch) for tag, pattern in resolvers if tag in _CONSTRUCT]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+"""The types other than text, by their tags, as messages name them."""
+
+
+class _Types(NamedTuple):
+    """What PyYAML knows of types: `patterns` has the tag and the form of those that a word may
+    have, by its first character; `construct` makes the value of a word of a type."""
+
+    patterns: dict[str, list[tuple[str, Callable[[str], Any]]]]
+    construct: Callable[[str, str], Scalar]
+
+
+@cache
+def _types() -> _Types:
+    # Imported here, because most commands read no YAML file that is not in the cache.
+    with patterns_of_imports():
+        import yaml
+
+    constructor = yaml.constructor.SafeConstructor()
+    patterns = {
+        first: [(str(tag), pattern.fullmatch) for tag, pattern in resolvers if tag in _EXPECTED]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct(text: str, tag: str) -> Scalar:
+        value: Scalar = constructor.yaml_constructors[tag](constructor, yaml.ScalarNode(tag, text))
+        return value
+
+    return _Types(patterns, construct)
 
 
 class ScalarError(ValueError):
@@ -44,11 +67,11 @@ def read_scalar(text: str, tag: str | None, *, is_plain: bool) -> Scalar:
         return read_plain(text) if is_plain else text
     if tag == _TEXT:
         return text
-    if tag not in _CONSTRUCT:
+    if tag not in _EXPECTED:
         raise ScalarError(f"expected a value without the tag {short_tag(tag)}")
     found = _resolve(text)
     if found != tag and not (tag.endswith(":float") and found.endswith(":int")):
-        expected = _CONSTRUCT[tag][1]
+        expected = _EXPECTED[tag]
         raise ScalarError(f"expected {expected}, as the tag {short_tag(tag)} says")
     return _construct(text, tag)
 
@@ -60,13 +83,12 @@ def read_plain(text: str) -> Scalar:
 
 
 def _construct(text: str, tag: str) -> Scalar:
-    construct, expected = _CONSTRUCT[tag]
     if len(text) > MAX_NUMBER:
         raise ScalarError(f"expected a number or date of at most {MAX_NUMBER} characters")
     try:
-        return construct(yaml.ScalarNode(tag, text))
+        return _types().construct(text, tag)
     except (ValueError, OverflowError) as error:  # the 30th of February, digits that are all '_'
-        raise ScalarError(f"expected {expected}: {error}") from None
+        raise ScalarError(f"expected {_EXPECTED[tag]}: {error}") from None
 
 
 def is_tag_of(tag: str | None, kind: str) -> bool:
@@ -82,7 +104,7 @@ def short_tag(tag: str) -> str:
 def _resolve(text: str) -> str:
     """The tag of an unquoted word. The tags of ``<<`` and ``=``, which have a meaning only as a
     key, are those of text."""
-    for tag, fullmatch in _PATTERNS.get(text[:1], ()):
+    for tag, fullmatch in _types().patterns.get(text[:1], ()):
         if fullmatch(text):
             return tag
     return _TEXT

@@ -20,9 +20,9 @@ from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.period import read_timezone
 from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
 from netwatch.core.verdict import Ban, BanPeriod, Confidence, Exemption, Severity
-from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.ban_periods import read_periods
 from netwatch.rules.catalog import Catalog
+from netwatch.rules.documents import read_document
 from netwatch.rules.load import shipped
 
 BANNED_CLASSES = ("service", "personal", "guest")
@@ -97,7 +97,7 @@ def pack_ids() -> list[str]:
 def read_pack(file: Path, catalog: Catalog, problems: Problems) -> Pack | None:
     """The pack in a YAML file, which must be named after the id of the ban; None with the
     mistakes noted."""
-    mapping = decode_yaml(file.read_bytes(), str(file), problems)
+    mapping = read_document(file, problems)
     if mapping is None:
         return None
     fields = Fields(mapping, str(file), problems, "a pack")

@@ -1,10 +1,10 @@
-"""The cache of compiled catalogues, in a folder of the user.
+"""The cache of compiled catalogues and of parsed YAML files, in a folder of the user.
 
-An entry is named after the hash of what it was made of: the content and place of every signature
-file, and the code that read them. So no entry is ever out of date, and the folder may be deleted at
-any time. An entry is used only if it belongs to this user, nobody else may write it or its folder,
-and its checksum is right; in any other case it is as if there was none. It contains data only, and
-no code. ``NETWATCH_CACHE=off`` in the environment turns the cache off.
+An entry is named after the hash of what it was made of: the content of the files, the place of
+every signature file, and the code that read them. So no entry is ever out of date, and the folder
+may be deleted at any time. An entry is used only if it belongs to this user, nobody else may write
+it or its folder, and its checksum is right; in any other case it is as if there was none. It
+contains data only, and no code. ``NETWATCH_CACHE=off`` in the environment turns the cache off.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from netwatch.core.patterns import pattern
 
@@ -27,7 +28,10 @@ MAX_ENTRY_BYTES = 256 << 20
 """Bytes of an entry; a larger catalogue is not cached."""
 
 MAX_ENTRIES = 8
-"""Entries that are kept, those that were used last."""
+"""Catalogues that are kept, those that were used last."""
+
+MAX_DOCUMENTS = 64
+"""Parsed YAML files that are kept, those that were used last."""
 
 MAX_AGE = 90 * 86_400.0
 """Time without use after which an entry is removed when another is written, in s."""
@@ -35,21 +39,32 @@ MAX_AGE = 90 * 86_400.0
 Part = bytes | bytearray | memoryview
 """A piece of the content of an entry."""
 
-_MAGIC = b"netwatch compiled catalogue\n"
+
+class Kind(NamedTuple):
+    """A kind of entries: the suffix of their names, and how many are kept at most."""
+
+    suffix: str
+    most: int
+
+
+CATALOGUES = Kind("catalogue", MAX_ENTRIES)
+DOCUMENTS = Kind("document", MAX_DOCUMENTS)
+
+_MAGIC = b"netwatch cache\n"
 _HEAD = len(_MAGIC) + 3 * 32  # the key, the checksum of what follows, and of all of this
-_NAME = pattern(r"[0-9a-f]{64}\.catalogue\Z")
+_NAME = pattern(r"[0-9a-f]{64}\.(?:catalogue|document)\Z")
 _UNFINISHED = pattern(r"\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp\Z")
 _UNFINISHED_AGE = 3600.0
 _TOUCH_AFTER = 3600.0
 
 
-def read_entry(key: bytes) -> bytes | None:
+def read_entry(key: bytes, kind: Kind = CATALOGUES) -> bytes | None:
     """What was written under a key of 32 bytes; None where there is nothing that can be trusted."""
     with contextlib.suppress(OSError), _folder(create=False) as folder:
         if folder is None:
             return None
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(_name(key), flags, dir_fd=folder)
+        descriptor = os.open(_name(key, kind), flags, dir_fd=folder)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or not _is_private(status):
@@ -63,15 +78,15 @@ def read_entry(key: bytes) -> bytes | None:
     return None
 
 
-def write_entry(key: bytes, content: Sequence[Part]) -> None:
+def write_entry(key: bytes, content: Sequence[Part], kind: Kind = CATALOGUES) -> None:
     """Write an entry, whose content comes in parts, and remove old ones. Where that is not possible
     there is none, and nothing fails: a read-only or full disk only costs time."""
     if _HEAD + sum(map(len, content)) > MAX_ENTRY_BYTES:
         return
     with contextlib.suppress(OSError), _folder(create=True) as folder:
         if folder is not None:
-            _write(folder, _name(key), [_entry_head(key, content), *content])
-            _remove_old(folder)
+            _write(folder, _name(key, kind), [_entry_head(key, content), *content])
+            _remove_old(folder, kind)
 
 
 def is_on() -> bool:
@@ -126,8 +141,8 @@ def _is_private(status: os.stat_result) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _name(key: bytes) -> str:
-    return f"{key.hex()}.catalogue"
+def _name(key: bytes, kind: Kind) -> str:
+    return f"{key.hex()}.{kind.suffix}"
 
 
 def _entry_head(key: bytes, content: Sequence[Part]) -> bytes:
@@ -154,9 +169,9 @@ def _write(folder: int, name: str, parts: Sequence[Part]) -> None:
         raise
 
 
-def _remove_old(folder: int) -> None:
-    """Remove entries that were not used for long or are too many, and files that a process which
-    was killed left unfinished. Other files are left alone."""
+def _remove_old(folder: int, kind: Kind) -> None:
+    """Remove entries of one kind that were not used for long or are too many, and files that a
+    process which was killed left unfinished. Other files are left alone."""
     now = time.time()
     ages: list[tuple[float, str]] = []
     for name in os.listdir(folder):
@@ -165,12 +180,12 @@ def _remove_old(folder: int) -> None:
             continue
         with contextlib.suppress(OSError):
             age = now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
-            if is_entry:
+            if is_entry and name.endswith(f".{kind.suffix}"):
                 ages.append((age, name))
-            elif age > _UNFINISHED_AGE:
+            elif not is_entry and age > _UNFINISHED_AGE:
                 os.unlink(name, dir_fd=folder)
     ages.sort()
     for at, (age, name) in enumerate(ages):
-        if at >= MAX_ENTRIES or age > MAX_AGE:
+        if at >= kind.most or age > MAX_AGE:
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=folder)

@@ -20,7 +20,6 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems
-from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.catalog_cache import is_on, read_entry, write_entry
 from netwatch.rules.compiled import LAYOUT, UnpackError, pack, unpack
@@ -144,6 +143,9 @@ def _cached(key: bytes) -> Catalog | None:
 def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog:
     """The catalogue of these files. `before` is how many problems there were before the files were
     read. Contents are dropped once they are parsed."""
+    # Imported where it is needed, because the catalogue mostly comes from the cache.
+    from netwatch.core.yaml_reader import decode_yaml
+
     digest = hashlib.sha256()
     merged: dict[str, Signature] = {}
     for layer in layers:

@@ -15,7 +15,6 @@ from netwatch.core.names import normalise_name
 from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
 from netwatch.core.verdict import App, Confidence, Match, Role, RulePlace
-from netwatch.core.yaml_reader import row_mapping
 from netwatch.core.yaml_rows import Row, read_word
 from netwatch.rules.grade import UNMARKED, Grade, Marks, grade, marks
 
@@ -203,12 +202,19 @@ def _read_rules(fields: Fields, app: App, shipped: bool) -> Iterator[Rule]:
         rule = None
         if isinstance(item, Row):
             rule = _usual_rule(item, app, file, line, source_tags, unmarked)
-            item = item if rule else row_mapping(item, file, line, problems)
+            item = rule or _mapping(item, file, line, problems)
         rule = rule or fields.build_item(
             line, item, lambda entry: _rule(entry, app, unmarked), "a domain"
         )
         if rule:
             yield rule
+
+
+def _mapping(row: Row, file: str, line: int, problems: Problems) -> YamlMapping:
+    # Imported here, because it imports the YAML library.
+    from netwatch.core.yaml_reader import row_mapping
+
+    return row_mapping(row, file, line, problems)
 
 
 def _usual_rule(

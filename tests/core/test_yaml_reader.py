@@ -2,7 +2,6 @@
 
 import datetime
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from netwatch.core import yaml_reader, yaml_rows
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence
-from netwatch.core.yaml_reader import MAX_NESTING, decode_yaml, parse_yaml, read_yaml, row_mapping
+from netwatch.core.yaml_reader import MAX_NESTING, decode_yaml, parse_yaml, row_mapping
 from netwatch.core.yaml_rows import Row, take_rows
 
 
@@ -222,13 +221,6 @@ def test_byte_order_mark_and_line_ends_of_windows() -> None:
     assert found is not None
     assert found == {"a": 1, "b": [{"c": "d"}, {"c": "e"}]}
     assert list(found["b"].lines) == [3, 4]
-
-
-@pytest.mark.parametrize("path", ["/dev/zero", "/", "none.yaml", "a\0b"])
-def test_what_is_no_file(path: str) -> None:
-    problems = Problems()
-    assert read_yaml(Path(path), problems) is None
-    assert [problem.message.split(":")[0] for problem in problems.found] == ["cannot be read"]
 
 
 def test_text_is_read_as_it_is_written() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from netwatch.core import yaml_reader
 from netwatch.core.errors import ConfigError
 from netwatch.core.user_yaml import Problems
 from netwatch.rules import catalog_cache, load
@@ -38,13 +39,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are parsed, and not taken from the cache."""
     files: list[str] = []
-    real = load.decode_yaml
+    real = yaml_reader.decode_yaml
 
     def counted(raw: bytes, file: str, *rest: object, **options: object) -> object:
         files.append(Path(file).name)
         return real(raw, file, *rest, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(load, "decode_yaml", counted)
+    monkeypatch.setattr(yaml_reader, "decode_yaml", counted)
     return files
 
 
