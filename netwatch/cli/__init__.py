@@ -48,6 +48,9 @@ COMMANDS: Mapping[str, Command] = {
     "explain": Command(
         "netwatch.cli.explain:add", "show one incident, every step from packet to clause"
     ),
+    "report": Command(
+        "netwatch.cli.report:add", "was a ban kept? The period report as HTML, PDF and JSON"
+    ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),

@@ -1,0 +1,293 @@
+"""``netwatch report``: was a ban kept? The period report as HTML, PDF and JSON, signed on wish."""
+
+import argparse
+import getpass
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.printing import print_line, print_message
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.language.language import LANGUAGES
+
+if TYPE_CHECKING:
+    from netwatch.language.language import Language
+    from netwatch.report.collect import Wanted
+    from netwatch.report.values import Report
+
+_COMMAND = "netwatch report"
+_ENDS = (".html", ".pdf", ".json")
+_EXAMPLES = """examples:
+  netwatch report --from 2023-03-01 --to 2023-08-31       the answer, on the terminal
+  netwatch report --from 2023-03-01 --to 2023-08-31 -o report.html -o report.pdf --lang nl
+  netwatch report --from 2023-03-01 --to 2023-08-31 --ban city-rule -o report.json
+  netwatch report --new-key report.key                    once; hand out report.key.pub
+  netwatch report --from 2023-03-01 --to 2023-08-31 -o report.pdf --sign report.key
+  netwatch report --verify report.sig --key report.key.pub
+
+exit status: 0 done; 1 the store cannot be read, or a file cannot be written; 2 usage or
+configuration error; 3 with --verify: a file or the signature was changed
+"""
+
+
+def add(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Register the command; `parents` have the common options."""
+    parser = groups.add_parser(
+        "report",
+        help=COMMANDS["report"].summary,
+        description="Says for each ban whether it was kept from one day to another, with the"
+        " reasons and with what could not be seen.",
+        epilog=_EXAMPLES,
+        parents=list(parents),
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument(
+        "--store-path",
+        metavar="URL",
+        help="the folder or URL of the store (default: `store` of the configuration, else"
+        " ~/.local/share/netwatch/store)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="first",
+        metavar="DAY",
+        type=_day,
+        help="the first day, in the ban's time zone",
+    )
+    parser.add_argument("--to", dest="last", metavar="DAY", type=_day, help="the last day")
+    parser.add_argument(
+        "--ban",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="only this ban of the configuration; may be repeated",
+    )
+    parser.add_argument(
+        "--lang", choices=LANGUAGES, default="en", help="the language of the report (default en)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write FILE.html, FILE.pdf or FILE.json; may be repeated (default: print the answer)",
+    )
+    parser.add_argument(
+        "--devices",
+        action="store_true",
+        help="name devices, which the journal of the store notes (default: pseudonyms)",
+    )
+    parser.add_argument(
+        "--max-unnamed",
+        metavar="PERCENT",
+        type=_percent,
+        help="the greatest share of flows without a readable name with which a ban can be said to"
+        " be kept (default 5)",
+    )
+    parser.add_argument("--sign", metavar="KEY", help="sign the files with this key")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--verify", metavar="FILE", help="check the signature FILE.sig of a report")
+    what.add_argument("--new-key", metavar="FILE", help="make a key to sign reports with")
+    parser.add_argument(
+        "--key", metavar="PUB", help="with --verify: the public key that must have signed"
+    )
+    parser.set_defaults(func=report)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a day like 2023-03-01") from None
+
+
+def _percent(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a percentage from 0 to 100")
+    return found / 100
+
+
+def report(args: argparse.Namespace) -> int:
+    """Run ``netwatch report`` and return the exit status."""
+    if args.new_key:
+        return _new_key(Path(args.new_key))
+    if args.verify:
+        return _verify(Path(args.verify), Path(args.key) if args.key else None)
+    _require_days(args)
+    outputs = _outputs(args)
+    made = _collected(args)
+    from netwatch.report.page import report_language
+
+    used = report_language(args.lang)
+    if not outputs:
+        _print_answers(made, used)
+        return 0
+    _write(made, used, outputs)
+    if args.sign:
+        _sign(Path(args.sign), outputs)
+    return 0
+
+
+def _require_days(args: argparse.Namespace) -> None:
+    if args.first is None or args.last is None:
+        raise _problem("expected --from DAY and --to DAY")
+    if args.last < args.first:
+        raise _problem(f"--to: expected a day from {args.first} on, found {args.last}")
+    if not args.first.year >= 1971 or not args.last.year <= 2260:
+        raise _problem("--from, --to: expected years from 1971 to 2260")
+    if (args.last - args.first).days > 3660:
+        raise _problem("--to: expected at most 10 years")
+
+
+def _problem(message: str) -> ConfigError:
+    return ConfigError([Problem(_COMMAND, 0, 0, message)])
+
+
+def _outputs(args: argparse.Namespace) -> list[Path]:
+    """The files to write; with `--sign` the JSON is one of them. Raises `ConfigError`."""
+    outputs = [Path(each) for each in args.output]
+    for each in outputs:
+        if each.suffix not in _ENDS:
+            expected = "a name that ends with .html, .pdf or .json"
+            raise _problem(f"--output: expected {expected}, found '{each}'")
+    if args.sign:
+        if not outputs:
+            raise _problem("--sign: expected --output too: a signature is about files")
+        if len({each.parent for each in outputs}) > 1:
+            raise _problem("--sign: expected all files in one folder")
+        if not any(each.suffix == ".json" for each in outputs):
+            outputs.append(outputs[0].with_suffix(".json"))
+    if any(each.suffix != ".json" for each in outputs):
+        from netwatch.charts.render import require_renderer
+        from netwatch.report.page import require_templates
+        from netwatch.report.pdf import require_weasyprint
+
+        require_templates(_COMMAND)
+        require_renderer(_COMMAND, "report")
+        if any(each.suffix == ".pdf" for each in outputs):
+            require_weasyprint(_COMMAND)
+    return list(dict.fromkeys(outputs))
+
+
+def _collected(args: argparse.Namespace) -> "Report":
+    """The report. Raises `ConfigError` and `NetwatchError`."""
+    from netwatch.cli.run_store import chosen_store
+    from netwatch.config import load
+    from netwatch.store.extra import require_extra
+
+    config = load(args.config)
+    require_extra(_COMMAND)
+    from netwatch.report.collect import Wanted, collect
+    from netwatch.report.values import Thresholds
+    from netwatch.store.catalogue import Catalogue
+
+    thresholds = Thresholds()
+    if args.max_unnamed is not None:
+        thresholds = Thresholds(unnamed=args.max_unnamed)
+    wanted = Wanted(args.first, args.last, tuple(args.ban), args.devices, thresholds)
+    with Catalogue.open(chosen_store(args, config.store)) as catalogue:
+        if args.devices:
+            catalogue.add_journal(_user(), "identify", _journal(wanted))
+        return collect(catalogue, config, wanted)
+
+
+def _journal(wanted: "Wanted") -> dict[str, str]:
+    """What the journal notes of a report that names devices."""
+    bans = ", ".join(wanted.bans) or "all"
+    return {"report": f"{wanted.first} to {wanted.last}", "bans": bans}
+
+
+def _user() -> str:
+    """Who asks, for the journal."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
+
+
+def _print_answers(made: "Report", used: "Language") -> None:
+    from netwatch.report import labels, words
+
+    for number, ban in enumerate(made.bans):
+        if number:
+            print_line()
+        answer = ban.answer
+        beside = f" ({words.unnamed(answer, used)})" if answer.days_in_force else ""
+        print_line(f"{ban.id}: {labels.answers(used)[answer.word]}{beside}")
+        for each in (*answer.reasons, *answer.notes):
+            print_line(f"  {words.reason(each, used)}")
+
+
+def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:
+    """Write all files. Raises `NetwatchError`."""
+    from netwatch.report.record import report_json
+
+    pages = [each for each in outputs if each.suffix != ".json"]
+    for each in outputs:
+        if each.suffix == ".json":
+            _write_text(each, report_json(made))
+    if not pages:
+        return
+    from netwatch.charts.render import Renderer
+    from netwatch.report import page, tables
+    from netwatch.report.pdf import write_pdf
+
+    with Renderer() as renderer:
+        printed = page.page(made, used, renderer, lambda note: print_message(f"netwatch: {note}"))
+    html = page.html(printed)
+    for each in pages:
+        if each.suffix == ".html":
+            _write_text(each, html)
+        else:
+            write_pdf(html, tables.files(printed.all_grids), each)
+
+
+def _write_text(path: Path, text: str) -> None:
+    from netwatch.core.private_files import restrict
+
+    try:
+        with path.open("w", encoding="utf-8") as stream:
+            restrict(stream.fileno())
+            stream.write(text)
+    except OSError as error:
+        raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _sign(key: Path, outputs: Sequence[Path]) -> None:
+    from netwatch.report.signing import SUFFIX, sign
+
+    signature = outputs[0].with_suffix(SUFFIX)
+    print_message(f"{signature}: signed by the key {sign(key, outputs, signature)}")
+
+
+def _new_key(path: Path) -> int:
+    from netwatch.report.signing import write_new_key
+
+    print_line(f"{path}: a new key; {path}.pub is its public key, {write_new_key(path)}")
+    return 0
+
+
+def _verify(path: Path, key: Path | None) -> int:
+    from netwatch.report.signing import SUFFIX, verify
+
+    signature = path if path.suffix == SUFFIX else path.with_suffix(SUFFIX)
+    found = verify(signature, key)
+    for problem in found.problems:
+        print_line(f"{signature}: {problem}")
+    if found.problems:
+        return 3
+    print_line(f"{', '.join(found.files)}: as signed at {found.time} by the key {found.key}")
+    if key is None:
+        print_message("netwatch: compare this key with that of the sender, or give --key PUB")
+    return 0

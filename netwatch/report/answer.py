@@ -1,0 +1,206 @@
+"""Was a ban kept? The answer, from what was seen and from what could not be seen.
+
+The answer accuses nobody on the strength of a guess, and acquits nobody on the strength of not
+having looked:
+
+``not-in-force``
+    The ban forbids nothing on any day of the report.
+``not-kept``
+    At least one violation is *proved*: confirmed, of kind session or background, and a server of
+    the app answered. No page, no embedded video and no lookup is ever that, nor is an attempt that
+    was blocked.
+``kept``
+    There is no violation of any weight but possible ones, and everything was there to be seen: a
+    capture for all of the time, flows in each network that the ban is about, and hardly a flow
+    without a name (`Thresholds`).
+``cannot-be-said``
+    Otherwise. The reasons say what would have to be known.
+
+Reasons are codes with numbers; `netwatch.report.words` has their sentences.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.verdict import CONFIDENCE_RANK, Ban
+from netwatch.report.values import Answer, NetworkRow, Reason, Thresholds, Value
+
+WEIGHTS = ("proved", "unanswered", "blocked", "probable", "lookup", "embed", "possible")
+"""How a violation counts, the weightiest first. ``proved`` decides for ``not-kept``; ``possible``
+does not count; any other leaves the answer open."""
+
+REASONS = (
+    "proved",
+    "unanswered",
+    "blocked",
+    "probable",
+    "lookup",
+    "embed",
+    "no-coverage",
+    "gaps",
+    "unnamed",
+    "network-unseen",
+    "packets",
+    "partial",
+    "retention",
+    "erased",
+    "min-confidence",
+    "no-violation",
+    "not-in-force",
+)
+"""The codes of reasons that decide, in the order of a report."""
+
+NOTES = (
+    "possible",
+    "advisory",
+    "exempt",
+    "after-expiry",
+    "outside-periods",
+    "part-in-force",
+    "other-versions",
+    "beyond",
+)
+"""The codes of notes, which do not decide."""
+
+_USED = ("session", "background")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A violation by its `weight` (of `WEIGHTS`), and its device."""
+
+    weight: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What could be seen of the networks that a ban is about, on the days on which it forbids.
+
+    `unseen` are networks of the configuration without any flow. `gaps` is how many times without a
+    capture there were, longer than the threshold, and `gap_hours` how long all of them are.
+    `packets_lost` is the share of packets that were dropped or could not be read. `pruned` says
+    that incidents of these days were deleted by age, and `erased` is how many persons were erased
+    from the store since.
+    """
+
+    networks: Sequence[NetworkRow]
+    unseen: Sequence[str] = ()
+    gaps: int = 0
+    gap_hours: float = 0.0
+    packets_lost: float = 0.0
+    partial_captures: int = 0
+    lost_rows: int = 0
+    pruned: bool = False
+    erased: int = 0
+
+
+def weight(confidence: str, kind: str, outcome: str) -> str:
+    """How a violation counts: a word of `WEIGHTS`."""
+    if confidence == "possible":
+        return "possible"
+    if kind == "embed":
+        return "embed"
+    if outcome == "blocked":
+        return "blocked"
+    if confidence == "confirmed" and kind in _USED:
+        return "proved" if outcome == "reached" else "unanswered"
+    return "lookup" if kind == "lookup" else "probable"
+
+
+def blind(network: NetworkRow) -> tuple[int, int]:
+    """The flows of a network with content, and how many of them had no readable name."""
+    flows = network.flows - network.unnamed.get("no-data", 0)
+    return flows, flows - network.named
+
+
+def answer(
+    ban: Ban,
+    days_in_force: int,
+    days: int,
+    violations: Iterable[Violation],
+    visible: Visible,
+    thresholds: Thresholds,
+    notes: Iterable[Reason] = (),
+) -> Answer:
+    """Whether `ban` was kept on its `days_in_force` of the `days` of a report."""
+    shares = [blind(network) for network in visible.networks]
+    flows, unnamed = sum(each for each, _ in shares), sum(each for _, each in shares)
+    seen = by_weight(violations)
+    said = [*notes]
+    if possible := seen.pop("possible", None):
+        said.insert(0, Reason("possible", possible))
+    if 0 < days_in_force < days:
+        said.append(Reason("part-in-force", {"days": days_in_force, "all": days}))
+    if not days_in_force:
+        reasons = [Reason("not-in-force", {})]
+        word = "not-in-force"
+    else:
+        reasons = [Reason(code, seen[code]) for code in WEIGHTS if code in seen]
+        reasons += _what_was_not_seen(ban, visible, thresholds)
+        word = "not-kept" if "proved" in seen else "cannot-be-said" if reasons else "kept"
+        if word == "kept":
+            reasons = [Reason("no-violation", {"flows": flows})]
+    return Answer(
+        word,  # type: ignore[arg-type]
+        days_in_force,
+        unnamed / flows if flows else None,
+        flows,
+        unnamed,
+        tuple(reasons),
+        tuple(said),
+    )
+
+
+def by_weight(violations: Iterable[Violation]) -> dict[str, Mapping[str, Value]]:
+    """The numbers of incidents and devices by weight."""
+    incidents: Counter[str] = Counter()
+    devices: dict[str, set[str]] = {}
+    for each in violations:
+        incidents[each.weight] += 1
+        devices.setdefault(each.weight, set()).add(each.device)
+    return {
+        code: {"incidents": count, "devices": len(devices[code])}
+        for code, count in incidents.items()
+    }
+
+
+def _what_was_not_seen(ban: Ban, visible: Visible, thresholds: Thresholds) -> list[Reason]:
+    """The reasons for which the absence of violations would prove nothing."""
+    found: list[Reason] = []
+    shares = {network.network: blind(network) for network in visible.networks}
+    if not any(flows for flows, _ in shares.values()):
+        found.append(Reason("no-coverage", {}))
+    if visible.gaps:
+        found.append(Reason("gaps", {"count": visible.gaps, "hours": round(visible.gap_hours, 1)}))
+    for name, (flows, unnamed) in shares.items():
+        if flows and unnamed / flows > thresholds.unnamed:
+            found.append(
+                Reason(
+                    "unnamed",
+                    {
+                        "network": name,
+                        "share": unnamed / flows,
+                        "flows": flows,
+                        "threshold": thresholds.unnamed,
+                    },
+                )
+            )
+    if any(flows for flows, _ in shares.values()):
+        found += [Reason("network-unseen", {"network": name}) for name in visible.unseen]
+    if visible.packets_lost > thresholds.packets:
+        found.append(
+            Reason("packets", {"share": visible.packets_lost, "threshold": thresholds.packets})
+        )
+    if visible.partial_captures or visible.lost_rows:
+        found.append(
+            Reason("partial", {"captures": visible.partial_captures, "rows": visible.lost_rows})
+        )
+    if visible.pruned:
+        found.append(Reason("retention", {}))
+    if visible.erased:
+        found.append(Reason("erased", {"count": visible.erased}))
+    if CONFIDENCE_RANK[ban.min_confidence] > CONFIDENCE_RANK["probable"]:
+        found.append(Reason("min-confidence", {"confidence": ban.min_confidence}))
+    return found

@@ -1,0 +1,394 @@
+"""Collects a report from a store and a configuration, once, as frozen values.
+
+The ban's days are those of its own time zone. Incidents belong to the days on which they began, so
+that of two reports on adjacent periods none has an incident of the other.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+
+from netwatch import __version__
+from netwatch.config import Config
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.user_yaml import did_you_mean
+from netwatch.core.verdict import Ban
+from netwatch.formats.values import rfc3339
+from netwatch.privacy.keys import PseudonymKey
+from netwatch.privacy.pseudonyms import key_id_of, pseudonym
+from netwatch.report import counting, reading
+from netwatch.report.answer import Violation, Visible, answer, blind
+from netwatch.report.exempting import exemption_rows
+from netwatch.report.period import Days, Span, days_in_force, gaps, joined
+from netwatch.report.reading import Incident, NetworkFlows
+from netwatch.report.values import (
+    BanDayRow,
+    BanReport,
+    CaptureRow,
+    Change,
+    Coverage,
+    Gap,
+    NetworkChangeRow,
+    NetworkRow,
+    PeriodInForce,
+    Reason,
+    Report,
+    Sources,
+    Thresholds,
+    VersionRow,
+)
+from netwatch.store.catalogue import Catalogue
+
+MAX_GAPS = 50
+"""Times without a capture that a report lists, the longest first."""
+
+_HOUR = 3_600_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is about: its first and last day, the ids of its bans (none means all of the
+    configuration), and whether devices are named."""
+
+    first: date
+    last: date
+    bans: tuple[str, ...] = ()
+    names_devices: bool = False
+    thresholds: Thresholds = Thresholds()
+
+
+def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
+    """The report. Raises `ConfigError` for a ban that the configuration does not have, and
+    `NetwatchError` where the catalogue fails."""
+    bans = _bans(config, wanted.bans)
+    zones = {ban.timezone for ban in bans}
+    days = Days(wanted.first, wanted.last, zones.pop() if len(zones) == 1 else "UTC")
+    return _Collector(catalogue, config, wanted, days).report(bans)
+
+
+def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:
+    known = {ban.id: ban for ban in config.policy.bans}
+    for id_ in ids:
+        if id_ not in known:
+            message = f"--ban: expected a ban of the configuration, found '{id_}'"
+            hint = did_you_mean(id_, known) or f" (known: {', '.join(known)})"
+            raise ConfigError([Problem("netwatch report", 0, 0, f"{message}{hint}")])
+    return [ban for ban in known.values() if not ids or ban.id in ids]
+
+
+class _Collector:
+    """Collects one report."""
+
+    def __init__(self, catalogue: Catalogue, config: Config, wanted: Wanted, days: Days) -> None:
+        self._catalogue = catalogue
+        self._config = config
+        self._wanted = wanted
+        self._days = days
+        key = PseudonymKey.of(secrets.token_hex(32))
+        self._names: dict[str, str] = {}
+        self._key = None if wanted.names_devices else key
+        self._captures = reading.captures(catalogue, _wide(days))
+        self._covered = joined(
+            [
+                *(
+                    (each.first, each.last + 1)
+                    for each in self._captures
+                    if each.first is not None and each.last is not None
+                ),
+                *((first, last + 1) for first, last in reading.live_hours(catalogue, _wide(days))),
+            ]
+        )
+
+    def report(self, bans: Sequence[Ban]) -> Report:
+        """The report on bans."""
+        days = self._days
+        wide = _wide(days)
+        found = list(reading.incidents(self._catalogue, (_wide(days.previous)[0], wide[1])))
+        known = {ban.id for ban in bans}
+        others = Counter(each.ban for each in found if each.ban not in known and _is_in(each, days))
+        return Report(
+            first=days.first.isoformat(),
+            last=days.last.isoformat(),
+            timezone=days.timezone,
+            previous_first=days.previous.first.isoformat(),
+            previous_last=days.previous.last.isoformat(),
+            made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            netwatch=__version__,
+            pseudonyms=not self._wanted.names_devices,
+            thresholds=self._wanted.thresholds,
+            bans=tuple(
+                self._ban(ban, [each for each in found if each.ban == ban.id]) for ban in bans
+            ),
+            other_bans={} if self._wanted.bans else dict(sorted(others.items())),
+            coverage=self._coverage(),
+            sources=self._sources(),
+        )
+
+    def _name(self, device: str) -> str:
+        """The name of a device in the report. A pseudonym of the store stays as it is."""
+        if self._key is None or key_id_of(device):
+            return device
+        name = self._names.get(device)
+        if name is None:
+            name = self._names[device] = pseudonym(self._key, "", device)
+        return name
+
+    def _ban(self, ban: Ban, found: Sequence[Incident]) -> BanReport:
+        days = Days(self._days.first, self._days.last, ban.timezone)
+        incidents, left_out = counting.merged(each for each in found if _is_in(each, days))
+        before, _ = counting.merged(each for each in found if _is_in(each, days.previous))
+        forbidden = days_in_force(ban, days)
+        exemptions = exemption_rows(ban, self._config.policy.exemptions, incidents, self._name)
+        spans = [part.span for _, part in forbidden]
+        violations = [each for each in incidents if each.verdict == "violation"]
+        inside = [each for each in violations if _is_within(each, spans)]
+        notes = self._notes(ban, days, incidents, sum(each.after_expiry for each in exemptions))
+        if len(inside) < len(violations):
+            outside = {"incidents": len(violations) - len(inside)}
+            notes.insert(0, Reason("outside-periods", outside))
+        return BanReport(
+            id=ban.id,
+            authority=ban.authority,
+            legal_basis=ban.legal_basis,
+            timezone=ban.timezone,
+            review=ban.review.isoformat() if ban.review else None,
+            apps=tuple(self._app_names(ban)),
+            forbids=tuple(sorted(ban.forbids)),
+            advises=tuple(sorted(ban.advises)),
+            min_confidence=ban.min_confidence,
+            periods=tuple(
+                PeriodInForce(part.first.isoformat(), part.last.isoformat(), each.basis)
+                for each, part in forbidden
+            ),
+            days=_ban_days(ban, days),
+            answer=answer(
+                ban,
+                sum(part.count for _, part in forbidden),
+                days.count,
+                [Violation(counting.weight_of(each), each.device) for each in inside],
+                self._visible(ban, spans),
+                self._wanted.thresholds,
+                notes,
+            ),
+            totals=counting.totals(incidents, left_out),
+            weeks=counting.weekly(incidents, days, self._covered),
+            devices=counting.device_rows(incidents, days, self._name),
+            exemptions=exemptions,
+            change=self._change(ban, days, before, incidents),
+            incidents=counting.incident_rows(incidents, self._name),
+        )
+
+    def _app_names(self, ban: Ban) -> list[str]:
+        apps = self._config.catalog.apps()
+        return sorted(apps[each].name if each in apps else each for each in ban.apps | ban.bypass)
+
+    def _notes(
+        self, ban: Ban, days: Days, incidents: Sequence[Incident], after_expiry: int
+    ) -> list[Reason]:
+        counted = counting.counts(incidents)
+        notes = []
+        for code, count in (
+            ("advisory", counted.advisory),
+            ("exempt", counted.exempt),
+            ("after-expiry", after_expiry),
+        ):
+            if count:
+                notes.append(Reason(code, {"incidents": count}))
+        others = sum(
+            bool(each.bans_version) and each.bans_version != self._config.bans_version
+            for each in incidents
+        )
+        if others:
+            notes.append(Reason("other-versions", {"incidents": others}))
+        beyond = reading.packets(self._catalogue, days.span).beyond
+        if beyond:
+            notes.append(Reason("beyond", {"records": beyond}))
+        return notes
+
+    def _visible(self, ban: Ban, spans: Sequence[Span]) -> Visible:
+        """What could be seen of the networks that a ban is about, in the times it is in force."""
+        if not spans:
+            return Visible([])
+        whole = spans[0][0], spans[-1][1]
+        tolerance = self._wanted.thresholds.gap * 1_000_000_000
+        missing = [gap for span in spans for gap in gaps(span, self._covered, tolerance)]
+        rows = [
+            row
+            for each in reading.network_flows(self._catalogue, whole)
+            if _concerns(ban, each.network, each.device_class)
+            for row in [_network_row(each)]
+        ]
+        seen = {row.network for row in rows}
+        packets = reading.packets(self._catalogue, whole)
+        own = [each for each in self._captures if _overlaps(each, whole)]
+        retention = self._config.retention.incidents if self._config.retention else None
+        erased, pruned = reading.deletions(self._catalogue, whole[0], retention)
+        lost = packets.dropped + packets.unreadable
+        return Visible(
+            networks=rows,
+            unseen=[
+                scope.network.name
+                for scope in self._config.networks.scopes
+                if _concerns(ban, scope.network.name, scope.network.device_class)
+                and scope.network.name not in seen
+            ],
+            gaps=len(missing),
+            gap_hours=sum(end - begin for begin, end in missing) / _HOUR,
+            packets_lost=lost / (packets.seen + packets.dropped) if lost else 0.0,
+            partial_captures=sum(each.state == "partial" for each in own),
+            lost_rows=sum(each.lost_rows for each in own),
+            pruned=pruned,
+            erased=erased,
+        )
+
+    def _change(
+        self, ban: Ban, days: Days, before: Sequence[Incident], after: Sequence[Incident]
+    ) -> Change:
+        shares = []
+        for each in (days.previous, days):
+            flows = reading.network_flows(self._catalogue, each.span)
+            shares.append({row.network: _network_row(row) for row in flows if row.flows})
+        networks = sorted({each.network for each in (*before, *after)} | set(shares[1]))
+        old, new = {each.device for each in before}, {each.device for each in after}
+        by_app = [counting.by(each, lambda one: one.app) for each in (before, after)]
+        return Change(
+            before=counting.counts(before),
+            after=counting.counts(after),
+            named_before=_named_share(shares[0].values()),
+            named_after=_named_share(shares[1].values()),
+            networks={
+                name: NetworkChangeRow(
+                    sum(each.network == name for each in before),
+                    sum(each.network == name for each in after),
+                    *(share[name].named_share if name in share else None for share in shares),
+                )
+                for name in networks
+            },
+            apps={
+                app: tuple(each.get(app, counting.counts(())) for each in by_app)  # type: ignore[misc]
+                for app in sorted({*by_app[0], *by_app[1]})
+            },
+            devices_new=len(new - old),
+            devices_gone=len(old - new),
+            devices_again=len(old & new),
+        )
+
+    def _coverage(self) -> Coverage:
+        span = self._days.span
+        packets = reading.packets(self._catalogue, span)
+        tolerance = self._wanted.thresholds.gap * 1_000_000_000
+        missing = sorted(gaps(span, self._covered, tolerance), key=lambda gap: gap[0] - gap[1])
+        listed = sorted(missing[:MAX_GAPS])
+        clipped = [
+            (max(begin, span[0]), min(end, span[1]))
+            for begin, end in self._covered
+            if begin < span[1] and end > span[0]
+        ]
+        own = [each for each in self._captures if _overlaps(each, span)]
+        return Coverage(
+            networks=tuple(
+                _network_row(each) for each in reading.network_flows(self._catalogue, span)
+            ),
+            records=packets.records,
+            beyond=packets.beyond,
+            packets=packets.seen,
+            packets_dropped=packets.dropped,
+            packets_unreadable=packets.unreadable,
+            hours=round(sum(end - begin for begin, end in clipped) / _HOUR, 2),
+            hours_of_period=round((span[1] - span[0]) / _HOUR, 2),
+            gaps=tuple(
+                Gap(rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / _HOUR, 2))
+                for begin, end in listed
+            ),
+            gaps_left=len(missing) - len(listed),
+            partial_captures=sum(each.state == "partial" for each in own),
+            lost_rows=sum(each.lost_rows for each in own),
+        )
+
+    def _sources(self) -> Sources:
+        span = self._days.span
+        own = [each for each in self._captures if _overlaps(each, span) or each.state == "open"]
+        sensor = self._config.sensor
+        return Sources(
+            store=reading.store_id(self._catalogue),
+            sensors=tuple(sorted({each.sensor for each in own})),
+            configuration=VersionRow(sensor.version, sensor.signatures, sensor.bans, sensor.policy),
+            versions=tuple(
+                VersionRow(*each)
+                for each in reading.versions(self._catalogue, {each.run for each in own})
+            ),
+            captures=tuple(
+                CaptureRow(
+                    source["path"],
+                    source.get("size"),
+                    source.get("sha256") or "",
+                    rfc3339(each.first, 0) if each.first is not None else None,
+                    rfc3339(each.last, 0) if each.last is not None else None,
+                    each.state,
+                )
+                for each in own
+                for source in each.sources
+            ),
+        )
+
+
+def _wide(days: Days) -> Span:
+    """A time that has the days in every time zone."""
+    begin, end = Days(days.first, days.last, "UTC").span
+    return begin - 15 * _HOUR, end + 15 * _HOUR
+
+
+def _is_in(incident: Incident, days: Days) -> bool:
+    begin, end = days.span
+    return begin <= incident.first_seen < end
+
+
+def _is_within(incident: Incident, spans: Sequence[Span]) -> bool:
+    return any(begin <= incident.first_seen < end for begin, end in spans)
+
+
+def _overlaps(capture: reading.Capture, span: Span) -> bool:
+    if capture.first is None or capture.last is None:
+        return False
+    return capture.first < span[1] and capture.last >= span[0]
+
+
+def _concerns(ban: Ban, network: str, device_class: str) -> bool:
+    """Whether devices of a network are those that a ban forbids something."""
+    return device_class in ban.forbids and (not ban.networks or network in ban.networks)
+
+
+def _network_row(flows: NetworkFlows) -> NetworkRow:
+    row = NetworkRow(
+        flows.network, flows.device_class, flows.flows, flows.named, flows.unnamed, None
+    )
+    share = _named_share([row])
+    return NetworkRow(row.network, row.device_class, row.flows, row.named, row.unnamed, share)
+
+
+def _named_share(rows: Iterable[NetworkRow]) -> float | None:
+    """The share of flows with content whose name was read."""
+    pairs = [blind(row) for row in rows]
+    flows, unnamed = sum(each for each, _ in pairs), sum(each for _, each in pairs)
+    return 1 - unnamed / flows if flows else None
+
+
+def _ban_days(ban: Ban, days: Days) -> tuple[BanDayRow, ...]:
+    """The days of a ban that are in the weeks of a report."""
+    found: list[tuple[date | None, str]] = [
+        (each.start, "extended" if number else "from") for number, each in enumerate(ban.periods)
+    ]
+    followed = {each.start for each in ban.periods[1:]}
+    found += [
+        (each.end, "until")
+        for each in ban.periods
+        if each.end and date.fromordinal(each.end.toordinal() + 1) not in followed
+    ]
+    found.append((ban.review, "review"))
+    return tuple(
+        BanDayRow(day.isoformat(), event)  # type: ignore[arg-type]
+        for day, event in sorted((day, event) for day, event in found if day is not None)
+        if days.mondays[0] <= day <= days.last
+    )

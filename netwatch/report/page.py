@@ -1,0 +1,289 @@
+"""The report as one HTML file: no script, no request, and printed as it is.
+
+The template has no texts of its own: all that it prints comes from `Page`, in the language of the
+report, and is escaped by the template engine. What it prints as it is are the pictures, which
+`netwatch.charts` made.
+"""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from netwatch.charts import FOLDER as CHARTS
+from netwatch.charts.picture import Picture, Size
+from netwatch.charts.render import Renderer
+from netwatch.charts.theme import dark_rules
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.text import escaped
+from netwatch.language.language import Language, language
+from netwatch.report import labels, pictures, tables, words
+from netwatch.report.tables import Grid
+from netwatch.report.values import BanReport, Report
+
+FOLDER = Path(__file__).parent
+"""Where templates and translations are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture on a page: its SVGs by size, and the table of its data."""
+
+    title: str
+    summary: str
+    wide: str
+    narrow: str
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The answer for one ban: its `word` as a code, a title and what it means; the share of flows
+    that could not be read; reasons and notes as sentences."""
+
+    ban: str
+    authority: str
+    word: str
+    title: str
+    meaning: str
+    unnamed: str
+    reasons: Sequence[str]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One ban in detail: facts as pairs, figures and tables."""
+
+    ban: str
+    anchor: str
+    facts: Sequence[tuple[str, str]]
+    figures: Sequence[Figure]
+    grids: Sequence[Grid]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the template prints. `headings` are by name."""
+
+    language: str
+    title: str
+    subtitle: str
+    headings: dict[str, str]
+    answers: Sequence[Block]
+    sections: Sequence[Section]
+    coverage: Figure | None
+    grids: Sequence[Grid]
+    origin: Sequence[Grid]
+    facts: Sequence[tuple[str, str]]
+    method: Sequence[str]
+    limits: Sequence[str]
+
+    @property
+    def all_grids(self) -> list[Grid]:
+        """All tables, those of figures too."""
+        own = [grid for section in self.sections for grid in section.grids]
+        figures = [figure for section in self.sections for figure in section.figures]
+        figures += [self.coverage] if self.coverage else []
+        return [*own, *(figure.grid for figure in figures), *self.grids, *self.origin]
+
+
+def require_templates(command: str) -> None:
+    """Raise `ConfigError` where the template engine is not installed."""
+    if importlib.util.find_spec("jinja2") is None:
+        message = "a report as a page needs an extra: pip install 'netwatch[report]'"
+        raise ConfigError([Problem(command, 0, 0, message)])
+
+
+def report_language(code: str) -> Language:
+    """The language of a report, with its texts and those of pictures."""
+    return language(code, FOLDER, CHARTS)
+
+
+def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str], None]) -> Page:
+    """The page of a report. Of a picture that cannot be rendered only the table is there, and
+    `note` is told why."""
+    maker = _Maker(report, used, renderer, note)
+    return Page(
+        language=used.code,
+        title=used.say("Were the bans kept?"),
+        subtitle=used.say(
+            "Report on %(first)s to %(last)s",
+            first=words.day(report.first, used),
+            last=words.day(report.last, used),
+        ),
+        headings=_headings(used),
+        answers=[_block(ban, used) for ban in report.bans],
+        sections=[maker.section(number, ban) for number, ban in enumerate(report.bans)],
+        coverage=maker.figure(pictures.coverage(report.coverage, used), "", "coverage.csv")
+        if report.coverage.networks
+        else None,
+        grids=_filled([tables.blind_spots(report.coverage, used), tables.gaps(report, used)]),
+        origin=_filled([tables.versions(report, used), tables.captures(report, used)]),
+        facts=_facts(report, used),
+        method=words.method(report, used),
+        limits=words.limits(report, used),
+    )
+
+
+def html(made: Page) -> str:
+    """A page as HTML."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (FOLDER / "templates" / "report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html").render(
+        page=made, style=style, dark=dark_rules("svg.chart"), left=_left
+    )
+
+
+def _left(made: Page, grid: Grid) -> str:
+    """What is said below a table that was cut."""
+    return made.headings["left"].replace("{rows}", f"{grid.left}").replace("{file}", grid.file)
+
+
+class _Maker:
+    """Makes the figures and sections of a page."""
+
+    def __init__(
+        self, report: Report, used: Language, renderer: Renderer, note: Callable[[str], None]
+    ) -> None:
+        self._report = report
+        self._used = used
+        self._renderer = renderer
+        self._note = note
+
+    def figure(self, picture: Picture, prefix: str, file: str) -> Figure:
+        """A picture with its table."""
+        return Figure(
+            picture.title,
+            picture.summary,
+            self._svg(picture, "wide", prefix),
+            self._svg(picture, "narrow", prefix),
+            Grid(
+                self._used.say("%(picture)s: the data", picture=picture.title), picture.table, file
+            ),
+        )
+
+    def _svg(self, picture: Picture, size: Size, prefix: str) -> str:
+        try:
+            return self._renderer.svg(picture, size, self._used, prefix)
+        except NetwatchError as error:
+            self._note(f"{picture.title}: {error}")
+            return ""
+
+    def section(self, number: int, ban: BanReport) -> Section:
+        """A ban in detail."""
+        used, prefix = self._used, f"ban{number}-"
+        drawn = [
+            pictures.weeks(ban, used),
+            pictures.devices(ban, used),
+            pictures.change(self._report, ban, used),
+        ]
+        return Section(
+            ban=escaped(ban.id),
+            anchor=f"ban{number}",
+            facts=_ban_facts(ban, used),
+            figures=[
+                self.figure(each, prefix, f"{ban.id}-{each.name}.csv") for each in drawn if each
+            ],
+            grids=_filled(
+                [
+                    tables.totals(ban, used),
+                    tables.change(self._report, ban, used),
+                    tables.repeat_devices(ban, used),
+                    tables.exemptions(ban, used),
+                    tables.incidents(ban, used),
+                ]
+            ),
+        )
+
+
+def _filled(grids: Sequence[Grid]) -> list[Grid]:
+    return [grid for grid in grids if grid.table.rows]
+
+
+def _block(ban: BanReport, used: Language) -> Block:
+    return Block(
+        ban=escaped(ban.id),
+        authority=escaped(ban.authority),
+        word=ban.answer.word,
+        title=labels.answers(used)[ban.answer.word],
+        meaning=labels.answers_explained(used)[ban.answer.word],
+        unnamed=words.unnamed(ban.answer, used) if ban.answer.days_in_force else "",
+        reasons=[words.reason(each, used) for each in ban.answer.reasons],
+        notes=[words.reason(each, used) for each in ban.answer.notes],
+    )
+
+
+def _ban_facts(ban: BanReport, used: Language) -> list[tuple[str, str]]:
+    classes = labels.classes(used)
+    periods = [
+        used.say(
+            "%(first)s to %(last)s: %(basis)s",
+            first=words.day(each.first, used),
+            last=words.day(each.last, used),
+            basis=escaped(each.basis) or used.say("no basis is named"),
+        )
+        for each in ban.periods
+    ]
+    found = [
+        (used.say("Authority"), escaped(ban.authority)),
+        (used.say("Legal basis"), escaped(ban.legal_basis)),
+        (used.say("Apps"), escaped(used.listed(ban.apps))),
+        (used.say("Forbids for"), used.listed(classes[each] for each in ban.forbids)),
+        (used.say("Advises against for"), used.listed(classes[each] for each in ban.advises)),
+        *((used.say("In force in this period"), each) for each in periods),
+        (used.say("Review"), words.day(ban.review, used) if ban.review else ""),
+        (used.say("Time zone"), ban.timezone),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def _facts(report: Report, used: Language) -> list[tuple[str, str]]:
+    coverage = report.coverage
+    return [
+        (used.say("Made"), words.moment(report.made, report.timezone, used)),
+        (used.say("Time zone"), report.timezone),
+        (
+            used.say("Captured"),
+            used.say(
+                "%(hours)s of %(all)s hours",
+                hours=used.number(coverage.hours),
+                all=used.number(coverage.hours_of_period),
+            ),
+        ),
+        (used.say("Packets"), used.number(coverage.packets)),
+        (
+            used.say("Lost or unreadable packets"),
+            used.number(coverage.packets_dropped + coverage.packets_unreadable),
+        ),
+        (used.say("Sensors"), escaped(used.listed(report.sources.sensors))),
+        (used.say("Store"), report.sources.store),
+        (used.say("netwatch"), report.netwatch),
+    ]
+
+
+def _headings(used: Language) -> dict[str, str]:
+    return {
+        "answer": used.say("The answer"),
+        "reasons": used.say("Reasons"),
+        "notes": used.say("Beside that"),
+        "coverage": used.say("What could not be seen"),
+        "origin": used.say("What this rests on"),
+        "method": used.say("Method"),
+        "limits": used.say("Limits"),
+        "none": used.say("The configuration has no ban."),
+        "left": used.say(
+            "%(rows)s more rows: in a PDF as the attached file %(file)s, and in the JSON report.",
+            rows="{rows}",
+            file="{file}",
+        ),
+        "detail": used.say("The ban %(ban)s", ban="{ban}"),
+    }

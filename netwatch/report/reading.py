@@ -1,0 +1,214 @@
+"""Reads what a report needs from the catalogue of a store. Facts are not read: what was decided is
+in incidents, and what was seen in the sums of coverage."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import func, or_, select
+
+from netwatch.core.dataclass import dataclass
+from netwatch.report.period import Span
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.coverage_rows import NAMED, OUTSIDE
+from netwatch.store.coverage_sums import coverage_sums
+from netwatch.store.views import shown_incidents, streamed
+
+_HEAD = 1 << 16
+"""Characters of a record of coverage in which its packets are: networks come after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What a report needs of the record of an incident; times are ns."""
+
+    id: str
+    run: int
+    ban: str
+    verdict: str
+    confidence: str
+    kind: str
+    outcome: str
+    app: str
+    device: str
+    addresses: tuple[str, ...]
+    network: str
+    device_class: str
+    first_seen: int
+    last_seen: int
+    exemption: Mapping[str, Any] | None
+    bans_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFlows:
+    """The flows of a network: how many, those with a name, and the others by reason."""
+
+    network: str
+    device_class: str
+    flows: int
+    named: int
+    unnamed: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """Records of coverage of a time, how many of them reach beyond it, and their packets."""
+
+    records: int
+    beyond: int
+    seen: int
+    dropped: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A capture of a run that judged: `first` and `last` are None while it goes on."""
+
+    run: int
+    sensor: str
+    sources: tuple[Mapping[str, Any], ...]
+    state: str
+    first: int | None
+    last: int | None
+    lost_rows: int
+
+
+def incidents(catalogue: Catalogue, span: Span) -> Iterator[Incident]:
+    """The incidents that began in a time, in its order."""
+    columns = tables.incident.c
+    statement = shown_incidents().where(columns.first_seen >= span[0], columns.first_seen < span[1])
+    wanted = (columns.run, columns.first_seen, columns.last_seen, columns.record)
+    for run, first, last, text in streamed(catalogue, statement.with_only_columns(*wanted)):
+        yield _incident(run, first, last, orjson.loads(text))
+
+
+def _incident(run: int, first: int, last: int, record: Mapping[str, Any]) -> Incident:
+    device, network = record["device"], record["network"]
+    return Incident(
+        id=record["id"],
+        run=run,
+        ban=record["ban"]["id"],
+        verdict=record["verdict"],
+        confidence=record["confidence"],
+        kind=record["kind"]["value"],
+        outcome=record["outcome"],
+        app=record["app"]["name"],
+        device=device["id"] or "",
+        addresses=tuple(each for each in (device["id"], device["ip"], device["mac"]) if each),
+        network=network["name"] or "",
+        device_class=device["class"],
+        first_seen=first,
+        last_seen=last,
+        exemption=record["exemption"],
+        bans_version=record.get("versions", {}).get("bans", ""),
+    )
+
+
+def network_flows(catalogue: Catalogue, span: Span) -> list[NetworkFlows]:
+    """The flows of all records of coverage that overlap a time, by network, in order of names.
+    Clients outside of all networks are left out."""
+    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for each in coverage_sums(catalogue, *span):
+        if each.network != OUTSIDE:
+            found[each.network, each.device_class][each.reason] = each.flows
+    return [
+        NetworkFlows(
+            network,
+            device_class,
+            sum(flows.values()),
+            flows.get(NAMED, 0),
+            {reason: count for reason, count in flows.items() if reason != NAMED},
+        )
+        for (network, device_class), flows in found.items()
+    ]
+
+
+def packets(catalogue: Catalogue, span: Span) -> Packets:
+    """The packets of all records of coverage that overlap a time."""
+    columns = tables.coverage.c
+    statement = select(columns.first, columns.last, func.substr(columns.record, 1, _HEAD)).where(
+        columns.last >= span[0], columns.first < span[1]
+    )
+    records = beyond = seen = dropped = unreadable = 0
+    decoder = json.JSONDecoder()
+    for first, last, text in streamed(catalogue, statement):
+        records += 1
+        beyond += first < span[0] or last >= span[1]
+        at = text.find('"packets":')
+        if at >= 0:
+            counts, _ = decoder.raw_decode(text, at + len('"packets":'))
+            seen += counts["seen"]
+            dropped += counts["dropped"]
+            unreadable += sum(counts["unreadable"].values())
+    return Packets(records, beyond, seen, dropped, unreadable)
+
+
+def captures(catalogue: Catalogue, span: Span) -> list[Capture]:
+    """The captures of runs that judged, with packets in a time; and those that still go on."""
+    capture, run = tables.capture.c, tables.run.c
+    statement = (
+        select(
+            capture.run, run.sensor, capture.sources, capture.state, capture.first, capture.last,
+            capture.lost_rows,
+        )
+        .select_from(tables.capture.join(tables.run, capture.run == run.id))
+        .where(
+            run.command != "names",
+            or_(
+                (capture.last >= span[0]) & (capture.first < span[1]),
+                capture.state == "open",
+            ),
+        )
+        .order_by(capture.first, capture.run, capture.position)
+    )  # fmt: skip
+    return [
+        Capture(run, sensor, tuple(json.loads(sources)), state, first, last, int(lost))
+        for run, sensor, sources, state, first, last, lost in streamed(catalogue, statement)
+    ]
+
+
+def live_hours(catalogue: Catalogue, span: Span) -> list[Span]:
+    """The times of the first and last packets of the hours of live captures that overlap a time."""
+    columns, run = tables.coverage.c, tables.run.c
+    statement = (
+        select(columns.first, columns.last)
+        .select_from(tables.coverage.join(tables.run, columns.run == run.id))
+        .where(run.command == "live", columns.last >= span[0], columns.first < span[1])
+    )
+    return [(first, last) for first, last in streamed(catalogue, statement)]
+
+
+def versions(catalogue: Catalogue, runs: set[int]) -> list[tuple[str, str, str, str]]:
+    """What decided in runs: netwatch, signatures, bans and configuration."""
+    version, run = tables.version.c, tables.run.c
+    statement = (
+        select(run.id, version.netwatch, version.signatures, version.bans, version.configuration)
+        .select_from(tables.run.join(tables.version, run.version == version.id))
+        .order_by(version.id)
+    )
+    rows = streamed(catalogue, statement)
+    return list(dict.fromkeys(tuple(row[1:]) for row in rows if row[0] in runs))
+
+
+def store_id(catalogue: Catalogue) -> str:
+    """The id of a store."""
+    with catalogue.database.reading() as connection:
+        return str(connection.execute(select(tables.store.c.id)).scalar_one())
+
+
+def deletions(catalogue: Catalogue, since: int, retention: int | None) -> tuple[int, bool]:
+    """How many persons were erased after `since` (ns), and whether incidents after it were deleted
+    by age, with the `retention` (s) of the configuration."""
+    columns = tables.journal.c
+    statement = select(columns.time, columns.action).where(columns.time >= since)
+    erased, pruned = 0, False
+    for time, action in streamed(catalogue, statement):
+        erased += action == "erase"
+        if action == "prune" and retention is not None:
+            pruned |= time - retention * 1_000_000_000 > since
+    return erased, pruned

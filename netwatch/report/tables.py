@@ -1,0 +1,332 @@
+"""The tables of a report in a language. A long one is cut in HTML and PDF; its whole is a CSV file,
+which a PDF has as an attachment."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+from netwatch.charts.picture import Table
+from netwatch.core.dataclass import dataclass
+from netwatch.core.text import escaped
+from netwatch.language.language import Language
+from netwatch.report import labels, words
+from netwatch.report.values import BanReport, Counts, Coverage, Report
+
+ROWS = 200
+"""Rows of a table that HTML and PDF show."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table with its caption; `file` is the name of its CSV file."""
+
+    caption: str
+    table: Table
+    file: str
+
+    @property
+    def shown(self) -> Sequence[tuple[str, ...]]:
+        """The rows that are shown."""
+        return self.table.rows[:ROWS]
+
+    @property
+    def left(self) -> int:
+        """How many rows are not shown."""
+        return max(0, len(self.table.rows) - ROWS)
+
+
+def csv_text(table: Table) -> str:
+    """A table as CSV. A cell that a spreadsheet would take for a formula begins with an
+    apostrophe."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    for row in (table.headers, *table.rows):
+        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row])
+    return stream.getvalue()
+
+
+def totals(ban: BanReport, language: Language) -> Grid:
+    """Incidents by app, network, class, kind, outcome and confidence."""
+    found = ban.totals
+    groups: list[tuple[str, Mapping[str, Counts], Mapping[str, str]]] = [
+        (language.say("App"), found.app, {}),
+        (language.say("Network"), found.network, {}),
+        (language.say("Class"), found.device_class, labels.classes(language)),
+        (language.say("Kind"), found.kind, labels.kinds(language)),
+        (language.say("Outcome"), found.outcome, labels.outcomes(language)),
+        (language.say("Confidence"), found.confidence, labels.confidences(language)),
+    ]
+    rows = [
+        (group, escaped(names.get(value, value)), *_counts(counts, language))
+        for group, values, names in groups
+        for value, counts in values.items()
+    ]
+    rows.append((language.say("All"), "", *_counts(found.all, language)))
+    headers = (language.say("By"), "", *_verdict_headers(language))
+    caption = language.say("Incidents by what they are like")
+    return Grid(caption, Table(headers, tuple(rows), frozenset({2, 3, 4})), f"{ban.id}-totals.csv")
+
+
+def _counts(counts: Counts, language: Language) -> tuple[str, str, str]:
+    return (
+        language.number(counts.violation),
+        language.number(counts.advisory),
+        language.number(counts.exempt),
+    )
+
+
+def _verdict_headers(language: Language) -> tuple[str, str, str]:
+    return (
+        language.say("Violations"),
+        language.say("Advised against"),
+        language.say("Exempt"),
+    )
+
+
+def repeat_devices(ban: BanReport, language: Language) -> Grid:
+    """The devices that had incidents on several days."""
+    names = labels.classes(language)
+    rows = tuple(
+        (
+            escaped(each.device),
+            escaped(each.network),
+            names.get(each.device_class, each.device_class),
+            escaped(language.listed(each.apps)),
+            language.number(each.days),
+            *_counts(each.counts, language),
+            words.moment(each.first_seen, ban.timezone, language),
+            words.moment(each.last_seen, ban.timezone, language),
+        )
+        for each in ban.devices
+        if each.days > 1
+    )
+    headers = (
+        language.say("Device"),
+        language.say("Network"),
+        language.say("Class"),
+        language.say("Apps"),
+        language.say("Days"),
+        *_verdict_headers(language),
+        language.say("First"),
+        language.say("Last"),
+    )
+    caption = language.say("Devices with incidents on several days")
+    return Grid(caption, Table(headers, rows, frozenset({4, 5, 6, 7})), f"{ban.id}-devices.csv")
+
+
+def exemptions(ban: BanReport, language: Language) -> Grid:
+    """The register of exemptions, and what they were used for."""
+    states = labels.exemption_states(language)
+    rows = tuple(
+        (
+            escaped(each.device),
+            escaped(each.reason),
+            escaped(each.approved_by),
+            words.day(each.first, language),
+            words.day(each.last, language),
+            states[each.state],
+            language.number(each.used),
+            language.number(each.after_expiry),
+        )
+        for each in ban.exemptions
+    )
+    headers = (
+        language.say("Device"),
+        language.say("Reason"),
+        language.say("Approved by"),
+        language.say("From"),
+        language.say("Until"),
+        language.say("State"),
+        language.say("Incidents covered"),
+        language.say("After its end"),
+    )
+    caption = language.say("Exemptions")
+    return Grid(caption, Table(headers, rows, frozenset({6, 7})), f"{ban.id}-exemptions.csv")
+
+
+def incidents(ban: BanReport, language: Language) -> Grid:
+    """All incidents, each with how it counts."""
+    named = [
+        labels.verdicts(language),
+        labels.confidences(language),
+        labels.kinds(language),
+        labels.outcomes(language),
+        labels.weights(language),
+    ]
+    rows = tuple(
+        (
+            words.moment(each.first_seen, ban.timezone, language),
+            escaped(each.device),
+            escaped(each.network),
+            escaped(each.app),
+            *(
+                names.get(value, escaped(value))
+                for names, value in zip(
+                    named,
+                    (each.verdict, each.confidence, each.kind, each.outcome, each.weight),
+                    strict=True,
+                )
+            ),
+            each.id[:12],
+        )
+        for each in ban.incidents
+    )
+    headers = (
+        language.say("Begun"),
+        language.say("Device"),
+        language.say("Network"),
+        language.say("App"),
+        language.say("Verdict"),
+        language.say("Confidence"),
+        language.say("Kind"),
+        language.say("Outcome"),
+        language.say("Counts as"),
+        language.say("Incident"),
+    )
+    return Grid(language.say("Incidents"), Table(headers, rows), f"{ban.id}-incidents.csv")
+
+
+def change(report: Report, ban: BanReport, language: Language) -> Grid:
+    """What is different from the period before."""
+    found = ban.change
+    rows = [
+        (title, *(language.number(getattr(counts, name)) for counts in (found.before, found.after)))
+        for title, name in zip(
+            _verdict_headers(language), ("violation", "advisory", "exempt"), strict=True
+        )
+    ]
+    rows += [
+        (
+            language.say("Incidents with %(app)s", app=escaped(app)),
+            language.number(before.total),
+            language.number(after.total),
+        )
+        for app, (before, after) in found.apps.items()
+    ]
+    rows += [
+        (
+            language.say("Flows with a readable name"),
+            words.share(found.named_before, language),
+            words.share(found.named_after, language),
+        ),
+        (
+            language.say("Devices with incidents in both periods"),
+            language.number(found.devices_again),
+            language.number(found.devices_again),
+        ),
+        (
+            language.say("Devices with incidents in one period only"),
+            language.number(found.devices_gone),
+            language.number(found.devices_new),
+        ),
+    ]
+    headers = (
+        "",
+        language.say("Before"),
+        language.say("Now"),
+    )
+    caption = language.say(
+        "Compared with the period before, %(first)s to %(last)s",
+        first=words.day(report.previous_first, language),
+        last=words.day(report.previous_last, language),
+    )
+    return Grid(caption, Table(headers, tuple(rows), frozenset({1, 2})), f"{ban.id}-change.csv")
+
+
+def blind_spots(coverage: Coverage, language: Language) -> Grid:
+    """Flows that could not be read, by network and reason, with what would cure each."""
+    names, cures = labels.reasons(language), labels.cures(language)
+    rows = tuple(
+        (
+            escaped(each.network),
+            names.get(reason, escaped(reason)),
+            language.number(count),
+            words.share(count / each.flows, language),
+            cures.get(reason, ""),
+        )
+        for each in coverage.networks
+        for reason, count in sorted(each.unnamed.items(), key=lambda item: (-item[1], item[0]))
+    )
+    headers = (
+        language.say("Network"),
+        language.say("Reason"),
+        language.say("Flows"),
+        language.say("Share"),
+        language.say("What would cure it"),
+    )
+    caption = language.say("Blind spots, and what would cure them")
+    return Grid(caption, Table(headers, rows, frozenset({2, 3})), "blind-spots.csv")
+
+
+def gaps(report: Report, language: Language) -> Grid:
+    """Times without a capture."""
+    rows = tuple(
+        (
+            words.moment(each.begin, report.timezone, language),
+            words.moment(each.end, report.timezone, language),
+            language.number(each.hours),
+        )
+        for each in report.coverage.gaps
+    )
+    headers = (language.say("From"), language.say("To"), language.say("Hours"))
+    return Grid(
+        language.say("Times without a capture"), Table(headers, rows, frozenset({2})), "gaps.csv"
+    )
+
+
+def versions(report: Report, language: Language) -> Grid:
+    """What decided, by content hashes."""
+    at_hand = language.say("configuration at hand")
+    decided = language.say("decided incidents")
+    sources = report.sources
+    rows = tuple(
+        (role, each.netwatch, each.signatures, each.bans, each.configuration)
+        for role, each in (
+            *((decided, each) for each in sources.versions),
+            (at_hand, sources.configuration),
+        )
+    )
+    headers = (
+        "",
+        language.say("netwatch"),
+        language.say("Signatures"),
+        language.say("Bans"),
+        language.say("Configuration"),
+    )
+    return Grid(language.say("Versions"), Table(headers, rows), "versions.csv")
+
+
+def captures(report: Report, language: Language) -> Grid:
+    """The captures that were read."""
+    states = {
+        "complete": language.say("complete"),
+        "partial": language.say("in part"),
+        "open": language.say("going on"),
+    }
+    rows = tuple(
+        (
+            escaped(each.path),
+            words.moment(each.first, report.timezone, language),
+            words.moment(each.last, report.timezone, language),
+            states.get(each.state, each.state),
+            "" if each.size is None else language.number(each.size),
+            each.sha256,
+        )
+        for each in report.sources.captures
+    )
+    headers = (
+        language.say("Capture"),
+        language.say("First packet"),
+        language.say("Last packet"),
+        language.say("State"),
+        language.say("Bytes"),
+        language.say("SHA-256"),
+    )
+    return Grid(language.say("Captures"), Table(headers, rows, frozenset({4})), "captures.csv")
+
+
+def files(grids: Iterable[Grid]) -> dict[str, str]:
+    """The CSV files of the tables that are cut."""
+    return {each.file: csv_text(each.table) for each in grids if each.left}

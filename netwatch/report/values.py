@@ -1,0 +1,307 @@
+"""What a report says, as values. `netwatch.report.record` writes them as JSON, which says the same
+under the same names.
+
+Times are texts in RFC 3339 and UTC, days are texts ``YYYY-MM-DD`` in the time zone that is said
+beside them, shares are numbers from 0 to 1.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from netwatch.core.dataclass import dataclass
+
+AnswerWord = Literal["kept", "not-kept", "cannot-be-said", "not-in-force"]
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of an answer, by its code (`netwatch.report.answer.REASONS`), with its numbers."""
+
+    code: str
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodInForce:
+    """Days of the report on which a ban was in force, and the decision that they rest on."""
+
+    first: str
+    last: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether a ban was kept on its `days_in_force` of the report's days. `unnamed_share` is the
+    share of the flows with content, in the networks that the ban is about, whose name nobody could
+    read; None where no such flow is known. `reasons` decide, `notes` do not."""
+
+    word: AnswerWord
+    days_in_force: int
+    unnamed_share: float | None
+    flows: int
+    unnamed: int
+    reasons: tuple[Reason, ...]
+    notes: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Incidents by verdict."""
+
+    violation: int = 0
+    advisory: int = 0
+    exempt: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.violation + self.advisory + self.exempt
+
+
+@dataclass(frozen=True, slots=True)
+class WeekCounts:
+    """The incidents that began in the week from `monday`; `captured` says whether there was a
+    capture at any time of it."""
+
+    monday: str
+    counts: Counts
+    captured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Incidents of a ban in the days of the report, and by what they are like. `merged` further
+    ones were seen by two runs that overlap, and are counted once."""
+
+    all: Counts
+    app: Mapping[str, Counts]
+    network: Mapping[str, Counts]
+    device_class: Mapping[str, Counts]
+    kind: Mapping[str, Counts]
+    outcome: Mapping[str, Counts]
+    confidence: Mapping[str, Counts]
+    merged: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device with incidents under a ban: on how many days and in which weeks it had how many."""
+
+    device: str
+    network: str
+    device_class: str
+    apps: tuple[str, ...]
+    counts: Counts
+    days: int
+    weeks: Mapping[str, int]
+    first_seen: str
+    last_seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """An incident of a ban: `weight` says how it counts for the answer
+    (`netwatch.report.answer.WEIGHTS`)."""
+
+    id: str
+    first_seen: str
+    last_seen: str
+    verdict: str
+    confidence: str
+    kind: str
+    outcome: str
+    weight: str
+    app: str
+    device: str
+    network: str
+    device_class: str
+
+
+ExemptionState = Literal["used", "unused", "used-after-expiry", "not-registered"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExemptionRow:
+    """An exemption of the register, and what it was used for. `after_expiry` are violations of the
+    device after its last day; ``not-registered`` is one that covered incidents and is not in the
+    configuration any more."""
+
+    ban: str
+    device: str
+    apps: tuple[str, ...]
+    first: str | None
+    last: str | None
+    reason: str
+    approved_by: str
+    state: ExemptionState
+    used: int
+    after_expiry: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRow:
+    """The flows of a network: of how many the name was read, and the others by reason.
+    `named_share` leaves out flows without content; None where there is no other."""
+
+    network: str
+    device_class: str
+    flows: int
+    named: int
+    unnamed: Mapping[str, int]
+    named_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without a capture."""
+
+    begin: str
+    end: str
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What could be seen in the days of the report. `beyond` of the `records` of coverage reach
+    beyond these days, and count as a whole. `hours` is how long there was a capture, of
+    `hours_of_period`; `gaps` are the longest times without one, `gaps_left` are more."""
+
+    networks: tuple[NetworkRow, ...]
+    records: int
+    beyond: int
+    packets: int
+    packets_dropped: int
+    packets_unreadable: int
+    hours: float
+    hours_of_period: float
+    gaps: tuple[Gap, ...]
+    gaps_left: int
+    partial_captures: int
+    lost_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is different from the period before: incidents then and now, by verdict; the share of
+    named flows then and now; by network; and how many devices are new, gone, or had incidents in
+    both."""
+
+    before: Counts
+    after: Counts
+    named_before: float | None
+    named_after: float | None
+    networks: Mapping[str, "NetworkChangeRow"]
+    apps: Mapping[str, tuple[Counts, Counts]]
+    devices_new: int
+    devices_gone: int
+    devices_again: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChangeRow:
+    """Incidents of a network and its share of named flows, before and after."""
+
+    before: int
+    after: int
+    named_before: float | None
+    named_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BanDayRow:
+    """A day of a ban in the report's weeks: ``from``, ``extended``, ``until`` or ``review``."""
+
+    day: str
+    event: Literal["from", "extended", "until", "review"]
+
+
+@dataclass(frozen=True, slots=True)
+class BanReport:
+    """All that the report says about one ban; its days are those of `timezone`."""
+
+    id: str
+    authority: str
+    legal_basis: str
+    timezone: str
+    review: str | None
+    apps: tuple[str, ...]
+    forbids: tuple[str, ...]
+    advises: tuple[str, ...]
+    min_confidence: str
+    periods: tuple[PeriodInForce, ...]
+    days: tuple[BanDayRow, ...]
+    answer: Answer
+    totals: Totals
+    weeks: tuple[WeekCounts, ...]
+    devices: tuple[DeviceRow, ...]
+    exemptions: tuple[ExemptionRow, ...]
+    change: Change
+    incidents: tuple[IncidentRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRow:
+    """A file that was read: its time, whether all of it was stored, and its SHA-256."""
+
+    path: str
+    size: int | None
+    sha256: str
+    first: str | None
+    last: str | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """What decided incidents of the period: content hashes, as alerts name them."""
+
+    netwatch: str
+    signatures: str
+    bans: str
+    configuration: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the report rests on. `configuration` is what is at hand now; `versions` decided."""
+
+    store: str
+    sensors: tuple[str, ...]
+    configuration: VersionRow
+    versions: tuple[VersionRow, ...]
+    captures: tuple[CaptureRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What an answer is decided by: the greatest share of flows without a name, the longest time
+    without a capture (s), and the greatest share of packets that were dropped or unreadable, with
+    which a ban can be said to be kept."""
+
+    unnamed: float = 0.05
+    gap: int = 3600
+    packets: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report on the days from `first` to `last`. `timezone` is that of the bans, or UTC where
+    they have different ones. `pseudonyms` says whether devices have pseudonyms that were made for
+    it."""
+
+    first: str
+    last: str
+    timezone: str
+    previous_first: str
+    previous_last: str
+    made: str
+    netwatch: str
+    pseudonyms: bool
+    thresholds: Thresholds
+    bans: tuple[BanReport, ...]
+    other_bans: Mapping[str, int]
+    coverage: Coverage
+    sources: Sources

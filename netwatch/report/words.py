@@ -1,0 +1,251 @@
+"""The sentences of a report in a language: reasons, notes, method and limits."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from netwatch.core.text import escaped
+from netwatch.language.language import Language
+from netwatch.report.values import Answer, Reason, Report, Thresholds, Value
+
+
+def share(value: float | None, language: Language) -> str:
+    """A share in percent; 0 and 100 only where that is exact."""
+    if value is None:
+        return language.say("not known")
+    percent = round(100 * value, 1)
+    if percent in (0, 100) and value not in (0, 1):
+        percent = 0.1 if percent == 0 else 99.9
+    return f"{language.number(percent)}\u00a0%"
+
+
+def day(text: str | None, language: Language) -> str:
+    """A day of a report."""
+    return language.day(date.fromisoformat(text)) if text else language.say("no limit")
+
+
+def moment(text: str | None, timezone: str, language: Language) -> str:
+    """A time of a report on the clock of a time zone."""
+    if text is None:
+        return ""
+    zone = ZoneInfo(timezone)
+    found = datetime.fromisoformat(text)
+    return f"{language.day(found.astimezone(zone).date())}, {language.time(found, zone)}"
+
+
+def reason(each: Reason, language: Language) -> str:
+    """The sentence of a reason or a note."""
+    if each.code in _INCIDENT_CODES:
+        return _about_incidents(each, language)
+    values = each.values
+    count = int(_number(values, "count"))
+    sentences = {
+        "no-coverage": lambda: language.say(
+            "Nothing is known about what could be read: the store has no coverage of these days."
+        ),
+        "gaps": lambda: language.say_count(
+            "There was no capture %(count)s time, for %(hours)s hours in all.",
+            "There was no capture %(count)s times, for %(hours)s hours in all.",
+            count,
+            hours=language.number(_number(values, "hours")),
+        ),
+        "unnamed": lambda: language.say(
+            "In the network %(network)s, no name could be read of %(share)s of %(flows)s flows;"
+            " up to %(threshold)s would do.",
+            network=escaped(str(values["network"])),
+            share=share(_number(values, "share"), language),
+            flows=language.number(_number(values, "flows")),
+            threshold=share(_number(values, "threshold"), language),
+        ),
+        "network-unseen": lambda: language.say(
+            "Of the network %(network)s, nothing was captured.",
+            network=escaped(str(values["network"])),
+        ),
+        "packets": lambda: language.say(
+            "%(share)s of all packets were lost or not readable; up to %(threshold)s would do.",
+            share=share(_number(values, "share"), language),
+            threshold=share(_number(values, "threshold"), language),
+        ),
+        "partial": lambda: language.say(
+            "Of what was captured, the store has not all: %(captures)s captures are incomplete, and"
+            " %(rows)s rows were lost.",
+            captures=language.number(_number(values, "captures")),
+            rows=language.number(_number(values, "rows")),
+        ),
+        "retention": lambda: language.say(
+            "Incidents of these days were deleted from the store because of their age."
+        ),
+        "erased": lambda: language.say_count(
+            "%(count)s person was erased from the store since, with all incidents.",
+            "%(count)s persons were erased from the store since, with all incidents.",
+            count,
+        ),
+        "min-confidence": lambda: language.say(
+            "The ban reports only confirmed contacts, so weaker ones are not in the store."
+        ),
+        "no-violation": lambda: language.say(
+            "No violation among %(flows)s flows, in a capture without gaps.",
+            flows=language.number(_number(values, "flows")),
+        ),
+        "not-in-force": lambda: language.say(
+            "On the days of this report, the ban was not in force, or only advised."
+        ),
+        "part-in-force": lambda: language.say(
+            "The ban was in force on %(days)s of the %(all)s days; the answer is about these.",
+            days=language.number(_number(values, "days")),
+            all=language.number(_number(values, "all")),
+        ),
+        "beyond": lambda: language.say_count(
+            "%(count)s record of coverage reaches beyond these days and counts as a whole.",
+            "%(count)s records of coverage reach beyond these days and count as a whole.",
+            int(_number(values, "records")),
+        ),
+    }
+    return sentences[each.code]()
+
+
+_INCIDENT_CODES = frozenset(
+    {
+        "proved", "unanswered", "blocked", "probable", "lookup", "embed", "possible", "advisory",
+        "exempt", "after-expiry", "outside-periods", "other-versions",
+    }
+)  # fmt: skip
+
+
+def _number(values: Mapping[str, Value], name: str) -> float:
+    value = values.get(name)
+    return value if isinstance(value, int | float) else 0
+
+
+def _about_incidents(each: Reason, language: Language) -> str:
+    """The sentence of a reason that counts incidents."""
+    count = int(_number(each.values, "incidents"))
+    what = language.say_count("%(count)s incident", "%(count)s incidents", count)
+    if "devices" in each.values:
+        devices = language.say_count(
+            "%(count)s device", "%(count)s devices", int(_number(each.values, "devices"))
+        )
+        what = language.say("%(incidents)s of %(devices)s", incidents=what, devices=devices)
+    return {
+        "proved": language.say(
+            "Proved: %(what)s. Hosts that only the app calls were contacted, and they answered.",
+            what=what,
+        ),
+        "unanswered": language.say("Confirmed, but no answer was seen: %(what)s.", what=what),
+        "blocked": language.say(
+            "Blocked: %(what)s. The block worked; the app may be installed. Where the ban also"
+            " forbids to have the app, that would be a violation.",
+            what=what,
+        ),
+        "probable": language.say(
+            "Probable only: %(what)s. The website or the app may have been used.", what=what
+        ),
+        "lookup": language.say(
+            "Only asked for a name: %(what)s. Browsers do so in advance, without any click.",
+            what=what,
+        ),
+        "embed": language.say(
+            "Looks like a part of a page, such as an embedded video: %(what)s.", what=what
+        ),
+        "possible": language.say(
+            "Recorded without weight: %(what)s, whose names pages and other apps call too.",
+            what=what,
+        ),
+        "advisory": language.say("Advised against, and not forbidden: %(what)s.", what=what),
+        "exempt": language.say("Covered by an exemption: %(what)s.", what=what),
+        "after-expiry": language.say(
+            "After the end of an exemption: %(what)s, counted as violations.", what=what
+        ),
+        "outside-periods": language.say(
+            "Decided under other dates of the ban: %(what)s on days on which it forbids nothing"
+            " today. They do not count; netwatch rejudge judges them again.",
+            what=what,
+        ),
+        "other-versions": language.say(
+            "Decided by another version of the bans than that at hand: %(what)s.", what=what
+        ),
+    }[each.code]
+
+
+def unnamed(answer: Answer, language: Language) -> str:
+    """The share of flows that nobody could read, for the side of the answer."""
+    return language.say(
+        "not readable: %(share)s of %(flows)s flows",
+        share=share(answer.unnamed_share, language),
+        flows=language.number(answer.flows),
+    )
+
+
+def method(report: Report, language: Language) -> list[str]:
+    """How the answers came about, in paragraphs."""
+    limits: Thresholds = report.thresholds
+    return [
+        language.say(
+            "netwatch reads the names that devices show in the traffic (DNS, TLS, QUIC, HTTP),"
+            " matches them with signatures of apps, and judges each contact by the ban in force at"
+            " the time of its packet. Content is not read."
+        ),
+        language.say(
+            "A ban counts as not kept if at least one violation is proved: a host that only the"
+            " app calls was contacted, by the app and not by a page, and it answered. An embedded"
+            " video, a lookup or a blocked attempt never proves that."
+        ),
+        language.say(
+            "A ban counts as kept only if no violation of any weight was seen, there was a capture"
+            " without a gap of more than %(gap)s, each network that the ban is about was seen, at"
+            " most %(unnamed)s of its flows had no readable name, and at most %(packets)s of the"
+            " packets were lost or unreadable. Otherwise the answer is that it cannot be said.",
+            gap=language.duration(limits.gap),
+            unnamed=share(limits.unnamed, language),
+            packets=share(limits.packets, language),
+        ),
+        language.say(
+            "An incident is one device, one app and one ban until a quiet gap. It belongs to the"
+            " day on which it began. What several captures saw of it at the same time counts once."
+            " Flows without content are left out of the share that could not be read."
+        ),
+        language.say(
+            "Days are those of the time zone of the ban (%(zone)s in this report), and last 23 or"
+            " 25 hours where clocks change. The period before is the same number of days.",
+            zone=report.timezone,
+        ),
+    ]
+
+
+def limits(report: Report, language: Language) -> list[str]:
+    """What the report cannot say, in paragraphs."""
+    found = [
+        language.say("A device is not a person: who used it is not known from packets."),
+        language.say(
+            "A contact is not a use: an installed app keeps in touch by itself, and pages load"
+            " parts of apps."
+        ),
+        language.say(
+            "Devices whose class is not known, and devices outside of the configured networks, have"
+            " no verdict and are not in this report."
+        ),
+        language.say(
+            "Traffic that did not pass a sensor was not seen, such as that of mobile networks."
+        ),
+        language.say(
+            "Numbers for the case that unreadable flows were like the others are no estimate: who"
+            " hides a contact may hide just these."
+        ),
+    ]
+    if report.pseudonyms:
+        found.append(
+            language.say(
+                "Devices have pseudonyms that were made for this report. Their key was not kept."
+            )
+        )
+    if report.other_bans:
+        listed = language.listed(
+            f"{escaped(ban)} ({language.number(count)})" for ban, count in report.other_bans.items()
+        )
+        found.append(
+            language.say(
+                "The store has incidents of bans that the configuration does not have: %(bans)s.",
+                bans=listed,
+            )
+        )
+    return found
