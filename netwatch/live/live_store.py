@@ -24,12 +24,23 @@ from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
 from netwatch.live.worker_pool import WorkerPool
-from netwatch.store.messages import Described, EvidenceFile, HourCoverage, Incidents
+from netwatch.store.messages import (
+    Described,
+    EvidenceFile,
+    HourCoverage,
+    Incidents,
+    SensorStatus,
+)
 from netwatch.store.options import Retention, StoreOptions
-from netwatch.watch.snapshot import StoreStatus
+from netwatch.watch.health import Thresholds
+from netwatch.watch.snapshot import Snapshot, StoreStatus
+from netwatch.watch.status_record import status_record
 
 HOUR = 3600.0
 """Seconds of a record of coverage."""
+
+STATUS_INTERVAL = 10.0
+"""Seconds between two records of the status of the sensor."""
 
 QUEUE_LIMIT = 10_000
 """Messages that wait for the writer; further ones are lost and counted."""
@@ -59,6 +70,9 @@ class LiveStore:
         self._recorded = self._lost = 0
         self._skipped = 0
         self._hours = _Hours()
+        self._sensor = config.sensor_name
+        self._thresholds = config.metrics.thresholds if config.metrics else Thresholds()
+        self._reported: Snapshot | None = None
 
     @property
     def recording(self) -> Recording:
@@ -88,6 +102,14 @@ class LiveStore:
         self._hours.see([at for at in times if at is not None])
         if self._hours.has_ended(time.monotonic()):
             self._put(self._hours.take(pool.coverage(), statistics))
+
+    def report_status(self, snapshot: Snapshot) -> None:
+        """Keep what the capture says of itself, now and then."""
+        before = self._reported
+        if before is None or snapshot.now - before.now >= STATUS_INTERVAL:
+            record = status_record(snapshot, before, self._thresholds)
+            self._put(SensorStatus(self._sensor, record))
+            self._reported = snapshot
 
     def status(self) -> StoreStatus:
         """What is stored and what was lost so far."""

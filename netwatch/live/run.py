@@ -239,7 +239,7 @@ class _Resources:
             delivery=delivery,
             evidence=evidence,
             listeners=(self._listener, snapshots, *self._store_listeners(lambda: aggregator)),
-            watchers=(*self._store_watchers(), snapshots.take),
+            watchers=(*self._store_watchers(), snapshots.take, *self._status_watchers(snapshots)),
         )
         aggregator = Aggregator(parts, config, options.interfaces, live=options.live)
         if config.updates is not None:
@@ -274,6 +274,10 @@ class _Resources:
     def _store_watchers(self) -> list[Callable[[Aggregator], None]]:
         store = self._store
         return [] if store is None else [lambda aggregator: store.look_at(aggregator.pool)]
+
+    def _status_watchers(self, snapshots: Snapshots) -> list[Callable[[Aggregator], None]]:
+        store = self._store
+        return [] if store is None else [lambda _: store.report_status(snapshots.last())]
 
     def open_evidence(self) -> EvidenceFolder | None:
         """The folder of evidence captures, if one is wanted."""

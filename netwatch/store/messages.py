@@ -5,7 +5,8 @@ that started the writer has a pipe to it, by which it names the run and its deci
 it learns how many rows are stored.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue_clients import ClientAddress
@@ -78,6 +79,14 @@ class HourCoverage:
 
 
 @dataclass(frozen=True, slots=True)
+class SensorStatus:
+    """What a live capture says of itself now, as `netwatch.watch.status_record` has it."""
+
+    sensor: str
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Described:
     """From now on clients are described, and claims about them sealed, by these functions."""
 
@@ -85,7 +94,7 @@ class Described:
     seal: Callable[[bytes], bytes] | None
 
 
-Decision = Incidents | HourCoverage | EvidenceFile | Described
+Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described
 """What the process of a live capture sends, while the workers send facts. Taking one twice is the
 same as once."""
 

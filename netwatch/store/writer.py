@@ -117,6 +117,8 @@ class Writer:
                 self._add_rows(message)
             case messages.HourCoverage(part, first, last, line):
                 self._catalogue.add_coverage(self.run, part, first, last, line)
+            case messages.SensorStatus(sensor, status):
+                self._catalogue.set_sensor_status(sensor, status)
             case messages.Described(locate, seal):
                 self._locate, self._seal = locate, seal
                 self._located.clear()
