@@ -11,6 +11,7 @@ from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.accounts import Accounts
 from netwatch.console.audit import Audit
 from netwatch.console.database import PSEUDONYM_KEY, open_console, read_secret
+from netwatch.console.period_reports import PeriodReports
 from netwatch.console.sessions import Sessions
 from netwatch.console.throttle import Throttle
 from netwatch.explain.subject_notice import zone_of_ban
@@ -51,6 +52,7 @@ class Console:
         self.throttle = Throttle()
         self.provider = self._provider()
         self.renderer = Renderer()
+        self.reports = PeriodReports(self.catalogue, config)
         self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
 

@@ -35,16 +35,21 @@ from netwatch.console.answers import Answer
 from netwatch.console.pages import (
     account,
     audit,
+    bans,
+    blind_spots,
     configuration,
     device,
     devices,
+    exemptions,
     home,
     incident,
     incidents,
     lists,
+    now,
     person,
     plain,
     provider,
+    reports,
     retention,
     sign_in,
 )
@@ -87,6 +92,9 @@ ROUTES: tuple[Route, ...] = (
     Route("/purpose", "POST", sign_in.state_purpose, SIGNED_IN),
     # What was seen
     Route(
+        "/now", "GET", now.show, {"admin", "analyst"}, menu=mark("Now"), group=PEOPLE,
+    ),
+    Route(
         "/incidents", "GET", incidents.show, {"analyst", "auditor"},
         menu=mark("Incidents"), group=PEOPLE,
     ),
@@ -114,7 +122,34 @@ ROUTES: tuple[Route, ...] = (
         menu=mark("Devices"), group=PEOPLE,
     ),
     Route("/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose="session"),
+    Route(
+        "/blind-spots", "GET", blind_spots.show, SIGNED_IN,
+        menu=mark("Blind spots"), group=PEOPLE,
+    ),
     # Rules
+    Route(
+        "/bans", "GET", bans.show, {"auditor", "admin", "analyst"}, menu=mark("Bans"), group=RULES,
+    ),
+    Route("/bans/{id}", "GET", bans.one, {"auditor", "admin", "analyst"}, is_slow=True),
+    Route(
+        "/exemptions", "GET", exemptions.show, {"auditor", "analyst"},
+        is_slow=True, menu=mark("Exemptions"), group=RULES,
+    ),
+    Route(
+        "/reports", "GET", reports.show, {"auditor", "admin"}, menu=mark("Reports"), group=RULES,
+    ),
+    Route(
+        "/reports/report.html", "GET", reports.as_page, {"auditor", "admin"},
+        audited="export", is_slow=True,
+    ),
+    Route(
+        "/reports/report.pdf", "GET", reports.as_pdf, {"auditor", "admin"},
+        audited="export", is_slow=True,
+    ),
+    Route(
+        "/reports/report.json", "GET", reports.as_json, {"auditor", "admin"},
+        audited="export", is_slow=True,
+    ),
     Route(
         "/lists", "GET", lists.show, {"admin", "analyst"},
         menu=mark("Lists for firewalls"), group=RULES,

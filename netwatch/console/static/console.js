@@ -32,3 +32,16 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
   }
 });
+
+// A page that says how things are now is loaded again while it is looked at; what has the focus or is
+// open stays as it is.
+const now = document.querySelector("[data-refresh]");
+if (now) {
+  setInterval(async () => {
+    if (document.hidden || now.contains(document.activeElement) || now.querySelector("details[open]")) return;
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+    if (!answer || !answer.ok || answer.redirected) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-refresh]");
+    if (fresh) now.replaceChildren(...fresh.childNodes);
+  }, Number(now.dataset.refresh) * 1000);
+}

@@ -1,0 +1,65 @@
+"""The bans: which ones there are, and of each whether it was kept in a period."""
+
+from datetime import UTC, date, datetime
+
+from netwatch.console.answers import Answer, Page, not_found
+from netwatch.console.pages.incidents import QUERY_SECONDS
+from netwatch.console.period_reports import days_of
+from netwatch.console.view import View
+from netwatch.core.dataclass import dataclass
+from netwatch.core.period import days_text
+from netwatch.core.verdict import Ban
+from netwatch.report import page as report_page
+from netwatch.report.collect import Wanted
+from netwatch.store.incident_pages import IncidentFilter, incident_counts
+from netwatch.store.incident_rows import VERDICTS
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A ban of the list: its state now, the days until its review (negative once it is over), and
+    how many incidents of each verdict there are, ever."""
+
+    ban: Ban
+    periods: str
+    state: str
+    review_in: int | None
+    incidents: dict[str, int]
+
+
+def show(view: View) -> Answer:
+    """All bans of the configuration."""
+    console = view.console
+    counts = incident_counts(
+        console.catalogue, IncidentFilter(), ["ban", "verdict"], timeout=QUERY_SECONDS
+    )
+    today = datetime.fromtimestamp(console.now() // 1_000_000_000, UTC).date()
+    rows = [
+        Listed(
+            ban,
+            days_text(ban.days, ban.timezone),
+            console.config.policy.state(ban, console.now()),
+            None if ban.review is None else (ban.review - today).days,
+            {verdict: counts.get((ban.id, verdict), 0) for verdict in VERDICTS},
+        )
+        for ban in console.config.policy.bans
+    ]
+    return Page("bans", {"rows": rows})
+
+
+def one(view: View) -> Answer:
+    """Whether a ban was kept, with the incidents, blind spots and devices of the period."""
+    ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["id"]), None)
+    if ban is None:
+        raise not_found(view.say("There is no such ban."))
+    first, last = days_of(view)
+    report = view.console.reports.get(Wanted(first, last, (ban.id,)))
+    used = report_page.report_language(view.language.code)
+    made = report_page.page(report, used, view.console.renderer, view.console.report)
+    values = {"ban": ban, "first": first, "last": last, "made": made, "block": made.answers[0],
+              "section": made.sections[0], "span": _span(first, last)}  # fmt: skip
+    return Page("ban", values)
+
+
+def _span(first: date, last: date) -> list[tuple[str, str]]:
+    return [("from", first.isoformat()), ("to", last.isoformat())]

@@ -1,0 +1,95 @@
+"""What an administrator sees first: what is open, how the sensors are, what waits, what is due."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from netwatch.console.answers import Answer, Page
+from netwatch.console.pages.incidents import QUERY_SECONDS, listed
+from netwatch.console.view import View
+from netwatch.core.dataclass import dataclass
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
+from netwatch.store.incident_rows import DAY, VERDICTS
+
+SILENT = 60 * 1_000_000_000
+"""A sensor that has not written its status for longer than this (ns) is silent."""
+
+OPEN = frozenset({"open", "update"})
+REVIEW_DAYS = 60
+_LATEST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """A live sensor: what it said last, when (ns), and whether that is too long ago."""
+
+    name: str
+    time: int
+    is_silent: bool
+    status: Mapping[str, Any]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it is there and has no trouble."""
+        return not self.is_silent and not self.status["troubles"]
+
+
+def show(view: View) -> Answer:
+    """The page."""
+    console = view.console
+    now = console.now()
+    open_now = incident_counts(
+        console.catalogue, IncidentFilter(status=OPEN), ["verdict"], timeout=QUERY_SECONDS
+    )
+    recent = incident_counts(
+        console.catalogue, IncidentFilter(since=max(0, now - 7 * DAY)), ["verdict"],
+        timeout=QUERY_SECONDS,
+    )  # fmt: skip
+    latest = incident_page(console.catalogue, IncidentFilter(), size=_LATEST, timeout=QUERY_SECONDS)
+    values = {
+        "sensors": _sensors(view, now),
+        "open": {verdict: open_now.get((verdict,), 0) for verdict in VERDICTS},
+        "week": {verdict: recent.get((verdict,), 0) for verdict in VERDICTS},
+        "rows": [listed(view, row) for row in latest.rows],
+        "sees_devices": view.role == "analyst",
+        "reviews": _reviews(view, now),
+        "signatures": console.config.catalog.version,
+        "set_age": _set_age(view, now),
+        "last_capture": _last_capture(view),
+        "now": now,
+    }
+    return Page("now", values)
+
+
+def _sensors(view: View, now: int) -> list[Sensor]:
+    with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
+        rows = connection.execute(select(tables.sensor).order_by(tables.sensor.c.name)).all()
+    return [
+        Sensor(row.name, row.time, now - row.time > SILENT, json.loads(row.status)) for row in rows
+    ]
+
+
+def _reviews(view: View, now: int) -> list[tuple[str, int]]:
+    """The bans whose review is near or over, with the days until then."""
+    today = datetime.fromtimestamp(now // 1_000_000_000, UTC).date()
+    found = [
+        (ban.id, (ban.review - today).days)
+        for ban in view.console.config.policy.bans
+        if ban.review is not None and (ban.review - today).days <= REVIEW_DAYS
+    ]
+    return sorted(found, key=lambda each: each[1])
+
+
+def _set_age(view: View, now: int) -> float | None:
+    """How long ago (s) the installed set of signatures was made; None for those of the release."""
+    installed = view.console.config.installed
+    return None if installed is None else now / 1e9 - installed.created.timestamp()
+
+
+def _last_capture(view: View) -> int | None:
+    with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
+        return connection.execute(select(func.max(tables.capture.c.last))).scalar()

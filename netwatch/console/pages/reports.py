@@ -1,0 +1,107 @@
+"""The reports for the authority: which periods there are, and each as a page, a PDF or JSON."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from netwatch.console.answers import Answer, Download, Page, bad_request
+from netwatch.console.pages.incidents import QUERY_SECONDS
+from netwatch.console.period_reports import days_of
+from netwatch.console.view import View
+from netwatch.core.errors import ConfigError
+from netwatch.report import page as report_page
+from netwatch.report import tables as report_tables
+from netwatch.report.collect import Wanted
+from netwatch.report.pdf import require_weasyprint, write_pdf
+from netwatch.report.record import report_json
+from netwatch.store import catalogue_tables as tables
+
+MAX_MONTHS = 24
+"""Months that are listed, the last ones."""
+
+
+def show(view: View) -> Answer:
+    """The months that the store has captures of, the last one first, and a form for any period."""
+    first, last = days_of(view)
+    values = {
+        "months": _months(view),
+        "first": first,
+        "last": last,
+        "bans": [ban.id for ban in view.console.config.policy.bans],
+        "span": [("from", first.isoformat()), ("to", last.isoformat())],
+    }
+    return Page("reports", values)
+
+
+def as_page(view: View) -> Answer:
+    """A report as one HTML file."""
+    return _download(view, "html", "text/html; charset=utf-8")
+
+
+def as_pdf(view: View) -> Answer:
+    """A report as PDF/UA."""
+    return _download(view, "pdf", "application/pdf")
+
+
+def as_json(view: View) -> Answer:
+    """A report as JSON."""
+    return _download(view, "json", "application/json")
+
+
+def _download(view: View, kind: str, media_type: str) -> Download:
+    first, last = days_of(view)
+    ban = view.query.text("ban")
+    if ban and ban not in {each.id for each in view.console.config.policy.bans}:
+        raise bad_request(view.say("There is no such ban."))
+    wanted = Wanted(first, last, (ban,) if ban else ())
+    name = f"netwatch-{first}-{last}{f'-{ban}' if ban else ''}.{kind}"
+    content = _content(view, wanted, kind)
+    return Download(
+        name, media_type, iter([content]), f"report {first} to {last}",
+        detail={"ban": ban or "all", "format": kind},
+    )  # fmt: skip
+
+
+def _content(view: View, wanted: Wanted, kind: str) -> bytes:
+    report = view.console.reports.get(wanted)
+    if kind == "json":
+        return report_json(report).encode()
+    used = report_page.report_language(view.language.code)
+    made = report_page.page(report, used, view.console.renderer, view.console.report)
+    html = report_page.html(made)
+    if kind == "html":
+        return html.encode()
+    try:
+        require_weasyprint("netwatch serve")
+    except ConfigError:
+        raise bad_request(view.say("PDF needs the extra netwatch[report] on the server.")) from None
+    with tempfile.TemporaryDirectory(prefix="netwatch-report-") as folder:
+        path = Path(folder, "report.pdf")
+        write_pdf(html, report_tables.files(made.all_grids), path)
+        return path.read_bytes()
+
+
+def _months(view: View) -> list[tuple[date, date]]:
+    """The first and the last day of each month with captures."""
+    column = tables.capture.c
+    with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
+        span = select(func.min(column.first), func.max(column.last))
+        first, last = connection.execute(span).one()
+    if first is None or last is None:
+        return []
+    return list(_months_between(_day(int(first)), _day(int(last))))[:MAX_MONTHS]
+
+
+def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
+    begin = last.replace(day=1)
+    while begin >= first.replace(day=1):
+        following = (begin + timedelta(days=32)).replace(day=1)
+        yield begin, following - timedelta(days=1)
+        begin = (begin - timedelta(days=1)).replace(day=1)
+
+
+def _day(moment: int) -> date:
+    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).date()
