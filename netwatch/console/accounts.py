@@ -36,6 +36,9 @@ MAX_NAME = 64
 CONCURRENT_HASHES = 2
 """Passwords that are hashed at a time: each takes 64 MiB and a processor."""
 
+HASHER = PasswordHasher()
+"""argon2id with the parameters that RFC 9106 gives for little memory (section 4, the second)."""
+
 _NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
@@ -63,7 +66,6 @@ class Accounts:
     def __init__(self, database: Database, now: Callable[[], int] = time.time_ns) -> None:
         self._database = database
         self._now = now
-        self._hasher = PasswordHasher()
         self._slots = threading.BoundedSemaphore(CONCURRENT_HASHES)
 
     def add(self, name: str, role: str, password: str) -> None:
@@ -153,7 +155,7 @@ class Accounts:
         hashed = row.password if row is not None else self._no_password
         try:
             with self._slots:
-                self._hasher.verify(hashed, password[:MAX_PASSWORD])
+                HASHER.verify(hashed, password[:MAX_PASSWORD])
         except (VerificationError, InvalidHashError):
             return None
         return row.role if row is not None and len(password) <= MAX_PASSWORD else None
@@ -167,7 +169,7 @@ class Accounts:
 
     def _hash(self, password: str) -> str:
         with self._slots:
-            return self._hasher.hash(password)
+            return HASHER.hash(password)
 
     def _change(self, connection: Connection, name: str, **values: object) -> None:
         row = tables.account.c.name == name

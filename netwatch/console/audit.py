@@ -130,7 +130,8 @@ class Audit:
         end: int | None = None,
     ) -> list[Entry]:
         """The last rows, the newest first: of those with a number below `before`, of an `account`,
-        an `action` and a part of a `subject` where they are given, from `start` up to `end`."""
+        an `action`, and a subject that begins with `subject`, where they are given, from `start` up
+        to `end`."""
         row = tables.audit.c
         statement = select(tables.audit).order_by(row.number.desc()).limit(limit)
         if before is not None:
@@ -139,7 +140,7 @@ class Audit:
             if wanted:
                 statement = statement.where(column == wanted)
         if subject:
-            statement = statement.where(row.subject.contains(subject, autoescape=True))
+            statement = statement.where(row.subject.startswith(subject, autoescape=True))
         if start is not None:
             statement = statement.where(row.time >= start)
         if end is not None:

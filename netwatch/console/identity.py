@@ -68,7 +68,7 @@ def proxy_identity(proxy: ProxyOptions | None, asked: Asked) -> tuple[str, str] 
     name = asked.headers.get(proxy.user_header.lower(), "").strip()[:MAX_FOREIGN_NAME]
     groups = asked.headers.get(proxy.role_header.lower(), "")
     role = role_of((each.strip() for each in groups.split(",")), proxy.roles)
-    return (name, role) if name and role else None
+    return (f"proxy:{name}", role) if name and role else None
 
 
 def role_of(groups: Iterable[str], roles: object) -> str:

@@ -3,7 +3,7 @@
 The provider's addresses and keys come from its discovery document. What a browser brings back is
 believed only after the code was exchanged at the provider and the signature, issuer, audience, time
 and nonce of the ID token were verified (OpenID Connect Core 1.0, section 3.1.3.7; RFC 7636; RFC
-9207). A sign-in that is under way is kept in the database, bound to a cookie, for a few minutes, and
+9207). A sign-in that is under way is kept in the database for a few minutes, bound to a cookie, and
 can be used once.
 """
 
@@ -72,9 +72,8 @@ class Provider:
         self._options = options
         self._database = database
         self._now = now
-        certificates = {"ca_certs": options.ca_file} if options.ca_file else {}
         self._pool = urllib3.PoolManager(
-            num_pools=4, retries=False, timeout=_TIMEOUT, **certificates
+            num_pools=4, retries=False, timeout=_TIMEOUT, ca_certs=options.ca_file or None
         )
         self._lock = threading.Lock()
         self._known: tuple[float, Mapping[str, Any], KeySet] | None = None

@@ -11,7 +11,8 @@ def mark(text: str) -> str:
 
 
 def words(language: Language) -> Mapping[str, str]:
-    """The words of verdicts, confidences, kinds, outcomes, states, roles and classes."""
+    """The words of verdicts, confidences, kinds, outcomes, states, roles, classes, and actions
+    of the audit."""
     say = language.say
     return {
         "violation": say("violation"),
@@ -42,4 +43,19 @@ def words(language: Language) -> Mapping[str, str]:
         "personal": say("personal"),
         "guest": say("guest"),
         "infrastructure": say("infrastructure"),
+        "incident": say("incident"),
+        "plain words": say("plain words"),
+        "device": say("device"),
+        "export": say("export"),
+        "identify": say("re-identification"),
+        "purpose": say("purpose"),
+        "sign-in": say("sign-in"),
+        "sign-in failed": say("sign-in failed"),
+        "sign-in limited": say("sign-in limited"),
+        "sign-out": say("sign-out"),
+        "sign-out everywhere": say("sign-out everywhere"),
+        "password changed": say("password changed"),
+        "account added": say("account added"),
+        "account removed": say("account removed"),
+        "role changed": say("role changed"),
     }

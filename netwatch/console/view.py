@@ -94,7 +94,7 @@ class Values:
 class View:
     """One request, as a page sees it. `place` is the path that was asked for, `path` the parts of
     it that the route names. `purpose` is why persons are looked at, as far as it was said. `token`
-    is the secret of the cookie, from which the forms of the page get theirs, and `pending` that of a
+    is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
     sign-in at a provider. `origin` is the address of the console, `raw_query` the values behind
     ``?`` at their whole length."""
 

@@ -2,6 +2,7 @@
 it, and its packets."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,23 +46,21 @@ def packets(view: View) -> Answer:
     path = packets_file(view, incident)
     if path is None:
         raise not_found(view.say("There is no evidence capture of this incident."))
-    try:
-        stream = path.open("rb")
-    except OSError:
-        raise not_found(view.say("The evidence capture cannot be read.")) from None
-
-    def pieces() -> Iterator[bytes]:
-        with stream:
-            while piece := stream.read(_PIECE):
-                yield piece
-
+    if not os.access(path, os.R_OK):
+        raise not_found(view.say("The evidence capture cannot be read."))
     return Download(
         path.name,
         "application/x-pcapng",
-        pieces(),
+        _pieces(path),
         subject_of(incident),
         detail={"file": path.name},
     )
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
 
 
 def stored_incident(view: View) -> Explanation:

@@ -148,7 +148,8 @@ def _cursor(view: View) -> Cursor | None:
     if not text:
         return None
     moment, dot, identity = text.partition(".")
-    if not dot or not identity or not (moment.isascii() and moment.isdigit()) or len(moment) > 18:
+    is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
+    if not dot or not identity or not is_number or int(moment) >= 1 << 63:
         raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
     return Cursor(int(moment), identity)
 

@@ -1,0 +1,282 @@
+"""The audit: what is written down, before it is seen, and what tampering with it leaves behind."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from support.asked_stores import run
+from support.consoles import Visitor
+
+from netwatch.console.audit import GENESIS, MAX_TEXT, Audit, entry_record, row_hash
+from netwatch.console.console import Console
+from netwatch.console.database import open_console
+from netwatch.core.errors import NetwatchError
+from netwatch.store.database import Database
+from netwatch.store.options import StoreOptions
+
+TRIGGERS = ("console_audit_update", "console_audit_delete")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
+    postgres = request.param == "postgresql"
+    url = request.getfixturevalue("postgres_url") if postgres else ""
+    return StoreOptions(str(tmp_path / "store"), url)
+
+
+@pytest.fixture
+def database(options: StoreOptions) -> Iterator[Database]:
+    opened = open_console(options)
+    yield opened
+    opened.close()
+
+
+def filled(database: Database, rows: int = 5) -> Audit:
+    audit = Audit(database)
+    for n in range(rows):
+        audit.add("incident", account="ben", subject=f"device ws-{n}", purpose="ünïcode \0 \ud800")
+    return audit
+
+
+def test_rows_are_a_chain(database: Database) -> None:
+    audit = filled(database)
+    rows = list(audit.entries())
+    assert [row.number for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[0].previous == GENESIS
+    for before, row in zip(rows, rows[1:], strict=False):
+        assert row.previous == before.hash
+    found = audit.verify()
+    assert (found.rows, found.head, found.problem) == (5, rows[-1].hash, "")
+
+
+def test_the_hash_is_over_canonical_json() -> None:
+    import hashlib
+
+    values = {"number": 1, "time": 2, "account": "a", "role": "dpo", "action": "b", "subject": "é",
+              "purpose": "", "detail": "{}", "address": "::1"}  # fmt: skip
+    content = (
+        '{"account":"a","action":"b","address":"::1","detail":"{}","number":1,"purpose":"",'
+        '"role":"dpo","subject":"é","time":2}'
+    )
+    expected = hashlib.sha256(f"{GENESIS}\n{content}".encode()).hexdigest()
+    assert row_hash(GENESIS, values) == expected
+
+
+def test_writers_at_the_same_time_leave_one_chain(
+    options: StoreOptions, database: Database
+) -> None:
+    def write(_: int) -> None:
+        own = open_console(options)
+        try:
+            filled(own, 10)
+        finally:
+            own.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(6)))
+    found = Audit(database).verify()
+    assert (found.rows, found.problem) == (60, "")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE console_audit SET purpose = 'another' WHERE number = 3",
+        "DELETE FROM console_audit WHERE number = 5",
+        "DELETE FROM console_audit",
+    ],
+)
+def test_the_database_refuses_changes(statement: str, database: Database) -> None:
+    audit = filled(database)
+    with pytest.raises(NetwatchError, match="append-only"), database.writing() as connection:
+        connection.execute(text(statement))
+    assert audit.verify().rows == 5
+
+
+def test_postgresql_refuses_to_empty_the_table(postgres_url: str, tmp_path: Path) -> None:
+    database = open_console(StoreOptions(str(tmp_path), postgres_url))
+    filled(database)
+    with pytest.raises(NetwatchError, match="append-only"), database.writing() as connection:
+        connection.execute(text("TRUNCATE console_audit"))
+    database.close()
+
+
+TAMPERED = {
+    "UPDATE console_audit SET purpose = 'another' WHERE number = 3": "row 3 was changed",
+    "UPDATE console_audit SET time = time + 1 WHERE number = 1": "row 1 was changed",
+    "UPDATE console_audit SET hash = previous WHERE number = 5": "row 5 was changed",
+    "DELETE FROM console_audit WHERE number = 2": "row 2 is missing",
+    "DELETE FROM console_audit WHERE number = 1": "row 1 is missing",
+    "UPDATE console_audit SET number = 9 WHERE number = 5": "row 5 is missing",
+}
+
+
+def without_triggers(database: Database, statement: str) -> None:
+    """What somebody does who owns the database."""
+    with database.writing() as connection:
+        if connection.dialect.name == "sqlite":
+            for name in TRIGGERS:
+                connection.execute(text(f"DROP TRIGGER {name}"))
+        else:
+            connection.execute(text("ALTER TABLE console_audit DISABLE TRIGGER USER"))
+        connection.execute(text(statement))
+
+
+@pytest.mark.parametrize("statement", TAMPERED)
+def test_the_chain_shows_what_was_done_around_the_triggers(
+    statement: str, database: Database
+) -> None:
+    audit = filled(database)
+    without_triggers(database, statement)
+    assert TAMPERED[statement] in audit.verify().problem
+
+
+def test_a_row_that_is_made_anew_breaks_the_row_behind_it(database: Database) -> None:
+    audit = filled(database)
+    row = list(audit.entries())[2]
+    values = entry_record(row) | {"purpose": "another"}
+    new = row_hash(row.previous, values)
+    without_triggers(
+        database,
+        f"UPDATE console_audit SET purpose = 'another', hash = '{new}' WHERE number = 3",
+    )
+    assert "row 4 does not follow" in audit.verify().problem
+
+
+def test_a_noted_hash_shows_that_the_end_was_cut_off(database: Database) -> None:
+    audit = filled(database)
+    head = audit.verify().head
+    audit.add("incident", account="ben", subject="device ws-9")
+    assert audit.verify(head).problem == ""
+    without_triggers(database, "DELETE FROM console_audit WHERE number > 3")
+    assert audit.verify().problem == ""
+    assert "rows are missing after row 3" in audit.verify(head).problem
+
+
+def test_long_texts_are_cut(database: Database) -> None:
+    audit = Audit(database)
+    audit.add("incident", account="ben", subject="x" * 10_000)
+    assert len(next(audit.entries()).subject) == MAX_TEXT
+
+
+def last(console: Console) -> tuple[str, ...]:
+    row = list(console.audit.entries())[-1]
+    return row.account, row.role, row.action, row.subject, row.purpose
+
+
+def test_pages_on_persons_ask_for_a_purpose_and_are_written_down(
+    console: Console, visit: Callable[[str], Visitor], incident: str
+) -> None:
+    visitor = visit("analyst")
+    rows = console.audit.verify().rows
+    asked = visitor.get(f"/incidents/{incident}")
+    assert 'name="purpose"' in asked.text
+    assert "ws-0" not in asked.text
+    assert console.audit.verify().rows == rows
+    for wrong in ("", "x", "   a   ", "x" * 250):
+        assert visitor.state_purpose(f"/incidents/{incident}", wrong).status_code == 422
+    answer = visitor.state_purpose(f"/incidents/{incident}")
+    assert answer.headers["location"] == f"/incidents/{incident}"
+    for place, action in (
+        ("", "incident"), ("/plain", "plain words"), ("/packets.pcapng", "export"),
+    ):  # fmt: skip
+        assert visitor.get(f"/incidents/{incident}{place}").status_code == 200
+        account, role, noted, subject, purpose = last(console)
+        assert (account, role, noted, purpose) == ("ben", "analyst", action, "case 2023/17")
+        assert subject.startswith("device ")
+        assert incident in subject
+
+
+def test_nothing_is_shown_that_cannot_be_written_down(
+    console: Console,
+    visit: Callable[[str], Visitor],
+    incident: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    visitor = visit("analyst")
+    visitor.state_purpose(f"/incidents/{incident}")
+
+    def fail(*_: object, **__: object) -> str:
+        raise NetwatchError("the disk is full")
+
+    monkeypatch.setattr(console.audit, "add", fail)
+    for place in (
+        f"/incidents/{incident}",
+        "/incidents.csv",
+        f"/incidents/{incident}/packets.pcapng",
+    ):
+        answer = visitor.get(place)
+        assert answer.status_code == 503
+        assert "tiktok" not in answer.text.lower()
+
+
+def test_exports_are_written_down_with_their_filter(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visit("analyst").get("/incidents.csv?app=tiktok&verdict=violation")
+    row = list(console.audit.entries())[-1]
+    assert row.action == "export"
+    assert json.loads(row.detail) == {
+        "path": "/incidents.csv", "filter": {"verdict": "violation", "app": "tiktok"},
+    }  # fmt: skip
+
+
+def test_the_officer_reads_and_exports_it(
+    console: Console, visit: Callable[[str], Visitor], incident: str
+) -> None:
+    analyst, officer = visit("analyst"), visit("dpo")
+    analyst.state_purpose(f"/incidents/{incident}")
+    analyst.get(f"/incidents/{incident}")
+    page = officer.get("/audit?subject=device").text
+    assert "case 2023/17" in page
+    assert incident in page
+    lines = officer.get("/audit.jsonl").text.splitlines()
+    rows = sorted((json.loads(line) for line in lines), key=lambda row: row["number"])
+    for row in rows:
+        assert row_hash(row["previous"], row) == row["hash"]
+    assert officer.get("/audit.csv").text.startswith("number,time,account")
+    assert "not a time" in officer.get("/audit?from=yesterday").text
+
+
+def test_pages_of_the_audit_join_without_gaps(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    import re
+
+    for n in range(120):
+        console.audit.add("incident", account="ben", subject=f"device ws-{n}")
+    visitor, seen, place = visit("dpo"), [], "/audit?action=incident"
+    while place:
+        page = visitor.get(place).text
+        seen += re.findall(r"device (ws-\d+)</td>", page)
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        place = older[1].replace("&amp;", "&") if older else ""
+    assert seen == [f"ws-{n}" for n in reversed(range(120))]
+
+
+def test_the_commands_list_verify_and_export(console: Console, tmp_path: Path) -> None:
+    for n in range(3):
+        console.audit.add("incident", account="ben", subject=f"device ws-{n}", purpose="=1+1")
+    store = ["--store-path", console.store.path]
+    sound = run("audit", "verify", *store)
+    assert sound.status == 0
+    head = sound.output.splitlines()[-1]
+    assert head == console.audit.verify().head
+    listed = run("audit", "list", "--format", "jsonl", "--limit", "2", *store)
+    assert [each["subject"] for each in listed.records] == ["device ws-1", "device ws-2"]
+    assert "device ws-2" in run("audit", "list", *store).output
+    file = tmp_path / "audit.jsonl"
+    assert run("audit", "export", str(file), *store).status == 0
+    assert json.loads(file.read_text().splitlines()[-1])["hash"] == head
+    with sqlite3.connect(f"{console.store.path}/console.sqlite") as database:
+        for name in TRIGGERS:
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute("UPDATE console_audit SET account = 'zoe' WHERE number = 2")
+    broken = run("audit", "verify", *store)
+    assert broken.status == 3
+    assert "row 2 was changed" in broken.output
+    assert run("audit", "verify", "--head", "0" * 63 + "1", *store).status == 3

@@ -1,0 +1,241 @@
+"""The list of incidents, one incident, and its page in plain words: what they show, and to whom."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.consoles import Visitor
+
+from netwatch.console.console import Console
+from netwatch.store.incident_pages import IncidentFilter, incident_page
+
+HOSTILE = (
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "{{ 7 * 7 }}", "=1+1",
+    "@SUM(A1)", "\u202egnp.exe", "a\r\nSet-Cookie: x=y", "%s%n%(x)s", "'; DROP TABLE incident; --",
+    "javascript:alert(1)", "\x1b[31m", "</td></tr></table>",
+)  # fmt: skip
+
+
+def listed(text: str) -> list[str]:
+    return re.findall(r'href="/incidents/([0-9a-f]{32})"', text)
+
+
+def records(console: Console) -> list[dict[str, Any]]:
+    page = incident_page(console.catalogue, IncidentFilter(), size=1000)
+    return [json.loads(row.record) for row in page.rows]
+
+
+def add(console: Console, changed: list[dict[str, Any]]) -> None:
+    """Store more incidents, as a run would."""
+    run = console.catalogue.begin_run("scan", "test")
+    console.catalogue.add_incidents(
+        run,
+        [(record, json.dumps(record)) for record in changed],  # type: ignore[misc]
+    )
+    console.catalogue.end_run(run)
+
+
+def test_the_list_is_that_of_the_store_the_newest_first(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    wanted = sorted(records(console), key=lambda record: record["first_seen"], reverse=True)
+    assert listed(visit("analyst").get("/incidents").text) == [each["id"] for each in wanted]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("verdict=advisory", lambda record: record["verdict"] == "advisory"),
+        ("confidence=confirmed", lambda record: record["confidence"] == "confirmed"),
+        ("kind=lookup", lambda record: record["kind"]["value"] == "lookup"),
+        ("outcome=blocked", lambda record: record["outcome"] == "blocked"),
+        ("state=closed", lambda record: record["status"] == "closed"),
+        ("state=open", lambda record: False),
+        ("app=tiktok", lambda record: record["app"]["id"] == "tiktok"),
+        ("device=ws-021", lambda record: record["device"]["id"] == "ws-021"),
+        ("network=byod", lambda record: record["network"]["name"] == "byod"),
+        ("ban=nothing", lambda record: False),
+        (
+            "from=2023-03-21T00:00:00Z&to=2023-04-01T00:00:00Z",
+            lambda record: "2023-03-21" <= record["first_seen"] < "2023-04-01",
+        ),
+        (
+            "from=2023-03-20T09:12:41%2B01:00&network=hq&kind=embed&verdict=exempt",
+            lambda record: record["verdict"] == "exempt" and record["kind"]["value"] == "embed",
+        ),
+    ],
+)
+def test_filters_are_in_the_address(
+    query: str, field: Callable[[Any], bool], console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("analyst")
+    wanted = {record["id"] for record in records(console) if field(record)}
+    answer = visitor.get(f"/incidents?{query}")
+    if answer.status_code == 303:  # a time with an offset becomes one in UTC
+        answer = visitor.get(answer.headers["location"])
+    assert set(listed(answer.text)) == wanted
+    rows = visitor.get(f"/incidents.jsonl?{query}").text.splitlines()
+    assert {json.loads(row)["id"] for row in rows} == wanted
+
+
+def test_what_a_form_sends_becomes_a_tidy_address(visit: Callable[[str], Visitor]) -> None:
+    answer = visit("analyst").get("/incidents?from=2023-03-20T09%3A00&to=&verdict=&app=+tiktok+")
+    assert answer.headers["location"] == "/incidents?from=2023-03-20T09%3A00%3A00Z&app=tiktok"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "verdict=guilty", "from=yesterday", "to=99999-01-01", "from=0001-01-01", "after=x",
+        "after=1.", "after=99999999999999999999.a", "from=2023-02-30", "kind=%00", "after=%31.%00",
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_are_refused_with_a_reason(
+    query: str, visit: Callable[[str], Visitor]
+) -> None:
+    answer = visit("analyst").get(f"/incidents?{query}")
+    assert answer.status_code in (200, 400)
+    assert answer.status_code == 400 or "after=" in query
+    assert "<h1>" in answer.text
+
+
+def test_pages_join_without_gaps_and_stay_when_more_comes(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    template = records(console)[0]
+    many = [
+        template | {"id": f"{n:032x}", "first_seen": f"2025-01-01T00:00:{n // 4:02d}.000000Z",
+                    "last_seen": "2025-01-02T00:00:00.000000Z"}
+        for n in range(130)
+    ]  # fmt: skip
+    add(console, many)
+    visitor, seen, place = visit("analyst"), [], "/incidents?from=2025-01-01T00:00:00Z"
+    while place:
+        page = visitor.get(place).text
+        assert len(listed(page)) <= 50
+        seen += listed(page)
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        place = older[1].replace("&amp;", "&") if older else ""
+        if len(seen) == 50:
+            add(console, [template | {"id": "f" * 32, "first_seen": "2025-06-01T00:00:00.000000Z"}])
+    assert seen == [f"{n:032x}" for n in reversed(range(130))]
+
+
+def test_an_auditor_sees_pseudonyms_alone(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("auditor")
+    known = {text for record in records(console) for text in record["device"].values()
+             if isinstance(text, str) and len(text) > 4 and "-" in text or "." in str(text)}  # fmt: skip
+    for place in ("/incidents", "/incidents.csv"):
+        text = visitor.get(place).text
+        assert not [each for each in known if isinstance(each, str) and each in text]
+        assert len({*re.findall(r"\bd-[0-9a-f]{12}\b", text)}) == len(
+            {record["device"]["id"] or record["device"]["ip"] for record in records(console)}
+        )
+    # The name of a device must not be found out by asking for it.
+    assert visitor.get("/incidents?device=ws-021").text.count("<tr") == visitor.get(
+        "/incidents"
+    ).text.count("<tr")
+
+
+def test_hostile_names_are_text_everywhere(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    template = records(console)[0]
+    add(console, [
+        template | {
+            "id": f"{n:032x}",
+            "device": template["device"] | {"id": name, "hostname": name, "owner": name},
+            "network": template["network"] | {"name": name},
+            "app": template["app"] | {"name": name},
+            "names": [name],
+            "evidence": [each | {"name": name, "raw": name} for each in template["evidence"]],
+        }
+        for n, name in enumerate(HOSTILE)
+    ])  # fmt: skip
+    visitor = visit("analyst")
+    visitor.state_purpose("/incidents")
+    pages = [visitor.get("/incidents")]
+    for n in range(len(HOSTILE)):
+        for place in ("", "/plain", "/plain?text=fr"):
+            pages.append(visitor.get(f"/incidents/{n:032x}{place}"))
+    for page in pages:
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "<img" not in page.text
+        assert "\u202e" not in page.text
+        assert "\x1b" not in page.text
+        assert page.text.count("<script") == 1
+        assert "onerror=alert(1)>" not in page.text
+    table = list(csv.reader(io.StringIO(visitor.get("/incidents.csv").text)))
+    assert all(len(row) == len(table[0]) for row in table)
+    assert not [cell for row in table for cell in row if cell.startswith(("=", "@", "+", "-"))]
+    audit = visit("dpo").get("/audit.csv").text
+    assert not [cell for row in csv.reader(io.StringIO(audit)) for cell in row if cell[:1] in "=@"
+                and cell]  # fmt: skip
+
+
+def test_an_incident_is_shown_from_the_packet_to_the_clause(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    record = next(
+        each
+        for each in records(console)
+        if each["device"]["id"] == "ws-021" and each["first_seen"].startswith("2023")
+    )
+    visitor = visit("analyst")
+    visitor.state_purpose("/incidents")
+    text = visitor.get(f"/incidents/{record['id']}").text
+    for shown in (
+        record["names"][0], record["device"]["mac"], record["ban"]["id"],
+        record["evidence"][0]["rule"]["text"], record["versions"]["signatures"],
+        "What would refute it", "What it does not prove", "08:12:41 UTC",
+    ):  # fmt: skip
+        assert shown in text, shown
+    packets = visitor.get(f"/incidents/{record['id']}/packets.pcapng")
+    assert packets.content == Path(record["evidence_file"]).read_bytes()
+    assert packets.headers["content-disposition"].startswith("attachment; filename=")
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "/etc/{id}.pcapng", "../{id}.pcapng", "\0"])
+def test_packets_are_those_of_evidence_captures_alone(
+    path: str, console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    record = records(console)[0]
+    add(console, [record | {"id": "e" * 32, "evidence_file": path.format(id="e" * 32)}])
+    visitor = visit("analyst")
+    visitor.state_purpose("/incidents")
+    assert visitor.get(f"/incidents/{'e' * 32}/packets.pcapng").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [("nl", "Wat niet is bewezen|bewijst"), ("fr", "prouve"), ("de", "beweist")]
+)
+def test_the_plain_page_is_in_the_language_that_is_asked_for(
+    code: str, words: str, visit: Callable[[str], Visitor], incident: str
+) -> None:
+    visitor = visit("dpo")
+    visitor.state_purpose("/")
+    text = visitor.get(f"/incidents/{incident}/plain?text={code}").text
+    assert f'lang="{code}"' in text
+    assert re.search(words, text, re.IGNORECASE)
+    assert '<html lang="en">' in text
+
+
+def test_a_query_that_takes_too_long_is_cut_and_says_so(
+    console: Console, visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netwatch.console.pages import incidents
+
+    visitor = visit("analyst")
+    monkeypatch.setattr(incidents, "QUERY_SECONDS", -1.0)
+    monkeypatch.setattr("netwatch.store.database._STEPS", 1)
+    answer = visitor.get("/incidents")
+    assert answer.status_code == 503
+    assert "was cut" in answer.text

@@ -1,0 +1,321 @@
+"""Signing in and out: wrong passwords, cookies, forged forms, and the ends of sessions."""
+
+import hashlib
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from argon2 import PasswordHasher, Type
+from support.consoles import NAMES, PASSWORD, Visitor, csrf_of
+
+from netwatch.config.console_section import ConsoleOptions
+from netwatch.console.console import Console
+from netwatch.console.throttle import ACCOUNT_RATE, ADDRESS_RATE, MAX_KEYS, Throttle
+
+SESSION = "netwatch"
+
+
+def test_signing_in_leads_to_the_page_that_was_wanted(console: Console) -> None:
+    visitor = Visitor(console)
+    answer = visitor.get("/incidents?app=tiktok")
+    assert answer.headers["location"] == "/sign-in?next=%2Fincidents%3Fapp%3Dtiktok"
+    assert visitor.sign_in("ben", target="/incidents?app=tiktok").headers["location"] == (
+        "/incidents?app=tiktok"
+    )
+    assert visitor.get("/incidents").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example/", "https://evil.example/", "/\\evil.example", "\\\\evil", "x", "/\t/x"],
+)
+def test_it_leads_to_no_other_site(target: str, console: Console) -> None:
+    assert Visitor(console).sign_in("ben", target=target).headers["location"] == "/"
+
+
+def test_a_wrong_password_and_an_unknown_name_have_the_same_answer(console: Console) -> None:
+    one, other = Visitor(console), Visitor(console)
+    wrong = one.sign_in("ben", "not the pass-phrase")
+    unknown = other.sign_in("zoe", "not the pass-phrase")
+    assert wrong.status_code == unknown.status_code == 401
+    shapes = [re.sub(r'value="(ben|zoe|[0-9a-f]{64})"', "", each.text) for each in (wrong, unknown)]
+    assert shapes[0] == shapes[1]
+    failed = [each for each in console.audit.entries() if each.action == "sign-in failed"]
+    # A password that was typed in the place of a name is not written down.
+    assert [each.account for each in failed] == ["ben", "(unknown)"]
+
+
+def test_passwords_are_hashed_as_rfc_9106_recommends() -> None:
+    parameters = PasswordHasher()
+    assert parameters.type is Type.ID
+    assert (parameters.time_cost, parameters.memory_cost) >= (3, 65_536)
+
+
+def test_a_wrong_password_takes_as_long_for_an_unknown_name(console: Console) -> None:
+    console.accounts.verify("zoe", PASSWORD)  # makes the hash that no password has
+
+    def cost(name: str) -> float:
+        begin = time.process_time()
+        console.accounts.verify(name, "not the pass-phrase")
+        return time.process_time() - begin
+
+    known, unknown = (min(cost(name) for _ in range(3)) for name in ("ben", "zoe"))
+    assert 0.3 < known / unknown < 3
+
+
+def test_a_thousand_wrong_passwords_are_bounded(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    verify = console.accounts.verify
+    monkeypatch.setattr(
+        console.accounts, "verify", lambda name, word: tried.append(name) or verify(name, word)
+    )
+    visitor = Visitor(console)
+    token = csrf_of(visitor.get("/sign-in").text)
+    statuses = [
+        visitor.send("/sign-in", {"csrf": token, "name": "ben", "password": f"wrong {n}"})
+        for n in range(1000)
+    ]
+    assert len(tried) == ACCOUNT_RATE.tries
+    assert [each.status_code for each in statuses[-1:]] == [429]
+    assert 0 < int(statuses[-1].headers["retry-after"]) <= ACCOUNT_RATE.seconds
+    assert console.audit.verify().rows <= ACCOUNT_RATE.tries + 2
+    # The right password is of no use now, which an attacker must not find out.
+    assert visitor.sign_in("ben").status_code == 429
+    assert len(tried) == ACCOUNT_RATE.tries
+
+
+def test_an_address_that_tries_many_names_is_refused() -> None:
+    throttle = Throttle()
+    for n in range(ADDRESS_RATE.tries):
+        assert throttle.wait(f"name-{n}", "192.0.2.1") == 0
+        throttle.failed(f"name-{n}", "192.0.2.1")
+    assert throttle.wait("another", "192.0.2.1") > 0
+    assert throttle.wait("another", "192.0.2.2") == 0
+
+
+def test_the_limits_remember_a_bounded_number_and_forget_in_time() -> None:
+    now = [0.0]
+    throttle = Throttle(lambda: now[0])
+    for n in range(ACCOUNT_RATE.tries):
+        throttle.failed("ben", f"192.0.2.{n}")
+    assert throttle.wait("ben", "198.51.100.1") > 0
+    assert throttle.wait("BEN", "198.51.100.1") > 0
+    now[0] = ACCOUNT_RATE.seconds + 1
+    assert throttle.wait("ben", "198.51.100.1") == 0
+    for n in range(MAX_KEYS):
+        throttle.failed(f"name-{n}", f"address-{n}")
+    assert len(throttle._failures) == MAX_KEYS
+
+
+def test_the_database_has_no_token_and_no_password(console: Console) -> None:
+    visitor = Visitor(console)
+    visitor.sign_in("ben")
+    token = visitor.client.cookies[SESSION]
+    console.close()
+    with sqlite3.connect(f"{console.store.path}/console.sqlite") as database:
+        dump = "\n".join(database.iterdump())
+    assert token not in dump
+    assert PASSWORD not in dump
+    assert hashlib.sha256(token.encode()).hexdigest() in dump
+    assert "$argon2id$" in dump
+
+
+def test_cookies_with_tls_are_for_this_host_alone(console: Console) -> None:
+    visitor = Visitor(console, is_secure=True)
+    cookie = visitor.sign_in("ben").headers["set-cookie"]
+    assert cookie.startswith("__Host-netwatch=")
+    assert "; Path=/; HttpOnly; SameSite=Lax; Secure" in cookie
+    assert "Domain" not in cookie
+    assert "max-age" in visitor.get("/incidents").headers["strict-transport-security"]
+
+
+def test_cookies_without_tls_are_not_read_by_script(console: Console) -> None:
+    cookie = Visitor(console).sign_in("ben").headers["set-cookie"]
+    assert cookie.startswith("netwatch=")
+    assert "HttpOnly; SameSite=Lax" in cookie
+
+
+@pytest.mark.parametrize("token", ["", "x", "a" * 43, "é", "%00", "a" * 5000])
+def test_a_forged_cookie_is_nobody(token: str, console: Console) -> None:
+    visitor = Visitor(console)
+    answer = visitor.get("/incidents", headers={"Cookie": f"{SESSION}={token}".encode()})
+    assert answer.status_code == 303
+
+
+def test_the_hash_in_the_database_is_no_token(console: Console) -> None:
+    visitor = Visitor(console)
+    visitor.sign_in("ben")
+    key = hashlib.sha256(visitor.client.cookies[SESSION].encode()).hexdigest()
+    answer = Visitor(console).get("/incidents", headers={"Cookie": f"{SESSION}={key}"})
+    assert answer.status_code == 303
+
+
+def test_a_cookie_is_of_no_use_after_signing_out(visit: Callable[[str], Visitor]) -> None:
+    visitor = visit("analyst")
+    stolen = visitor.client.cookies[SESSION]
+    assert visitor.post("/sign-out", {}).headers["location"] == "/sign-in"
+    again = visitor.get("/incidents", headers={"Cookie": f"{SESSION}={stolen}"})
+    assert again.status_code == 303
+
+
+def test_signing_in_gives_a_new_token(console: Console) -> None:
+    visitor = Visitor(console)
+    visitor.sign_in("ben")
+    first = visitor.client.cookies[SESSION]
+    # Somebody signs in where somebody is signed in: the session before ends.
+    fields = {"csrf": csrf_of(visitor.get("/account").text), "name": "dora", "password": PASSWORD}
+    assert visitor.send("/sign-in", fields).status_code == 303
+    assert visitor.client.cookies[SESSION] != first
+    assert visitor.get("/audit").status_code == 200
+    other = Visitor(console)
+    assert other.get("/account", headers={"Cookie": f"{SESSION}={first}"}).status_code == 303
+
+
+def test_signing_out_everywhere_ends_all_sessions_of_the_account_alone(
+    visit: Callable[[str], Visitor],
+) -> None:
+    one, two, other = visit("analyst"), visit("analyst"), visit("dpo")
+    assert one.post("/account/sign-out-everywhere", {}).status_code == 303
+    assert two.get("/incidents").status_code == 303
+    assert other.get("/audit").status_code == 200
+
+
+def test_sessions_end_when_they_are_idle_and_at_the_latest_after_a_time(
+    make_console: Callable[[ConsoleOptions], Console],
+) -> None:
+    console = make_console(ConsoleOptions(idle=600, absolute=3600))
+    now = [time.time_ns()]
+    console.sessions._now = lambda: now[0]
+    visitor, other = Visitor(console), Visitor(console)
+    visitor.sign_in("ben")
+    other.sign_in("dora")
+    for _ in range(6):
+        now[0] += 590 * 10**9
+        assert visitor.get("/incidents").status_code == 200
+    assert other.get("/audit").status_code == 303
+    now[0] += 590 * 10**9
+    assert visitor.get("/incidents").status_code == 303
+
+
+@pytest.mark.parametrize("change", ["role", "password", "remove"])
+def test_a_change_of_the_account_ends_its_sessions(
+    change: str, console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("analyst")
+    if change == "role":
+        console.accounts.set_role("ben", "auditor")
+    elif change == "password":
+        console.accounts.set_password("ben", "another pass-phrase")
+    else:
+        console.accounts.remove("ben")
+    assert visitor.get("/incidents").status_code == 303
+    assert visitor.sign_in("ben").status_code == (303 if change == "role" else 401)
+
+
+def test_a_form_without_its_token_or_of_another_person_is_refused(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor, other = visit("analyst"), visit("dpo")
+    theirs = csrf_of(other.get("/account").text)
+    ours = csrf_of(visitor.get("/account").text)
+    for fields in ({}, {"csrf": ""}, {"csrf": theirs}, {"csrf": "é"}, {"csrf": ours[:-1]}):
+        assert visitor.send("/account/sign-out-everywhere", fields).status_code == 403
+    for origin in ("", "null", "http://evil.example", "https://127.0.0.1:8477", "http://127.0.0.1"):
+        answer = visitor.send("/account/sign-out-everywhere", {"csrf": ours}, origin)
+        assert answer.status_code == 403, origin
+    assert visitor.get("/incidents").status_code == 200
+    assert (
+        Visitor(console).send("/sign-in", {"name": "ben", "password": PASSWORD}).status_code == 403
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"a" * 70_000, "application/x-www-form-urlencoded", 413),
+        (b"{}", "application/json", 415),
+        (b"--x", "multipart/form-data; boundary=x", 415),
+        (b"&".join(b"a=1" for _ in range(500)), "application/x-www-form-urlencoded", 400),
+        (b"\xff\xfe=%ff%00", "application/x-www-form-urlencoded", 403),
+    ],
+)
+def test_bodies_that_are_no_form(
+    body: bytes, kind: str, status: int, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("analyst")
+    headers = {"Content-Type": kind, "Origin": visitor.origin}
+    answer = visitor.client.post("/purpose", content=body, headers=headers)
+    assert answer.status_code == status
+    assert "<h1>" in answer.text
+
+
+def test_the_password_is_changed_by_who_knows_it(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor, elsewhere = visit("analyst"), visit("analyst")
+    new = "quite another pass-phrase"
+    fields = {"current": PASSWORD, "new": new, "again": new}
+    for wrong in (
+        {"current": "not this one"}, {"again": "a typing mistake"}, {"new": "short", "again": "short"},
+        {"new": "ben ben ben ben", "again": "ben ben ben ben"},
+    ):  # fmt: skip
+        answer = visitor.post("/account/password", fields | wrong)
+        assert answer.status_code == 422
+        assert 'role="alert"' in answer.text
+    assert visitor.post("/account/password", fields).status_code == 303
+    assert visitor.get("/account").status_code == 200
+    assert elsewhere.get("/account").status_code == 303
+    assert Visitor(console).sign_in("ben", new).status_code == 303
+
+
+@pytest.mark.parametrize("code", ["en", "fr", "nl", "de"])
+def test_the_language_is_chosen_by_address_and_kept(code: str, console: Console) -> None:
+    visitor = Visitor(console)
+    assert f'<html lang="{code}">' in visitor.get(f"/sign-in?lang={code}").text
+    assert f'<html lang="{code}">' in visitor.get("/sign-in").text
+
+
+def test_the_browser_chooses_the_language_where_nobody_did(console: Console) -> None:
+    answer = Visitor(console).get("/sign-in", headers={"Accept-Language": "xx, nl-BE;q=0.8, en"})
+    assert '<html lang="nl">' in answer.text
+
+
+def test_sessions_of_a_proxy_need_its_header(
+    make_console: Callable[[ConsoleOptions], Console],
+) -> None:
+    import ipaddress
+
+    from netwatch.config.console_section import ProxyOptions
+
+    proxy = ProxyOptions(
+        (ipaddress.ip_network("192.0.2.10"),), "X-Remote-User", "X-Remote-Groups",
+        {"security": "analyst"},
+    )  # fmt: skip
+    console = make_console(replace(ConsoleOptions(), proxy=proxy))
+    headers = {"X-Remote-User": "maria", "X-Remote-Groups": "staff, security",
+               "X-Forwarded-For": "203.0.113.9, 198.51.100.7"}  # fmt: skip
+    through = Visitor(console, peer="192.0.2.10")
+    assert through.get("/incidents", headers=headers).headers["location"] == "/incidents"
+    assert through.get("/incidents", headers=headers).status_code == 200
+    # The cookie alone is not enough, and neither is another person's header.
+    assert through.get("/incidents").status_code == 303
+    signed = list(console.audit.entries())[-1]
+    assert (signed.account, signed.address) == ("proxy:maria", "198.51.100.7")
+    around = Visitor(console, peer="192.0.2.11")
+    assert "/sign-in" in around.get("/incidents", headers=headers).headers["location"]
+    without_role = headers | {"X-Remote-Groups": "staff"}
+    assert (
+        "/sign-in"
+        in Visitor(console, peer="192.0.2.10")
+        .get("/incidents", headers=without_role)
+        .headers["location"]
+    )
+
+
+def test_names_of_the_roles_are_accounts(console: Console) -> None:
+    assert [each.name for each in console.accounts.all()] == sorted(NAMES.values())
