@@ -92,7 +92,11 @@ class Dissector:
                 worker=options.worker,
             )
             self._flow_records = FlowRecords(
-                self.loop.flows, self._sources, self.accounting, consumer.flows_counted
+                self.loop.flows,
+                self._sources,
+                self.accounting,
+                consumer.flows_counted,
+                options.flows.slots_ended,
             )
         self._datagram_parsers = {
             kind: each.parse_datagram

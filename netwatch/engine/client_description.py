@@ -13,7 +13,7 @@ from netwatch.config import Config
 from netwatch.inventory.possible_classes import possible_classes
 from netwatch.store import writer
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.observation_rows import ClientKey
+from netwatch.store.client_columns import ClientKey
 
 
 def description(config: Config) -> tuple[writer.Locate, writer.Seal | None]:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import STDIN, CaptureFile
-from netwatch.core.addresses import ip_text
-from netwatch.core.flow import Flow
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
@@ -22,12 +20,15 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
+from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine.capture_files import capture_seed
 from netwatch.engine.fact_sinks import FactSink
 from netwatch.engine.observe import Observer
 from netwatch.store.claims import encode_claim
+from netwatch.store.client_columns import ClientKey, Clients, readable
+from netwatch.store.flow_rows import flow_columns
 from netwatch.store.messages import CaptureBegun, CaptureEnded, Chunk
-from netwatch.store.observation_rows import ClientKey, Clients, observation_columns, readable
+from netwatch.store.observation_rows import observation_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,12 +42,9 @@ thousands."""
 
 
 class _EveryFact(WantsEverything):
-    """The consumer of a recorder, which hands flows and claims to it."""
+    """The consumer of a recorder, which hands claims to it."""
 
-    def __init__(
-        self, flow_ended: Callable[[Flow], None], claimed: Callable[[Packet, Message], None]
-    ) -> None:
-        self._flow_ended = flow_ended
+    def __init__(self, claimed: Callable[[Packet, Message], None]) -> None:
         self._claimed = claimed
 
     def name_status(self, message: Message) -> int:
@@ -56,10 +54,6 @@ class _EveryFact(WantsEverything):
     def address_claimed(self, packet: Packet, message: Message) -> None:
         """Record the claims."""
         self._claimed(packet, message)
-
-    def flow_ended(self, flow: Flow) -> None:
-        """Record the flow."""
-        self._flow_ended(flow)
 
 
 class Recorder:
@@ -94,7 +88,9 @@ class Recorder:
         self._observations: list[pa.RecordBatch] = []
         self._waiting = 0
         self._clients = Clients()
-        self._flows = _RowBuffer("flow", _flow_row)
+        # The slots of flows, and the runs of their places.
+        self._flows = array("q")
+        self._flow_places: list[tuple[int, int]] = []
         self._claims = _RowBuffer("claim", _claim_row)
 
     def process(self, block: Block, source: str) -> None:
@@ -132,13 +128,13 @@ class Recorder:
 
     def _begin(self, block: Block) -> None:
         self._observer = Observer(
-            _EveryFact(self._flow_ended, self._address_claimed),
+            _EveryFact(self._address_claimed),
             RunStatistics(),
             DissectorOptions(
                 fingerprints=True,
                 knows_bypasses=False,
                 learn_from=LEARNING_SOURCES,
-                flows=FlowOptions(report_only=True),
+                flows=FlowOptions(slots_ended=self._flows_ended),
             ),
             seed=capture_seed(block),
         )
@@ -179,17 +175,19 @@ class Recorder:
         self._marks.append((rows, count))
         return place
 
-    def _flow_ended(self, flow: Flow) -> None:
-        self._flows.add(self._next_place(1), flow)
-        if len(self._flows) >= CHUNK_ROWS:
-            self._send_rows(self._flows)
+    def _flows_ended(self, slots: "array[int]") -> None:
+        count = len(slots) // FLOW_WORDS
+        self._flow_places.append((self._next_place(count), count))
+        self._flows += slots
+        if len(self._flows) >= CHUNK_ROWS * FLOW_WORDS:
+            self._send_flows()
 
     def _address_claimed(self, packet: Packet, message: Message) -> None:
         place = self._next_place(len(message.claims))
         for number, claim in enumerate(message.claims):
             self._claims.add(place + number, (packet, claim))
         if len(self._claims) >= CHUNK_ROWS:
-            self._send_rows(self._claims)
+            self._send_claims()
 
     def _send_observations(self) -> None:
         batches, self._observations = self._observations, []
@@ -197,16 +195,24 @@ class Recorder:
         self._waiting = 0
         self._send("observation", batches, clients)
 
-    def _send_rows(self, rows: "_RowBuffer") -> None:
-        self._send(rows.table, [rows.batch()], rows.clients)
-        rows.clear()
+    def _send_flows(self) -> None:
+        assert self._observer is not None
+        slots, self._flows = self._flows, array("q")
+        places, self._flow_places = self._flow_places, []
+        clients, sources = Clients(), self._observer.batch.sources
+        self._send("flow", [flow_columns(slots, _sequence(places), sources, clients)], clients)
+
+    def _send_claims(self) -> None:
+        self._send("claim", [self._claims.batch()], self._claims.clients)
+        self._claims.clear()
 
     def _send_all(self) -> None:
         if self._observations:
             self._send_observations()
-        for rows in (self._flows, self._claims):
-            if len(rows):
-                self._send_rows(rows)
+        if self._flows:
+            self._send_flows()
+        if len(self._claims):
+            self._send_claims()
 
     def _send(self, table: str, batches: "list[pa.RecordBatch]", clients: Clients) -> None:
         rows = sum(each.num_rows for each in batches)
@@ -255,29 +261,6 @@ class _RowBuffer:
 
 def _rows_of(batch: ObservationBatch) -> int:
     return sum(stop - start for start, stop in batch.spans)
-
-
-def _flow_row(flow: Flow) -> tuple[ClientKey, tuple[Any, ...]]:
-    """The columns of a flow in the order of the table, without sequence and client."""
-    return ClientKey(flow.client_ip, flow.client_mac, flow.vlan), (
-        flow.first,
-        flow.last,
-        flow.transport,
-        flow.client_port,
-        ip_text(flow.server_ip),
-        flow.server_port,
-        flow.vlan,
-        flow.bytes_out,
-        flow.bytes_in,
-        flow.name_status,
-        flow.start_seen,
-        flow.incomplete_message,
-        flow.client_sent,
-        flow.server_sent,
-        readable(flow.source),
-        flow.packet,
-        flow.flow_id,
-    )
 
 
 def _claim_row(value: Any) -> tuple[ClientKey, tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.observation_rows import ClientKey
+from netwatch.store.client_columns import ClientKey
 
 
 @dataclass(frozen=True, slots=True)

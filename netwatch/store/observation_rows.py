@@ -4,37 +4,17 @@ They are taken from the memory of the batch column by column, without an object 
 numbered in each chunk (`Clients`); the writer puts the numbers of the catalogue in their place.
 """
 
-import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from netwatch.core import observation_columns as columns
 from netwatch.core.addresses import parse_ip
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
 from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
-from netwatch.formats.values import json_line
+from netwatch.store.client_columns import Clients, client_places, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class ClientKey(NamedTuple):
-    """A client as frames show it: its packed address, its MAC and the VLAN of the frame."""
-
-    ip: bytes
-    mac: bytes | None
-    vlan: int | None
-
-
-class Clients:
-    """The clients of a chunk of rows by their number in it."""
-
-    def __init__(self) -> None:
-        self.keys: dict[ClientKey, int] = {}
-
-    def number(self, key: ClientKey) -> int:
-        """The number of a client, which is given when it is first asked for."""
-        return self.keys.setdefault(key, len(self.keys))
 
 
 def observation_columns(
@@ -81,11 +61,6 @@ def observation_columns(
     }
     layout = chunk_schema("observation")
     return pa.RecordBatch.from_arrays([arrays[name] for name in layout.names], schema=layout)
-
-
-def readable(source: str) -> str:
-    """The name of a source as strict readers of its JSON get it: without unpaired surrogates."""
-    return source if source.isascii() else json.loads(json_line({"": source}))[""]
 
 
 _TRANSPORT_TEXTS = [TRANSPORTS.get(number, "") for number in range(max(TRANSPORTS) + 1)]
@@ -140,21 +115,10 @@ class _Columns:
         from pyarrow import compute
 
         ips, strings = self._buffers.dictionary(columns.WORD_CLIENT_IP, True)
-        macs = self.integers(pa.int64(), columns.WORD_CLIENT_MAC).dictionary_encode()
-        vlans = self.integers(pa.int64(), columns.WORD_VLAN)
-        # Three codes that fit into an integer tell one client from another.
-        key = compute.bit_wise_or(
-            compute.shift_left(self._integers(pa.int32(), ips).cast(pa.int64()), 36),
-            compute.bit_wise_or(
-                compute.shift_left(macs.indices.cast(pa.int64()), 16), compute.add(vlans, 1)
-            ),
-        ).dictionary_encode()
-        addresses, known_macs = _strings(strings).to_pylist(), macs.dictionary.to_pylist()
-        numbers = [
-            clients.number(_client(addresses, known_macs, each))
-            for each in key.dictionary.to_pylist()
-        ]
-        return pa.array(numbers, pa.int32()).take(key.indices)
+        macs = self.integers(pa.int64(), columns.WORD_CLIENT_MAC)
+        tags = compute.add(self.integers(pa.int64(), columns.WORD_VLAN), 1)
+        addresses = list(map(_packed, _strings(strings).to_pylist()))
+        return client_places(self._integers(pa.int32(), ips), addresses, macs, tags, clients)
 
     def _integers(self, kind: "pa.DataType", found: Integers) -> "pa.Array":
         import pyarrow as pa
@@ -178,11 +142,10 @@ class _Columns:
         )
 
 
-def _client(addresses: list[str], macs: list[int], key: int) -> ClientKey:
-    ip = parse_ip(addresses[key >> 36])
-    assert ip is not None
-    mac, vlan = macs[key >> 16 & 0xFFFFF], (key & 0xFFFF) - 1
-    return ClientKey(ip, mac.to_bytes(7, "big")[1:] if mac else None, vlan if vlan >= 0 else None)
+def _packed(text: str) -> bytes:
+    packed = parse_ip(text)
+    assert packed is not None
+    return packed
 
 
 def _strings(found: Strings) -> "pa.Array":

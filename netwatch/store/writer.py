@@ -17,9 +17,9 @@ from netwatch.core.dataclass import dataclass
 from netwatch.store import compaction, messages
 from netwatch.store.catalogue import Catalogue, SourceFile, VersionHashes
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.client_columns import ClientKey
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing, numbered
-from netwatch.store.observation_rows import ClientKey
 from netwatch.store.open_captures import open_captures
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock

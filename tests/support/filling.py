@@ -1,5 +1,6 @@
 """Captures read twice: by parsers alone, and with what the packet loop reads itself."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from types import ModuleType
@@ -13,6 +14,8 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
+from netwatch.dissect.flows.records import to_flow
+from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine import observe
 
 SEED = 7
@@ -48,9 +51,10 @@ class FlowReader(WantsEverything):
         """What the message itself tells."""
         return message_name_status(message, lambda name: None)
 
-    def flow_ended(self, flow: Flow) -> None:
-        """Add the flow."""
-        self.flows.append(flow)
+    def slots_ended(self, slots: "array[int]") -> None:
+        """Add the flows in these slots."""
+        for slot in zip(*[iter(slots)] * FLOW_WORDS, strict=True):
+            self.flows.append(to_flow(slot, ["test"]))
 
 
 def read(
@@ -66,7 +70,7 @@ def read(
     statistics, consumer = RunStatistics(), FlowReader()
     options = DissectorOptions(
         domains=domains,
-        flows=FlowOptions(report_only=True) if record_flows else None,
+        flows=FlowOptions(slots_ended=consumer.slots_ended) if record_flows else None,
         parse_all=parse_all,
         knows_bypasses=knows_bypasses,
         fingerprints=True,

@@ -17,7 +17,6 @@ cdef class FlowAccounting:
     cdef AddressCategories categories
     cdef AddressFilter changing
     cdef bint report_all
-    cdef bint report_only
     cdef bint counting
     cdef long long[::1] words
 

@@ -7,6 +7,7 @@ its client may have resolved its server's address for an app.
 """
 
 from array import array
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -61,9 +62,10 @@ class FlowOptions:
 
     `ranges` are the addresses of networks: clients outside of all of them are counted together.
     `categories` are those of servers by address, `changing` the addresses whose device depends on
-    the time. With `report_all` each flow is also reported by itself, unless it is named. With
-    `report_only` each is, named or not and on the ports of DNS too, and none is counted. Without
-    `counting` flows are reported and not counted.
+    the time. With `report_all` each flow is also reported by itself, unless it is named. Without
+    `counting` flows are reported and not counted. With `slots_ended` none is either: that takes the
+    slots of all of them, named or not and on the ports of DNS too, as `layout.FLOW_WORDS` integers
+    each, which `netwatch.dissect.flows.records.to_flow` explains.
     """
 
     ranges: address_tables.AddressRanges = field(
@@ -76,7 +78,7 @@ class FlowOptions:
         default_factory=lambda: address_tables.AddressFilter(0)
     )
     report_all: bool = False
-    report_only: bool = False
+    slots_ended: Callable[[array[int]], None] | None = None
     counting: bool = True
 
 
@@ -118,7 +120,6 @@ class FlowAccounting:
         self.categories = options.categories
         self.changing = options.changing
         self.report_all = options.report_all
-        self.report_only = options.report_only
         self.counting = options.counting
 
     def account(
@@ -139,9 +140,6 @@ class FlowAccounting:
         is_counted: cython.bint
         asked: cython.bint = len(followed) > 0
         self.words = words
-        if self.report_only:
-            reported.extend(range(at, len(self.words), _WORDS))
-            return len(self.words)
         while at < len(self.words) and not self.named.is_full() and not self.others.is_full():
             about = self.words[at + layout.FLOW_FLAGS]
             low = self.words[at + layout.FLOW_PORTS] >> 16

@@ -56,7 +56,8 @@ class FlowRecords:
     """The flows of one capture that have ended and were not handed over yet.
 
     `table` is the flow table; `sources` are the names of files and interfaces, by the number
-    that flows have of them. `counted` takes the flows that `accounting` counts.
+    that flows have of them. `counted` takes the flows that `accounting` counts, unless
+    `slots_ended` takes the slots of all.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class FlowRecords:
         sources: Sequence[str],
         accounting: FlowAccounting,
         counted: CountedFlows,
+        slots_ended: Callable[[array[int]], None] | None = None,
     ) -> None:
         self._table = table
         self._sources = sources
         self._accounting = accounting
         self._counted = counted
+        self._slots_ended = slots_ended
         self._words = array("q")
         self._offsets: dict[int, int] = {}
         self._indexed = 0
@@ -118,10 +121,14 @@ class FlowRecords:
 
     def flows(self) -> Iterator[Flow]:
         """Count the flows that have ended since the last call, and yield those that are to be
-        reported by themselves."""
+        reported by themselves; or hand all of them over as slots."""
         words, self._words = self._words, array("q")
         self._offsets.clear()
         self._indexed = 0
+        if self._slots_ended is not None:
+            if words:
+                self._slots_ended(words)
+            return
         at, reported = 0, list[int]()
         while at < len(words):
             at = self._accounting.account(words, at, self._late.keys(), reported)

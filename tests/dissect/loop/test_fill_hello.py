@@ -40,13 +40,13 @@ class Told:
         self, parse_all: bool, observer: type = Observer, *, record_flows: bool = False
     ) -> None:
         self.statistics = RunStatistics()
+        consumer = FlowReader()
         options = DissectorOptions(
-            flows=FlowOptions(report_only=True) if record_flows else None,
+            flows=FlowOptions(slots_ended=consumer.slots_ended) if record_flows else None,
             parse_all=parse_all,
             knows_bypasses=False,
             fingerprints=True,
         )
-        consumer = FlowReader()
         self._observer = observer(consumer, self.statistics, options, seed=3)
         self.flows = consumer.flows
         self.found: list[Any] = []
