@@ -113,6 +113,26 @@ def test_no_accusation(records: list[AlertRecord]) -> None:
             assert jargon not in text
 
 
+TERMS = {
+    "nl": ("betrokkene", "Verwerkingsverantwoordelijke", "inzage", "rectificatie",
+           "gegevenswissing", "bezwaar maken", "Rechtsgrond", "Bewaartermijn",
+           "Toezichthoudende autoriteit"),
+    "fr": ("personne concernée", "Responsable du traitement", "accès à vos données à caractère",
+           "rectification", "effacement", "vous opposer au traitement", "Base juridique",
+           "Durée de conservation", "Autorité de contrôle", "introduire une réclamation"),
+    "de": ("betroffene Person", "Verantwortlicher", "Auskunft", "Berichtigung", "Löschung",
+           "Widerspruch", "Rechtsgrundlage", "Dauer der Speicherung", "Aufsichtsbehörde",
+           "Beschwerde einlegen"),
+}  # fmt: skip
+"""The words of Regulation (EU) 2016/679 in each language: Articles 4, 6, 13, 15 to 17, 21, 77."""
+
+
+@pytest.mark.parametrize("code", TERMS)
+def test_the_terms_are_those_of_the_regulation(code: str) -> None:
+    texts = " ".join(form for each in catalogue(code) for form in forms(each.string) if each.id)
+    assert [term for term in TERMS[code] if term not in texts] == []
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_pages_of_the_samples(code: str, records: list[AlertRecord]) -> None:
     assert len(records) == 24
