@@ -113,6 +113,8 @@ class CoverageReport:
     that a network would match with another VLAN tag, by the reason in words. Of the `packets`
     seen, `cut` were captured in part, and in `unreadable` (by anomaly) the payload could not be
     reached; `dropped` more were lost during capture, as far as the capture says so.
+    `without_verdict` counts the contacts with apps that nothing can be said of, by the reason in
+    words: their client is in no network, or not one device.
     """
 
     total: FlowCounts
@@ -123,6 +125,7 @@ class CoverageReport:
     cut: int
     dropped: int
     unreadable: Mapping[str, int]
+    without_verdict: Mapping[str, int]
 
     @property
     def unreadable_percent(self) -> int:
@@ -217,9 +220,15 @@ class Coverage:
             _add(total, counts)
         return _flow_counts(total)
 
-    def report(self, packets: int, anomalies: Mapping[str, int]) -> CoverageReport:
+    def report(
+        self,
+        packets: int,
+        anomalies: Mapping[str, int],
+        without_verdict: Mapping[str, int] | None = None,
+    ) -> CoverageReport:
         """All counts, with networks and devices sorted by name. `packets` seen in the run and
-        its `anomalies` by name tell what was lost before it became part of a flow."""
+        its `anomalies` by name tell what was lost before it became part of a flow, and
+        `without_verdict` what the flows of contacts say nothing of."""
         anomalies = limit_ether_types(anomalies)
         devices: dict[str, list[tuple[str, FlowCounts]]] = {name: [] for name in self._networks}
         rest = {name: list(counts) for name, (_, counts) in self._networks.items()}
@@ -240,12 +249,19 @@ class Coverage:
             total=self.total(),
             networks=tuple(networks),
             outside=_flow_counts(self._outside),
-            missed=dict(sorted(self._missed.items(), key=lambda item: (-item[1], item[0]))),
+            missed=_ranked(self._missed),
             packets=packets,
             cut=sum(count for name, count in anomalies.items() if name in TRUNCATED_ANOMALIES),
             dropped=anomalies.get("capture-dropped", 0),
             unreadable=unreadable(anomalies),
+            without_verdict=_ranked(without_verdict or {}),
         )
+
+
+def _ranked(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts that are not 0, the largest first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {name: count for name, count in ranked if count}
 
 
 def _zeros() -> list[int]:

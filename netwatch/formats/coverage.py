@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from netwatch.core.text import quantity
 from netwatch.coverage.counts import SCHEMA, CoverageReport, FlowCounts, NetworkReport
 from netwatch.coverage.visibility import VISIBILITIES
 
@@ -39,6 +40,7 @@ def report_record(report: CoverageReport) -> dict[str, Any]:
             for network in report.networks
         ],
         "outside": {**_share(report.outside), "missed": dict(report.missed)},
+        "without_verdict": dict(report.without_verdict),
     }
 
 
@@ -66,6 +68,7 @@ def read_report(record: Mapping[str, Any]) -> CoverageReport:
         cut=record["packets"]["cut"],
         dropped=record["packets"]["dropped"],
         unreadable=record["packets"]["unreadable"],
+        without_verdict=record["without_verdict"],
     )
 
 
@@ -91,9 +94,9 @@ def _counts(share: Mapping[str, Any]) -> tuple[int, int, str]:
 
 def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str, ...]]:
     """The rows of a table with the columns `COLUMNS`: each network, followed by its devices with
-    most unnamed flows first, then the clients outside all networks, and the packets that could not
-    be read, which belong to no flow. Unless `everything` is set, at most `DEVICES_SHOWN` devices a
-    network are listed, and only those with unnamed flows."""
+    most unnamed flows first, then the clients outside all networks, the packets that could not be
+    read, which belong to no flow, and contacts of which nothing can be said. Unless `everything` is
+    set, at most `DEVICES_SHOWN` devices a network are listed, and only those with unnamed flows."""
     for network in report.networks:
         word = "over" if network.rest.flows else "all"
         yield (network.name, f"{word} {len(network.devices):,}", *_cells([network.total]))
@@ -117,6 +120,8 @@ def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str,
         packets = f"{counts.total():,} of {report.packets:,} packets"
         why = ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
         yield ("unreadable", packets, "", "", "", why)
+    for reason, contacts in report.without_verdict.items():
+        yield ("no verdict", quantity(contacts, "contact"), "", "", "", reason)
 
 
 def _blindest(row: tuple[str, FlowCounts]) -> tuple[int, int, str]:

@@ -174,6 +174,7 @@ class _Hours:
         self._coverage = Coverage()
         self._packets = 0
         self._anomalies = Counter[str]()
+        self._without_verdict = Counter[str]()
 
     def has_ended(self, now: float) -> bool:
         """Whether an hour is over."""
@@ -189,7 +190,8 @@ class _Hours:
         """What was counted since the last call."""
         part = coverage.since(self._coverage)
         anomalies = statistics.anomalies - self._anomalies
-        report = part.report(statistics.packets - self._packets, anomalies)
+        unjudged = statistics.without_verdict - self._without_verdict
+        report = part.report(statistics.packets - self._packets, anomalies, unjudged)
         record = HourCoverage(
             self._part,
             self._first or self._last,
@@ -200,4 +202,5 @@ class _Hours:
         self._first = None
         self._coverage, self._packets = coverage, statistics.packets
         self._anomalies = Counter(statistics.anomalies)
+        self._without_verdict = Counter(statistics.without_verdict)
         return record

@@ -161,6 +161,9 @@ def test_many_stacks_behind_an_address_are_no_device(
     assert (alert["device"]["id"], alert["counts"]["handshakes"]) == (NATTED.ip, MANY_STACKS - 1)
     assert f"does not apply to devices whose class is unknown: {NAT}" in summary
     assert "device-behind-nat 5" in summary
+    records, _ = scan(str(tmp_path / "nat.pcap"), office, capsys, "--coverage")
+    ((reason, count),) = records[-1]["without_verdict"].items()
+    assert (reason.endswith(NAT), count) == (True, 5)
     few, summary = scan(nat_capture(tmp_path / "few.pcap", MANY_STACKS - 1), office, capsys)
     assert few[0]["counts"]["handshakes"] == MANY_STACKS - 1
     assert "device-behind-nat" not in summary

@@ -13,6 +13,7 @@ from netwatch.formats import coverage
 from netwatch.formats.registry import FORMATS
 
 MISSED = "range 10.30.0.0/16 matches only in VLAN 30"
+UNKNOWN = "the ban does not apply to devices whose class is unknown: it is a proxy"
 HQ, BYOD = Network("hq", "service"), Network("byod", "personal")
 
 
@@ -26,7 +27,8 @@ def report(devices: int = 12, limit: int = 20_000) -> CoverageReport:
     found.add(BYOD, "10.30.1.1", "named")
     found.add(None, "203.0.113.9", "no-hello")
     found.add_missed(MISSED, 1)
-    return found.report(1234, {"payload-cut": 2, "capture-dropped": 3, "encrypted-ip": 1})
+    anomalies = {"payload-cut": 2, "capture-dropped": 3, "encrypted-ip": 1}
+    return found.report(1234, anomalies, {UNKNOWN: 3, "never": 0})
 
 
 def written(kind: str, report: CoverageReport, everything: bool = False) -> tuple[str, bool]:
@@ -71,7 +73,18 @@ def test_record_of_coverage() -> None:
             },
         ],
         "outside": {"flows": 1, "named": 0, "unnamed": {"no-hello": 1}, "missed": {MISSED: 1}},
+        "without_verdict": {UNKNOWN: 3},
     }
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    found = report()
+    assert coverage.read_report(coverage.report_record(found)) == found
+
+
+def test_the_table_has_why_contacts_have_no_verdict() -> None:
+    rows = [row for row in coverage.report_rows(report(), False) if row[0] == "no verdict"]
+    assert rows == [("no verdict", "3 contacts", "", "", "", UNKNOWN)]
 
 
 def test_record_lists_all_devices() -> None:
