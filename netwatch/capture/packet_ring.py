@@ -197,6 +197,7 @@ class PacketRing:
     def update_counters(self) -> None:
         """Add the counters of the kernel, which it resets whenever they are read."""
         if self.fileno() >= 0:
+            # Only a descriptor that is not this socket any more is refused; it counts nothing.
             with contextlib.suppress(OSError):
                 counters = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
                 received, dropped, freezes = struct.unpack("=3I", counters)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netwatch.cli.run_store import RunStore
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
+    from netwatch.coverage.counts import Coverage, CoverageReport
     from netwatch.formats.base import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
@@ -242,6 +243,7 @@ def scan(args: argparse.Namespace) -> int:
                 recording=store.recording if store else None,
             )
         result = incidents.result(config.geo, config.sensor)
+        config.geo.note_damaged(statistics.anomalies)
         writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
         for alert in _written(result.alerts, writer, evidence, store):
@@ -249,7 +251,7 @@ def scan(args: argparse.Namespace) -> int:
             judged[alert.kind.value, alert.outcome] += 1
             if delivery is not None:
                 to_deliver.append(replace(alert, evidence_frames=()))
-        report = coverage.report(statistics.packets, statistics.anomalies) if coverage else None
+        report = _coverage_report(coverage, statistics)
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"--format {args.format} has no coverage; use table or jsonl")
         writer.end()
@@ -272,6 +274,14 @@ def scan(args: argparse.Namespace) -> int:
         return 3
     failed = undelivered or bool(evidence and evidence.missing) or bool(store and store.failed)
     return 1 if failed or _is_incomplete(statistics, args) else 0
+
+
+def _coverage_report(
+    coverage: "Coverage | None", statistics: RunStatistics
+) -> "CoverageReport | None":
+    if coverage is None:
+        return None
+    return coverage.report(statistics.packets, statistics.anomalies, statistics.without_verdict)
 
 
 def _written(

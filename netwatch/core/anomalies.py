@@ -75,6 +75,8 @@ ANOMALIES: Mapping[str, str] = {
     " and cannot be read.",
     "flow-table-full": "A flow that had been silent for less than 60 s was evicted from the flow"
     " table for a newer one: its later packets count as another flow.",
+    "geo-record-damaged": "A record of a GeoIP database is damaged: the destination has no country"
+    " or network operator.",
     "gquic-frame": "A frame of Google QUIC exceeds its packet.",
     "gquic-header": "A header of Google QUIC exceeds its datagram.",
     "gquic-hello-cut": "A CHLO is truncated; its name is reported if the name is complete.",

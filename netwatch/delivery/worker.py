@@ -146,6 +146,7 @@ class DeliveryWorker(threading.Thread):
                 delay = self._handle(error)
             self._wait(delay)
         if self._sink is not None:
+            # What was answered is noted already: whatever a library raises now changes nothing.
             with suppress(Exception):
                 self._sink.close()
         self._connection.close()
@@ -338,6 +339,7 @@ class DeliveryWorker(threading.Thread):
             state, reason = "retrying", self._deferral.reason
         self.is_paused = state == "paused"
         if outbox is not None and self._stored_state != (state, reason):
+            # Where it fails, the next state is stored: `_stored_state` is the last one that was.
             with suppress(sqlite3.Error):
                 outbox.set_state(self.output.name, state, reason)
                 self._stored_state = (state, reason)

@@ -37,6 +37,6 @@ def sendable(error: Exception) -> Exception:
     """An exception as it is, or what it says where it cannot be sent to another process."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # An exception may have anything in it, and what it says is kept.
         return NetwatchError(f"a worker process failed: {error!r}")
     return error

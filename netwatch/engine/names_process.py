@@ -77,5 +77,5 @@ def _read(
         to.send(statistics)
     except BrokenPipeError:
         pass  # The other process has ended.
-    except Exception as error:
+    except Exception as error:  # Whatever it is, the other process raises it.
         to.send(sendable(error))

@@ -217,7 +217,7 @@ class ShareWorkers:
             self._serve(number, channel, make_reader())
         except (EOFError, BrokenPipeError):
             pass  # The other process has ended.
-        except Exception as error:
+        except Exception as error:  # Whatever it is, the other process raises it.
             channel.send(_Failure(sendable(error)))
 
     def _serve(self, number: int, channel: Channel, reader: ShareReader) -> None:

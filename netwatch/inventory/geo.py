@@ -6,6 +6,7 @@ type, is reported before the first packet. Damage inside a file shows only at th
 affects, which are counted.
 """
 
+from collections import Counter
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,11 @@ class Geo:
             self._cache[packed] = location
         return location
 
+    def note_damaged(self, anomalies: Counter[str]) -> None:
+        """Note among the anomalies of a run how many records could not be read."""
+        if self.damaged:
+            anomalies["geo-record-damaged"] = self.damaged
+
     def _record(self, lookup: Any, text: str) -> Any:
         if lookup is None:
             return None
@@ -88,7 +94,7 @@ class Geo:
             return lookup(text)
         except AddressNotFoundError:
             return None
-        except Exception:  # The decoder raises many types for damaged bytes.
+        except Exception:  # The decoder raises many types for damaged bytes, and they are counted.
             self.damaged += 1
             return None
 

@@ -150,10 +150,13 @@ def run(
             aggregator.run()
     statistics = pool.statistics()
     statistics.files = len(options.interfaces)
+    aggregator.updates.config.geo.note_damaged(statistics.anomalies)
     return RunResult(
         statistics=statistics,
         incidents=aggregator.incidents,
-        coverage=pool.coverage().report(statistics.packets, statistics.anomalies),
+        coverage=pool.coverage().report(
+            statistics.packets, statistics.anomalies, statistics.without_verdict
+        ),
         evidence=evidence,
         losses=Losses(
             packets=pool.dropped,

@@ -318,7 +318,7 @@ def main(worker: Worker) -> None:
     _end_with_parent()
     try:
         worker.run()
-    except Exception as error:
+    except Exception as error:  # A defect: the aggregator logs it and ends.
         worker.report_failure(error)
         os._exit(1)
     os._exit(0)

@@ -172,6 +172,7 @@ class NatsSink:
 
     async def _disconnect(self, client: Any) -> None:
         """Close a connection and let the library's background tasks finish."""
+        # The connection is given up, however it ends; the alerts of it were answered, or are not.
         with suppress(Exception):
             await asyncio.wait_for(client.close(), _CLOSE_TIMEOUT)
         background_tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -103,8 +103,14 @@ class FactFiles:
         try:
             yield
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or repr(error)
-            raise NetwatchError(f"{self.place}/{path}: {reason}") from error
+            raise NetwatchError(f"{self.place}/{path}: {_reason(error)}") from error
+        except NetwatchError:
+            raise
+        except Exception as error:
+            if self._folder is not None:
+                raise
+            # Libraries of URLs have errors of their own for a server that does not answer.
+            raise NetwatchError(f"{self.place}/{path}: {_reason(error)}") from error
 
     def write(self, path: str, fill: Callable[[IO[bytes]], None]) -> WrittenFile:
         """Write a file, whose content `fill` writes to a stream. It is there as a whole or not at
@@ -118,6 +124,7 @@ class FactFiles:
                 fill(hashed)  # type: ignore[arg-type]
             except BaseException:
                 # Closing it would make what was written so far visible.
+                # The error that led here is raised, whatever the library says to this.
                 with contextlib.suppress(Exception):
                     stream.discard()
                 raise
@@ -200,6 +207,10 @@ class FactFiles:
                 changed = details.get("LastModified") or details.get("mtime") or now
                 seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
                 yield name.removeprefix(f"{self._root}/"), now - seconds
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or repr(error)
 
 
 def new_path(folder: str) -> str:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 from support.examples import examples
+from support.paths import PCAPS
 
+from netwatch.cli import main
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.inventory import geo as geo_module
 from netwatch.inventory.geo import Geo
@@ -39,6 +41,7 @@ def folder(tmp_path_factory):
 def asn(folder):
     records = {
         "192.0.2.0/24": system(138699, "TIKTOK PTE. LTD."),
+        "203.0.113.16/28": system(64496, "Example"),
         "2001:db8:1::/48": system(396986, "Bytedance Inc."),
     }
     return write(folder / "asn.mmdb", "GeoLite2-ASN", records)
@@ -196,7 +199,7 @@ def test_damage_anywhere_is_reported_or_counted(asn, tmp_path, data):
     geo.close()
 
 
-def test_a_damaged_record_is_counted(asn, tmp_path):
+def test_a_damaged_record_is_counted_and_said(asn, tmp_path, capsys):
     path = tmp_path / "damaged.mmdb"
     content = bytearray(asn.read_bytes())
     with maxminddb.open_database(asn) as reader:
@@ -209,6 +212,15 @@ def test_a_damaged_record_is_counted(asn, tmp_path):
     assert geo.lookup("192.0.2.1") == (None, None, None)
     assert geo.damaged == 1
     geo.close()
+    # Destinations of the capture, which has some of 203.0.113.16/28.
+    site = tmp_path / "netwatch.yaml"
+    text = (PCAPS / "netwatch.yaml").read_text()
+    site.write_text(
+        text.replace("devices.csv", str(PCAPS / "devices.csv")) + "geoip: {asn: damaged.mmdb}\n"
+    )
+    capsys.readouterr()
+    assert main(["scan", "-v", "-c", str(site), str(PCAPS / "five-kinds.pcap")]) == 0
+    assert "geo-record-damaged" in capsys.readouterr().err
 
 
 def test_geoip2_is_imported_only_for_a_database(tmp_path):
