@@ -105,12 +105,12 @@ class Again:
         gone = self._facts.incomplete_captures()
         seen: set[tuple[str, str]] = set()
         for run, alerts in self._judged():
-            before = [
+            before = (
                 each.record
                 for each in stored_incidents(self._catalogue, run.number)
                 if self._is_wanted(each.first_seen)
-            ]
-            after = [_as_read(each) for each in alerts]
+            )
+            after = map(_as_read, alerts)
             has_gaps = any(capture.number in gone for capture in run.captures)
             for difference in compared(before, after):
                 record = difference.after or difference.before

@@ -10,7 +10,10 @@ one that is new are taken for the same incident if one ban speaks of one app in 
 a piece of evidence in common.
 """
 
+import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, Literal
 
 from netwatch.core.alert import AlertRecord
@@ -42,36 +45,99 @@ class Difference:
     after: AlertRecord | None
     fields: tuple[str, ...] = ()
 
-    @property
-    def first_seen(self) -> str:
-        """When the incident began, as its record has it."""
-        record = self.after or self.before
-        assert record is not None
-        return str(record["first_seen"])
-
 
 def compared(before: Iterable[AlertRecord], after: Iterable[AlertRecord]) -> Iterator[Difference]:
-    """The differences between the incidents of one run: first those that stayed or went, in the
-    order of `before`, then those that came, in the order of `after`."""
-    now = {record["id"]: record for record in after}
-    gone: list[AlertRecord] = []
-    found: list[Difference] = []
-    for record in before:
-        same = now.pop(record["id"], None)
-        if same is None:
-            gone.append(record)
-        elif fields := differing(record, same):
-            found.append(Difference("changed", record, same, fields))
-    new = list(now.values())
-    for record in gone:
-        other = next((each for each in new if _is_same(record, each)), None)
-        if other is None:
-            found.append(Difference("withdrawn", record, None))
-        else:
-            new.remove(other)
-            found.append(Difference("changed", record, other, differing(record, other)))
-    found += [Difference("new", None, record) for record in new]
-    yield from sorted(found, key=lambda each: each.first_seen)
+    """The differences between the incidents of one run, in the order of time.
+
+    Both sides are read once and at the same pace: where both are in the same order, as those of
+    `scan` are, no more than what differs is in memory, and that compressed.
+    """
+    found: list[_Found] = []
+    gone: dict[str, bytes] = {}
+    new: dict[str, bytes] = {}
+    for was, now in _same_incidents(before, after, gone, new):
+        if fields := differing(was, now):
+            found.append(_Found(was["first_seen"], _packed(was), _packed(now), fields))
+    found += _other_ids(gone, new)
+    found += [_Found(_unpacked(each)["first_seen"], each, None) for each in gone.values()]
+    found += [_Found(_unpacked(each)["first_seen"], None, each) for each in new.values()]
+    found.sort(key=lambda each: each.first_seen)
+    for each in found:
+        yield each.difference()
+
+
+def _same_incidents(
+    before: Iterable[AlertRecord],
+    after: Iterable[AlertRecord],
+    gone: dict[str, bytes],
+    new: dict[str, bytes],
+) -> Iterator[tuple[AlertRecord, AlertRecord]]:
+    """The records with one id. What is left of either side is put into `gone` and `new`."""
+    for was, now in zip_longest(before, after):
+        if was is not None and now is not None and was["id"] == now["id"]:
+            yield was, now
+            continue
+        if was is not None:
+            other = new.pop(was["id"], None)
+            if other is None:
+                gone[was["id"]] = _packed(was)
+            else:
+                yield was, _unpacked(other)
+        if now is not None:
+            other = gone.pop(now["id"], None)
+            if other is None:
+                new[now["id"]] = _packed(now)
+            else:
+                yield _unpacked(other), now
+
+
+def _other_ids(gone: dict[str, bytes], new: dict[str, bytes]) -> Iterator["_Found"]:
+    """The records that are of one incident although their ids differ; they are taken out."""
+    if not gone or not new:
+        return
+    places: dict[int, list[str]] = {}
+    for id_, packed in new.items():
+        for piece in _pieces(_unpacked(packed)):
+            places.setdefault(hash(piece), []).append(id_)
+    order = {id_: number for number, id_ in enumerate(new)}
+    for id_, packed in list(gone.items()):
+        record = _unpacked(packed)
+        pieces = _pieces(record)
+        candidates = {each for piece in pieces for each in places.get(hash(piece), ())}
+        for candidate in sorted(candidates & new.keys(), key=order.__getitem__):
+            other = _unpacked(new[candidate])
+            if not pieces.isdisjoint(_pieces(other)):
+                del gone[id_]
+                fields = differing(record, other)
+                yield _Found(other["first_seen"], packed, new.pop(candidate), fields)
+                break
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A difference while others are looked for: its records take a fraction of the memory."""
+
+    first_seen: str
+    before: bytes | None
+    after: bytes | None
+    fields: tuple[str, ...] = ()
+
+    def difference(self) -> Difference:
+        if self.before is None:
+            assert self.after is not None
+            return Difference("new", None, _unpacked(self.after))
+        if self.after is None:
+            return Difference("withdrawn", _unpacked(self.before), None)
+        return Difference("changed", _unpacked(self.before), _unpacked(self.after), self.fields)
+
+
+def _packed(record: AlertRecord) -> bytes:
+    return zlib.compress(json.dumps(record).encode(), 1)
+
+
+def _unpacked(packed: bytes) -> AlertRecord:
+    record: AlertRecord = json.loads(zlib.decompress(packed))
+    return record
 
 
 def differing(before: AlertRecord, after: AlertRecord) -> tuple[str, ...]:
@@ -102,14 +168,11 @@ def _are_alike(before: Any, after: Any, *, strictly: bool) -> bool:
     return bool(before == after)
 
 
-def _is_same(before: AlertRecord, after: AlertRecord) -> bool:
-    """Whether two records with different ids are of one incident."""
-    if (before["ban"]["id"], before["app"]["id"]) != (after["ban"]["id"], after["app"]["id"]):
-        return False
-    return not _pieces(before).isdisjoint(_pieces(after))
-
-
 def _pieces(record: AlertRecord) -> set[tuple[Any, ...]]:
+    """What a record of the same incident has in common with it: a piece of evidence under one ban
+    that speaks of one app."""
+    ban, app = record["ban"]["id"], record["app"]["id"]
     return {
-        (item["type"], item["name"], item["source"], item["packet"]) for item in record["evidence"]
+        (ban, app, item["type"], item["name"], item["source"], item["packet"])
+        for item in record["evidence"]
     }

@@ -36,8 +36,9 @@ from netwatch.store.stored_observations import COLUMNS, StoredClient, observatio
 from netwatch.store.tables import FLOW
 from netwatch.store.views import FACT_TABLES, Views
 
-MEMORY = "600MB"
-"""What DuckDB may use of memory; what is more goes to a temporary folder."""
+MEMORY, THREAD_MEMORY = 192, 64
+"""What DuckDB may use of memory, and what more for each thread (MB); what does not fit goes to a
+temporary folder."""
 
 NAMES = 65_536
 """Distinct names that are matched together."""
@@ -87,7 +88,7 @@ class StoredFacts:
         self._clients, self.unknown = read_clients(catalogue, sealing)
         self._folder = tempfile.TemporaryDirectory(prefix="netwatch-")
         settings = {
-            "memory_limit": MEMORY,
+            "memory_limit": f"{MEMORY + threads * THREAD_MEMORY}MB",
             "threads": str(threads),
             "temp_directory": self._folder.name,
             "preserve_insertion_order": "false",

@@ -11,6 +11,10 @@ from netwatch.incidents.scan import ScanIncidents
 from netwatch.rejudge.facts import StoredFacts
 from netwatch.rejudge.stored_runs import StoredRun
 
+INCIDENTS = 8000
+"""Incidents in memory at a time, fewer than `scan` has: one of a year has as much evidence as an
+incident can, some 70 kB, and the facts need memory too."""
+
 
 def judged_runs(
     runs: Sequence[StoredRun], facts: StoredFacts, config: Config
@@ -21,7 +25,7 @@ def judged_runs(
     captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
     following = next(captures, None)
     for number, run in enumerate(runs):
-        with ScanIncidents(config.quiet_gap) as incidents:
+        with ScanIncidents(config.quiet_gap, limit=INCIDENTS) as incidents:
             while following is not None and following.run == number:
                 replay = Replay(config, incidents, Counter())
                 replay.add(following.events)

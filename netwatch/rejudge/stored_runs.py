@@ -10,6 +10,9 @@ from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 
+ROWS = 100
+"""Incidents that are fetched at a time; a record has some 10 kB."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredCapture:
@@ -79,7 +82,7 @@ def stored_incidents(catalogue: Catalogue, run: int) -> Iterator[StoredIncident]
         .order_by(incident.position)
     )
     with catalogue.database.reading() as connection:
-        for part in connection.execution_options(yield_per=1000).execute(statement).partitions():
+        for part in connection.execution_options(yield_per=ROWS).execute(statement).partitions():
             for row in part:
                 yield StoredIncident(row.id, row.first_seen, json.loads(row.record))
 

@@ -13,6 +13,7 @@ from support.office import CONFIG, DURING, FAR, SERVICE, capture, configured, he
 from support.paths import PCAPS, ROOT
 
 from netwatch.formats.registry import FORMATS
+from netwatch.rejudge import judged
 
 Run = Callable[..., str]
 
@@ -47,6 +48,16 @@ def test_all_sample_captures_give_the_same_alerts_again(
     assert run("rejudge", *common, *store, "--all") == alerts
     assert alerts.count("\n") >= 20
     assert run("rejudge", *common, *store) == ""
+
+
+def test_incidents_that_do_not_fit_into_memory_are_the_same_again(
+    run: Run, sample: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judged, "INCIDENTS", 2)
+    common = ("-q", "-c", sample, "--format", "jsonl", "--store-path", str(tmp_path / "store"))
+    alerts = run("scan", *common, str(PCAPS))
+    assert run("rejudge", *common, "--all") == alerts
+    assert run("rejudge", *common) == ""
 
 
 def test_every_format_of_scan_has_the_same_alerts_again(
