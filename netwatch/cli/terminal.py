@@ -16,7 +16,6 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import set_permissions
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
-from netwatch.dissect.loop.loop import COMPILED
 from netwatch.engine.capture_files import Progress
 
 if TYPE_CHECKING:
@@ -34,7 +33,11 @@ def note(args: argparse.Namespace, text: str) -> None:
 
 def warn_interpreted(args: argparse.Namespace) -> None:
     """Warn where the packet loop is not compiled, which makes it a hundred times slower."""
-    if not COMPILED and not args.quiet:
+    if args.quiet:
+        return
+    from netwatch.dissect.loop.loop import COMPILED
+
+    if not COMPILED:
         print_message(
             "netwatch: the packet loop is interpreted and therefore slow; install a C compiler and"
             " reinstall netwatch to compile it"

@@ -1,6 +1,6 @@
 """What a capture shows becomes contacts: its rows, its flows, and its claims of addresses.
 
-This is the part of the pipeline that knows nothing of packets. `netwatch.engine.pipeline` feeds it
+This is the part of the pipeline that knows nothing of packets. `netwatch.engine.engine` feeds it
 while it reads them, `netwatch.engine.replay` from what was stored: both in the same order, and so
 with the same contacts.
 """

@@ -12,7 +12,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.dissect.loop.division import Division
 from netwatch.engine.capture_files import Progress
-from netwatch.engine.pipeline import Engine, prepare
+from netwatch.engine.engine import Engine, prepare
 from netwatch.engine.sharing import ShareWorkers
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder

@@ -27,6 +27,7 @@ MODULES = (
     "netwatch.config.data_protection",
     "netwatch.config.privacy_section",
     "netwatch.config.store_section",
+    "netwatch.core.yaml_reader",
     "netwatch.delivery.configuration",
     "netwatch.formats.jsonl",
     "netwatch.inventory.inventory_folder",

@@ -25,7 +25,7 @@ from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.pipeline import FLOW_TIMEOUT, Engine
+from netwatch.engine.engine import FLOW_TIMEOUT, Engine
 from netwatch.incidents.contacts import strip_frames
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.channel import Channel

@@ -27,7 +27,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.dissect import dissector
 from netwatch.dissect.flows import accounting
 from netwatch.dissect.loop.loop import Loop
-from netwatch.engine.pipeline import Engine
+from netwatch.engine.engine import Engine
 from netwatch.incidents.progress import ContactProgress
 
 SECOND = 1_000_000_000

@@ -16,7 +16,7 @@ from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.flows.table import FlowTable
 from netwatch.dissect.loop.layout import FLAG_REPORT_END, FLOW_FLAGS, FLOW_WORDS
 from netwatch.engine.directory import ConfiguredDirectory
-from netwatch.engine.pipeline import Engine
+from netwatch.engine.engine import Engine
 
 
 def count(
