@@ -9,6 +9,7 @@ import datetime
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwatch.cli.group import Group
 from netwatch.cli.list_input import (
@@ -26,8 +27,10 @@ from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.text import quantity
 from netwatch.core.verdict import App
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.draft import Draft, make_draft
 from netwatch.rules.sources import SOURCES
+
+if TYPE_CHECKING:
+    from netwatch.rules.draft import Draft
 
 _IMPORT = f"""{LISTS_HELP}
 examples:
@@ -75,6 +78,9 @@ def _import(args: argparse.Namespace, catalog: Catalog) -> int:
     except ConfigError as error:
         print_problems(error.problems)
         return 1
+    # Imported here, because it imports the YAML library, and other commands import this module.
+    from netwatch.rules.draft import make_draft
+
     today = datetime.datetime.now(datetime.UTC).date()
     draft = make_draft(catalog, listing, app, source, today)
     describe_list(listing, sum(listed.kind == "pattern" for listed in listing.names))
@@ -114,7 +120,7 @@ def _app(args: argparse.Namespace, catalog: Catalog) -> App:
     return App(args.app, args.name, args.vendor, args.category)
 
 
-def _report_draft(draft: Draft, args: argparse.Namespace, app: App, source: str) -> None:
+def _report_draft(draft: "Draft", args: argparse.Namespace, app: App, source: str) -> None:
     """Say on standard error what is not in a draft, and what a person must decide."""
     for listed, reason in draft.left_out:
         print_message(

@@ -3,8 +3,9 @@
 Every module converts through these functions, so an address has the same spelling everywhere.
 """
 
+# `socket` makes enumerations of all its constants, which takes longer than all of this module.
+from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 
 @lru_cache(16384)

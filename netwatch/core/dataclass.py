@@ -17,9 +17,11 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netwatch.core import late_inspect
+from netwatch.core.patterns import patterns_of_imports
 
 late_inspect.install()
-import dataclasses  # noqa: E402 - imports inspect
+with patterns_of_imports():
+    import dataclasses
 
 T = TypeVar("T")
 

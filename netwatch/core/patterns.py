@@ -56,7 +56,8 @@ def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 def patterns_of_imports() -> Iterator[None]:
     """Where a library is imported: the expressions that it compiles meanwhile are patterns like
     those of `pattern`. PyYAML compiles two dozen, for a reader that is not used where libyaml is,
-    and for types that do not occur."""
+    and for types that do not occur; modules of the standard library those of fallbacks that are
+    used where a part is missing that is written in C."""
     before = re.compile
     re.compile = _LazyPattern  # type: ignore[assignment]
     try:
