@@ -209,6 +209,7 @@ class DecompressedStream(Stream):
         self._members = 0
         self._known: tuple[bytes, ...] = ()
         self._ended = False
+        self.is_stopped = False
 
     @property
     def position(self) -> int:
@@ -217,12 +218,34 @@ class DecompressedStream(Stream):
 
     def left(self, size: int | None) -> int:
         """The decompressed bytes that were not read, and the compressed ones behind them."""
-        ahead = len(self._input) - self._at + self._compressed.left(size)
-        return len(self._peeked) + len(self._output) + ahead
+        return len(self._peeked) + len(self._output) + self.behind(size)
+
+    def behind(self, size: int | None) -> int:
+        """The compressed bytes that were not passed to a decompressor, of a file of `size`."""
+        return len(self._input) - self._at + self._compressed.left(size)
 
     def close(self) -> None:
         """Close the file."""
         self._compressed.close()
+
+    def stop(self) -> None:
+        """Have `advance`, called in another thread, return soon. The stream has ended then."""
+        self.is_stopped = True
+
+    def note_in(self, notes: list[str]) -> None:
+        """From now on, note in another list."""
+        self.notes = self._compressed.notes = notes
+
+    def take_output(self) -> memoryview:
+        """What was decompressed and not read; it counts as read."""
+        output, self._output = self._output, memoryview(b"")
+        return output
+
+    def advance(self) -> memoryview:
+        """The next output of the decompressor, which counts as read; empty at the end."""
+        while not self._output and not self._ended and not self.is_stopped:
+            self._try_step()
+        return self.take_output()
 
     def _read(self, buffer: memoryview) -> int:
         filled = 0
@@ -230,10 +253,7 @@ class DecompressedStream(Stream):
             while not self._output and not self._ended:
                 if filled and self._at == len(self._input):
                     return filled  # the file may be a pipe, and reading more would wait
-                try:
-                    self._step()
-                except self._errors as error:
-                    self._stop(f"are damaged ({error})")
+                self._try_step()
             size = min(len(self._output), len(buffer) - filled)
             if not size:
                 break
@@ -250,6 +270,12 @@ class DecompressedStream(Stream):
     def _consumed(self) -> int:
         """Bytes of the file that were passed to a decompressor or skipped."""
         return self._discarded + self._at
+
+    def _try_step(self) -> None:
+        try:
+            self._step()
+        except self._errors as error:
+            self._stop(f"are damaged ({error})")
 
     def _step(self) -> None:
         """Begin a member, or pass more input to the decompressor of the present one."""

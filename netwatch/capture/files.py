@@ -18,6 +18,7 @@ from typing import BinaryIO
 from netwatch.capture import pcap, pcap_variants, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
+from netwatch.capture.read_ahead import ReadAhead, has_second_cpu
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
@@ -101,7 +102,10 @@ def _recognise(path: str, stream: Stream, size: int | None, windows: Windows | N
     compression = recognise_compression(head)
     if compression:
         inside = f" inside {compression}"
-        stream = DecompressedStream(stream, compression)
+        decompressed = DecompressedStream(stream, compression)
+        stream = decompressed
+        if size is not None and has_second_cpu():
+            stream = ReadAhead(decompressed, size)
         head = stream.peek(8)
     build = SOURCES.get(head[:4])
     if build:

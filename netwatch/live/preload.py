@@ -39,6 +39,7 @@ MODULES = (
     "netwatch.updates.options",
     "netwatch.watch.endpoint_options",
     "orjson",
+    "queue",
     "rich.pretty",
 )
 """Modules that are imported when a parser, the view or a configuration first needs them."""
