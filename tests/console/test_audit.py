@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_rows_are_a_chain(database: Database) -> None:
     rows = list(audit.entries())
     assert [row.number for row in rows] == [1, 2, 3, 4, 5]
     assert rows[0].previous == GENESIS
-    for before, row in zip(rows, rows[1:], strict=False):
+    for before, row in pairwise(rows):
         assert row.previous == before.hash
     found = audit.verify()
     assert (found.rows, found.head, found.problem) == (5, rows[-1].hash, "")

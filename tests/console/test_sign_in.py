@@ -261,7 +261,8 @@ def test_the_password_is_changed_by_who_knows_it(
     new = "quite another pass-phrase"
     fields = {"current": PASSWORD, "new": new, "again": new}
     for wrong in (
-        {"current": "not this one"}, {"again": "a typing mistake"}, {"new": "short", "again": "short"},
+        {"current": "not this one"}, {"again": "a typing mistake"},
+        {"new": "short", "again": "short"},
         {"new": "ben ben ben ben", "again": "ben ben ben ben"},
     ):  # fmt: skip
         answer = visitor.post("/account/password", fields | wrong)
