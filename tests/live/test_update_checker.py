@@ -157,6 +157,7 @@ def test_failures_are_told_and_end_nothing(
 
 
 @needs_namespaces
+@pytest.mark.alone
 def test_sets_are_replaced_under_load_without_a_gap(
     publisher: Publisher, launch: Callable[..., Capture]
 ) -> None:
