@@ -16,9 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from netwatch.capture.compression import COMPRESSIONS
-from netwatch.core.errors import NetwatchError
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.delivery.output import Output
 from netwatch.formats.registry import FORMATS
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.options import StoreOptions
 
 MODULES = (
     "difflib",
@@ -53,6 +55,20 @@ OUTPUT_MODULES = ("concurrent.futures.thread", "netwatch.sinks.http_pool")
 OPTIONAL_OUTPUT_MODULES = ("nkeys",)
 """Such modules of extras that may be missing."""
 
+STORE_MODULES = (
+    "netwatch.live.live_store",
+    "netwatch.store.arrow_schema",
+    "pyarrow",
+    "pyarrow.compute",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "sqlalchemy.dialects.sqlite.pysqlite",
+)
+"""Modules that a store needs, which are imported when it is first used."""
+
+SERVER_MODULES = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
+"""Those of a catalogue in PostgreSQL, whose extra may be missing."""
+
 CODECS = ("ascii", "idna", "latin-1", "punycode", "utf-8")
 """Codecs that sockets, addresses and texts need; ``idna`` is that of `socket.getaddrinfo`."""
 
@@ -83,6 +99,22 @@ def preload(format_: str, outputs: Sequence[Output], *, from_file: bool) -> None
     for module in OUTPUT_MODULES:
         importlib.import_module(module)
     _import_optional(OPTIONAL_OUTPUT_MODULES)
+
+
+def preload_store(options: StoreOptions) -> None:
+    """Import what a store needs, too. Its extra has to be installed."""
+    for module in STORE_MODULES:
+        importlib.import_module(module)
+    import pyarrow
+
+    # It looks for pandas with the first array that is made of objects.
+    pyarrow.array([0])
+    if options.catalogue:
+        _import_optional(SERVER_MODULES)
+    if "://" in options.path:
+        # The library of this kind of URL is imported by opening one; nothing is asked of a server.
+        with contextlib.suppress(ConfigError):
+            FactFiles(options.path)
 
 
 def _import_optional(modules: Sequence[str]) -> None:

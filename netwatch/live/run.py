@@ -29,7 +29,7 @@ from netwatch.live.events import AlertSent, Event, Listener, Note, Reloaded
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
-from netwatch.live.preload import preload
+from netwatch.live.preload import preload, preload_store
 from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
 from netwatch.live.sd_notify import ServiceManager
@@ -176,6 +176,9 @@ def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener]:
     """Steps 1 to 3: import all modules, open the interfaces and drop the privileges."""
     prepare(config)
     preload(options.format, config.outputs, from_file=not options.live)
+    if config.store is not None:
+        require_extra(config.path or "netwatch.yaml")
+        preload_store(config.store)
     sources = source_openers(
         options.source, options.interfaces, options.fanout, options.source_options
     )
@@ -254,7 +257,6 @@ class _Resources:
         """Start the writer of the store, if the configuration has one."""
         if self._config.store is None:
             return None
-        require_extra(self._config.path or "netwatch.yaml")
         from netwatch.live.live_store import LiveStore
 
         self._store = LiveStore(self._config.store, self._config, self._warn)

@@ -15,19 +15,13 @@ from typing import Any
 
 import pytest
 from support.erasable import texts
-from support.live import Pipe
+from support.live import Pipe, children
 from support.office import CONFIG, DURING, PERSONAL, configured, one_hello
 from support.ports import free_port
 from support.stored_facts import catalogue_rows, facts, incident_lines, on_disk
 from support.waiting import TIMEOUT, read_until, wait_until
 
 from netwatch.cli import main
-
-
-def children(pid: int) -> list[int]:
-    """The process ids of the children of a process, the oldest first."""
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(word) for word in path.read_text().split()]
 
 
 class Stored:

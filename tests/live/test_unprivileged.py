@@ -9,6 +9,7 @@ import http.server
 import lzma
 import os
 import pty
+import pwd
 import signal
 import struct
 import subprocess
@@ -26,10 +27,11 @@ import pytest
 import zstandard
 from support.captures import pcap
 from support.frames import ETHERNET, tcp
-from support.live import Capture
+from support.live import Capture, children
 from support.namespaces import Namespace, namespace, needs_namespaces
 from support.office import CONFIG, DEVICES, DURING, one_hello
 from support.ports import free_port
+from support.stored_facts import catalogue_rows, facts, incident_lines
 from support.waiting import TIMEOUT, read_until, wait_until
 
 from netwatch.capture.compression import COMPRESSIONS
@@ -113,6 +115,18 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
+STORE_PROGRAM = PROGRAM.replace(
+    "from netwatch.cli",
+    """from netwatch.store import service
+from netwatch.engine import live_facts
+from netwatch.live import worker
+service.FLUSH_INTERVAL, service.MAINTENANCE_INTERVAL = 0.2, 1.0
+live_facts.RESTART_DELAYS, worker.SETTLE_INTERVAL = (0.1,), 500_000_000
+from netwatch.cli""",
+)
+"""The same with a store that is written and compacted soon."""
+
+
 def ask(url: str) -> None:
     """Ask as Prometheus does."""
     accepted = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
@@ -131,6 +145,7 @@ def test_nothing_of_python_is_read_without_privileges(
     site = folder / "netwatch.yaml"
     text = CONFIG.replace("    until: 2023-09-10\n", "")
     text += OUTPUTS.format(folder=folder, port=receiver, token=folder / "token")
+    text += "store: {path: store}\n"
     site.write_text(text)
     trace.touch()
     trace.chmod(0o666)
@@ -160,6 +175,62 @@ def test_nothing_of_python_is_read_without_privileges(
     finally:
         live.kill()
     assert trace.read_text() == ""
+
+
+def capabilities(pid: int) -> dict[str, int]:
+    """All sets of capabilities of a process (proc(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line[:6]: int(line[8:], 16) for line in lines if line.startswith("Cap")}
+
+
+def test_a_store_is_written_without_privileges(place: Namespace, folder: Path) -> None:
+    """Its writer, and the next one after a crash, have none; what they write is the user's own, is
+    compacted, and no module is missing for it."""
+    trace, store, user = folder / "trace", folder / "store", pwd.getpwnam("nobody")
+    trace.touch()
+    trace.chmod(0o666)
+    (folder / "devices.csv").write_text(DEVICES)
+    site = folder / "netwatch.yaml"
+    text = CONFIG.replace("    until: 2023-09-10\n", "")
+    site.write_text(f"{text}store: {{path: store}}\nretention: {{observations: 3650d}}\n")
+    with place.entered():
+        live = Capture(
+            folder, "-i", "in", "-c", str(site), "--user", "nobody",
+            program=("-c", STORE_PROGRAM, str(trace)),
+        )  # fmt: skip
+    try:
+        live.wait_for_log("started on in")
+        host = children(live.process.pid)[0]
+        for crashes in (1, 2):
+            (writer,) = children(host)
+            for process in (live.process.pid, host, writer):
+                assert set(capabilities(process).values()) == {0}
+                assert Path(f"/proc/{process}").stat().st_uid == user.pw_uid
+            os.kill(writer, signal.SIGKILL)
+            wait_until(
+                lambda crashes=crashes: live.log().count("is written to again") == crashes  # type: ignore[misc]
+            )
+        # Two files, which are merged.
+        query = "SELECT count(*), sum(rows) FROM file WHERE \"table\" = 'observation'"
+        for files in (1, 2):
+            send(place, 40000 + files)
+            wait_until(lambda files=files: catalogue_rows(store, query)[0][1] == files)  # type: ignore[misc]
+        wait_until(lambda: catalogue_rows(store, query) == [(1, 2)])
+        assert live.stop() == 0
+    finally:
+        live.kill()
+    assert trace.read_text() == ""
+    found = [store, *store.rglob("*")]
+    assert len(found) > 6
+    for path in found:
+        status = path.stat()
+        assert (status.st_uid, status.st_gid) == (user.pw_uid, user.pw_gid), path
+        assert status.st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    assert [row[0] for row in facts(store, "observation", ("evidence",))] == [
+        "http-host",
+        "http-host",
+    ]
+    assert len(incident_lines(store)) == 1
 
 
 @pytest.mark.parametrize("name", COMPRESSIONS)
@@ -215,8 +286,10 @@ def test_the_view_is_shown_without_privileges(place: Namespace, folder: Path) ->
     assert trace.read_text() == ""
 
 
-def send(place: Namespace) -> None:
-    """Send a request of a banned app."""
+def send(place: Namespace, port: int = 40000) -> None:
+    """Send a request of a banned app, from a port."""
     sender = place.sender("out")
-    sender.send(ETHERNET.frame(tcp(b"GET / HTTP/1.1\r\nHost: www.tiktok.com\r\n\r\n", dport=80)))
+    sender.send(
+        ETHERNET.frame(tcp(b"GET / HTTP/1.1\r\nHost: www.tiktok.com\r\n\r\n", sport=port, dport=80))
+    )
     sender.close()

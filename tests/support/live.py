@@ -15,6 +15,12 @@ from support.captures import Frames, pcap
 from support.waiting import TIMEOUT, wait_until
 
 
+def children(pid: int) -> list[int]:
+    """The process ids of the children of a process, the oldest first."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()]
+
+
 class Capture:
     """``netwatch live`` with its records in the file `out` and its log in the file `err`."""
 
@@ -72,8 +78,7 @@ class Capture:
 
     def workers(self) -> list[int]:
         """The process ids of the workers."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(word) for word in children.read_text().split()]
+        return children(self.process.pid)
 
     def wait(self) -> int:
         """Wait for the end of the process; its exit status."""
