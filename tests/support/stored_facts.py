@@ -31,7 +31,12 @@ def registered(store: Path, table: str) -> list[Path]:
 
 def on_disk(store: Path) -> set[Path]:
     """All files of facts, with those that are being written."""
-    return {path for path in store.rglob("*") if path.is_file() and "catalogue" not in path.name}
+    others = ("catalogue", "use.lock")
+    return {
+        path
+        for path in store.rglob("*")
+        if path.is_file() and not any(name in path.name for name in others)
+    }
 
 
 def facts(store: Path, table: str, columns: Sequence[str] = ("*",)) -> list[tuple[Any, ...]]:
