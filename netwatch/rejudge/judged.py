@@ -13,7 +13,7 @@ from netwatch.rejudge.stored_runs import StoredRun
 
 INCIDENTS = 8000
 """Incidents in memory at a time, fewer than `scan` has: one of a year has as much evidence as an
-incident can, some 70 kB, and the facts need memory too."""
+incident can, some 100 kB, and the facts need memory too."""
 
 
 def judged_runs(
