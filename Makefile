@@ -34,7 +34,9 @@ test: $(VENV)/test
 test-together: $(VENV)/test
 	$(PARALLEL) -m 'not alone'
 
+# WAIT_FOR are processes that have to end first: what .ci/run does beside the other tests.
 test-alone: $(VENV)/test
+	@for process in $(WAIT_FOR); do tail --pid=$$process -f /dev/null; done
 	$(PYTEST) -m alone $(ALONE)
 
 # The properties with many random examples, and the tests in tests/long, which `make test` leaves
