@@ -21,7 +21,7 @@ from netwatch.charts.svg import for_page
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.language.language import Language, language
 
-TIME_LIMIT = 30.0
+TIME_LIMIT = 60.0
 """Seconds for one picture, the start of the worker included."""
 
 CACHED = 256

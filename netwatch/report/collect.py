@@ -4,6 +4,7 @@ The ban's days are those of its own time zone. Incidents belong to the days on w
 that of two reports on adjacent periods none has an incident of the other.
 """
 
+import functools
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -89,6 +90,9 @@ class _Collector:
         key = PseudonymKey.of(secrets.token_hex(32))
         self._names: dict[str, str] = {}
         self._key = None if wanted.names_devices else key
+        # Several bans, and several parts of a report, ask for the same time.
+        self._packets = functools.cache(functools.partial(reading.packets, catalogue))
+        self._flows = functools.cache(functools.partial(reading.network_flows, catalogue))
         self._captures = reading.captures(catalogue, _wide(days))
         self._covered = joined(
             [
@@ -202,7 +206,7 @@ class _Collector:
         )
         if others:
             notes.append(Reason("other-versions", {"incidents": others}))
-        beyond = reading.packets(self._catalogue, days.span).beyond
+        beyond = self._packets(days.span).beyond
         if beyond:
             notes.append(Reason("beyond", {"records": beyond}))
         return notes
@@ -216,12 +220,12 @@ class _Collector:
         missing = [gap for span in spans for gap in gaps(span, self._covered, tolerance)]
         rows = [
             row
-            for each in reading.network_flows(self._catalogue, whole)
+            for each in self._flows(whole)
             if _concerns(ban, each.network, each.device_class)
             for row in [_network_row(each)]
         ]
         seen = {row.network for row in rows}
-        packets = reading.packets(self._catalogue, whole)
+        packets = self._packets(whole)
         own = [each for each in self._captures if _overlaps(each, whole)]
         retention = self._config.retention.incidents if self._config.retention else None
         erased, pruned = reading.deletions(self._catalogue, whole[0], retention)
@@ -248,7 +252,7 @@ class _Collector:
     ) -> Change:
         shares = []
         for each in (days.previous, days):
-            flows = reading.network_flows(self._catalogue, each.span)
+            flows = self._flows(each.span)
             shares.append({row.network: _network_row(row) for row in flows if row.flows})
         networks = sorted({each.network for each in (*before, *after)} | set(shares[1]))
         old, new = {each.device for each in before}, {each.device for each in after}
@@ -277,7 +281,7 @@ class _Collector:
 
     def _coverage(self) -> Coverage:
         span = self._days.span
-        packets = reading.packets(self._catalogue, span)
+        packets = self._packets(span)
         tolerance = self._wanted.thresholds.gap * 1_000_000_000
         missing = sorted(gaps(span, self._covered, tolerance), key=lambda gap: gap[0] - gap[1])
         listed = sorted(missing[:MAX_GAPS])
@@ -288,9 +292,7 @@ class _Collector:
         ]
         own = [each for each in self._captures if _overlaps(each, span)]
         return Coverage(
-            networks=tuple(
-                _network_row(each) for each in reading.network_flows(self._catalogue, span)
-            ),
+            networks=tuple(_network_row(each) for each in self._flows(span)),
             records=packets.records,
             beyond=packets.beyond,
             packets=packets.seen,

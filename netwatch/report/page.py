@@ -191,7 +191,9 @@ class _Maker:
             anchor=f"ban{number}",
             facts=_ban_facts(ban, used),
             figures=[
-                self.figure(each, prefix, f"{ban.id}-{each.name}.csv") for each in drawn if each
+                self.figure(each, prefix, tables.file_name(ban, each.name))
+                for each in drawn
+                if each
             ],
             grids=_filled(
                 [

@@ -17,7 +17,7 @@ from netwatch.store.coverage_rows import NAMED, OUTSIDE
 from netwatch.store.coverage_sums import coverage_sums
 from netwatch.store.views import shown_incidents, streamed
 
-_HEAD = 1 << 16
+_HEAD = 1 << 14
 """Characters of a record of coverage in which its packets are: networks come after them."""
 
 

@@ -3,6 +3,7 @@ which a PDF has as an attachment."""
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from netwatch.charts.picture import Table
@@ -15,6 +16,7 @@ from netwatch.report.values import BanReport, Counts, Coverage, Report
 ROWS = 200
 """Rows of a table that HTML and PDF show."""
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -35,6 +37,11 @@ class Grid:
     def left(self) -> int:
         """How many rows are not shown."""
         return max(0, len(self.table.rows) - ROWS)
+
+
+def file_name(ban: BanReport, what: str) -> str:
+    """The name of the file of a table of a ban."""
+    return f"{_UNSAFE.sub('-', ban.id)}-{what}.csv"
 
 
 def csv_text(table: Table) -> str:
@@ -66,7 +73,9 @@ def totals(ban: BanReport, language: Language) -> Grid:
     rows.append((language.say("All"), "", *_counts(found.all, language)))
     headers = (language.say("By"), "", *_verdict_headers(language))
     caption = language.say("Incidents by what they are like")
-    return Grid(caption, Table(headers, tuple(rows), frozenset({2, 3, 4})), f"{ban.id}-totals.csv")
+    return Grid(
+        caption, Table(headers, tuple(rows), frozenset({2, 3, 4})), file_name(ban, "totals")
+    )
 
 
 def _counts(counts: Counts, language: Language) -> tuple[str, str, str]:
@@ -113,7 +122,8 @@ def repeat_devices(ban: BanReport, language: Language) -> Grid:
         language.say("Last"),
     )
     caption = language.say("Devices with incidents on several days")
-    return Grid(caption, Table(headers, rows, frozenset({4, 5, 6, 7})), f"{ban.id}-devices.csv")
+    numbers = frozenset({4, 5, 6, 7})
+    return Grid(caption, Table(headers, rows, numbers), file_name(ban, "repeat-devices"))
 
 
 def exemptions(ban: BanReport, language: Language) -> Grid:
@@ -143,7 +153,7 @@ def exemptions(ban: BanReport, language: Language) -> Grid:
         language.say("After its end"),
     )
     caption = language.say("Exemptions")
-    return Grid(caption, Table(headers, rows, frozenset({6, 7})), f"{ban.id}-exemptions.csv")
+    return Grid(caption, Table(headers, rows, frozenset({6, 7})), file_name(ban, "exemptions"))
 
 
 def incidents(ban: BanReport, language: Language) -> Grid:
@@ -185,7 +195,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
         language.say("Counts as"),
         language.say("Incident"),
     )
-    return Grid(language.say("Incidents"), Table(headers, rows), f"{ban.id}-incidents.csv")
+    return Grid(language.say("Incidents"), Table(headers, rows), file_name(ban, "incidents"))
 
 
 def change(report: Report, ban: BanReport, language: Language) -> Grid:
@@ -232,7 +242,7 @@ def change(report: Report, ban: BanReport, language: Language) -> Grid:
         first=words.day(report.previous_first, language),
         last=words.day(report.previous_last, language),
     )
-    return Grid(caption, Table(headers, tuple(rows), frozenset({1, 2})), f"{ban.id}-change.csv")
+    return Grid(caption, Table(headers, tuple(rows), frozenset({1, 2})), file_name(ban, "change"))
 
 
 def blind_spots(coverage: Coverage, language: Language) -> Grid:

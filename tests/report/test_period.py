@@ -1,0 +1,107 @@
+"""Days in a time zone: weeks, changes of clocks, and the periods of a ban in them."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from report.stores import ns
+from report.test_answer import ban
+
+from netwatch.core.verdict import BanPeriod
+from netwatch.report.period import Days, days_in_force, gaps, joined
+
+HOUR = 3_600_000_000_000
+BRUSSELS = "Europe/Brussels"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "hours"),
+    [
+        (date(2023, 3, 26), date(2023, 3, 26), 23),
+        (date(2023, 10, 29), date(2023, 10, 29), 25),
+        (date(2023, 3, 1), date(2023, 3, 31), 31 * 24 - 1),
+        (date(2023, 1, 1), date(2023, 12, 31), 365 * 24),
+    ],
+)
+def test_days_have_the_hours_of_their_zone(first: date, last: date, hours: int) -> None:
+    begin, end = Days(first, last, BRUSSELS).span
+    assert (end - begin) // HOUR == hours
+
+
+def test_a_day_begins_at_midnight_of_the_zone() -> None:
+    days = Days(date(2023, 3, 27), date(2023, 3, 27), BRUSSELS)
+    assert days.span == (ns("2023-03-26T22:00"), ns("2023-03-27T22:00"))
+    assert days.day_of(days.span[0]) == date(2023, 3, 27)
+    assert days.day_of(days.span[0] - 1) == date(2023, 3, 26)
+
+
+def test_the_period_before_is_as_many_days() -> None:
+    days = Days(date(2023, 3, 1), date(2023, 4, 30), BRUSSELS)
+    assert (days.previous.first, days.previous.last) == (date(2022, 12, 30), date(2023, 2, 28))
+    assert days.previous.span[1] == days.span[0]
+
+
+def test_weeks_begin_on_mondays() -> None:
+    days = Days(date(2023, 3, 1), date(2023, 3, 13), BRUSSELS)
+    assert days.mondays == [date(2023, 2, 27), date(2023, 3, 6), date(2023, 3, 13)]
+    assert Days(date(2023, 3, 6), date(2023, 3, 6), BRUSSELS).mondays == [date(2023, 3, 6)]
+
+
+@pytest.mark.parametrize(
+    ("periods", "forbids", "expected"),
+    [
+        ([(date(2023, 3, 10), None)], "service", [("2023-03-10", "2023-04-30")]),
+        ([(None, date(2023, 3, 5))], "service", [("2023-03-01", "2023-03-05")]),
+        (
+            [(date(2023, 1, 1), date(2023, 3, 9)), (date(2023, 3, 20), None)],
+            "service",
+            [("2023-03-01", "2023-03-09"), ("2023-03-20", "2023-04-30")],
+        ),
+        ([(date(2023, 5, 1), None)], "service", []),
+        ([(date(2023, 1, 1), date(2023, 2, 28))], "service", []),
+        ([(date(2023, 1, 1), None)], "", []),
+    ],
+)
+def test_periods_of_a_ban_within_the_days(
+    periods: list[Any], forbids: str, expected: list[tuple[str, str]]
+) -> None:
+    rule = ban(
+        periods=tuple(BanPeriod(first, last) for first, last in periods),
+        forbids=frozenset({forbids} - {""}),
+    )
+    days = Days(date(2023, 3, 1), date(2023, 4, 30), BRUSSELS)
+    found = [(f"{part.first}", f"{part.last}") for _, part in days_in_force(rule, days)]
+    assert found == expected
+
+
+def test_days_of_advice_are_not_in_force() -> None:
+    rule = ban(
+        periods=(
+            BanPeriod(date(2023, 3, 1), date(2023, 3, 31), advice=True),
+            BanPeriod(date(2023, 4, 1), None),
+        )
+    )
+    days = Days(date(2023, 3, 1), date(2023, 4, 30), BRUSSELS)
+    assert [part.first for _, part in days_in_force(rule, days)] == [date(2023, 4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("covered", "expected"),
+    [
+        ([], [(0, 100)]),
+        ([(0, 100)], []),
+        ([(-50, 30), (20, 200)], []),
+        ([(0, 40), (45, 100)], []),
+        ([(0, 40), (60, 100)], [(40, 60)]),
+        ([(20, 80)], [(0, 20), (80, 100)]),
+        ([(60, 70), (0, 65), (100, 120)], [(70, 100)]),
+        ([(-20, -10), (100, 110)], [(0, 100)]),
+    ],
+)
+def test_gaps(covered: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
+    assert gaps((0, 100), covered, 10) == expected
+
+
+def test_spans_that_touch_are_one() -> None:
+    assert joined([(5, 7), (0, 2), (2, 4), (6, 9)]) == [(0, 4), (5, 9)]
+    assert joined([(0, 2), (5, 7)], 3) == [(0, 7)]
