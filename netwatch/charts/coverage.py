@@ -209,7 +209,7 @@ def _table(values: Sequence[NetworkCoverage], language: Language) -> Table:
     for each in values:
         reasons = sorted(each.unnamed.items(), key=lambda item: (-item[1], item[0]))
         why = "; ".join(
-            f"{words.get(reason, reason)} {language.number(count)}"
+            f"{words.get(reason, escaped_name(reason))} {language.number(count)}"
             for reason, count in reasons
             if count
         )
