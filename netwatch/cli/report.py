@@ -250,16 +250,24 @@ def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:
         if each.suffix == ".html":
             _write_text(each, html)
         else:
+            _create(each)
             write_pdf(html, tables.files(printed.all_grids), each)
 
 
-def _write_text(path: Path, text: str) -> None:
-    from netwatch.core.private_files import restrict
+def _create(path: Path) -> None:
+    """Create a file that names devices, for its owner and group, where it does not exist."""
+    from netwatch.core.private_files import open_for_append
 
     try:
-        with path.open("w", encoding="utf-8") as stream:
-            restrict(stream.fileno())
-            stream.write(text)
+        os.close(open_for_append(path))
+    except OSError as error:
+        raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _write_text(path: Path, text: str) -> None:
+    _create(path)
+    try:
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
 

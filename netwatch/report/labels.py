@@ -58,6 +58,16 @@ def kinds(language: Language) -> dict[str, str]:
     }
 
 
+def short_kinds(language: Language) -> dict[str, str]:
+    """The kinds of incidents in a word, for long tables."""
+    return {
+        "session": language.say("use"),
+        "background": language.say("background"),
+        "embed": language.say("page part"),
+        "lookup": language.say("lookup"),
+    }
+
+
 def outcomes(language: Language) -> dict[str, str]:
     """The outcomes of incidents."""
     return {

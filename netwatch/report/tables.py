@@ -105,8 +105,8 @@ def repeat_devices(ban: BanReport, language: Language) -> Grid:
             escaped(language.listed(each.apps)),
             language.number(each.days),
             *_counts(each.counts, language),
-            words.moment(each.first_seen, ban.timezone, language),
-            words.moment(each.last_seen, ban.timezone, language),
+            words.short_moment(each.first_seen, ban.timezone, language),
+            words.short_moment(each.last_seen, ban.timezone, language),
         )
         for each in ban.devices
         if each.days > 1
@@ -161,13 +161,13 @@ def incidents(ban: BanReport, language: Language) -> Grid:
     named = [
         labels.verdicts(language),
         labels.confidences(language),
-        labels.kinds(language),
+        labels.short_kinds(language),
         labels.outcomes(language),
         labels.weights(language),
     ]
     rows = tuple(
         (
-            words.moment(each.first_seen, ban.timezone, language),
+            words.short_moment(each.first_seen, ban.timezone, language),
             escaped(each.device),
             escaped(each.network),
             escaped(each.app),
@@ -318,8 +318,8 @@ def captures(report: Report, language: Language) -> Grid:
     rows = tuple(
         (
             escaped(each.path),
-            words.moment(each.first, report.timezone, language),
-            words.moment(each.last, report.timezone, language),
+            words.short_moment(each.first, report.timezone, language),
+            words.short_moment(each.last, report.timezone, language),
             states.get(each.state, each.state),
             "" if each.size is None else language.number(each.size),
             each.sha256,

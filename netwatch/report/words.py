@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from babel.dates import format_date
+
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report.values import Answer, Reason, Report, Thresholds, Value
@@ -31,6 +33,14 @@ def moment(text: str | None, timezone: str, language: Language) -> str:
     zone = ZoneInfo(timezone)
     found = datetime.fromisoformat(text)
     return f"{language.day(found.astimezone(zone).date())}, {language.time(found, zone)}"
+
+
+def short_moment(text: str | None, timezone: str, language: Language) -> str:
+    """A time of a report for tables."""
+    if text is None:
+        return ""
+    local = datetime.fromisoformat(text).astimezone(ZoneInfo(timezone))
+    return f"{format_date(local, 'medium', locale=language.locale)} {local:%H:%M:%S}"
 
 
 def reason(each: Reason, language: Language) -> str:
