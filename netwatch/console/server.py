@@ -164,7 +164,8 @@ def serve(console: Console, announce: Callable[[str], None]) -> None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
     address = options.url or f"{scheme}://{place}:{port}"
     server = _Server(config, lambda: announce(address))
-    before = signal.getsignal(signal.SIGTERM)
+    # uvicorn raises the signal that ended it once more, which would end the process by it.
+    before = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     try:
         server.run(sockets=[listener])
     finally:
@@ -218,14 +219,18 @@ def _check_certificate(options: ConsoleOptions) -> None:
 
 
 def _listen(options: ConsoleOptions) -> socket.socket:
+    place = f"{options.host}:{options.port}"
     try:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(found[0], socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NetwatchError(f"the console cannot listen on {place}: {reason}") from None
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(found[4])
         listener.listen(128)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        place = f"{options.host}:{options.port}"
-        raise NetwatchError(f"the console cannot listen on {place}: {reason}") from None
+    except OSError as error:
+        listener.close()
+        raise NetwatchError(f"the console cannot listen on {place}: {error.strerror}") from None
     return listener

@@ -1,0 +1,149 @@
+"""Every page in the system's Chromium: no error, no violation of the policy, no request elsewhere,
+nothing that a screen reader trips over, from 360 px on, and all of it without script."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.console_server import Served, served
+from support.consoles import NAMES, PASSWORD, copied
+
+from netwatch.console.routes import ROUTES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+
+SIZES = (("light", 1280), ("dark", 360))
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed")
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def console(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    store = copied(sample_store, tmp_path_factory.mktemp("browsed"))
+    with served("--store-path", store.path) as running:
+        yield running
+
+
+class Visit:
+    """A tab of an account, and what went wrong in it."""
+
+    def __init__(self, browser: "Browser", console: Served, role: str, **options: Any) -> None:
+        self.address = console.address
+        self.troubles: list[str] = []
+        self.context: BrowserContext = browser.new_context(**options)
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("request", self._request)
+        self.open("/sign-in")
+        self.page.fill("[name=name]", NAMES[role])
+        self.page.fill("[name=password]", PASSWORD)
+        self.page.click("main button")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "data:")):
+            self.troubles.append(f"asks for {request.url}")
+
+    def open(self, place: str) -> None:
+        """Open a page, and say the purpose where it asks for one."""
+        self.page.goto(self.address + place)
+        if self.page.query_selector("input[name=purpose]"):
+            self.page.fill("[name=purpose]", "case 2023/17")
+            self.page.click("main button")
+
+
+def pages_of(role: str) -> list[str]:
+    """The pages of the menu of a role."""
+    return [each.path for each in ROUTES if each.menu and role in (each.roles or ())]
+
+
+def check(visit: Visit, place: str) -> None:
+    """No violation in light and dark, wide and narrow."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for scheme, width in SIZES:
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        visit.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        found = Axe().run(visit.page).response["violations"]
+        shown = [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found]
+        assert not shown, (place, scheme, width, shown)
+        wide = visit.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, (place, width, wide)
+    assert not visit.troubles, (place, visit.troubles)
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_pages_are_free_of_errors(role: str, browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, role)
+    for place in pages_of(role):
+        visit.open(place)
+        check(visit, place)
+    if role == "analyst":
+        visit.open("/incidents?device=ws-021")
+        visit.page.click(".row-link >> nth=0")
+        check(visit, "an incident")
+        visit.open(visit.page.url.removeprefix(visit.address) + "/plain?text=nl")
+        check(visit, "plain words")
+    visit.context.close()
+
+
+def test_what_comes_before_signing_in_is_free_of_errors(
+    browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "analyst")
+    visit.context.clear_cookies()
+    for place in ("/sign-in", "/sign-in?lang=de", "/incidents"):
+        visit.page.goto(visit.address + place)
+        check(visit, place)
+    visit.context.close()
+
+
+def test_everything_works_without_script(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst", java_script_enabled=False)
+    visit.open("/incidents")
+    visit.page.click("details.filters summary")
+    visit.page.fill("[name=device]", "ws-021")
+    visit.page.click("details.filters button")
+    assert visit.page.url.endswith("/incidents?device=ws-021")
+    visit.page.click(".row-link >> nth=0")
+    if visit.page.query_selector("input[name=purpose]"):
+        visit.page.fill("[name=purpose]", "case 2023/17")
+        visit.page.click("main button")
+    assert "ws-021" in visit.page.inner_text("h1")
+    with visit.page.expect_download() as download:
+        visit.page.click("a[download]")
+    assert Path(download.value.path()).read_bytes()[:4] == bytes.fromhex("0a0d0d0a")
+    visit.page.click(".who button")
+    assert visit.page.url.endswith("/sign-in")
+    visit.open("/incidents")
+    assert "/sign-in" in visit.page.url
+    visit.context.close()
+
+
+def test_the_session_is_kept_by_the_browser_and_hidden_from_script(
+    browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "dpo")
+    kept = {each["name"]: each for each in visit.context.cookies()}
+    assert kept["netwatch"]["httpOnly"]
+    assert kept["netwatch"]["sameSite"] == "Lax"
+    assert visit.page.evaluate("document.cookie") == ""
+    visit.context.close()
