@@ -66,7 +66,7 @@ class FlowRecords:
         sources: Sequence[str],
         accounting: FlowAccounting,
         counted: CountedFlows,
-        slots_ended: Callable[[array[int]], None] | None = None,
+        slots_ended: "Callable[[array[int]], None] | None" = None,
     ) -> None:
         self._table = table
         self._sources = sources
