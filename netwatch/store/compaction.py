@@ -20,6 +20,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
 from netwatch.store.arrow_schema import CAPTURE, CLIENT, schema
 from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
 from netwatch.store.fact_files import LEFTOVER_AGE, FactFiles
@@ -141,10 +142,17 @@ class _Day:
         import pyarrow as pa
         from pyarrow import compute
 
-        table = _concat(self._table, [read_file(self._files, row) for row in files])
+        try:
+            parts = [read_file(self._files, row) for row in files]
+        except NetwatchError as error:
+            known = {row.path for row in self._catalogue.files(self._table)}
+            if all(row.path in known for row in files):
+                raise
+            raise StaleFilesError("a file was replaced while it was read") from error
+        table = _concat(self._table, parts)
         captures = pa.array(self._catalogue.capture_numbers(), pa.int32())
-        known = compute.is_in(table[CAPTURE], captures)
-        return table if compute.all(known).as_py() else table.filter(known)
+        stays = compute.is_in(table[CAPTURE], captures)
+        return table if compute.all(stays).as_py() else table.filter(stays)
 
     def _write(self, rows: "pa.Table", bucket: int | None) -> FileRow:
         """Write rows to a file of their own."""

@@ -113,6 +113,26 @@ def test_rows_of_captures_that_are_gone_go(store: Store) -> None:
     assert store.rows().total() == 100
 
 
+def test_a_file_that_another_process_has_just_replaced_ends_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is gone although the catalogue has it is an error, as before."""
+    monkeypatch.setattr(compaction, "BUCKET_ROWS", 2000)
+    store.write()
+    before = store.rows()
+    days = [*store.catalogue.files("observation")]
+    compaction.compact(store.files, store.catalogue)
+    monkeypatch.setattr(store.catalogue, "files", lambda table: days * (table == "observation"))
+    with pytest.raises(NetwatchError):
+        compaction.compact(store.files, store.catalogue)
+    monkeypatch.undo()
+    listed = iter([days])
+    files = store.catalogue.files
+    monkeypatch.setattr(store.catalogue, "files", lambda table: next(listed, None) or files(table))
+    compaction.compact(store.files, store.catalogue)
+    assert store.rows() == before
+
+
 def test_another_process_compacts_at_the_same_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
