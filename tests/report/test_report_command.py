@@ -75,7 +75,7 @@ def test_all_three_files_and_their_signature(
     assert "report.html was changed" in capsys.readouterr().out
 
 
-@pytest.mark.needs("pdftotext")
+@pytest.mark.needs("pdfinfo", "pdfdetach")
 def test_a_pdf_is_tagged_and_has_the_rest_of_long_tables_attached(tmp_path: Path) -> None:
     rows = "".join(f"<tr><td>{number}</td></tr>" for number in range(50))
     text = f"<html lang=en><title>t</title><body><h1>Report</h1><table>{rows}</table>"

@@ -27,6 +27,7 @@ _PROBES: dict[str, tuple[str, ...]] = {
     "mount": ("--version",),
     "nats-server": ("--version",),
     "openssl": ("version",),
+    "pdfinfo": ("-v",),
     "promtool": ("--version",),
     "rsyslogd": ("-v",),
     "setpriv": ("--version",),
