@@ -44,7 +44,8 @@ def _row(
 
 
 def _is_of(exemption: Exemption, incident: Incident) -> bool:
-    return exemption.device in incident.addresses
+    is_app = not exemption.apps or incident.app_id in exemption.apps
+    return is_app and exemption.device in incident.addresses
 
 
 def _not_registered(

@@ -32,6 +32,7 @@ class Incident:
     confidence: str
     kind: str
     outcome: str
+    app_id: str
     app: str
     device: str
     addresses: tuple[str, ...]
@@ -97,6 +98,7 @@ def _incident(run: int, first: int, last: int, record: Mapping[str, Any]) -> Inc
         confidence=record["confidence"],
         kind=record["kind"]["value"],
         outcome=record["outcome"],
+        app_id=record["app"]["id"],
         app=record["app"]["name"],
         device=device["id"] or "",
         addresses=tuple(each for each in (device["id"], device["ip"], device["mac"]) if each),

@@ -2,11 +2,12 @@
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from report.stores import HOSTILE, Office, make_office, ns
+from report.stores import CONFIGURATION, HOSTILE, Office, make_office, ns
 
 from netwatch.core.errors import ConfigError
 from netwatch.formats import schemas
@@ -208,6 +209,19 @@ def test_exemptions(office: Office) -> None:
     assert ban.answer.word == "not-kept"
 
 
+def test_an_exemption_for_some_apps_is_used_for_these_alone(tmp_path: Path) -> None:
+    text = CONFIGURATION.replace("apps: [tiktok]", "apps: [tiktok, wechat]").replace(
+        "{ban: city, device: lab-07,", "{ban: city, device: lab-07, apps: [wechat],"
+    )
+    office = make_office(tmp_path, text)
+    run = office.whole()
+    office.incident(run, "2023-03-25T12:00", device="lab-07")
+    office.incident(run, "2023-03-26T12:00", device="lab-07", app="WeChat")
+    ban = only(made(office, names_devices=True))
+    assert ban.exemptions[0].after_expiry == 1
+    office.catalogue.close()
+
+
 def test_devices_have_pseudonyms_that_no_other_report_has(office: Office) -> None:
     run = office.whole()
     office.incident(run, "2023-06-10T12:00")
@@ -269,7 +283,7 @@ def test_another_version_of_the_bans_is_named(office: Office) -> None:
     assert report.sources.captures[0].sha256 == "a" * 64
 
 
-def test_bans_of_different_zones_have_their_own_days(tmp_path: Any) -> None:
+def test_bans_of_different_zones_have_their_own_days(tmp_path: Path) -> None:
     text = """
 version: 1
 networks: [{name: hq, cidrs: [10.20.0.0/16], class: service}]
