@@ -217,18 +217,18 @@ def _rules(
         ends[level : level + 1] = [begin + (len(label) + 2) * _CHARACTER]
         row = {"from": iso(each.day), "label": label, "text": f"{language.day(each.day)}: {label}"}
         layers += [
-            {
-                "data": data([row]),
-                "mark": {
-                    "type": "rule",
+            # A rule may lie on a dark bar, so it has a light one behind it.
+            _rule(row, x, level, {"stroke": theme.SURFACE, "strokeWidth": 4}),
+            _rule(
+                row,
+                x,
+                level,
+                {
                     "stroke": theme.INK,
                     "strokeWidth": 1.5,
                     "strokeDash": _DASHES[each.event],
-                    "y": -8 - 15 * level,
-                    "y2": "height",
                 },
-                "encoding": {"x": x, "description": {"field": "text"}},
-            },
+            ),
             {
                 "data": data([row]),
                 "mark": {
@@ -243,6 +243,16 @@ def _rules(
             },
         ]
     return layers, len(ends)
+
+
+def _rule(
+    row: dict[str, Any], x: dict[str, Any], level: int, look: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "data": data([row]),
+        "mark": {"type": "rule", "y": -8 - 15 * level, "y2": "height", **look},
+        "encoding": {"x": x, "description": {"field": "text"}},
+    }
 
 
 def _summary(values: WeeklyIncidents, language: Language) -> str:
