@@ -40,7 +40,9 @@ def test_no_request_breaks_the_server(
     chance = random.Random(f"console {role}")
     visitor = visit(role) if role else Visitor(console)  # type: ignore[arg-type]
     token = csrf_of(visitor.get("/account" if role else "/sign-in").text)
-    routes = [each for each in ROUTES if each.path != "/sign-out" and "everywhere" not in each.path]
+    # Signing out would end the test, and a report takes seconds to make.
+    left_out = ("/sign-out", "/account/sign-out-everywhere", "/reports/report.")
+    routes = [each for each in ROUTES if not each.path.startswith(left_out)]
     for _ in range(REQUESTS):
         route = chance.choice(routes)
         path = route.path.replace("{id}", chance.choice([incident, *map(coded, TEXTS[1:])]))

@@ -4,9 +4,6 @@ from netwatch.console.answers import Answer, Redirect, Refused, not_found
 from netwatch.console.pages.sign_in import failed_elsewhere, local_place
 from netwatch.console.view import View
 
-MAX_CODE = 4096
-"""Characters of a value that a provider sends back."""
-
 
 def begin(view: View) -> Answer:
     """Go to the provider."""
