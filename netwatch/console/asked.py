@@ -15,8 +15,8 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: `query` is undecoded, `headers` have their last values by lower-case name, and
-    `peer` is the address that the connection comes from."""
+    """A request: `query` is undecoded, `headers` are by lower-case name, and `peer` is the address
+    that the connection comes from."""
 
     method: str
     place: str
@@ -36,10 +36,20 @@ class Asked:
             {name: storable(str(value)) for name, value in request.path_params.items()},
             request.scope["query_string"].decode("latin-1"),
             form,
-            dict(request.headers),
+            _headers(request),
             request.cookies,
             request.client.host if request.client else "",
         )
+
+
+def _headers(request: Request) -> Mapping[str, str]:
+    """The headers. One that was sent twice is empty: of two names of accounts or hosts one may be
+    that of a proxy and the other the client's. The list of addresses a proxy may send in parts."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        is_repeated = name in headers and name != "x-forwarded-for"
+        headers[name] = "" if is_repeated else value
+    return headers
 
 
 def parse_pairs(text: str) -> Pairs:

@@ -309,6 +309,10 @@ def test_sessions_of_a_proxy_need_its_header(
     assert (signed.account, signed.address) == ("proxy:maria", "198.51.100.7")
     around = Visitor(console, peer="192.0.2.11")
     assert "/sign-in" in around.get("/incidents", headers=headers).headers["location"]
+    # A header that the proxy let through beside its own is void.
+    twice = [*headers.items(), ("X-Remote-User", "root"), ("X-Remote-Groups", "security")]
+    answer = Visitor(console, peer="192.0.2.10").get("/incidents", headers=twice)
+    assert "/sign-in" in answer.headers["location"]
     without_role = headers | {"X-Remote-Groups": "staff"}
     assert (
         "/sign-in"
