@@ -20,12 +20,24 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 # Programs of the tests import the helpers of the tests.
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
-.PHONY: demo docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
+.PHONY: demo console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
 .PHONY: report-delivery build lint messages clean
 
 demo: $(VENV)/demo
 	@echo
 	$(BIN)/netwatch scan -c pcaps/netwatch.yaml pcaps/
+	@echo
+	@echo 'To look at them in a browser, with one account for each role: make console'
+
+# The web console over a store of the sample captures, in build/console. It needs no compiler and
+# does not wait for one.
+LISTEN ?= 127.0.0.1:8477
+console: $(VENV)/console
+	@PYTHONPATH=tools $(BIN)/python -m sample_console --listen $(LISTEN)
+
+# The pictures of the console in the documentation; needs Chromium.
+screenshots: $(VENV)/test
+	PYTHONPATH=tools $(BIN)/python -m screenshots
 
 test: $(VENV)/test
 	$(MAKE) test-together
@@ -137,15 +149,22 @@ $(VENV)/demo: $(VENV)/python $(BUILT)
 	$(PIP) --editable .
 	@touch $@
 
+# What the extras $(1) add: to install netwatch once more would compile it once more.
+extras = $(PIP) $$($(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*{each for name in sys.argv[1:] for each in extras[name]})' $(1))
+
+$(VENV)/console: $(VENV)/python pyproject.toml
+	[ -e $(VENV)/demo ] || NETWATCH_COMPILED=off $(PIP) --editable .
+	$(call extras,web report store)
+	@touch $@
+
 $(VENV)/test: $(VENV)/python $(BUILT)
 	$(PIP) --editable '.[test]'
-	@touch $@ $(VENV)/demo
+	@touch $@ $(VENV)/demo $(VENV)/console
 
 $(VENV)/fuzz: $(VENV)/test
 	$(PIP) 'atheris>=2.3'
 	@touch $@
 
-# Only what the extra `docs` adds: to install netwatch once more would compile it once more.
 $(VENV)/docs: $(VENV)/demo
-	$(PIP) $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	$(call extras,docs)
 	@touch $@

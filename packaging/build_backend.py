@@ -5,7 +5,7 @@ An sdist contains the generated C, so building a wheel from it takes a C compile
 
 from typing import Any
 
-from compiled_modules import is_translated
+from compiled_modules import is_off, is_translated
 from setuptools.build_meta import *  # noqa: F403 - all hooks that are not defined here
 from setuptools.build_meta import (
     get_requires_for_build_editable as _for_editable,
@@ -19,7 +19,7 @@ from setuptools.build_meta import (
 
 
 def _cython() -> list[str]:
-    return [] if is_translated() else ["Cython>=3.1"]
+    return [] if is_off() or is_translated() else ["Cython>=3.1"]
 
 
 def get_requires_for_build_wheel(settings: Any = None) -> list[str]:
