@@ -1,6 +1,7 @@
-"""What a page gives back: a template with its values, a download, another place, or a refusal."""
+"""What a page gives back: a template with its values, a download, events, another place, or a
+refusal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -46,7 +47,19 @@ class Redirect:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-Answer = Page | Download | Redirect
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Events that tell the script of a page that it should load again, see
+    `netwatch.console.events`. `state` is asked in any thread for what the page shows, as a short
+    text, or None to end the events; `known` is what the page had."""
+
+    state: Callable[[], str | None]
+    known: str
+    subject: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Answer = Page | Download | Redirect | Events
 
 
 class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours

@@ -19,10 +19,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from netwatch.console.answers import Refused
+from netwatch.console.answers import Events, Refused
 from netwatch.console.asked import Asked, parse_pairs
 from netwatch.console.console import Console
 from netwatch.console.dispatch import Dispatcher, Sent
+from netwatch.console.events import EventStreams
 from netwatch.console.headers import Headers
 from netwatch.console.rendering import static_files
 from netwatch.console.routes import ROUTES
@@ -71,7 +72,12 @@ class Application:
         self._dispatcher = Dispatcher(console, is_secure=is_secure)
         self._pages = anyio.CapacityLimiter(MAX_THREADS)
         self._exports = anyio.CapacityLimiter(MAX_EXPORTS)
+        self._events = EventStreams(self._pages)
         self._is_secure = is_secure
+
+    def end_events(self) -> None:
+        """End what would go on for as long as browsers look at it."""
+        self._events.end()
 
     def asgi(self) -> ASGIApp:
         """The application for a server."""
@@ -108,10 +114,13 @@ class Application:
             sent = await self._run(self._dispatcher.refuse, asked, Refused(503, retry_after=10))
         if isinstance(sent.content, bytes):
             return _response(sent)
-        if self._exports.available_tokens < 1:
-            busy = Refused(503, retry_after=30)
-            return _response(await self._run(self._dispatcher.refuse, asked, busy))
-        return _response(sent, self._stream(sent.content))
+        if isinstance(sent.content, Events):
+            if not self._events.is_full:
+                return _response(sent, self._events.stream(sent.content))
+        elif self._exports.available_tokens >= 1:
+            return _response(sent, self._stream(sent.content))
+        busy = Refused(503, retry_after=30)
+        return _response(await self._run(self._dispatcher.refuse, asked, busy))
 
     async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await anyio.to_thread.run_sync(

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from netwatch.console.answers import Answer, Page, Redirect, Refused
+from netwatch.console.answers import Answer, Events, Page, Redirect, Refused
 from netwatch.console.asked import Asked, Pairs, parse_pairs
 from netwatch.console.console import Console
 from netwatch.console.identity import Cookies, client_address, identify, proxy_identity
@@ -29,11 +29,11 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is sent: bytes, or pieces that are made while they are sent."""
+    """What is sent: bytes, pieces that are made while they are sent, or events."""
 
     status: int
     media_type: str
-    content: bytes | Iterator[bytes]
+    content: bytes | Iterator[bytes] | Events
     headers: Mapping[str, str]
     cookies: tuple[str, ...] = ()
 
@@ -206,6 +206,9 @@ class Dispatcher:
         if isinstance(answer, Redirect):
             place = answer.place or first_page(view.role)
             return Sent(303, HTML, b"", {"Location": place}, self._set(answer.cookies))
+        if isinstance(answer, Events):
+            # A proxy in front must not collect events before it passes them on.
+            return Sent(200, "text/event-stream", answer, {"X-Accel-Buffering": "no"})
         tag = answer.headers.get("ETag")
         if tag and tag in known:
             return Sent(304, answer.media_type, b"", {"ETag": tag})

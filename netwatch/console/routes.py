@@ -3,8 +3,8 @@
 The server, the check of rights, the audit, the menu, the tests and the documentation read `ROUTES`.
 
 **To add a page**, write one module ``pages/NAME.py`` with functions that take a `View` and return
-an `Answer` (`Page`, `Download` or `Redirect`, see `netwatch.console.answers`), one template
-``templates/NAME.html`` that begins with ``{% extends "base.html" %}`` and fills ``title``
+an `Answer` (`Page`, `Download`, `Events` or `Redirect`, see `netwatch.console.answers`), one
+template ``templates/NAME.html`` that begins with ``{% extends "base.html" %}`` and fills ``title``
 and ``content``, and one row here per path and method:
 
     Route("/bans", "GET", bans.show, {"auditor", "admin"}, menu=mark("Bans"), group=mark("Rules"))
@@ -94,6 +94,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/now", "GET", now.show, {"admin", "analyst"}, menu=mark("Now"), group=PEOPLE,
     ),
+    Route("/now/events", "GET", now.events, {"admin", "analyst"}),
     Route(
         "/incidents", "GET", incidents.show, {"analyst", "auditor"},
         menu=mark("Incidents"), group=PEOPLE,

@@ -119,17 +119,25 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and when it ends."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listening: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._listening = listening
+        self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await super().startup(sockets)
         if not self.should_exit:
             self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, and wait for requests in progress."""
+        self._ending()
+        await super().shutdown(sockets)
 
 
 def serve(console: Console, announce: Callable[[str], None]) -> None:
@@ -143,8 +151,9 @@ def serve(console: Console, announce: Callable[[str], None]) -> None:
     scheme = "https" if options.certificate else "http"
     place = f"[{host}]" if ":" in host else host
     protocol = type("_CountedProtocol", (_Protocol,), {"counted": _Connections()})
+    application = Application(console, is_secure=is_secure(options))
     config = uvicorn.Config(
-        Application(console, is_secure=is_secure(options)).asgi(),
+        application.asgi(),
         http=protocol,
         ws="none",
         loop="asyncio",
@@ -163,7 +172,7 @@ def serve(console: Console, announce: Callable[[str], None]) -> None:
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
     address = options.url or f"{scheme}://{place}:{port}"
-    server = _Server(config, lambda: announce(address))
+    server = _Server(config, lambda: announce(address), application.end_events)
     # uvicorn raises the signal that ended it once more, which would end the process by it.
     before = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     try:

@@ -98,6 +98,17 @@ class Sessions:
             row.purpose if has_purpose else "", row.subject if has_purpose else "",
         )  # fmt: skip
 
+    def is_open(self, key: str) -> bool:
+        """Whether a session goes on; to ask does not count as a use of it."""
+        columns, now = tables.session.c, self._now()
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(columns.used, columns.created).where(columns.token == key)
+            ).first()
+        return (
+            row is not None and now - row.used <= self._idle and now - row.created <= self._absolute
+        )
+
     def of(self, account: str, source: str) -> list[Session]:
         """The sessions of an account, the newest first."""
         columns, now = tables.session.c, self._now()

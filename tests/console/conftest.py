@@ -11,7 +11,7 @@ from support.paths import PCAPS
 
 from netwatch.config import Config, load
 from netwatch.config.console_section import ConsoleOptions
-from netwatch.console import accounts
+from netwatch.console import accounts, events
 from netwatch.console.console import Console
 
 
@@ -20,6 +20,15 @@ def quick_passwords() -> Iterator[None]:
     """Hash passwords with little work, which tests do hundreds of times."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "HASHER", PasswordHasher(1, 1024, 1))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def brief_events() -> Iterator[None]:
+    """End streams of events after the first: clients of tests wait for the end of an answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "STREAM_SECONDS", 0.0)
+        patch.setattr(events, "INTERVAL", 0.01)
         yield
 
 

@@ -1,5 +1,6 @@
 """What an administrator sees first: what is open, how the sensors are, what waits, what is due."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from netwatch.console.answers import Answer, Page
+from netwatch.console.answers import Answer, Events, Page
+from netwatch.console.console import Console
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
@@ -61,8 +63,40 @@ def show(view: View) -> Answer:
         "set_age": _set_age(view, now),
         "last_capture": _last_capture(view),
         "now": now,
+        "state": _state(console),
     }
     return Page("now", values)
+
+
+def events(view: View) -> Answer:
+    """Events for the script of the page: an incident is new or ended, or a sensor said something
+    or fell silent."""
+    console, session = view.console, view.who.session
+
+    def state() -> str | None:
+        return _state(console) if console.sessions.is_open(session) else None
+
+    return Events(state, view.query.text("state"))
+
+
+def _state(console: Console) -> str:
+    """What the page shows, as a digest."""
+    open_now = incident_counts(
+        console.catalogue, IncidentFilter(status=OPEN), ["verdict"], timeout=QUERY_SECONDS
+    )
+    incident, sensor = tables.incident.c, tables.sensor.c
+    with console.catalogue.database.reading(QUERY_SECONDS) as connection:
+        newest = connection.execute(
+            select(incident.first_seen, incident.id)
+            .where(incident.shown == 1)
+            .order_by(incident.first_seen.desc(), incident.id.desc())
+            .limit(1)
+        ).all()
+        said = connection.execute(select(sensor.name, sensor.time).order_by(sensor.name)).all()
+    now = console.now()
+    silent = [now - each.time > SILENT for each in said]
+    shown = repr((sorted(open_now.items()), newest, said, silent))
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
 def _sensors(view: View, now: int) -> list[Sensor]:

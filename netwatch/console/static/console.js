@@ -33,15 +33,41 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A page that says how things are now is loaded again while it is looked at; what has the focus or is
-// open stays as it is.
-const now = document.querySelector("[data-refresh]");
+// A page that says how things are now is loaded again when the server says that something changed,
+// while it is looked at. What has the focus or is open stays as it is until that ends.
+const now = document.querySelector("[data-events]");
 if (now) {
-  setInterval(async () => {
-    if (document.hidden || now.contains(document.activeElement) || now.querySelector("details[open]")) return;
+  let events = null;
+  let waits = false;
+
+  const load = async () => {
+    waits = now.contains(document.activeElement) || now.querySelector("details[open]") !== null;
+    if (waits) return;
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer || !answer.ok || answer.redirected) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-refresh]");
-    if (fresh) now.replaceChildren(...fresh.childNodes);
-  }, Number(now.dataset.refresh) * 1000);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("[data-events]");
+    if (!fresh) return;
+    now.replaceChildren(...fresh.childNodes);
+    now.dataset.events = fresh.dataset.events;
+  };
+  const connect = () => {
+    if (events || document.hidden) return;
+    events = new EventSource(now.dataset.events);
+    events.addEventListener("changed", load);
+    events.addEventListener("error", () => {
+      if (!events || events.readyState !== EventSource.CLOSED) return;
+      events = null;
+      setTimeout(connect, 60000);
+    });
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) return connect();
+    if (events) events.close();
+    events = null;
+  });
+  const resume = () => setTimeout(() => waits && load());
+  now.addEventListener("focusout", resume);
+  now.addEventListener("toggle", resume, true);
+  connect();
 }
