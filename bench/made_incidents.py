@@ -70,7 +70,8 @@ def _alerts(alerts: list[AlertRecord], count: int, devices: int) -> Iterator[Ale
         record["first_seen"] = _text(began)
         record["last_seen"] = _text(began + timedelta(seconds=rng.randint(0, 3600)))
         record["device"] = record["device"] | {
-            "id": f"pc-{device:05}", "ip": f"10.{device >> 16}.{device >> 8 & 255}.{device & 255}"
+            "id": f"pc-{device:05}", "ip": f"10.{device // 250}.{device % 250}.7",
+            "mac": f"02:00:00:00:{device >> 8:02x}:{device & 255:02x}",
         }  # fmt: skip
         yield record
 
