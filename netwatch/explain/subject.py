@@ -3,10 +3,11 @@
 It speaks of the device and never of what somebody did, says what the record does not prove before
 it says what would refute it, and leaves a blank where the organisation has not configured what it
 has to tell (GDPR articles 13 and 14). The texts of the ban are quoted as they were written.
+The page is a `Sheet` of paragraphs, fields and lists, which the command line prints as text of
+fixed width and the console as HTML.
 """
 
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,11 +16,9 @@ from zoneinfo import ZoneInfo
 from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.explain.doubts import not_proved, refutations
+from netwatch.explain.sheet import Part, Section, Sheet, text_lines
 from netwatch.explain.steps import Explanation
 from netwatch.language.language import Language
-
-WIDTH = 86
-"""Columns of the page: A4 in 10 points."""
 
 LINES = 66
 """Lines of the page at most: what A4 holds at six lines an inch, less the margins."""
@@ -53,12 +52,19 @@ def subject_page(
     incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language
 ) -> Iterator[str]:
     """The lines of the page; days and times are those of `zone`, the time zone of the ban."""
-    lines: list[str] = []
+    return iter(text_lines(subject_sheet(incident, notice, zone, language), language))
+
+
+def subject_sheet(
+    incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language
+) -> Sheet:
+    """The page, with texts as long as one sheet of paper permits."""
+    sheet = Sheet("", "", ())
     for text, word in CUTS:
-        lines = list(_page(_cut(incident, text, word), _cut_notice(notice, text), zone, language))
-        if len(lines) <= LINES:
+        sheet = _sheet(_cut(incident, text, word), _cut_notice(notice, text), zone, language)
+        if len(text_lines(sheet, language)) <= LINES:
             break
-    return iter(lines)
+    return sheet
 
 
 def _cut(incident: Explanation, text: int, word: int) -> Explanation:
@@ -96,38 +102,32 @@ def _short(text: str, limit: int) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
-def _page(
-    incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language
-) -> Iterator[str]:
+def _sheet(incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language) -> Sheet:
     say = language.say
-    title = say("Information about a recorded network contact")
-    yield title
-    yield "=" * len(title)
-    yield from _paragraph(
-        say(
-            "This page is for the person who uses the device described below. It says in plain"
-            " words what was recorded and what that means. It is neither an accusation nor a"
-            " decision. Reference: %(id)s",
-            id=incident.id,
-        )
+    purpose = say(
+        "This page is for the person who uses the device described below. It says in plain"
+        " words what was recorded and what that means. It is neither an accusation nor a"
+        " decision. Reference: %(id)s",
+        id=incident.id,
     )
-    yield from _section(say("What was recorded"), _recorded(incident, zone, language))
-    yield from _section(say("Which rule applies"), _rule(incident, language))
-    yield from _section(say("What this does not prove"), _unproved(incident, language))
-    yield from _section(say("What would show that the record is wrong"), _wrong(incident, language))
-    yield from _section(say("How long the data are kept"), _kept(notice, language))
-    yield from _section(say("Your rights, and whom to ask"), _rights(notice, language))
+    sections = (
+        (say("What was recorded"), _recorded(incident, zone, language)),
+        (say("Which rule applies"), _rule(incident, language)),
+        (say("What this does not prove"), iter([_unproved(incident, language)])),
+        (say("What would show that the record is wrong"), iter([_wrong(incident, language)])),
+        (say("How long the data are kept"), iter([_kept(notice, language)])),
+        (say("Your rights, and whom to ask"), _rights(notice, language)),
+    )
+    return Sheet(
+        say("Information about a recorded network contact"),
+        purpose,
+        tuple(Section(heading, tuple(parts)) for heading, parts in sections),
+    )
 
 
-def _section(heading: str, lines: Iterator[str]) -> Iterator[str]:
-    yield ""
-    yield heading.upper()
-    yield from lines
-
-
-def _recorded(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterator[str]:
+def _recorded(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterator[Part]:
     say, app = language.say, incident.app
-    yield from _fields(list(_device(incident, zone, language)), language)
+    yield Part(fields=tuple(_device(incident, zone, language)))
     told = list(_contacts(incident, language))
     kind = {
         "session": say(
@@ -144,7 +144,7 @@ def _recorded(incident: Explanation, zone: ZoneInfo, language: Language) -> Iter
             app=app,
         ),
     }.get(incident.kind)
-    yield from _paragraph(" ".join([*told, *([kind] if kind else [])]))
+    yield Part(" ".join([*told, *([kind] if kind else [])]))
 
 
 def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterator[tuple[str, str]]:
@@ -220,7 +220,7 @@ def _lookups(incident: Explanation) -> int:
     return next(filter(None, counts.values()), incident.traffic.lookups)
 
 
-def _rule(incident: Explanation, language: Language) -> Iterator[str]:
+def _rule(incident: Explanation, language: Language) -> Iterator[Part]:
     say, ban = language.say, incident.ban
     app, devices = incident.app, _devices(incident.device.device_class, language)
     if incident.verdict == "advisory":
@@ -231,20 +231,20 @@ def _rule(incident: Explanation, language: Language) -> Iterator[str]:
         )
     else:
         rule = say("The rule does not allow %(app)s on %(devices)s.", app=app, devices=devices)
-    yield from _paragraph(rule)
+    yield Part(rule)
     if incident.verdict == "exempt":
-        yield from _paragraph(
+        yield Part(
             say(
                 "A registered exemption covers this device: the contact counts as permitted and is"
                 " kept only so that the register can be checked."
             )
         )
-    fields = [
+    fields = (
         (say("Decided by"), ban.authority or _BLANK),
         (say("Legal basis"), ban.legal_basis or _BLANK),
         (say("In force"), _period(ban.period.start, ban.period.end, language)),
-    ]
-    yield from _fields(fields, language)
+    )
+    yield Part(fields=fields)
 
 
 def _devices(device_class: str, language: Language) -> str:
@@ -269,7 +269,7 @@ def _period(first: str | None, last: str | None, language: Language) -> str:
     return language.say("without an end date")
 
 
-def _unproved(incident: Explanation, language: Language) -> Iterator[str]:
+def _unproved(incident: Explanation, language: Language) -> Part:
     say, app = language.say, incident.app
     codes = {statement.code for statement in not_proved(incident)}
     texts = [
@@ -311,10 +311,10 @@ def _unproved(incident: Explanation, language: Language) -> Iterator[str]:
                 "That each server belongs to %(app)s alone: services can share an address.", app=app
             )
         )
-    return _points(texts)
+    return Part(points=tuple(texts))
 
 
-def _wrong(incident: Explanation, language: Language) -> Iterator[str]:
+def _wrong(incident: Explanation, language: Language) -> Part:
     say, app = language.say, incident.app
     codes = {statement.code for statement in refutations(incident)}
     texts = [
@@ -333,25 +333,25 @@ def _wrong(incident: Explanation, language: Language) -> Iterator[str]:
         texts.append(say("The app %(app)s was not installed on the device at that time.", app=app))
     if "exemption" in codes:
         texts.append(say("An exemption covered this device, for research for example."))
-    return _points(texts)
+    return Part(points=tuple(texts))
 
 
-def _kept(notice: Notice, language: Language) -> Iterator[str]:
+def _kept(notice: Notice, language: Language) -> Part:
     say = language.say
-    fields = [
+    fields = (
         (say("This record"), _duration(notice.kept, language)),
         (say("The network data behind it"), _duration(notice.packets_kept, language)),
-    ]
-    return _fields(fields, language)
+    )
+    return Part(fields=fields)
 
 
 def _duration(seconds: int | None, language: Language) -> str:
     return _BLANK if seconds is None else language.duration(seconds)
 
 
-def _rights(notice: Notice, language: Language) -> Iterator[str]:
+def _rights(notice: Notice, language: Language) -> Iterator[Part]:
     say = language.say
-    yield from _paragraph(
+    yield Part(
         say(
             "Under the General Data Protection Regulation (EU) 2016/679 you may ask for access to"
             " the data about you (Article 15), for the correction of wrong data (Article 16) and"
@@ -360,38 +360,13 @@ def _rights(notice: Notice, language: Language) -> Iterator[str]:
             " lodge a complaint with the supervisory authority."
         )
     )
-    fields = [
+    fields = (
         (say("Responsible body"), notice.controller or _BLANK),
         (say("Contact"), notice.contact or _BLANK),
         (say("Supervisory authority"), notice.supervisor or _BLANK),
-    ]
-    yield from _fields(fields, language)
+    )
+    yield Part(fields=fields)
 
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
-
-
-def _paragraph(text: str) -> Iterator[str]:
-    return iter(textwrap.wrap(text, WIDTH, break_long_words=True, break_on_hyphens=False))
-
-
-def _fields(fields: Sequence[tuple[str, str]], language: Language) -> Iterator[str]:
-    """Labels and their values in two columns."""
-    labels = [language.say("%(label)s:", label=label) for label, _ in fields]
-    width = max(map(len, labels)) + 1
-    for label, (_, value) in zip(labels, fields, strict=True):
-        yield from textwrap.wrap(
-            value,
-            WIDTH,
-            initial_indent=label.ljust(width),
-            subsequent_indent=" " * width,
-            break_on_hyphens=False,
-        )
-
-
-def _points(texts: Sequence[str]) -> Iterator[str]:
-    for text in texts:
-        yield from textwrap.wrap(
-            text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
-        )
