@@ -2,6 +2,7 @@
 nothing that a screen reader trips over, from 360 px on, and all of it without script."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,19 @@ def test_what_comes_before_signing_in_is_free_of_errors(
     for place in ("/sign-in", "/sign-in?lang=de", "/incidents"):
         visit.page.goto(visit.address + place)
         check(visit, place)
+    visit.context.close()
+
+
+def test_the_page_in_plain_words_is_one_sheet_of_paper(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst")
+    visit.open("/incidents?device=ws-021")
+    visit.open(visit.page.get_attribute(".row-link >> nth=0", "href") or "")
+    place = visit.page.url
+    for code in ("en", "fr", "nl", "de"):
+        visit.page.goto(f"{place}/plain?text={code}")
+        sides = dict.fromkeys(("top", "bottom", "left", "right"), "18mm")
+        paper = visit.page.pdf(format="A4", margin=sides)  # type: ignore[arg-type]
+        assert len(re.findall(rb"/Type /Page\b(?!s)", paper)) == 1, code
     visit.context.close()
 
 
