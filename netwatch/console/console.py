@@ -12,6 +12,7 @@ from netwatch.console.accounts import Accounts
 from netwatch.console.audit import Audit
 from netwatch.console.database import PSEUDONYM_KEY, open_console, read_secret
 from netwatch.console.period_reports import PeriodReports
+from netwatch.console.saved_filters import SavedFilters
 from netwatch.console.sessions import Sessions
 from netwatch.console.throttle import Throttle
 from netwatch.explain.subject_notice import zone_of_ban
@@ -49,6 +50,7 @@ class Console:
         self.accounts = Accounts(self.database, now)
         self.sessions = Sessions(self.database, self.options.idle, self.options.absolute, now)
         self.audit = Audit(self.database, now)
+        self.filters = SavedFilters(self.database)
         self.throttle = Throttle()
         self.provider = self._provider()
         self.renderer = Renderer()

@@ -41,6 +41,7 @@ from netwatch.console.pages import (
     device,
     devices,
     exemptions,
+    filters,
     home,
     incident,
     incidents,
@@ -99,6 +100,8 @@ ROUTES: tuple[Route, ...] = (
         "/incidents", "GET", incidents.show, {"analyst", "auditor"},
         menu=mark("Incidents"), group=PEOPLE,
     ),
+    Route("/filters", "POST", filters.save, {"analyst", "auditor"}),
+    Route("/filters/remove", "POST", filters.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.export_csv, {"analyst", "auditor"},
         audited="export", is_slow=True,

@@ -57,9 +57,14 @@ def _paragraph(text: str) -> Iterator[str]:
     return iter(textwrap.wrap(text, WIDTH, break_long_words=True, break_on_hyphens=False))
 
 
+def labelled(text: str, language: Language) -> str:
+    """The label of a field, as it stands before its value."""
+    return language.say("%(label)s:", label=text)
+
+
 def _fields(fields: Sequence[tuple[str, str]], language: Language) -> Iterator[str]:
     """Labels and their values in two columns."""
-    labels = [language.say("%(label)s:", label=label) for label, _ in fields]
+    labels = [labelled(label, language) for label, _ in fields]
     width = max(map(len, labels)) + 1
     for label, (_, value) in zip(labels, fields, strict=True):
         yield from textwrap.wrap(

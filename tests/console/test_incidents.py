@@ -12,6 +12,7 @@ import pytest
 from support.consoles import Visitor
 
 from netwatch.console.console import Console
+from netwatch.console.saved_filters import MAX_FILTERS, SavedFilter
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 
 HOSTILE = (
@@ -245,3 +246,25 @@ def test_a_query_that_takes_too_long_is_cut_and_says_so(
     answer = visitor.get("/incidents")
     assert answer.status_code == 503
     assert "was cut" in answer.text
+
+
+def test_filters_are_saved_for_the_account_alone(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor, other = visit("analyst"), visit("auditor")
+    query = "verdict=violation&device=ws-021&other=x"
+    fields = {"page": "/incidents", "name": "<b>Mine</b>", "query": query}
+    answer = visitor.post("/filters", fields)
+    assert answer.headers["location"] == "/incidents?verdict=violation&device=ws-021"
+    page = visitor.get("/incidents").text
+    assert 'href="/incidents?verdict=violation&amp;device=ws-021"' in page
+    assert "&lt;b&gt;Mine&lt;/b&gt;" in page
+    assert "Mine" not in other.get("/incidents").text
+    for wrong in ({"page": "/audit"}, {"name": " "}, {"name": "x" * 61}, {"query": "after=1"}):
+        assert visitor.post("/filters", fields | wrong).status_code == 400
+    for n in range(MAX_FILTERS - 1):
+        console.filters.save("ben", "/incidents", SavedFilter(f"filter {n}", "app=tiktok"))
+    assert visitor.post("/filters", fields | {"name": "one more"}).status_code == 400
+    assert visitor.post("/filters", fields).status_code == 303  # replaces the one of its name
+    assert visitor.post("/filters/remove", fields).headers["location"] == "/incidents"
+    assert "Mine" not in visitor.get("/incidents").text

@@ -16,7 +16,10 @@ SEEN = {
     "/incidents/{id}": "analyst",
     "/incidents/{id}/plain": "analyst dpo",
     "/incidents/{id}/packets.pcapng": "analyst",
+    "/filters": "analyst auditor",
+    "/filters/remove": "analyst auditor",
     "/now": "admin analyst",
+    "/now/events": "admin analyst",
     "/devices": "analyst",
     "/devices/{id}": "analyst",
     "/bans": "auditor admin analyst",
@@ -99,8 +102,11 @@ def test_a_role_sees_its_pages_and_no_other(
     for route in ROUTES:
         if route.method != "GET":
             continue
+        is_refused = route.roles is not None and role not in route.roles
+        if route.path.startswith("/reports/report.") and not is_refused:
+            continue  # takes seconds to make
         answer = visitor.get(place(route, incident))
-        if route.roles is not None and role not in route.roles:
+        if is_refused:
             assert answer.status_code == 403, route.path
             assert incident not in answer.text.replace(place(route, incident), "")
             assert answer.headers["content-type"].startswith("text/html")

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from netwatch.console.answers import Answer, Download, Page, bad_request
@@ -79,6 +80,8 @@ def show(view: View) -> Answer:
         "older": [*pairs, ("after", cursor_text(following))] if following else [],
         "is_first": not query.text("after"),
         "pairs": pairs,
+        "saved": view.console.filters.of(view.who.account, "/incidents"),
+        "query": urlencode(pairs),
         "wanted": {name: query.text(name) for name in FILTERS} | time_inputs(view),
         "choices": WORDS,
         "networks": sorted({scope.network.name for scope in config.networks.scopes}),

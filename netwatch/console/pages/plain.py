@@ -3,6 +3,7 @@
 from netwatch.console.answers import Answer, Page
 from netwatch.console.pages.incident import stored_incident, subject_of
 from netwatch.console.view import View
+from netwatch.explain.sheet import labelled
 from netwatch.explain.subject import CATALOGUES, subject_sheet
 from netwatch.explain.subject_notice import notice_of
 from netwatch.language.language import LANGUAGES, language
@@ -18,6 +19,6 @@ def show(view: View) -> Answer:
         "incident": incident.id,
         "code": code,
         "sheet": subject_sheet(incident, notice_of(view.console.config), zone, texts),
-        "label": lambda text: texts.say("%(label)s:", label=text),
+        "label": lambda text: labelled(text, texts),
     }
     return Page("plain", values, subject_of(incident), detail={"language": code})
