@@ -198,5 +198,5 @@ def test_every_format_is_documented() -> None:
 
 
 def test_every_record_is_documented() -> None:
-    assert used("record") == {"observation", "alert", "coverage"}
+    assert used("record") == {"observation", "alert", "coverage", "report"}
     assert used("csv-columns") == {"observation", "alert"}
