@@ -1,0 +1,141 @@
+"""``python -m screenshots [FOLDER]``: pictures of pages of the console, in the system's Chromium.
+
+The store, the accounts and the packets are those of `make console`. The status of a sensor is made
+by the function with which a live capture makes it, of counters that are written here: no packet
+of this machine is read.
+"""
+
+import argparse
+import io
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from sample_console.__main__ import CONFIGURATION, ROOT, fill, netwatch
+
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+from netwatch.watch.health import Thresholds
+from netwatch.watch.snapshot import OutputQueue, Snapshot
+from netwatch.watch.status_record import status_record
+
+FOLDER = ROOT / "docs/assets/console"
+WIDTH, HEIGHT = 1200, 820
+"""Of a picture, in px."""
+
+COLORS = 128
+"""Of a picture; pages have few, so files become a third as large."""
+
+PURPOSE = "Case 2023/17, request of the head of service"
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(prog="screenshots", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, metavar="FOLDER")
+    folder = parser.parse_args().folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("screenshots: Chromium is not installed")
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        sample = Path(temporary) / "console"
+        passwords = fill(sample)
+        with served(sample) as address:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            analyst = signed_in(browser, address, "analyst", passwords)
+            auditor = signed_in(browser, address, "auditor", passwords)
+            write_status(sample)
+            analyst.goto(f"{address}/now")
+            keep(analyst, folder / "now.png")
+            analyst.goto(f"{address}/incidents")
+            keep(analyst, folder / "incidents.png")
+            open_incident(analyst, address)
+            keep(analyst, folder / "incident.png")
+            analyst.goto(f"{analyst.url}/plain?text=nl")
+            keep(analyst, folder / "plain-words.png")
+            auditor.goto(f"{address}/bans/be-fed-tiktok-2023?from=2023-03-01&to=2023-03-31")
+            keep(auditor, folder / "ban.png")
+            browser.close()
+
+
+@contextmanager
+def served(sample: Path) -> Iterator[str]:
+    """The console over a sample, at the address that is given."""
+    command = netwatch("serve", "-c", CONFIGURATION, "--store-path", sample / "store",
+                       "--listen", "127.0.0.1:0")  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://\S+", process.stdout.readline())
+            if found is None:
+                sys.exit("screenshots: the console did not start")
+            yield found[0]
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def write_status(sample: Path) -> None:
+    """The status of a sensor that is well, as a live capture writes it."""
+    now = time.time()
+    before = Snapshot(
+        now=now - 10, started=now - 864_000, version="0.1.0", interfaces=("mirror0",),
+        packets=8_412_300_000, wire_bytes=6_100_000_000_000, last_packet=now - 10,
+        observations={"tls-sni": 31_200_000, "dns-query": 88_400_000}, dropped=1204,
+        outputs={"siem": OutputQueue(0)},
+    )  # fmt: skip
+    after = replace(
+        before, now=now, packets=before.packets + 214_000, last_packet=now,
+        wire_bytes=before.wire_bytes + 161_000_000,
+        observations={"tls-sni": 31_200_410, "dns-query": 88_401_190},
+    )  # fmt: skip
+    catalogue = Catalogue.open(StoreOptions(str(sample / "store")))
+    catalogue.set_sensor_status("gate", status_record(after, before, Thresholds()))
+    catalogue.close()
+
+
+def signed_in(browser: Browser, address: str, role: str, passwords: dict[str, str]) -> Page:
+    """A tab of the account of a role."""
+    context = browser.new_context(
+        viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", locale="en-GB",
+        reduced_motion="reduce",
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(f"{address}/sign-in")
+    page.fill("[name=name]", role)
+    page.fill("[name=password]", passwords[role])
+    page.click("main button")
+    return page
+
+
+def open_incident(page: Page, address: str) -> None:
+    """The incident of ws-021, with a purpose."""
+    page.goto(f"{address}/incidents?device=ws-021")
+    page.click(".row-link >> nth=0")
+    if page.query_selector("input[name=purpose]"):
+        page.fill("[name=purpose]", PURPOSE)
+        page.click("main button")
+    page.wait_for_selector("h1")
+
+
+def keep(page: Page, path: Path) -> None:
+    """Write what a tab shows as a small PNG."""
+    page.wait_for_load_state("load")
+    shot = Image.open(io.BytesIO(page.screenshot(animations="disabled")))
+    shot = shot.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    shot.save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()
