@@ -3,6 +3,7 @@ on the disk still say the same and are valid."""
 
 from netwatch.config import Config, load
 from netwatch.console.answers import Answer, Page
+from netwatch.console.texts import words
 from netwatch.console.view import View
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.period import days_text
@@ -17,13 +18,14 @@ def show(view: View) -> Answer:
     now = view.console.now()
     problems, is_current = _check(config)
     kept = config.retention
+    classes = words(view.language)
     values = {
         "config": config,
         "problems": problems[:MAX_PROBLEMS],
         "more_problems": len(problems) > MAX_PROBLEMS,
         "is_current": is_current,
         "networks": [
-            (scope.network.name, scope.network.device_class,
+            (scope.network.name, classes[scope.network.device_class],
              ", ".join(map(str, scope.ranges)), scope.network.authority or "")
             for scope in config.networks.scopes
         ],

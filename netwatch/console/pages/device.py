@@ -16,6 +16,8 @@ from netwatch.console.view import View
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
 from netwatch.inventory.entry_table import Entry
+from netwatch.report import labels
+from netwatch.report.page import report_language
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts, device_facts
 from netwatch.store.filters import Filter, device_clients
@@ -65,6 +67,7 @@ def show(view: View) -> Answer:
         },
         "figure": figure(view, heat_map(weeks, first, max(first, last), view.language)),
         "facts": facts,
+        "reasons": labels.reasons(report_language(view.language.code)),
         "apps": _apps(view, facts),
         "reason": reason,
     }  # fmt: skip
