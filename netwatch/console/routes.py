@@ -54,9 +54,9 @@ from netwatch.console.pages import (
     retention,
     sign_in,
 )
-from netwatch.console.texts import mark
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
+from netwatch.language.marking import mark
 
 SIGNED_IN = frozenset(ROLES)
 """Every role."""

@@ -5,11 +5,6 @@ from collections.abc import Mapping
 from netwatch.language.language import Language
 
 
-def mark(text: str) -> str:
-    """A text that is translated where it is shown, noted here for `make messages`."""
-    return text
-
-
 def words(language: Language) -> Mapping[str, str]:
     """The words of verdicts, confidences, kinds, outcomes, states, roles, classes, and actions
     of the audit."""

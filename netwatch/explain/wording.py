@@ -1,98 +1,129 @@
-"""The words of the page for experts, in English: statements by their code, and what kinds,
-outcomes and sources mean."""
+"""The words of the page for experts: statements by their code, and what kinds, outcomes and sources
+mean. Values stand in braces. The page of the command line is in English, that of the console in
+the language of its reader."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from netwatch.explain.doubts import Statement
+from netwatch.language.marking import mark
 
 NOT_PROVED: Mapping[str, str] = {
-    "person": "Who used {device}. Packets name devices, not persons.",
-    "content": "What was seen, sent or said. The content was not read; of an encrypted connection"
-    " only the name of the server is visible.",
-    "attempt-only": "That {app} was reached. The device tried; outcome: {outcome}.",
-    "lookup-only": "That {app} was contacted. The device asked for names; browsers also look up"
-    " names in advance, without any click.",
-    "embed": "That the app was there. All of these names are called by web pages and other apps as"
-    " well, such as a page with an embedded video.",
-    "unattended": "That anybody used {app} then. An installed app keeps in touch by itself.",
-    "address-only": "Which device had the address {ip}. Nothing but the address identifies it:"
-    " no lease, no announcement and no entry of the inventory.",
-    "shared-address": "That flows without a name belong to {app}. They went to an address that had"
-    " been resolved for it; other services may share that address.",
-    "server": "That the server was one of the app's. The name is what the device asked for; a"
-    " program can say any name.",
-    "clock": "The exact time by itself. Times are those of the clock of the capture (sensor"
-    " {sensor}).",
-    "left-out": "The details of {contacts} contacts, which did not fit into the record.",
+    "person": mark("Who used {device}. Packets name devices, not persons."),
+    "content": mark(
+        "What was seen, sent or said. The content was not read; of an encrypted connection"
+        " only the name of the server is visible."
+    ),
+    "attempt-only": mark("That {app} was reached. The device tried; outcome: {outcome}."),
+    "lookup-only": mark(
+        "That {app} was contacted. The device asked for names; browsers also look up"
+        " names in advance, without any click."
+    ),
+    "embed": mark(
+        "That the app was there. All of these names are called by web pages and other apps as"
+        " well, such as a page with an embedded video."
+    ),
+    "unattended": mark("That anybody used {app} then. An installed app keeps in touch by itself."),
+    "address-only": mark(
+        "Which device had the address {ip}. Nothing but the address identifies it:"
+        " no lease, no announcement and no entry of the inventory."
+    ),
+    "shared-address": mark(
+        "That flows without a name belong to {app}. They went to an address that had"
+        " been resolved for it; other services may share that address."
+    ),
+    "server": mark(
+        "That the server was one of the app's. The name is what the device asked for; a"
+        " program can say any name."
+    ),
+    "clock": mark(
+        "The exact time by itself. Times are those of the clock of the capture (sensor {sensor})."
+    ),
+    "left-out": mark("The details of {contacts} contacts, which did not fit into the record."),
 }
 """What is not proved, by code."""
 
 REFUTATIONS: Mapping[str, str] = {
-    "packet": "Packet {packet} of {source}, read by another program, does not show {name}:"
-    " netwatch verify compares it with two other readers.",
-    "file-hash": "The file {source} has another SHA-256 than {sha256}.",
-    "binding": "A lease, a switch or an access point shows that {ip} belonged to another device at"
-    " {time}.",
-    "class": "The device {device} is not of class {class}: it is not a device of the authority, or"
-    " it is registered otherwise.",
-    "translation": "Several devices were behind {ip} (address translation, a proxy, a shared"
-    " session), so that another one sent the packets.",
-    "rule": "The name {name} is not {app}'s, or others call it too, so that the rule {rule} is"
-    " wrong.",
-    "page-history": "The history of a browser on the device shows a page that embeds {app} at"
-    " {time}.",
-    "app-absent": "An inspection shows that {app} was not installed on {device}, and what else"
-    " asked for these names.",
-    "period": "The ban {ban} was not in force at {time}, or does not cover this network or class.",
-    "exemption": "An exemption of {device} from {ban} was granted, but is not registered.",
-    "sinkhole": "The filter answered with {addresses}, but the device used another resolver and"
-    " went on.",
+    "packet": mark(
+        "Packet {packet} of {source}, read by another program, does not show {name}:"
+        " netwatch verify compares it with two other readers."
+    ),
+    "file-hash": mark("The file {source} has another SHA-256 than {sha256}."),
+    "binding": mark(
+        "A lease, a switch or an access point shows that {ip} belonged to another device at {time}."
+    ),
+    "class": mark(
+        "The device {device} is not of class {class}: it is not a device of the authority, or"
+        " it is registered otherwise."
+    ),
+    "translation": mark(
+        "Several devices were behind {ip} (address translation, a proxy, a shared"
+        " session), so that another one sent the packets."
+    ),
+    "rule": mark(
+        "The name {name} is not {app}'s, or others call it too, so that the rule {rule} is wrong."
+    ),
+    "page-history": mark(
+        "The history of a browser on the device shows a page that embeds {app} at {time}."
+    ),
+    "app-absent": mark(
+        "An inspection shows that {app} was not installed on {device}, and what else"
+        " asked for these names."
+    ),
+    "period": mark(
+        "The ban {ban} was not in force at {time}, or does not cover this network or class."
+    ),
+    "exemption": mark("An exemption of {device} from {ban} was granted, but is not registered."),
+    "sinkhole": mark(
+        "The filter answered with {addresses}, but the device used another resolver and went on."
+    ),
 }
 """What would refute an incident, by code."""
 
 KINDS: Mapping[str, str] = {
-    "session": "the app itself was used",
-    "background": "an installed app keeps in touch by itself",
-    "embed": "a page or another app loaded a part of it",
-    "lookup": "names were only asked for",
+    "session": mark("the app itself was used"),
+    "background": mark("an installed app keeps in touch by itself"),
+    "embed": mark("a page or another app loaded a part of it"),
+    "lookup": mark("names were only asked for"),
 }
 """What the kinds of an incident mean."""
 
 BINDINGS: Mapping[str, str] = {
-    "dhcp": "a DHCP lease in the traffic",
-    "announcement": "an announcement in the traffic (ARP, neighbor discovery, mDNS)",
-    "dhcpd": "the lease file of ISC dhcpd",
-    "kea": "the lease file of Kea",
-    "dnsmasq": "the lease file of dnsmasq",
-    "inventory": "a row of the inventory",
+    "dhcp": mark("a DHCP lease in the traffic"),
+    "announcement": mark("an announcement in the traffic (ARP, neighbor discovery, mDNS)"),
+    "dhcpd": mark("the lease file of ISC dhcpd"),
+    "kea": mark("the lease file of Kea"),
+    "dnsmasq": mark("the lease file of dnsmasq"),
+    "inventory": mark("a row of the inventory"),
 }
 """What the sources of a binding are; any other is named as it is."""
 
 EVIDENCE: Mapping[str, str] = {
-    "dns-query": "the device asked a resolver for the name",
-    "dns-answer": "a resolver answered the device",
-    "dns-cname": "an alias in an answer to the device",
-    "tls-sni": "server name in the device's TLS hello",
-    "quic-sni": "server name in the device's QUIC hello",
-    "dtls-sni": "server name in the device's DTLS hello",
-    "http-host": "host in the device's HTTP request",
-    "socks-host": "host that the device asked of a SOCKS proxy",
-    "tls-cert": "name in the certificate that a server sent to the device",
-    "ip-from-dns": "flow to an address that the device had resolved",
-    "ip-asn": "flow to a network of the vendor",
+    "dns-query": mark("the device asked a resolver for the name"),
+    "dns-answer": mark("a resolver answered the device"),
+    "dns-cname": mark("an alias in an answer to the device"),
+    "tls-sni": mark("server name in the device's TLS hello"),
+    "quic-sni": mark("server name in the device's QUIC hello"),
+    "dtls-sni": mark("server name in the device's DTLS hello"),
+    "http-host": mark("host in the device's HTTP request"),
+    "socks-host": mark("host that the device asked of a SOCKS proxy"),
+    "tls-cert": mark("name in the certificate that a server sent to the device"),
+    "ip-from-dns": mark("flow to an address that the device had resolved"),
+    "ip-asn": mark("flow to a network of the vendor"),
 }
 """What the kinds of evidence are."""
 
 WHY_NOT: Mapping[str, str] = {
-    "": "applies",
-    "device": "names another device",
-    "app": "is for other apps",
-    "early": "was not yet in force",
-    "late": "was over",
+    "": mark("applies"),
+    "device": mark("names another device"),
+    "app": mark("is for other apps"),
+    "early": mark("was not yet in force"),
+    "late": mark("was over"),
 }
 """Why an exemption does not apply."""
 
 
-def sentence(statement: Statement, words: Mapping[str, str]) -> str:
-    """A statement in words."""
-    return words[statement.code].format_map(statement.values)
+def sentence(
+    statement: Statement, words: Mapping[str, str], say: Callable[[str], str] = str
+) -> str:
+    """A statement in words, which `say` translates."""
+    return say(words[statement.code]).format_map(statement.values)

@@ -268,3 +268,17 @@ def test_filters_are_saved_for_the_account_alone(
     assert visitor.post("/filters", fields).status_code == 303  # replaces the one of its name
     assert visitor.post("/filters/remove", fields).headers["location"] == "/incidents"
     assert "Mine" not in visitor.get("/incidents").text
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("nl", "Pakketten noemen toestellen"), ("fr", "Les paquets nomment"), ("de", "Pakete nennen")],
+)
+def test_what_an_incident_does_not_prove_is_said_in_the_language_of_the_page(
+    code: str, said: str, visit: Callable[[str], Visitor], incident: str
+) -> None:
+    visitor = visit("analyst")
+    visitor.state_purpose(f"/incidents/{incident}")
+    text = visitor.get(f"/incidents/{incident}?lang={code}").text
+    assert said in text
+    assert "Packets name devices" not in text

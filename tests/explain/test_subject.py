@@ -48,7 +48,7 @@ def catalogue(code: str) -> Catalog:
 
 def messages() -> set[tuple[str, ...]]:
     """The texts of the source, each with its form for many."""
-    keywords = {"say": None, "say_count": (1, 2)}
+    keywords = {"say": None, "say_count": (1, 2), "mark": None}
     found = set()
     for _, _, message, _, _ in extract_from_dir(ROOT / "netwatch/explain", keywords=keywords):
         found.add((message,) if isinstance(message, str) else tuple(message))

@@ -16,6 +16,8 @@ from netwatch.explain.doubts import not_proved, refutations
 from netwatch.explain.exemptions import exemptions_asked
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.stored import capture_files
+from netwatch.explain.subject import CATALOGUES
+from netwatch.language.language import language
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.incident_pages import incident_row
@@ -26,15 +28,17 @@ _PIECE = 1 << 16
 def show(view: View) -> Answer:
     """The page of an incident."""
     incident = stored_incident(view)
+    say = language(view.language.code, CATALOGUES).say
     values = {
         "incident": incident,
         "zone": view.console.zone_of(incident.ban.id),
-        "evidence": wording.EVIDENCE,
-        "bindings": wording.BINDINGS,
-        "kinds": wording.KINDS,
-        "why_not": wording.WHY_NOT,
-        "not_proved": [wording.sentence(e, wording.NOT_PROVED) for e in not_proved(incident)],
-        "refutations": [wording.sentence(e, wording.REFUTATIONS) for e in refutations(incident)],
+        "evidence": {code: say(text) for code, text in wording.EVIDENCE.items()},
+        "bindings": {code: say(text) for code, text in wording.BINDINGS.items()},
+        "why_not": {code: say(text) for code, text in wording.WHY_NOT.items()},
+        "not_proved": [wording.sentence(e, wording.NOT_PROVED, say) for e in not_proved(incident)],
+        "refutations": [
+            wording.sentence(e, wording.REFUTATIONS, say) for e in refutations(incident)
+        ],
         "packets": packets_file(view, incident) is not None,
     }
     return Page("incident", values, subject_of(incident))
