@@ -153,8 +153,8 @@ $(VENV)/demo: $(VENV)/python $(BUILT)
 extras = $(PIP) $$($(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*{each for name in sys.argv[1:] for each in extras[name]})' $(1))
 
 $(VENV)/console: $(VENV)/python pyproject.toml
-	[ -e $(VENV)/demo ] || NETWATCH_COMPILED=off $(PIP) --editable .
-	$(call extras,web report store)
+	if [ -e $(VENV)/demo ]; then $(call extras,web report store); \
+	else NETWATCH_COMPILED=off $(PIP) --editable '.[web,report,store]'; fi
 	@touch $@
 
 $(VENV)/test: $(VENV)/python $(BUILT)
