@@ -109,7 +109,8 @@ class _Collector:
         """The report on bans."""
         days = self._days
         wide = _wide(days)
-        found = list(reading.incidents(self._catalogue, (_wide(days.previous)[0], wide[1])))
+        span = _wide(days.previous)[0], wide[1]
+        found = list(reading.incidents(self._catalogue, span, self._wanted.bans))
         known = {ban.id for ban in bans}
         others = Counter(each.ban for each in found if each.ban not in known and _is_in(each, days))
         return Report(

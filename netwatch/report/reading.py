@@ -3,10 +3,9 @@ in incidents, and what was seen in the sums of coverage."""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-import orjson
 from sqlalchemy import func, or_, select
 
 from netwatch.core.dataclass import dataclass
@@ -19,6 +18,8 @@ from netwatch.store.views import shown_incidents, streamed
 
 _HEAD = 1 << 14
 """Characters of a record of coverage in which its packets are: networks come after them."""
+
+_decode = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,36 +80,59 @@ class Capture:
     lost_rows: int
 
 
-def incidents(catalogue: Catalogue, span: Span) -> Iterator[Incident]:
-    """The incidents that began in a time, in its order."""
+def incidents(catalogue: Catalogue, span: Span, bans: Collection[str] = ()) -> Iterator[Incident]:
+    """The incidents that began in a time, in its order: those of some bans, or all of them."""
     columns = tables.incident.c
     statement = shown_incidents().where(columns.first_seen >= span[0], columns.first_seen < span[1])
-    wanted = (columns.run, columns.first_seen, columns.last_seen, columns.record)
-    for run, first, last, text in streamed(catalogue, statement.with_only_columns(*wanted)):
-        yield _incident(run, first, last, orjson.loads(text))
+    if bans:
+        statement = statement.where(columns.ban.in_(sorted(bans)))
+    wanted = (
+        columns.id, columns.run, columns.ban, columns.verdict, columns.confidence, columns.kind,
+        columns.outcome, columns.device, columns.network, columns.first_seen, columns.last_seen,
+        columns.record,
+    )  # fmt: skip
+    for row in streamed(catalogue, statement.with_only_columns(*wanted)):
+        yield _incident(*row)
 
 
-def _incident(run: int, first: int, last: int, record: Mapping[str, Any]) -> Incident:
-    device, network = record["device"], record["network"]
+def _incident(
+    id_: str, run: int, ban: str, verdict: str, confidence: str, kind: str, outcome: str,
+    device_id: str, network: str, first: int, last: int, text: str,
+) -> Incident:  # fmt: skip
+    """An incident from its columns and from the parts of its record that no column has. A record
+    is some kilobytes of JSON, and a report reads very many of them."""
+    app, at = _member(text, "app", 0)
+    exemption, at = _member(text, "exemption", at)
+    device, at = _member(text, "device", at)
+    has_versions = text.rfind('"versions":')
+    versions = _member(text, "versions", has_versions)[0] if has_versions >= 0 else {}
     return Incident(
-        id=record["id"],
+        id=id_,
         run=run,
-        ban=record["ban"]["id"],
-        verdict=record["verdict"],
-        confidence=record["confidence"],
-        kind=record["kind"]["value"],
-        outcome=record["outcome"],
-        app_id=record["app"]["id"],
-        app=record["app"]["name"],
-        device=device["id"] or "",
+        ban=ban,
+        verdict=verdict,
+        confidence=confidence,
+        kind=kind,
+        outcome=outcome,
+        app_id=app["id"],
+        app=app["name"],
+        device=device_id,
         addresses=tuple(each for each in (device["id"], device["ip"], device["mac"]) if each),
-        network=network["name"] or "",
+        network=network,
         device_class=device["class"],
         first_seen=first,
         last_seen=last,
-        exemption=record["exemption"],
-        bans_version=record.get("versions", {}).get("bans", ""),
+        exemption=exemption,
+        bans_version=versions.get("bans", ""),
     )
+
+
+def _member(text: str, name: str, start: int) -> tuple[Any, int]:
+    """The value of a member of a record behind `start`, and where it ends. Within a string of JSON
+    quotes are escaped, so a name in quotes with a colon behind it is a name."""
+    key = f'"{name}":'
+    at = text.index(key, start) + len(key)
+    return _decode(text, at + text.startswith(" ", at))
 
 
 def network_flows(catalogue: Catalogue, span: Span) -> list[NetworkFlows]:
@@ -137,13 +161,12 @@ def packets(catalogue: Catalogue, span: Span) -> Packets:
         columns.last >= span[0], columns.first < span[1]
     )
     records = beyond = seen = dropped = unreadable = 0
-    decoder = json.JSONDecoder()
     for first, last, text in streamed(catalogue, statement):
         records += 1
         beyond += first < span[0] or last >= span[1]
         at = text.find('"packets":')
         if at >= 0:
-            counts, _ = decoder.raw_decode(text, at + len('"packets":'))
+            counts, _ = _decode(text, at + len('"packets":'))
             seen += counts["seen"]
             dropped += counts["dropped"]
             unreadable += sum(counts["unreadable"].values())
