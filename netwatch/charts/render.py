@@ -47,7 +47,7 @@ class Renderer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], str] = OrderedDict()
 
     def __enter__(self) -> Self:
         return self
@@ -59,29 +59,30 @@ class Renderer:
         """Start the worker and render something, so that the first picture does not wait. Meant for
         a thread at the start of a service. Raises `NetwatchError`."""
         mark = {"data": {"values": [{}]}, "mark": "point"}
-        self._rendered(_request(mark, language("en")))
+        request = _request(mark, language("en"))
+        self._rendered(request, ("warm", "", ""))
 
     def svg(self, picture: Picture, size: Size, used: Language, prefix: str = "") -> str:
         """A picture as SVG for a page; `prefix` tells it from others of the same name there. Raises
         `NetwatchError` where it cannot be rendered."""
         request = _request(picture.specifications[size], used)
         name = f"{prefix}{picture.name}-{size}"
-        return for_page(self._rendered(request), name, picture.title, picture.summary)
+        return self._rendered(request, (name, picture.title, picture.summary))
 
     def close(self) -> None:
         """End the worker."""
         with self._lock:
             self._stop()
 
-    def _rendered(self, request: str) -> str:
-        """What the worker, or the memory, has for a request."""
-        key = hashlib.sha256(request.encode()).hexdigest()
+    def _rendered(self, request: str, texts: tuple[str, str, str]) -> str:
+        """What the worker, or the memory, has for a request, fit for a page with a name, a title
+        and a summary."""
+        key = hashlib.sha256(request.encode()).hexdigest(), *texts
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-            text = self._ask(request)
-            self._known[key] = text
+            text = self._known[key] = for_page(self._ask(request), *texts)
             if len(self._known) > CACHED:
                 self._known.popitem(last=False)
             return text

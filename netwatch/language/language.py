@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +40,12 @@ _DURATIONS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 _SIZES = (("kilobyte", 10**3), ("megabyte", 10**6), ("gigabyte", 10**9), ("terabyte", 10**12))
 
 
+@lru_cache(4096)
+def _decimal(value: float, locale: Locale) -> str:
+    """A number with its separators: pages show the same small ones again and again."""
+    return str(format_decimal(value, locale=locale))
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """A language by its code, with its translations. English is as a European administration writes
@@ -60,7 +66,7 @@ class Language:
 
     def number(self, value: float) -> str:
         """A number with its separators."""
-        return str(format_decimal(value, locale=self.locale))
+        return _decimal(value, self.locale)
 
     def size(self, octets: int) -> str:
         """A number of bytes in the largest decimal unit of which there is at least one."""
