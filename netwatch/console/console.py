@@ -15,6 +15,7 @@ from netwatch.console.period_reports import PeriodReports
 from netwatch.console.saved_filters import SavedFilters
 from netwatch.console.sessions import Sessions
 from netwatch.console.throttle import Throttle
+from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject_notice import zone_of_ban
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
@@ -54,12 +55,22 @@ class Console:
         self.throttle = Throttle()
         self.provider = self._provider()
         self.renderer = Renderer()
-        self.reports = PeriodReports(self.catalogue, config)
+        self.reports = PeriodReports(self.catalogue, store, config)
         self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
 
+    def warm(self) -> None:
+        """Begin what the first visitors would wait for: the worker of pictures, and the reports of
+        the pages whose address has no period. Meant for a thread at the start of a service."""
+        try:
+            self.reports.warm(self.now())
+            self.renderer.warm()
+        except NetwatchError as error:
+            self.report(str(error))
+
     def close(self) -> None:
-        """Close the connections, and end the worker that renders pictures."""
+        """Close the connections, and end the workers that render pictures and collect reports."""
+        self.reports.close()
         self.renderer.close()
         self.database.close()
         self.catalogue.close()

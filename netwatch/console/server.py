@@ -10,6 +10,7 @@ import ipaddress
 import signal
 import socket
 import ssl
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -175,6 +176,7 @@ def serve(console: Console, announce: Callable[[str], None]) -> None:
     server = _Server(config, lambda: announce(address), application.end_events)
     # uvicorn raises the signal that ended it once more, which would end the process by it.
     before = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    threading.Thread(target=console.warm, name="warm", daemon=True).start()
     try:
         server.run(sockets=[listener])
     finally:

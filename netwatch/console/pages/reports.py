@@ -1,9 +1,7 @@
 """The reports for the authority: which periods there are, and each as a page, a PDF or JSON."""
 
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -12,11 +10,8 @@ from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.period_reports import days_of
 from netwatch.console.view import View
 from netwatch.core.errors import ConfigError
-from netwatch.report import page as report_page
-from netwatch.report import tables as report_tables
 from netwatch.report.collect import Wanted
-from netwatch.report.pdf import require_weasyprint, write_pdf
-from netwatch.report.record import report_json
+from netwatch.report.pdf import require_weasyprint
 from netwatch.store import catalogue_tables as tables
 
 MAX_MONTHS = 24
@@ -58,30 +53,20 @@ def _download(view: View, kind: str, media_type: str) -> Download:
         raise bad_request(view.say("There is no such ban."))
     wanted = Wanted(first, last, (ban,) if ban else ())
     name = f"netwatch-{first}-{last}{f'-{ban}' if ban else ''}.{kind}"
-    content = _content(view, wanted, kind)
+    if kind == "pdf":
+        _require_pdf(view)
     return Download(
-        name, media_type, iter([content]), f"report {first} to {last}",
+        name, media_type, view.console.reports.file(wanted, kind, view),
+        f"report {first} to {last}",
         detail={"ban": ban or "all", "format": kind},
     )  # fmt: skip
 
 
-def _content(view: View, wanted: Wanted, kind: str) -> bytes:
-    report = view.console.reports.get(wanted)
-    if kind == "json":
-        return report_json(report).encode()
-    used = report_page.report_language(view.language.code)
-    made = report_page.page(report, used, view.console.renderer, view.console.report)
-    html = report_page.html(made)
-    if kind == "html":
-        return html.encode()
+def _require_pdf(view: View) -> None:
     try:
         require_weasyprint("netwatch serve")
     except ConfigError:
         raise bad_request(view.say("PDF needs the extra netwatch[report] on the server.")) from None
-    with tempfile.TemporaryDirectory(prefix="netwatch-report-") as folder:
-        path = Path(folder, "report.pdf")
-        write_pdf(html, report_tables.files(made.all_grids), path)
-        return path.read_bytes()
 
 
 def _months(view: View) -> list[tuple[date, date]]:

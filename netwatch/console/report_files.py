@@ -1,0 +1,29 @@
+"""A report as a file to download: HTML, PDF/UA or JSON."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from netwatch.charts.render import Renderer
+from netwatch.report import page as report_page
+from netwatch.report import tables
+from netwatch.report.pdf import write_pdf
+from netwatch.report.record import report_json
+from netwatch.report.values import Report
+
+
+def report_file(
+    report: Report, kind: str, code: str, renderer: Renderer, note: Callable[[str], None]
+) -> bytes:
+    """A report as ``html``, ``pdf`` or ``json``, in the language of a code. Of pictures that cannot
+    be rendered only the table is there, and `note` is told why. Raises `NetwatchError`."""
+    if kind == "json":
+        return report_json(report).encode()
+    made = report_page.page(report, report_page.report_language(code), renderer, note)
+    html = report_page.html(made)
+    if kind == "html":
+        return html.encode()
+    with tempfile.TemporaryDirectory(prefix="netwatch-report-") as folder:
+        path = Path(folder, "report.pdf")
+        write_pdf(html, tables.files(made.all_grids), path)
+        return path.read_bytes()

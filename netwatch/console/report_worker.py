@@ -1,0 +1,86 @@
+"""The process that makes a large report: ``python -m netwatch.console.report_worker``.
+
+To collect a report of many incidents takes seconds of computing and much memory, and Python
+computes in one thread at a time: in the process of the console every page would wait. So it has a
+process of its own, which yields to the console and gives its memory back when it ends. It reads a
+`Request` from standard input, and answers on standard output: a `Report` without its list of
+incidents (both pickled, by the same program), or the bytes of a file.
+"""
+
+import os
+import pickle
+import resource
+import sys
+from dataclasses import replace
+
+from netwatch.charts.render import Renderer
+from netwatch.config import Config
+from netwatch.console.report_files import report_file
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.report.collect import Wanted, collect
+from netwatch.report.values import Report
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+
+MEMORY_LIMIT = 4 << 30
+"""Bytes of memory that a report may take."""
+
+NICE = 10
+"""How much the process yields to that of the console."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for: a report on a store; `kind` is that of a file, empty for the report
+    itself, and `language` the code of its language."""
+
+    store: StoreOptions
+    config: Config
+    wanted: Wanted
+    kind: str = ""
+    language: str = "en"
+
+
+def without_incidents(report: Report) -> Report:
+    """A report without its list of incidents, which pages do not show and which is most of it."""
+    return replace(report, bans=tuple(replace(ban, incidents=()) for ban in report.bans))
+
+
+def answer(request: Request) -> bytes:
+    """The answer to a request. Raises `NetwatchError`."""
+    with Catalogue.open(request.store) as catalogue:
+        report = collect(catalogue, request.config, request.wanted)
+    if not request.kind:
+        return pickle.dumps(without_incidents(report))
+    with Renderer() as renderer:
+        return report_file(report, request.kind, request.language, renderer, _say)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def main() -> int:
+    """Answer one request; exit status 1 where that is not possible, with the reason as the last
+    line of standard error."""
+    os.nice(NICE)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    request: Request = pickle.load(sys.stdin.buffer)
+    try:
+        content = answer(request)
+    except NetwatchError as error:
+        _say(" ".join(str(error).split()))
+        return 1
+    except MemoryError:
+        _say(f"the report needs more than {MEMORY_LIMIT >> 30} GB of memory")
+        return 1
+    with answers:
+        answers.write(content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Reports for pages: shared, kept, collected beside the pages; and queries that are cut."""
+
+import threading
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from support.consoles import Visitor
+
+from netwatch.console import period_reports
+from netwatch.console.console import Console
+from netwatch.console.pages import bans, incidents
+from netwatch.core.errors import NetwatchError
+from netwatch.report.collect import Wanted, collect
+from netwatch.report.values import Report
+from netwatch.store.catalogue_tables import incident_day
+
+MONTH = Wanted(date(2023, 3, 1), date(2023, 3, 31))
+BAN = "/bans/be-fed-tiktok-2023"
+Visit = Callable[[str], Visitor]
+
+
+class Collecting:
+    """Stands before `collect`: lets it go on when it is told to, and counts."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.done = 0
+
+    def __call__(self, *arguments: Any) -> Report:
+        assert self.goes_on.wait(30)
+        report = collect(*arguments)
+        self.done += 1
+        return report
+
+
+@pytest.fixture
+def collecting(monkeypatch: pytest.MonkeyPatch) -> Collecting:
+    found = Collecting()
+    monkeypatch.setattr(period_reports, "collect", found)
+    return found
+
+
+def wait_for(console: Console, wanted: Wanted) -> Report:
+    """Until a report has been collected."""
+    report = console.reports.shown(wanted)
+    assert report is not None
+    return report
+
+
+def test_a_large_report_is_made_in_a_process_and_says_the_same(
+    console: Console, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = wait_for(console, MONTH)
+    assert small.bans[0].totals.all.total > 0
+    monkeypatch.setattr(period_reports, "SMALL", -1)
+    large = wait_for(console, Wanted(MONTH.first, MONTH.last + timedelta(days=1)))
+    for one, other in zip(small.bans, large.bans, strict=True):
+        assert (one.totals, one.weeks, one.answer.word) == (
+            other.totals, other.weeks, other.answer.word
+        )  # fmt: skip
+        assert one.incidents == other.incidents == ()
+    found = visit("auditor").get("/reports/report.json?from=2023-03-01&to=2023-03-31")
+    assert found.status_code == 200
+    totals = found.json()["bans"][0]["totals"]["all"]
+    assert totals["violation"] == small.bans[0].totals.all.violation
+    assert len(found.json()["bans"][0]["incidents"]) == small.bans[0].totals.all.total
+
+
+def test_the_reason_why_a_process_made_no_report_is_said(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_reports, "SMALL", -1)
+    unknown = Wanted(MONTH.first, MONTH.last, ("no-such-ban",))
+    with pytest.raises(NetwatchError, match="found 'no-such-ban'"):
+        console.reports.shown(unknown)
+
+
+def test_a_page_says_that_its_report_is_not_ready_and_shows_it_later(
+    visit: Visit, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_reports, "WAIT_SECONDS", 0.01)
+    auditor = visit("auditor")
+    refused = auditor.get(BAN)
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "10"
+    assert "still being read" in refused.text
+    collecting.goes_on.set()
+    monkeypatch.setattr(period_reports, "WAIT_SECONDS", 30.0)
+    assert auditor.get(BAN).status_code == 200
+    assert collecting.done == 1
+
+
+def test_the_last_report_is_shown_while_a_newer_one_is_collected(
+    console: Console, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collecting.goes_on.set()
+    first = wait_for(console, MONTH)
+    assert wait_for(console, MONTH) is first
+    collecting.goes_on.clear()
+    monkeypatch.setattr(period_reports, "KEPT_SECONDS", -1.0)
+    assert wait_for(console, MONTH) is first
+    assert wait_for(console, MONTH) is first
+    collecting.goes_on.set()
+    monkeypatch.setattr(period_reports, "OLDEST_SECONDS", -1.0)
+    assert wait_for(console, MONTH) is not first
+    assert collecting.done == 2
+
+
+def test_few_reports_are_kept(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(period_reports, "KEPT", 2)
+    spans = [Wanted(MONTH.first, MONTH.first + timedelta(days=each)) for each in range(4)]
+    shown = [wait_for(console, each) for each in spans]
+    assert wait_for(console, spans[3]) is shown[3]
+    assert wait_for(console, spans[0]) is not shown[0]
+
+
+@pytest.mark.parametrize(
+    ("role", "place"), [("auditor", "/bans"), ("analyst", "/incidents?verdict=violation")]
+)
+def test_a_query_that_takes_too_long_is_said_to_be_cut(
+    console: Console, visit: Visit, role: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = visit(role)
+    assert visitor.get(place).status_code == 200
+    words = ", ".join(f"'violation' AS {each.name}" for each in [*incident_day.columns][1:])
+    # Rows without end: whoever counts them or puts them in order is never done.
+    endless = (
+        "WITH RECURSIVE endless(day) AS (SELECT 1 UNION ALL SELECT day + 1 FROM endless)"
+        f" SELECT day, {words} FROM endless"
+    )
+    with console.catalogue.database.writing() as connection:
+        connection.execute(text("ALTER TABLE incident_day RENAME TO incident_day_before"))
+        connection.execute(text(f"CREATE VIEW incident_day AS {endless}"))
+    for module in (bans, incidents):
+        monkeypatch.setattr(module, "QUERY_SECONDS", 0.2)
+    refused = visitor.get(place)
+    assert refused.status_code == 503
+    assert "was cut" in refused.text
