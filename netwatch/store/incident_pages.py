@@ -3,23 +3,29 @@
 A page is found by keyset: it begins behind the last row of the page before it, so the hundredth
 page costs what the first one does. Which days have incidents of the wanted sorts is looked up in
 `incident_day` first, so that a filter that fits few incidents does not read all of them, and one
-that fits none reads none. Counts are sums of `incident_day`: by day (UTC), not by moment.
+that fits none reads none; so are the devices of a filter in `incident_device`. Counts are sums of
+`incident_day`: by day (UTC), not by moment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.incident_rows import DAY, SORTS
+from netwatch.store.incident_rows import DAY, SORTS, VERDICTS
 
 PAGE = 50
 """Rows of a page."""
 
 NO_WORDS: frozenset[str] = frozenset()
+
+FEW = 2000
+"""Incidents of a device that are read and put in order for a page."""
+
+_ALWAYS = (-(1 << 63), (1 << 63) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +91,10 @@ def incident_page(
     and `QueryTimeoutError` after `timeout` s."""
     rows: list[IncidentRow] = []
     with catalogue.database.reading(timeout) as connection:
-        for first, end in _spans(connection, wanted, after, oldest_first):
-            statement = _rows(wanted, after, first, end, oldest_first).limit(size + 1 - len(rows))
+        known = _of_devices(connection, wanted) if wanted.device else _OfDevices(*_ALWAYS, FEW + 1)
+        for first, end in _spans(connection, wanted, known, after, oldest_first):
+            statement = _rows(wanted, after, first, end, oldest_first, known.incidents <= FEW)
+            statement = statement.limit(size + 1 - len(rows))
             rows += [IncidentRow(*row) for row in connection.execute(statement)]
             if len(rows) > size:
                 last = rows[size - 1]
@@ -94,37 +102,73 @@ def incident_page(
     return IncidentPage(tuple(rows), None)
 
 
+class _OfDevices(NamedTuple):
+    """From when to when (ns) devices have incidents, and how many."""
+
+    first: int
+    end: int
+    incidents: int
+
+
+def _of_devices(connection: Connection, wanted: IncidentFilter) -> _OfDevices:
+    column = tables.incident_device.c
+    numbers = [column[name] for name in sorted(wanted.verdict or VERDICTS) if name in VERDICTS]
+    statement = select(
+        func.min(column.first_seen), func.max(column.last_seen), func.sum(sum(numbers, literal(0)))
+    ).where(column.device.in_(sorted(wanted.device)))
+    if wanted.network:
+        statement = statement.where(column.network.in_(sorted(wanted.network)))
+    first, last, incidents = connection.execute(statement).one()
+    return (
+        _OfDevices(int(first), int(last) + 1, int(incidents)) if incidents else _OfDevices(0, 0, 0)
+    )
+
+
 def _rows(
-    wanted: IncidentFilter, after: Cursor | None, first: int, end: int, oldest_first: bool
+    wanted: IncidentFilter,
+    after: Cursor | None,
+    first: int,
+    end: int,
+    oldest_first: bool,
+    are_few: bool,
 ) -> Select[Any]:
-    """The wanted incidents that began from `first` up to, but without, `end` (ns)."""
+    """The wanted incidents that began from `first` up to, but without, `end` (ns). Of devices that
+    have few, all are read and put in order: SQLite would read all in the order of time until it
+    has found a page of them, which is all incidents. A sum is in no index."""
     column = tables.incident.c
+    began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
     statement = select(
         column.id, column.run, column.first_seen, column.last_seen, column.record
-    ).where(column.shown == 1, column.first_seen >= first, column.first_seen < end)
+    ).where(column.shown == 1, began >= first, began < end)
     for name in (*SORTS, "device"):
         if words := getattr(wanted, name):
             statement = statement.where(column[name].in_(sorted(words)))
-    key = tuple_(column.first_seen, column.id)
+    key = tuple_(began, column.id)
     if after is not None:
         place = tuple_(after.first_seen, after.id)
         statement = statement.where(key > place if oldest_first else key < place)
-    order = (column.first_seen, column.id)
+    order = (began, column.id)
     return statement.order_by(*(each if oldest_first else each.desc() for each in order))
 
 
 def _spans(
-    connection: Connection, wanted: IncidentFilter, after: Cursor | None, oldest_first: bool
+    connection: Connection,
+    wanted: IncidentFilter,
+    known: _OfDevices,
+    after: Cursor | None,
+    oldest_first: bool,
 ) -> Iterator[tuple[int, int]]:
-    """The times (ns) that have wanted incidents: days in a row together, in the order of the
-    list. Of devices the index says where they are, so all time is one span."""
-    first = -(1 << 63) if wanted.since is None else wanted.since
-    end = (1 << 63) - 1 if wanted.until is None else wanted.until
+    """The times (ns) that have wanted incidents, within those of the wanted devices: days in a row
+    together, in the order of the list."""
+    first = max(known.first, _ALWAYS[0] if wanted.since is None else wanted.since)
+    end = min(known.end, _ALWAYS[1] if wanted.until is None else wanted.until)
     if after is not None and oldest_first:
         first = max(first, after.first_seen)
     elif after is not None:
         end = min(end, after.first_seen + 1)
-    if wanted.device or not wanted.sorts:
+    if first >= end:
+        return
+    if not wanted.sorts:
         yield first, end
         return
     day = tables.incident_day.c.day
