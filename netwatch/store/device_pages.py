@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal, select, tuple_
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
@@ -82,7 +82,7 @@ def device_page(
     return DevicePage(rows[:size], rows[size - 1] if len(rows) > size else None)
 
 
-def device_days(
+def device_weeks(
     catalogue: Catalogue,
     devices: Sequence[str],
     since: int,
@@ -90,22 +90,48 @@ def device_days(
     *,
     timeout: float | None = None,
 ) -> dict[tuple[str, int], int]:
-    """How many shown incidents each device had, by device and day (UTC, since the epoch), of those
-    that began from `since` up to, but without, `until` (ns). Raises `NetwatchError`."""
-    column = tables.incident.c
-    day = column.first_seen // DAY
-    statement = (
-        select(column.device, day, func.count())
-        .where(
-            column.shown == 1,
-            column.device.in_(sorted(devices)),
-            column.first_seen >= since,
-            column.first_seen < until,
-        )
-        .group_by(column.device, day)
-    )
+    """How many shown incidents each device had, by device and the Monday of the week (UTC, days
+    since the epoch), of those that began from `since` up to, but without, `until` (ns). Raises
+    `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
     with catalogue.database.reading(timeout) as connection:
-        return {
-            (device, int(number)): int(count)
-            for device, number, count in connection.execute(statement)
-        }
+        device = tables.incident_device.c
+        of_devices = device.device.in_(sorted(devices))
+        first, last = connection.execute(
+            select(func.min(device.first_seen), func.max(device.last_seen)).where(of_devices)
+        ).one()
+        if first is None or first >= until or last < since:
+            return {}
+        since, until = max(since, first), min(until, last + 1)
+        rows = connection.execute(_weekly(of_devices, since, until))
+        return {(name, begin // DAY): count for name, begin, count in rows if count}
+
+
+def _weekly(of_devices: ColumnElement[bool], since: int, until: int) -> Select[Any]:
+    """The incidents of devices by week. To count a range of the index for each week is five times
+    as fast as to put all incidents into groups."""
+    week = select(literal(monday(since // DAY) * DAY, BigInteger).label("begin")).cte(
+        "week", recursive=True
+    )
+    following = week.c.begin + 7 * DAY
+    week = week.union_all(select(following).where(following < until))
+    end = week.c.begin + 7 * DAY
+    incident = tables.incident.c
+    device = select(tables.incident_device.c.device).where(of_devices).distinct().subquery()
+    count = (
+        select(func.count())
+        .where(
+            incident.shown == 1,
+            incident.device == device.c.device,
+            incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
+            incident.first_seen < case((end > until, until), else_=end),
+        )
+        .scalar_subquery()
+    )
+    return select(device.c.device, week.c.begin, count).select_from(
+        device.join(week, literal(True))
+    )
+
+
+def monday(day: int) -> int:
+    """The Monday of the week of a day (UTC), both as days since the epoch, a Thursday."""
+    return day - (day + 3) % 7

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import QueryTimeoutError
-from netwatch.store.device_pages import DeviceFilter, device_days, device_page
+from netwatch.store.device_pages import DeviceFilter, device_page, device_weeks, monday
 from netwatch.store.incident_pages import (
     Cursor,
     IncidentFilter,
@@ -201,7 +202,7 @@ def test_counts_that_were_kept_are_those_counted_anew(
     assert derived(catalogue) == kept
 
 
-def test_devices_by_pages_and_days(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
+def test_devices_by_pages_and_weeks(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
     expected = Counter((alert["device"]["id"], alert["network"]["name"]) for alert in alerts)
     found: dict[tuple[str, str], int] = {}
     after, times = None, []
@@ -219,12 +220,60 @@ def test_devices_by_pages_and_days(catalogue: Catalogue, alerts: list[dict[str, 
     assert (row.device, row.network) == ("pc-3", "hq")
     assert not device_page(catalogue, DeviceFilter(text="%")).rows
 
-    days = device_days(catalogue, ["pc-3"], 0, epoch_ns("2024-01-01T00:00:00Z"))
-    assert days == Counter(
-        ("pc-3", epoch_ns(alert["first_seen"]) // DAY)
-        for alert in alerts
-        if alert["device"]["id"] == "pc-3"
+    moments = sorted(
+        epoch_ns(each["first_seen"]) for each in alerts if each["device"]["id"] == "pc-3"
     )
+    for since, until in ((0, 1 << 62), (moments[1], moments[-1]), (moments[2], moments[2] + 1)):
+        assert device_weeks(catalogue, ["pc-3"], since, until) == Counter(
+            ("pc-3", monday(moment // DAY)) for moment in moments if since <= moment < until
+        )
+    assert not device_weeks(catalogue, ["pc-3"], 0, moments[0])
+    assert not device_weeks(catalogue, ["nobody"], 0, 1 << 62)
+
+
+def test_mondays_are_those_of_the_calendar() -> None:
+    for day in range(19_000, 19_015):
+        at = date(1970, 1, 1) + timedelta(days=day)
+        assert date(1970, 1, 1) + timedelta(days=monday(day)) == at - timedelta(days=at.weekday())
+
+
+@pytest.mark.parametrize("few", [0, 10**9])
+def test_the_incidents_of_devices_are_found_whether_they_are_few_or_many(
+    catalogue: Catalogue,
+    alerts: list[dict[str, Any]],
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("netwatch.store.incident_pages.FEW", few)
+    every = [row.id for row in _all(catalogue, IncidentFilter())]
+    devices = {row.device for row in device_page(catalogue, DeviceFilter(), size=1000).rows}
+    assert len(every) == len(alerts)
+    assert len(devices) > 1
+    found = [
+        row.id
+        for each in sorted(devices)
+        for row in _all(catalogue, IncidentFilter(device=frozenset({each})))
+    ]
+    assert sorted(found) == sorted(every)
+    rows = _all(catalogue, IncidentFilter(device=frozenset(devices)))
+    assert [row.id for row in rows] == every
+    for verdict in ("violation", "exempt"):
+        wanted = IncidentFilter(device=frozenset(devices), verdict=frozenset({verdict}))
+        expected = _all(catalogue, IncidentFilter(verdict=frozenset({verdict})))
+        assert _all(catalogue, wanted) == expected
+    assert not _all(catalogue, IncidentFilter(device=frozenset({"nobody"})))
+
+
+def _all(catalogue: Catalogue, wanted: IncidentFilter) -> list[IncidentRow]:
+    """The rows of all pages, which are small ones."""
+    rows: list[IncidentRow] = []
+    after = None
+    while True:
+        page = incident_page(catalogue, wanted, after, size=7)
+        rows += page.rows
+        after = page.following
+        if after is None:
+            return rows
 
 
 def test_a_query_has_a_time_limit(catalogue: Catalogue) -> None:

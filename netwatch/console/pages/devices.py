@@ -10,7 +10,7 @@ from netwatch.console.figures import figure
 from netwatch.console.lists import tidied, time_inputs
 from netwatch.console.pages.incidents import QUERY_SECONDS, WORDS
 from netwatch.console.view import View
-from netwatch.store.device_pages import DeviceFilter, DeviceRow, device_days, device_page
+from netwatch.store.device_pages import DeviceFilter, DeviceRow, device_page, device_weeks, monday
 from netwatch.store.incident_rows import DAY
 
 FILTERS = ("from", "to", "device", "network", "verdict")
@@ -57,12 +57,12 @@ def weeks_of(
     view: View, devices: Sequence[str], since: int, until: int
 ) -> tuple[list[DeviceWeeks], date, date]:
     """The incidents of devices by week, with the first and the last Monday of a period (ns)."""
-    days = device_days(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
-    weeks: dict[str, dict[date, int]] = defaultdict(lambda: defaultdict(int))
-    for (device, day), count in days.items():
-        weeks[device][_monday(day)] += count
-    values = [DeviceWeeks(device, dict(weeks[device])) for device in devices]
-    return values, _monday(since // DAY), _monday((until - 1) // DAY)
+    counts = device_weeks(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
+    weeks: dict[str, dict[date, int]] = defaultdict(dict)
+    for (device, begin), count in counts.items():
+        weeks[device][_day(begin)] = count
+    values = [DeviceWeeks(device, weeks[device]) for device in devices]
+    return values, _day(monday(since // DAY)), _day(monday((until - 1) // DAY))
 
 
 def _picture(view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter) -> object:
@@ -77,10 +77,9 @@ def _picture(view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter) -> obj
     return figure(view, heat_map(drawn, first, max(first, end), view.language))
 
 
-def _monday(day: int) -> date:
-    """The Monday of the week of a day since the epoch."""
-    at = _EPOCH + timedelta(days=day)
-    return at - timedelta(days=at.weekday())
+def _day(number: int) -> date:
+    """A day by its number since the epoch."""
+    return _EPOCH + timedelta(days=number)
 
 
 def _cursor(view: View) -> tuple[int, str, str] | None:
