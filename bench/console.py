@@ -8,7 +8,7 @@ The store has incidents of `made_incidents` and, for the pages of devices, obser
 of `rejudging`. A console is started on it as a user would start it. First one user of each role
 opens each address that the role may see, alone: that says what CPU time of the server a page takes.
 Then all users click at the same time, each in an order of its own, through every page and every
-filter. Exports are read to their end once, by one user, to see whether memory stays flat.
+filter. Exports of a month are read to their end by one user, to see whether memory stays flat.
 
 A page that was cut or refused counts as such (`cut`); any other failure ends the measurement.
 With ``--write`` the table goes into ``docs/performance.md``.
@@ -144,7 +144,8 @@ class Server:
         wait_until(lambda: is_listening(self.port), timeout=TIMEOUT, what="the console listens")
 
     def cpu(self) -> float:
-        """The CPU time of the console and its workers until now, in s."""
+        """The CPU time of the console and its worker of pictures until now, in s. Reports that are
+        collected in the background do not belong to a page."""
         return sum(
             int(text.split()[0]) / 1e9
             for pid in _family(self._process.pid)
@@ -181,8 +182,9 @@ def _family(pid: int) -> list[int]:
     """A process and those that its threads started."""
     found = [pid]
     for text in _texts(f"/proc/{pid}/task", "children"):
-        for child in text.split():
-            found += _family(int(child))
+        for child in map(int, text.split()):
+            if b"report_worker" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                found += _family(child)
     return found
 
 
@@ -321,6 +323,10 @@ def together(
     return time.monotonic() - begin
 
 
+def _month_of_times() -> str:
+    return urlencode({"from": f"{MONTH[0]}T00:00:00Z", "to": f"{MONTH[1]}T00:00:00Z"})
+
+
 def _check(server: Server, address: str, status: int) -> None:
     if status not in (200, 303, 503):
         raise SystemExit(f"{address}: status {status}\n{server.log.read_text()[-2000:]}")
@@ -332,8 +338,8 @@ def exports(server: Server) -> list[tuple[str, int, float, float]]:
     found = []
     month = urlencode({"from": MONTH[0], "to": MONTH[1]})
     for role, address in (
-        ("analyst", "/incidents.jsonl"),
-        ("auditor", "/incidents.csv"),
+        ("analyst", f"/incidents.jsonl?{_month_of_times()}"),
+        ("auditor", f"/incidents.csv?{_month_of_times()}"),
         ("dpo", "/audit.csv"),
         ("auditor", f"/reports/report.json?{month}"),
     ):
@@ -422,6 +428,7 @@ def measured(store: Path, work: Path, clicks: int) -> str:
     try:
         begun = server.resident()
         alone(server, known, timings)
+        print(f"{count:,} incidents: the users begin to click", file=sys.stderr)
         seconds = together(server, known, timings, clicks)
         clicked = server.peak()
         exported = exports(server)

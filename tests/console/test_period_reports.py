@@ -89,7 +89,9 @@ def test_a_page_says_that_its_report_is_not_ready_and_shows_it_later(
     assert "still being read" in refused.text
     collecting.goes_on.set()
     monkeypatch.setattr(period_reports, "WAIT_SECONDS", 30.0)
-    assert auditor.get(BAN).status_code == 200
+    shown = auditor.get(BAN)
+    assert shown.status_code == 200
+    assert "<dt>Made</dt>" in shown.text
     assert collecting.done == 1
 
 

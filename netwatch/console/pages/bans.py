@@ -56,7 +56,10 @@ def one(view: View) -> Answer:
     report = shown_report(view, Wanted(first, last, (ban.id,)))
     used = report_page.report_language(view.language.code)
     made = report_page.page(report, used, view.console.renderer, view.console.report)
-    values = {"ban": ban, "first": first, "last": last, "made": made, "block": made.answers[0],
+    # The first fact on the report says when it was made: it may be some minutes old.
+    facts = [*made.sections[0].facts, made.facts[0]]
+    values = {"ban": ban, "facts": facts, "first": first, "last": last, "made": made,
+              "block": made.answers[0],
               "section": made.sections[0], "span": _span(first, last)}  # fmt: skip
     return Page("ban", values)
 
