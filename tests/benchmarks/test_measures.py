@@ -97,7 +97,15 @@ def results(cpu: dict[str, float]) -> dict[str, Any]:
     }
     sizes = [(size, 60e6) for size in (1e7, 1e8, 1e9)]
     memory = [
-        {"command": name, "bytes": size, "packets": 1, "rss": rss, "cpu": 1.0, "reported": 1}
+        {
+            "command": name,
+            "bytes": size,
+            "packets": 1,
+            "resident": 4e7,
+            "rss": rss,
+            "cpu": 1.0,
+            "reported": 1,
+        }
         for name in ("scan", "names")
         for size, rss in sizes
     ]
@@ -275,7 +283,7 @@ def test_every_table_has_its_markers_in_the_page(
     assert "Not measured: zeek (not in Debian 13, no wheel on PyPI)" in told
     assert "| suricata 1.2 | reads | 8.00 | 4.00 | 8.00 | 50 |" in told
     assert "| dpkt 1.9 | failed: no such thing |  |  |  |  |" in told
-    assert "| `names` | 1.00 | 1 | 60 | 50 | 1.00 |" in told
+    assert "| `names` | 1.0 | 40 | 60 | 50 | 1.00 |" in told
     assert "| flows | 1,000 | 10 | 0.10 | 1.00 | 100000.00 | 1.1 / 4.0 | 10 |  |" in told
     assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
     assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, maximum 30 ms; 4 of 4 reported" in told
