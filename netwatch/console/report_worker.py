@@ -18,6 +18,7 @@ from netwatch.config import Config
 from netwatch.console.report_files import report_file
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.text import escaped
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
 from netwatch.store.catalogue import Catalogue
@@ -58,7 +59,7 @@ def answer(request: Request) -> bytes:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{escaped(text)}\n")
 
 
 def main() -> int:

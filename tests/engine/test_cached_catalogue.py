@@ -6,7 +6,7 @@ import pytest
 from support.paths import PCAPS
 
 from netwatch.cli import main
-from netwatch.rules import load
+from netwatch.core import yaml_reader
 
 
 def test_alerts_are_the_same_with_and_without_the_cache(
@@ -26,6 +26,6 @@ def test_alerts_are_the_same_with_and_without_the_cache(
     assert alerts() == without
     assert len([*tmp_path.glob("netwatch/*.catalogue")]) == 1
     # From now on nothing may be parsed, in the processes of the jobs either.
-    monkeypatch.setattr(load, "decode_yaml", None)
+    monkeypatch.setattr(yaml_reader, "decode_yaml", None)
     assert alerts() == without
     assert alerts("--jobs", "2") == without

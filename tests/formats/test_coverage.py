@@ -108,7 +108,8 @@ def test_table_lists_devices_with_most_unnamed_flows_first() -> None:
     assert lines[14] == ["outside", "1", "0", "0", "%", "no-hello", "1"]
     assert lines[15] == ["by", "its", "tag", "1", *MISSED.split()]
     assert lines[16] == ["unreadable", "1", "of", "1,234", "packets", "encrypted-ip", "1"]
-    assert len(lines) == 17
+    assert lines[17][:4] == ["no", "verdict", "3", "contacts"], lines[17:]
+    assert len(lines) == 19
 
 
 def test_table_lists_all_devices_on_request() -> None:
@@ -121,7 +122,13 @@ def test_table_lists_all_devices_on_request() -> None:
 def test_devices_beyond_the_limit_are_summed_up() -> None:
     rows = list(coverage.report_rows(report(12, 3), everything=False))
     assert ("", "beyond the limit", "75", "10", "13 %", "ech 65") in rows
-    assert [row[1] for row in rows if row[0]] == ["all 1", "over 2", "", "1 of 1,234 packets"]
+    assert [row[1] for row in rows if row[0]] == [
+        "all 1",
+        "over 2",
+        "",
+        "1 of 1,234 packets",
+        "3 contacts",
+    ]
 
 
 def test_table_is_separated_from_alerts() -> None:

@@ -38,7 +38,10 @@ def aggregator(*reports: StatusReport | None) -> Any:
         state=SimpleNamespace(failures=4),
         alerts=SimpleNamespace(output=SimpleNamespace(buffered=100, discarded=7, problem="")),
         updates=SimpleNamespace(
-            config=SimpleNamespace(catalog=SimpleNamespace(version="v")),
+            config=SimpleNamespace(
+                catalog=SimpleNamespace(version="v"),
+                geo=SimpleNamespace(note_damaged=lambda _: None),
+            ),
             applied=1,
             refused=0,
             last_applied=None,

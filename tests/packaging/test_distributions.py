@@ -71,7 +71,8 @@ def test_the_sdist_contains_the_generated_c(sdist: Project) -> None:
 
 def test_the_wheel_contains_the_package_and_its_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = files(ROOT, "netwatch", ("*.py", "*.json", "*.po", "py.typed"))
+    data = ("*.json", "*.po", "*.html", "*.css", "*.js", "*.svg", "py.typed")
+    expected = files(ROOT, "netwatch", ("*.py", *data))
     expected |= {f"netwatch/{name}" for name in files(ROOT, "signatures", TREES["signatures"])}
     expected.add("netwatch-0.1.0.data/data/share/netwatch/netwatch.service")
     assert {name for name in names if ".dist-info/" not in name} == expected

@@ -37,7 +37,12 @@ class ObjectRecords:
     handed to the engine."""
 
     def __init__(
-        self, table: FlowTable, sources: Sequence[str], accounting: Any, counted: Any
+        self,
+        table: FlowTable,
+        sources: Sequence[str],
+        accounting: Any,
+        counted: Any,
+        slots_ended: None,
     ) -> None:
         self._table, self._sources = table, sources
         self._engine: Engine = counted.__self__
