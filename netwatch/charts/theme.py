@@ -5,7 +5,7 @@ style sheet. Each colour of `LIGHT` is used for one purpose and differs from all
 ``[fill="#9c3d0e"]`` finds what has that purpose: the dark theme is such rules, and needs neither a
 second rendering nor a class or style in the picture.
 
-Colours are told apart without colour vision and in black and white print: those beside each other
+Colours can be distinguished without colour vision and in black and white print: those side by side
 differ in lightness, pale ones have an outline, and the order of a legend is that of the marks. Text
 has a contrast of at least 4.5, outlines and marks of at least 3 against the background (WCAG 2.2).
 """

@@ -60,7 +60,7 @@ class Dispatcher:
         except NetwatchError as error:
             self._console.report(str(error))
             return self.refuse(asked, Refused(503, retry_after=10))
-        except Exception:
+        except Exception:  # A defect of netwatch: it is reported, and the browser gets a page.
             self._console.report(traceback.format_exc())
             return self.refuse(asked, Refused(500))
 

@@ -1,4 +1,4 @@
-"""Server-sent events: a page is told that what it shows has changed, and loads it again.
+"""Server-sent events: a page learns that what it shows has changed, and loads it again.
 
 A stream asks a page's question, `Events.state`, every few seconds and sends an event when the
 answer is another. It says no more than that, so it needs no rights of its own beyond those of the

@@ -16,7 +16,7 @@ def report_file(
     report: Report, kind: str, code: str, renderer: Renderer, note: Callable[[str], None]
 ) -> bytes:
     """A report as ``html``, ``pdf`` or ``json``, in the language of a code. Of pictures that cannot
-    be rendered only the table is there, and `note` is told why. Raises `NetwatchError`."""
+    be rendered only the table is there, and `note` takes the reason. Raises `NetwatchError`."""
     if kind == "json":
         return report_json(report).encode()
     made = report_page.page(report, report_page.report_language(code), renderer, note)

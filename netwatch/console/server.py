@@ -1,4 +1,4 @@
-"""Serves the console by HTTP until it is told to end.
+"""Serves the console by HTTP until a signal ends it.
 
 uvicorn closes connections that are idle between two requests; a client that sends the beginning of
 a request and no more, or nothing at all, is closed here. The number of connections is bounded, in

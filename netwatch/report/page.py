@@ -102,7 +102,7 @@ def report_language(code: str) -> Language:
 
 def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str], None]) -> Page:
     """The page of a report. Of a picture that cannot be rendered only the table is there, and
-    `note` is told why."""
+    `note` takes the reason."""
     maker = _Maker(report, used, renderer, note)
     return Page(
         language=used.code,
