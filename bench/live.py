@@ -113,7 +113,7 @@ READERS = (
 
 def loss(options: Options) -> dict[str, Any]:
     """Measure each reader at each rate; raises `veth.MissingError`."""
-    veth.require("tcpreplay", "taskset", "tcpdump")
+    veth.require("tcpreplay", "taskset", "chrt", "tcpdump")
     path, manifest = capture(Traffic("office", PACKETS), options.work)
     rows = []
     for rate in RATES:
@@ -165,12 +165,15 @@ def pinned_to(core: int) -> list[str]:
 
 def replay(namespace: Namespace, path: Path, rate: int | None, seconds: float) -> tuple[int, float]:
     """Replay a capture at a rate for some seconds; returns the sent packets, and the packets per
-    second."""
+    second. The sender has a real-time priority: what else runs must not slow it down, as nothing
+    slows a mirror port down."""
     speed = ["--topspeed"] if rate is None else [f"--pps={rate}"]
     packets = round((rate or 300_000) * seconds)
     call = ["tcpreplay", "--preload-pcap", "-i", "out", *speed, "--loop=1000000"]
     done = subprocess.run(
-        namespace.inside(*pinned_to(0), *call, f"--limit={packets}", str(path)),
+        namespace.inside(
+            "chrt", "--rr", "1", *pinned_to(0), *call, f"--limit={packets}", str(path)
+        ),
         capture_output=True,
         text=True,
     )
@@ -194,7 +197,7 @@ def _count(pattern: str, text: str) -> int:
 def latency(options: Options) -> dict[str, Any]:
     """The time from sending a DNS query until its alert is read from a pipe, during office traffic;
     raises `veth.MissingError`."""
-    veth.require("tcpreplay", "taskset")
+    veth.require("tcpreplay", "taskset", "chrt")
     path, _ = capture(Traffic("office", PACKETS), options.work)
     log = options.work / "latency.err"
     reported_at: dict[str, float] = {}

@@ -21,7 +21,7 @@ NAMES = ("netwatch live", "suricata --af-packet")
 
 def live_cost(options: Options) -> dict[str, Any]:
     """Measure both readers in each round; raises `veth.MissingError`."""
-    veth.require("tcpreplay", "taskset")
+    veth.require("tcpreplay", "taskset", "chrt")
     packets = min(RATE * SECONDS, options.office)
     path, _ = capture(Traffic("office", packets), options.work)
     readers = [reader for reader in live.READERS if reader.name in NAMES]

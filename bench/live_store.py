@@ -37,7 +37,7 @@ KEPT = "SELECT (SELECT count(*) FROM observation), (SELECT count(*) FROM flow)"
 def loss_with_store(options: Options) -> dict[str, Any]:
     """Measure at each rate of the loss bench with and without a store; raises
     `veth.MissingError`."""
-    veth.require("tcpreplay", "taskset")
+    veth.require("tcpreplay", "taskset", "chrt")
     path, _ = capture(Traffic("office", live.PACKETS), options.work)
     (plain,) = (reader for reader in live.READERS if reader.name == "netwatch live")
     rows = []

@@ -21,8 +21,7 @@ from netwatch.store.messages import Described
 from netwatch.store.writer import Writer
 
 NICENESS = 10
-"""By how much the priority of the writer is below that of the capture: where both need the same
-core, the capture comes first."""
+"""The niceness of the writer, at least: where a capture needs the same core, it comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def _host(
 ) -> None:
     """Fork writers until the pipe is closed, and the last one has ended."""
     begin_writer()
-    os.nice(NICENESS)
+    os.nice(max(0, NICENESS - os.getpriority(os.PRIO_PROCESS, 0)))
     other.close()
     with closing_folder(listener):
         while True:

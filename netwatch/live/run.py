@@ -182,6 +182,8 @@ def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener]:
     sources = source_openers(
         options.source, options.interfaces, options.fanout, options.source_options
     )
+    if options.live:
+        privileges.raise_priority()
     if options.user:
         privileges.drop_privileges(options.user)
     if options.output is None and sys.stdout is None:

@@ -162,6 +162,26 @@ assert libc.capset(header, data) == 0
 """
 
 
+PRIORITY = """
+import os, sys
+from netwatch.capture import privileges
+if sys.argv[1:]:
+    os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[1]))
+    os.setresuid(65534, 65534, 65534)
+privileges.raise_priority()
+print(os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@needs_namespaces
+@pytest.mark.parametrize(("before", "after"), [([], -15), (["5"], 5), (["-20"], -20)])
+def test_a_capture_comes_before_other_processes_where_it_may(before: list[str], after: int) -> None:
+    """As root; as another user, who may not; and where somebody gave it more."""
+    call = [sys.executable, "-c", PRIORITY, *before]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.stderr, done.stdout) == ("", f"{after}\n")
+
+
 @needs_namespaces
 @pytest.mark.parametrize(
     ("prepare", "left"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from support.paths import ROOT
 from support.programs import needs
 
+from netwatch.capture.privileges import CAPTURE_NICENESS
 from netwatch.cli import build_parser
 from netwatch.live.aggregator import STOP_TIMEOUT, WORKER_SILENCE_LIMIT
 from netwatch.live.run import DRAIN_TIMEOUT, FINAL_WRITE_TIMEOUT
@@ -28,6 +29,10 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def settings(key: str) -> list[str]:
     return re.findall(rf"^{key}=(.*)$", TEXT, re.MULTILINE)
+
+
+def test_the_unit_has_the_priority_of_a_capture_that_root_starts() -> None:
+    assert settings("Nice") == [str(CAPTURE_NICENESS)]
 
 
 @needs_systemd_analyze
