@@ -29,6 +29,7 @@ from netwatch.store.catalogue_clients import (
 )
 from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.database import Database, open_database
+from netwatch.store.fleet_sensor_rows import note_heard
 from netwatch.store.incident_rows import store_incidents
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
@@ -333,12 +334,7 @@ class Catalogue:
     def set_sensor_status(self, name: str, status: Mapping[str, Any]) -> None:
         """Store what a live sensor says of itself; it replaces what it said before."""
         with self.database.writing() as connection:
-            row = tables.sensor.c.name == name
-            connection.execute(delete(tables.sensor).where(row))
-            text = json.dumps(status, ensure_ascii=False, separators=(",", ":"))
-            connection.execute(
-                insert(tables.sensor).values(name=name, time=time.time_ns(), status=text)
-            )
+            note_heard(connection, name, time.time_ns(), status)
 
     def add_journal(self, user: str, action: str, detail: Mapping[str, Any]) -> None:
         """Note what was erased, pruned or identified, and by whom; never the person concerned."""

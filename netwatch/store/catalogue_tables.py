@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -185,14 +185,92 @@ coverage_network = Table(
 )
 """The flows of a record of coverage by network and reason, so that sums need no JSON."""
 
-sensor = Table(
-    "sensor",
+fleet_sensor = Table(
+    "fleet_sensor",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("time", BigInteger, nullable=False, comment="when its status was written"),
-    Column("status", Text, nullable=False, comment="JSON"),
+    Column("enrolled", BigInteger, comment="none for one that writes to this store itself"),
+    Column("heard", BigInteger, comment="when it last said anything; none: never"),
+    Column("silent_since", BigInteger, comment="none while it is heard"),
+    Column("clock_offset", BigInteger, comment="ns that its clock is ahead of the centre's"),
+    Column("refused", Integer, nullable=False, server_default="0", comment="messages"),
+    Column("refused_reason", Text, nullable=False, server_default="", comment="of the last one"),
+    Column("status", Text, nullable=False, server_default="", comment="JSON; empty: none yet"),
 )
-"""The last status of each live sensor that writes to this store."""
+"""The sensors that are known: those that were enrolled, and live captures that write to this store.
+Times are those of the clock here."""
+
+fleet_applied = Table(
+    "fleet_applied",
+    metadata,
+    Column("sensor", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="set or configuration"),
+    Column("state", Text, primary_key=True, comment="applied or rejected"),
+    Column("version", Text, nullable=False),
+    Column("reason", Text, nullable=False, comment="why it was rejected; else empty"),
+    Column("time", BigInteger, nullable=False),
+)
+"""What each sensor applied last of what was published, and what it rejected last."""
+
+fleet_silence = Table(
+    "fleet_silence",
+    metadata,
+    Column("sensor", Text, primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("until", BigInteger, comment="none while it goes on"),
+)
+"""The times in which a sensor was not heard."""
+
+fleet_case = Table(
+    "fleet_case",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("confidence", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("app", Text, nullable=False),
+    Column("ban", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("joined_by", Text, nullable=False, comment="community_id, time; empty: one sensor"),
+    Column("sensors", Integer, nullable=False),
+    Column("incidents", Integer, nullable=False),
+    Column("first_seen", BigInteger, nullable=False, comment="by the clock of the centre"),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("record", Text, nullable=False, comment="JSON, netwatch.case/1"),
+    Index("fleet_case_time", "first_seen", "id"),
+)
+"""Incidents that several sensors saw, each once; `netwatch.store.case_rows` keeps them."""
+
+fleet_case_incident = Table(
+    "fleet_case_incident",
+    metadata,
+    Column("sensor", Text, primary_key=True),
+    Column("incident", Text, primary_key=True),
+    Column("run", ForeignKey("run.id"), nullable=False, comment="whose row of it is the newest"),
+    Column("case", Text, nullable=False, index=True),
+    Column("begins", Text, nullable=False, index=True, comment="id of a case that it is first of"),
+    Column("clock_offset", BigInteger, nullable=False),
+    Column("first_seen", BigInteger, nullable=False, comment="by the clock of the sensor"),
+    Column("last_seen", BigInteger, nullable=False),
+    Index("fleet_case_incident_id", "incident", "run"),
+)
+"""The incidents of cases, and the case of each."""
+
+fleet_case_word = Table(
+    "fleet_case_word",
+    metadata,
+    Column("word", Text, primary_key=True, comment="hash of app, ban and a name of the device"),
+    Column("sensor", Text, primary_key=True),
+    Column("incident", Text, primary_key=True),
+    Column("first_seen", BigInteger, nullable=False, comment="by the clock of the centre"),
+    Column("last_seen", BigInteger, nullable=False),
+    Index("fleet_case_word_time", "word", "last_seen"),
+    Index("fleet_case_word_incident", "sensor", "incident"),
+)
+"""By what incidents of one case are found without reading others."""
 
 evidence = Table(
     "evidence",

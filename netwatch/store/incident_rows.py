@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, case, delete, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, case, delete, func, insert, literal, select, update
 
 from netwatch.core.alert import AlertRecord
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.upsert import upsert
 
 DAY = 86_400 * 10**9
 """A day in ns."""
@@ -208,39 +208,30 @@ def _count_new(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
             device[row["verdict"]] += 1
     if not rows:
         return
-    table = tables.incident_day
-    statement = _insert(connection, table)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[table.c.day, *(table.c[name] for name in SORTS)],
-            set_={"incidents": table.c.incidents + statement.excluded.incidents},
-        ),
+    upsert(
+        connection,
+        tables.incident_day,
         [
             {"day": day, **dict(zip(SORTS, sorts, strict=True)), "incidents": count}
             for (day, *sorts), count in days.items()
         ],
+        lambda new: {"incidents": tables.incident_day.c.incidents + new.incidents},
     )
-    table = tables.incident_device
-    statement = _insert(connection, table)
-    new = statement.excluded
-    earlier, later = new.first_seen < table.c.first_seen, new.last_seen > table.c.last_seen
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[table.c.device, table.c.network],
-            set_={
-                "first_seen": case((earlier, new.first_seen), else_=table.c.first_seen),
-                "last_seen": case((later, new.last_seen), else_=table.c.last_seen),
-                **{name: table.c[name] + new[name] for name in VERDICTS},
-            },
-        ),
+    column = tables.incident_device.c
+    upsert(
+        connection,
+        tables.incident_device,
         [*devices.values()],
+        lambda new: {
+            "first_seen": case(
+                (new.first_seen < column.first_seen, new.first_seen), else_=column.first_seen
+            ),
+            "last_seen": case(
+                (new.last_seen > column.last_seen, new.last_seen), else_=column.last_seen
+            ),
+            **{name: column[name] + new[name] for name in VERDICTS},
+        },
     )
-
-
-def _insert(connection: Connection, table: Table) -> Any:
-    """An insertion that can say what happens to a row that is there."""
-    is_postgres = connection.dialect.name == "postgresql"
-    return postgresql.insert(table) if is_postgres else sqlite.insert(table)
 
 
 def _number_of(verdict: str) -> Any:

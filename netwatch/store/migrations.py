@@ -24,15 +24,29 @@ def _add_counts(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE incident ADD COLUMN shown INTEGER DEFAULT 1 NOT NULL"))
     for name in ("incident_time", "incident_device"):
         connection.execute(text(f"DROP INDEX {name}"))
-    new = [tables.incident_day, tables.incident_device, tables.coverage_network, tables.sensor]
+    new = [tables.incident_day, tables.incident_device, tables.coverage_network]
     tables.metadata.create_all(connection, tables=new)
+    connection.execute(
+        text("CREATE TABLE sensor (name TEXT PRIMARY KEY, time BIGINT NOT NULL,"
+             " status TEXT NOT NULL)")
+    )  # fmt: skip
     for index in sorted(tables.incident.indexes, key=lambda index: str(index.name)):
         index.create(connection)
     recount_all(connection)
     sum_all(connection)
 
 
-STEPS: Mapping[int, Step] = {1: _add_counts}
+def _add_fleet(connection: Connection) -> None:
+    """Version 3: the roster of sensors, which has the status of live ones too, and cases."""
+    new = [each for each in tables.metadata.sorted_tables if each.name.startswith("fleet_")]
+    tables.metadata.create_all(connection, tables=new)
+    connection.execute(
+        text("INSERT INTO fleet_sensor (name, heard, status) SELECT name, time, status FROM sensor")
+    )
+    connection.execute(text("DROP TABLE sensor"))
+
+
+STEPS: Mapping[int, Step] = {1: _add_counts, 2: _add_fleet}
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text, update
 
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.store import catalogue_tables as tables
@@ -19,6 +19,7 @@ from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError, VersionHashes
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.coverage_sums import coverage_sums
+from netwatch.store.fleet_sensors import roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.options import StoreOptions
 
@@ -310,24 +311,41 @@ def test_journal(options: StoreOptions) -> None:
     assert (row.user, row.action, row.detail) == ("root", "erase", '{"rows":3}')
 
 
-def make_older(options: StoreOptions) -> None:
-    """A catalogue of version 1 with an incident that two runs found, and a record of coverage."""
+def make_older(options: StoreOptions, version: int = 1) -> None:
+    """A catalogue of an older version with an incident that two runs found, and a record of
+    coverage; that of version 2 has the status of a sensor."""
     with Catalogue.open(options, create=True) as catalogue:
         for content in ("a", "b"):
             run = store_run(catalogue, [content])
             catalogue.add_incidents(run, [(alert("one"), "{}")])
         catalogue.add_coverage(run, 0, 1, 2, COVERAGE)
         with catalogue.database.writing() as connection:
-            for index in tables.incident.indexes:
-                connection.execute(text(f"DROP INDEX {index.name}"))
-            connection.execute(text("ALTER TABLE incident DROP COLUMN shown"))
-            for table in ("incident_day", "incident_device", "coverage_network", "sensor"):
-                connection.execute(text(f"DROP TABLE {table}"))
-            connection.execute(text("CREATE INDEX incident_time ON incident (first_seen)"))
-            connection.execute(text("CREATE INDEX incident_device ON incident (device)"))
-            connection.execute(text("UPDATE store SET schema = 1"))
+            for table in reversed(tables.metadata.sorted_tables):
+                if table.name.startswith("fleet_"):
+                    connection.execute(text(f"DROP TABLE {table.name}"))
+            if version == 1:
+                take_counts(connection)
+            else:
+                connection.execute(
+                    text("CREATE TABLE sensor (name TEXT, time BIGINT, status TEXT)")
+                )
+                connection.execute(
+                    text("INSERT INTO sensor VALUES ('gate', 7, '{\"packets\": 1}')")
+                )
+            connection.execute(update(tables.store).values(schema=version))
             if not options.catalogue:
-                connection.exec_driver_sql("PRAGMA user_version = 1")
+                connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+
+def take_counts(connection: Connection) -> None:
+    """Take away what version 2 has and version 1 has not."""
+    for index in tables.incident.indexes:
+        connection.execute(text(f"DROP INDEX {index.name}"))
+    connection.execute(text("ALTER TABLE incident DROP COLUMN shown"))
+    for table in ("incident_day", "incident_device", "coverage_network"):
+        connection.execute(text(f"DROP TABLE {table}"))
+    connection.execute(text("CREATE INDEX incident_time ON incident (first_seen)"))
+    connection.execute(text("CREATE INDEX incident_device ON incident (device)"))
 
 
 COVERAGE = json.dumps(
@@ -346,12 +364,16 @@ COVERAGE = json.dumps(
 )
 
 
-def test_migrates_older_ones(options: StoreOptions) -> None:
-    make_older(options)
+@pytest.mark.parametrize("version", [1, 2])
+def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
+    make_older(options, version)
 
     for _ in range(2):
         with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
-            assert connection.execute(select(tables.store.c.schema)).scalar_one() == 2
+            schema = connection.execute(select(tables.store.c.schema)).scalar_one()
+            assert schema == tables.SCHEMA_VERSION
+            sensors = [(each.name, each.heard, each.status) for each in roster(catalogue)]
+            assert sensors == ([("gate", 7, {"packets": 1})] if version == 2 else [])
             shown = select(tables.incident.c.run, tables.incident.c.shown)
             assert sorted(connection.execute(shown).all()) == [(1, 0), (2, 1)]
             assert incident_counts(catalogue, IncidentFilter(), ["app"]) == {("tiktok",): 1}
@@ -376,16 +398,16 @@ def test_a_migration_that_fails_has_not_happened(
     options: StoreOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_older(options)
-    step = migrations.STEPS[1]
+    steps = migrations.STEPS
 
     def fail(connection: Any) -> None:
-        step(connection)
+        steps[1](connection)
         raise ConfigError([])
 
-    monkeypatch.setattr(migrations, "STEPS", {1: fail})
+    monkeypatch.setattr(migrations, "STEPS", {**steps, 1: fail})
     with pytest.raises(ConfigError):
         Catalogue.open(options)
-    monkeypatch.setattr(migrations, "STEPS", {1: step})
+    monkeypatch.setattr(migrations, "STEPS", steps)
     Catalogue.open(options).close()
 
 

@@ -1,7 +1,6 @@
 """What an administrator sees first: what is open, how the sensors are, what waits, what is due."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +13,7 @@ from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.fleet_sensors import roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
 from netwatch.store.incident_rows import DAY, VERDICTS
 
@@ -84,7 +84,7 @@ def _state(console: Console) -> str:
     open_now = incident_counts(
         console.catalogue, IncidentFilter(status=OPEN), ["verdict"], timeout=QUERY_SECONDS
     )
-    incident, sensor = tables.incident.c, tables.sensor.c
+    incident, sensor = tables.incident.c, tables.fleet_sensor.c
     with console.catalogue.database.reading(QUERY_SECONDS) as connection:
         newest = connection.execute(
             select(incident.first_seen, incident.id)
@@ -92,18 +92,18 @@ def _state(console: Console) -> str:
             .order_by(incident.first_seen.desc(), incident.id.desc())
             .limit(1)
         ).all()
-        said = connection.execute(select(sensor.name, sensor.time).order_by(sensor.name)).all()
+        said = connection.execute(select(sensor.name, sensor.heard).order_by(sensor.name)).all()
     now = console.now()
-    silent = [now - each.time > SILENT for each in said]
+    silent = [each.heard is None or now - each.heard > SILENT for each in said]
     shown = repr((sorted(open_now.items()), newest, said, silent))
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
 def _sensors(view: View, now: int) -> list[Sensor]:
-    with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
-        rows = connection.execute(select(tables.sensor).order_by(tables.sensor.c.name)).all()
     return [
-        Sensor(row.name, row.time, now - row.time > SILENT, json.loads(row.status)) for row in rows
+        Sensor(each.name, each.heard, now - each.heard > SILENT, each.status)
+        for each in roster(view.console.catalogue, timeout=QUERY_SECONDS)
+        if each.heard is not None and each.status
     ]
 
 

@@ -1,0 +1,218 @@
+"""The roster: the sensors that are known, how they are, and when they were silent.
+
+A sensor has a row from its enrolment on, or from the first status that it writes to this store
+itself. Times are ns since the epoch by the clock here, never by that of a sensor. What arrives late
+changes nothing that is newer. Every call is one transaction and raises `NetwatchError`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, case, delete, func, or_, select
+
+from netwatch.core.dataclass import dataclass
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.fleet_sensor_rows import note_heard
+from netwatch.store.upsert import upsert
+
+MAX_REASON = 500
+"""Characters that are kept of why a sensor rejected something, or why a message was refused."""
+
+PublishedKind = Literal["set", "configuration"]
+AppliedState = Literal["applied", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A published version that a sensor applied, or rejected for a `reason`, and when (ns)."""
+
+    version: str
+    reason: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSensor:
+    """A sensor. `status` is its last record of status (`netwatch.watch.status_record`), empty
+    before the first one; `clock_offset` is how far its clock is ahead of the one here (ns).
+    `applied` and `rejected` are by kind, ``set`` and ``configuration``."""
+
+    name: str
+    enrolled: int | None
+    heard: int | None
+    silent_since: int | None
+    clock_offset: int | None
+    refused: int
+    refused_reason: str
+    status: Mapping[str, Any]
+    applied: Mapping[str, Applied]
+    rejected: Mapping[str, Applied]
+
+    def is_rejecting(self, kind: PublishedKind) -> bool:
+        """Whether what it rejected last is newer than what it applied last."""
+        rejected, applied = self.rejected.get(kind), self.applied.get(kind)
+        return rejected is not None and (applied is None or rejected.time > applied.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A time (ns) in which a sensor was not heard; `until` is None while it goes on."""
+
+    sensor: str
+    since: int
+    until: int | None
+
+
+def enrolled(catalogue: Catalogue, sensor: str, at: int) -> None:
+    """Note that a sensor was enrolled at a time; one that was before keeps its first time."""
+    with catalogue.database.writing() as connection:
+        table = tables.fleet_sensor
+        upsert(
+            connection,
+            table,
+            [{"name": sensor, "enrolled": at}],
+            lambda new: {"enrolled": func.coalesce(table.c.enrolled, new.enrolled)},
+        )
+
+
+def heard(
+    catalogue: Catalogue,
+    sensor: str,
+    at: int,
+    status: Mapping[str, Any] | None = None,
+    clock_offset: int | None = None,
+) -> None:
+    """Note that a sensor was heard at a time; a `status` or an offset replaces an older one. It is
+    not silent any more."""
+    with catalogue.database.writing() as connection:
+        note_heard(connection, sensor, at, status, clock_offset)
+
+
+def silent(catalogue: Catalogue, sensor: str, since: int) -> bool:
+    """Note that a sensor has not been heard since a time; whether that is new. One that was heard
+    after `since` is not silent."""
+    with catalogue.database.writing() as connection:
+        table, silence = tables.fleet_sensor, tables.fleet_silence
+        row = table.c.name == sensor
+        is_heard = (
+            select(table.c.name).where(row, table.c.heard > since).exists()
+            | select(silence.c.sensor)
+            .where(silence.c.sensor == sensor, silence.c.until.is_(None))
+            .exists()
+        )
+        if connection.execute(select(is_heard)).scalar():
+            return False
+        upsert(
+            connection,
+            table,
+            [{"name": sensor, "silent_since": since}],
+            lambda new: {"silent_since": new.silent_since},
+        )
+        upsert(
+            connection,
+            silence,
+            [{"sensor": sensor, "since": since, "until": None}],
+            lambda new: {"until": new.until},
+        )
+        return True
+
+
+def applied(
+    catalogue: Catalogue,
+    sensor: str,
+    kind: PublishedKind,
+    version: str,
+    state: AppliedState,
+    reason: str,
+    at: int,
+) -> None:
+    """Note that a sensor applied a published version at a time, or rejected it for a reason."""
+    table = tables.fleet_applied
+    values = {"sensor": sensor, "kind": kind, "state": state, "version": version,
+              "reason": reason[:MAX_REASON], "time": at}  # fmt: skip
+    is_newer = table.c.time <= at
+    with catalogue.database.writing() as connection:
+        upsert(
+            connection,
+            table,
+            [values],
+            lambda new: {
+                name: case((is_newer, new[name]), else_=table.c[name])
+                for name in ("version", "reason", "time")
+            },
+        )
+
+
+def refused(catalogue: Catalogue, sensor: str, reason: str) -> None:
+    """Count a message of a sensor that was refused, and why the last one was."""
+    table = tables.fleet_sensor
+    values = {"name": sensor, "refused": 1, "refused_reason": reason[:MAX_REASON]}
+    with catalogue.database.writing() as connection:
+        upsert(
+            connection,
+            table,
+            [values],
+            lambda new: {
+                "refused": table.c.refused + new.refused,
+                "refused_reason": new.refused_reason,
+            },
+        )
+
+
+def removed(catalogue: Catalogue, sensor: str) -> bool:
+    """Take a sensor off the roster; whether it was there. Its cases and silences stay."""
+    with catalogue.database.writing() as connection:
+        of_sensor = tables.fleet_applied.c.sensor == sensor
+        connection.execute(delete(tables.fleet_applied).where(of_sensor))
+        row = tables.fleet_sensor.c.name == sensor
+        return bool(connection.execute(delete(tables.fleet_sensor).where(row)).rowcount)
+
+
+def roster(catalogue: Catalogue, *, timeout: float | None = None) -> Sequence[FleetSensor]:
+    """All sensors by name. Raises `QueryTimeoutError` after `timeout` s."""
+    with catalogue.database.reading(timeout) as connection:
+        table = tables.fleet_sensor
+        rows = connection.execute(select(table).order_by(table.c.name)).all()
+        versions: dict[tuple[str, str], dict[str, Applied]] = {}
+        for each in connection.execute(select(tables.fleet_applied)):
+            found = versions.setdefault((each.sensor, each.state), {})
+            found[each.kind] = Applied(each.version, each.reason, each.time)
+    return [
+        FleetSensor(
+            row.name,
+            row.enrolled,
+            row.heard,
+            row.silent_since,
+            row.clock_offset,
+            row.refused,
+            row.refused_reason,
+            json.loads(row.status) if row.status else {},
+            versions.get((row.name, "applied"), {}),
+            versions.get((row.name, "rejected"), {}),
+        )
+        for row in rows
+    ]
+
+
+def silences(
+    catalogue: Catalogue, since: int, until: int, sensor: str = "", limit: int | None = None
+) -> list[Silence]:
+    """The silences that overlap the time from `since` up to, but without, `until` (ns), of one
+    sensor or of all, the latest first."""
+    column = tables.fleet_silence.c
+    is_over = or_(column.until.is_(None), column.until > since)
+    statement = select(column.sensor, column.since, column.until).where(is_over)
+    statement = statement.where(column.since < until)
+    if sensor:
+        statement = statement.where(column.sensor == sensor)
+    order = statement.order_by(column.since.desc(), column.sensor).limit(limit)
+    with catalogue.database.reading() as connection:
+        return [Silence(*row) for row in connection.execute(order)]
+
+
+def forget_silences(connection: Connection, before: int) -> int:
+    """Delete the silences that ended before a time (ns); how many."""
+    table = tables.fleet_silence
+    return int(connection.execute(delete(table).where(table.c.until < before)).rowcount)
