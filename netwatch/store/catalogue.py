@@ -106,27 +106,8 @@ class Catalogue:
 
     def version_id(self, hashes: VersionHashes) -> int:
         """The number of a version, which is stored when it is first used."""
-        columns = tables.version.c
         with self.database.writing(numbers=True) as connection:
-            known = connection.execute(
-                select(columns.id).where(
-                    columns.netwatch == hashes.netwatch,
-                    columns.signatures == hashes.signatures,
-                    columns.bans == hashes.bans,
-                    columns.configuration == hashes.configuration,
-                )
-            ).scalar()
-            if known is not None:
-                return int(known)
-            return _insert(
-                connection,
-                tables.version,
-                netwatch=hashes.netwatch,
-                signatures=hashes.signatures,
-                bans=hashes.bans,
-                configuration=hashes.configuration,
-                first_used=time.time_ns(),
-            )
+            return version_number(connection, hashes)
 
     def begin_run(self, command: str, sensor: str, version: int | None = None) -> int:
         """The number of a new run."""
@@ -347,6 +328,31 @@ class Catalogue:
                 action=action,
                 detail=json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
             )
+
+
+def version_number(connection: Connection, hashes: VersionHashes) -> int:
+    """The number of a version within a transaction that hands out numbers; it is stored when it is
+    first used."""
+    columns = tables.version.c
+    known = connection.execute(
+        select(columns.id).where(
+            columns.netwatch == hashes.netwatch,
+            columns.signatures == hashes.signatures,
+            columns.bans == hashes.bans,
+            columns.configuration == hashes.configuration,
+        )
+    ).scalar()
+    if known is not None:
+        return int(known)
+    return _insert(
+        connection,
+        tables.version,
+        netwatch=hashes.netwatch,
+        signatures=hashes.signatures,
+        bans=hashes.bans,
+        configuration=hashes.configuration,
+        first_used=time.time_ns(),
+    )
 
 
 def _insert(connection: Connection, table: Any, **values: Any) -> int:

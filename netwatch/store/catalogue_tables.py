@@ -239,6 +239,7 @@ fleet_case = Table(
     Column("incidents", Integer, nullable=False),
     Column("first_seen", BigInteger, nullable=False, comment="by the clock of the centre"),
     Column("last_seen", BigInteger, nullable=False),
+    Column("gap", BigInteger, nullable=False, comment="the quiet gap that it was joined with, ns"),
     Column("record", Text, nullable=False, comment="JSON, netwatch.case/1"),
     Index("fleet_case_time", "first_seen", "id"),
 )

@@ -3,7 +3,7 @@
 Of an incident that several runs found, the row of the newest run is shown. How many shown incidents
 there are of each sort on each day (`incident_day`), and of each device (`incident_device`), is kept
 beside the rows, in the same transaction: new rows are added to the counts, and where a row changes
-or goes, its day and its device are counted anew.
+or goes, its day and its device are counted anew. One that goes is taken out of its case as well.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, case, delete, func, insert, literal, select, 
 from netwatch.core.alert import AlertRecord
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.case_rows import remove_members
 from netwatch.store.catalogue_clients import CHUNK
 from netwatch.store.upsert import upsert
 
@@ -84,11 +85,16 @@ def remove_incidents(connection: Connection, where: Any) -> int:
     incident, its row is shown now."""
     incidents = tables.incident
     removed = connection.execute(
-        select(incidents.c.id, incidents.c.shown, incidents.c.first_seen, incidents.c.device).where(
-            where
-        )
+        select(
+            incidents.c.run,
+            incidents.c.id,
+            incidents.c.shown,
+            incidents.c.first_seen,
+            incidents.c.device,
+        ).where(where)
     ).all()
     connection.execute(delete(incidents).where(where))
+    remove_members(connection, [(row.run, row.id) for row in removed])
     changed = {_place(row._mapping) for row in removed if row.shown}
     for part in _chunks(sorted({row.id for row in removed if row.shown})):
         others = connection.execute(

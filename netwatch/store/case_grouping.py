@@ -1,0 +1,135 @@
+"""Which incidents are one case.
+
+Two incidents under the same ban, of the same app, belong together if they have one name of the
+device in common (`Member.words`), their spans are no further apart than the quiet gap, and either
+
+- they share a Community ID: the same flow, seen twice. That proves it, whatever the sensors call
+  the device and however they judged it; or
+- they have the same verdict and the same device. An id of the inventory is the same device
+  everywhere. Without one the network has to have the same name, and the id, the address, the host
+  name, or the MAC by which one of them knows the device has to be the same. Time alone speaks for
+  it then.
+
+What belongs to the same incident belongs together. But two devices of one sensor, which tells them
+apart, are only brought together by a proof: when an address passes from one device to another
+within the gap, a sensor that sees addresses alone must not make one case of them.
+
+The result is a function of the set of incidents: proofs are taken first, then what is nearest.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from netwatch.core.dataclass import dataclass
+from netwatch.store.case_members import Key, Member
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two incidents that belong together, and whether a flow proves it. `distance` is the time
+    between them (ns), 0 where they overlap."""
+
+    one: Key
+    other: Key
+    is_proof: bool
+    distance: int
+
+
+def distance(one: Member, other: Member) -> int:
+    """The time between two incidents in ns, 0 where they overlap."""
+    return max(one.first - other.last, other.first - one.last, 0)
+
+
+def link(one: Member, other: Member, gap: int) -> Link | None:
+    """How two incidents belong together; None where they do not. `gap` is the quiet gap in ns."""
+    between = distance(one, other)
+    if between > gap or one.words.isdisjoint(other.words):
+        return None
+    is_proof = not one.community_ids.isdisjoint(other.community_ids)
+    is_same = one.record["verdict"] == other.record["verdict"] and _is_same_device(one, other)
+    if not is_proof and not is_same:
+        return None
+    low, high = sorted((one.key, other.key))
+    return Link(low, high, is_proof, between)
+
+
+def _is_same_device(one: Member, other: Member) -> bool:
+    """Whether two sensors, or one, speak of the same device, as far as names tell."""
+    first, second = one.record["device"], other.record["device"]
+    is_same_network = one.record["network"]["name"] == other.record["network"]["name"]
+    if first["id"] and first["id"] == second["id"]:
+        return is_same_network or (one.is_listed and other.is_listed)
+    if one.sensor == other.sensor or not is_same_network:
+        return False
+    known_by_mac = [each["mac"] for each in (first, second) if each["mac"] == each["id"]]
+    if len(known_by_mac) == 2 and all(known_by_mac):
+        return False
+    # Behind a router every frame has the router's MAC, so a MAC counts where it is who a device is.
+    if first["mac"] and first["mac"] == second["mac"] and any(known_by_mac):
+        return True
+    names = [(each["hostname"] or "").lower() for each in (first, second)]
+    if names[0] and names[0] == names[1]:
+        return True
+    return bool(first["ip"]) and first["ip"] == second["ip"]
+
+
+def links(members: Iterable[Member], gap: int) -> list[Link]:
+    """All pairs that belong together, proofs first, then the nearest."""
+    found = []
+    active: list[Member] = []
+    for member in sorted(members, key=lambda each: (each.first, each.key)):
+        active = [each for each in active if each.last + gap >= member.first]
+        for each in active:
+            joined = link(each, member, gap)
+            if joined is not None:
+                found.append(joined)
+        active.append(member)
+    found.sort(key=lambda each: (not each.is_proof, each.distance, each.one, each.other))
+    return found
+
+
+def group(members: Sequence[Member], gap: int) -> list[list[Member]]:
+    """The cases that incidents are, each in the order in which its incidents began."""
+    sets = _Sets(members)
+    for each in links(members, gap):
+        sets.join(each)
+    groups: defaultdict[Key, list[Member]] = defaultdict(list)
+    for member in sorted(members, key=began):
+        groups[sets.root(member.key)].append(member)
+    return list(groups.values())
+
+
+def began(member: Member) -> tuple[int, Key]:
+    """The order of the incidents of a case. That of their own clocks decides, because the offset of
+    a clock is measured, and the id of a case must not depend on that."""
+    return member.first_seen, member.key
+
+
+class _Sets:
+    """Disjoint sets of incidents, each with what its sensors call the device."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self._parents: dict[Key, Key] = {}
+        self._devices: dict[Key, dict[str, set[str]]] = {}
+        for member in members:
+            self._parents[member.key] = member.key
+            self._devices[member.key] = {member.sensor: {member.record["device"]["id"] or ""}}
+
+    def root(self, key: Key) -> Key:
+        """The incident that stands for the set of another."""
+        while self._parents[key] != key:
+            self._parents[key] = self._parents[self._parents[key]]
+            key = self._parents[key]
+        return key
+
+    def join(self, joined: Link) -> None:
+        """Make one set of two, unless a sensor tells their devices apart and nothing proves it."""
+        one, other = self.root(joined.one), self.root(joined.other)
+        if one == other:
+            return
+        known, new = self._devices[one], self._devices[other]
+        if not joined.is_proof and any(known[name] != new[name] for name in known.keys() & new):
+            return
+        self._parents[other] = one
+        for name, devices in self._devices.pop(other).items():
+            known.setdefault(name, set()).update(devices)

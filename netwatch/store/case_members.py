@@ -1,0 +1,138 @@
+"""An incident of one sensor, as a member of a case.
+
+Times within cases are by the clock of the centre: what a sensor says, less how far its clock was
+ahead. Of several states of one incident the newest counts, in whatever order they arrive: one that
+is closed before one that is not, then the one that was seen later. The incident spans what any of
+its states spans.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
+from netwatch.core.verdict import CONFIDENCE_RANK
+from netwatch.formats.values import epoch_ns
+
+INVENTORY = "inventory"
+"""The source of the binding of a device that an inventory names."""
+
+COMMUNITY_LIMIT = 64
+"""Community ids that an alert has at most: one with as many may have had more."""
+
+_STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
+_SKETCH = 8
+
+Key = tuple[str, str]
+"""A sensor, and the id of an incident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An incident of a sensor: its newest record with its line of JSON, the times (ns) that all its
+    states span by the sensor's clock, how far that was ahead (ns), the Community IDs of its flows,
+    at most `COMMUNITY_LIMIT`, and hashes by which others of the same device, app and ban are found.
+    `run` and `case` are where it is stored, None and empty where it is not yet."""
+
+    sensor: str
+    record: AlertRecord
+    line: str
+    first_seen: int
+    last_seen: int
+    clock_offset: int
+    community_ids: frozenset[str]
+    words: frozenset[str]
+    run: int | None = None
+    case: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        sensor: str,
+        record: AlertRecord,
+        line: str,
+        clock_offset: int,
+        span: tuple[int, int] | None = None,
+        *,
+        run: int | None = None,
+        case: str = "",
+    ) -> "Member":
+        """The member that a record is; `span` are the times (ns) that all its states span, those of
+        the record where there is no other state."""
+        first, last = span or (epoch_ns(record["first_seen"]), epoch_ns(record["last_seen"]))
+        flows = frozenset(record["community_ids"])
+        words = frozenset(_words(record, flows))
+        return cls(sensor, record, line, first, last, clock_offset, flows, words, run, case)
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others."""
+        return self.sensor, self.record["id"]
+
+    @property
+    def begins(self) -> str:
+        """The id of a case that this incident is the first of: 32 hex digits, the same however
+        often the incident is replayed."""
+        return case_id(*self.key)
+
+    @property
+    def first(self) -> int:
+        """When it began, by the clock of the centre (ns)."""
+        return self.first_seen - self.clock_offset
+
+    @property
+    def last(self) -> int:
+        """When its last contact was, by the clock of the centre (ns)."""
+        return self.last_seen - self.clock_offset
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether an inventory names its device."""
+        return (self.record.get("binding") or {}).get("source") == INVENTORY
+
+    def merged(self, other: "Member") -> "Member":
+        """The same incident as two states of it say."""
+        newer = max(self, other, key=_state)
+        return replace(
+            newer,
+            first_seen=min(self.first_seen, other.first_seen),
+            last_seen=max(self.last_seen, other.last_seen),
+            run=newer.run,
+            case=self.case or other.case,
+        )
+
+
+def case_id(sensor: str, incident: str) -> str:
+    """The id of the case whose first incident is this one."""
+    text = json.dumps(["netwatch.case/1", sensor, incident])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _words(record: AlertRecord, flows: frozenset[str]) -> Iterator[str]:
+    """Hashes of the names of a device with app and ban. A device whose address is not shown is
+    found by its flows as well, and never by a sensor that shows it."""
+    device = record["device"]
+    names = [("id", device["id"]), ("ip", device["ip"]), ("mac", device["mac"]),
+             ("hostname", (device["hostname"] or "").lower())]  # fmt: skip
+    if not device["ip"]:
+        names += [("flow", each) for each in sorted(flows)[:_SKETCH]]
+    for kind, name in names:
+        if name:
+            said = [record["app"]["id"], record["ban"]["id"], kind, name]
+            yield hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
+
+
+def _state(member: Member) -> tuple[bool, int, int, int, int, str]:
+    """Of two states of an incident the newer one has the greater of these."""
+    record = member.record
+    counts = record["counts"]
+    return (
+        record["status"] == "closed",
+        epoch_ns(record["last_seen"]),
+        _STATUS_RANK[record["status"]],
+        CONFIDENCE_RANK[record["confidence"]],
+        counts["lookups"] + counts["handshakes"] + counts["bytes_out"] + counts["bytes_in"],
+        member.line,
+    )

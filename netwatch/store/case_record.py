@@ -1,0 +1,216 @@
+"""The record of a case: an alert with what its sensors say put together, and who saw what.
+
+It has all fields of an alert, so that every format can write it. What an incident cannot share,
+such as its evidence, is that of the incident that says most: the strongest verdict, confidence and
+kind, and of equal ones the first.
+
+**Counts.** What several sensors saw is not added up: the greatest number counts, sensor by sensor,
+because they saw the same flows. Only where their Community IDs are complete and none is shared did
+they see different flows, and these are added. Sensors that name no flow prove neither.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.verdict import CONFIDENCE_RANK
+from netwatch.formats.values import json_line, rfc3339
+from netwatch.store.case_members import COMMUNITY_LIMIT, Member
+
+SCHEMA = "netwatch.case/1"
+
+MAX_LISTED = 256
+"""Names, destinations and Community IDs of a case that its record has, and incidents in
+`seen_by`."""
+
+JoinedBy = Literal["community_id", "time"]
+
+_COUNTS = ("lookups", "handshakes", "flows", "bytes_out", "bytes_in")
+_OUTCOMES = ("reached", "attempted", "blocked", "unknown")
+_VERDICTS = ("exempt", "advisory", "violation")
+_KINDS = ("lookup", "embed", "background", "session")
+_SEVERITIES = ("low", "medium", "high", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case: its record, and the incidents that it is made of in the order of their begin. Times
+    are by the clock of the centre (ns)."""
+
+    id: str
+    members: tuple[Member, ...]
+    first_seen: int
+    last_seen: int
+    joined_by: JoinedBy | None
+    sensors: int
+    record: Mapping[str, Any]
+
+
+def make_case(members: Sequence[Member]) -> Case:
+    """The case of incidents that belong together, in the order in which they began."""
+    identity = members[0].begins
+    lead = max(members, key=_says)
+    first, last = min(each.first for each in members), max(each.last for each in members)
+    sensors = {each.sensor for each in members}
+    parts = _shared_flows(members)
+    joined = _joined_by(len(sensors), parts)
+    record = {
+        **lead.record,
+        "schema": SCHEMA,
+        "id": identity,
+        "status": _status({each.record["status"] for each in members}),
+        "severity": max((each.record["severity"] for each in members), key=_SEVERITIES.index),
+        "confidence": max(
+            (each.record["confidence"] for each in members), key=lambda each: CONFIDENCE_RANK[each]
+        ),
+        "outcome": min((each.record["outcome"] for each in members), key=_OUTCOMES.index),
+        "first_seen": _moment(lead, first),
+        "last_seen": _moment(lead, last),
+        "duration": max(_end(each) - first for each in members) // 1000 / 1_000_000,
+        "device": _device(members),
+        "destinations": _all(members, "destinations"),
+        "names": sorted(_all(members, "names")),
+        "counts": _counts(members, parts),
+        "community_ids": sorted(_all(members, "community_ids")),
+        "joined_by": joined,
+        "seen_by": [_seen_by(each, members) for each in members[:MAX_LISTED]],
+    }
+    members = tuple(replace(each, case=identity) for each in members)
+    return Case(identity, members, first, last, joined, len(sensors), record)
+
+
+def case_line(case: Case) -> str:
+    """The record of a case as its line of JSON."""
+    return json_line(case.record)
+
+
+def _says(member: Member) -> tuple[int, int, int, int, tuple[str, str]]:
+    record = member.record
+    return (
+        _VERDICTS.index(record["verdict"]),
+        CONFIDENCE_RANK[record["confidence"]],
+        _KINDS.index(record["kind"]["value"]),
+        -member.first,
+        member.key,
+    )
+
+
+def _status(states: set[str]) -> str:
+    if len(states) == 1:
+        return states.pop()
+    return "update"
+
+
+def _moment(lead: Member, time: int) -> str:
+    """A time by the clock of the centre, as fine as those of the record."""
+    fraction = lead.record["first_seen"].partition(".")[2]
+    return rfc3339(time, max(0, len(fraction) - 1))
+
+
+def _end(member: Member) -> int:
+    """The time of the last packet of an incident's flows, by the clock of the centre (ns)."""
+    return max(member.last, member.first + int(member.record["duration"] * 1_000_000) * 1000)
+
+
+def _device(members: Iterable[Member]) -> Mapping[str, Any]:
+    """The device as the sensor describes it that knows it best: from an inventory, else with most
+    of MAC, host name and owner."""
+
+    def knows(member: Member) -> tuple[bool, int, bool, int, tuple[str, str]]:
+        device = member.record["device"]
+        named = sum(bool(device[name]) for name in ("mac", "hostname", "owner"))
+        return (
+            member.is_listed, named, device["class"] != "unknown", -member.first, member.key,
+        )  # fmt: skip
+
+    device: Mapping[str, Any] = max(members, key=knows).record["device"]
+    return device
+
+
+def _all(members: Iterable[Member], name: str) -> list[Any]:
+    """The values of lists of all members, each once, as many as a record has."""
+    found: dict[Any, Any] = {}
+    for member in members:
+        for value in member.record[name]:
+            key = (value["ip"], value["port"]) if isinstance(value, dict) else value
+            found.setdefault(key, value)
+    return [found[key] for key in sorted(found)[:MAX_LISTED]]
+
+
+def _shared_flows(members: Sequence[Member]) -> list[set[str]]:
+    """The sensors in parts: those that share a flow, with each other or by way of a third, are in
+    one part."""
+    flows: dict[str, set[str]] = {}
+    for member in members:
+        flows.setdefault(member.sensor, set()).update(member.community_ids)
+    parts: list[tuple[set[str], set[str]]] = []
+    for sensor in sorted(flows):
+        names, ids = {sensor}, set(flows[sensor])
+        others = []
+        for part in parts:
+            if part[1].isdisjoint(ids):
+                others.append(part)
+            else:
+                names |= part[0]
+                ids |= part[1]
+        parts = [*others, (names, ids)]
+    return [names for names, _ in parts]
+
+
+def _joined_by(sensors: int, parts: Sequence[set[str]]) -> JoinedBy | None:
+    if sensors == 1:
+        return None
+    return "community_id" if len(parts) == 1 else "time"
+
+
+def _counts(members: Sequence[Member], parts: Sequence[set[str]]) -> dict[str, Any]:
+    """The counts of a case, see the head."""
+    by_sensor: dict[str, dict[str, int]] = {}
+    names_all_flows: dict[str, bool] = {}
+    for member in members:
+        own = by_sensor.setdefault(member.sensor, dict.fromkeys((*_COUNTS, *_OUTCOMES), 0))
+        said = member.record["counts"]
+        for name in own:
+            own[name] += said["outcomes"][name] if name in _OUTCOMES else said[name]
+        is_whole = 0 < len(member.record["community_ids"]) < COMMUNITY_LIMIT
+        names_all_flows[member.sensor] = names_all_flows.get(member.sensor, True) and is_whole
+    proven = [part for part in parts if all(names_all_flows[one] for one in part)]
+    unproven = [part for part in parts if part not in proven]
+    total = {
+        name: max(
+            sum(max(by_sensor[one][name] for one in part) for part in proven),
+            *(by_sensor[one][name] for part in unproven for one in part),
+            0,
+        )
+        for name in (*_COUNTS, *_OUTCOMES)
+    }
+    return {
+        **{name: total[name] for name in _COUNTS},
+        "outcomes": {name: total[name] for name in _OUTCOMES},
+    }
+
+
+def _seen_by(member: Member, members: Sequence[Member]) -> dict[str, Any]:
+    """What one sensor saw of it, in its own words and by its own clock."""
+    record = member.record
+    others: set[str] = set()
+    for each in members:
+        if each.sensor != member.sensor:
+            others |= each.community_ids
+    counts = record["counts"]
+    return {
+        "sensor": member.sensor,
+        "incident": record["id"],
+        "status": record["status"],
+        "verdict": record["verdict"],
+        "confidence": record["confidence"],
+        "first_seen": record["first_seen"],
+        "last_seen": record["last_seen"],
+        "clock_offset": member.clock_offset / 1_000_000_000,
+        "device": record["device"]["id"],
+        "network": record["network"]["name"],
+        "counts": {name: counts[name] for name in _COUNTS},
+        "community_ids": len(member.community_ids),
+        "shared_community_ids": len(member.community_ids & others),
+    }
