@@ -1,0 +1,245 @@
+"""What a message of the fleet looks like: a line of JSON that describes it, and its content.
+
+::
+
+    {"schema": "netwatch.fleet/1", "sensor": "brussels-1", "kind": "alerts", "sequence": 7, …}
+    <content: JSON, or the bytes of a Parquet file>
+
+The first line is the envelope. A reader ignores fields that it does not know, so a later minor
+version (``netwatch.fleet/1.4``) can add some, and refuses another major version. What is larger
+than a message of the server may be is cut into parts (`cut`), which `Assembler` joins again. A
+message comes from a sensor that may be broken or taken over, so every field is checked.
+"""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import field, replace
+from typing import Any, Final
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.fleet.subjects import MAX_PAYLOAD, is_sensor_name
+
+SCHEMA: Final = "netwatch.fleet/1"
+"""The version of the envelope that this netwatch writes."""
+
+MAX_HEADER = 16 << 10
+"""Bytes of the first line."""
+
+PART_BYTES = MAX_PAYLOAD - MAX_HEADER - (8 << 10)
+"""Bytes of content in a message, which leave room for the envelope and headers of NATS."""
+
+MAX_PARTS = 64
+"""Parts of one content."""
+
+ASSEMBLY_BYTES = 256 << 20
+"""Bytes of parts that wait for others; beyond, the oldest are dropped and sent again later."""
+
+MAX_ID = 200
+"""Characters of an id."""
+
+_SCHEMA = re.compile(r"netwatch\.fleet/(\d{1,4})(\.\d{1,4})?")
+_KIND = re.compile(r"[a-z]{1,32}")
+
+
+class EnvelopeError(NetwatchError):
+    """A message is not an envelope, or not one of its sender."""
+
+
+class UnknownSchemaError(EnvelopeError):
+    """A message has an envelope of another major version. `schema` names it, `version` is that of
+    the netwatch that wrote it, empty where it does not say so."""
+
+    def __init__(self, schema: str, version: str) -> None:
+        super().__init__(f"the envelope has the schema {schema}, this netwatch reads {SCHEMA}")
+        self.schema = schema
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A message. `sequence` counts the messages of a kind, `sent` is the sensor's clock in ns since
+    the epoch, `version` that of its netwatch. `id` is the same whenever the same content is sent.
+    The content is `body`, a JSON value, or where that is None `payload`. `fields` are further
+    fields of the first line that belong to the kind. `part` counts from 1 up to `parts`."""
+
+    sensor: str
+    kind: str
+    sequence: int
+    sent: int
+    version: str
+    id: str
+    body: Any = None
+    payload: bytes = b""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    part: int = 1
+    parts: int = 1
+    schema: str = SCHEMA
+
+    def encode(self) -> bytes:
+        """The message. Raises `EnvelopeError` where the envelope alone is too large."""
+        header = {name: getattr(self, name) for name in _HEADER_FIELDS}
+        header["content"] = "bytes" if self.body is None else "json"
+        line = _json({**self.fields, **header})
+        if len(line) > MAX_HEADER:
+            raise EnvelopeError(f"an envelope of {len(line)} bytes, at most {MAX_HEADER} are sent")
+        return line + b"\n" + self.content()
+
+    def content(self) -> bytes:
+        """The content as bytes."""
+        return self.payload if self.body is None else _json(self.body)
+
+
+_HEADER_FIELDS = ("schema", "sensor", "kind", "sequence", "sent", "version", "id", "part", "parts")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "backslashreplace"
+    )
+
+
+def cut(envelope: Envelope) -> list[bytes]:
+    """The messages in which an envelope is sent: one, or as many parts as its content needs.
+    Raises `EnvelopeError` where it needs more than `MAX_PARTS`."""
+    content = envelope.content()
+    if len(content) <= PART_BYTES:
+        return [envelope.encode()]
+    pieces = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
+    if len(pieces) > MAX_PARTS:
+        raise EnvelopeError(f"a content of {len(content)} bytes, which is too large to be sent")
+    # Parts of JSON are no JSON; whoever joins them reads it.
+    fields = dict(envelope.fields) if envelope.body is None else {**envelope.fields, "joined": 1}
+    return [
+        replace(
+            envelope, body=None, payload=piece, part=number, parts=len(pieces), fields=fields
+        ).encode()
+        for number, piece in enumerate(pieces, 1)
+    ]
+
+
+def decode(data: bytes, sensor: str, kind: str) -> Envelope:
+    """The envelope of a message that came as this kind from this sensor, as its subject says.
+    Raises `EnvelopeError` for anything else, `UnknownSchemaError` for another major version."""
+    line, newline, content = data.partition(b"\n")
+    if not newline or len(line) > MAX_HEADER:
+        raise EnvelopeError("the message has no envelope")
+    header = _object(line)
+    schema, version = _text(header, "schema", 64), header.get("version")
+    found = _SCHEMA.fullmatch(schema)
+    if found is None:
+        raise EnvelopeError("the envelope has no schema of netwatch")
+    if found[1] != SCHEMA.rpartition("/")[2]:
+        raise UnknownSchemaError(schema, version[:64] if isinstance(version, str) else "")
+    if header.get("sensor") != sensor or header.get("kind") != kind:
+        raise EnvelopeError("the envelope names another sensor or kind than its subject")
+    part, parts = _number(header, "part", 1), _number(header, "parts", 1)
+    if not 1 <= part <= parts <= MAX_PARTS:
+        raise EnvelopeError("the envelope has no valid 'part' and 'parts'")
+    is_json = header.get("content") == "json"
+    return Envelope(
+        schema=schema,
+        sensor=sensor,
+        kind=kind,
+        sequence=_number(header, "sequence"),
+        sent=_number(header, "sent"),
+        version=_text(header, "version", 64),
+        id=_text(header, "id", MAX_ID),
+        body=_value(content) if is_json else None,
+        payload=b"" if is_json else content,
+        fields={name: value for name, value in header.items() if name not in _KNOWN},
+        part=part,
+        parts=parts,
+    )
+
+
+_KNOWN = frozenset((*_HEADER_FIELDS, "content"))
+
+
+def _value(content: bytes) -> Any:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise EnvelopeError("the content is not valid JSON") from None
+    if value is None:
+        raise EnvelopeError("the content is empty")
+    return value
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    value = _value(line)
+    if not isinstance(value, dict):
+        raise EnvelopeError("the envelope is not a JSON object")
+    return value
+
+
+def _text(header: Mapping[str, Any], name: str, limit: int) -> str:
+    value = header.get(name)
+    if not isinstance(value, str) or not value or len(value) > limit:
+        raise EnvelopeError(f"the envelope has no valid {name!r}")
+    return value
+
+
+def _number(header: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    value = header.get(name, default)
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise EnvelopeError(f"the envelope has no valid {name!r}")
+    return value
+
+
+class Assembler:
+    """Joins the parts of contents again. Parts may come in any order and more than once. `dropped`
+    counts contents of which parts were dropped, because too much was waiting."""
+
+    def __init__(self, limit: int = ASSEMBLY_BYTES) -> None:
+        self._limit = limit
+        self._waiting: OrderedDict[tuple[str, str, str], dict[int, Envelope]] = OrderedDict()
+        self._bytes = 0
+        self.dropped = 0
+
+    def add(self, envelope: Envelope) -> Envelope | None:
+        """The whole envelope, once all its parts are there. Raises `EnvelopeError` where the parts
+        do not fit together or the whole is not valid."""
+        if envelope.parts == 1:
+            return envelope
+        key = (envelope.sensor, envelope.kind, envelope.id)
+        parts = self._waiting.setdefault(key, {})
+        first = next(iter(parts.values()), envelope)
+        if first.parts != envelope.parts:
+            self._drop(key)
+            raise EnvelopeError("the parts of a content do not fit together")
+        if envelope.part not in parts:
+            parts[envelope.part] = envelope
+            self._bytes += len(envelope.payload)
+        if len(parts) == envelope.parts:
+            self._drop(key)
+            return _joined([parts[number] for number in sorted(parts)])
+        while self._bytes > self._limit:
+            self._drop(next(iter(self._waiting)))
+            self.dropped += 1
+        return None
+
+    def _drop(self, key: tuple[str, str, str]) -> dict[int, Envelope]:
+        parts = self._waiting.pop(key)
+        self._bytes -= sum(len(each.payload) for each in parts.values())
+        return parts
+
+
+def _joined(parts: list[Envelope]) -> Envelope:
+    content = b"".join(each.payload for each in parts)
+    fields = dict(parts[0].fields)
+    if fields.pop("joined", None):
+        return replace(parts[0], body=_value(content), payload=b"", fields=fields, part=1, parts=1)
+    return replace(parts[0], payload=content, part=1, parts=1)
+
+
+def check_sensor(name: str) -> str:
+    """The name of a sensor. Raises `NetwatchError` where it is none."""
+    if not is_sensor_name(name):
+        raise NetwatchError(
+            f"{name!r} cannot name a sensor: expected lower-case letters, digits and '-', at most"
+            " 63, as in brussels-1"
+        )
+    return name

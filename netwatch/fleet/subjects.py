@@ -1,0 +1,82 @@
+"""Names of subjects, streams and buckets, and who may use which.
+
+A sensor publishes below its own name and reads what is addressed to it or to all. The server
+enforces that (`permissions_of`), so a sensor that pretends to be another is refused there, and the
+centre can take the name in a subject as that of the sender.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+ROOT = "netwatch.v1"
+"""What all subjects of the fleet begin with."""
+
+STREAM = "NETWATCH"
+"""The stream of what the centre has to commit."""
+
+HEALTH_BUCKET = "netwatch-health"
+"""The bucket with the last sign of life of each sensor, under its name."""
+
+PUBLISHED_BUCKET = "netwatch-published"
+"""The bucket with what is published to sensors, under `ALL` or ``sensor.<name>``."""
+
+ALL = "all"
+"""The key of what is published to all sensors."""
+
+STREAM_KINDS = ("alerts", "facts", "coverage", "applied")
+"""Kinds of messages that the stream keeps until the centre has committed them."""
+
+MAX_PAYLOAD = 1 << 20
+"""Bytes of a message that the server accepts."""
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def is_sensor_name(text: str) -> bool:
+    """Whether a text can name a sensor: a label of a host name in lower case."""
+    return _NAME.fullmatch(text) is not None
+
+
+def subject(sensor: str, kind: str) -> str:
+    """The subject of a kind of messages of a sensor, or to it (``committed``); ``*`` for any."""
+    return f"{ROOT}.{sensor}.{kind}"
+
+
+def sender_of(subject: str) -> tuple[str, str]:
+    """The sensor and the kind that a subject names. Raises `ValueError` for any other."""
+    parts = subject.split(".")
+    if len(parts) != 4 or ".".join(parts[:2]) != ROOT or not is_sensor_name(parts[2]):
+        raise ValueError(f"{subject!r} is no subject of a sensor")
+    return parts[2], parts[3]
+
+
+def bucket_subject(bucket: str, key: str) -> str:
+    """The subject to which a value of a bucket is published."""
+    return f"$KV.{bucket}.{key}"
+
+
+def published_keys(sensor: str) -> tuple[str, str]:
+    """The keys of `PUBLISHED_BUCKET` that a sensor reads."""
+    return ALL, f"sensor.{sensor}"
+
+
+def inbox(sensor: str) -> str:
+    """What the subjects of answers to a sensor begin with."""
+    return f"_INBOX.{sensor}"
+
+
+def permissions_of(sensor: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """What the user of a sensor may do, as nats-server's configuration has it."""
+    published = [bucket_subject(PUBLISHED_BUCKET, key) for key in published_keys(sensor)]
+    return {
+        "publish": {
+            "allow": [
+                *(subject(sensor, kind) for kind in (*STREAM_KINDS, "clock")),
+                bucket_subject(HEALTH_BUCKET, sensor),
+                *(f"$JS.API.DIRECT.GET.KV_{PUBLISHED_BUCKET}.{each}" for each in published),
+            ]
+        },
+        "subscribe": {
+            "allow": [subject(sensor, "committed"), f"{inbox(sensor)}.>", *published],
+        },
+    }
