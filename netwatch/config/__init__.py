@@ -51,6 +51,7 @@ from netwatch.rules.policy import Policy
 if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
     from netwatch.config.data_protection import DataProtection
+    from netwatch.config.fleet_section import FleetOptions
     from netwatch.privacy.options import Privacy
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.updates.store import Installed
@@ -76,8 +77,9 @@ class Config:
     inventory, the leases of lease files, the signatures and the bans, `bans_version` one of bans
     and exemptions. `updates` is None unless the configuration has ``updates``, `store` unless it
     has ``store``. `privacy` is None unless devices have pseudonyms, `retention` unless it is said
-    how long a store keeps what. `data_protection` is whom a person concerned may ask, and `console`
-    the web console, None where they are not configured.
+    how long a store keeps what. `data_protection` is whom a person concerned may ask, `console`
+    the web console, and `fleet` the fleet that this machine belongs to, None where they are not
+    configured.
     """
 
     path: str | None
@@ -104,6 +106,7 @@ class Config:
     store: "StoreOptions | None" = None
     data_protection: "DataProtection | None" = None
     console: "ConsoleOptions | None" = None
+    fleet: "FleetOptions | None" = None
 
     @property
     def installed(self) -> "Installed | None":
@@ -183,7 +186,8 @@ def load(
     sinkholes = sinkholes_section(fields)
     quiet_gap = incidents_section(fields)
     outputs, outbox = _delivery(fields, base, with_secrets=with_secrets)
-    sensor_name = sensor_section(fields)
+    fleet = _fleet(fields, base)
+    sensor_name = sensor_section(fields, fleet.sensor if fleet is not None else "")
     metrics = metrics_section(fields)
     privacy, retention = _privacy(fields, base)
     store = _store(fields, base)
@@ -222,6 +226,7 @@ def load(
         store=store,
         data_protection=data_protection,
         console=console,
+        fleet=fleet,
     )
 
 
@@ -329,6 +334,15 @@ def _console(fields: Fields, base: Path) -> "ConsoleOptions | None":
     from netwatch.config.console_section import console_section
 
     return console_section(fields, base)
+
+
+def _fleet(fields: Fields, base: Path) -> "FleetOptions | None":
+    """The fleet that this machine belongs to."""
+    if fields.value("fleet") is None:
+        return None
+    from netwatch.config.fleet_section import fleet_section
+
+    return fleet_section(fields, base)
 
 
 def _open(path: str | None) -> Fields:

@@ -67,6 +67,7 @@ _TOP = Section(
         ),
         Key("retention", "mapping", "for ever", "how long a store keeps what"),
         Key("store", "mapping", "none", "where what was seen is kept"),
+        Key("fleet", "mapping", "none", "a sensor that reports to a centre, or the centre itself"),
         Key("data_protection", "mapping", "none", "whom a person concerned by a record may ask"),
         Key("console", "mapping", "see below", "the web console (`netwatch serve`)"),
     ),
@@ -264,6 +265,66 @@ _STORE = Section(
     ),
 )
 
+_FLEET = Section(
+    "fleet",
+    "fleet",
+    (
+        Key(
+            "centre",
+            "URL",
+            REQUIRED,
+            "where sensors reach the server of the centre, like `tls://nats.example:4222`;"
+            " `nats://`, without TLS, on loopback only",
+        ),
+        Key("sensor", "text", "none", "the name of this sensor, for which it was enrolled"),
+        Key(
+            "credentials",
+            "path",
+            "none",
+            "the file that `netwatch fleet enrol NAME` made at the centre; a sensor needs it",
+        ),
+        Key("spool", "mapping", "see below", "where a sensor keeps facts until they are committed"),
+        Key("server", "mapping", "none", "the server of the centre; a centre needs it"),
+    ),
+)
+
+_FLEET_SPOOL = Section(
+    "fleet.spool",
+    "fleet.spool",
+    (
+        Key("path", "path", "`/var/lib/netwatch/fleet/spool`", "the folder; created if absent"),
+        Key(
+            "max_bytes", "size", "`1G`", "above this size the oldest facts are evicted; `8M` least"
+        ),
+    ),
+)
+
+_FLEET_SERVER = Section(
+    "fleet.server",
+    "fleet.server",
+    (
+        Key("listen", "text", "`0.0.0.0`, port of `centre`", "address and port"),
+        Key(
+            "folder",
+            "path",
+            "`/var/lib/netwatch/fleet`",
+            "keys, credentials of sensors, and what the server stores; for its owner only",
+        ),
+        Key(
+            "certificate",
+            "path",
+            "one that the centre makes",
+            "the certificate of the server with its chain, PEM",
+        ),
+        Key("key", "path", "one that the centre makes", "its private key, PEM"),
+        Key("ca", "path", "that of the centre", "the authority that sensors verify it with, PEM"),
+        Key("join", "URL", "none", "a server that runs already, instead of one of its own"),
+        Key("credentials", "path", "none", "a credentials file of NATS for that server"),
+        Key("max_bytes", "size", "`4G`", "what waits on the server at most; `64M` at least"),
+        Key("max_age", "duration", "`7d`", "how long it waits there; sensors send it again"),
+    ),
+)
+
 _DATA_PROTECTION = Section(
     "data_protection",
     "data_protection",
@@ -367,6 +428,9 @@ CONFIGURATION_KEYS = (
     _PRIVACY,
     _RETENTION,
     _STORE,
+    _FLEET,
+    _FLEET_SPOOL,
+    _FLEET_SERVER,
     _DATA_PROTECTION,
     _CONSOLE,
     _CONSOLE_TLS,

@@ -208,13 +208,18 @@ def metrics_section(fields: Fields) -> "EndpointOptions | None":
         return None
 
 
-def sensor_section(fields: Fields) -> str:
-    """The name of this sensor; the host name where none is written."""
+def sensor_section(fields: Fields, in_fleet: str = "") -> str:
+    """The name of this sensor: the one that it has in its fleet (`in_fleet`), or else the host
+    name where none is written."""
     section = fields.nested("sensor", "sensor")
     name = section.text("name") if section else ""
     if section:
+        if name and in_fleet and name != in_fleet:
+            section.add_problem(
+                "name", f"'name': expected '{in_fleet}', as 'fleet' calls this sensor"
+            )
         section.reject_unknown()
-    return name or os.uname().nodename
+    return name or in_fleet or os.uname().nodename
 
 
 def _duration(section: Fields, key: str, default: str) -> int:

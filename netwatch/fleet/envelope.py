@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.subjects import MAX_PAYLOAD, is_sensor_name
+from netwatch.fleet.subjects import MAX_PAYLOAD
 
 SCHEMA: Final = "netwatch.fleet/1"
 """The version of the envelope that this netwatch writes."""
@@ -233,13 +233,3 @@ def _joined(parts: list[Envelope]) -> Envelope:
     if fields.pop("joined", None):
         return replace(parts[0], body=_value(content), payload=b"", fields=fields, part=1, parts=1)
     return replace(parts[0], payload=content, part=1, parts=1)
-
-
-def check_sensor(name: str) -> str:
-    """The name of a sensor. Raises `NetwatchError` where it is none."""
-    if not is_sensor_name(name):
-        raise NetwatchError(
-            f"{name!r} cannot name a sensor: expected lower-case letters, digits and '-', at most"
-            " 63, as in brussels-1"
-        )
-    return name

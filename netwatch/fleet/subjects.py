@@ -5,8 +5,9 @@ enforces that (`permissions_of`), so a sensor that pretends to be another is ref
 centre can take the name in a subject as that of the sender.
 """
 
-import re
 from collections.abc import Mapping, Sequence
+
+from netwatch.core.sensor_name import is_sensor_name
 
 ROOT = "netwatch.v1"
 """What all subjects of the fleet begin with."""
@@ -28,13 +29,6 @@ STREAM_KINDS = ("alerts", "facts", "coverage", "applied")
 
 MAX_PAYLOAD = 1 << 20
 """Bytes of a message that the server accepts."""
-
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-def is_sensor_name(text: str) -> bool:
-    """Whether a text can name a sensor: a label of a host name in lower case."""
-    return _NAME.fullmatch(text) is not None
 
 
 def subject(sensor: str, kind: str) -> str:

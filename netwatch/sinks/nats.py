@@ -156,7 +156,9 @@ class NatsSink:
         self._last_error = None
         if self._client is not None:
             await self._disconnect(self._client)
-        self._client = _client(self._library.aio.client.Client, require_tls="tls" in arguments)
+        self._client = secure_client(
+            self._library.aio.client.Client, require_tls="tls" in arguments
+        )
         await self._client.connect(
             servers=[self._options.url],
             name="netwatch",
@@ -271,7 +273,7 @@ class NatsSink:
         self._runner = None
 
 
-def _client(base: Any, *, require_tls: bool) -> Any:
+def secure_client(base: Any, *, require_tls: bool) -> Any:
     """A client that never sends credentials in the clear if TLS was requested. The library alone
     would follow what the server announces, which anybody on the path can forge."""
 

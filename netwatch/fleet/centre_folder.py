@@ -1,0 +1,214 @@
+"""The folder of a centre: its keys, its certificates, who is enrolled, and the server's
+configuration, which is made of these.
+
+Commands and the running centre share it. A sensor is enrolled by one file that appears in
+``sensors``; the centre looks for changes there.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from netwatch.config.fleet_section import FleetOptions, ServerOptions
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.sensor_name import EXPECTED, is_sensor_name
+from netwatch.core.user_files import read_user_file
+from netwatch.fleet import certificates
+from netwatch.fleet.credentials import SensorCredentials, write_private
+from netwatch.fleet.subjects import MAX_PAYLOAD, permissions_of
+from netwatch.fleet.user_keys import new_seed, public_key
+
+LOG_BYTES = 10 << 20
+"""Size of the log of the server from which a new one begins; three are kept."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledSensor:
+    """A sensor that has credentials: its public key, and when it was enrolled (ns)."""
+
+    name: str
+    user: str
+    enrolled: int
+
+
+class CentreFolder:
+    """The folder of the centre that `options` describe. Methods raise `NetwatchError` where it
+    cannot be used."""
+
+    def __init__(self, options: FleetOptions) -> None:
+        assert options.server is not None
+        self._centre = options.centre
+        self._server: ServerOptions = options.server
+        self.path = options.server.folder
+        self.configuration = self.path / "nats.conf"
+        self.log = self.path / "nats.log"
+
+    def prepare(self) -> None:
+        """Make what is missing: the folder, the keys, the certificates."""
+        try:
+            for folder in (self.path, self.path / "sensors"):
+                folder.mkdir(0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise NetwatchError(f"{self.path} cannot be created: {error.strerror}") from None
+        self._text_of("centre.seed", new_seed)
+        if not self._server.join and not self._server.certificate and self._has_tls:
+            self._prepare_certificate()
+
+    def _prepare_certificate(self) -> None:
+        authority = self._authority()
+        path = self.path / "server.pem"
+        hosts = [self._host, *(host for host in _LOOPBACK if host != self._host)]
+        if path.exists() and certificates.serves(_read(path), hosts):
+            return
+        pair = certificates.new_server(authority, hosts)
+        for name, text in (("server.pem", pair.certificate), ("server.key", pair.key)):
+            with contextlib.suppress(FileNotFoundError):
+                (self.path / name).unlink()
+            write_private(self.path / name, text)
+
+    def _authority(self) -> certificates.Pair:
+        """The authority of this centre, both parts in one file, since one needs the other."""
+        text = self._text_of("ca.pem", _authority_text)
+        certificate, marker, key = text.partition("-----BEGIN PRIVATE KEY-----")
+        return certificates.Pair(certificate, marker + key)
+
+    def _text_of(self, name: str, make: Callable[[], str]) -> str:
+        """The content of a file that is made where there is none; by another process at the same
+        time is fine."""
+        path = self.path / name
+        if not path.exists():
+            with contextlib.suppress(NetwatchError):
+                write_private(path, make())
+        return _read(path)
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._centre).hostname or ""
+
+    @property
+    def _has_tls(self) -> bool:
+        return self._centre.startswith("tls:")
+
+    @property
+    def seed(self) -> str:
+        """The seed of the centre's own user."""
+        return _read(self.path / "centre.seed").strip()
+
+    @property
+    def ca(self) -> str:
+        """The authority (PEM) that verifies the server; empty for those of the system."""
+        if self._server.ca:
+            return _read(Path(self._server.ca))
+        if self._server.join or self._server.certificate or not self._has_tls:
+            return ""
+        return self._authority().certificate
+
+    # Sensors
+
+    def enrol(self, name: str, publisher: str = "") -> SensorCredentials:
+        """Let a sensor in; what it has to know. Raises `NetwatchError` where it is enrolled."""
+        if not is_sensor_name(name):
+            raise NetwatchError(f"{name!r} cannot name a sensor: expected {EXPECTED}")
+        seed = new_seed()
+        record = {"user": public_key(seed), "enrolled": time.time_ns()}
+        path = self.path / "sensors" / f"{name}.json"
+        if path.exists():
+            raise NetwatchError(
+                f"{name} is enrolled already, and a file of credentials is made only once:"
+                f" 'netwatch fleet enrol --revoke {name}' makes the old one void"
+            )
+        write_private(path, json.dumps(record) + "\n")
+        return SensorCredentials(
+            sensor=name, centre=self._centre, seed=seed, ca=self.ca, publisher=publisher
+        )
+
+    def revoke(self, name: str) -> None:
+        """Make the credentials of a sensor void. Raises `NetwatchError` where it has none."""
+        path = self.path / "sensors" / f"{name}.json"
+        if not is_sensor_name(name) or not path.exists():
+            raise NetwatchError(f"no sensor {name!r} is enrolled in {self.path}")
+        path.unlink()
+
+    def sensors(self) -> list[EnrolledSensor]:
+        """All that are enrolled, by name."""
+        found = []
+        for path in sorted((self.path / "sensors").glob("*.json")):
+            try:
+                record = json.loads(_read(path))
+                found.append(EnrolledSensor(path.stem, record["user"], int(record["enrolled"])))
+            except (ValueError, KeyError, TypeError) as error:
+                raise NetwatchError(f"{path}: expected what 'fleet enrol' wrote: {error}") from None
+        return found
+
+    # The server
+
+    def write_configuration(self) -> bool:
+        """Write the configuration of the server, or for one that is joined the users that its
+        administrator includes there. Whether it is another than before."""
+        text = self._users() if self._server.join else self._configuration()
+        path = self.path / "users.conf" if self._server.join else self.configuration
+        if path.exists() and _read(path) == text:
+            return False
+        temporary = path.with_suffix(".tmp")
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        write_private(temporary, text)
+        temporary.replace(path)
+        return True
+
+    def _configuration(self) -> str:
+        options = self._server
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        lines = [
+            "# Written by 'netwatch fleet centre', which overwrites what is changed here.",
+            'server_name: "netwatch"',
+            f'listen: "{host}:{options.port}"',
+            f"max_payload: {MAX_PAYLOAD}",
+            f"log_file: {json.dumps(str(self.log))}",
+            f"logfile_size_limit: {LOG_BYTES}",
+            "logfile_max_num: 3",
+            "jetstream {",
+            f"  store_dir: {json.dumps(str(self.path / 'jetstream'))}",
+            # Without it an acknowledged message can be lost when the power fails.
+            "  sync_interval: always",
+            f"  max_file_store: {options.max_bytes + (256 << 20)}",
+            "  max_memory_store: 67108864",
+            "}",
+        ]
+        if self._has_tls:
+            certificate = options.certificate or str(self.path / "server.pem")
+            key = options.key or str(self.path / "server.key")
+            lines += [
+                "tls {",
+                f"  cert_file: {json.dumps(certificate)}",
+                f"  key_file: {json.dumps(key)}",
+                '  min_version: "1.2"',
+                "  timeout: 5",
+                "}",
+            ]
+        return "\n".join(lines) + "\nauthorization {\n  users: " + self._users() + "}\n"
+
+    def _users(self) -> str:
+        users: list[object] = [{"nkey": public_key(self.seed)}]
+        for sensor in self.sensors():
+            permissions = permissions_of(sensor.name)
+            users.append({"nkey": sensor.user, "permissions": permissions})
+        return json.dumps(users, indent=1) + "\n"
+
+
+def _authority_text() -> str:
+    pair = certificates.new_authority()
+    return pair.certificate + pair.key
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_user_file(path, 4 << 20).decode()
+    except (NetwatchError, UnicodeDecodeError) as error:
+        raise NetwatchError(f"{path} {error}") from None

@@ -1,0 +1,15 @@
+"""What a fleet needs of libraries that netwatch does not install by itself."""
+
+from netwatch.core.errors import ConfigError, Problem
+
+
+def require_extra(what: str) -> None:
+    """Raise `ConfigError` where a library is missing; `what` needs it."""
+    try:
+        import nats.aio.client
+        import nkeys
+        import pyarrow.parquet
+    except ImportError as error:
+        text = f"a fleet needs an extra: pip install 'netwatch[fleet]' ({error})"
+        raise ConfigError([Problem(what, 0, 0, text)]) from None
+    del nats, nkeys, pyarrow
