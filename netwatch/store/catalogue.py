@@ -240,18 +240,7 @@ class Catalogue:
         """Let files take the place of those with the paths `old`, at once. Raises
         `StaleFilesError`, and changes nothing, if one of those is not in the catalogue."""
         with self.database.writing() as connection:
-            removed = 0
-            for start in range(0, len(old), CHUNK):
-                paths = old[start : start + CHUNK]
-                removed += connection.execute(
-                    delete(tables.file).where(tables.file.c.path.in_(paths))
-                ).rowcount
-            if removed != len({*old}):
-                raise StaleFilesError("files were replaced by another process meanwhile")
-            if new:
-                names = tables.file.c.keys()
-                rows = [{name: getattr(row, name) for name in names} for row in new]
-                connection.execute(insert(tables.file), rows)
+            replace_files(connection, new, old)
 
     def files(
         self,
@@ -353,6 +342,22 @@ def version_number(connection: Connection, hashes: VersionHashes) -> int:
         configuration=hashes.configuration,
         first_used=time.time_ns(),
     )
+
+
+def replace_files(connection: Connection, new: Sequence[FileRow], old: Sequence[str]) -> None:
+    """What `Catalogue.replace_files` does, within a transaction."""
+    removed = 0
+    for start in range(0, len(old), CHUNK):
+        paths = old[start : start + CHUNK]
+        removed += connection.execute(
+            delete(tables.file).where(tables.file.c.path.in_(paths))
+        ).rowcount
+    if removed != len({*old}):
+        raise StaleFilesError("files were replaced by another process meanwhile")
+    if new:
+        names = tables.file.c.keys()
+        rows = [{name: getattr(row, name) for name in names} for row in new]
+        connection.execute(insert(tables.file), rows)
 
 
 def _insert(connection: Connection, table: Any, **values: Any) -> int:

@@ -273,6 +273,17 @@ fleet_case_word = Table(
 )
 """By what incidents of one case are found without reading others."""
 
+fleet_batch = Table(
+    "fleet_batch",
+    metadata,
+    Column("sensor", Text, primary_key=True),
+    Column("epoch", Text, primary_key=True, comment="a life of the writer of its spool"),
+    Column("sequence", BigInteger, nullable=False, comment="of the last batch that is stored"),
+    Column("time", BigInteger, nullable=False),
+)
+"""Up to which batch the facts of each sensor are stored; written with their files, so that a batch
+that is sent again is known."""
+
 evidence = Table(
     "evidence",
     metadata,

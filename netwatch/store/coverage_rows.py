@@ -25,7 +25,7 @@ def store_coverage(
     connection.execute(
         insert(tables.coverage).values(run=run, part=part, first=first, last=last, record=record)
     )
-    rows = _sums(run, part, first, last, json.loads(record))
+    rows = sums(run, part, first, last, json.loads(record))
     if rows:
         connection.execute(insert(tables.coverage_network), rows)
 
@@ -47,14 +47,15 @@ def sum_all(connection: Connection) -> None:
     for row in connection.execute(
         select(columns.run, columns.part, columns.first, columns.last, columns.record)
     ).all():
-        rows = _sums(row.run, row.part, row.first, row.last, json.loads(row.record))
+        rows = sums(row.run, row.part, row.first, row.last, json.loads(row.record))
         if rows:
             connection.execute(insert(tables.coverage_network), rows)
 
 
-def _sums(
+def sums(
     run: int, part: int, first: int | None, last: int | None, record: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
+    """The rows of `coverage_network` for a record."""
     shares = [(each["name"], each["class"], each) for each in record.get("networks", ())]
     if "outside" in record:
         shares.append((OUTSIDE, "", record["outside"]))

@@ -4,7 +4,7 @@ A landing file has the rows as they came, of all clients; compaction divides the
 files have to be open at a time, and a row is written soon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ WAITING_ROWS = 1_000_000
 
 DAY = 86_400_000_000_000
 """A day in ns."""
+
+Register = Callable[[Sequence[FileRow]], None]
+"""Makes files visible to readers, all at once. Raises `NetwatchError`."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -52,12 +55,15 @@ class Landing:
 
     `waiting` counts the rows that are in memory, `stored` those in files that are registered;
     `days` are those of the files. Where writing fails, nothing is lost: the next call
-    of `write_due` or `flush` tries again.
+    of `write_due` or `flush` tries again. `register` takes the place of `Catalogue.register_files`.
     """
 
-    def __init__(self, files: FactFiles, catalogue: Catalogue) -> None:
+    def __init__(
+        self, files: FactFiles, catalogue: Catalogue, register: Register | None = None
+    ) -> None:
         self._files = files
         self._catalogue = catalogue
+        self._register_files = register or catalogue.register_files
         self._waiting: dict[tuple[str, int], _Waiting] = {}
         self._written: list[FileRow] = []
         self._is_retry = False
@@ -103,7 +109,7 @@ class Landing:
         # Where the connection broke amid a transaction, it may have been committed.
         if not (self._is_retry and self._are_registered()):
             self._is_retry = True
-            self._catalogue.register_files(self._written)
+            self._register_files(self._written)
         self.days.update(row.day for row in self._written)
         self.stored += sum(row.rows for row in self._written)
         self._written = []

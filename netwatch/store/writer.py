@@ -211,7 +211,7 @@ class Writer:
         with pa.ipc.open_stream(chunk.stream) as reader:
             for batch in reader:
                 if hidden and chunk.table == "claim" and self._seal is not None:
-                    batch = _sealed(batch, hidden, self._seal)
+                    batch = sealed_claims(batch, hidden, self._seal)
                 rows = numbered(batch, chunk.table, capture.number, numbers)
                 self._landing.add(chunk.table, rows)
 
@@ -266,7 +266,7 @@ def hashed_files(paths: Sequence[str]) -> list[SourceFile]:
     return list(map(hashed_file, paths))
 
 
-def _sealed(batch: "pa.RecordBatch", hidden: Collection[int], seal: Seal) -> "pa.RecordBatch":
+def sealed_claims(batch: "pa.RecordBatch", hidden: Collection[int], seal: Seal) -> "pa.RecordBatch":
     """Claims of which those about these clients (places in the chunk) are sealed."""
     import pyarrow as pa
 

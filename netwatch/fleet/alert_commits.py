@@ -1,0 +1,112 @@
+"""Commits the alerts of sensors with the cases that they belong to.
+
+An alert that is sent again says what is stored already, so to store it twice is the same as once.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netwatch.core.dataclass import dataclass
+from netwatch.fleet.envelope import Envelope
+from netwatch.store.cases import SensorAlert, keep_alerts
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+from netwatch.store.use_lock import UseLock
+
+MAX_ALERTS = 5000
+"""Alerts of one message."""
+
+_MAX_KEY = 200
+
+
+@dataclass(slots=True)
+class AlertsCommitted:
+    """The result of a commit: by sensor, the keys of alerts that are stored, and those that are
+    `refused` with the reasons; how many said something new."""
+
+    stored: dict[str, list[str]]
+    refused: dict[str, dict[str, str]]
+    new: int = 0
+
+
+class AlertCommits:
+    """Stores alerts. `gap` is the quiet gap of incidents in ns; `offsets` are how far the clocks of
+    sensors are ahead (ns). For one thread at a time. Raises `ConfigError` and `NetwatchError` where
+    the store cannot be opened."""
+
+    def __init__(self, options: StoreOptions, gap: int, offsets: Mapping[str, int]) -> None:
+        self._catalogue = Catalogue.open(options, create=True)
+        self._lock = UseLock(options)
+        self._gap = gap
+        self._offsets = offsets
+
+    def close(self) -> None:
+        """Close the catalogue."""
+        self._lock.close()
+        self._catalogue.close()
+
+    def commit(self, envelopes: Sequence[Envelope]) -> AlertsCommitted:
+        """Store the alerts of messages, all of them or, with `NetwatchError`, none. Those that
+        nobody could store are refused."""
+        result = AlertsCommitted({}, {})
+        alerts: list[tuple[str, SensorAlert]] = []
+        for envelope in envelopes:
+            refused = result.refused.setdefault(envelope.sensor, {})
+            for key, record in _entries(envelope):
+                reason = _problem(envelope.sensor, record)
+                if reason:
+                    refused[key] = reason
+                    continue
+                line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+                offset = self._offsets.get(envelope.sensor, 0)
+                alerts.append((key, SensorAlert(envelope.sensor, record, line, offset)))
+        self._store(alerts, result)
+        return result
+
+    def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
+        """Store alerts, and find those that cannot be stored by halves."""
+        if not alerts:
+            return
+        try:
+            result.new += keep_alerts(self._catalogue, [alert for _, alert in alerts], self._gap)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if len(alerts) == 1:
+                key, alert = alerts[0]
+                reason = f"the record is not that of an alert: {type(error).__name__}: {error}"
+                result.refused[alert.sensor][key] = reason[:200]
+                return
+            half = len(alerts) // 2
+            self._store(alerts[:half], result)
+            self._store(alerts[half:], result)
+            return
+        for key, alert in alerts:
+            result.stored.setdefault(alert.sensor, []).append(key)
+
+
+def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
+    """The alerts of a message with their keys; nothing of one that has none."""
+    body = envelope.body
+    entries = body.get("alerts") if isinstance(body, dict) else None
+    if not isinstance(entries, list):
+        return []
+    found = []
+    for entry in entries[:MAX_ALERTS]:
+        key = entry.get("key") if isinstance(entry, dict) else None
+        if isinstance(key, str) and 0 < len(key) <= _MAX_KEY:
+            found.append((key, entry.get("record")))
+    return found
+
+
+def _problem(sensor: str, record: Any) -> str:
+    """Why a record is not taken; empty where it is."""
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        return "expected the record of an alert"
+    said = record.get("sensor")
+    if not isinstance(said, dict) or said.get("name") != sensor:
+        return f"the record is not one of the sensor {sensor}"
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return "the record has text that is not Unicode"
+    return ""

@@ -1,0 +1,203 @@
+"""A batch of facts as a Parquet file: rows of one table, with the clients that they name.
+
+In the column ``client`` rows have places in the list of clients, which is in the metadata of the
+file, with the run that recorded them. A file comes from another machine, which may be broken or
+taken over, so what is in it is checked before any of it is stored, and reading it is bounded.
+"""
+
+import base64
+import binascii
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from netwatch.core.dataclass import dataclass
+from netwatch.fleet.envelope import EnvelopeError
+from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
+from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.landing import DAY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+METADATA_KEY = b"netwatch.batch"
+"""The key under which a file has its run and clients."""
+
+MAX_ROWS = 1_000_000
+"""Rows of a batch that are read."""
+
+MAX_BATCH_BYTES = 512 << 20
+"""Bytes of a batch in memory, as its file announces them."""
+
+MAX_DAYS = 400
+"""Days of which a batch may have rows; each becomes a file."""
+
+_FIRST_DAY, _LAST_DAY = 0, 84_006
+"""Days since the epoch that rows may be of: 1970 to 2199."""
+
+_MAX_TEXT = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunKey:
+    """The run of a sensor: when it began (ns by its clock), its command, the versions that decided
+    (netwatch, signatures, bans, configuration; None where nothing was judged), and the position of
+    the capture in it."""
+
+    started: int
+    command: str
+    versions: tuple[str, str, str, str] | None
+    position: int
+
+    def record(self) -> Mapping[str, Any]:
+        """The same as JSON."""
+        return {
+            "started": self.started,
+            "command": self.command,
+            "versions": self.versions and list(self.versions),
+            "position": self.position,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FactBatch:
+    """Rows of a table, of a capture of a run, and the clients that they name by place."""
+
+    table: str
+    run: RunKey
+    clients: Sequence[ClientAddress]
+    rows: "pa.Table"
+
+
+def read_run(record: Any) -> RunKey:
+    """The run in a record that `RunKey.record` made. Raises `EnvelopeError` for any other."""
+    try:
+        versions = record["versions"]
+        if versions is not None:
+            versions = tuple(map(_text, versions))
+            if len(versions) != 4:
+                raise ValueError(versions)
+        return RunKey(
+            started=_number(record["started"]),
+            command=_text(record["command"]),
+            versions=versions,
+            position=_number(record["position"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise EnvelopeError("the content names no valid run") from None
+
+
+def pack(batch: FactBatch) -> bytes:
+    """A batch as a Parquet file."""
+    from pyarrow import parquet
+
+    about = {"run": batch.run.record(), "clients": list(map(_client_record, batch.clients))}
+    # Without the schema of Arrow, which would repeat the metadata.
+    rows = batch.rows.replace_schema_metadata({METADATA_KEY: json.dumps(about)})
+    stream = io.BytesIO()
+    parquet.write_table(rows, stream, compression="zstd", compression_level=1, store_schema=False)
+    return stream.getvalue()
+
+
+def unpack(table: str, content: bytes) -> FactBatch:
+    """The batch in a file. Raises `EnvelopeError` for what is none, or is too large."""
+    import pyarrow as pa
+    from pyarrow import compute, parquet
+
+    if table not in TIME_COLUMN:
+        raise EnvelopeError("the content is of no table of facts")
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(content))
+        _check_size(file.metadata)
+        about = json.loads((file.metadata.metadata or {}).get(METADATA_KEY, b""))
+        rows = _in_layout(table, file.read(use_threads=False))
+        rows.validate(full=True)
+        clients = [_client(record) for record in about["clients"]]
+        run = read_run(about["run"])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise EnvelopeError(f"the content is no batch of facts: {reason}") from None
+    if not rows.num_rows:
+        raise EnvelopeError("the batch has no rows")
+    places = compute.min_max(rows["client"]).as_py()
+    if places["min"] < 0 or places["max"] >= len(clients):
+        raise EnvelopeError("rows of the batch name clients that it does not have")
+    _check_days(rows[TIME_COLUMN[table]])
+    return FactBatch(table, run, clients, rows)
+
+
+def _check_size(metadata: Any) -> None:
+    groups = [metadata.row_group(number) for number in range(min(metadata.num_row_groups, 1000))]
+    size = sum(group.total_byte_size for group in groups)
+    if metadata.num_rows > MAX_ROWS or metadata.num_row_groups > 1000 or size > MAX_BATCH_BYTES:
+        raise EnvelopeError(f"the batch is too large: {metadata.num_rows:,} rows, {size:,} bytes")
+
+
+def _in_layout(table: str, rows: "pa.Table") -> "pa.Table":
+    """Rows in the layout of chunks, with dictionaries where these have them."""
+    import pyarrow as pa
+
+    layout = chunk_schema(table)
+    columns = []
+    for field in layout:
+        column = rows[field.name]
+        if not field.nullable and column.null_count:
+            raise ValueError(f"the column {field.name} lacks values")
+        if pa.types.is_dictionary(field.type):
+            column = column.cast(pa.string()).dictionary_encode()
+        columns.append(column if column.type == field.type else column.cast(field.type))
+    return pa.table(columns, schema=layout)
+
+
+def _check_days(times: "pa.ChunkedArray") -> None:
+    from pyarrow import compute
+
+    span = compute.min_max(times).as_py()
+    first, last = span["min"] // DAY, span["max"] // DAY
+    if not _FIRST_DAY <= first <= last <= _LAST_DAY:
+        raise EnvelopeError("the batch has rows of an impossible time")
+    if last - first >= MAX_DAYS and (
+        compute.count_distinct(compute.divide(times, DAY)).as_py() > MAX_DAYS
+    ):
+        raise EnvelopeError(f"the batch has rows of more than {MAX_DAYS} days")
+
+
+def _client_record(client: ClientAddress) -> list[str | None]:
+    sealed = base64.b64encode(client.sealed).decode() if client.sealed is not None else None
+    return [
+        client.ip,
+        client.mac,
+        client.network,
+        client.network_class,
+        client.pseudonym,
+        sealed,
+    ]
+
+
+def _client(record: Any) -> ClientAddress:
+    ip, mac, network, network_class, pseudonym, sealed = record
+    for value in (ip, mac, network, network_class, pseudonym):
+        if value is not None:
+            _text(value, empty=True)
+    if (ip is None) == (pseudonym is None):
+        raise ValueError("a client has either an address or a pseudonym")
+    try:
+        opened = None if sealed is None else base64.b64decode(sealed, validate=True)
+    except binascii.Error:
+        raise ValueError("a client is not sealed in base64") from None
+    return ClientAddress(ip, mac, network, network_class, pseudonym, opened)
+
+
+def _text(value: Any, *, empty: bool = False) -> str:
+    is_text = isinstance(value, str) and len(value) <= _MAX_TEXT and "\0" not in value
+    if not is_text or (not value and not empty):
+        raise ValueError("expected a short text")
+    value.encode()  # An unpaired surrogate cannot be stored.
+    return str(value)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError("expected a number")
+    return value

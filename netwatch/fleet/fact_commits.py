@@ -1,0 +1,260 @@
+"""Commits what sensors send from their spools: batches of facts, records of coverage, the ends of
+captures.
+
+Files of a spool are taken in order. The catalogue knows the last one that is stored of each epoch
+of a sensor, and notes it in the transaction that registers the files of facts. So a batch that is
+sent again, or was stored by a centre that was killed before it could say so, is known. One that
+comes before its predecessor is not taken, since the number could not tell later that one is
+missing: the sensor sends both again.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from netwatch.core.dataclass import dataclass
+from netwatch.fleet.envelope import Envelope, EnvelopeError
+from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.arrow_schema import TIME_COLUMN
+from netwatch.store.catalogue import Catalogue, FileRow, VersionHashes, replace_files
+from netwatch.store.coverage_rows import store_coverage, sums
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fleet_runs import capture_of, run_of
+from netwatch.store.landing import Landing, numbered
+from netwatch.store.options import StoreOptions
+from netwatch.store.upsert import upsert
+from netwatch.store.use_lock import UseLock
+
+MAX_RECORD = 4 << 20
+"""Bytes of a record of coverage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Up to which `sequence` an epoch of a sensor is stored."""
+
+    sensor: str
+    epoch: str
+    sequence: int
+
+
+@dataclass(slots=True)
+class Committed:
+    """The result of a commit: the `progress` of every epoch that was sent, messages that were
+    `refused` with the reasons, and how many rows and batches were stored, and batches repeated."""
+
+    progress: list[Progress]
+    refused: list[tuple[Envelope, str]]
+    rows: int = 0
+    batches: int = 0
+    repeated: int = 0
+
+
+class FactCommits:
+    """Stores the facts of sensors. For one thread at a time. Raises `ConfigError` and
+    `NetwatchError` where the store cannot be opened."""
+
+    def __init__(self, options: StoreOptions) -> None:
+        self._catalogue = Catalogue.open(options, create=True)
+        self._lock = UseLock(options)
+        self._files = FactFiles(options.path)
+        self._runs: dict[tuple[str, int, str], int] = {}
+        self._captures: dict[tuple[str, int, str, int], int] = {}
+
+    def close(self) -> None:
+        """Close the catalogue."""
+        self._lock.close()
+        self._catalogue.close()
+
+    def commit(self, envelopes: Sequence[Envelope]) -> Committed:
+        """Store what was sent, all or, with `NetwatchError`, nothing of it."""
+        epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
+        stored = self._stored(epochs)
+        # Others may have deleted some meanwhile.
+        self._runs.clear()
+        self._captures.clear()
+        result = Committed([], [])
+        transaction = _Transaction(stored)
+        landing = Landing(self._files, self._catalogue, transaction.add_files)
+        for envelope in envelopes:
+            try:
+                if transaction.takes(envelope):
+                    result.rows += self._add(envelope, landing, transaction)
+                    result.batches += 1
+                else:
+                    result.repeated += 1
+            except EnvelopeError as error:
+                result.refused.append((envelope, str(error)))
+        landing.flush()
+        if transaction.is_needed:
+            transaction.run(self._catalogue)
+        result.progress = [Progress(*key, sequence) for key, sequence in transaction.stored.items()]
+        return result
+
+    def _stored(self, epochs: "set[tuple[str, str]]") -> dict[tuple[str, str], int]:
+        """The last sequence that is stored of each epoch."""
+        found = dict.fromkeys(sorted(epochs), 0)
+        column = tables.fleet_batch.c
+        statement = select(column.sensor, column.epoch, column.sequence)
+        with self._catalogue.database.reading() as connection:
+            for epoch in sorted({epoch for _, epoch in epochs}):
+                for row in connection.execute(statement.where(column.epoch == epoch)):
+                    if (row.sensor, row.epoch) in found:
+                        found[row.sensor, row.epoch] = row.sequence
+        return found
+
+    def _add(self, envelope: Envelope, landing: Landing, transaction: "_Transaction") -> int:
+        """Prepare what is stored of a file; the number of rows. Whatever is refused counts as
+        stored, since it will not be better when it is sent again."""
+        table = envelope.fields.get("table")
+        transaction.note(envelope)
+        if envelope.kind == "facts" and isinstance(table, str) and table in TIME_COLUMN:
+            batch = unpack(table, envelope.payload)
+            self._add_rows(envelope.sensor, batch, landing)
+            return int(batch.rows.num_rows)
+        record = _record(envelope.payload)
+        run = read_run(record.get("run"))
+        if table == "coverage":
+            number = self._run(envelope.sensor, run)
+            part, first, last = (_number(record, name) for name in ("part", "first", "last"))
+            coverage = _coverage(record)
+            line = json.dumps(coverage, separators=(",", ":"))
+            transaction.coverage.append((number, part or 0, first, last, line))
+        elif table == "capture":
+            self._end_capture(envelope.sensor, run, record)
+        else:
+            raise EnvelopeError("the content is of no table that is known here")
+        return 0
+
+    def _add_rows(self, sensor: str, batch: FactBatch, landing: Landing) -> None:
+        capture = self._capture(sensor, batch.run)
+        numbers = self._catalogue.client_numbers(batch.clients)
+        for part in batch.rows.to_batches():
+            landing.add(batch.table, numbered(part, batch.table, capture, numbers))
+
+    def _end_capture(self, sensor: str, run: RunKey, record: dict[str, Any]) -> None:
+        lost = _number(record, "lost_rows") or 0
+        is_whole = record.get("whole") is True and not lost
+        self._catalogue.end_capture(
+            self._capture(sensor, run),
+            "complete" if is_whole else "partial",
+            _number(record, "first"),
+            _number(record, "last"),
+            lost_rows=lost,
+        )
+
+    def _capture(self, sensor: str, run: RunKey) -> int:
+        """The number of a capture of a sensor here."""
+        key = (sensor, run.started, run.command, run.position)
+        if key not in self._captures:
+            number = self._run(sensor, run)
+            with self._catalogue.database.writing(numbers=True) as connection:
+                self._captures[key] = capture_of(connection, number, run.position)
+        return self._captures[key]
+
+    def _run(self, sensor: str, run: RunKey) -> int:
+        key = (sensor, run.started, run.command)
+        if key not in self._runs:
+            versions = run.versions
+            version = self._catalogue.version_id(VersionHashes(*versions)) if versions else None
+            with self._catalogue.database.writing(numbers=True) as connection:
+                self._runs[key] = run_of(connection, sensor, run.command, run.started, version)
+        return self._runs[key]
+
+    def forget(self, before: int) -> None:
+        """Forget epochs of which nothing was stored since a time (ns)."""
+        table = tables.fleet_batch
+        with self._catalogue.database.writing() as connection:
+            connection.execute(table.delete().where(table.c.time < before))
+
+
+class _Transaction:
+    """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, and
+    `coverage` records of coverage."""
+
+    def __init__(self, stored: dict[tuple[str, str], int]) -> None:
+        self.stored = stored
+        self.coverage: list[tuple[int, int, int | None, int | None, str]] = []
+        self._files: list[FileRow] = []
+        self.is_needed = False
+
+    def takes(self, envelope: Envelope) -> bool:
+        """Whether a file is neither stored already nor ahead of one that is missing. Raises
+        `EnvelopeError` where it does not say what it follows."""
+        epoch, after = epoch_of(envelope), envelope.fields.get("after")
+        if not epoch or type(after) is not int or not 0 <= after < envelope.sequence:
+            raise EnvelopeError("the envelope has no valid 'epoch' and 'after'")
+        return after <= self.stored[envelope.sensor, epoch] < envelope.sequence
+
+    def note(self, envelope: Envelope) -> None:
+        """A file is stored by this transaction."""
+        self.stored[envelope.sensor, epoch_of(envelope)] = envelope.sequence
+        self.is_needed = True
+
+    def add_files(self, files: Sequence[FileRow]) -> None:
+        """Register files with the rest."""
+        self._files += files
+
+    def run(self, catalogue: Catalogue) -> None:
+        """Write everything. Raises `NetwatchError`."""
+        now = time.time_ns()
+        rows = [
+            {"sensor": sensor, "epoch": epoch, "sequence": sequence, "time": now}
+            for (sensor, epoch), sequence in self.stored.items()
+            if sequence
+        ]
+        with catalogue.database.writing() as connection:
+            replace_files(connection, self._files, ())
+            for number, part, first, last, line in self.coverage:
+                store_coverage(connection, number, part, first, last, line)
+            upsert(
+                connection,
+                tables.fleet_batch,
+                rows,
+                lambda new: {"sequence": new.sequence, "time": new.time},
+            )
+
+
+def epoch_of(envelope: Envelope) -> str:
+    """The epoch of the spool that a message is from; empty where it names none."""
+    epoch = envelope.fields.get("epoch")
+    return epoch if isinstance(epoch, str) and 0 < len(epoch) <= 40 else ""
+
+
+def _record(payload: bytes) -> dict[str, Any]:
+    if len(payload) > MAX_RECORD:
+        raise EnvelopeError("the record is too large")
+    try:
+        record = json.loads(payload)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise EnvelopeError("the content is not a JSON object")
+    return record
+
+
+def _coverage(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of coverage in a record. Raises `EnvelopeError` where it cannot be stored."""
+    coverage = record.get("record")
+    try:
+        if not isinstance(coverage, dict):
+            raise TypeError(coverage)
+        for row in sums(0, 0, None, None, coverage):
+            texts = (row["network"], row["class"], row["reason"])
+            if not all(isinstance(text, str) for text in texts) or type(row["flows"]) is not int:
+                raise TypeError(row)
+            "".join(texts).encode()
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise EnvelopeError("the content has no valid 'record' of coverage") from None
+    return coverage
+
+
+def _number(record: dict[str, Any], name: str) -> int | None:
+    value = record.get(name)
+    if value is not None and (type(value) is not int or not 0 <= value < 1 << 63):
+        raise EnvelopeError(f"the content has no valid {name!r}")
+    return value

@@ -1,0 +1,209 @@
+"""Writes the facts of a sensor into its spool, and into a store of its own where it has one.
+
+It takes the place of the writer of a store in the process that writes facts
+(`netwatch.store.service`), so its queues, their limits and its restarts are the same.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netwatch.core.dataclass import dataclass
+from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
+from netwatch.fleet.spool import SpoolWriter
+from netwatch.store import messages
+from netwatch.store.arrow_schema import chunk_schema
+from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.client_columns import ClientKey
+from netwatch.store.fact_tables import combined
+from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 30_000
+"""Rows after which a batch is written; some 0.8 MB."""
+
+BATCH_SECONDS = 5.0
+"""Seconds after which a batch is written, however few rows it has."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Rows of a table and capture that are not written yet, and the place of each client."""
+
+    since: float
+    batches: "list[pa.RecordBatch]" = field(default_factory=list)
+    places: dict[ClientAddress, int] = field(default_factory=dict)
+    rows: int = 0
+
+
+class FactWriter:
+    """Writes one run to the spool in `folder`. `started` is the beginning of the run (ns). What the
+    sensor's own `store` is told is the same. Methods raise `NetwatchError` where writing fails, and
+    try again when they are called again."""
+
+    def __init__(
+        self,
+        folder: Path,
+        run: RunDescription,
+        started: int,
+        locate: Locate,
+        seal: Seal | None = None,
+        store: Callable[[], Writer] | None = None,
+    ) -> None:
+        self._spool = SpoolWriter(folder)
+        self._started = started
+        self._description = run
+        self._locate, self._seal = locate, seal
+        self._located: dict[ClientKey, ClientAddress] = {}
+        self._waiting: dict[tuple[str, int], _Waiting] = {}
+        self._unsent: list[tuple[str, int, bytes]] = []
+        self._spooled = 0
+        self._store = store() if store is not None else None
+        self.run = self._store.run if self._store is not None else 1
+
+    @property
+    def stored(self) -> int:
+        """Rows that are on disk: in the store, or without one in the spool."""
+        return self._store.stored if self._store is not None else self._spooled
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not written yet."""
+        waiting = sum(each.rows for each in self._waiting.values())
+        return max(waiting, self._store.waiting if self._store is not None else 0)
+
+    def take(self, message: object) -> None:
+        """Do what a message asks for."""
+        if self._store is not None:
+            self._store.take(message)
+        match message:
+            case messages.Chunk():
+                self._add(message)
+            case messages.HourCoverage(part, first, last, line):
+                self._put_record("coverage", {"part": part, "first": first, "last": last,
+                                              "record": json.loads(line)}, 0)  # fmt: skip
+            case messages.CaptureEnded():
+                self._put_record(
+                    "capture",
+                    {
+                        "whole": message.is_whole,
+                        "first": message.first,
+                        "last": message.last,
+                        "lost_rows": message.lost_rows,
+                    },
+                    message.position,
+                )
+            case messages.Described(locate, seal):
+                self._locate, self._seal = locate, seal
+                self._located.clear()
+            case _:
+                pass  # Alerts and the status of the sensor go to the centre on other ways.
+
+    def _run_key(self, position: int) -> RunKey:
+        found = self._description.versions
+        versions = None
+        if found is not None:
+            versions = (found.netwatch, found.signatures, found.bans, found.configuration)
+        return RunKey(
+            started=self._started,
+            command=self._description.command,
+            versions=versions,
+            position=position,
+        )
+
+    def _put_record(self, table: str, record: dict[str, object], position: int) -> None:
+        if table == "capture":
+            self._collect(lambda key, _: key[1] == position)
+        content = {**record, "run": self._run_key(position).record()}
+        self._unsent.append((table, 1, json.dumps(content, separators=(",", ":")).encode()))
+
+    def _add(self, chunk: messages.Chunk) -> None:
+        import pyarrow as pa
+
+        clients = list(map(self._described, chunk.clients))
+        hidden = {place for place, client in enumerate(clients) if client.sealed is not None}
+        key = (chunk.table, chunk.position)
+        waiting = self._waiting.setdefault(key, _Waiting(time.monotonic()))
+        numbers = [waiting.places.setdefault(each, len(waiting.places)) for each in clients]
+        layout = chunk_schema(chunk.table)
+        with pa.ipc.open_stream(chunk.stream) as reader:
+            for batch in reader:
+                if hidden and chunk.table == "claim" and self._seal is not None:
+                    batch = sealed_claims(batch, hidden, self._seal)
+                columns = {name: batch.column(name) for name in layout.names}
+                columns["client"] = pa.array(numbers, pa.int32()).take(columns["client"])
+                waiting.batches.append(
+                    pa.RecordBatch.from_arrays(
+                        [columns[name] for name in layout.names], schema=layout
+                    )
+                )
+                waiting.rows += batch.num_rows
+
+    def _described(self, key: ClientKey) -> ClientAddress:
+        found = self._located.get(key)
+        if found is None:
+            if len(self._located) >= LOCATED:
+                self._located.clear()
+            found = self._located[key] = self._locate(key)
+        return found
+
+    def _collect(self, is_due: Callable[[tuple[str, int], _Waiting], bool]) -> None:
+        """Make batches of the rows that are due."""
+        import pyarrow as pa
+
+        for key in [key for key, waiting in self._waiting.items() if is_due(key, waiting)]:
+            table, position = key
+            waiting = self._waiting.pop(key)
+            if not waiting.rows:
+                continue
+            rows = combined(pa.Table.from_batches(waiting.batches, chunk_schema(table)))
+            batch = FactBatch(table, self._run_key(position), list(waiting.places), rows)
+            self._unsent.append((table, waiting.rows, pack(batch)))
+
+    def write_due(self) -> None:
+        """Write the rows that have become enough for a batch, or have waited long enough."""
+        now = time.monotonic()
+        self._collect(
+            lambda _, waiting: waiting.rows >= BATCH_ROWS or now - waiting.since >= BATCH_SECONDS
+        )
+        self._write()
+        if self._store is not None:
+            self._store.write_due()
+
+    def flush(self) -> None:
+        """Write all rows."""
+        self._collect(lambda *_: True)
+        self._write()
+        if self._store is not None:
+            self._store.flush()
+
+    def _write(self) -> None:
+        while self._unsent:
+            table, rows, content = self._unsent[0]
+            self._spool.put(table, rows, content)
+            self._unsent.pop(0)
+            if table in ("observation", "flow", "claim"):
+                self._spooled += rows
+
+    def end(self, expected: int = 0) -> messages.Ended:
+        """Write what is waiting, and end the run."""
+        self._collect(lambda *_: True)
+        self._write()
+        if self._store is not None:
+            return self._store.end(expected)
+        return messages.Ended(self._spooled, ())
+
+    def compact(self) -> None:
+        """Compact the store, where there is one."""
+        if self._store is not None:
+            self._store.compact()
+
+    def close(self) -> None:
+        """Close the store, where there is one."""
+        if self._store is not None:
+            self._store.close()
