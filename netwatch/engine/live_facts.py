@@ -76,7 +76,7 @@ class LiveFacts:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 self.recording = Recording(listen(listener, folder), is_live=True)
                 make = partial(_make_writer, options, run_description("live", config))
-                self._host = WriterHost(listener, self._counts, make, partial(_maintain, options))
+                self._host = WriterHost(listener, self._counts, make, partial(maintain, options))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -261,7 +261,7 @@ def _make_writer(options: StoreOptions, run: RunDescription, request: Start) -> 
     return Writer(options, run, described.locate, described.seal, resumed=request.run)
 
 
-def _maintain(options: StoreOptions) -> None:
+def maintain(options: StoreOptions) -> None:
     """Compact and prune a store, and sweep what killed processes left."""
     files = FactFiles(options.path)
     with Catalogue.open(options) as catalogue:

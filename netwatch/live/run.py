@@ -346,7 +346,7 @@ class _Resources:
             hosts = configured.hosts if configured is not None else ()
             configured = EndpointOptions(*self._options.metrics, thresholds, hosts)
         if configured is not None:
-            self._stack.enter_context(Endpoint(configured, take_snapshot))
+            self._stack.enter_context(Endpoint.of_capture(configured, take_snapshot))
         if show_view is not None:
             self._stack.enter_context(show_view(take_snapshot, thresholds))
 

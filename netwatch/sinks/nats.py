@@ -132,7 +132,8 @@ class NatsSink:
         self._client: Any = None
         self._last_error: Exception | None = None
 
-    def _connect_arguments(self) -> dict[str, Any]:
+    def connect_arguments(self) -> dict[str, Any]:
+        """What the library's `connect` takes of the options."""
         options = self._options
         arguments: dict[str, Any] = {}
         if options.token is not None:
@@ -149,10 +150,11 @@ class NatsSink:
                 arguments["tls_hostname"] = tls.server_name
         return arguments
 
-    async def _connect(self) -> Any:
+    async def connect(self) -> Any:
+        """The client of the library, connected."""
         if self._client is not None and self._client.is_connected:
             return self._client
-        arguments = self._connect_arguments()
+        arguments = self.connect_arguments()
         self._last_error = None
         if self._client is not None:
             await self._disconnect(self._client)
@@ -189,11 +191,11 @@ class NatsSink:
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
         """Publish a batch and wait for the acknowledgements."""
-        return self._run(self._publish(alerts))
+        return self._run(self.publish(alerts))
 
     def check_connection(self) -> str:
         """Connect and ask which stream is bound to the subject."""
-        return self._run(self._find_stream())
+        return self._run(self.examine())
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine to its end; its errors are raised as `Sink.send` documents."""
@@ -223,8 +225,9 @@ class NatsSink:
             return f"{self._server}: {describe_error(cause)}"
         return str(cause)
 
-    async def _publish(self, alerts: Sequence[OutgoingAlert]) -> list[Outcome]:
-        client = await self._connect()
+    async def publish(self, alerts: Sequence[OutgoingAlert]) -> list[Outcome]:
+        """Publish a batch; the outcome of each alert."""
+        client = await self.connect()
         jetstream = client.jetstream(timeout=self._options.timeout)
         return list(await asyncio.gather(*(self._publish_one(jetstream, each) for each in alerts)))
 
@@ -247,9 +250,10 @@ class NatsSink:
         duplicate = ", already present" if ack.duplicate else ""
         return Delivered(f"acknowledged: stream {ack.stream}, number {ack.seq}{duplicate}")
 
-    async def _find_stream(self) -> str:
+    async def examine(self) -> str:
+        """Connect and go as far as possible without publishing; how far, for people."""
         subject = self._options.subject
-        jetstream = (await self._connect()).jetstream(timeout=self._options.timeout)
+        jetstream = (await self.connect()).jetstream(timeout=self._options.timeout)
         try:
             stream = await jetstream.find_stream_name_by_subject(subject)
         except self._library.js.errors.NotFoundError:

@@ -17,11 +17,12 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from netwatch.core.errors import NetwatchError
 from netwatch.watch.connections import Connections
 from netwatch.watch.endpoint_options import EndpointOptions
-from netwatch.watch.health import Thresholds, Trouble, troubles
+from netwatch.watch.health import Trouble, troubles
 from netwatch.watch.host_header import is_accepted, own_names
 from netwatch.watch.metrics import Metrics
 from netwatch.watch.snapshot import TakeSnapshot
@@ -38,19 +39,25 @@ _THREAD_TIMEOUT = 1.0
 _INDEX = "netwatch: /metrics for Prometheus, /healthz for the health of the capture\n"
 
 
+FindTroubles = Callable[[], list[Trouble]]
+"""Why what is monitored is not healthy now."""
+
+
 class Endpoint:
-    """Serves the metrics and the health of a capture until it is closed.
+    """Serves metrics and health until it is closed.
 
     Raises `NetwatchError` where it cannot listen on the address of `options`. `port` is the
     port that it listens on, which the system has chosen where the option is 0.
     """
 
-    def __init__(self, options: EndpointOptions, take_snapshot: TakeSnapshot) -> None:
-        host, port, thresholds = options.host, options.port, options.thresholds
+    def __init__(
+        self, options: EndpointOptions, metrics: Collector, find_troubles: FindTroubles
+    ) -> None:
+        host, port = options.host, options.port
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Metrics(take_snapshot, thresholds))
+        registry.register(metrics)
         ProcessCollector(registry=registry)
-        application = _application(make_wsgi_app(registry), take_snapshot, thresholds)
+        application = _application(make_wsgi_app(registry), find_troubles)
         application = _only_for(own_names(host, options.hosts), application)
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -65,6 +72,16 @@ class Endpoint:
             target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True
         )
         self._thread.start()
+
+    @classmethod
+    def of_capture(cls, options: EndpointOptions, take_snapshot: TakeSnapshot) -> "Endpoint":
+        """That of a capture."""
+        thresholds = options.thresholds
+        return cls(
+            options,
+            Metrics(take_snapshot, thresholds),
+            lambda: troubles(take_snapshot(), thresholds),
+        )
 
     def close(self) -> None:
         """Stop listening, without waiting for requests in progress."""
@@ -149,16 +166,14 @@ def _only_for(names: frozenset[str], application: Application) -> Application:
     return answer
 
 
-def _application(
-    metrics: Application, take_snapshot: TakeSnapshot, thresholds: Thresholds
-) -> Application:
+def _application(metrics: Application, find_troubles: FindTroubles) -> Application:
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/metrics":
             return metrics(environ, start)
         content_type = "text/plain; charset=utf-8"
         if path == "/healthz":
-            status, body = _health(troubles(take_snapshot(), thresholds))
+            status, body = _health(find_troubles())
             content_type = "application/json"
         elif path == "/":
             status, body = "200 OK", _INDEX

@@ -1,0 +1,239 @@
+"""The centre: it runs its server or joins one, and commits what sensors send.
+
+Everything that belongs to a connection begins anew when that breaks: stream, consumers and
+subscriptions are made or found again, and sensors send what was not committed. So a server that is
+killed, or loses its stream, costs time and nothing else.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from netwatch.config import Config
+from netwatch.config.fleet_section import FleetOptions
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.engine.live_facts import maintain
+from netwatch.fleet import streams
+from netwatch.fleet.alert_commits import AlertCommits
+from netwatch.fleet.centre_folder import CentreFolder
+from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
+from netwatch.fleet.connection import Connection, Peer
+from netwatch.fleet.consumers import Consumers, Receiver
+from netwatch.fleet.fact_commits import FactCommits
+from netwatch.fleet.roster_keeper import RosterKeeper
+from netwatch.fleet.server import NatsServer
+from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, sender_of, subject
+from netwatch.store.options import StoreOptions
+from netwatch.watch.endpoint import Endpoint
+
+RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds until the next attempt to connect, after one failure, two, and so on."""
+
+ENROL_SECONDS = 1.0
+"""Seconds between two looks for sensors that were enrolled or revoked."""
+
+MAINTENANCE_SECONDS = 3600.0
+"""Seconds between two compactions of the store."""
+
+EPOCH_DAYS = 90
+"""Days after which an epoch of a spool is forgotten of which nothing more came."""
+
+Task = Callable[[Connection], Coroutine[Any, Any, None]]
+"""Something that runs as long as a connection."""
+
+
+class Centre:
+    """The centre of `config`. `report` takes sentences for the log. `tasks` run beside the others
+    on every connection. Raises `ConfigError` and `NetwatchError` where it cannot be started."""
+
+    def __init__(
+        self, config: Config, report: Callable[[str], None], tasks: Sequence[Task] = ()
+    ) -> None:
+        fleet, store = config.fleet, config.store
+        if fleet is None or fleet.server is None:
+            raise _missing(config, "'fleet' with 'server' and 'centre', which make this a centre")
+        if store is None:
+            raise _missing(config, "'store', where a centre keeps what sensors report")
+        self.status = CentreStatus()
+        self.folder = CentreFolder(fleet)
+        self.folder.prepare()
+        self.folder.write_configuration()
+        self._report = report
+        self._tasks = tasks
+        self._fleet: FleetOptions = fleet
+        self._store: StoreOptions = store
+        self._server = None if fleet.server.join else NatsServer(self.folder, report)
+        self._executors = [ThreadPoolExecutor(1, name) for name in ("alerts", "facts")]
+        self._began = time.monotonic()
+        with ExitStack() as stack:
+            self.roster = RosterKeeper(store, self.status)
+            stack.callback(self.roster.close)
+            self._alerts = AlertCommits(store, config.quiet_gap, self.status.offsets)
+            stack.callback(self._alerts.close)
+            self._facts = FactCommits(store)
+            stack.callback(self._facts.close)
+            for executor in self._executors:
+                stack.callback(executor.shutdown)
+            if config.metrics is not None:
+                metrics = CentreMetrics(self.status)
+                stack.enter_context(Endpoint(config.metrics, metrics, self.status.troubles))
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        """Close the store; what was not committed is with the server and the sensors."""
+        self._stack.close()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set."""
+        tasks = [self._serve(), self._look_for_sensors(), self._maintain(), self.roster.run()]
+        if self._server is not None:
+            tasks.append(self._run_server(self._server))
+        running = [asyncio.create_task(task) for task in tasks]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                if task.done():
+                    task.result()
+        finally:
+            everything: list[asyncio.Task[Any]] = [stopped, *running]
+            for each in everything:
+                each.cancel()
+            await asyncio.gather(*everything, return_exceptions=True)
+
+    async def _run_server(self, server: NatsServer) -> None:
+        await server.run()
+
+    def peer(self) -> Peer:
+        """The server, and the centre as its user."""
+        server = self._fleet.server
+        assert server is not None
+        scheme, _, _ = self._fleet.centre.partition("://")
+        name = self._fleet.centre.rpartition("/")[2]
+        host = name.rpartition(":")[0] or name
+        if server.join:
+            url, host = server.join, ""
+        else:
+            listening = server.host if server.host not in ("0.0.0.0", "::") else "127.0.0.1"
+            address = f"[{listening}]" if ":" in listening else listening
+            url = f"{scheme}://{address}:{server.port}"
+        return Peer(
+            url=url,
+            name="netwatch centre",
+            seed="" if server.credentials else self.folder.seed,
+            credentials=server.credentials,
+            ca=self.folder.ca,
+            server_name=host.strip("[]"),
+        )
+
+    async def _serve(self) -> None:
+        """Connect, again and again."""
+        failures = 0
+        while True:
+            connection = Connection(self.peer())
+            began = time.monotonic()
+            try:
+                await connection.open()
+                await self._run_connection(connection)
+                problem = "the connection to the server was lost"
+            except* Exception as group:
+                problem = _reason(group)
+            finally:
+                await connection.close()
+            if self.status.connection_problem != problem and began - self._began > 5:
+                self._report(problem)
+            self.status.connection_problem = problem
+            failures = 0 if time.monotonic() - began > 10 else failures + 1
+            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+
+    async def _run_connection(self, connection: Connection) -> None:
+        """Work with an open connection until it is closed."""
+        client, status = connection.client, self.status
+        server = self._fleet.server
+        assert server is not None
+        await streams.prepare(client.jetstream(timeout=10), server)
+        await client.subscribe(subject("*", "clock"), cb=_tell_time)
+        await client.subscribe(bucket_subject(HEALTH_BUCKET, "*"), cb=self._take_health)
+        receiver = Receiver(status, self.roster)
+        consumers = Consumers(client, receiver, status, self._report)
+        status.connections += 1
+        if status.connection_problem:
+            self._report("connected to the server")
+        status.connection_problem = ""
+        alerts, facts = self._executors
+        async with asyncio.TaskGroup() as group:
+            for work in (
+                consumers.run_alerts(self._alerts, alerts),
+                consumers.run_facts(self._facts, facts),
+                consumers.run_applied(self.roster),
+                *(task(connection) for task in self._tasks),
+            ):
+                group.create_task(work)
+            await connection.closed.wait()
+            raise NetwatchError("the connection to the server was lost")
+
+    async def _take_health(self, message: Any) -> None:
+        sensor = message.subject.rpartition(".")[2]
+        with suppress(ValueError):
+            sender_of(subject(sensor, "health"))
+            problem = self.roster.heard(sensor, message.data)
+            if problem:
+                self.status.refused[sensor] += 1
+                self.roster.refused(sensor, problem)
+
+    async def _look_for_sensors(self) -> None:
+        """Let sensors in that were enrolled, and shut out those that were revoked."""
+        while True:
+            with suppress(NetwatchError):
+                sensors = {each.name: each.enrolled for each in self.folder.sensors()}
+                if self.folder.write_configuration() and self._server is not None:
+                    self._server.reload()
+                for name in sorted(sensors.keys() - self.status.enrolled):
+                    self.roster.enrolled(name, sensors[name])
+                for name in sorted(self.status.enrolled - sensors.keys()):
+                    self.roster.removed(name)
+                    self.status.heard.pop(name, None)
+                    self._report(f"the credentials of {name} were revoked")
+                self.status.enrolled = {*sensors}
+            await asyncio.sleep(ENROL_SECONDS)
+
+    async def _maintain(self) -> None:
+        """Compact and prune the store now and then, in a thread that nobody waits for."""
+        while True:
+            await asyncio.sleep(MAINTENANCE_SECONDS)
+            if not any(each.name == "maintenance" for each in threading.enumerate()):
+                threading.Thread(
+                    target=self._maintain_once, name="maintenance", daemon=True
+                ).start()
+
+    def _maintain_once(self) -> None:
+        try:
+            maintain(self._store)
+            before = time.time_ns() - EPOCH_DAYS * 86_400_000_000_000
+            self._executors[1].submit(self._facts.forget, before).result()
+        except NetwatchError as error:
+            self._report(f"compaction: {error}")
+
+
+async def _tell_time(message: Any) -> None:
+    """Answer a sensor that compares its clock."""
+    received = time.time_ns()
+    if message.reply:
+        await message.respond(json.dumps({"received": received, "sent": time.time_ns()}).encode())
+
+
+def _reason(group: BaseExceptionGroup[Exception]) -> str:
+    """The first error of a connection, in words."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
+
+
+def _missing(config: Config, expected: str) -> ConfigError:
+    return ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, f"expected {expected}")])

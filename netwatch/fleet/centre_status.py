@@ -1,0 +1,191 @@
+"""What a centre counts, as metrics and as its health."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from netwatch import __version__
+from netwatch.core.dataclass import dataclass
+from netwatch.watch.health import Trouble
+
+
+@dataclass(slots=True)
+class CentreStatus:
+    """The counters of a centre, by sensor where they are `Counter`. `connection_problem` and
+    `store_problem` are empty while all is well. `heard` is when each sensor was heard last (s,
+    monotonic), `enrolled` who has credentials, `lag` the age of the newest message when it was
+    committed (s, by the clock of its sensor less its offset)."""
+
+    started: float = field(default_factory=time.time)
+    enrolled: set[str] = field(default_factory=set)
+    heard: dict[str, float] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)
+    lag: dict[str, float] = field(default_factory=dict)
+    alerts: Counter[str] = field(default_factory=Counter)
+    new_alerts: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+    repeated: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+    server_restarts: int = 0
+    connection_problem: str = "not connected yet"
+    store_problem: str = ""
+
+    def troubles(self) -> list[Trouble]:
+        """Why the centre is not healthy; none where it is."""
+        found = []
+        if self.connection_problem:
+            found.append(Trouble("server", "", self.connection_problem))
+        if self.store_problem:
+            found.append(Trouble("store", "", self.store_problem))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class CentreMetric:
+    """A metric of a centre; by sensor where `read` gives a mapping."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+    read: Callable[[CentreStatus], float | Mapping[str, float]]
+
+
+CENTRE_METRICS = (
+    CentreMetric(
+        "netwatch_fleet_build_info",
+        "gauge",
+        ("version",),
+        "The version in use; the value is always 1.",
+        lambda _: {__version__: 1},
+    ),
+    CentreMetric(
+        "netwatch_fleet_start_time_seconds",
+        "gauge",
+        (),
+        "When the centre was started, in seconds since the epoch.",
+        lambda status: status.started,
+    ),
+    CentreMetric(
+        "netwatch_fleet_connected",
+        "gauge",
+        (),
+        "Whether the centre is connected to its server.",
+        lambda status: float(not status.connection_problem),
+    ),
+    CentreMetric(
+        "netwatch_fleet_sensors",
+        "gauge",
+        (),
+        "Sensors that are enrolled.",
+        lambda status: len(status.enrolled),
+    ),
+    CentreMetric(
+        "netwatch_fleet_heard_age_seconds",
+        "gauge",
+        ("sensor",),
+        "Seconds since a sensor gave a sign of life.",
+        lambda status: {name: time.monotonic() - at for name, at in sorted(status.heard.items())},
+    ),
+    CentreMetric(
+        "netwatch_fleet_clock_offset_seconds",
+        "gauge",
+        ("sensor",),
+        "How far the clock of a sensor is ahead of the centre's.",
+        lambda status: {name: each / 1e9 for name, each in sorted(status.offsets.items())},
+    ),
+    CentreMetric(
+        "netwatch_fleet_lag_seconds",
+        "gauge",
+        ("sensor",),
+        "Seconds between the sending of the last message of a sensor and its commit.",
+        lambda status: dict(sorted(status.lag.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_alerts_total",
+        "counter",
+        ("sensor",),
+        "Alerts that were committed, those that were sent again too.",
+        lambda status: dict(sorted(status.alerts.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_alerts_new_total",
+        "counter",
+        (),
+        "Alerts that said something new when they were committed.",
+        lambda status: status.new_alerts,
+    ),
+    CentreMetric(
+        "netwatch_fleet_rows_total",
+        "counter",
+        ("sensor",),
+        "Observations, flows and address claims that were committed.",
+        lambda status: dict(sorted(status.rows.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_batches_total",
+        "counter",
+        (),
+        "Batches of facts and records of coverage that were committed.",
+        lambda status: status.batches,
+    ),
+    CentreMetric(
+        "netwatch_fleet_batches_repeated_total",
+        "counter",
+        (),
+        "Batches that were stored already, or came before their predecessor.",
+        lambda status: status.repeated,
+    ),
+    CentreMetric(
+        "netwatch_fleet_refused_total",
+        "counter",
+        ("sensor",),
+        "Messages and alerts that were refused because they are not valid.",
+        lambda status: dict(sorted(status.refused.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_connections_total",
+        "counter",
+        (),
+        "Connections to the server that were established.",
+        lambda status: status.connections,
+    ),
+    CentreMetric(
+        "netwatch_fleet_server_restarts_total",
+        "counter",
+        (),
+        "How often the server was started again because it had ended.",
+        lambda status: status.server_restarts,
+    ),
+)
+"""The metrics of a centre, in the order in which they are exposed. The label `sensor` has the names
+of those that are enrolled, which the server verifies."""
+
+
+class CentreMetrics(Collector):
+    """Reads the status whenever Prometheus scrapes the endpoint."""
+
+    def __init__(self, status: CentreStatus) -> None:
+        self._status = status
+
+    def describe(self) -> Iterator[Family]:
+        """Nothing, so that registering the collector reads nothing."""
+        return iter(())
+
+    def collect(self) -> Iterator[Family]:
+        """All metrics."""
+        for metric in CENTRE_METRICS:
+            kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
+            value = metric.read(self._status)
+            samples = value.items() if isinstance(value, Mapping) else [("", value)]
+            for label, number in samples:
+                family.add_metric([label] if metric.labels else [], number)
+            yield family

@@ -1,0 +1,208 @@
+"""What a centre does with the messages of its sensors: decode, commit, say so, acknowledge.
+
+The order matters. A message is acknowledged to the server only when the database has committed what
+is in it, and a sensor deletes it only when it is told of that commit. Wherever the centre is
+killed, the message is in the stream or at the sensor, and comes again.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from netwatch.core.errors import NetwatchError
+from netwatch.fleet.alert_commits import AlertCommits
+from netwatch.fleet.centre_status import CentreStatus
+from netwatch.fleet.envelope import Assembler, Envelope, EnvelopeError, decode
+from netwatch.fleet.fact_commits import FactCommits, epoch_of
+from netwatch.fleet.puller import Puller
+from netwatch.fleet.roster_keeper import RosterKeeper
+from netwatch.fleet.subjects import sender_of, subject
+
+ALERT_MESSAGES, ALERT_BYTES = 64, 32 << 20
+"""Messages with alerts, and their bytes, that are committed together."""
+
+FACT_MESSAGES, FACT_BYTES = 64, 64 << 20
+"""The same for facts."""
+
+RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds until a commit that failed is tried again, at first, then, and so on."""
+
+KEYS_IN_MESSAGE = 2000
+"""Keys of alerts in one message that says that they are committed."""
+
+MAX_ASSEMBLIES = 1000
+"""Contents in parts of which messages are remembered until they are whole."""
+
+T = TypeVar("T")
+
+
+class Receiver:
+    """Decodes messages, and knows which of them make up each content."""
+
+    def __init__(self, status: CentreStatus, roster: RosterKeeper) -> None:
+        self._status = status
+        self._roster = roster
+        self._assembler = Assembler()
+        self._parts: dict[tuple[str, str, str], list[Any]] = {}
+
+    async def decode(self, messages: Sequence[Any]) -> tuple[list[Envelope], list[Any]]:
+        """The envelopes that are whole, and the messages that are done with once these are
+        committed. What is no message of the fleet is refused, counted, and never comes again."""
+        envelopes, done = [], []
+        for message in messages:
+            sensor = ""
+            try:
+                sensor, kind = sender_of(message.subject)
+                envelope = decode(message.data, sensor, kind)
+                parts = self._parts_of(envelope)
+                parts.append(message)
+                whole = self._assembler.add(envelope)
+            except (EnvelopeError, ValueError) as error:
+                self.refuse(sensor, str(error))
+                await message.term()
+                continue
+            if whole is not None:
+                envelopes.append(whole)
+                done += self._parts.pop(_key(whole), parts)
+        return envelopes, done
+
+    def _parts_of(self, envelope: Envelope) -> list[Any]:
+        if envelope.parts == 1:
+            return []
+        while len(self._parts) >= MAX_ASSEMBLIES:
+            del self._parts[next(iter(self._parts))]
+        return self._parts.setdefault(_key(envelope), [])
+
+    def refuse(self, sensor: str, reason: str) -> None:
+        """Count what is refused, and show why on the roster."""
+        self._status.refused[sensor] += 1
+        self._roster.refused(sensor, reason)
+
+    def note_lag(self, envelopes: Sequence[Envelope]) -> None:
+        """Note how long messages were under way until they were committed."""
+        now = time.time_ns()
+        for envelope in envelopes:
+            offset = self._status.offsets.get(envelope.sensor, 0)
+            self._status.lag[envelope.sensor] = max(0.0, (now - envelope.sent + offset) / 1e9)
+
+
+def _key(envelope: Envelope) -> tuple[str, str, str]:
+    return envelope.sensor, envelope.kind, envelope.id
+
+
+class Consumers:
+    """The loops of a connection. `run_alerts` and `run_facts` go on until they are cancelled."""
+
+    def __init__(
+        self,
+        client: Any,
+        receiver: Receiver,
+        status: CentreStatus,
+        report: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._receiver = receiver
+        self._status = status
+        self._report = report
+
+    async def run_alerts(self, commits: AlertCommits, executor: Executor) -> None:
+        """Commit alerts."""
+
+        async def commit(envelopes: Sequence[Envelope]) -> None:
+            await self._commit_alerts(commits, executor, envelopes)
+
+        await self._run("alerts", ALERT_MESSAGES, ALERT_BYTES, commit)
+
+    async def run_facts(self, commits: FactCommits, executor: Executor) -> None:
+        """Commit facts and coverage."""
+
+        async def commit(envelopes: Sequence[Envelope]) -> None:
+            await self._commit_facts(commits, executor, envelopes)
+
+        await self._run("facts", FACT_MESSAGES, FACT_BYTES, commit)
+
+    async def run_applied(self, roster: RosterKeeper) -> None:
+        """Note which published versions sensors applied."""
+
+        async def commit(envelopes: Sequence[Envelope]) -> None:
+            for envelope in envelopes:
+                problem = roster.applied(envelope)
+                if problem:
+                    self._receiver.refuse(envelope.sensor, problem)
+            await roster.written()
+
+        await self._run("applied", ALERT_MESSAGES, ALERT_BYTES, commit)
+
+    async def _run(
+        self,
+        name: str,
+        batch: int,
+        max_bytes: int,
+        commit: Callable[[Sequence[Envelope]], Awaitable[None]],
+    ) -> None:
+        puller = Puller(self._client, name, batch, max_bytes)
+        await puller.start()
+        while True:
+            envelopes, done = await self._receiver.decode(await puller.take())
+            if envelopes:
+                await commit(envelopes)
+                self._receiver.note_lag(envelopes)
+            for message in done:
+                await message.ack()
+
+    async def _commit_alerts(
+        self, commits: AlertCommits, executor: Executor, envelopes: Sequence[Envelope]
+    ) -> None:
+        result = await self._insist(executor, lambda: commits.commit(envelopes))
+        self._status.new_alerts += result.new
+        for sensor, keys in result.stored.items():
+            self._status.alerts[sensor] += len(keys)
+            for at in range(0, len(keys), KEYS_IN_MESSAGE):
+                await self._say(sensor, {"kind": "alerts", "keys": keys[at : at + KEYS_IN_MESSAGE]})
+        for sensor, refused in result.refused.items():
+            for key, reason in refused.items():
+                self._receiver.refuse(sensor, reason)
+                await self._say(sensor, {"kind": "alerts", "refused": {key: reason}})
+
+    async def _commit_facts(
+        self, commits: FactCommits, executor: Executor, envelopes: Sequence[Envelope]
+    ) -> None:
+        result = await self._insist(executor, lambda: commits.commit(envelopes))
+        self._status.batches += result.batches
+        self._status.repeated += result.repeated
+        for envelope, reason in result.refused:
+            self._receiver.refuse(envelope.sensor, reason)
+        for envelope in envelopes:
+            rows = envelope.fields.get("rows")
+            if envelope.kind == "facts" and isinstance(rows, int) and epoch_of(envelope):
+                self._status.rows[envelope.sensor] += max(0, rows)
+        for each in result.progress:
+            await self._say(
+                each.sensor, {"kind": "facts", "epoch": each.epoch, "through": each.sequence}
+            )
+
+    async def _insist(self, executor: Executor, work: Callable[[], T]) -> T:
+        """Do something with the store, however long it takes until the store can be used."""
+        loop = asyncio.get_running_loop()
+        attempts = 0
+        while True:
+            try:
+                result = await loop.run_in_executor(executor, work)
+            except NetwatchError as error:
+                if not self._status.store_problem:
+                    self._report(f"the store cannot be written to: {error}")
+                self._status.store_problem = str(error)
+                await asyncio.sleep(RETRY_SECONDS[min(attempts, len(RETRY_SECONDS) - 1)])
+                attempts += 1
+                continue
+            if self._status.store_problem:
+                self._report("the store is written to again")
+                self._status.store_problem = ""
+            return result
+
+    async def _say(self, sensor: str, body: dict[str, Any]) -> None:
+        data = json.dumps(body, separators=(",", ":")).encode()
+        await self._client.publish(subject(sensor, "committed"), data)

@@ -1,0 +1,143 @@
+"""Writes what is known of sensors into the roster of the catalogue, some of it at a time.
+
+Signs of life come often and say the same most of the time, so the last one of each sensor is
+written every few seconds, all in one transaction, by a thread of its own.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from netwatch.core.errors import NetwatchError
+from netwatch.fleet.centre_status import CentreStatus
+from netwatch.fleet.envelope import Envelope
+from netwatch.store import fleet_sensors
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.fleet_sensor_rows import note_heard
+from netwatch.store.options import StoreOptions
+
+WRITE_SECONDS = 2.0
+"""Seconds between two transactions."""
+
+MAX_HEALTH = 64 << 10
+"""Bytes of a sign of life."""
+
+MAX_WAITING = 10_000
+"""Other changes that wait to be written; further ones are dropped."""
+
+_KINDS = ("set", "configuration")
+_STATES = ("applied", "rejected")
+
+Change = Callable[[Catalogue], None]
+
+
+class RosterKeeper:
+    """The roster of the store at `options`. Raises `ConfigError` and `NetwatchError` where that
+    cannot be opened."""
+
+    def __init__(self, options: StoreOptions, status: CentreStatus) -> None:
+        self._status = status
+        self._catalogue = Catalogue.open(options, create=True)
+        self._executor = ThreadPoolExecutor(1, "roster")
+        self._heard: dict[str, tuple[int, Mapping[str, Any], int | None]] = {}
+        self._changes: list[Change] = []
+        for sensor in fleet_sensors.roster(self._catalogue):
+            if sensor.clock_offset is not None:
+                status.offsets[sensor.name] = sensor.clock_offset
+
+    def close(self) -> None:
+        """Write what is waiting, as far as that works, and close the catalogue."""
+        self._executor.shutdown()
+        with suppress(NetwatchError):
+            self._write()  # What is missing is said again at the next start.
+        self._catalogue.close()
+
+    def heard(self, sensor: str, data: bytes) -> str:
+        """Take a sign of life; why it is none, else empty."""
+        try:
+            health = json.loads(data) if len(data) <= MAX_HEALTH else None
+            json.dumps(health, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            health = None
+        if not isinstance(health, dict):
+            return "a sign of life that is not a JSON object, or too large"
+        offset = health.get("clock_offset_ns")
+        if type(offset) is not int or abs(offset) >= 1 << 62:
+            offset = None
+        self._status.heard[sensor] = time.monotonic()
+        if offset is not None:
+            self._status.offsets[sensor] = offset
+        self._heard[sensor] = (time.time_ns(), health, offset)
+        return ""
+
+    def applied(self, envelope: Envelope) -> str:
+        """Take the report on a published version; why it is none, else empty."""
+        body = envelope.body if isinstance(envelope.body, dict) else {}
+        kind: Any = body.get("kind")
+        state: Any = body.get("state")
+        version, reason = body.get("version"), body.get("reason", "")
+        is_valid = kind in _KINDS and state in _STATES and isinstance(version, int | str)
+        if not is_valid or not isinstance(reason, str):
+            return "a report on a published version that is none"
+        at, sensor = time.time_ns(), envelope.sensor
+        text = str(version)[:64]
+        self._add(
+            lambda catalogue: fleet_sensors.applied(
+                catalogue, sensor, kind, text, state, reason, at
+            )
+        )
+        return ""
+
+    def refused(self, sensor: str, reason: str) -> None:
+        """Note that a message was refused."""
+        if sensor:
+            self._add(lambda catalogue: fleet_sensors.refused(catalogue, sensor, reason))
+
+    def enrolled(self, sensor: str, at: int) -> None:
+        """Note that a sensor was enrolled."""
+        self._add(lambda catalogue: fleet_sensors.enrolled(catalogue, sensor, at))
+
+    def removed(self, sensor: str) -> None:
+        """Note that the credentials of a sensor were revoked."""
+
+        def remove(catalogue: Catalogue) -> None:
+            fleet_sensors.removed(catalogue, sensor)
+
+        self._heard.pop(sensor, None)
+        self._add(remove)
+
+    def _add(self, change: Change) -> None:
+        if len(self._changes) < MAX_WAITING:
+            self._changes.append(change)
+
+    async def run(self) -> None:
+        """Write every few seconds, until this is cancelled."""
+        while True:
+            await asyncio.sleep(WRITE_SECONDS)
+            try:
+                await self.written()
+            except NetwatchError as error:
+                self._status.store_problem = self._status.store_problem or str(error)
+
+    async def written(self) -> None:
+        """Write now. Raises `NetwatchError`; nothing is lost then."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._write)
+
+    def _write(self) -> None:
+        while self._changes:
+            self._changes[0](self._catalogue)
+            self._changes.pop(0)
+        heard, self._heard = self._heard, {}
+        if not heard:
+            return
+        try:
+            with self._catalogue.database.writing() as connection:
+                for sensor, (at, health, offset) in sorted(heard.items()):
+                    note_heard(connection, sensor, at, health, offset)
+        except NetwatchError:
+            self._heard = heard | self._heard
+            raise

@@ -1,0 +1,83 @@
+"""The stream, buckets and consumers on the server, which the centre makes if they are missing."""
+
+from typing import Any
+
+from netwatch.config.fleet_section import ServerOptions
+from netwatch.fleet.subjects import (
+    HEALTH_BUCKET,
+    MAX_PAYLOAD,
+    PUBLISHED_BUCKET,
+    ROOT,
+    STREAM,
+    STREAM_KINDS,
+)
+
+HEALTH_SECONDS = 60.0
+"""How long a bucket has the last sign of life of a sensor."""
+
+PUBLISHED_HISTORY = 8
+"""Revisions of what is published that a bucket keeps."""
+
+DUPLICATE_SECONDS = 300.0
+"""How long the stream knows the ids of messages, to drop those that are sent twice."""
+
+ACK_SECONDS = 60.0
+"""How long the centre has to commit what it was given, until it is given that again."""
+
+CONSUMERS = {"alerts": ("alerts",), "facts": ("facts", "coverage"), "applied": ("applied",)}
+"""The kinds of messages that each consumer gets. What has to stay in order has one consumer."""
+
+
+async def prepare(jetstream: Any, options: ServerOptions) -> None:
+    """Make what is missing, and let what is there have the limits of the configuration; on a server
+    that was joined, its administrator decides on these. Raises errors of the library."""
+    from nats.js.api import (
+        AckPolicy,
+        ConsumerConfig,
+        DiscardPolicy,
+        KeyValueConfig,
+        StorageType,
+        StreamConfig,
+    )
+    from nats.js.errors import NotFoundError
+
+    stream = StreamConfig(
+        name=STREAM,
+        subjects=[f"{ROOT}.*.{kind}" for kind in STREAM_KINDS],
+        storage=StorageType.FILE,
+        # A full stream takes nothing more, and sensors keep it. To drop the oldest would save
+        # nothing: they would send it again.
+        discard=DiscardPolicy.NEW,
+        max_bytes=options.max_bytes,
+        max_age=options.max_age,
+        max_msg_size=MAX_PAYLOAD,
+        duplicate_window=min(DUPLICATE_SECONDS, options.max_age),
+    )
+    try:
+        await jetstream.stream_info(STREAM)
+        if not options.join:
+            await jetstream.update_stream(stream)
+    except NotFoundError:
+        await jetstream.add_stream(stream)
+    for name, kinds in CONSUMERS.items():
+        await jetstream.add_consumer(
+            STREAM,
+            ConsumerConfig(
+                durable_name=f"centre-{name}",
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_SECONDS,
+                max_ack_pending=10_000,
+                filter_subjects=[f"{ROOT}.*.{kind}" for kind in kinds],
+            ),
+        )
+    buckets = (
+        KeyValueConfig(bucket=HEALTH_BUCKET, ttl=HEALTH_SECONDS, max_bytes=64 << 20, direct=True),
+        KeyValueConfig(
+            bucket=PUBLISHED_BUCKET, history=PUBLISHED_HISTORY, max_bytes=256 << 20, direct=True
+        ),
+    )
+    for bucket in buckets:
+        try:
+            await jetstream.stream_info(f"KV_{bucket.bucket}")
+        except NotFoundError:
+            await jetstream.create_key_value(bucket)
