@@ -1,4 +1,4 @@
-"""Finds the capture files that a user named, and opens them.
+"""Finds the capture files that a user named, on this machine or at URLs, and opens them.
 
 The format of a file is recognised by its content, never by its name. `SOURCES` lists the formats
 that are read: a new one is a class and a row.
@@ -18,6 +18,17 @@ from typing import BinaryIO
 from netwatch.capture import pcap, pcap_variants, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
+from netwatch.capture.locations import (
+    FileInfo,
+    as_binary,
+    find_urls,
+    info_of_path,
+    info_of_url,
+    is_url,
+    local_path,
+    open_url,
+    shown_url,
+)
 from netwatch.capture.read_ahead import ReadAhead, has_second_cpu
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.dataclass import dataclass
@@ -54,46 +65,94 @@ class CaptureFile:
 
     `path` is written as the user wrote it or its folder. `named_by_user` is false if the user
     named a folder that contains it. `error` is a sentence with the path, or None.
+
+    For a capture at a URL `path` is the URL without what may be secret in it, `url` the URL itself,
+    and `info` what identified its content when it was found, None where nobody was asked.
     """
 
     path: str
     named_by_user: bool = True
     error: str | None = None
+    url: str | None = None
+    info: FileInfo | None = None
+
+    @property
+    def size(self) -> int | None:
+        """The size of a regular file, or of one on a server, in bytes; None if unknown."""
+        if self.url is not None:
+            return self.info.size if self.info is not None else None
+        if self.path == STDIN:
+            return None
+        try:
+            status = os.stat(self.path)
+        except (OSError, ValueError):
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
-    """The files that `paths` refer to, in this order: files, folders, globs, ``-``.
+    """The files that `paths` refer to, in this order: files, folders, globs, URLs of either,
+    ``-``.
 
     A folder stands for all regular files below it, sorted, except those whose name starts with a
     dot; symbolic links to folders are not followed. A glob (with ``**`` for folders of any depth)
     is expanded if no file has exactly that name. A file that several paths lead to is listed once.
+    Raises `ConfigError` for a URL that no installed package opens.
     """
     found: dict[str, CaptureFile] = {}
     for path in paths:
         for entry in _expand(path):
             keep = entry.path == STDIN or entry.error
-            found.setdefault(entry.path if keep else os.path.realpath(entry.path), entry)
+            name = entry.url or (entry.path if keep else os.path.realpath(entry.path))
+            found.setdefault(name, entry)
     return list(found.values())
 
 
-def open_source(path: str, windows: Windows | None = None) -> Source:
-    """Open the capture at `path` (``-`` is standard input); the source has the path as its name.
-    Its blocks are in `windows`, if given.
+def capture_file(path: str) -> CaptureFile:
+    """The one file at a path or URL, which is not looked for."""
+    local = local_path(path) if is_url(path) else path
+    return CaptureFile(shown_url(path), url=path) if local is None else CaptureFile(local)
+
+
+def file_info(file: CaptureFile) -> FileInfo:
+    """What identifies the content of a file: what was found, or what its path leads to now. Raises
+    `CaptureError`."""
+    if file.info is not None and file.info.size is not None:
+        return file.info
+    return info_of_path(file.path) if file.url is None else info_of_url(file.url)
+
+
+def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Source:
+    """Open a capture (the path ``-`` is standard input); the source has its path as its name. Its
+    blocks are in `windows`, if given.
 
     Raises `NotACaptureError` for a file that is not a capture and `CaptureError` for one that
     cannot be read. The text starts with the path and says what was expected.
     """
     notes: list[str] = []
+    if isinstance(file, str):
+        file = capture_file(file)
+    opened, size = open_file(file)
+    stream: Stream = FileStream(opened, notes, close=file.path != STDIN)
     try:
-        file = _stdin() if path == STDIN else open(path, "rb", buffering=0)  # noqa: SIM115
-    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-        raise CaptureError(f"{path}: {_reason(error)}") from None
-    stream: Stream = FileStream(file, notes, close=path != STDIN)
-    try:
-        return _recognise(path, stream, _size(file), windows)
+        return _recognise(file.path, stream, size, windows)
     except BaseException:
         stream.close()
         raise
+
+
+def open_file(file: CaptureFile) -> tuple[BinaryIO, int | None]:
+    """The bytes of a capture, unbuffered and as they are stored, and how many there are, None if
+    that is not known. Raises `CaptureError`."""
+    if file.url is not None:
+        remote = open_url(file.url, file.info)
+        return as_binary(remote), remote.size
+    path = file.path
+    try:
+        opened = _stdin() if path == STDIN else open(path, "rb", buffering=0)  # noqa: SIM115
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        raise CaptureError(f"{path}: {_reason(error)}") from None
+    return opened, _size(opened)
 
 
 def _recognise(path: str, stream: Stream, size: int | None, windows: Windows | None) -> Source:
@@ -159,6 +218,12 @@ def _expand(path: str) -> Iterator[CaptureFile]:
     if path == STDIN:
         yield CaptureFile(path)
         return
+    if is_url(path):
+        local = local_path(path)
+        if local is None:
+            yield from _at_url(path)
+            return
+        path = local
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -170,6 +235,14 @@ def _expand(path: str) -> Iterator[CaptureFile]:
             yield from _folder(path)
         else:
             yield CaptureFile(path)
+
+
+def _at_url(url: str) -> Iterator[CaptureFile]:
+    try:
+        for found in find_urls(url):
+            yield CaptureFile(shown_url(found.url), found.is_named, url=found.url, info=found.info)
+    except CaptureError as error:
+        yield CaptureFile(shown_url(url), error=str(error))
 
 
 def _glob(path: str) -> Iterator[CaptureFile]:

@@ -186,7 +186,4 @@ def progress(
 
 
 def _size(found: CaptureFile) -> int | None:
-    try:
-        return Path(found.path).stat().st_size if found.error is None else 0
-    except OSError:
-        return None
+    return found.size if found.error is None else 0

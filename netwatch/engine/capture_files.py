@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import math
-import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -50,22 +48,22 @@ def _first_packet_time(file: CaptureFile) -> int:
     """The time of the first packet in ns since the epoch; 0 where there is none."""
     if file.error is None and file.path != STDIN:
         with contextlib.suppress(CaptureError):
-            for block in open_source(file.path).blocks():
+            for block in open_source(file).blocks():
                 return block.records[TIME] if block.count else 0
     return 0
 
 
 def expected_packets(files: Iterable[CaptureFile]) -> float:
     """About how many packets the files have, by their sizes and the first of their packets;
-    infinite where one is no regular file."""
+    infinite where the size of one is not known."""
     packets = 0.0
     for file in files:
         if file.error is not None:
             continue
-        with contextlib.suppress(CaptureError, OSError, ValueError):
-            if file.path == STDIN or not stat.S_ISREG(os.stat(file.path).st_mode):  # noqa: PTH116
+        with contextlib.suppress(CaptureError):
+            if file.size is None:
                 return math.inf
-            source = open_source(file.path)
+            source = open_source(file)
             for block in source.blocks():
                 packets += block.count * (source.size or 0) / max(1, block.position)
                 break
@@ -126,7 +124,7 @@ def read_blocks(
             statistics.unread.append(file.error)
             continue
         try:
-            source = open_source(file.path, windows)
+            source = open_source(file, windows)
             link_types = _LinkTypes()
             for block in source.blocks():
                 link_types.add(block.interfaces)

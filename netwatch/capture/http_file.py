@@ -1,0 +1,230 @@
+"""Captures on an HTTP server.
+
+A server that knows ranges is read as an object store is, several ranges ahead (RFC 9110 section
+14). What identifies the content is its ETag, else its time of modification; each range names it,
+and what another one answers is refused. A server without ranges is read in order by a thread, a
+little ahead of the reader; what breaks there cannot be continued.
+"""
+
+import errno
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from netwatch.capture.http_requests import ask, body_of
+from netwatch.capture.locations import FileInfo, OpenFile, shown_url
+from netwatch.capture.remote_file import (
+    FIRST_RANGE,
+    Attempts,
+    Range,
+    RemoteError,
+    RemoteFile,
+    TransientError,
+)
+from netwatch.core.errors import CaptureError
+from netwatch.core.patterns import pattern
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+PIECES = 64
+"""Pieces of a body that are read ahead from a server without ranges."""
+
+MAX_UNSIZED = 1 << 40
+"""Bytes of an answer that are read where the server does not say how many there are."""
+
+_CONTENT_RANGE = pattern(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+_EMPTY = pattern(r"bytes \*/0+")
+
+
+def open_http(url: str, info: FileInfo | None) -> OpenFile:
+    """Open a file (see `netwatch.capture.locations.open_url`)."""
+    content = info.etag if info is not None else ""
+    attempts, failed = Attempts(), 0
+    while True:
+        try:
+            try:
+                return _open(url, content)
+            except TransientError as error:
+                failed += 1
+                attempts.pause(error, failed)
+        except RemoteError as error:
+            raise CaptureError(f"{shown_url(url)}: {error}") from None
+
+
+def info_of(url: str) -> FileInfo:
+    """What identifies a file (see `netwatch.capture.locations.info_of_url`)."""
+    attempts, failed = Attempts(), 0
+    while True:
+        try:
+            try:
+                answer = ask(url, {"Range": "bytes=0-0"})
+            except TransientError as error:
+                failed += 1
+                attempts.pause(error, failed)
+                continue
+        except RemoteError as error:
+            raise CaptureError(f"{shown_url(url)}: {error}") from None
+        answer.close()
+        return FileInfo(shown_url(url), _content(answer), _whole_size(answer))
+
+
+def _open(url: str, content: str) -> OpenFile:
+    """Ask once for the beginning of a file, which is then open."""
+    answer = ask(url, {"Range": f"bytes=0-{FIRST_RANGE - 1}"})
+    now = _content(answer)
+    if content and now != content:
+        answer.close()
+        raise RemoteError("it has changed since it was listed")
+    size = _whole_size(answer)
+    if answer.status == 416:
+        answer.close()
+        if size != 0:
+            raise RemoteError("the server refuses to send the beginning")
+        return RemoteFile(_Ranges(url, now).fetch, 0)
+    if answer.status == 200:
+        return StreamedFile(answer, size)
+    _check_range(answer, Range(0, FIRST_RANGE))
+    if size is None:
+        answer.close()
+        whole = ask(url, {})
+        return StreamedFile(whole, _whole_size(whole))
+    return RemoteFile(_Ranges(url, now).fetch, size, _taken(answer, min(size, FIRST_RANGE)))
+
+
+class _Ranges:
+    """Fetches ranges of the file at a URL, whose content is the one that `content` identifies."""
+
+    def __init__(self, url: str, content: str) -> None:
+        self._url = url
+        self._content = content
+        self._headers = {}
+        if content.startswith('"'):  # a weak one matches nothing (RFC 9110 section 13.1.1)
+            self._headers["If-Match"] = content
+        elif content and not content.startswith("W/"):
+            self._headers["If-Unmodified-Since"] = content
+
+    def fetch(self, wanted: Range) -> bytes:
+        """See `netwatch.capture.remote_file.Fetch`."""
+        asked = {"Range": f"bytes={wanted.start}-{wanted.end - 1}"}
+        answer = ask(self._url, self._headers | asked)
+        try:
+            if answer.status != 206:
+                raise RemoteError("the server does not send ranges of it any more")
+            if _content(answer) != self._content:
+                raise RemoteError("it has changed while it was read")
+            _check_range(answer, wanted)
+        except BaseException:
+            answer.close()
+            raise
+        data = _taken(answer, wanted.end - wanted.start)
+        if not data:
+            raise TransientError("the server ends each answer too soon")
+        return data
+
+
+class StreamedFile:
+    """The body of an answer, read once and in order; an `netwatch.capture.locations.OpenFile`."""
+
+    def __init__(self, answer: "BaseHTTPResponse", size: int | None) -> None:
+        self.size = size
+        self._answer = answer
+        self._piece = memoryview(b"")
+        self._allowed: SimpleQueue[bool] = SimpleQueue()
+        self._read: SimpleQueue[bytes | BaseException] = SimpleQueue()
+        self._has_ended = False
+        for _ in range(PIECES):
+            self._allowed.put(True)
+        threading.Thread(
+            target=_read_ahead,
+            args=(answer, self._allowed, self._read),
+            name="netwatch-fetch",
+            daemon=True,
+        ).start()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read available bytes into `buffer`; 0 only at the end. Raises OSError with a sentence as
+        its `strerror`."""
+        if not self._piece:
+            if self._has_ended:
+                return 0
+            piece = self._read.get()
+            self._allowed.put(True)
+            if isinstance(piece, BaseException):
+                self._has_ended = True
+                raise OSError(errno.EIO, f"{piece}, and the server sends no ranges") from None
+            self._has_ended = not piece
+            self._piece = memoryview(piece)
+        size = min(len(buffer), len(self._piece))
+        buffer[:size] = self._piece[:size]
+        self._piece = self._piece[size:]
+        return size
+
+    def close(self) -> None:
+        """Stop reading ahead. The thread ends with the next bytes of the server."""
+        self._has_ended = True
+        self._allowed.put(False)
+
+
+def _read_ahead(
+    answer: "BaseHTTPResponse",
+    allowed: "SimpleQueue[bool]",
+    read: "SimpleQueue[bytes | BaseException]",
+) -> None:
+    """The work of the thread of a `StreamedFile`, an empty piece at the end."""
+    body, total = body_of(answer), 0
+    try:
+        for piece in body:
+            total += len(piece)
+            if total > MAX_UNSIZED:
+                raise RemoteError("the answer does not end")
+            read.put(piece)
+            if not allowed.get():
+                return
+        read.put(b"")
+    except BaseException as error:
+        read.put(error)
+    finally:
+        body.close()  # type: ignore[attr-defined]
+
+
+def _taken(answer: "BaseHTTPResponse", size: int) -> bytes:
+    """The first `size` bytes of a body, fewer where it ends before."""
+    pieces: list[bytes] = []
+    try:
+        for piece in body_of(answer):
+            pieces.append(piece[:size])
+            size -= len(pieces[-1])
+            if not size:
+                break
+    except TransientError:
+        if not pieces:
+            raise
+    return b"".join(pieces)
+
+
+def _check_range(answer: "BaseHTTPResponse", wanted: Range) -> None:
+    """Raise `RemoteError` where an answer has not the range that was asked for."""
+    header = answer.headers.get("Content-Range", "")
+    found = _CONTENT_RANGE.fullmatch(header)
+    start = int(found[1]) if found else wanted.start
+    if start != wanted.start or (found is None and not header.startswith("bytes 0-")):
+        answer.close()
+        raise RemoteError("the server answered with other bytes than were asked for")
+
+
+def _whole_size(answer: "BaseHTTPResponse") -> int | None:
+    """The size of the whole file, if the server says it."""
+    header = answer.headers.get("Content-Range", "")
+    if answer.status == 206:
+        found = _CONTENT_RANGE.fullmatch(header)
+        return int(found[3]) if found else None
+    if answer.status == 416:
+        return 0 if _EMPTY.fullmatch(header) else None
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
+
+
+def _content(answer: "BaseHTTPResponse") -> str:
+    """What identifies the content of an answer; empty where the server does not say."""
+    return answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""

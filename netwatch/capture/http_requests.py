@@ -1,0 +1,164 @@
+"""Requests to the servers of captures, which may be slow, broken or hostile.
+
+Redirections are followed a few times, to HTTP alone and never from HTTPS to HTTP; the user and the
+password of a URL go to its own server and no other. Nothing is decompressed here: what a server
+compresses on its own is recognised like every compressed capture. Bodies are read piece by piece by
+whoever asked, who knows how much is wanted.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+import urllib3
+
+from netwatch import __version__
+from netwatch.capture.locations import without_secrets
+from netwatch.capture.remote_file import Pace, RemoteError, TransientError
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+TIMEOUT = 30.0
+"""Seconds to connect to a server, and that it may be silent."""
+
+MAX_REDIRECTS = 5
+"""Redirections that are followed for one request."""
+
+PIECE = 1 << 18
+"""Bytes of a body that are read at a time."""
+
+_SCHEMES = ("http", "https")
+_TRANSIENT = (408, 429, 500, 502, 503, 504)
+_REASONS = {
+    401: "access is denied (status 401)",
+    403: "access is denied (status 403)",
+    404: "no such file",
+    407: "the proxy denies access",
+    410: "no such file any more",
+    412: "it has changed since it was listed",
+}
+_CONNECTIONS = 8
+
+
+def ask(url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
+    """Ask once for a URL; the answer with status 200, 206 or 416, whose body was not read. Raises
+    `RemoteError` and `TransientError`."""
+    headers = {
+        "User-Agent": f"netwatch/{__version__}",
+        "Accept-Encoding": "identity",
+        **headers,
+    }
+    user, url = _without_user(url)
+    origin = urlsplit(url)[:2]
+    for _ in range(MAX_REDIRECTS + 1):
+        sent = dict(headers)
+        if user and urlsplit(url)[:2] == origin:
+            sent |= urllib3.util.make_headers(basic_auth=user)
+        answer = _request(url, sent)
+        if answer.status in (200, 206, 416):
+            return answer
+        location = answer.headers.get("Location", "")
+        answer.close()
+        if answer.status not in (301, 302, 303, 307, 308) or not location:
+            raise _refused(answer)
+        url = _redirected(url, location)
+    raise RemoteError(f"the server redirects more than {MAX_REDIRECTS} times")
+
+
+def body_of(answer: "BaseHTTPResponse") -> Iterator[bytes]:
+    """The body of an answer as it arrives. Raises `TransientError` where it ends too soon or
+    hardly comes at all; the connection is closed unless all of it was taken."""
+    pace = Pace()
+    try:
+        while True:
+            try:
+                piece = answer.read1(PIECE, decode_content=False)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                raise _unanswered(error) from None
+            if not piece:
+                break
+            pace.add(len(piece))
+            yield piece
+    finally:
+        answer.close()
+
+
+def _request(url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
+    try:
+        return _pool(os.getpid(), _proxy(url)).request(
+            "GET",
+            url,
+            headers=headers,
+            timeout=urllib3.Timeout(TIMEOUT),
+            preload_content=False,
+            redirect=False,
+            retries=False,
+        )
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise _unanswered(error) from None
+    except ValueError as error:
+        raise RemoteError(f"the URL is not valid: {without_secrets(str(error))}") from None
+
+
+@cache
+def _pool(process: int, proxy: str | None) -> "PoolManager":
+    """The connections of this process: one that it was forked from has others."""
+    options = {"maxsize": _CONNECTIONS, "block": False}
+    if proxy:
+        return urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]
+    return urllib3.PoolManager(**options)  # type: ignore[arg-type]
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for a URL (``HTTPS_PROXY``, ``NO_PROXY``)."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if proxy and not proxy_bypass(parts.netloc) else None
+
+
+def _without_user(url: str) -> tuple[str, str]:
+    """User and password of a URL, as in the header, and the URL without them."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    return unquote(user), urlunsplit(parts._replace(netloc=host, fragment=""))
+
+
+def _redirected(url: str, location: str) -> str:
+    """Where a redirection leads. Raises `RemoteError` where it must not be followed."""
+    _, target = _without_user(urljoin(url, location))
+    before, after = urlsplit(url).scheme, urlsplit(target).scheme
+    if after not in _SCHEMES:
+        raise RemoteError(f"the server redirects to {after}://, which is not followed")
+    if before == "https" and after == "http":
+        raise RemoteError("the server redirects from https:// to http://, which is not followed")
+    return target
+
+
+def _refused(answer: "BaseHTTPResponse") -> RemoteError | TransientError:
+    status = answer.status
+    reason = _REASONS.get(status, f"the server answered with status {status}")
+    if status not in _TRANSIENT:
+        return RemoteError(reason)
+    after = answer.headers.get("Retry-After", "")
+    return TransientError(reason, float(after[:4]) if after.isascii() and after.isdigit() else None)
+
+
+def _unanswered(error: Exception) -> RemoteError | TransientError:
+    errors = urllib3.exceptions
+    if isinstance(error, errors.NameResolutionError):
+        return RemoteError("the name of the server is not known")
+    if isinstance(error, errors.SSLError):
+        return RemoteError(f"TLS failed: {without_secrets(str(error))}")
+    if isinstance(error, errors.NewConnectionError | errors.ProxyError):
+        return TransientError("the server cannot be reached")
+    if isinstance(error, errors.TimeoutError | TimeoutError):
+        return TransientError(f"no answer within {TIMEOUT:g} s")
+    return TransientError("the connection broke")

@@ -1,0 +1,156 @@
+"""Where captures are: on this machine, or at a URL.
+
+This is the only place that tells the two apart. A local file is opened by the system as ever, and
+nothing of what follows is imported for it. At a URL, `netwatch.capture.object_store` reads what
+fsspec opens (``s3://``, ``gs://``, ``abfs://`` and others), `netwatch.capture.http_file` what an
+HTTP server has; both say for a capture what identifies its content, and return a file that reads
+ahead (`netwatch.capture.remote_file`). ``file://`` is a local path in other words.
+
+A URL may carry a password or a signature. What is shown, stored and written into records is
+therefore `shown_url`, never the URL itself.
+"""
+
+# Paths are reported as the user wrote them. pathlib would change them.
+# ruff: noqa: PTH116
+
+import os
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Protocol, cast
+from urllib.parse import unquote, urlsplit
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import CaptureError, ConfigError, Problem
+from netwatch.core.patterns import pattern
+
+_SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.\-]+://")
+_HTTP = ("http", "https")
+_LONGEST_SHOWN = 32
+# Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
+_SECRET = pattern(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
+_USER = pattern(r"(?<=://)[^/?#\s]*@")
+_PARAMETER = pattern(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What identifies the content of a capture: `key`, its path or its URL without secrets;
+    `etag`, which changes when the content does, empty where nobody says; `size` in bytes, None
+    where it is not known before it is read."""
+
+    key: str
+    etag: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUrl:
+    """A capture that a URL leads to. `is_named` is false where it was found below a folder."""
+
+    url: str
+    info: FileInfo | None
+    is_named: bool = True
+
+
+class OpenFile(Protocol):
+    """A file at a URL that was opened for reading. A failure to read raises OSError, whose
+    `strerror` is a sentence."""
+
+    @property
+    def size(self) -> int | None:
+        """The size in bytes, None where the server does not say."""
+        ...
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read available bytes; 0 only at the end."""
+        ...
+
+    def close(self) -> None:
+        """Stop reading."""
+        ...
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is a URL; a drive letter is no scheme."""
+    return _SCHEME.match(path) is not None
+
+
+def local_path(url: str) -> str | None:
+    """The path of a ``file://`` URL, None for other URLs. Raises `ConfigError` where it names
+    another machine."""
+    if url[:7].lower() != "file://":
+        return None
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise ConfigError([Problem(url, 0, 0, "expected file:///PATH, a file of this machine")])
+    return unquote(url[7 + len(parts.netloc) :])
+
+
+def shown_url(url: str) -> str:
+    """A URL without what may be secret in it: user and password, and the values of parameters that
+    sign or authorise a request or are long. Showing the result again does not change it."""
+    return without_secrets(url)
+
+
+def without_secrets(text: str) -> str:
+    """A text, an error of a server for example, without the secrets of URLs in it."""
+    return _PARAMETER.sub(_parameter, _USER.sub("", text))
+
+
+def find_urls(url: str) -> Iterator[FoundUrl]:
+    """The captures that a URL leads to: itself, those below a folder (a prefix that ends where a
+    name does), or those that match a glob. Hidden names are left out, as on a disk. Raises
+    `CaptureError` where there is none or the server fails, and `ConfigError` where a library for
+    the scheme is missing or there is no such scheme."""
+    if urlsplit(url).scheme.lower() in _HTTP:
+        from netwatch.capture.http_listing import find_captures
+
+        return find_captures(url)
+    from netwatch.capture.object_store import find_objects
+
+    return find_objects(url)
+
+
+def open_url(url: str, info: FileInfo | None = None) -> OpenFile:
+    """Open the capture at a URL. Where `info` has an etag, only that content is read: another one
+    is an error and never a mix of two. Raises `CaptureError` and `ConfigError` as `find_urls`."""
+    if urlsplit(url).scheme.lower() in _HTTP:
+        from netwatch.capture.http_file import open_http
+
+        return open_http(url, info)
+    from netwatch.capture.object_store import open_object
+
+    return open_object(url, info)
+
+
+def info_of_url(url: str) -> FileInfo:
+    """What identifies the content at a URL now. Raises as `find_urls`."""
+    if urlsplit(url).scheme.lower() in _HTTP:
+        from netwatch.capture.http_file import info_of
+
+        return info_of(url)
+    from netwatch.capture.object_store import info_of_object
+
+    return info_of_object(url)
+
+
+def info_of_path(path: str) -> FileInfo:
+    """What identifies the content of a local file: its absolute path, time and size. Raises
+    `CaptureError`."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise CaptureError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    key = os.path.realpath(path)
+    return FileInfo(key, f"{status.st_mtime_ns:x}-{status.st_ino:x}", status.st_size)
+
+
+def as_binary(file: OpenFile) -> BinaryIO:
+    """An open file as what a `FileStream` reads, which calls nothing but these methods."""
+    return cast(BinaryIO, file)
+
+
+def _parameter(match: "re.Match[str]") -> str:
+    mark, name, value = match.groups()
+    is_secret = _SECRET.search(name) is not None or len(value) > _LONGEST_SHOWN
+    return f"{mark}{name}={'***' if is_secret else value}"
