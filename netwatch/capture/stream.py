@@ -20,6 +20,13 @@ MAX_BUFFER_SIZE = 1 << 24
 """Maximum size of a stream buffer in bytes, and so of the largest record that is read."""
 
 
+class ReadFailure(str):
+    """A note that bytes of a capture could not be had from where it is stored, while others only
+    say what is in them."""
+
+    __slots__ = ()
+
+
 class Windows(Protocol):
     """Memory that a stream is read into, piece by piece, where others read it as well."""
 
@@ -107,7 +114,8 @@ class FileStream(Stream):
                 select.select([self._file], [], [])
         except OSError as error:
             self.damaged = True
-            self.notes.append(f"reading stopped at byte {self._position}: {error.strerror}")
+            failure = f"reading stopped at byte {self._position}: {error.strerror}"
+            self.notes.append(ReadFailure(failure))
             return 0
         self._position += got
         return got

@@ -24,10 +24,11 @@ class RunStatistics:
     carry a name. `observations` is by kind of evidence, `anomalies` by name, and
     `without_verdict` counts contacts that no ban applies to, by reason. `notes` are sentences
     about captures that were read only in part, `unread` about those that could not be read at
-    all. `damaged` are those of the former that are damaged or truncated, each with the bytes that
-    were not read. `skipped` are the files in folders that are not captures. `recorded_rows`
-    are those that were recorded for a store, `lost_rows` those of them that were not sent there;
-    `unrecorded_packets` were not looked at for it, because a live capture was behind.
+    all, or not to their end because their storage failed. `damaged` are captures that are damaged
+    or truncated, each with the bytes that were not read. `skipped` are the files in folders that
+    are not captures. `recorded_rows` are those that were recorded for a store, `lost_rows` those of
+    them that were not sent there; `unrecorded_packets` were not looked at for it, because a live
+    capture was behind.
     """
 
     files: int = 0

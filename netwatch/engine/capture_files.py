@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Interface, Source
 from netwatch.capture.files import STDIN, CaptureFile, NotACaptureError, open_source
-from netwatch.capture.stream import Windows
+from netwatch.capture.stream import ReadFailure, Windows
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
@@ -117,7 +117,8 @@ def read_blocks(
     bytes are in `windows`, if given.
 
     A file that cannot be read is noted in `statistics` and the next one is read. So is one that
-    is truncated, after what could be read of it.
+    is truncated, after what could be read of it, and one whose storage fails midway, which counts
+    as unread.
     """
     for file in files:
         if file.error:
@@ -134,7 +135,10 @@ def read_blocks(
             statistics.anomalies.update(+Counter({"capture-dropped": source.dropped}))
             statistics.files += 1
             notes = [*source.notes, *link_types.notes()]
-            statistics.notes += [f"{source.name}: {note}" for note in notes]
+            for note in notes:
+                is_failure = isinstance(note, ReadFailure)
+                to = statistics.unread if is_failure else statistics.notes
+                to.append(f"{source.name}: {note}")
             if source.unread is not None:
                 statistics.damaged[source.name] = source.unread
         except NotACaptureError as error:

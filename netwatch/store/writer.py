@@ -12,8 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netwatch.capture.files import capture_file, open_file
+from netwatch.capture.locations import is_url
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
 from netwatch.store import compaction, messages
 from netwatch.store.catalogue import Catalogue, SourceFile, VersionHashes
 from netwatch.store.catalogue_clients import ClientAddress
@@ -241,7 +244,7 @@ class Writer:
         )
         for source in sources:
             if source.sha256:
-                path = str(Path(source.path).absolute())
+                path = source.path if is_url(source.path) else str(Path(source.path).absolute())
                 self._catalogue.add_evidence(
                     self.run, None, SourceFile(path, source.size, source.sha256)
                 )
@@ -249,14 +252,19 @@ class Writer:
 
 
 def hashed_file(path: str) -> SourceFile:
-    """A file with its size and SHA-256; 0 and empty where it cannot be read again."""
+    """A file, or what is at a URL, with its size and SHA-256; 0 and empty where it cannot be read
+    again."""
+    digest, size = hashlib.sha256(), 0
     try:
-        with Path(path).open("rb") as stream:
-            digest, size = hashlib.sha256(), 0
-            while block := stream.read(HASH_BLOCK):
-                digest.update(block)
-                size += len(block)
-    except (OSError, ValueError):
+        stream, _ = open_file(capture_file(path))
+        try:
+            buffer = memoryview(bytearray(HASH_BLOCK))
+            while got := stream.readinto(buffer):  # type: ignore[attr-defined]
+                digest.update(buffer[:got])
+                size += got
+        finally:
+            stream.close()
+    except (OSError, NetwatchError):
         return SourceFile(path, 0, "")
     return SourceFile(path, size, digest.hexdigest())
 
