@@ -9,7 +9,12 @@ from support.interpreted import stale
 from support.paths import PCAPS, ROOT
 from support.programs import require_programs
 
-pytest_plugins = ["support.delivery_fixtures", "support.s3_faults", "support.store_servers"]
+pytest_plugins = [
+    "support.delivery_fixtures",
+    "support.http_captures",
+    "support.s3_faults",
+    "support.store_servers",
+]
 
 # Programs that tests start import the same helpers as the tests, whose path pytest sets.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), str(PCAPS)])

@@ -136,9 +136,12 @@ class _Store:
 
     def described(self, found: dict[str, Any]) -> FileInfo:
         """The identity of an object."""
-        etag = next((str(found[name]) for name in _IDENTITIES if found.get(name)), "")
+        known = next((found[name] for name in _IDENTITIES if found.get(name)), "")
+        # A time is a number in some answers and an object in others of the same file system.
+        known = known.timestamp() if hasattr(known, "timestamp") else known
+        etag = str(known).strip('"')
         size = None if found.get("size") is None else int(found["size"])
-        return FileInfo(shown_url(self.url(found["name"])), etag.strip('"'), size)
+        return FileInfo(shown_url(self.url(found["name"])), etag, size)
 
     def url(self, name: str) -> str:
         """The URL of an object of this store."""
@@ -262,7 +265,7 @@ class _Unchanged:
             now = info_of_object(self._url)
         except CaptureError as error:
             raise RemoteError(str(error)) from None
-        if now != self._info:
+        if (now.etag, now.size) != (self._info.etag, self._info.size):
             raise RemoteError("it has changed while it was read")
 
 

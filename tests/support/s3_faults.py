@@ -142,9 +142,13 @@ class FaultyS3:
 def s3_faults(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
     """A proxy before the S3 server that this test and the processes it starts use. Their attempts
     are few, so that what fails for good fails soon."""
+    import s3fs
+
     proxy = FaultyS3(s3_server)
+    s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
     monkeypatch.setenv("AWS_RETRY_MODE", "standard")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     yield proxy
     proxy.end()
+    s3fs.S3FileSystem.clear_instance_cache()
