@@ -17,18 +17,17 @@ import os
 import re
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
-from urllib.parse import unquote, urlsplit
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError, ConfigError, Problem
 from netwatch.core.patterns import pattern
 
 _SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.\-]+://")
-_HTTP = ("http", "https")
 _LONGEST_SHOWN = 32
 # Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
 _SECRET = pattern(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
-_USER = pattern(r"(?<=://)[^/?#\s]*@")
+# Whoever is named in a URL of HTTP may be a token; that of Azure is the name of a container.
+_USER = pattern(r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@")
 _PARAMETER = pattern(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
 
 
@@ -80,10 +79,12 @@ def local_path(url: str) -> str | None:
     another machine."""
     if url[:7].lower() != "file://":
         return None
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost"):
+    host, slash, path = url[7:].partition("/")
+    if host not in ("", "localhost") or not slash:
         raise ConfigError([Problem(url, 0, 0, "expected file:///PATH, a file of this machine")])
-    return unquote(url[7 + len(parts.netloc) :])
+    from urllib.parse import unquote
+
+    return unquote(slash + path)
 
 
 def shown_url(url: str) -> str:
@@ -94,7 +95,11 @@ def shown_url(url: str) -> str:
 
 def without_secrets(text: str) -> str:
     """A text, an error of a server for example, without the secrets of URLs in it."""
-    return _PARAMETER.sub(_parameter, _USER.sub("", text))
+    return _PARAMETER.sub(_parameter, _USER.sub(_without_user, text))
+
+
+def _is_http(url: str) -> bool:
+    return url.partition("://")[0].lower() in ("http", "https")
 
 
 def find_urls(url: str) -> Iterator[FoundUrl]:
@@ -102,7 +107,7 @@ def find_urls(url: str) -> Iterator[FoundUrl]:
     name does), or those that match a glob. Hidden names are left out, as on a disk. Raises
     `CaptureError` where there is none or the server fails, and `ConfigError` where a library for
     the scheme is missing or there is no such scheme."""
-    if urlsplit(url).scheme.lower() in _HTTP:
+    if _is_http(url):
         from netwatch.capture.http_listing import find_captures
 
         return find_captures(url)
@@ -114,7 +119,7 @@ def find_urls(url: str) -> Iterator[FoundUrl]:
 def open_url(url: str, info: FileInfo | None = None) -> OpenFile:
     """Open the capture at a URL. Where `info` has an etag, only that content is read: another one
     is an error and never a mix of two. Raises `CaptureError` and `ConfigError` as `find_urls`."""
-    if urlsplit(url).scheme.lower() in _HTTP:
+    if _is_http(url):
         from netwatch.capture.http_file import open_http
 
         return open_http(url, info)
@@ -125,7 +130,7 @@ def open_url(url: str, info: FileInfo | None = None) -> OpenFile:
 
 def info_of_url(url: str) -> FileInfo:
     """What identifies the content at a URL now. Raises as `find_urls`."""
-    if urlsplit(url).scheme.lower() in _HTTP:
+    if _is_http(url):
         from netwatch.capture.http_file import info_of
 
         return info_of(url)
@@ -148,6 +153,10 @@ def info_of_path(path: str) -> FileInfo:
 def as_binary(file: OpenFile) -> BinaryIO:
     """An open file as what a `FileStream` reads, which calls nothing but these methods."""
     return cast(BinaryIO, file)
+
+
+def _without_user(match: "re.Match[str]") -> str:
+    return match[1] or match[2]
 
 
 def _parameter(match: "re.Match[str]") -> str:

@@ -38,6 +38,7 @@ _EXTRAS = {"s3": "'netwatch[s3]'", "s3a": "'netwatch[s3]'", "gs": "gcsfs", "gcs"
     dict.fromkeys(("abfs", "abfss", "az"), "adlfs")
 )
 _S3 = ("s3", "s3a")
+_BUCKETS = (*_S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
 _LONGEST_REASON = 200
 _IDENTITIES = ("ETag", "etag", "generation", "LastModified", "last_modified", "mtime", "created")
 _CODES = {
@@ -59,8 +60,10 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 def find_objects(url: str) -> Iterator[FoundUrl]:
     """The objects that a URL leads to (see `netwatch.capture.locations.find_urls`)."""
     store = _Store(url)
-    is_folder = url.endswith("/")
-    root = store.root
+    root, is_folder = store.root, url.endswith("/")
+    if is_folder and has_magic(root):
+        yield from store.matching(f"{root}/")
+        return
     if not is_folder:
         found = store.info(root)
         if found is not None and found["type"] == "file":
@@ -103,6 +106,10 @@ class _Store:
         self.shown = shown_url(url)
         self.protocol = url.partition("://")[0].lower()
         self.is_s3 = self.protocol in _S3
+        self._authority = url.partition("://")[2].partition("/")[0]
+        if "@" in self._authority and self.protocol in _BUCKETS[:4]:
+            text = "expected a URL without credentials, which are taken from the environment"
+            raise _usage(self.shown, text)
         try:
             import fsspec
 
@@ -145,7 +152,11 @@ class _Store:
 
     def url(self, name: str) -> str:
         """The URL of an object of this store."""
-        return f"{self.protocol}://{name}"
+        if self.protocol == "memory":
+            return f"memory://{name}"
+        if self.protocol in _BUCKETS:
+            name = name.partition("/")[2]  # the bucket, as in the authority
+        return f"{self.protocol}://{self._authority}/{name.lstrip('/')}"
 
     def below(self, folder: str, is_named: bool) -> Iterator[FoundUrl]:
         """All objects below a folder, in the order of a folder on a disk."""
