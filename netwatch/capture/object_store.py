@@ -4,57 +4,26 @@ Credentials, endpoints and proxies are those that the libraries of the providers
 environment (``AWS_PROFILE``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``,
 ``AZURE_STORAGE_ACCOUNT_NAME`` and more) and from the configuration of fsspec. None is ever shown.
 
-Of S3 each request names the ETag that is meant, and bodies are read here piece by piece, never
-beyond what was asked for. Of the others a range is fetched by fsspec, and the content is compared
-at the end with that at the beginning.
+Objects of S3 are found here and read by `netwatch.capture.s3_object`. Of the others a range is
+fetched by fsspec, and the content is compared at the end with that at the beginning.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
+from netwatch.capture.library_errors import reason_of
 from netwatch.capture.locations import FileInfo, FoundUrl, OpenFile, shown_url, without_secrets
 from netwatch.capture.name_patterns import fixed_part, has_magic, is_hidden, matcher
-from netwatch.capture.remote_file import (
-    ATTEMPTS,
-    Pace,
-    Range,
-    RemoteError,
-    RemoteFile,
-    TransientError,
-)
+from netwatch.capture.remote_file import Range, RemoteError, RemoteFile, TransientError
+from netwatch.capture.s3_object import S3Object, s3_options
 from netwatch.core.errors import CaptureError, ConfigError, Problem
-
-TIMEOUT = 30
-"""Seconds to connect to a server, and that it may be silent."""
-
-CONNECTIONS = 32
-"""Connections to a server that are kept."""
-
-PIECE = 1 << 18
-"""Bytes of a body that are read at a time."""
 
 _EXTRAS = {"s3": "'netwatch[s3]'", "s3a": "'netwatch[s3]'", "gs": "gcsfs", "gcs": "gcsfs"} | (
     dict.fromkeys(("abfs", "abfss", "az"), "adlfs")
 )
 _S3 = ("s3", "s3a")
 _BUCKETS = (*_S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
-_LONGEST_REASON = 200
 _IDENTITIES = ("ETag", "etag", "generation", "LastModified", "last_modified", "mtime", "created")
-_CODES = {
-    "404": "no such object or folder",
-    "NoSuchKey": "no such object",
-    "NoSuchBucket": "no such bucket",
-    "403": "access is denied",
-    "AccessDenied": "access is denied",
-    "412": "it has changed since it was listed",
-    "PreconditionFailed": "it has changed since it was listed",
-}
-_REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (FileNotFoundError, "no such object or folder"),
-    (PermissionError, "access is denied"),
-    (TimeoutError, f"no answer within {TIMEOUT} s"),
-)
 
 
 def find_objects(url: str) -> Iterator[FoundUrl]:
@@ -85,7 +54,7 @@ def open_object(url: str, info: FileInfo | None) -> OpenFile:
         info = info_of_object(url)
     assert info.size is not None
     if store.is_s3:
-        return RemoteFile(_S3Object(store, info).fetch, info.size)
+        return RemoteFile(S3Object(store.system, store.root, info).fetch, info.size)
     return RemoteFile(_Ranges(store).fetch, info.size, verify=_Unchanged(url, info))
 
 
@@ -113,7 +82,7 @@ class _Store:
         try:
             import fsspec
 
-            options = _s3_options() if self.is_s3 else {}
+            options = s3_options() if self.is_s3 else {}
             # What was listed may change before it is read, and is asked for anew.
             self.system, self.root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
         except ImportError as error:
@@ -122,10 +91,10 @@ class _Store:
             text = f"captures at {self.protocol}:// need a package: {hint}"
             raise _usage(self.shown, text) from None
         except ValueError as error:
-            text = f"expected a URL that fsspec opens: {_reason(error)}"
+            text = f"expected a URL that fsspec opens: {reason_of(error)}"
             raise _usage(self.shown, text) from None
         except Exception as error:
-            raise CaptureError(f"{self.shown}: {_reason(error)}") from None
+            raise CaptureError(f"{self.shown}: {reason_of(error)}") from None
         if self.is_s3:
             # The library below it repeats requests already, with the server's errors in mind.
             self.system.retries = 1
@@ -138,7 +107,7 @@ class _Store:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise CaptureError(f"{self.shown}: {_reason(error)}") from None
+            raise CaptureError(f"{self.shown}: {reason_of(error)}") from None
         return found
 
     def described(self, found: dict[str, Any]) -> FileInfo:
@@ -188,60 +157,11 @@ class _Store:
         except FileNotFoundError:
             return []
         except Exception as error:
-            raise CaptureError(f"{self.shown}: {_reason(error)}") from None
+            raise CaptureError(f"{self.shown}: {reason_of(error)}") from None
         files = [each for each in found.values() if each["type"] == "file"]
         # An object whose name ends in a slash stands for a folder.
         files = [each for each in files if not each["name"].endswith("/")]
         return sorted(files, key=lambda each: each["name"].split("/"))
-
-
-class _S3Object:
-    """Fetches ranges of an object of S3."""
-
-    def __init__(self, store: _Store, info: FileInfo) -> None:
-        self._system = store.system
-        bucket, key, _ = store.system.split_path(store.root)
-        self._request = {"Bucket": bucket, "Key": key}
-        if info.etag:
-            self._request["IfMatch"] = f'"{info.etag}"'
-
-    def fetch(self, wanted: Range) -> bytes:
-        """See `netwatch.capture.remote_file.Fetch`."""
-        from fsspec.asyn import sync
-
-        data: bytes = sync(self._system.loop, self._fetch, wanted)
-        return data
-
-    async def _fetch(self, wanted: Range) -> bytes:
-        try:
-            answer = await self._system._call_s3(
-                "get_object", Range=f"bytes={wanted.start}-{wanted.end - 1}", **self._request
-            )
-        except Exception as error:
-            # What is worth another attempt was tried again by the library.
-            raise RemoteError(_reason(error)) from None
-        body = answer["Body"]
-        pieces: list[bytes] = []
-        size, pace = wanted.end - wanted.start, Pace()
-        asked = f"bytes {wanted.start}-"
-        try:
-            if not str(answer.get("ContentRange", asked)).startswith(asked):
-                raise RemoteError("the server answered with other bytes than were asked for")
-            while size:
-                try:
-                    piece = await body.read(min(PIECE, size))
-                except Exception as error:
-                    if pieces:
-                        break  # what has arrived counts
-                    raise TransientError(_reason(error)) from None
-                if not piece:
-                    break
-                pieces.append(piece)
-                size -= len(piece)
-                pace.add(len(piece))
-        finally:
-            body.close()
-        return b"".join(pieces)
 
 
 class _Ranges:
@@ -257,9 +177,9 @@ class _Ranges:
                 self._store.root, start=wanted.start, end=wanted.end
             )
         except (FileNotFoundError, PermissionError, ValueError, NotImplementedError) as error:
-            raise RemoteError(_reason(error)) from None
+            raise RemoteError(reason_of(error)) from None
         except Exception as error:
-            raise TransientError(_reason(error)) from None
+            raise TransientError(reason_of(error)) from None
         return data[: wanted.end - wanted.start]
 
 
@@ -278,33 +198,6 @@ class _Unchanged:
             raise RemoteError(str(error)) from None
         if (now.etag, now.size) != (self._info.etag, self._info.size):
             raise RemoteError("it has changed while it was read")
-
-
-def _s3_options() -> dict[str, Any]:
-    """The options of s3fs, but for what the environment says."""
-    settings: dict[str, Any] = {
-        "connect_timeout": TIMEOUT,
-        "read_timeout": TIMEOUT,
-        "max_pool_connections": CONNECTIONS,
-    }
-    if not {"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & {*os.environ}:
-        settings["retries"] = {"mode": "standard", "total_max_attempts": ATTEMPTS}
-    return {"config_kwargs": settings}
-
-
-def _reason(error: BaseException) -> str:
-    """What a library or a server says, as a clause without secrets."""
-    response = getattr(error.__cause__ or error, "response", None)
-    answer = response.get("Error", {}) if isinstance(response, dict) else {}
-    code = str(answer.get("Code", ""))
-    if code in _CODES:
-        return _CODES[code]
-    if code:
-        said = f"the server answered {code}: {answer.get('Message', '')}"
-    else:
-        said = next((text for kind, text in _REASONS if isinstance(error, kind)), "")
-        said = said or getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return without_secrets(" ".join(said.split()))[:_LONGEST_REASON].rstrip(" :.")
 
 
 def _usage(shown: str, text: str) -> ConfigError:

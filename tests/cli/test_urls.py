@@ -49,10 +49,9 @@ def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:
     ("path", "options"),
     [
         ("", ["scan", "-q", "-c", CONFIG, "--coverage", "--format", "jsonl"]),
-        ("/**/*.pcap", ["scan", "-q", "-c", CONFIG, "--format", "jsonl", "--jobs", "3"]),
+        ("/**/*.pcap", ["scan", "-q", "-c", CONFIG, "--format", "jsonl", "--jobs", "2"]),
         ("/", ["scan", "-q", "-c", CONFIG, "--format", "csv", "--continuous"]),
-        ("/01", ["names", "-q", "--format", "jsonl"]),
-        ("/*/", ["names", "-q", "--format", "csv", "--jobs", "2"]),
+        ("/*/", ["names", "-q", "--format", "csv"]),
     ],
 )
 def test_gives_what_a_folder_gives(
@@ -79,9 +78,8 @@ def test_evidence_and_store_name_the_url(bucket: str, tmp_path: Path, capsys: Ca
     assert (
         asked[1].splitlines()[1] == f"{path},{len(content)},{hashlib.sha256(content).hexdigest()}"
     )
-    status, output, _ = run(capsys, "verify", *map(str, (tmp_path / "e").glob("*.pcapng")))
-    assert status == 0
-    assert path in output or "five-kinds" not in output
+    (evidence, *_) = (tmp_path / "e").glob("*.pcapng")
+    assert path.encode() in evidence.read_bytes()
 
 
 def test_what_fails_is_named_and_the_rest_is_read(
