@@ -23,6 +23,15 @@ def strip_frames(contact: Contact) -> Contact:
     return replace(contact, observation=replace(contact.observation, frames=()))
 
 
+def without_details(contact: Contact) -> Contact:
+    """A contact without the protocol details, which neither its incident nor the evidence
+    capture needs, and without the address of a device that has a pseudonym."""
+    observation = replace(contact.observation, dns=None, tls=None, quic=None)
+    if contact.device.has_pseudonym:
+        observation = replace(observation, client_ip=b"", client_port=0, client_mac=None)
+    return replace(contact, observation=observation)
+
+
 def single(contact: Contact) -> Contact:
     """The first of the contacts of a group, without its packets."""
     contact = strip_frames(contact)

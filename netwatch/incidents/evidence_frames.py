@@ -24,6 +24,30 @@ _Entry = tuple[tuple[Any, ...], EvidenceFrames]
 """The packets of a contact after the key that they are sorted by."""
 
 
+_Named = tuple[tuple[Any, ...], EvidenceFrames]
+"""The packets of the first contact of a kind and name, after the key of these."""
+
+_Interval = tuple[int, EvidenceFrames, EvidenceFrames]
+"""The number of an interval, and the packets of its first and last contact."""
+
+
+def _entry(frames: EvidenceFrames) -> _Entry:
+    """The packets of a contact with their place in the order of contacts."""
+    position = (
+        frames.time,
+        frames.source,
+        frames.packet,
+        frames.type,
+        frames.name,
+        frames.frames,
+    )
+    return position, frames
+
+
+def _first_item(item: tuple[Any, ...]) -> Any:
+    return item[0]
+
+
 class IncidentFrames:
     """The packets of one incident; `gap` is the quiet gap in ns."""
 
@@ -50,15 +74,7 @@ class IncidentFrames:
             observation.client_mac,
             observation.vlan,
         )
-        position = (
-            observation.time,
-            observation.source,
-            observation.packet,
-            observation.evidence,
-            observation.name,
-            observation.frames,
-        )
-        entry = position, frames
+        entry = _entry(frames)
         strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
         self._add_name((strength, observation.evidence, observation.name), entry)
         self._add_interval(observation.time // self.gap, entry, entry)
@@ -69,6 +85,23 @@ class IncidentFrames:
             self._add_name(key, entry)
         for number, ends in other._by_interval.items():
             self._add_interval(number, *ends)
+
+    def entries(self) -> "tuple[list[_Named], list[_Interval]]":
+        """Everything that is kept, in order: by name, and by interval."""
+        by_name = [(key, entry[1]) for key, entry in sorted(self._by_name.items(), key=_first_item)]
+        by_interval = [
+            (number, first[1], last[1])
+            for number, (first, last) in sorted(self._by_interval.items(), key=_first_item)
+        ]
+        return by_name, by_interval
+
+    def restore(self, by_name: "list[_Named]", by_interval: "list[_Interval]") -> None:
+        """Keep what `entries` gave, and nothing else."""
+        self._by_name, self._by_interval = {}, {}
+        for key, frames in by_name:
+            self._add_name(key, _entry(frames))
+        for number, first, last in by_interval:
+            self._add_interval(number, _entry(first), _entry(last))
 
     def _add_name(self, key: tuple[Any, ...], entry: _Entry) -> None:
         known = self._by_name.get(key)

@@ -26,7 +26,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.engine import FLOW_TIMEOUT, Engine
-from netwatch.incidents.contacts import strip_frames
+from netwatch.incidents.contacts import strip_frames, without_details
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.channel import Channel
 from netwatch.live.messages import (
@@ -41,7 +41,6 @@ from netwatch.live.messages import (
 )
 from netwatch.live.packet_clock import PacketClock
 from netwatch.live.source_openers import SourceOpener
-from netwatch.live.state_format import without_details
 
 if TYPE_CHECKING:
     from netwatch.engine.record_facts import Recorder

@@ -23,10 +23,11 @@ from netwatch.core.observation import Observation
 from netwatch.core.owned_database import PAGE_SIZE, ForeignFileError
 from netwatch.core.verdict import Decision, Exemption, Ruling
 from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND
+from netwatch.incidents.incident_state import OBSERVATION
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.open_incidents import OpenIncident, OpenIncidents
 from netwatch.live.state_file import KIND, StateFile
-from netwatch.live.state_format import _OBSERVATION, StateError, decode, encode
+from netwatch.live.state_format import StateError, decode, encode
 from netwatch.live.state_saver import StateSaver
 
 
@@ -355,4 +356,4 @@ def test_a_full_disk_is_reported_once_and_survived(tmp_path: Path) -> None:
 
 def test_every_field_of_an_observation_has_a_type() -> None:
     """A compiled class has no type hints, so they are written out."""
-    assert list(_OBSERVATION) == [field.name for field in fields(Observation)]
+    assert list(OBSERVATION) == [field.name for field in fields(Observation)]

@@ -1,0 +1,176 @@
+"""Values of typed classes as JSON, and back with a check of every type.
+
+It is for what netwatch itself wrote earlier, or elsewhere: the state of a live capture, the results
+of a ledger. A pickle would be shorter to write, but what a file contains must never be able to run.
+What is read is checked against the types of the values that it becomes, and whatever does not match
+them raises one of `MISMATCHES`.
+
+A dataclass is an object by the names of its fields, a tuple or frozenset a list, bytes are
+hexadecimal digits, and a date is that of ISO 8601.
+"""
+
+import json
+import types
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+Reader = Callable[[Any], Any]
+"""Makes the value of a type from what JSON has in its place."""
+
+MISMATCHES = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What reading raises where the text is not of the types that it should be."""
+
+_HINTS: dict[Any, Mapping[str, Any]] = {}
+
+
+def declare_fields(kind: type, hints: Mapping[str, Any]) -> None:
+    """Declare the types of the fields of a class that Cython compiles, which has no type hints. It
+    may be declared with fewer types than it has values for."""
+    _HINTS[kind] = hints
+
+
+def dumps(value: Any) -> bytes:
+    """A value as JSON in one line."""
+    try:
+        return orjson.dumps(value, default=plain)
+    except TypeError:
+        # The name of a file may have bytes that are no text, which orjson does not write.
+        return json.dumps(value, separators=(",", ":"), default=plain).encode()
+
+
+def loads(text: bytes | str) -> Any:
+    """What JSON has; raises `ValueError`."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+
+
+def plain(value: Any) -> Any:
+    """A value of a type that JSON does not have, in types that it has."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    kind: Any = type(value)
+    return {name: getattr(value, name) for name in field_names(kind)}
+
+
+@cache
+def field_names(kind: Any) -> tuple[str, ...]:
+    """The names of the fields of a dataclass; `TypeError` where it is none."""
+    return tuple(field.name for field in fields(kind))
+
+
+def read(kind: Any, found: Any) -> Any:
+    """The value of type `kind` that JSON has as `found`; raises one of `MISMATCHES` where it is
+    none."""
+    return reader(kind)(found)
+
+
+@cache
+def reader(kind: Any) -> Reader:
+    """What reads values of the type `kind`."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _optional(reader(next(each for each in inner if each is not type(None))))
+    if origin is Literal:
+        return _one_of(inner)
+    if origin is tuple and inner[1:] == (...,):
+        return _sequence(reader(inner[0]))
+    if origin is tuple:
+        return _tuple(tuple(map(reader, inner)))
+    if origin is frozenset:
+        return _frozenset(reader(inner[0]))
+    if origin is list:
+        return _list(reader(inner[0]))
+    if origin in (dict, Counter):
+        # `Counter` has one parameter, since all of its values are numbers.
+        of_value = reader(inner[1]) if origin is dict else reader(int)
+        return _mapping(origin, reader(inner[0]), of_value)
+    if is_dataclass(kind):
+        return _dataclass(kind)
+    if kind is bytes:
+        return bytes.fromhex
+    if kind is date:
+        return date.fromisoformat
+    return _exactly(kind)
+
+
+def _optional(of: Reader) -> Reader:
+    return lambda found: None if found is None else of(found)
+
+
+def _one_of(values: tuple[Any, ...]) -> Reader:
+    allowed = {value: value for value in values}
+
+    def read_literal(found: Any) -> Any:
+        if found not in allowed:
+            raise ValueError(f"{found!r} is none of {values}")
+        return allowed[found]
+
+    return read_literal
+
+
+def _sequence(of: Reader) -> Reader:
+    def read_sequence(found: Any) -> Any:
+        if not isinstance(found, list):
+            raise TypeError(f"{found!r} is not a list")
+        return tuple([of(part) for part in found])
+
+    return read_sequence
+
+
+def _tuple(parts: tuple[Reader, ...]) -> Reader:
+    def read_tuple(found: Any) -> Any:
+        if not isinstance(found, list) or len(found) != len(parts):
+            raise ValueError(f"{found!r} is not a list of {len(parts)}")
+        return tuple([of(part) for of, part in zip(parts, found, strict=True)])
+
+    return read_tuple
+
+
+def _frozenset(of: Reader) -> Reader:
+    return lambda found: frozenset([of(part) for part in found])
+
+
+def _list(of: Reader) -> Reader:
+    def read_list(found: Any) -> Any:
+        if not isinstance(found, list):
+            raise TypeError(f"{found!r} is not a list")
+        return [of(part) for part in found]
+
+    return read_list
+
+
+def _mapping(kind: type, of_key: Reader, of_value: Reader) -> Reader:
+    return lambda found: kind({of_key(key): of_value(value) for key, value in found.items()})
+
+
+def _dataclass(kind: Any) -> Reader:
+    readers: dict[str, Reader] = {}
+
+    def read_fields(found: Any) -> Any:
+        if not readers:  # Later than `reader`, because a class may contain itself.
+            hints = _HINTS.get(kind) or get_type_hints(kind)
+            readers.update({name: reader(hint) for name, hint in hints.items()})
+        return kind(**{name: readers[name](part) for name, part in found.items()})
+
+    return read_fields
+
+
+def _exactly(kind: type) -> Reader:
+    def read_exactly(found: Any) -> Any:
+        if type(found) is not kind:
+            raise TypeError(f"{found!r} is not of type {kind.__name__}")
+        return found
+
+    return read_exactly

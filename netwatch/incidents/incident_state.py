@@ -1,0 +1,314 @@
+"""Incidents, whole or in part, as values of JSON and back.
+
+A live capture saves what it has open this way, and a ledger what each unit of an archive gave. An
+incident that was read again merges with others as the one that was written does, to the byte.
+
+What many incidents share (what the bans said, the rule that matched, the network) is written once
+where a `SharedValues` collects it. Of a contact the protocol details are left out, which neither
+its incident nor the evidence capture needs, and the address of a device that has a pseudonym.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from netwatch.core.frame import EvidenceFrames
+from netwatch.core.message import Evidence
+from netwatch.core.observation import Observation
+from netwatch.core.typed_json import declare_fields, field_names, read, reader
+from netwatch.core.verdict import (
+    Confidence,
+    Contact,
+    Decision,
+    Device,
+    Match,
+    Network,
+    Outcome,
+)
+from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
+from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.confidence import Ground
+from netwatch.incidents.contacts import named_order, strip_frames, without_details
+from netwatch.incidents.evidence_frames import IncidentFrames
+from netwatch.incidents.evidence_items import FirstAnswer, FirstSighting
+from netwatch.incidents.incident import PARTIAL_LIMIT, Incident
+from netwatch.incidents.lookup_answers import LookupAnswers, NameAnswers
+from netwatch.incidents.progress import Tally
+from netwatch.incidents.totals import Totals
+
+T = TypeVar("T")
+
+TABLES: dict[str, tuple[Any, Any]] = {
+    "names": (tuple[int, str], tuple[()]),
+    "evidence": (tuple[int, str, str], FirstSighting),
+    "destinations": (tuple[int, bytes, int], tuple[()]),
+    "communities": (tuple[bool, str], tuple[()]),
+    "flows": (int, tuple[()]),
+    "blocks": (str, tuple[()]),
+    "answers": (tuple[str, str], FirstAnswer),
+}
+"""The tables of an incident, with the types of their keys and of their first occurrences."""
+
+OBSERVATION: dict[str, Any] = {
+    "time": int,
+    "time_digits": int,
+    "evidence": Evidence,
+    "name": str,
+    "client_ip": bytes,
+    "client_port": int,
+    "client_mac": bytes | None,
+    "server_ip": bytes,
+    "server_port": int,
+    "transport": Literal["tcp", "udp"],
+    "vlan": int | None,
+    "source": str,
+    "packet": int,
+    "flow_id": int,
+    "dns": type(None),
+    "tls": type(None),
+    "quic": type(None),
+    "raw": str,
+    "asked": str,
+    "frames": tuple[()],
+}
+"""The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
+They are written out because a compiled class has no type hints."""
+
+declare_fields(Observation, OBSERVATION)
+
+GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
+"""The grounds for the confidence of an incident, with the types of their keys."""
+
+_COUNTS = ("last", "time_digits", "lookups", "handshakes", "partial_dropped")
+_BYTES = ("bytes_out", "bytes_in", "resets")
+_OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked")
+_ORDER = tuple[bool, int, str, int, int, str, str, str]
+"""The type of `netwatch.incidents.contacts.named_order`."""
+
+_SHARED: dict[str, Any] = {"decision": Decision, "match": Match, "network": Network}
+"""What incidents share."""
+
+
+class SharedValues:
+    """Values that several incidents share, numbered in the order in which they were first met.
+
+    `define` is called with the kind and the value of a new one, before the first incident that
+    refers to it is written; a reader gives what it got to `add`.
+    """
+
+    def __init__(self, define: Callable[[str, Any], None] = lambda kind, value: None) -> None:
+        self._define = define
+        self._numbers: dict[str, dict[Any, int]] = {kind: {} for kind in _SHARED}
+        self._values: dict[str, list[Any]] = {kind: [] for kind in _SHARED}
+
+    def number(self, kind: str, value: Any) -> int:
+        """The number of a value."""
+        numbers = self._numbers[kind]
+        number = numbers.get(value)
+        if number is None:
+            number = numbers[value] = len(numbers)
+            self._define(kind, value)
+        return number
+
+    def add(self, kind: str, found: Any) -> None:
+        """Take the next value of a kind, as JSON has it."""
+        self._values[kind].append(read(_SHARED[kind], found))
+
+    def value(self, kind: str, number: Any) -> Any:
+        """The value with a number. Raises `IndexError`, or `TypeError` where it is no number."""
+        if read(int, number) < 0:
+            raise ValueError(f"{number} is no number of a {kind}")
+        return self._values[kind][number]
+
+
+def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
+    """Everything known of an incident, as JSON can have it."""
+    contact = strip_frames(without_details(incident.first_contact))
+    state = {
+        "contact": _contact(contact, shared),
+        "counts": [getattr(incident, name) for name in _COUNTS],
+        "grounds": {name: getattr(incident.grounds, name) for name in GROUNDS},
+        "tables": {name: table_state(getattr(incident, name)) for name in TABLES},
+        "answers": answers_state(incident.lookup_answers),
+        "totals": _totals(incident.totals),
+    }
+    if incident.named_order != named_order(contact) or incident.named_device != contact.device:
+        state["named"] = [incident.named_order, incident.named_device]
+    if incident.partial:
+        partial = [[sorted(bans), _totals(totals)] for bans, totals in incident.partial.items()]
+        state["partial"] = sorted(partial, key=lambda each: each[0])
+    by_name, by_interval = incident.frames.entries()
+    if by_name or by_interval:
+        state["frames"] = _frames(by_name, by_interval)
+    return state
+
+
+def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incident:
+    """The incident that `incident_state` was given; `quiet_gap` is in ns. Raises one of
+    `netwatch.core.typed_json.MISMATCHES` or `IndexError` where it is none."""
+    incident = Incident(_restored_contact(state["contact"], shared), quiet_gap)
+    for name, count in zip(_COUNTS, state["counts"], strict=True):
+        setattr(incident, name, read(int, count))
+    for name, kind in GROUNDS.items():
+        grounds = state["grounds"][name]
+        setattr(incident.grounds, name, read(dict[kind, Ground], grounds))  # type: ignore[valid-type]
+    for name, kinds in TABLES.items():
+        fill_table(getattr(incident, name), state["tables"][name], *kinds)
+    restore_answers(incident.lookup_answers, state["answers"])
+    _restore_totals(incident.totals, state["totals"])
+    if "named" in state:
+        order, device = state["named"]
+        incident.named_order = read(_ORDER, order)
+        incident.named_device = read(Device, device)
+    for bans, totals in state.get("partial", ())[:PARTIAL_LIMIT]:
+        _restore_totals(incident.partial.setdefault(read(frozenset[str], bans), Totals()), totals)
+    if "frames" in state:
+        _restore_frames(incident.frames, state["frames"])
+    return incident
+
+
+def _contact(contact: Contact, shared: SharedValues) -> list[Any]:
+    observation = contact.observation
+    return [
+        [getattr(observation, name) for name in _OBSERVATION_FIELDS],
+        shared.number("match", contact.match),
+        contact.device,
+        shared.number("network", contact.network),
+        shared.number("decision", contact.decision),
+        contact.confidence,
+        contact.outcome,
+        contact.blocked_by,
+    ]
+
+
+_read_observation = reader(
+    tuple.__class_getitem__(tuple(OBSERVATION[n] for n in _OBSERVATION_FIELDS))
+)
+
+
+def _restored_contact(state: Any, shared: SharedValues) -> Contact:
+    observed, match, device, network, decision, confidence, outcome, blocked_by = state
+    observation = dict(zip(_OBSERVATION_FIELDS, _read_observation(observed), strict=True))
+    made: Decision = shared.value("decision", decision)
+    if not made.rulings:
+        raise ValueError("the contact has no verdict")
+    return Contact(
+        Observation(**observation),
+        shared.value("match", match),
+        read(Device, device),
+        shared.value("network", network),
+        made,
+        read(Confidence | None, confidence),
+        read(Outcome, outcome),
+        read(str, blocked_by),
+    )
+
+
+def _totals(totals: Totals) -> dict[str, Any]:
+    return {
+        "bytes": [getattr(totals, name) for name in _BYTES],
+        "tallies": totals.tallies,
+        "activity": activity_state(totals.activity),
+    }
+
+
+def _restore_totals(totals: Totals, state: Any) -> None:
+    for name, count in zip(_BYTES, state["bytes"], strict=True):
+        setattr(totals, name, read(int, count))
+    totals.tallies = read(Counter[Tally], state["tallies"])
+    restore_activity(totals.activity, state["activity"])
+
+
+def _frames(by_name: list[Any], by_interval: list[Any]) -> dict[str, Any]:
+    """The packets of an incident. Those of one contact, which may be kept for several reasons, are
+    written once."""
+    kept: list[EvidenceFrames] = []
+    numbers: dict[EvidenceFrames, int] = {}
+
+    def number(frames: EvidenceFrames) -> int:
+        if frames not in numbers:
+            numbers[frames] = len(kept)
+            kept.append(frames)
+        return numbers[frames]
+
+    names = [[key, number(frames)] for key, frames in by_name]
+    intervals = [[at, number(first), number(last)] for at, first, last in by_interval]
+    return {"kept": kept, "names": names, "intervals": intervals}
+
+
+def _restore_frames(frames: IncidentFrames, state: Any) -> None:
+    kept = read(list[EvidenceFrames], state["kept"])
+    names = [
+        (read(tuple[int, str, str], key), kept[read(int, number)]) for key, number in state["names"]
+    ]
+    intervals = [
+        (read(int, at), kept[read(int, first)], kept[read(int, last)])
+        for at, first, last in state["intervals"]
+    ]
+    frames.restore(names, intervals)
+
+
+def table_state(table: BoundedTable) -> dict[str, Any]:
+    """A table, as JSON can have it."""
+    items = [[key, count, first] for key, (count, first) in table.items.items()]
+    return {"total": table.total, "items": items}
+
+
+def fill_table(table: BoundedTable, state: Any, key_type: Any, first_type: Any) -> None:
+    """Fill a table with what `table_state` gave; its keys and first occurrences are of these
+    types."""
+    of_key, of_first = reader(key_type), reader(first_type)
+    table.total = read(int, state["total"])
+    table.worst = None
+    table.items = {
+        of_key(key): (read(int, count), of_first(first))
+        for key, count, first in state["items"][: table.limit]
+    }
+
+
+def answers_state(answers: LookupAnswers) -> dict[str, Any]:
+    """What lookups were answered with, as JSON can have it."""
+    return {
+        "names": {name: _numbers(counts) for name, counts in answers.names.items()},
+        "others": _numbers(answers.others),
+    }
+
+
+def restore_answers(answers: LookupAnswers, state: Any) -> None:
+    """Set the answers to what `answers_state` gave."""
+    names = list(state["names"].items())[: answers.limit]
+    answers.names = {read(str, name): _counts(NameAnswers, counts) for name, counts in names}
+    answers.others = _counts(NameAnswers, state["others"])
+
+
+def activity_state(activity: ActivityTable) -> dict[str, Any]:
+    """The activity of an incident, as JSON can have it."""
+    return {
+        "entries": [[*key, *_numbers(part)] for key, part in activity.entries.items()],
+        "totals": [[kind, *_numbers(part)] for kind, part in activity.totals.items()],
+        "hosts": table_state(activity.hosts),
+    }
+
+
+def restore_activity(activity: ActivityTable, state: Any) -> None:
+    """Set the activity to what `activity_state` gave."""
+    places = range(len(CLASSES))
+    activity.clear()
+    for minute, kind, *counts in state["entries"][: activity.limit]:
+        activity.entries[read(int, minute), places[kind]] = _counts(Activity, counts)
+    for kind, *counts in state["totals"][: len(places)]:
+        activity.totals[places[kind]] = _counts(Activity, counts)
+    fill_table(activity.hosts, state["hosts"], tuple[int, str], tuple[()])
+
+
+def _numbers(part: Any) -> list[int]:
+    """The fields of a dataclass of nothing but integers."""
+    return [getattr(part, name) for name in field_names(part.__class__)]
+
+
+def _counts(kind: Callable[..., T], state: Any) -> T:
+    """A dataclass of nothing but integers."""
+    size = len(field_names(kind))
+    if len(state) != size:
+        raise ValueError(f"{state!r} is not a list of {size}")
+    return kind(*[read(int, count) for count in state])
