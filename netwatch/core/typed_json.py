@@ -26,6 +26,8 @@ Reader = Callable[[Any], Any]
 MISMATCHES = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What reading raises where the text is not of the types that it should be."""
 
+_PLAIN = frozenset({int, str, bool})
+
 _HINTS: dict[Any, Mapping[str, Any]] = {}
 
 
@@ -87,7 +89,7 @@ def reader(kind: Any) -> Reader:
     if origin is tuple and inner[1:] == (...,):
         return _sequence(reader(inner[0]))
     if origin is tuple:
-        return _tuple(tuple(map(reader, inner)))
+        return _plain_tuple(inner) if {*inner} <= _PLAIN else _tuple(tuple(map(reader, inner)))
     if origin is frozenset:
         return _frozenset(reader(inner[0]))
     if origin is list:
@@ -136,6 +138,17 @@ def _tuple(parts: tuple[Reader, ...]) -> Reader:
         return tuple([of(part) for of, part in zip(parts, found, strict=True)])
 
     return read_tuple
+
+
+def _plain_tuple(kinds: tuple[type, ...]) -> Reader:
+    """The same for a tuple of nothing but values that JSON has."""
+
+    def read_plain_tuple(found: Any) -> Any:
+        if not isinstance(found, list) or tuple(map(type, found)) != kinds:
+            raise ValueError(f"{found!r} is not a list of {kinds}")
+        return tuple(found)
+
+    return read_plain_tuple
 
 
 def _frozenset(of: Reader) -> Reader:

@@ -116,7 +116,7 @@ class SharedValues:
 
     def value(self, kind: str, number: Any) -> Any:
         """The value with a number. Raises `IndexError`, or `TypeError` where it is no number."""
-        if read(int, number) < 0:
+        if _read_int(number) < 0:
             raise ValueError(f"{number} is no number of a {kind}")
         return self._values[kind][number]
 
@@ -148,10 +148,9 @@ def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incid
     `netwatch.core.typed_json.MISMATCHES` or `IndexError` where it is none."""
     incident = Incident(_restored_contact(state["contact"], shared), quiet_gap)
     for name, count in zip(_COUNTS, state["counts"], strict=True):
-        setattr(incident, name, read(int, count))
-    for name, kind in GROUNDS.items():
-        grounds = state["grounds"][name]
-        setattr(incident.grounds, name, read(dict[kind, Ground], grounds))  # type: ignore[valid-type]
+        setattr(incident, name, _read_int(count))
+    for name, of_grounds in _read_grounds.items():
+        setattr(incident.grounds, name, of_grounds(state["grounds"][name]))
     for name, kinds in TABLES.items():
         fill_table(getattr(incident, name), state["tables"][name], *kinds)
     restore_answers(incident.lookup_answers, state["answers"])
@@ -181,6 +180,10 @@ def _contact(contact: Contact, shared: SharedValues) -> list[Any]:
     ]
 
 
+_read_int, _read_text, _read_device = reader(int), reader(str), reader(Device)
+_read_confidence, _read_outcome = reader(Confidence | None), reader(Outcome)
+_read_grounds = {name: reader(dict[kind, Ground]) for name, kind in GROUNDS.items()}  # type: ignore[valid-type]
+_read_tallies = reader(Counter[Tally])
 _read_observation = reader(
     tuple.__class_getitem__(tuple(OBSERVATION[n] for n in _OBSERVATION_FIELDS))
 )
@@ -195,12 +198,12 @@ def _restored_contact(state: Any, shared: SharedValues) -> Contact:
     return Contact(
         Observation(**observation),
         shared.value("match", match),
-        read(Device, device),
+        _read_device(device),
         shared.value("network", network),
         made,
-        read(Confidence | None, confidence),
-        read(Outcome, outcome),
-        read(str, blocked_by),
+        _read_confidence(confidence),
+        _read_outcome(outcome),
+        _read_text(blocked_by),
     )
 
 
@@ -214,8 +217,8 @@ def _totals(totals: Totals) -> dict[str, Any]:
 
 def _restore_totals(totals: Totals, state: Any) -> None:
     for name, count in zip(_BYTES, state["bytes"], strict=True):
-        setattr(totals, name, read(int, count))
-    totals.tallies = read(Counter[Tally], state["tallies"])
+        setattr(totals, name, _read_int(count))
+    totals.tallies = _read_tallies(state["tallies"])
     restore_activity(totals.activity, state["activity"])
 
 
@@ -239,10 +242,10 @@ def _frames(by_name: list[Any], by_interval: list[Any]) -> dict[str, Any]:
 def _restore_frames(frames: IncidentFrames, state: Any) -> None:
     kept = read(list[EvidenceFrames], state["kept"])
     names = [
-        (read(tuple[int, str, str], key), kept[read(int, number)]) for key, number in state["names"]
+        (read(tuple[int, str, str], key), kept[_read_int(number)]) for key, number in state["names"]
     ]
     intervals = [
-        (read(int, at), kept[read(int, first)], kept[read(int, last)])
+        (_read_int(at), kept[_read_int(first)], kept[_read_int(last)])
         for at, first, last in state["intervals"]
     ]
     frames.restore(names, intervals)
@@ -258,10 +261,10 @@ def fill_table(table: BoundedTable, state: Any, key_type: Any, first_type: Any) 
     """Fill a table with what `table_state` gave; its keys and first occurrences are of these
     types."""
     of_key, of_first = reader(key_type), reader(first_type)
-    table.total = read(int, state["total"])
+    table.total = _read_int(state["total"])
     table.worst = None
     table.items = {
-        of_key(key): (read(int, count), of_first(first))
+        of_key(key): (_read_int(count), of_first(first))
         for key, count, first in state["items"][: table.limit]
     }
 
@@ -295,7 +298,7 @@ def restore_activity(activity: ActivityTable, state: Any) -> None:
     places = range(len(CLASSES))
     activity.clear()
     for minute, kind, *counts in state["entries"][: activity.limit]:
-        activity.entries[read(int, minute), places[kind]] = _counts(Activity, counts)
+        activity.entries[_read_int(minute), places[kind]] = _counts(Activity, counts)
     for kind, *counts in state["totals"][: len(places)]:
         activity.totals[places[kind]] = _counts(Activity, counts)
     fill_table(activity.hosts, state["hosts"], tuple[int, str], tuple[()])
@@ -311,4 +314,6 @@ def _counts(kind: Callable[..., T], state: Any) -> T:
     size = len(field_names(kind))
     if len(state) != size:
         raise ValueError(f"{state!r} is not a list of {size}")
-    return kind(*[read(int, count) for count in state])
+    if not all(type(count) is int for count in state):
+        raise TypeError(f"{state!r} has other values than integers")
+    return kind(*state)
