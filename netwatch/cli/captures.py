@@ -16,13 +16,16 @@ from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
 from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
+    from netwatch.capture.files import CaptureFile
     from netwatch.cli.deliver import RunDelivery
     from netwatch.cli.run_store import RunStore
+    from netwatch.cluster.archive import UnitCounts
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
     from netwatch.coverage.counts import Coverage, CoverageReport
     from netwatch.formats.base import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
+    from netwatch.incidents.scan import ScanResult
 
 _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap                    with ./netwatch.yaml, else with built-in rules
@@ -33,6 +36,7 @@ _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap --evidence proof/  also the packets that prove each incident
   zstd -dc big.pcap.zst | netwatch scan -      a pipe (compressed files are read directly, too)
   netwatch scan office.pcap --store            keep what was seen: query it, judge it again
+  netwatch scan captures/ --ledger done/       go on where a run ended, then read what is new
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 
 {EXIT_STATUS}"""
@@ -68,7 +72,7 @@ def add_scan(
     )
     _add_capture_options(parser, FORMATS)
     _add_scan_options(parser)
-    parser.set_defaults(func=scan)
+    parser.set_defaults(func=scan, command="scan")
 
 
 def add_names(
@@ -88,7 +92,7 @@ def add_names(
         formatter_class=HelpFormatter,
     )
     _add_capture_options(parser, OBSERVATION_FORMATS)
-    parser.set_defaults(func=names)
+    parser.set_defaults(func=names, command="names")
 
 
 def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
@@ -124,6 +128,12 @@ def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]
         help="the files are pieces of one capture; they are read in the order of their time",
     )
     parser.add_argument(
+        "--by-day",
+        action="store_true",
+        help="with --continuous: only the files of one folder and one day (UTC, of their first"
+        " packets) are pieces of one capture",
+    )
+    parser.add_argument(
         "--strict",
         action="store_true",
         help="exit with status 1 also if a capture is damaged or truncated and was read only in"
@@ -147,6 +157,8 @@ def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]
 
 
 def _add_scan_options(parser: argparse.ArgumentParser) -> None:
+    from netwatch.cli.archive_options import add_archive_options
+
     parser.add_argument(
         "--fail-on",
         type=str.lower,
@@ -184,6 +196,7 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --deliver: do not send to an output what it has delivered before",
     )
+    add_archive_options(parser)
 
 
 def _jobs(text: str) -> int:
@@ -201,21 +214,17 @@ def _seconds(text: str) -> int:
 def scan(args: argparse.Namespace) -> int:
     """Run ``netwatch scan``; the exit status."""
     from netwatch import config as configuration
-    from netwatch.capture.files import find_captures
     from netwatch.cli import terminal
+    from netwatch.cli.archive_options import is_archive
     from netwatch.cli.summary import Summary
-    from netwatch.core.errors import ConfigError, Problem
     from netwatch.coverage.counts import Coverage
-    from netwatch.engine import jobs
-    from netwatch.engine.capture_files import group_files
     from netwatch.formats.registry import FORMATS
-    from netwatch.incidents.scan import ScanIncidents
 
-    if args.once and not args.deliver:
-        raise ConfigError([Problem("netwatch scan", 0, 0, "--once needs --deliver")])
+    _check(args)
+    of_archive = is_archive(args)
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
-    captures = list(group_files(find_captures(args.paths), args.continuous))
+    captures = _captures(args)
     is_stored = args.store or args.store_path is not None
     coverage = Coverage() if args.coverage or is_stored or not args.quiet else None
     evidence = _evidence(args)
@@ -225,25 +234,12 @@ def scan(args: argparse.Namespace) -> int:
     verdicts: set[str] = set()
     judged: Counter[Judgement] = Counter()
     to_deliver: list[Alert] = []
+    find = _found_in_archive if of_archive else _found_here
     with (
         store or contextlib.nullcontext(),
         terminal.output(args.output) as stream,
-        ScanIncidents(config.quiet_gap) as incidents,
+        find(args, captures, config, statistics, coverage, store) as (result, units),
     ):
-        with terminal.progress(args, captures) as progress:
-            jobs.scan(
-                captures,
-                config,
-                statistics,
-                incidents,
-                workers=args.jobs,
-                progress=progress,
-                coverage=coverage,
-                keep_frames=evidence is not None,
-                recording=store.recording if store else None,
-            )
-        result = incidents.result(config.geo, config.sensor)
-        config.geo.note_damaged(statistics.anomalies)
         writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
         for alert in _written(result.alerts, writer, evidence, store):
@@ -251,6 +247,7 @@ def scan(args: argparse.Namespace) -> int:
             judged[alert.kind.value, alert.outcome] += 1
             if delivery is not None:
                 to_deliver.append(replace(alert, evidence_frames=()))
+        config.geo.note_damaged(statistics.anomalies)
         report = _coverage_report(coverage, statistics)
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"--format {args.format} has no coverage; use table or jsonl")
@@ -266,6 +263,7 @@ def scan(args: argparse.Namespace) -> int:
         coverage=report,
         evidence=evidence,
         strict=args.strict,
+        units=units,
     ).show(args)
     undelivered = delivery is not None and delivery.deliver(
         to_deliver, args.deliver_timeout, quiet=args.quiet
@@ -274,6 +272,72 @@ def scan(args: argparse.Namespace) -> int:
         return 3
     failed = undelivered or bool(evidence and evidence.missing) or bool(store and store.failed)
     return 1 if failed or _is_incomplete(statistics, args) else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise `ConfigError` for options that need another one."""
+    from netwatch.core.errors import ConfigError, Problem
+
+    for is_given, needs, is_there in (
+        (args.by_day, "--by-day needs --continuous", args.continuous),
+        (getattr(args, "once", False), "--once needs --deliver", getattr(args, "deliver", False)),
+    ):
+        if is_given and not is_there:
+            raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])
+
+
+def _captures(args: argparse.Namespace) -> "list[Sequence[CaptureFile]]":
+    """The files of each capture."""
+    from netwatch.capture.files import find_captures
+    from netwatch.engine.capture_files import group_files
+
+    return list(group_files(find_captures(args.paths), args.continuous, args.by_day))
+
+
+@contextlib.contextmanager
+def _found_here(
+    args: argparse.Namespace,
+    captures: "Sequence[Sequence[CaptureFile]]",
+    config: "Config",
+    statistics: RunStatistics,
+    coverage: "Coverage | None",
+    store: "RunStore | None",
+) -> "Iterator[tuple[ScanResult, None]]":
+    """What this process and its workers find. The alerts can be read until the context ends."""
+    from netwatch.cli import terminal
+    from netwatch.engine import jobs
+    from netwatch.incidents.scan import ScanIncidents
+
+    with ScanIncidents(config.quiet_gap) as incidents:
+        with terminal.progress(args, captures) as progress:
+            jobs.scan(
+                captures,
+                config,
+                statistics,
+                incidents,
+                workers=args.jobs,
+                progress=progress,
+                coverage=coverage,
+                keep_frames=bool(args.evidence),
+                recording=store.recording if store else None,
+            )
+        yield incidents.result(config.geo, config.sensor), None
+
+
+@contextlib.contextmanager
+def _found_in_archive(
+    args: argparse.Namespace,
+    captures: "Sequence[Sequence[CaptureFile]]",
+    config: "Config",
+    statistics: RunStatistics,
+    coverage: "Coverage | None",
+    store: "RunStore | None",
+) -> "Iterator[tuple[ScanResult, UnitCounts]]":
+    """The same with a ledger or a cluster, where there is no store."""
+    from netwatch.cli import archive
+
+    with archive.scan(args, captures, config, statistics, coverage) as found:
+        yield found
 
 
 def _coverage_report(
@@ -334,15 +398,14 @@ def _store(args: argparse.Namespace, command: str, config: "Config | None") -> "
 
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
-    from netwatch.capture.files import find_captures
     from netwatch.cli import terminal
     from netwatch.cli.observation_output import observation_writer
     from netwatch.cli.summary import Summary
     from netwatch.engine import jobs
-    from netwatch.engine.capture_files import group_files
 
+    _check(args)
     started, statistics = time.perf_counter(), RunStatistics()
-    captures = list(group_files(find_captures(args.paths), args.continuous))
+    captures = _captures(args)
     terminal.warn_interpreted(args)
     store = _store(args, "names", None)
     with (

@@ -20,6 +20,7 @@ from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.coverage import reasons
 
 if TYPE_CHECKING:
+    from netwatch.cluster.archive import UnitCounts
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
 SKIPPED_LISTED = 8
@@ -54,7 +55,7 @@ class IncidentCounts(Protocol):
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What a run of `seconds` read and found. Where a part is None, the run did not have it.
-    `judged` are the incidents by kind and outcome."""
+    `judged` are the incidents by kind and outcome, `units` those of an archive."""
 
     statistics: RunStatistics
     seconds: float
@@ -64,6 +65,7 @@ class Summary:
     coverage: CoverageReport | None = None
     evidence: "EvidenceFolder | None" = None
     strict: bool = False
+    units: "UnitCounts | None" = None
 
     def show(self, args: argparse.Namespace) -> None:
         """Print the errors; without ``--quiet`` also the notes and the summary itself. With
@@ -87,6 +89,8 @@ class Summary:
             quantity(statistics.wire_bytes, "byte"),
         ]
         yield "read", f"{', '.join(read)} in {self.seconds:.2f} s (netwatch {__version__})"
+        if self.units is not None:
+            yield "units", _units(self.units)
         yield "observations", _counts(statistics.observations) or "none"
         if self.incidents is not None:
             yield from _incidents(self.incidents, self.judged, statistics)
@@ -113,6 +117,16 @@ class Summary:
             yield "damaged", f"{captures} (see above), {unread} not read"
         if statistics.unread:
             yield "not read", f"{quantity(len(statistics.unread), 'capture')} (listed above)"
+
+
+def _units(counts: "UnitCounts") -> str:
+    """Of how many units of an archive the result was there, and what happened to the others."""
+    parts = [f"{counts.there:,} were done before", f"{counts.judged:,} read now"]
+    if counts.damaged:
+        parts.append(f"{quantity(counts.damaged, 'damaged result')} made again")
+    if counts.failed:
+        parts.append(f"{counts.failed:,} failed")
+    return f"{counts.units:,}: {', '.join(parts)}"
 
 
 def _incidents(

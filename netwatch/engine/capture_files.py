@@ -34,10 +34,25 @@ def has_capture_name(path: str) -> bool:
     return any(suffix in CAPTURE_SUFFIXES for suffix in path.lower().split(".")[-2:])
 
 
-def group_files(files: Iterable[CaptureFile], continuous: bool) -> Iterator[Sequence[CaptureFile]]:
+DAY = 86_400_000_000_000
+"""A day, ns."""
+
+
+def group_files(
+    files: Iterable[CaptureFile], continuous: bool, by_day: bool = False
+) -> Iterator[Sequence[CaptureFile]]:
     """The files of each capture: one each or, with `continuous`, all files as one capture that
-    was split, in the order of their first packets."""
-    if continuous:
+    was split, in the order of their first packets. With `by_day` it is one for each folder, and
+    each day (UTC) of the first packets."""
+    if continuous and by_day:
+        days: dict[tuple[str, int], list[tuple[int, CaptureFile]]] = {}
+        for file in files:
+            time = _first_packet_time(file)
+            folder = file.path.rpartition("/")[0]
+            days.setdefault((folder, time // DAY), []).append((time, file))
+        for _, found in sorted(days.items(), key=lambda day: day[0]):
+            yield [file for _, file in sorted(found, key=lambda each: each[0])]
+    elif continuous:
         yield sorted(files, key=_first_packet_time)
     else:
         for file in files:

@@ -6,7 +6,7 @@ neither an incident nor the packets that prove it are dropped.
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from netwatch.core.alert import Alert, Sensor
@@ -14,9 +14,18 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import INCIDENT_LIMIT, Incidents, alert_order, frame_bytes, key_of
 from netwatch.incidents.destinations import GeoLookup
+from netwatch.incidents.incident import Incident
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES
 from netwatch.incidents.progress import ContactProgress
-from netwatch.incidents.spill import LateProgress, MergedAlerts, SpillFile, SpillFolder
+from netwatch.incidents.shared import SharedKey
+from netwatch.incidents.spill import (
+    PARTITIONS,
+    LateProgress,
+    MergedAlerts,
+    SpillFile,
+    SpillFolder,
+    partition_of,
+)
 
 LATE_PROGRESS_LIMIT = 20_000
 """ContactProgress of contacts whose incidents are on disk that is in memory at a time."""
@@ -119,6 +128,20 @@ class ScanIncidents:
             limits=dict(sorted(limits.items())),
         )
 
+    def partitions(self) -> Iterator[list[tuple[SharedKey, Incident]]]:
+        """All incidents with their keys, one partition after the other, each in the order of
+        `entry_order`."""
+        if not self._files:
+            partitions: list[list[tuple[SharedKey, Incident]]] = [[] for _ in range(PARTITIONS)]
+            for key, incident in self._incidents:
+                partitions[partition_of(key)].append((key, incident))
+            for entries in partitions:
+                yield sorted(entries, key=entry_order)
+            return
+        self._spill()
+        for partition in range(PARTITIONS):
+            yield sorted(self._read(partition), key=entry_order)
+
     def _spill(self) -> None:
         """Write everything in memory to disk."""
         self._files.append(self.folder.write_incidents([*self._incidents, *self._late]))
@@ -139,3 +162,9 @@ class ScanIncidents:
         for each in late:
             found.add_progress(each.contact, each.progress, each.bans)
         return found
+
+
+def entry_order(entry: tuple[SharedKey, Incident]) -> tuple[SharedKey, int]:
+    """Incidents are in order by device and app, then by what the bans say, then by time."""
+    key, incident = entry
+    return key, incident.first

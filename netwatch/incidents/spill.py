@@ -81,7 +81,7 @@ class SpillFolder:
         partitions: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
         for entry in entries:
             key = entry.key if isinstance(entry, LateProgress) else entry[0]
-            partitions[_partition(key)].append(entry)
+            partitions[partition_of(key)].append(entry)
         path, offsets = self._write("incidents", partitions)
         return SpillFile(path, offsets)
 
@@ -141,7 +141,8 @@ def _read_alerts(path: Path) -> Iterator[Alert]:
             yield alert
 
 
-def _partition(key: SharedKey) -> int:
+def partition_of(key: SharedKey) -> int:
+    """The partition that the incidents of a key are in."""
     # By device and app alone: an incident of a ban may consist of several shared ones.
     digest = hashlib.blake2b(json.dumps(key[:2]).encode(), digest_size=8).digest()
     return int.from_bytes(digest) % PARTITIONS

@@ -18,6 +18,15 @@ class Sinkholes:
             prefix = int(each.network_address) >> shift
             self._prefixes.setdefault((size, shift), set()).add(prefix)
 
+    @property
+    def spans(self) -> list[list[int]]:
+        """The configured ranges: the bytes of an address, the bits behind the prefix, and it."""
+        return sorted(
+            [size, shift, prefix]
+            for (size, shift), prefixes in self._prefixes.items()
+            for prefix in prefixes
+        )
+
     def __contains__(self, packed: bytes) -> bool:
         if packed in NULL_ADDRESSES:
             return True

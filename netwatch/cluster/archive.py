@@ -1,0 +1,296 @@
+"""A scan of an archive: plan, units, fold, report.
+
+1. Each capture becomes a unit with an id (`netwatch.cluster.units`). Those whose results the ledger
+   has are done.
+2. Workers judge the others. One whose worker dies is tried again alone, when all others are done;
+   if it dies again, the unit is reported as unread. So is whatever else fails.
+3. Results are folded, `FAN_IN` at a time, in a tree: sorted files are merged with one device and
+   app of each in memory. A result that turns out to be damaged is made again, and counted.
+4. What is reported is selected partition by partition, and merged in the order of its alerts.
+
+Only results of units stay. Everything else is below ``runs/`` of this run, and is deleted at its
+end. Nothing that comes out depends on which worker did what, or when.
+"""
+
+import secrets
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self, TypeVar
+
+from netwatch.capture.files import CaptureFile
+from netwatch.cluster import tasks
+from netwatch.cluster.ledger import Ledger
+from netwatch.cluster.reports import Report
+from netwatch.cluster.result_file import read_head
+from netwatch.cluster.storage import open_storage
+from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
+from netwatch.cluster.workers import Failed, Function, Lost, Workers
+from netwatch.config import Config
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.counts import Coverage
+from netwatch.incidents.scan import ScanResult
+from netwatch.incidents.spill import PARTITIONS
+
+FAN_IN = 32
+"""Results that are folded into one at a time."""
+
+REPORT_INCIDENTS = 20_000
+"""Incidents that one task selects from, about."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class UnitCounts:
+    """How far a run is: `units` in all with their bytes, those whose result was `there`, those
+    `judged` now, and those that `failed`. `damaged` results were made again."""
+
+    units: int = 0
+    size: int = 0
+    there: int = 0
+    judged: int = 0
+    failed: int = 0
+    damaged: int = 0
+    size_done: int = 0
+    size_judged: int = 0
+
+    @property
+    def done(self) -> int:
+        """Units that nothing is left to do for."""
+        return self.there + self.judged + self.failed
+
+
+Progress = Callable[[UnitCounts], None]
+"""Called when a unit is done."""
+
+
+class Archive:
+    """A scan with the ledger at `url`, a temporary one if it is None. Leave the context when the
+    alerts were read. `counts` says what was done, and `progress` is called with it."""
+
+    def __init__(
+        self,
+        url: str | None,
+        workers: Workers,
+        config: Config,
+        *,
+        keep_frames: bool = False,
+    ) -> None:
+        self._temporary = None
+        if url is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="netwatch-ledger-")
+            url = self._temporary.name
+        self._storage = open_storage(url)
+        self._workers = workers
+        self._config = config
+        self._keep_frames = keep_frames
+        self.progress: Progress = lambda counts: None
+        self._run = f"runs/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(6)}"
+        self._version = code_version()
+        self._ledger = Ledger(self._storage, judged_by(config, keep_frames))
+        self._made: list[str] = []
+        self.counts = UnitCounts()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Delete what only this run needed."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            return
+        for name in self._made:
+            self._storage.remove(name)
+
+    def scan(
+        self,
+        captures: Iterable[Sequence[CaptureFile]],
+        statistics: RunStatistics,
+        coverage: Coverage | None,
+    ) -> ScanResult:
+        """Judge all captures. Raises `NetwatchError` and `ConfigError`."""
+        planned = list(plan(captures, self._ledger.digest))
+        units = [each for each in planned if isinstance(each, Unit)]
+        self._ledger.write_plan(units)
+        there = self._ledger.results()
+        self.counts.units = len(units)
+        self.counts.size = sum(unit.size for unit in units)
+        parts: dict[str, str | Unread] = {}
+        for unit in units:
+            if unit.id in there:
+                parts[unit.id] = self._ledger.result(unit)
+                self.counts.there += 1
+                self.counts.size_done += unit.size
+        self.progress(self.counts)
+        self._judge([unit for unit in units if unit.id not in parts], parts, anew=False)
+        ordered = [parts[each.id] if isinstance(each, Unit) else each for each in planned]
+        by_name = {self._ledger.result(unit): unit for unit in units}
+        folds, entries = self._fold(ordered, by_name)
+        for name in folds:
+            head = read_head(self._storage, name)
+            statistics.merge(head.statistics)
+            if coverage is not None:
+                coverage.merge(head.coverage)
+        return self._report(folds, entries)
+
+    def _judge(self, units: Sequence[Unit], parts: dict[str, str | Unread], anew: bool) -> None:
+        """Judge units; `parts` gets the results by their ids."""
+        work = [self._unit_task(unit, anew) for unit in units]
+        lost: list[tasks.UnitTask] = []
+        for task, outcome in self._workers.run(tasks.judge, work):
+            if isinstance(outcome, Lost):
+                lost.append(task)
+            else:
+                self._unit_done(task, outcome, parts)
+        for alone in lost:
+            for task, outcome in self._workers.run(tasks.judge, [alone]):
+                self._unit_done(task, outcome, parts)
+
+    def _unit_task(self, unit: Unit, anew: bool) -> tasks.UnitTask:
+        return tasks.UnitTask(
+            self._storage,
+            self._version,
+            unit,
+            self._ledger.result(unit),
+            f"{self._run}/unit-{unit.id}",
+            self._keep_frames,
+            anew,
+        )
+
+    def _unit_done(
+        self,
+        task: tasks.UnitTask,
+        outcome: tasks.UnitDone | Lost | Failed,
+        parts: dict[str, str | Unread],
+    ) -> None:
+        unit = task.unit
+        if isinstance(outcome, Lost):
+            reason = f"{unit.name}: the process that read it died, twice; it was left out"
+        elif isinstance(outcome, Failed):
+            reason = f"{unit.name}: could not be read: {outcome.reason}"
+        else:
+            reason = outcome.error
+            if outcome.name == task.unkept:
+                self._made.append(task.unkept)
+        if isinstance(outcome, tasks.UnitDone) and outcome.name is not None:
+            parts[unit.id] = outcome.name
+            self.counts.judged += 1
+            self.counts.size_judged += unit.size
+            self._ledger.clear_failure(unit)
+        else:
+            parts[unit.id] = Unread(reason)
+            self.counts.failed += 1
+            self._ledger.write_failure(unit, reason)
+        self.counts.size_done += unit.size
+        self.progress(self.counts)
+
+    def _fold(
+        self, parts: Sequence[str | Unread], by_name: dict[str, Unit]
+    ) -> tuple[list[str], int]:
+        """The names of at most `FAN_IN` folds of all results, in order, and their incidents."""
+        level, entries = 0, 0
+        fan_in = max(2, min(FAN_IN, -(-len(parts) // max(1, self._workers.count))))
+        current: list[str | Unread] = [*parts]
+        while current and (level == 0 or len(current) > FAN_IN):
+            groups = [tuple(current[at : at + fan_in]) for at in range(0, len(current), fan_in)]
+            work = [
+                tasks.FoldTask(self._storage, self._version, f"{self._run}/fold-{level}-{n}", group)
+                for n, group in enumerate(groups)
+            ]
+            entries = self._run_folds(work, by_name)
+            current = [task.name for task in work]
+            level, fan_in = level + 1, FAN_IN
+        return [str(name) for name in current], entries
+
+    def _run_folds(self, work: Sequence[tasks.FoldTask], by_name: dict[str, Unit]) -> int:
+        """Do folds until none meets a damaged result; the incidents of all."""
+        entries, left = 0, list(work)
+        while left:
+            again: list[tasks.FoldTask] = []
+            damaged: list[str] = []
+            for task, done in self._each(tasks.fold, left):
+                if done.damaged:
+                    damaged += done.damaged
+                    again.append(task)
+                else:
+                    self._made.append(task.name)
+                    entries += done.entries
+            left = [self._mended(task, damaged, by_name) for task in again]
+        return entries
+
+    def _mended(
+        self, task: tasks.FoldTask, damaged: Sequence[str], by_name: dict[str, Unit]
+    ) -> tasks.FoldTask:
+        """A fold again, after its damaged results were made again."""
+        parts: dict[str, str | Unread] = {}
+        mine = [part for part in task.parts if isinstance(part, str) and part in damaged]
+        for name in mine:
+            if name not in by_name:
+                raise NetwatchError(f"{self._storage.shown}/{name}: was damaged during the run")
+        units = [by_name[name] for name in mine]
+        self.counts.damaged += len(units)
+        self.counts.there -= len(units)
+        self.counts.size_done -= sum(unit.size for unit in units)
+        self._judge(units, parts, anew=True)
+        made = tuple(
+            parts[by_name[part].id] if isinstance(part, str) and part in mine else part
+            for part in task.parts
+        )
+        return tasks.FoldTask(task.storage, task.version, task.name, made)
+
+    def _report(self, folds: Sequence[str], entries: int) -> ScanResult:
+        count = max(min(self._workers.count, entries // 64 + 1), entries // REPORT_INCIDENTS)
+        count = max(1, min(PARTITIONS, count))
+        bounds = [PARTITIONS * n // count for n in range(count + 1)]
+        work = [
+            tasks.ReportTask(
+                self._storage,
+                self._version,
+                f"{self._run}/report-{n}",
+                tuple(folds),
+                range(bounds[n], bounds[n + 1]),
+            )
+            for n in range(count if folds else 0)
+        ]
+        by_verdict: Counter[str] = Counter()
+        limits: Counter[str] = Counter()
+        recorded, chunks = 0, []
+        for task, done in self._each(tasks.select, work):
+            self._made.append(task.name)
+            by_verdict.update(done.by_verdict)
+            limits.update(done.limits)
+            recorded += done.recorded
+            chunks += [(task.name, chunk) for chunk in done.chunks]
+        return ScanResult(
+            alerts=Report(
+                self._storage, chunks, self._config.quiet_gap, self._config.geo, self._config.sensor
+            ),
+            by_verdict=dict(sorted(by_verdict.items())),
+            recorded=recorded,
+            limits=dict(sorted((+limits).items())),
+        )
+
+    def _each(self, function: Function[T, R], work: Sequence[T]) -> Iterable[tuple[T, R]]:
+        """Tasks of the run itself, each of which has to succeed. Raises `NetwatchError`."""
+        lost: list[T] = []
+        for task, outcome in self._workers.run(function, work):
+            if isinstance(outcome, Lost):
+                lost.append(task)
+            else:
+                yield task, _succeeded(outcome)
+        for alone in lost:
+            for task, outcome in self._workers.run(function, [alone]):
+                if isinstance(outcome, Lost):
+                    raise NetwatchError("a worker process died twice when it merged results")
+                yield task, _succeeded(outcome)
+
+
+def _succeeded(outcome: Any) -> Any:
+    if isinstance(outcome, Failed):
+        raise NetwatchError(f"results could not be merged: {outcome.reason}")
+    return outcome

@@ -1,0 +1,260 @@
+"""The workers of a Dask cluster: one that is started here, or one that runs already.
+
+The scheduler has no authentication of its own, and whoever reaches it can run code on every worker.
+So TLS with certificates of one authority is required, except on the loopback interface; the cluster
+that is started here has certificates of its own, because others may have accounts on this machine.
+
+The configuration is the input of a task and not scattered: data that was scattered is gone when the
+workers that hold it die, a task is done again. Results are in the ledger, so a future that is done
+is released at once and nothing is computed twice.
+"""
+
+import importlib.util
+import ipaddress
+import logging
+import pickle
+import platform
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from netwatch.cluster.units import code_version
+from netwatch.cluster.workers import Failed, Function, Lost, R, T, attempt
+from netwatch.config import Config
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+LOCAL = "local"
+"""The address of a cluster that is started here."""
+
+CONNECT_TIMEOUT = 20
+"""Seconds to reach a scheduler."""
+
+WORKERS_TIMEOUT = 120
+"""Seconds until the first worker has joined."""
+
+ALLOWED_FAILURES = 1
+"""Workers that may die of a task, beside the first, before it is given up in a cluster that is
+started here."""
+
+WINDOW = 64
+"""Tasks at least that the scheduler has at a time; otherwise four for each thread of a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: the authority that signed the certificates of all, and the certificate and key of
+    this process. What is None is taken from the configuration of Dask, if it has it."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+def check_address(address: str) -> None:
+    """Raise `ConfigError` for an address that cannot be used or is not safe to use."""
+    if address == LOCAL:
+        return
+    parts = urlsplit(address)
+    expected = "expected local, tls://HOST:PORT, or tcp://127.0.0.1:PORT on this machine"
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme not in ("tls", "tcp") or not parts.hostname or not port:
+        raise _usage(f"--cluster {address}: {expected}")
+    if parts.scheme == "tcp" and not _is_loopback(parts.hostname):
+        raise _usage(
+            f"--cluster {address}: whoever reaches a scheduler without TLS can run code on all"
+            f" workers; {expected}"
+        )
+
+
+class DaskWorkers:
+    """The workers of the cluster at `address`; `count` is the number that is started for ``local``.
+    Raises `ConfigError` and `NetwatchError` where the cluster cannot be used."""
+
+    def __init__(self, config: Config, address: str, count: int, tls: TlsFiles) -> None:
+        check_address(address)
+        if importlib.util.find_spec("distributed") is None:
+            raise _usage("--cluster needs an extra: pip install 'netwatch[cluster]'")
+        self._address = address
+        self._cluster: Any = None
+        self._config: Future[Config] | None = None
+        self._packed = pickle.dumps(config)
+        with warnings.catch_warnings():
+            # Where versions of libraries differ, `_check_workers` says it better.
+            warnings.simplefilter("ignore")
+            self._client = self._start(count) if address == LOCAL else self._connect(tls)
+        try:
+            self.count = self._check_workers()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def dashboard(self) -> str | None:
+        """The address of Dask's dashboard; None where what it needs is not installed."""
+        if importlib.util.find_spec("bokeh") is None:
+            return None
+        link: str = self._client.dashboard_link
+        return link or None
+
+    def run(
+        self, function: Function[T, R], tasks: Iterable[T]
+    ) -> Iterator[tuple[T, R | Lost | Failed]]:
+        """See `netwatch.cluster.workers.Workers`."""
+        from distributed import as_completed
+
+        if self._config is None:
+            self._config = self._client.submit(
+                _unpacked, self._packed, key=f"netwatch-configuration-{id(self)}", pure=False
+            )
+        pending, under_way = iter(tasks), dict[Any, tuple[T, Any]]()
+        completed = as_completed(with_results=False)
+        while True:
+            while len(under_way) < max(WINDOW, 4 * self.count):
+                task = next(pending, _END)
+                if task is _END:
+                    break
+                future = self._client.submit(_attempt, function, self._config, task, pure=False)
+                under_way[future.key] = task, future
+                completed.add(future)
+            if not under_way:
+                return
+            future = next(completed)
+            task, _ = under_way.pop(future.key)
+            outcome = self._outcome(future)
+            future.release()
+            yield task, outcome
+
+    def _outcome(self, future: "Future[R]") -> R | Lost | Failed:
+        from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
+
+        if future.status == "finished":
+            # The worker that has the result may die just now; the task is done again then.
+            return future.result()
+        try:
+            error = future.exception()
+        except (FutureCancelledError, OSError) as cancelled:
+            error = cancelled
+        if isinstance(error, KilledWorker):
+            return Lost()
+        if isinstance(error, NetwatchError):
+            raise error
+        if self._client.status != "running" or isinstance(error, FutureCancelledError):
+            raise NetwatchError(
+                f"the scheduler at {self._address} has gone; run the same command again, and it"
+                " goes on with what the ledger has"
+            )
+        return Failed(f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """See `netwatch.cluster.workers.Workers`."""
+        self._config = None
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _start(self, count: int) -> "Client":
+        import dask
+        from distributed import Client, LocalCluster
+        from distributed.security import Security
+
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+                "distributed.admin.system-monitor.gil.enabled": False,
+            }
+        )
+        has_dashboard = importlib.util.find_spec("bokeh") is not None
+        security = Security.temporary()
+        self._cluster = LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=security,
+            dashboard_address="127.0.0.1:0" if has_dashboard else None,
+            silence_logs=logging.CRITICAL,
+        )
+        return Client(self._cluster, security=security)
+
+    def _connect(self, tls: TlsFiles) -> "Client":
+        from distributed import Client
+        from distributed.security import Security
+
+        is_tls = self._address.startswith("tls://")
+        given = {
+            "tls_ca_file": tls.ca,
+            "tls_client_cert": tls.certificate,
+            "tls_client_key": tls.key,
+        }
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        try:
+            security = Security(
+                require_encryption=is_tls, **{key: value for key, value in given.items() if value}
+            )
+            return Client(self._address, security=security, timeout=CONNECT_TIMEOUT)
+        except (OSError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise NetwatchError(f"{self._address}: no scheduler can be reached: {reason}") from None
+
+    def _check_workers(self) -> int:
+        """The threads of all workers, after it was checked that each can do what it is asked."""
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)
+        except TimeoutError:
+            text = f"{self._address}: no worker has joined within {WORKERS_TIMEOUT} s"
+            raise NetwatchError(text) from None
+        expected = _identity()
+        found = self._client.run(_identity, on_error="return")
+        for worker, identity in sorted(found.items()):
+            if isinstance(identity, Exception):
+                what = f"cannot run netwatch ({type(identity).__name__}: {identity})"
+            elif identity != expected:
+                (version, protocol, python), (here, _, python_here) = identity, expected
+                what = f"has netwatch {version} on Python {python}, this process {here} on"
+                what += f" Python {python_here}"
+                if protocol != expected[1]:
+                    what += ", whose pickles differ"
+                elif version == here:
+                    continue
+            else:
+                continue
+            text = f"worker {worker} of {self._address} {what}; install the same everywhere"
+            raise NetwatchError(text)
+        return sum(self._client.nthreads().values())
+
+
+_END: Any = object()
+
+
+def _attempt(function: Function[T, R], config: Config, task: T) -> R | Failed:
+    return attempt(function, config, task)
+
+
+def _unpacked(packed: bytes) -> Config:
+    config: Config = pickle.loads(packed)
+    return config
+
+
+def _identity() -> tuple[str, int, str]:
+    return code_version(), pickle.HIGHEST_PROTOCOL, platform.python_version()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _usage(text: str) -> ConfigError:
+    return ConfigError([Problem("netwatch scan", 0, 0, text)])

@@ -1,0 +1,248 @@
+"""The file of a result: what a unit gave, or several together.
+
+It begins with `MAGIC`, the size of the head (8 bytes, big-endian) and the head, a zstd frame of
+JSON: what it is the result of, statistics, coverage, and how many incidents and bytes each
+partition has. The partitions follow, each a zstd frame with a checksum. Their lines are JSON lists:
+``[kind, value]`` is a value that incidents share, ``["incident", key, state]`` an incident. They
+are sorted (`netwatch.incidents.scan.entry_order`), so that any number of files are merged with one
+incident of each in memory, and incidents of one device and app are always in the same partition.
+
+Nothing in it can run, and whatever is not as it should be is a `ResultError`.
+"""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import zstandard
+
+from netwatch.cluster.storage import MissingError, Storage
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.statistics import RunStatistics
+from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
+from netwatch.coverage.counts import Coverage
+from netwatch.coverage.saved import coverage_state, restored_coverage
+from netwatch.incidents.incident import Incident
+from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
+from netwatch.incidents.shared import SharedKey
+from netwatch.incidents.spill import PARTITIONS
+
+MAGIC = b"netwatch result 1\n"
+
+SCHEMA = "netwatch.result/1"
+
+MAX_HEAD = 256 << 20
+"""Bytes of a head. It grows with the devices of its coverage and with the notes on captures."""
+
+MAX_LINE = 256 << 20
+"""Bytes of a line: an incident with the packets that prove it."""
+
+BLOCK = 1 << 18
+"""Bytes of a partition that are read at a time."""
+
+_STEP = 1 << 12
+_WINDOW_LOG = 17
+_PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
+    3, window_log=_WINDOW_LOG, write_checksum=True
+)
+_WRONG = (*MISMATCHES, IndexError, zstandard.ZstdError)
+
+Entry = tuple[SharedKey, Incident]
+
+
+class ResultError(NetwatchError):
+    """A result that is damaged, or of something else than its name says. `name` is that of its
+    object."""
+
+    def __init__(self, storage: Storage, name: str, reason: str) -> None:
+        super().__init__(f"{storage.shown}/{name}: {reason}")
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partition of a file: its incidents, and its place."""
+
+    entries: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of a result before its incidents are read. `name` is that of its object, `of`
+    says in words what it is the result of."""
+
+    name: str
+    of: str
+    statistics: RunStatistics
+    coverage: Coverage
+    parts: tuple[Part, ...]
+
+    @property
+    def entries(self) -> int:
+        """The number of incidents."""
+        return sum(part.entries for part in self.parts)
+
+
+def write_result(
+    storage: Storage,
+    name: str,
+    of: str,
+    statistics: RunStatistics,
+    coverage: Coverage,
+    partitions: Iterable[Iterable[Entry]],
+) -> int:
+    """Write a result, whose partitions are sorted, as the object `name`; its size in bytes. Raises
+    `netwatch.cluster.storage.StorageError`."""
+    with tempfile.TemporaryFile(prefix="netwatch-") as body:
+        sizes = []
+        for entries in partitions:
+            before, writer = body.tell(), LineWriter(body)
+            count = write_entries(writer, entries)
+            writer.close()
+            sizes.append([count, body.tell() - before])
+        head = {
+            "schema": SCHEMA,
+            "name": name,
+            "of": of,
+            "statistics": statistics,
+            "coverage": coverage_state(coverage),
+            "partitions": sizes,
+        }
+        packed = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compress(dumps(head))
+        size = len(MAGIC) + 8 + len(packed) + body.tell()
+        body.seek(0)
+        with storage.writing(name) as stream:
+            stream.write(MAGIC + len(packed).to_bytes(8) + packed)
+            shutil.copyfileobj(body, stream)
+    return size
+
+
+def write_entries(writer: "LineWriter", entries: Iterable[Entry]) -> int:
+    """Write incidents, and what they share before them; how many there were."""
+    shared, count = SharedValues(lambda kind, value: writer.line([kind, value])), 0
+    for key, incident in entries:
+        # What it shares is written while its state is made, so it is before it.
+        writer.line(["incident", key, incident_state(incident, shared)])
+        count += 1
+    return count
+
+
+def read_head(storage: Storage, name: str) -> Head:
+    """The head of a result. Raises `ResultError` and `netwatch.cluster.storage.StorageError`."""
+    prefix = len(MAGIC) + 8
+    first = storage.read(name, 0, BLOCK)
+    if first[: len(MAGIC)] != MAGIC or len(first) < prefix:
+        raise ResultError(storage, name, "is no result of this version of netwatch")
+    size = int.from_bytes(first[len(MAGIC) : prefix])
+    if size > MAX_HEAD:
+        raise ResultError(storage, name, "is damaged")
+    packed = first[prefix : prefix + size]
+    if prefix + size > len(first):
+        packed += storage.read(name, len(first), prefix + size)
+    try:
+        found = loads(b"".join(_decompressed([packed], MAX_HEAD)))
+        if found["schema"] != SCHEMA or found["name"] != name:
+            raise ValueError("it is the result of something else")
+        statistics = read(RunStatistics, found["statistics"])
+        coverage = restored_coverage(found["coverage"])
+        sizes = read(list[tuple[int, int]], found["partitions"])
+        of = read(str, found["of"])
+    except _WRONG as error:
+        raise ResultError(storage, name, f"is damaged ({error})") from None
+    parts, at = [], prefix + size
+    for entries, octets in sizes:
+        parts.append(Part(entries, at, at + octets))
+        at += octets
+    if len(parts) != PARTITIONS:
+        raise ResultError(storage, name, f"has {len(parts)} partitions")
+    return Head(name, of, statistics, coverage, tuple(parts))
+
+
+def read_entries(storage: Storage, head: Head, partition: int, quiet_gap: int) -> Iterator[Entry]:
+    """The incidents of a partition, in order; `quiet_gap` is in ns. Raises `ResultError` and
+    `netwatch.cluster.storage.StorageError`."""
+    part, shared, count = head.parts[partition], SharedValues(), 0
+    if not part.entries:
+        return
+    try:
+        for line in lines(storage, head.name, part.start, part.end):
+            kind, *rest = loads(line)
+            if kind != "incident":
+                shared.add(kind, *rest)
+                continue
+            count += 1
+            key, state = rest
+            yield read(tuple[str, ...], key), restored_incident(state, quiet_gap, shared)
+    except MissingError as error:
+        raise ResultError(storage, head.name, "is not there any more") from error
+    except _WRONG as error:
+        raise ResultError(storage, head.name, f"is damaged ({error})") from None
+    if count != part.entries:
+        raise ResultError(storage, head.name, "is damaged: incidents are missing")
+
+
+class LineWriter:
+    """Writes JSON lines as one zstd frame to a stream."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        compressor = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
+        self._writer = compressor.stream_writer(stream, closefd=False)
+        self._buffer = io.BytesIO()
+
+    def line(self, value: Any) -> None:
+        """Write a value."""
+        self._buffer.write(dumps(value))
+        self._buffer.write(b"\n")
+        if self._buffer.tell() > BLOCK:
+            self._flush()
+
+    def close(self) -> None:
+        """End the frame. The stream stays open."""
+        self._flush()
+        self._writer.close()  # type: ignore[no-untyped-call]
+
+    def _flush(self) -> None:
+        self._writer.write(self._buffer.getvalue())
+        self._buffer = io.BytesIO()
+
+
+def lines(storage: Storage, name: str, start: int, end: int) -> Iterator[bytes]:
+    """The lines of a frame that `LineWriter` wrote at this place of an object."""
+    rest = b""
+    for piece in _decompressed(_blocks(storage, name, start, end), None):
+        whole = (rest + piece).split(b"\n")
+        rest = whole.pop()
+        if len(rest) > MAX_LINE:
+            raise ValueError("a line is too long")
+        yield from whole
+    if rest:
+        raise ValueError("the last line is cut")
+
+
+def _blocks(storage: Storage, name: str, start: int, end: int) -> Iterator[bytes]:
+    for at in range(start, end, BLOCK):
+        yield storage.read(name, at, min(end, at + BLOCK))
+
+
+def _decompressed(blocks: Iterable[bytes], limit: int | None) -> Iterator[bytes]:
+    """The content of a frame, piece by piece. Raises `ValueError` where it is cut or longer than
+    `limit` bytes, and `zstandard.ZstdError`."""
+    total = 0
+    frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    for block in blocks:
+        # In small steps, because a few bytes may become very many.
+        for at in range(0, len(block), _STEP):
+            if frame.eof:
+                raise ValueError("something follows its end")
+            piece = frame.decompress(block[at : at + _STEP])
+            total += len(piece)
+            if limit is not None and total > limit:
+                raise ValueError("it is too long")
+            yield piece
+    if not frame.eof:
+        raise ValueError("its end is missing")

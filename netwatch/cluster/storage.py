@@ -1,0 +1,244 @@
+"""Where a ledger is: a folder of this machine, or a URL that fsspec opens.
+
+An object has a name with slashes. It is there whole or not at all: in a folder it is written beside
+and renamed, an object store has no other way. Two runs that write the same object write the same
+bytes, so it does not matter which one was last.
+"""
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from netwatch.capture.locations import is_url, local_path, shown_url, without_secrets
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+
+ATTEMPTS = 4
+"""How often a request to an object store is made before it has failed."""
+
+PAUSE = 0.5
+"""Seconds before the second attempt; each further one waits twice as long."""
+
+T = TypeVar("T")
+
+
+class StorageError(NetwatchError):
+    """A ledger that cannot be read or written."""
+
+
+class MissingError(StorageError):
+    """An object that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object: its name, its size in bytes, and when it was written (s since the epoch, 0 where
+    nobody says)."""
+
+    name: str
+    size: int
+    written: float
+
+
+class Storage(Protocol):
+    """A place for objects. It may be sent to other processes and machines. All methods raise
+    `StorageError`. `shown` is its path or URL without secrets."""
+
+    shown: str
+
+    def objects(self, folder: str) -> Iterator[Stored]:
+        """All objects below a folder."""
+        ...
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes of an object, or a range of them. Raises `MissingError` too."""
+        ...
+
+    def writing(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """A file that becomes the object where the context ends without an error."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        ...
+
+
+def open_storage(url: str) -> Storage:
+    """The storage at a path or URL. Raises `ConfigError` where it is none."""
+    if not is_url(url):
+        return Folder(url)
+    local = local_path(url)
+    if local is not None:
+        return Folder(local)
+    if urlsplit(url).scheme.lower() in ("http", "https"):
+        text = "a ledger is written too: expected a folder, or a URL of an object store"
+        raise ConfigError([Problem(shown_url(url), 0, 0, text)])
+    return Bucket(url)
+
+
+def write(storage: Storage, name: str, data: bytes) -> None:
+    """Write an object at once."""
+    with storage.writing(name) as stream:
+        stream.write(data)
+
+
+class Folder:
+    """A folder of this machine. Only its owner can read what is written there: it tells about
+    people as captures do."""
+
+    def __init__(self, path: str) -> None:
+        self.shown = path
+        self._path = Path(path)
+
+    def objects(self, folder: str) -> Iterator[Stored]:
+        """See `Storage`."""
+        top = self._path / folder
+        for parent, _, names in os.walk(top):
+            for name in names:
+                path = Path(parent, name)
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.stat()
+                    if not name.startswith("."):
+                        found = path.relative_to(self._path).as_posix()
+                        yield Stored(found, status.st_size, status.st_mtime)
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """See `Storage`."""
+        try:
+            with (self._path / name).open("rb", buffering=0) as stream:
+                stream.seek(start)
+                return stream.readall() if end is None else _exactly(stream, end - start)
+        except FileNotFoundError:
+            raise MissingError(f"{self.shown}/{name}: is not there") from None
+        except OSError as error:
+            raise StorageError(f"{self.shown}/{name}: cannot be read: {error.strerror}") from None
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """See `Storage`."""
+        target = self._path / name
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+        try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            text = f"{self.shown}/{name}: cannot be written: {error.strerror}"
+            raise StorageError(text) from None
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def remove(self, name: str) -> None:
+        """See `Storage`. Folders that become empty go too."""
+        path = self._path / name
+        with contextlib.suppress(OSError):
+            path.unlink()
+            for folder in path.relative_to(self._path).parents[:-1]:
+                (self._path / folder).rmdir()
+
+
+class Bucket:
+    """An object store, as fsspec opens it. Its credentials are those of the environment."""
+
+    def __init__(self, url: str) -> None:
+        self.shown = shown_url(url)
+        self._url = url.rstrip("/")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process opens it anew: connections and threads cannot be sent.
+        return {"shown": self.shown, "_url": self._url}
+
+    @cached_property
+    def _opened(self) -> tuple[int, Any, str]:
+        try:
+            import fsspec
+
+            system, root = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
+        except ImportError:
+            scheme = urlsplit(self._url).scheme
+            package = "'netwatch[s3]'" if scheme == "s3" else f"what fsspec needs for {scheme}://"
+            text = f"a ledger at {scheme}:// needs a package: pip install {package}"
+            raise ConfigError([Problem(self.shown, 0, 0, text)]) from None
+        except ValueError as error:
+            text = f"expected a folder or a URL that fsspec opens: {error}"
+            raise ConfigError([Problem(self.shown, 0, 0, without_secrets(text))]) from None
+        return os.getpid(), system, root
+
+    def _system(self) -> tuple[Any, str]:
+        if "_opened" in self.__dict__ and self._opened[0] != os.getpid():
+            del self._opened  # The threads of a connection are not forked.
+        _, system, root = self._opened
+        return system, root
+
+    def objects(self, folder: str) -> Iterator[Stored]:
+        """See `Storage`."""
+        system, root = self._system()
+        found = self._ask(folder, "listed", lambda: system.find(f"{root}/{folder}", detail=True))
+        for path, info in found.items():
+            when = info.get("LastModified") or info.get("last_modified") or info.get("mtime")
+            stamp = getattr(when, "timestamp", lambda: 0.0)()
+            yield Stored(str(path)[len(root) + 1 :], int(info.get("size") or 0), stamp)
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """See `Storage`."""
+        system, root = self._system()
+        if end == start:
+            return b""
+        path = f"{root}/{name}"
+        data = self._ask(name, "read", lambda: system.cat_file(path, start=start, end=end))
+        return bytes(data)
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """See `Storage`."""
+        import tempfile
+
+        system, root = self._system()
+        with tempfile.NamedTemporaryFile(prefix="netwatch-") as stream:
+            yield stream  # type: ignore[misc]
+            stream.flush()
+            self._ask(name, "written", lambda: system.put_file(stream.name, f"{root}/{name}"))
+
+    def remove(self, name: str) -> None:
+        """See `Storage`."""
+        system, root = self._system()
+        with contextlib.suppress(StorageError):
+            self._ask(name, "deleted", lambda: system.rm_file(f"{root}/{name}"))
+
+    def _ask(self, name: str, done: str, ask: Callable[[], T]) -> T:
+        """What a request gives. It is made again where the server failed. Raises `StorageError`."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return ask()
+            except FileNotFoundError:
+                if done == "listed":
+                    return {}  # type: ignore[return-value]
+                raise MissingError(f"{self.shown}/{name}: is not there") from None
+            except Exception as error:  # Whatever the library of a provider raises.
+                if attempt == ATTEMPTS or isinstance(error, PermissionError):
+                    reason = without_secrets(" ".join(str(error).split()))[:200]
+                    text = f"{self.shown}/{name}: cannot be {done}: {reason}"
+                    raise StorageError(text) from None
+                time.sleep(PAUSE * 2 ** (attempt - 1))
+        raise AssertionError
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    """So many bytes, or those that are left."""
+    parts = []
+    while size and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
