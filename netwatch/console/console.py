@@ -18,6 +18,7 @@ from netwatch.console.throttle import Throttle
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject_notice import zone_of_ban
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.device_facts import DeviceFactReader
 from netwatch.store.options import StoreOptions
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Console:
         self.now = now
         self.catalogue = Catalogue.open(store)
         try:
+            self.device_facts = DeviceFactReader(self.catalogue, store)
             self.database = open_console(store)
         except BaseException:
             self.catalogue.close()
@@ -73,6 +75,7 @@ class Console:
         self.reports.close()
         self.renderer.close()
         self.database.close()
+        self.device_facts.close()
         self.catalogue.close()
 
     def __enter__(self) -> Self:

@@ -3,26 +3,30 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 
 import duckdb
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import QueryTimeoutError
+from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_queries import once_more
 from netwatch.store.options import StoreOptions
-from netwatch.store.views import Views
+from netwatch.store.tables import BUCKETS
+from netwatch.store.views import quoted
 
 MAX_NAMES = 200
 """Names that are given, those seen last first."""
 
 MEMORY_LIMIT = 512 << 20
-"""Memory of DuckDB for one device, in bytes."""
+"""Memory of DuckDB for all devices that are read at a time, in bytes."""
 
-_WHOSE = (
-    "f.client IN (SELECT value FROM netwatch.wanted_client)"
-    " AND f.capture IN (SELECT value FROM netwatch.shown)"
-)
+THREADS = 2
+"""Threads of DuckDB: a device has few rows, and each thread has memory of its own."""
+
+_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,62 +49,80 @@ class DeviceFacts:
     flows: dict[str, int]
 
 
-def device_facts(
-    catalogue: Catalogue,
-    options: StoreOptions,
-    clients: Sequence[int],
-    since: int,
-    until: int,
-    is_wanted: Callable[[str], bool],
-    timeout: float,
-) -> DeviceFacts:
-    """The facts of clients (numbers of the catalogue) from `since` up to, but without, `until`
-    (ns). Only names that `is_wanted` are given. Raises `NetwatchError`, and `QueryTimeoutError`
-    after `timeout` s."""
+class DeviceFactReader:
+    """Reads the facts of devices of one store, for any number of threads. To open DuckDB takes
+    longer than to read the few files of a device, so it stays open. Raises `NetwatchError` where
+    the files cannot be reached."""
 
-    def read() -> Iterator[DeviceFacts]:
-        with (
-            Views(
-                catalogue, options, ["observation", "flow"], since=since, until=until,
-                clients=clients,
-                settings={"memory_limit": f"{MEMORY_LIMIT}B", "temp_directory": ""},
-            ) as views,
-            _limit(views.connection, timeout),
-        ):  # fmt: skip
-            views.register("wanted_client", clients, "INTEGER")
-            yield DeviceFacts(*_names(views, since, until, is_wanted), _flows(views, since, until))
+    def __init__(self, catalogue: Catalogue, options: StoreOptions) -> None:
+        self._catalogue = catalogue
+        self._files = FactFiles(options.path)
+        self._database = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{MEMORY_LIMIT}B",
+                "temp_directory": "",
+                "threads": THREADS,
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+            },
+        )
+        if self._files.file_system is not None:
+            self._database.register_filesystem(self._files.file_system)
 
-    (found,) = once_more(read)
-    assert isinstance(found, DeviceFacts)
-    return found
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
 
+    def read(
+        self,
+        clients: Sequence[int],
+        since: int,
+        until: int,
+        is_wanted: Callable[[str], bool],
+        timeout: float,
+    ) -> DeviceFacts:
+        """The facts of clients (numbers of the catalogue) from `since` up to, but without, `until`
+        (ns). Only names that `is_wanted` are given. Raises `NetwatchError`, and
+        `QueryTimeoutError` after `timeout` s."""
+        shown = self._catalogue.shown_captures()
 
-def _names(
-    views: Views, since: int, until: int, is_wanted: Callable[[str], bool]
-) -> tuple[tuple[NameSeen, ...], bool]:
-    cursor = views.connection.execute(
-        "SELECT f.name, min(f.time), max(f.time), count(*) FROM netwatch.observation_rows f"
-        f" WHERE {_WHOSE} AND f.time >= {since} AND f.time < {until}"
-        " GROUP BY f.name ORDER BY max(f.time) DESC, f.name"
-    )
-    found: list[NameSeen] = []
-    while rows := cursor.fetchmany(1000):
-        for name, first, last, count in rows:
-            if not is_wanted(name):
-                continue
-            if len(found) == MAX_NAMES:
-                return tuple(found), True
-            found.append(NameSeen(name, first, last, count))
-    return tuple(found), False
+        def rows(connection: Any, table: str, columns: str) -> Iterator[Any]:
+            """The rows of the clients that end behind `since` and begin before `until`."""
+            buckets = {number % BUCKETS for number in clients}
+            files = self._catalogue.files(table, since, until, buckets)
+            if not files:
+                return
+            first, last = ("first", "last") if table == "flow" else ("time", "time")
+            paths = ", ".join(quoted(self._files.url(file.path)) for file in files)
+            connection.execute(
+                f"SELECT {columns} FROM read_parquet([{paths}], hive_partitioning = false)"
+                f" WHERE client IN ({', '.join(map(str, clients))})"
+                f" AND {last} >= {since} AND {first} < {until}"
+                " AND capture IN (SELECT unnest($shown::INTEGER[]))"
+                " GROUP BY 1 ORDER BY 2 DESC, 1",
+                {"shown": shown},
+            )
+            while part := connection.fetchmany(_ROWS):
+                yield from part
 
+        def facts() -> Iterator[DeviceFacts]:
+            with self._database.cursor() as connection, _limit(connection, timeout):
+                columns = "name, max(time), min(time), count(*)"
+                seen = (
+                    row for row in rows(connection, "observation", columns) if is_wanted(row[0])
+                )
+                names = tuple(
+                    NameSeen(name, begin, end, count)
+                    for name, end, begin, count in islice(seen, MAX_NAMES + 1)
+                )
+                flows = rows(connection, "flow", "name_status, count(*)")
+                yield DeviceFacts(names[:MAX_NAMES], len(names) > MAX_NAMES, dict(flows))
 
-def _flows(views: Views, since: int, until: int) -> dict[str, int]:
-    rows = views.connection.execute(
-        "SELECT f.name_status, count(*) FROM netwatch.flow_rows f"
-        f" WHERE {_WHOSE} AND f.last >= {since} AND f.first < {until}"
-        " GROUP BY f.name_status ORDER BY f.name_status"
-    ).fetchall()
-    return {str(status): int(count) for status, count in rows}
+        (found,) = once_more(facts)
+        assert isinstance(found, DeviceFacts)
+        return found
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a query asks for, in terms of the store: times, names, clients, and words of incidents."""
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from sqlalchemy import select
@@ -11,6 +11,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.names import normalise_name
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.catalogue_clients import CHUNK
 
 _WILDCARDS = frozenset("*?[")
 
@@ -92,15 +93,29 @@ def device_clients(
     if mac:
         addresses.add((None, mac_text(mac)))
     addresses |= {(device["ip"], device["mac"]) for device in devices if is_device(word, device)}
+    return _clients(catalogue, word, addresses - {(None, None)})
+
+
+def _clients(
+    catalogue: Catalogue, word: str, addresses: Set[tuple[str | None, str | None]]
+) -> list[int]:
+    """The numbers of the clients with a pseudonym or one of these addresses. A store may have
+    millions of clients, so that only those with the values are read."""
     client = tables.client.c
+    ips = sorted({ip for ip, _ in addresses if ip is not None})
+    macs = sorted({mac for ip, mac in addresses if ip is None and mac is not None})
+    statement = select(client.number, client.ip, client.mac)
     with catalogue.database.reading() as connection:
-        rows = connection.execute(
-            select(client.number, client.ip, client.mac, client.pseudonym).order_by(client.number)
-        ).all()
-    return [
-        row.number
-        for row in rows
-        if row.pseudonym == word
-        or (row.ip is not None and ((row.ip, row.mac) in addresses or (row.ip, None) in addresses))
-        or (row.mac is not None and (None, row.mac) in addresses)
-    ]
+        found = set(
+            connection.execute(select(client.number).where(client.pseudonym == word)).scalars()
+        )
+        for column, values in ((client.ip, ips), (client.mac, macs)):
+            for start in range(0, len(values), CHUNK):
+                part = values[start : start + CHUNK]
+                rows = connection.execute(statement.where(column.in_(part)))
+                found |= {
+                    number
+                    for number, ip, mac in rows
+                    if addresses & {(ip, mac), (ip, None), (None, mac)}
+                }
+    return sorted(found)

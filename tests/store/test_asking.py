@@ -11,6 +11,12 @@ from support.asked_stores import AskedStore, filled_store, run
 from support.paths import PCAPS
 from support.store_servers import new_bucket, new_database
 
+from netwatch import config as netwatch_config
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.device_facts import DeviceFactReader
+from netwatch.store.filters import Filter, device_clients
+
+END = (1 << 63) - 1
 KINDS = ("folder", "folder, postgresql", "s3, postgresql")
 
 
@@ -290,3 +296,32 @@ def test_status_and_verify(store: AskedStore, named: list[str]) -> None:
     ran = store.ask("verify")
     assert (ran.status, ran.output) == (0, "")
     assert "all as they were written" in ran.errors
+
+
+@pytest.mark.parametrize("device", ["lab-21", "10.20.1.21", "nobody"])
+def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str) -> None:
+    records = [json.loads(line)["device"] for line in store.scanned.splitlines()]
+    options = netwatch_config.load(store.config).store
+    assert options is not None
+    with Catalogue.open(options) as catalogue:
+        clients = device_clients(catalogue, Filter(device=device), records)
+        assert bool(clients) == (device != "nobody")
+        if not clients:
+            return
+        reader = DeviceFactReader(catalogue, options)
+        found = reader.read(clients, 0, END, lambda name: "tiktok" in name, 60.0)
+        none = reader.read(clients, 0, 1, lambda _: True, 60.0)
+        reader.close()
+    assert (none.names, none.more_names, none.flows) == ((), False, {})
+    of = f"client IN ({', '.join(map(str, clients))})"
+    names = store.sql(
+        "SELECT name, min(time_ns) AS first, max(time_ns) AS last, count(*) AS number"
+        f" FROM observation WHERE {of} AND contains(name, 'tiktok') GROUP BY name"
+        " ORDER BY last DESC, name"
+    )
+    assert [(each.name, each.first, each.last, each.count) for each in found.names] == [
+        (row["name"], row["first"], row["last"], row["number"]) for row in names
+    ]
+    assert names
+    flows = store.sql(f"SELECT name_status, count(*) AS number FROM flow WHERE {of} GROUP BY ALL")
+    assert found.flows == {row["name_status"]: row["number"] for row in flows}

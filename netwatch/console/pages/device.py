@@ -19,7 +19,7 @@ from netwatch.inventory.entry_table import Entry
 from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.database import QueryTimeoutError
-from netwatch.store.device_facts import DeviceFacts, device_facts
+from netwatch.store.device_facts import DeviceFacts
 from netwatch.store.filters import Filter, device_clients
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
 from netwatch.store.incident_rows import DAY
@@ -109,14 +109,13 @@ def _facts(
         return match is not None and match.app.id in banned
 
     try:
-        return device_facts(
-            console.catalogue, console.store, clients, since, until, is_banned, QUERY_SECONDS
-        ), ""
+        found = console.device_facts.read(clients, since, until, is_banned, QUERY_SECONDS)
     except QueryTimeoutError:
         return None, view.say("The names took too long to read. Ask for a shorter period.")
     except NetwatchError as error:
         console.report(str(error))
         return None, view.say("The facts of the store cannot be read now.")
+    return found, ""
 
 
 def _apps(view: View, facts: DeviceFacts | None) -> Mapping[str, str]:

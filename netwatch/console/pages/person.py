@@ -6,7 +6,7 @@ from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store.database import QueryTimeoutError
-from netwatch.store.device_facts import DeviceFacts, device_facts
+from netwatch.store.device_facts import DeviceFacts
 from netwatch.store.filters import Filter, device_clients
 from netwatch.store.identifying import Identity, identify, write_journal
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
@@ -90,10 +90,7 @@ def _held(view: View, device: str) -> Held:
     facts = None
     if clients:
         try:
-            facts = device_facts(
-                console.catalogue, console.store, clients, *_ALL_TIME, lambda _: False,
-                QUERY_SECONDS,
-            )  # fmt: skip
+            facts = console.device_facts.read(clients, *_ALL_TIME, lambda _: False, QUERY_SECONDS)
         except QueryTimeoutError:
             facts = None
     own = f"device {device}"
