@@ -31,6 +31,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -369,7 +370,10 @@ def make(store: Path, incidents: int, devices: int, observations: int) -> None:
     """A store with facts, incidents, and an account of each role."""
     options = StoreOptions(str(store))
     if observations:
-        rejudging.make(options, observations)
+        # The facts are of the last days of the year, which is what pages on devices begin with.
+        days = made_incidents.DAYS - rejudging.DAYS
+        first = made_incidents.BEGIN + timedelta(days=days)
+        rejudging.make(options, observations, int(first.timestamp()) * 10**9)
     made_incidents.fill(options, incidents, devices)
 
 

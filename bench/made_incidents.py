@@ -24,7 +24,9 @@ BEGIN = datetime(2023, 3, 20, tzinfo=UTC)
 """The first day of the year."""
 
 DAYS = 365
-BATCH = 500
+BATCH = 10_000
+CACHE = 1_000_000
+"""Memory of SQLite for the indexes of the incidents, in KB: their ids are random."""
 
 
 def templates() -> tuple[list[AlertRecord], dict[str, Any]]:
@@ -49,6 +51,8 @@ def fill(options: StoreOptions, incidents: int, devices: int) -> None:
         run = catalogue.begin_run("live", "bench", version)
         capture = catalogue.begin_capture(run, 0, [SourceFile("eth0", 0, "")])
         made = _alerts(alerts, incidents, devices)
+        with catalogue.database.writing() as connection:
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE}")
         while batch := [record for record, _ in zip(made, range(BATCH), strict=False)]:
             catalogue.add_incidents(run, [(each, _line(each)) for each in batch])
         first = _ns(BEGIN)

@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -97,17 +98,20 @@ ORDER BY name, time
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket of the store at `path`, that has so many `rows` a day of the clients `numbers`."""
+    """A bucket of the store at `path`, that has so many `rows` a day of the clients `numbers`,
+    from the time `first` on."""
 
     path: str
     rows: int
     bucket: int
     capture: int
     numbers: Sequence[int]
+    first: int = FIRST
 
 
-def make(options: StoreOptions, rows: int) -> None:
-    """A store with so many observations, and a flow for every fifth of them."""
+def make(options: StoreOptions, rows: int, first: int = FIRST) -> None:
+    """A store with so many observations, and a flow for every fifth of them; `first` is the
+    begin of a day (ns)."""
     Path(options.path).mkdir(parents=True, mode=0o700)
     with Catalogue.open(options, create=True) as catalogue:
         version = catalogue.version_id(VersionHashes("0", "0", "0", "0"))
@@ -121,12 +125,12 @@ def make(options: StoreOptions, rows: int) -> None:
         buckets = [
             Bucket(options.path, rows // DAYS, bucket, capture, [
                 number for number in numbers if number % BUCKETS == bucket
-            ]) for bucket in range(BUCKETS)
+            ], first) for bucket in range(BUCKETS)
         ]  # fmt: skip
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
             for files in pool.map(make_bucket, buckets):
                 catalogue.register_files(files)
-        catalogue.end_capture(capture, "complete", FIRST, FIRST + DAYS * DAY)
+        catalogue.end_capture(capture, "complete", first, first + DAYS * DAY)
         catalogue.end_run(run)
 
 
@@ -137,7 +141,7 @@ def make_bucket(made: Bucket) -> list[FileRow]:
         database.execute("SET enable_progress_bar = false")
         database.execute("CREATE TABLE made AS SELECT $1::INTEGER[] AS numbers", [made.numbers])
         rows = ROWS.format(
-            first=FIRST, step=DAY // made.rows, one_of=ONE_OF, block=BLOCK, names=NAMES,
+            first=made.first, step=DAY // made.rows, one_of=ONE_OF, block=BLOCK, names=NAMES,
             buckets=BUCKETS, bucket=made.bucket, rows=made.rows,
         )  # fmt: skip
         database.execute(f"CREATE TABLE part AS {rows}")
@@ -153,7 +157,8 @@ def make_bucket(made: Bucket) -> list[FileRow]:
             found = found.cast(pa.schema(fields, schema(table).metadata))
             for day in range(DAYS):
                 of_day = _moved(found, day, made.rows)
-                name = f"2023-04-{day + 1:02d}"
+                begin = datetime.fromtimestamp(made.first // 10**9, UTC) + timedelta(days=day)
+                name = begin.date().isoformat()
                 written.append(write_file(files, table, name, made.bucket, of_day))
     return written
 
