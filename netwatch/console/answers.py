@@ -27,7 +27,9 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Download:
     """A file: its name and media type, and its content in pieces, which are made while they are
-    sent. `headers` are further ones, such as ``ETag``."""
+    sent. `headers` are further ones, such as ``ETag``. `cut` is what ends a file that could not be
+    made to its end, so that nobody takes it for the whole; without it, the connection is closed
+    before its end, which browsers say."""
 
     name: str
     media_type: str
@@ -35,6 +37,7 @@ class Download:
     subject: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
+    cut: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

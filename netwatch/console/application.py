@@ -27,6 +27,7 @@ from netwatch.console.events import EventStreams
 from netwatch.console.headers import Headers
 from netwatch.console.rendering import static_files
 from netwatch.console.routes import ROUTES
+from netwatch.core.errors import NetwatchError
 
 MAX_THREADS = 8
 """Requests that are answered at a time; more wait."""
@@ -44,7 +45,11 @@ ANSWER_SECONDS = 15.0
 """Seconds in which a page has to be ready."""
 
 EXPORT_SECONDS = 600.0
-"""Seconds that an export may take."""
+"""Seconds that an export may take, however small it is."""
+
+EXPORT_RATE = 128 * 1024
+"""Bytes for which an export has one more second: a client that takes less in the long run may not
+hold one of the few exports."""
 
 MAX_AGE = 31_536_000
 """Seconds for which a browser may keep a static file: its address changes with its content."""
@@ -118,7 +123,7 @@ class Application:
             if not self._events.is_full:
                 return _response(sent, self._events.stream(sent.content))
         elif self._exports.available_tokens >= 1:
-            return _response(sent, self._stream(sent.content))
+            return _response(sent, self._stream(sent))
         busy = Refused(503, retry_after=30)
         return _response(await self._run(self._dispatcher.refuse, asked, busy))
 
@@ -127,18 +132,27 @@ class Application:
             function, *arguments, limiter=self._pages, abandon_on_cancel=True
         )
 
-    async def _stream(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    async def _stream(self, sent: Sent) -> AsyncIterator[bytes]:
         """The pieces of a download, each made when the one before it was sent."""
-        with anyio.move_on_after(EXPORT_SECONDS) as time_limit:
-            async with self._exports:
-                while True:
-                    piece = await anyio.to_thread.run_sync(_next, pieces, limiter=self._pages)
-                    if piece is _END:
-                        break
+        assert isinstance(sent.content, Iterator)
+        end = anyio.current_time() + EXPORT_SECONDS
+        async with self._exports:
+            try:
+                while (piece := await self._piece(sent.content, end)) is not _END:
                     yield piece
-        if time_limit.cancelled_caught:
-            # The client must not take what was cut for the whole.
+                    end += len(piece) / EXPORT_RATE
+            except (NetwatchError, TimeoutError):
+                # The client must not take what was cut for the whole.
+                if not sent.cut:
+                    raise
+                yield sent.cut
+
+    async def _piece(self, pieces: Iterator[bytes], end: float) -> Any:
+        """The next piece, `_END` behind the last one. Raises `TimeoutError`, and what made the
+        pieces raises."""
+        if anyio.current_time() > end:
             raise TimeoutError("an export took too long")
+        return await anyio.to_thread.run_sync(_next, pieces, limiter=self._pages)
 
 
 def _next(pieces: Iterator[bytes]) -> Any:

@@ -29,13 +29,15 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is sent: bytes, pieces that are made while they are sent, or events."""
+    """What is sent: bytes, pieces that are made while they are sent, or events. `cut` is that of a
+    `Download`."""
 
     status: int
     media_type: str
     content: bytes | Iterator[bytes] | Events
     headers: Mapping[str, str]
     cookies: tuple[str, ...] = ()
+    cut: bytes = b""
 
 
 class Dispatcher:
@@ -214,7 +216,7 @@ class Dispatcher:
             return Sent(304, answer.media_type, b"", {"ETag": tag})
         name = answer.name.replace('"', "")
         headers = {"Content-Disposition": f'attachment; filename="{name}"', **answer.headers}
-        return Sent(200, answer.media_type, answer.content, headers)
+        return Sent(200, answer.media_type, answer.content, headers, cut=answer.cut)
 
     def _page(self, view: View, page: Page) -> Sent:
         cookies = self._set(page.cookies)

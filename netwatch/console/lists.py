@@ -2,16 +2,20 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from netwatch.console.answers import Redirect
 from netwatch.console.rendering import address_of
 from netwatch.console.view import View
+from netwatch.core.errors import NetwatchError
 from netwatch.formats.csv import cell
+from netwatch.formats.values import json_line
 
 TIMES = ("from", "to")
 """The values of an address that are times."""
+
+_PIECE = 1 << 16
 
 
 def tidied(view: View, names: Sequence[str]) -> Redirect | None:
@@ -43,3 +47,30 @@ def csv_line(cells: Iterable[object]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerow([cell(each) for each in cells])
     return text.getvalue().encode()
+
+
+def joined(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines in pieces of some size: to make one piece and to send it is a step of its own each.
+    The lines before an error are given before it is raised."""
+    piece, error = bytearray(), None
+    try:
+        for line in lines:
+            piece += line
+            if len(piece) >= _PIECE:
+                yield bytes(piece)
+                piece.clear()
+    except NetwatchError as raised:
+        error = raised
+    if piece:
+        yield bytes(piece)
+    if error is not None:
+        raise error
+
+
+def cut_line(view: View, *, is_csv: bool) -> bytes:
+    """The last line of an exported list that was cut, which says so."""
+    text = view.say(
+        "The export was cut here, since it took too long or the store could not be read: ask for a"
+        " shorter period."
+    )
+    return csv_line([text]) if is_csv else f"{json_line({'cut': text})}\n".encode()

@@ -2,8 +2,9 @@
 address.
 
 To collect a report reads every incident of its period. A page that shows parts of one gets the last
-one at once, while a newer one is collected; only the first one of a period is waited for. Small
-reports are collected in a thread, large ones in a process of their own
+one at once, and while nothing in the store changes no newer one is collected. The first report of
+a period is waited for, but not for long: then a page says that it is being made, and is loaded
+again. Small reports are collected in a thread, large ones in a process of their own
 (`netwatch.console.report_worker`).
 """
 
@@ -17,15 +18,17 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLongError
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from netwatch.console.answers import Refused, bad_request
+from netwatch.console.answers import Page, bad_request
 from netwatch.console.report_files import report_file
 from netwatch.console.report_worker import Request, without_incidents
 from netwatch.console.view import View
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
@@ -39,16 +42,21 @@ if TYPE_CHECKING:
     from netwatch.config import Config
 
 KEPT_SECONDS = 60.0
-"""How long a report is shown again without a newer one being collected."""
+"""How long a report is shown again without a look at whether the store has changed."""
 
 OLDEST_SECONDS = 900.0
-"""How old a report may be that is shown while a newer one is collected."""
+"""How old a report may be that is shown while a newer one is collected. While a run goes on,
+incidents change in ways that their counts do not show, so that after this time a newer one is
+collected anyway."""
 
 KEPT = 16
 """Reports that are kept, without their incidents."""
 
-WAIT_SECONDS = 10.0
-"""How long a page waits for the first report of a period."""
+WAIT_SECONDS = 0.3
+"""How long a page waits for the first report of a period, before it says that it is being made."""
+
+AGAIN_SECONDS = 3
+"""After how long a page that says so is loaded again."""
 
 SMALL = 5000
 """Incidents of a report, and of the period before it, that are collected in a thread."""
@@ -66,6 +74,17 @@ _WORKER = [sys.executable, "-P", "-m", "netwatch.console.report_worker"]
 _PIECE = 1 << 16
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A report, the state of the store before it was collected, and when that was (monotonic s);
+    `checked` is when the state was last seen to be the same."""
+
+    report: Report
+    state: Any
+    made: float
+    checked: float
+
+
 class PeriodReports:
     """Collects reports, one for pages at a time, for any number of threads."""
 
@@ -74,7 +93,7 @@ class PeriodReports:
         self._store = store
         self._config = config
         self._lock = threading.Lock()
-        self._known: OrderedDict[Wanted, tuple[float, Report]] = OrderedDict()
+        self._known: OrderedDict[Wanted, _Kept] = OrderedDict()
         self._coming: dict[Wanted, Future[Report]] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="reports")
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -101,17 +120,28 @@ class PeriodReports:
     def shown(self, wanted: Wanted) -> Report | None:
         """A report for a page, without its list of incidents; None while the first one is still
         being collected. Raises `ConfigError` for a ban that there is not, and `NetwatchError`."""
-        with self._lock:
-            age, report = self._kept(wanted)
-        if report is not None and age <= KEPT_SECONDS:
-            return report
+        kept = self._kept(wanted)
+        now = time.monotonic()
+        if kept is not None and (
+            now - kept.checked <= KEPT_SECONDS or self._is_current(wanted, kept, now)
+        ):
+            return kept.report
         coming = self._coming_to(wanted)
-        if report is not None and age <= OLDEST_SECONDS:
-            return report
+        if kept is not None and now - kept.made <= OLDEST_SECONDS:
+            return kept.report
         try:
             return coming.result(WAIT_SECONDS)
         except WaitedTooLongError:
             return None
+
+    def _is_current(self, wanted: Wanted, kept: _Kept, now: float) -> bool:
+        """Whether nothing has changed since a report was collected."""
+        if self._state(wanted) != kept.state:
+            return False
+        with self._lock:
+            if self._known.get(wanted) is kept:
+                self._known[wanted] = replace(kept, checked=now)
+        return True
 
     def _coming_to(self, wanted: Wanted) -> Future[Report]:
         """The report that is being collected; one that nobody collects is begun."""
@@ -123,23 +153,43 @@ class PeriodReports:
                 coming = self._coming[wanted] = self._pool.submit(self._collect, wanted)
             return coming
 
-    def _kept(self, wanted: Wanted) -> tuple[float, Report | None]:
-        """How old the last report is (s), and the report."""
-        if wanted not in self._known:
-            return float("inf"), None
-        self._known.move_to_end(wanted)
-        made, report = self._known[wanted]
-        return time.monotonic() - made, report
+    def _kept(self, wanted: Wanted) -> _Kept | None:
+        """The last report."""
+        with self._lock:
+            if wanted in self._known:
+                self._known.move_to_end(wanted)
+            return self._known.get(wanted)
+
+    def _state(self, wanted: Wanted) -> Any:
+        """What a report on a period is made from, in numbers: as long as they are the same, so is
+        the report."""
+        found = incident_counts(self._catalogue, _incidents(wanted), ["verdict", "status"])
+        run, capture, journal = tables.run.c, tables.capture.c, tables.journal.c
+        covered = tables.coverage_network.c
+        with self._catalogue.database.reading() as connection:
+            numbers = [
+                connection.execute(statement).one()
+                for statement in (
+                    select(func.max(run.id), func.count(run.ended)),
+                    select(func.max(capture.id), func.max(capture.last), func.count(capture.last)),
+                    select(func.max(journal.id)),
+                    select(func.max(covered.last)),
+                )
+            ]
+            is_open = connection.execute(select(run.id).where(run.ended.is_(None)).limit(1)).first()
+        part = time.monotonic() // OLDEST_SECONDS if is_open else 0
+        return found, [tuple(each) for each in numbers], part
 
     def _collect(self, wanted: Wanted) -> Report:
         try:
+            begun, state = time.monotonic(), self._state(wanted)
             if self._is_small(wanted):
                 report = without_incidents(collect(self._catalogue, self._config, wanted))
             else:
                 content = b"".join(self._made_elsewhere(self._request(wanted)))
                 report = pickle.loads(content)
             with self._lock:
-                self._known[wanted] = time.monotonic(), report
+                self._known[wanted] = _Kept(report, state, begun, begun)
                 self._known.move_to_end(wanted)
                 if len(self._known) > KEPT:
                     self._known.popitem(last=False)
@@ -159,10 +209,8 @@ class PeriodReports:
 
     def _is_small(self, wanted: Wanted) -> bool:
         """Whether so few incidents have to be read that a page does not notice."""
-        days = (wanted.last - wanted.first).days + 1
-        first = _midnight(wanted.first) - days * DAY
-        found = IncidentFilter(since=max(0, first), until=_midnight(wanted.last) + DAY)
-        return sum(incident_counts(self._catalogue, found, ["verdict"]).values()) <= SMALL
+        counts = incident_counts(self._catalogue, _incidents(wanted), ["verdict"])
+        return sum(counts.values()) <= SMALL
 
     def _request(self, wanted: Wanted, kind: str = "", language: str = "en") -> bytes:
         return pickle.dumps(Request(self._store, self._config, wanted, kind, language))
@@ -212,15 +260,26 @@ def _answer(process: subprocess.Popen[bytes], request: bytes) -> Iterator[bytes]
         yield piece
 
 
-def shown_report(view: View, wanted: Wanted) -> Report:
-    """A report for a page. Raises `Refused` where it is not ready in time."""
-    report = view.console.reports.shown(wanted)
-    if report is None:
-        raise Refused(503, view.say(
-            "The store has so many incidents in this period that they are still being read."
-            " Open the page again in some seconds, or ask for a shorter period."
-        ), retry_after=10)  # fmt: skip
-    return report
+def _incidents(wanted: Wanted) -> IncidentFilter:
+    """The incidents that are read for a report: those of its days, and of as many days before."""
+    days = (wanted.last - wanted.first).days + 1
+    first = _midnight(wanted.first) - days * DAY
+    return IncidentFilter(since=max(0, first), until=_midnight(wanted.last) + DAY)
+
+
+def being_made(view: View, wanted: Wanted) -> Page:
+    """The page that stands for one whose report is not ready. Browsers load it again by
+    themselves, also without script."""
+    found = IncidentFilter(since=_midnight(wanted.first), until=_midnight(wanted.last) + DAY)
+    counts = incident_counts(view.console.catalogue, found, ["verdict"], timeout=WAIT_SECONDS)
+    values = {
+        "first": wanted.first,
+        "last": wanted.last,
+        "incidents": sum(counts.values()),
+        "again": AGAIN_SECONDS,
+        "pairs": view.query.kept(("from", "to")),
+    }
+    return Page("being_made", values, status=202, headers={"Refresh": str(AGAIN_SECONDS)})
 
 
 def days_of(view: View) -> tuple[date, date]:
@@ -252,7 +311,9 @@ def _last_day(catalogue: Catalogue, now: int) -> date:
     """The day of the last capture, of the last incident where there is none, or today."""
     with catalogue.database.reading() as connection:
         last = connection.execute(select(func.max(tables.capture.c.last))).scalar()
-        last = last or connection.execute(select(func.max(tables.incident.c.last_seen))).scalar()
+        if last is None:
+            day = connection.execute(select(func.max(tables.incident_day.c.day))).scalar()
+            last = None if day is None else day * DAY
     moment = now if last is None else int(last)
     return datetime.fromtimestamp(moment // 1_000_000_000, UTC).date()
 

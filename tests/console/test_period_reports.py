@@ -1,8 +1,10 @@
 """Reports for pages: shared, kept, collected beside the pages; and queries that are cut."""
 
+import json
+import re
 import threading
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,9 +18,12 @@ from netwatch.core.errors import NetwatchError
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
 from netwatch.store.catalogue_tables import incident_day
+from netwatch.store.incident_pages import IncidentFilter, incident_page
 
 MONTH = Wanted(date(2023, 3, 1), date(2023, 3, 31))
-BAN = "/bans/be-fed-tiktok-2023"
+APRIL = int(datetime(2023, 4, 1, tzinfo=UTC).timestamp()) * 10**9
+MONTH_BAN = "be-fed-tiktok-2023"
+BAN = f"/bans/{MONTH_BAN}"
 Visit = Callable[[str], Visitor]
 
 
@@ -45,9 +50,23 @@ def collecting(monkeypatch: pytest.MonkeyPatch) -> Collecting:
 
 def wait_for(console: Console, wanted: Wanted) -> Report:
     """Until a report has been collected."""
-    report = console.reports.shown(wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(period_reports, "WAIT_SECONDS", 30.0)
+        report = console.reports.shown(wanted)
     assert report is not None
     return report
+
+
+def add_incident(console: Console) -> None:
+    """Store one more incident of the month, as a run would."""
+    of_month = IncidentFilter(until=APRIL, ban=frozenset({MONTH_BAN}))
+    page = incident_page(console.catalogue, of_month, size=1)
+    record = json.loads(page.rows[0].record)
+    # Another device, since equal ones of two runs that overlap are counted once.
+    record |= {"id": "f" * 32, "device": record["device"] | {"id": "new", "ip": "10.20.9.9"}}
+    run = console.catalogue.begin_run("scan", "test")
+    console.catalogue.add_incidents(run, [(record, json.dumps(record))])
+    console.catalogue.end_run(run)
 
 
 def test_a_large_report_is_made_in_a_process_and_says_the_same(
@@ -75,40 +94,60 @@ def test_the_reason_why_a_process_made_no_report_is_said(
     monkeypatch.setattr(period_reports, "SMALL", -1)
     unknown = Wanted(MONTH.first, MONTH.last, ("no-such-ban",))
     with pytest.raises(NetwatchError, match="found 'no-such-ban'"):
-        console.reports.shown(unknown)
+        wait_for(console, unknown)
 
 
-def test_a_page_says_that_its_report_is_not_ready_and_shows_it_later(
-    visit: Visit, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("place", [BAN, "/exemptions"])
+def test_a_page_whose_report_is_not_ready_is_loaded_again(
+    place: str, visit: Visit, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(period_reports, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(period_reports, "WAIT_SECONDS", 0.05)
     auditor = visit("auditor")
-    refused = auditor.get(BAN)
-    assert refused.status_code == 503
-    assert refused.headers["Retry-After"] == "10"
-    assert "still being read" in refused.text
+    waiting = auditor.get(f"{place}?from=2023-03-06&to=2023-04-02")
+    assert waiting.status_code == 202
+    assert waiting.headers["Refresh"] == "3"
+    assert f'href="{place}?from=2023-03-06&amp;to=2023-04-02"' in waiting.text
+    number = re.search(r"the store has (\d+) incidents", waiting.text)
+    assert number is not None
+    assert int(number[1]) > 10
     collecting.goes_on.set()
     monkeypatch.setattr(period_reports, "WAIT_SECONDS", 30.0)
-    shown = auditor.get(BAN)
+    shown = auditor.get(f"{place}?from=2023-03-06&to=2023-04-02")
     assert shown.status_code == 200
-    assert "<dt>Made</dt>" in shown.text
+    assert "Refresh" not in shown.headers
+    assert ("<dt>Made</dt>" if place == BAN else "As of") in shown.text
     assert collecting.done == 1
 
 
-def test_the_last_report_is_shown_while_a_newer_one_is_collected(
+def test_a_report_is_shown_for_as_long_as_the_store_is_the_same(
     console: Console, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collecting.goes_on.set()
     first = wait_for(console, MONTH)
-    assert wait_for(console, MONTH) is first
-    collecting.goes_on.clear()
     monkeypatch.setattr(period_reports, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(period_reports, "OLDEST_SECONDS", 1e9)
     assert wait_for(console, MONTH) is first
+    assert collecting.done == 1
+    add_incident(console)
+    collecting.goes_on.clear()
+    assert wait_for(console, MONTH) is first, "while a newer one is collected"
     assert wait_for(console, MONTH) is first
     collecting.goes_on.set()
     monkeypatch.setattr(period_reports, "OLDEST_SECONDS", -1.0)
-    assert wait_for(console, MONTH) is not first
+    second = wait_for(console, MONTH)
+    assert second.bans[0].totals.all.total == first.bans[0].totals.all.total + 1
     assert collecting.done == 2
+
+
+def test_a_report_is_not_kept_for_ever_while_a_run_goes_on(
+    console: Console, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collecting.goes_on.set()
+    console.catalogue.begin_run("live", "test")
+    first = wait_for(console, MONTH)
+    monkeypatch.setattr(period_reports, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(period_reports, "OLDEST_SECONDS", 1e-6)
+    assert wait_for(console, MONTH) is not first
 
 
 def test_few_reports_are_kept(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:

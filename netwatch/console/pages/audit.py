@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from netwatch.console.answers import Answer, Download, Page
 from netwatch.console.audit import Entry, entry_record
-from netwatch.console.lists import csv_line, tidied, time_inputs
+from netwatch.console.lists import csv_line, cut_line, joined, tidied, time_inputs
 from netwatch.console.view import View
 from netwatch.formats.values import json_line
 
@@ -59,7 +59,7 @@ def _rows(view: View, limit: int, before: int | None) -> list[Entry]:
 
 def export_csv(view: View) -> Answer:
     """The filtered rows as CSV."""
-    return _download(view, "audit.csv", "text/csv; charset=utf-8", _csv(view))
+    return _download(view, "audit.csv", "text/csv; charset=utf-8", _csv(view), is_csv=True)
 
 
 def export_lines(view: View) -> Answer:
@@ -68,10 +68,15 @@ def export_lines(view: View) -> Answer:
     return _download(view, "audit.jsonl", "application/x-ndjson", lines)
 
 
-def _download(view: View, name: str, kind: str, content: Iterator[bytes]) -> Download:
+def _download(
+    view: View, name: str, kind: str, lines: Iterator[bytes], *, is_csv: bool = False
+) -> Download:
     # What cannot be read is refused here, before anything is sent.
     _rows(view, 1, None)
-    return Download(name, kind, content, "audit", detail={"filter": dict(view.query.kept(FILTERS))})
+    return Download(
+        name, kind, joined(lines), "audit", detail={"filter": dict(view.query.kept(FILTERS))},
+        cut=cut_line(view, is_csv=is_csv),
+    )  # fmt: skip
 
 
 def _all(view: View) -> Iterator[Entry]:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 from netwatch.console.answers import Answer, Page, not_found
 from netwatch.console.pages.incidents import QUERY_SECONDS
-from netwatch.console.period_reports import days_of, shown_report
+from netwatch.console.period_reports import being_made, days_of
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.period import days_text
@@ -53,7 +53,10 @@ def one(view: View) -> Answer:
     if ban is None:
         raise not_found(view.say("There is no such ban."))
     first, last = days_of(view)
-    report = shown_report(view, Wanted(first, last, (ban.id,)))
+    wanted = Wanted(first, last, (ban.id,))
+    report = view.console.reports.shown(wanted)
+    if report is None:
+        return being_made(view, wanted)
     used = report_page.report_language(view.language.code)
     made = report_page.page(report, used, view.console.renderer, view.console.report)
     # The first fact on the report says when it was made: it may be some minutes old.

@@ -1,7 +1,7 @@
 """The registered exemptions: used, unused, and contacts after their end."""
 
 from netwatch.console.answers import Answer, Page
-from netwatch.console.period_reports import days_of, shown_report
+from netwatch.console.period_reports import being_made, days_of
 from netwatch.console.view import View
 from netwatch.report import page as report_page
 from netwatch.report import tables
@@ -11,8 +11,11 @@ from netwatch.report.collect import Wanted
 def show(view: View) -> Answer:
     """The exemptions of each ban in a period."""
     first, last = days_of(view)
-    report = shown_report(view, Wanted(first, last))
+    wanted = Wanted(first, last)
+    report = view.console.reports.shown(wanted)
+    if report is None:
+        return being_made(view, wanted)
     used = report_page.report_language(view.language.code)
     grids = [(ban.id, tables.exemptions(ban, used)) for ban in report.bans]
     filled = [(ban, grid) for ban, grid in grids if grid.table.rows]
-    return Page("exemptions", {"first": first, "last": last, "grids": filled})
+    return Page("exemptions", {"first": first, "last": last, "grids": filled, "made": report.made})

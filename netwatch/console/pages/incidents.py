@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from netwatch.console.answers import Answer, Download, Page, bad_request
-from netwatch.console.lists import csv_line, tidied, time_inputs
+from netwatch.console.lists import csv_line, cut_line, joined, tidied, time_inputs
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.store.incident_pages import (
@@ -93,7 +93,7 @@ def show(view: View) -> Answer:
 
 def export_csv(view: View) -> Answer:
     """The filtered list as CSV, which is safe to open in a spreadsheet."""
-    return _download(view, "incidents.csv", "text/csv; charset=utf-8", _csv(view))
+    return _download(view, "incidents.csv", "text/csv; charset=utf-8", _csv(view), is_csv=True)
 
 
 def export_lines(view: View) -> Answer:
@@ -102,11 +102,16 @@ def export_lines(view: View) -> Answer:
     return _download(view, "incidents.jsonl", "application/x-ndjson", lines)
 
 
-def _download(view: View, name: str, kind: str, content: Iterator[bytes]) -> Download:
+def _download(
+    view: View, name: str, kind: str, lines: Iterator[bytes], *, is_csv: bool = False
+) -> Download:
     # What cannot be read is refused here, before anything is sent.
     _page(view, 1, None)
     wanted = dict(view.query.kept(FILTERS))
-    return Download(name, kind, content, "incidents", detail={"filter": wanted})
+    return Download(
+        name, kind, joined(lines), "incidents", detail={"filter": wanted},
+        cut=cut_line(view, is_csv=is_csv),
+    )  # fmt: skip
 
 
 def _csv(view: View) -> Iterator[bytes]:
