@@ -7,6 +7,7 @@ from collections.abc import Sequence
 _EXAMPLES = """examples:
   netwatch schema alert >alert.json          the records of `scan --format jsonl`
   netwatch schema observation                the records of `names --format jsonl`
+  netwatch schema case                       the records of `store query cases --format jsonl`
 """
 
 

@@ -173,6 +173,7 @@ _PRUNED = {
     "coverage": "records of coverage",
     "evidence": "evidence captures",
     "clients": "clients of no fact",
+    "silences": "times in which a sensor was silent",
 }
 
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from netwatch.store.filters import Filter
     from netwatch.store.options import StoreOptions
 
-RECORDS = ("incidents", "observations", "flows", "coverage")
+RECORDS = ("incidents", "cases", "observations", "flows", "coverage")
 """What can be asked for."""
 
 _FILTERS = {
     "incidents": {"since", "until", "app", "device", "network", "ban", "name", "verdict", "limit"},
+    "cases": {"since", "until", "app", "device", "network", "ban", "name", "verdict", "limit"},
     "observations": {"since", "until", "app", "device", "network", "name", "limit"},
     "flows": {"since", "until", "app", "device", "network", "name", "limit"},
     "coverage": {"since", "until", "device", "network", "limit"},
@@ -31,6 +32,7 @@ _FILTERS = {
 _EPILOG = """examples:
   netwatch store query incidents --since 7d
   netwatch store query incidents --app tiktok --device lab-07 --format jsonl
+  netwatch store query cases --since 7d --format csv
   netwatch store query observations --name tiktok.com --since 2023-03-01 --until 2023-03-31
   netwatch store query observations --name 'p16-*.tiktokcdn.com' --format csv -o names.csv
   netwatch store query flows --device 10.20.1.7 --since 24h
@@ -46,7 +48,7 @@ def add_query(group: Group) -> None:
     """Add the subcommand."""
     from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 
-    help_ = "print the incidents, observations, flows or coverage that are kept"
+    help_ = "print the incidents, cases, observations, flows or coverage that are kept"
     parser = group.command("query", query, help_, _EPILOG, table=False)
     parser.add_argument("records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS))
     add_store_options(parser)
@@ -118,6 +120,7 @@ def _formats(records: str) -> tuple[str, ...]:
 
     return {
         "incidents": tuple(FORMATS),
+        "cases": tuple(FORMATS),
         "observations": OBSERVATION_FORMATS,
         "flows": flow_rows.FORMATS,
         "coverage": ("table", "jsonl", "csv"),
@@ -141,7 +144,7 @@ def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
         except ValueError as error:
             problems.add("netwatch store query", 0, f"--{name}: {error}")
     apps = frozenset(args.app)
-    if args.records != "incidents" or any(":" in app for app in apps):
+    if args.records not in ("incidents", "cases") or any(":" in app for app in apps):
         words = [(0, word) for word in args.app]
         apps = config.catalog.resolve_apps(words, "netwatch store query", problems)
     for verdict in args.verdict:
@@ -184,18 +187,48 @@ def _write_incidents(
     config: "Config",
     wanted: "Filter",
 ) -> None:
+    from netwatch.store.incident_queries import incidents
+
+    _write_alerts(args, incidents(catalogue, wanted))
+
+
+def _write_cases(
+    args: argparse.Namespace,
+    catalogue: "Catalogue",
+    _: "StoreOptions",
+    config: "Config",
+    wanted: "Filter",
+) -> None:
+    from netwatch.store.case_pages import cases
+
+    if args.format != "csv":
+        _write_alerts(args, cases(catalogue, wanted))
+        return
+    import csv
+
+    from netwatch.cli import terminal
+    from netwatch.formats.csv import CASE_COLUMNS, case_row
+
+    with terminal.output(args.output) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(CASE_COLUMNS)
+        for text in cases(catalogue, wanted):
+            writer.writerow(case_row(json.loads(text)))
+
+
+def _write_alerts(args: argparse.Namespace, lines: Iterator[str]) -> None:
+    """Write records that have the fields of an alert, which all formats can."""
     from netwatch.cli import terminal
     from netwatch.formats.registry import FORMATS
-    from netwatch.store.incident_queries import incidents
 
     with terminal.output(args.output) as stream:
         if args.format == "jsonl":
-            for text in incidents(catalogue, wanted):
+            for text in lines:
                 stream.write(f"{text}\n")
             return
         writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
-        for text in incidents(catalogue, wanted):
+        for text in lines:
             writer.alert_record(json.loads(text))
         writer.end()
 
@@ -293,6 +326,7 @@ def _period(first: int | None, last: int | None) -> tuple[str, str]:
 
 _WRITERS = {
     "incidents": _write_incidents,
+    "cases": _write_cases,
     "observations": _write_observations,
     "flows": _write_flows,
     "coverage": _write_coverage,

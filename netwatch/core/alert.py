@@ -22,6 +22,9 @@ from netwatch.core.verdict import (
     VerdictKind,
 )
 
+COMMUNITY_LIMIT = 64
+"""Community IDs stored of one incident."""
+
 RecordKind = Literal["observations", "alerts"]
 """The two kinds of records that a run can write."""
 

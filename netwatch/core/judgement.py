@@ -88,8 +88,22 @@ def table_note(record: AlertRecord) -> str:
     """What a reader of the table has to know of an alert's record beside the words of its kind and
     its outcome; empty where they say everything."""
     if record["outcome"] == "blocked":
-        return note(record)
-    return _NOTES["embed"] if kind_of(record) == "embed" else ""
+        text = note(record)
+    else:
+        text = _NOTES["embed"] if kind_of(record) == "embed" else ""
+    return "; ".join(filter(None, (text, _sensors_note(record))))
+
+
+def _sensors_note(record: AlertRecord) -> str:
+    """Which sensors saw a case, and what speaks for it that it is one; empty for an alert."""
+    sensors = sorted({each["sensor"] for each in record.get("seen_by", ())})
+    if not sensors:
+        return ""
+    proof = {
+        "community_id": ", proven by flows that they share",
+        "time": ", for which device and time alone speak",
+    }
+    return f"seen by {', '.join(sensors)}{proof.get(record['joined_by'], '')}"
 
 
 def blocked_note(blocked_by: Iterable[str], *, app_only: bool) -> str:

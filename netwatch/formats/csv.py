@@ -117,6 +117,10 @@ ALERT_COLUMNS: tuple[str, ...] = (
 there were in all), `first_source` and `first_packet`, which locate the first of them, and
 `ban_periods` (``first day/last day``)."""
 
+CASE_COLUMNS: tuple[str, ...] = (*ALERT_COLUMNS, "joined_by", "seen_by")
+"""The columns of a case: those of an alert, what speaks for it that its sensors saw one incident,
+and `seen_by` (``sensor=incident``)."""
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -137,6 +141,12 @@ def alert_row(record: AlertRecord) -> list[str]:
         flat["first_source"] = first["source"]
         flat["first_packet"] = first["packet"]
     return _row(ALERT_COLUMNS, flat)
+
+
+def case_row(record: Mapping[str, Any]) -> list[str]:
+    """The cells of the record of a case, in the order of `CASE_COLUMNS`."""
+    seen_by = [f"{each['sensor']}={each['incident']}" for each in record["seen_by"]]
+    return [*alert_row(record), cell(record["joined_by"]), cell(seen_by)]
 
 
 def render(record: AlertRecord) -> str:

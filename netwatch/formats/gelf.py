@@ -99,6 +99,8 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     fields["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
     fields["ban_periods"] = period_texts(record["ban"])
     fields["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
+    if "seen_by" in record:  # a case
+        fields["seen_by"] = [f"{each['sensor']}={each['incident']}" for each in record["seen_by"]]
     fields["versions"] = version_words(record)
     fields["sightings"] = summary.sightings
     if summary.strongest_evidence is not None:

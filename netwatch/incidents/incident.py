@@ -12,7 +12,7 @@ from dataclasses import replace
 from json.encoder import encode_basestring_ascii
 from typing import Any, Self
 
-from netwatch.core.alert import Alert, IncidentCounts, JudgedKind, Sensor
+from netwatch.core.alert import COMMUNITY_LIMIT, Alert, IncidentCounts, JudgedKind, Sensor
 from netwatch.core.community_id import community_id
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import (
@@ -57,9 +57,6 @@ EVIDENCE_LIMIT = 256
 
 DESTINATION_LIMIT = 256
 """Destinations (address and port) stored of one incident."""
-
-COMMUNITY_LIMIT = 64
-"""Community IDs stored of one incident."""
 
 FLOW_LIMIT = 1024
 """Flows of one incident that are counted exactly; more are estimated."""

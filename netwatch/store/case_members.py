@@ -19,9 +19,6 @@ from netwatch.formats.values import epoch_ns
 INVENTORY = "inventory"
 """The source of the binding of a device that an inventory names."""
 
-COMMUNITY_LIMIT = 64
-"""Community ids that an alert has at most: one with as many may have had more."""
-
 _STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
 _SKETCH = 8
 

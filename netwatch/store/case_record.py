@@ -5,7 +5,8 @@ such as its evidence, is that of the incident that says most: the strongest verd
 kind, and of equal ones the first.
 
 **Counts.** What several sensors saw is not added up: the greatest number counts, sensor by sensor,
-because they saw the same flows. Only where their Community IDs are complete and none is shared did
+because they saw the same flows. Only where their Community IDs are complete (an alert has at most
+`COMMUNITY_LIMIT`) and none is shared did
 they see different flows, and these are added. Sensors that name no flow prove neither.
 """
 
@@ -13,10 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from netwatch.core.alert import COMMUNITY_LIMIT
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import json_line, rfc3339
-from netwatch.store.case_members import COMMUNITY_LIMIT, Member
+from netwatch.store.case_members import Member
 
 SCHEMA = "netwatch.case/1"
 

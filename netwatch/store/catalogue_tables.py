@@ -241,8 +241,13 @@ fleet_case = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("gap", BigInteger, nullable=False, comment="the quiet gap that it was joined with, ns"),
     Column("record", Text, nullable=False, comment="JSON, netwatch.case/1"),
-    Index("fleet_case_time", "first_seen", "id"),
-)
+    # Like that of incidents: filters are answered from the index.
+    Index(
+        "fleet_case_time", "first_seen", "id", "verdict", "confidence", "kind", "outcome",
+        "status", "app", "ban", "network", "device", "joined_by", "sensors",
+    ),
+    Index("fleet_case_status", "status", "verdict"),
+)  # fmt: skip
 """Incidents that several sensors saw, each once; `netwatch.store.case_rows` keeps them."""
 
 fleet_case_incident = Table(

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, case, delete, func, or_, select
+from sqlalchemy import case, delete, func, or_, select
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
@@ -212,7 +212,14 @@ def silences(
         return [Silence(*row) for row in connection.execute(order)]
 
 
-def forget_silences(connection: Connection, before: int) -> int:
-    """Delete the silences that ended before a time (ns); how many."""
+def forget_silences(catalogue: Catalogue, before: int, *, dry_run: bool = False) -> int:
+    """Delete the silences that ended before a time (ns), or with `dry_run` only count them; how
+    many."""
     table = tables.fleet_silence
-    return int(connection.execute(delete(table).where(table.c.until < before)).rowcount)
+    is_old = table.c.until < before
+    if dry_run:
+        with catalogue.database.reading() as connection:
+            count = select(func.count()).select_from(table).where(is_old)
+            return int(connection.execute(count).scalar_one())
+    with catalogue.database.writing() as connection:
+        return int(connection.execute(delete(table).where(is_old)).rowcount)

@@ -22,6 +22,7 @@ from netwatch.store.catalogue_clients import CHUNK
 from netwatch.store.coverage_rows import remove_coverage
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.fleet_sensors import forget_silences
 from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.options import Retention
 
@@ -36,7 +37,8 @@ _NEVER = 1 << 63
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What was deleted, or would be: `rows` of facts, of which `personal` because of the shorter
-    retention, files, incidents, records of coverage, evidence captures, and clients."""
+    retention, files, incidents, records of coverage, evidence captures, clients, and times in which
+    a sensor was silent. Cases go with their incidents."""
 
     rows: int = 0
     personal: int = 0
@@ -45,6 +47,7 @@ class Pruned:
     coverage: int = 0
     evidence: int = 0
     clients: int = 0
+    silences: int = 0
 
     @property
     def is_nothing(self) -> bool:
@@ -91,6 +94,7 @@ class Pruning:
             incidents=self._prune_table(
                 tables.incident, "last_seen", remove_incidents, dry_run=dry_run
             ),
+            silences=self._prune_silences(dry_run=dry_run),
             coverage=self._prune_table(tables.coverage, "last", remove_coverage, dry_run=dry_run),
             evidence=self._prune_evidence(dry_run=dry_run),
             clients=0,
@@ -181,6 +185,13 @@ class Pruning:
                 return int(connection.execute(count).scalar_one())
         with self._catalogue.database.writing() as connection:
             return remove(connection, old)
+
+    def _prune_silences(self, *, dry_run: bool) -> int:
+        """Delete silences that ended longer ago than incidents are kept."""
+        keep = self._retention.incidents
+        if keep is None:
+            return 0
+        return forget_silences(self._catalogue, (self._now - keep) * _SECOND, dry_run=dry_run)
 
     def _prune_evidence(self, *, dry_run: bool) -> int:
         """Delete evidence captures by the day of their incident, never a user's own captures: of

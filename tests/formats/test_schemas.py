@@ -20,6 +20,8 @@ from netwatch.formats import coverage, jsonl
 from netwatch.formats.schemas import SCHEMAS, text
 from netwatch.formats.shorten_lists import render_within
 from netwatch.formats.values import json_line
+from netwatch.store.case_members import Member
+from netwatch.store.case_record import case_line, make_case
 
 IDENTIFIED = {"id": "3f1c" * 8, "community_ids": ("1:YWJj",)}
 
@@ -71,6 +73,15 @@ def test_shortened_alerts_are_valid() -> None:
     shortened = json.loads(render_within(json_line, record, 3000))
     assert "shortened" in shortened
     validator("alert").validate(shortened)
+
+
+def test_cases() -> None:
+    alert = jsonl.alert_record(replace(FULL_ALERT, **IDENTIFIED))
+    members = [
+        Member.of(name, alert, json_line(alert), offset) for name, offset in (("a", 0), ("b", 5))
+    ]
+    for part in (members[:1], members):
+        validator("case").validate(json.loads(case_line(make_case(part))))
 
 
 @pytest.mark.parametrize("obs", [BARE, FULL], ids=["bare", "full"])

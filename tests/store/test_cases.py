@@ -304,7 +304,7 @@ def sent(draw: st.DrawFn) -> list[SensorAlert]:
     return states
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
 @given(st.data())
 def test_any_order_and_repetition_give_the_same_cases(
     shared: Catalogue, data: st.DataObject

@@ -9,10 +9,22 @@ from pathlib import Path
 import fsspec
 import pytest
 from pyarrow import parquet
-from sqlalchemy import text
-from support.erasable import CONFIGURATION, HOST, ID, IP_, MAC, OTHER_IP, OWNER, WORDS, write_files
+from sqlalchemy import select, text
+from support.erasable import (
+    CONFIGURATION,
+    HOST,
+    ID,
+    IP_,
+    MAC,
+    OTHER_IP,
+    OWNER,
+    WORDS,
+    write_cases,
+    write_files,
+)
 
 from netwatch.cli import main
+from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_tables import metadata
 from netwatch.store.options import StoreOptions
@@ -57,7 +69,9 @@ def test_nothing_is_left_in_any_kind_of_store(
         CONFIGURATION.replace("store: {path: store}", store).replace("outputs:", "outputs: []\n#")
         .replace("\n  - {name: siem", "\n#")
     )  # fmt: skip
-    assert main(["scan", "-q", "--store", "--coverage", "day.pcap"]) == 0
+    scan = ["scan", "-q", "--store", "--coverage", "--format", "jsonl", "-o", "alerts.jsonl"]
+    assert main([*scan, "day.pcap"]) == 0
+    write_cases(options, folder / "alerts.jsonl")
     if compacted:
         assert main(["store", "compact"]) == 0
     assert {IP_, MAC, HOST, OWNER, ID} <= mentioned(options)
@@ -67,7 +81,12 @@ def test_nothing_is_left_in_any_kind_of_store(
     capsys.readouterr()
     assert main(["store", "query", "incidents", "--format", "jsonl"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [record["device"]["ip"] for record in records] == [OTHER_IP]
+    assert {record["device"]["ip"] for record in records} == {OTHER_IP}
+    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+        case, word = tables.fleet_case.c, tables.fleet_case_word.c
+        assert connection.execute(select(case.device, case.sensors)).all() == [(OTHER_IP, 2)]
+        named = connection.execute(select(word.sensor, word.incident).distinct()).all()
+        assert sorted(named) == [("one", records[0]["id"]), ("two", records[0]["id"])]
 
 
 def test_no_file_of_postgresql_has_what_was_erased(

@@ -83,8 +83,9 @@ def test_silences(catalogue: Catalogue) -> None:
     assert silent(catalogue, "a", 160)
     assert silences(catalogue, 0, 200, "b") == []
     assert silences(catalogue, 0, 200, "a", limit=1) == [Silence("a", 160, None)]
-    with catalogue.database.writing() as connection:
-        assert forget_silences(connection, 151) == 1
+    assert forget_silences(catalogue, 150) == 0
+    assert forget_silences(catalogue, 151, dry_run=True) == 1
+    assert forget_silences(catalogue, 151) == 1
     assert silences(catalogue, 0, 200) == [Silence("a", 160, None)]
 
 

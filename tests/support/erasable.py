@@ -24,6 +24,10 @@ from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.state_file import StateFile
 from netwatch.live.state_saver import StateSaver
+from netwatch.store.cases import keep_alerts
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+from netwatch.store.sensor_alerts import read_alert
 
 IP_, MAC, HOST, OWNER, ID = "10.30.0.77", "02:00:00:30:00:77", "janes-phone", "Jane Doe", "byod-77"
 OTHER_IP, OTHER_MAC = "10.30.0.90", "02:00:00:30:00:90"
@@ -115,6 +119,14 @@ def write_dead_letters(folder: Path, record: dict[str, object]) -> None:
         DeadLetter("damaged", None, f"… {HOST} …"),
     ]
     dead_letters.append(folder, "siem", letters, BEGIN)
+
+
+def write_cases(options: StoreOptions, alerts: Path) -> None:
+    """Cases of alerts (a file of JSON lines): each was seen by two sensors."""
+    lines = [each for each in alerts.read_text().splitlines() if "netwatch.alert" in each]
+    with Catalogue.open(options) as catalogue:
+        for sensor in ("one", "two"):
+            keep_alerts(catalogue, [read_alert(sensor, each) for each in lines], GAP)
 
 
 def write_state(path: Path) -> None:

@@ -30,11 +30,14 @@ Schema = dict[str, Any]
 
 
 def block(name: str) -> str:
-    """The fields of a record: path, type, whether it may be missing, meaning."""
-    schema = json.loads(schemas.text(name))
+    """The fields of a record: path, type, whether it may be missing, meaning. Behind ``beside`` may
+    be another record, whose fields are left out where they are the same."""
+    name, _, other = name.partition(" beside ")
+    known = {*fields(json.loads(schemas.text(other)))} if other else set()
     rows = [
         [code(path), kind, "" if always else "optional", text]
-        for path, kind, always, text in fields(schema)
+        for path, kind, always, text in fields(json.loads(schemas.text(name)))
+        if (path, kind, always, text) not in known
     ]
     return table(("field", "type", "", "meaning"), rows)
 

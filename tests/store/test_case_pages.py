@@ -1,0 +1,138 @@
+"""Lists of cases, one by any of its ids, and the query for them."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
+
+from netwatch.cli import main
+from netwatch.formats.csv import CASE_COLUMNS
+from netwatch.formats.registry import FORMATS
+from netwatch.store.case_pages import (
+    CaseFilter,
+    case_page,
+    case_row,
+    cases_of_incident,
+    is_centre,
+    open_cases,
+)
+from netwatch.store.cases import SensorAlert, keep_alerts
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.fleet_sensors import enrolled
+from netwatch.store.options import StoreOptions
+
+HOUR = 60 * MINUTE
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    return StoreOptions(str(tmp_path / "store"), url)
+
+
+@pytest.fixture
+def catalogue(options: StoreOptions) -> Iterator[Catalogue]:
+    with Catalogue.open(options, create=True) as opened:
+        yield opened
+
+
+def fill(catalogue: Catalogue) -> list[SensorAlert]:
+    """Ten cases in twenty hours, those with even numbers seen by two sensors."""
+    alerts = []
+    for number in range(10):
+        app = "tiktok" if number < 7 else "wechat"
+        status = "open" if number == 9 else "closed"
+        for sensor in ("ghent", "liege") if number % 2 == 0 else ("ghent",):
+            at = number * 2 * HOUR + (sensor == "liege") * MINUTE
+            alerts.append(fleet_alert(sensor, at, app=app, status=status, flows=(f"1:{number}",)))
+    keep_alerts(catalogue, alerts, GAP)
+    return alerts
+
+
+def test_pages(catalogue: Catalogue) -> None:
+    fill(catalogue)
+    found, after = [], None
+    while True:
+        page = case_page(catalogue, CaseFilter(), after, size=3)
+        found += [row.first_seen for row in page.rows]
+        assert len(page.rows) <= 3
+        after = page.following
+        if after is None:
+            break
+    assert found == [DAY + number * 2 * HOUR for number in reversed(range(10))]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        (CaseFilter(since=DAY + 4 * HOUR, until=DAY + 8 * HOUR), [3, 2]),
+        (CaseFilter(app=frozenset({"wechat"})), [9, 8, 7]),
+        (CaseFilter(sensor=frozenset({"liege"}), app=frozenset({"wechat"})), [8]),
+        (CaseFilter(joined_by=frozenset({"community_id"}), until=DAY + 5 * HOUR), [2, 0]),
+        (CaseFilter(seen=2, since=DAY + 15 * HOUR), [8]),
+        (CaseFilter(status=frozenset({"open"})), [9]),
+        (CaseFilter(device=frozenset({"other"})), []),
+    ],
+)
+def test_filters(catalogue: Catalogue, wanted: CaseFilter, numbers: list[int]) -> None:
+    fill(catalogue)
+    found = [(row.first_seen - DAY) // (2 * HOUR) for row in case_page(catalogue, wanted).rows]
+    assert found == numbers
+    assert open_cases(catalogue) == {"violation": 1}
+
+
+def test_former_ids_and_those_of_incidents_lead_to_a_case(catalogue: Catalogue) -> None:
+    later, earlier = fleet_alert("ghent", MINUTE), fleet_alert("liege", 0)
+    keep_alerts(catalogue, [later], GAP)
+    (before,) = case_page(catalogue, CaseFilter()).rows
+    keep_alerts(catalogue, [earlier], GAP)
+    (after,) = case_page(catalogue, CaseFilter()).rows
+    assert before.id != after.id
+    for identity in (before.id, after.id, later.record["id"], earlier.record["id"]):
+        row = case_row(catalogue, identity)
+        assert row is not None
+        assert row.id == after.id
+    assert case_row(catalogue, "0" * 32) is None
+    assert cases_of_incident(catalogue, later.record["id"]) == [after.id]
+
+
+def test_a_centre_has_sensors_or_cases(catalogue: Catalogue) -> None:
+    assert not is_centre(catalogue)
+    catalogue.set_sensor_status("gate", {"packets": 1})
+    assert not is_centre(catalogue)
+    enrolled(catalogue, "ghent", 1)
+    assert is_centre(catalogue)
+
+
+def test_query(
+    options: StoreOptions, catalogue: Catalogue, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    fill(catalogue)
+    store = f'path: "{options.path}"' + (
+        f', catalogue: "{options.catalogue}"' if options.catalogue else ""
+    )
+    (tmp_path / "netwatch.yaml").write_text(f"version: 1\nstore: {{{store}}}\n")
+    monkeypatch.chdir(tmp_path)
+
+    def asked(*arguments: str) -> str:
+        assert main(["store", "query", "cases", *arguments]) == 0
+        return capsys.readouterr().out
+
+    lines = asked("--format", "jsonl").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [each["schema"] for each in records] == ["netwatch.case/1"] * 10
+    assert records[0]["counts"]["flows"] == 1
+    rows = list(csv.DictReader(io.StringIO(asked("--format", "csv", "--limit", "1"))))
+    assert tuple(rows[0]) == CASE_COLUMNS
+    seen = [f"{each['sensor']}={each['incident']}" for each in records[0]["seen_by"]]
+    assert rows[0]["seen_by"].split() == seen
+    assert "seen by ghent, liege, proven by flows that they share" in asked("--limit", "1")
+    for name in FORMATS:
+        assert asked("--format", name, "--app", "wechat")
+    assert asked("--format", "jsonl", "--device", "nobody") == ""
+    assert len(asked("--format", "jsonl", "--name", "wechat.com").splitlines()) == 3

@@ -1,0 +1,101 @@
+"""Alerts of sensors are checked before they are stored."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.fleet_alerts import GAP, fleet_alert
+
+from netwatch.store.cases import keep_alerts
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+from netwatch.store.sensor_alerts import BadAlertError, read_alert
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+    place = tmp_path_factory.mktemp("alerts") / "store"
+    with Catalogue.open(StoreOptions(str(place)), create=True) as opened:
+        yield opened
+
+
+def test_reads_what_a_scan_wrote(catalogue: Catalogue, capsys: pytest.CaptureFixture[str]) -> None:
+    from netwatch.cli import main
+
+    assert main(["scan", "-q", "--format", "jsonl", "-c", "pcaps/netwatch.yaml", "pcaps"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10
+    alerts = [read_alert("ghent", line) for line in lines]
+    assert [each.line for each in alerts] == lines
+    assert keep_alerts(catalogue, alerts, GAP) == len(lines)
+
+
+def test_a_field_of_another_version_is_kept() -> None:
+    line = json.dumps(dict(fleet_alert("a", 0).record) | {"new": 1})
+    assert read_alert("a", line.encode()).record["new"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"schema": "netwatch.alert/2"}, "schema 'netwatch.alert/2'"),
+        ({"id": ""}, "id is empty"),
+        ({"verdict": "guilty"}, "verdict 'guilty'"),
+        ({"first_seen": "yesterday"}, "wrong value"),
+        ({"last_seen": "2001-01-01T00:00:00Z"}, "first_seen is after last_seen"),
+        ({"counts": {}}, "'lookups' is missing"),
+        ({"device": None}, "without what it needs"),
+        ({"names": ["x" * 600]}, "no name"),
+        ({"names": ["x"] * 5000}, "at most 4096"),
+        ({"device": fleet_alert("a", 0).record["device"] | {"id": "a\0b"}}, "no text"),
+    ],
+)
+def test_refuses_with_the_reason(change: dict[str, Any], expected: str) -> None:
+    record = dict(fleet_alert("a", 0).record) | change
+    with pytest.raises(BadAlertError, match=expected):
+        read_alert("a", json.dumps(record))
+
+
+def test_refuses_what_is_no_record() -> None:
+    for line in (b"", b"{", b"[]", b"1", b"null", b'"x"', b"{}", b"\xff", b" " * (2 << 20)):
+        with pytest.raises(BadAlertError):
+            read_alert("a", line)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    if isinstance(value, dict | list):
+        children = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, child in children:
+            yield from places(child, (*path, key))
+
+
+RECORD = json.loads(fleet_alert("a", 0, flows=("1:x",)).line)
+PLACES = [path for path in places(RECORD) if path]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@given(st.sampled_from(PLACES), VALUES)
+def test_whatever_a_sensor_sends_is_refused_or_stored(
+    catalogue: Catalogue, path: tuple[Any, ...], value: Any
+) -> None:
+    record = json.loads(json.dumps(RECORD))
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    try:
+        alert = read_alert("forger", json.dumps(record))
+    except BadAlertError:
+        return
+    keep_alerts(catalogue, [alert], GAP)
