@@ -59,6 +59,14 @@ class KeyFolder:
         wanted = " or ".join(f"{role}-{key_id[:8]}.pem" for key_id in key_ids)
         raise SetError(f"{self.folder}: expected the key {wanted}, which the root names")
 
+    def only(self, role: str) -> CryptoSigner | None:
+        """The key of a role of which there is never more than one; None where there is none."""
+        files = self._files(role)
+        if len(files) > 1:
+            names = ", ".join(path.name for path in files)
+            raise SetError(f"{self.folder}: expected one key of {role}, found {names}")
+        return _load(files[0]) if files else None
+
     def _files(self, role: str) -> list[Path]:
         return sorted(self.folder.glob(f"{role}-*.pem"))
 

@@ -1,9 +1,10 @@
-"""The manifest and the archive of a set.
+"""The manifest and the archive of a set, and of whatever else is signed and installed like one.
 
 A set is two targets of TUF. `MANIFEST` says what the set is: its version, until when its publisher
 vouches for it, which netwatch can read it, and the length and hash of the archive and of each file
 in it. `ARCHIVE` has the files. So files of two versions cannot be combined, even by somebody who
-could sign targets: the hash of the manifest stands for everything.
+could sign targets: the hash of the manifest stands for everything. A `Shape` says which files there
+may be; that of a set is `SET`.
 
 Nothing of an archive is believed: it is unpacked in memory up to a limit, members other than
 regular files are refused, and names, lengths and hashes must be those of the manifest.
@@ -54,6 +55,23 @@ FILE_NAME = re.compile(
 )
 """The files that a set may have: apps, bans, and notes on evidence and sources."""
 
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is installed like a set: `format` is that of its manifest, `names` matches the files
+    that it may have, and of each of `required` it has at least one: a file, or a folder with a
+    slash at the end. Files and folders are created with these modes."""
+
+    format: str
+    names: re.Pattern[str]
+    required: tuple[str, ...]
+    file_mode: int = 0o640
+    folder_mode: int = 0o750
+
+
+SET = Shape(FORMAT, FILE_NAME, ("apps/", "bans/"))
+"""The shape of a set of signatures and bans."""
+
 _RELEASE = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -81,6 +99,7 @@ class Manifest:
 
     `version` rises with each set of a publisher. `created` and `expires` have no fraction of a
     second. `netwatch` is the least release that can read the set. `files` are by their names.
+    `format` is that of its `Shape`.
     """
 
     version: int
@@ -89,11 +108,12 @@ class Manifest:
     netwatch: str
     archive: Content
     files: Mapping[str, Content]
+    format: str = FORMAT
 
     def to_bytes(self) -> bytes:
         """The manifest as JSON; equal manifests give the same bytes."""
         content = {
-            "format": FORMAT,
+            "format": self.format,
             "version": self.version,
             "created": time_text(self.created),
             "expires": time_text(self.expires),
@@ -121,7 +141,7 @@ def parse_time(text: object) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
-def read_manifest(data: bytes) -> Manifest:
+def read_manifest(data: bytes, shape: Shape = SET) -> Manifest:
     """The manifest in these bytes; raises `SetError`."""
     if len(data) > MAX_MANIFEST_BYTES:
         raise SetError(f"{MANIFEST}: expected at most {MAX_MANIFEST_BYTES:,} bytes, found more")
@@ -129,29 +149,32 @@ def read_manifest(data: bytes) -> Manifest:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise SetError(f"{MANIFEST} is not valid JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != shape.format:
         found = content.get("format") if isinstance(content, dict) else content
-        raise SetError(f"{MANIFEST}: expected format {FORMAT}, found {str(found)[:40]}")
+        raise SetError(f"{MANIFEST}: expected format {shape.format}, found {str(found)[:40]}")
     try:
-        return _manifest(content)
+        return _manifest(content, shape)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise SetError(f"{MANIFEST}: {reason}") from None
 
 
-def _manifest(content: dict[str, Any]) -> Manifest:
+def _manifest(content: dict[str, Any], shape: Shape) -> Manifest:
     files = content["files"]
     if not isinstance(files, dict) or not 0 < len(files) <= MAX_SET_FILES:
         raise ValueError(f"expected 1 to {MAX_SET_FILES:,} files")
     for name in files:
-        if not FILE_NAME.fullmatch(name):
+        if not shape.names.fullmatch(name):
             raise ValueError(f"a set has no file of the name '{name[:80]}'")
     contents = {name: _read_content(value, MAX_SET_BYTES) for name, value in files.items()}
     if sum(each.length for each in contents.values()) > MAX_SET_BYTES:
         raise ValueError(f"expected files of at most {MAX_SET_BYTES:,} bytes together")
-    for kind in ("apps", "bans"):
-        if not any(name.startswith(f"{kind}/") for name in files):
-            raise ValueError(f"expected files of {kind}, found none")
+    for wanted in shape.required:
+        if not any(
+            name == wanted or (wanted[-1] == "/" and name.startswith(wanted)) for name in files
+        ):
+            what = f"files of {wanted[:-1]}" if wanted[-1] == "/" else wanted
+            raise ValueError(f"expected {what}, found none")
     release = content["netwatch"]
     if not isinstance(release, str) or not _RELEASE.fullmatch(release):
         raise ValueError("'netwatch': expected a release like 1.2.0")
@@ -162,6 +185,7 @@ def _manifest(content: dict[str, Any]) -> Manifest:
         netwatch=release,
         archive=_read_content(content["archive"], MAX_ARCHIVE_BYTES),
         files=contents,
+        format=shape.format,
     )
 
 

@@ -1,4 +1,4 @@
-"""The folder with the installed sets.
+"""The folder with the installed sets, or with what has another `Shape` and is installed like them.
 
 ::
 
@@ -38,11 +38,12 @@ from netwatch.updates.set_format import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
     MAX_VERSION,
+    SET,
     Content,
     Manifest,
     SetError,
+    Shape,
     parse_time,
-    read_folder,
     read_manifest,
     set_hash,
     time_text,
@@ -65,7 +66,6 @@ WARNING_BEFORE_EXPIRY = timedelta(days=14)
 """How long before its expiry a set is warned of; at most a quarter of its life."""
 
 _SETS, _METADATA, _LOCK, _INCOMING = "sets", "metadata", "lock", "incoming-"
-_FOLDER_MODE, _FILE_MODE = 0o750, 0o640
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,12 @@ class State:
 
 
 class SetStore:
-    """The sets in `folder`, which is created by `lock` where it does not exist."""
+    """The sets in `folder`, which is created by `lock` where it does not exist. What is in it has
+    the `shape` of a set unless another is given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shape: Shape = SET) -> None:
         self.folder = folder
+        self.shape = shape
         self.metadata = folder / _METADATA
         self.state_file = folder / STATE
 
@@ -162,12 +164,12 @@ class SetStore:
         installed at the end of the context is removed."""
         folder = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.folder / _SETS))
         try:
-            os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101 - of a folder that is known to be one
+            os.chmod(folder, self.shape.folder_mode)  # noqa: PTH101 - it is known to be one
             for name, data in {**files, MANIFEST: manifest}.items():
                 path = folder / name
-                path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
-                _write(path, data)
-            for below in {(folder / name).parent for name in files}:
+                path.parent.mkdir(self.shape.folder_mode, parents=True, exist_ok=True)
+                self._write(path, data)
+            for below in {path for path in folder.rglob("*") if path.is_dir()}:
                 _sync_folder(below)
             _sync_folder(folder)
             yield folder
@@ -212,7 +214,7 @@ class SetStore:
         """Make the folder, or take an empty one, and mark it."""
         try:
             if not self._exists():
-                self.folder.mkdir(_FOLDER_MODE, parents=True)
+                self.folder.mkdir(self.shape.folder_mode, parents=True)
             self._require_safe(self.folder, for_writing=True)
             if not os.path.lexists(self.folder / MARK):
                 if any(self.folder.iterdir()):
@@ -220,11 +222,11 @@ class SetStore:
                         f"{self.folder}: expected an empty folder or one of netwatch's sets,"
                         " found other files"
                     )
-                _write(self.folder / MARK, MARK_TEXT)
+                self._write(self.folder / MARK, MARK_TEXT)
                 _sync_folder(self.folder)
             self._require_mark()
             for name in (_SETS, _METADATA):
-                (self.folder / name).mkdir(_FOLDER_MODE, exist_ok=True)
+                (self.folder / name).mkdir(self.shape.folder_mode, exist_ok=True)
                 self._require_safe(self.folder / name, for_writing=True)
         except OSError as error:
             place = error.filename or self.folder
@@ -296,9 +298,18 @@ class SetStore:
         new = self.folder / f"{STATE}.new"
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
-        _write(new, json.dumps(content, indent=1).encode() + b"\n")
+        self._write(new, json.dumps(content, indent=1).encode() + b"\n")
         new.replace(self.state_file)
         _sync_folder(self.folder)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a new file to disk; one that exists is an error."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, self.shape.file_mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
 
     def _open(self, installed: Installed) -> Path:
         """The folder of a set, after all of its files were compared with its manifest."""
@@ -308,15 +319,17 @@ class SetStore:
             raw = _read(folder / MANIFEST, MAX_MANIFEST_BYTES)
             if set_hash(raw) != installed.hash:
                 raise SetError(f"{MANIFEST} was changed")
-            manifest = read_manifest(raw)
-            for below in (path for path in folder.iterdir() if path.name != MANIFEST):
+            manifest = read_manifest(raw, self.shape)
+            present = [path for path in folder.rglob("*") if path != folder / MANIFEST]
+            for below in present:
                 if below.is_symlink():
                     raise SetError(f"{below.name} is a symbolic link")
             found = {
                 name: Content.of(_read(folder / name, expected.length))
                 for name, expected in manifest.files.items()
             }
-            if found != dict(manifest.files) or set(read_folder(folder)) != set(found):
+            names = {path.relative_to(folder).as_posix() for path in present if path.is_file()}
+            if found != dict(manifest.files) or names != set(found):
                 raise SetError(f"its files differ from {MANIFEST}")
         except (NetwatchError, OSError) as error:
             raise SetError(f"{folder}: the installed set is damaged ({error}); {_REPAIR}") from None
@@ -367,16 +380,6 @@ def _read(path: Path, limit: int) -> bytes:
     if path.is_symlink():
         raise NetwatchError("is a symbolic link")
     return read_user_file(path, limit)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a new file to disk; one that exists is an error."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, _FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
