@@ -19,7 +19,8 @@ HEALTH_BUCKET = "netwatch-health"
 """The bucket with the last sign of life of each sensor, under its name."""
 
 PUBLISHED_BUCKET = "netwatch-published"
-"""The bucket with what is published to sensors, under `ALL` or ``sensor.<name>``."""
+"""The bucket with what is published to sensors: which versions there are under `ALL` or
+``sensor.<name>``, and below these the parts of each."""
 
 ALL = "all"
 """The key of what is published to all sensors."""
@@ -54,6 +55,21 @@ def published_keys(sensor: str) -> tuple[str, str]:
     return ALL, f"sensor.{sensor}"
 
 
+def is_audience(text: str) -> bool:
+    """Whether a text is a key of `published_keys`, of any sensor."""
+    return text == ALL or (text.startswith("sensor.") and is_sensor_name(text[len("sensor.") :]))
+
+
+def audience_text(key: str) -> str:
+    """A key of `published_keys` as people name it."""
+    return "all sensors" if key == ALL else key.replace("sensor.", "sensor ", 1)
+
+
+def published_parts(key: str, sha256: str, count: int) -> list[str]:
+    """The keys below one of `published_keys` with the parts of a content, which has this hash."""
+    return [f"{key}.{sha256[:32]}.{number}" for number in range(count)]
+
+
 def inbox(sensor: str) -> str:
     """What the subjects of answers to a sensor begin with."""
     return f"_INBOX.{sensor}"
@@ -61,7 +77,8 @@ def inbox(sensor: str) -> str:
 
 def permissions_of(sensor: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
     """What the user of a sensor may do, as nats-server's configuration has it."""
-    published = [bucket_subject(PUBLISHED_BUCKET, key) for key in published_keys(sensor)]
+    keys = [each for key in published_keys(sensor) for each in (key, f"{key}.>")]
+    published = [bucket_subject(PUBLISHED_BUCKET, key) for key in keys]
     return {
         "publish": {
             "allow": [
