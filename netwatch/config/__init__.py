@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from netwatch import __version__
 from netwatch.config.ban_sections import read_bans, read_exemptions
+from netwatch.config.layers import Layers
 from netwatch.config.replacements import NOTHING_REPLACED, Replacements
 from netwatch.config.sections import (
     devices_section,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
     from netwatch.config.data_protection import DataProtection
     from netwatch.config.fleet_section import FleetOptions
+    from netwatch.config.published import Published
     from netwatch.privacy.options import Privacy
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.updates.store import Installed
@@ -79,7 +81,8 @@ class Config:
     has ``store``. `privacy` is None unless devices have pseudonyms, `retention` unless it is said
     how long a store keeps what. `data_protection` is whom a person concerned may ask, `console`
     the web console, and `fleet` the fleet that this machine belongs to, None where they are not
-    configured.
+    configured. `published` is what its centre has published to this sensor, None for no sensor of a
+    fleet.
     """
 
     path: str | None
@@ -107,11 +110,14 @@ class Config:
     data_protection: "DataProtection | None" = None
     console: "ConsoleOptions | None" = None
     fleet: "FleetOptions | None" = None
+    published: "Published | None" = None
 
     @property
     def installed(self) -> "Installed | None":
         """The installed set that ``builtin`` stands for; None where it stands for the files that
         netwatch ships."""
+        if self.published is not None and self.published.installed_set is not None:
+            return self.published.installed_set
         return self.updates.installed if self.updates is not None else None
 
     @property
@@ -158,16 +164,16 @@ def load(
     *,
     with_secrets: bool = False,
     candidate: Path | None = None,
+    candidate_configuration: Path | None = None,
     replacements: Replacements = NOTHING_REPLACED,
 ) -> Config:
     """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
     built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
     `with_secrets`, a secret that cannot be read now is one, as it is for delivery. `candidate` is
-    the folder of a set that takes the place of the installed one; `replacements` take the place of
-    sections of the file."""
+    the folder of a set that takes the place of the installed one, `candidate_configuration` that of
+    a configuration in place of the published one; `replacements` take the place of sections of the
+    file."""
     fields = _open(path)
-    replacements.replace_signatures(fields)
-    ban_fields = replacements.ban_fields(fields)
     base = Path(fields.file).parent
     notes: list[str] = []
     if not fields.file:
@@ -175,21 +181,23 @@ def load(
     version = fields.value("version", required="1, the version of this format")
     if version is not None and (version != 1 or isinstance(version, bool)):
         fields.add_mismatch("version", "1")
-    scopes = networks_section(fields, notes)
-    devices, learn = devices_section(fields, base)
     updates = read_updates(fields, base, notes, candidate)
-    catalog = signatures_section(fields, base)
-    bans, ban_ids = read_bans(ban_fields, catalog, scopes, notes)
-    exemptions = read_exemptions(ban_fields, catalog, ban_ids, devices, notes)
-    geo = geoip_section(fields, base)
-    search_suffixes = search_suffixes_section(fields)
-    sinkholes = sinkholes_section(fields)
-    quiet_gap = incidents_section(fields)
-    outputs, outbox = _delivery(fields, base, with_secrets=with_secrets)
     fleet = _fleet(fields, base)
+    layers, published = _layers(fields, fleet, notes, (candidate, candidate_configuration))
+    replacements.replace_in(layers)
+    scopes = networks_section(layers.of("networks")[0], notes)
+    devices, learn = devices_section(*layers.of("devices"))
+    catalog = signatures_section(*layers.of("signatures"))
+    bans, ban_ids = read_bans(layers.of("bans")[0], catalog, scopes, notes)
+    exemptions = read_exemptions(layers.of("exemptions")[0], catalog, ban_ids, devices, notes)
+    geo = geoip_section(fields, base)
+    search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
+    sinkholes = sinkholes_section(layers.of("sinkholes")[0])
+    quiet_gap = incidents_section(layers.of("incidents")[0])
+    outputs, outbox = _delivery(fields, base, with_secrets=with_secrets)
     sensor_name = sensor_section(fields, fleet.sensor if fleet is not None else "")
     metrics = metrics_section(fields)
-    privacy, retention = _privacy(fields, base)
+    privacy, retention = _privacy(layers, base)
     store = _store(fields, base)
     if store is not None and retention is not None:
         store = replace(store, retention=retention)
@@ -198,9 +206,11 @@ def load(
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)
-    files = [fields.file, *_named_files(fields, base)] if fields.file else []
+    files = [fields.file, *_named_files(layers)] if fields.file else []
     if updates is not None:
         files.append(str(updates.state_file))
+    if published is not None:
+        files.extend(published.state_files)
     return Config(
         path=fields.file or None,
         networks=Networks(scopes),
@@ -218,7 +228,7 @@ def load(
         outbox=outbox,
         sinkholes=sinkholes,
         files=tuple(files),
-        version=_version(fields, devices, catalog, version_of_bans),
+        version=_version(layers, devices, catalog, version_of_bans),
         bans_version=version_of_bans,
         updates=updates,
         privacy=privacy,
@@ -227,6 +237,7 @@ def load(
         data_protection=data_protection,
         console=console,
         fleet=fleet,
+        published=published,
     )
 
 
@@ -237,7 +248,8 @@ def load_catalog(path: str | None = None) -> Catalog:
     fields = _open(path)
     base = Path(fields.file).parent
     read_updates(fields, base, [])
-    catalog = signatures_section(fields, base)
+    layers, _ = _layers(fields, _fleet(fields, base), [])
+    catalog = signatures_section(*layers.of("signatures"))
     fields.problems.raise_if_any()
     return catalog
 
@@ -247,6 +259,15 @@ def examine_set(path: str | None, folder: Path) -> list[Problem]:
     try:
         # In a context of its own, because the set is not in use yet.
         contextvars.copy_context().run(load, path, candidate=folder)
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def examine_configuration(path: str | None, folder: Path) -> list[Problem]:
+    """What speaks against the published configuration in `folder`, beside the file at `path`."""
+    try:
+        contextvars.copy_context().run(load, path, candidate_configuration=folder)
     except ConfigError as error:
         return error.problems
     return []
@@ -300,13 +321,14 @@ def _delivery(
     return outputs, read_outbox_options(fields, base)
 
 
-def _privacy(fields: Fields, base: Path) -> "tuple[Privacy | None, Retention | None]":
+def _privacy(layers: Layers, base: Path) -> "tuple[Privacy | None, Retention | None]":
     """Who has pseudonyms, and how long a store keeps what."""
-    if [fields.value("privacy"), fields.value("retention")] == [None, None]:
+    fields, (above, _) = layers.local, layers.of("retention")
+    if [fields.value("privacy"), above.value("retention")] == [None, None]:
         return None, None
     from netwatch.config.privacy_section import privacy_section, retention_section
 
-    return privacy_section(fields, base), retention_section(fields)
+    return privacy_section(fields, base), retention_section(above)
 
 
 def _store(fields: Fields, base: Path) -> "StoreOptions | None":
@@ -345,6 +367,21 @@ def _fleet(fields: Fields, base: Path) -> "FleetOptions | None":
     return fleet_section(fields, base)
 
 
+def _layers(
+    fields: Fields,
+    fleet: "FleetOptions | None",
+    notes: list[str],
+    candidates: tuple[Path | None, Path | None] = (None, None),
+) -> "tuple[Layers, Published | None]":
+    """The configuration with what the centre published to this sensor. `candidates` are a set and a
+    configuration in whose place others take."""
+    if fleet is None or not fleet.sensor:
+        return Layers(fields), None
+    from netwatch.config.published import Candidates, read_published
+
+    return read_published(fleet.published, fields, notes, Candidates(*candidates))
+
+
 def _open(path: str | None) -> Fields:
     """The top level of the configuration; that of the defaults has the version alone. Raises
     `ConfigError` where the file cannot be read."""
@@ -361,16 +398,23 @@ def _open(path: str | None) -> Fields:
     return Fields(mapping, found, problems, "the configuration")
 
 
-def _named_files(fields: Fields, base: Path) -> list[str]:
+def _named_files(layers: Layers) -> list[str]:
     """The files and folders that a configuration names, in a fixed order."""
-    devices, geoip = fields.mapping.get("devices") or {}, fields.mapping.get("geoip") or {}
-    sources = [source for source in fields.mapping.get("signatures") or () if source != BUILTIN]
-    named = [devices.get("inventory"), geoip.get("asn"), geoip.get("country"), *sources]
-    return [str(base / str(text)) for text in named if text]
+    (devices, devices_base), (signatures, signatures_base) = map(
+        layers.of, ("devices", "signatures")
+    )
+    (geoip, geoip_base), named = layers.of("geoip"), []
+    inventory = (devices.mapping.get("devices") or {}).get("inventory")
+    databases = geoip.mapping.get("geoip") or {}
+    named.append((devices_base, inventory))
+    named += [(geoip_base, databases.get(name)) for name in ("asn", "country")]
+    sources = signatures.mapping.get("signatures") or ()
+    named += [(signatures_base, source) for source in sources if source != BUILTIN]
+    return [str(base / str(text)) for base, text in named if text]
 
 
-def _version(fields: Fields, devices: Devices, catalog: Catalog, of_bans: str) -> str:
-    content = [catalog.version, of_bans, fields.mapping, devices.entries.digest()]
+def _version(layers: Layers, devices: Devices, catalog: Catalog, of_bans: str) -> str:
+    content = [catalog.version, of_bans, layers.mapping(), devices.entries.digest()]
     if len(devices.leases):
         content.append(devices.leases.digest())
     text = json.dumps(content, sort_keys=True, default=str)

@@ -15,6 +15,9 @@ DEFAULT_PORT = 4222
 SYSTEM_FOLDER = Path("/var/lib/netwatch/fleet")
 """Where sensor and centre keep their state unless the configuration names a folder."""
 
+PUBLISHED_FOLDER = SYSTEM_FOLDER / "published"
+"""Where a sensor keeps what was published to it unless the configuration names a folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpoolOptions:
@@ -48,14 +51,16 @@ class ServerOptions:
 @dataclass(frozen=True, slots=True)
 class FleetOptions:
     """`centre` is the URL under which sensors reach the server. A sensor has its name in `sensor`,
-    and `credentials`, the file that the centre made for it; `server` is None there. A centre has
-    `server`, and `sensor` is empty."""
+    and `credentials`, the file that the centre made for it; `server` is None there. `published` is
+    the folder with what the centre published to it. A centre has `server`, and `sensor` is empty.
+    """
 
     centre: str
     sensor: str = ""
     credentials: Path | None = None
     spool: SpoolOptions = SpoolOptions()
     server: ServerOptions | None = None
+    published: Path = PUBLISHED_FOLDER
 
 
 def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
@@ -83,10 +88,11 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
             "'fleet': expected 'credentials', the file that 'netwatch fleet enrol"
             f" {sensor}' makes at the centre",
         )
+    published = base / section.text("published", str(PUBLISHED_FOLDER))
     section.reject_unknown()
     if len(fields.problems.found) > before:
         return None
-    return FleetOptions(centre, sensor, credentials, spool, server)
+    return FleetOptions(centre, sensor, credentials, spool, server, published)
 
 
 def _check_centre(section: Fields, url: str) -> None:

@@ -284,6 +284,13 @@ _FLEET = Section(
             "the file that `netwatch fleet enrol NAME` made at the centre; a sensor needs it",
         ),
         Key("spool", "mapping", "see below", "where a sensor keeps facts until they are committed"),
+        Key(
+            "published",
+            "path",
+            "`/var/lib/netwatch/fleet/published`",
+            "where a sensor keeps sets and configurations that the centre published; created for "
+            "its owner only",
+        ),
         Key("server", "mapping", "none", "the server of the centre; a centre needs it"),
     ),
 )

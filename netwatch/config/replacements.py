@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from netwatch.config.layers import Layers
 from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields, YamlSequence
 from netwatch.rules.documents import read_document
@@ -18,21 +19,24 @@ class Replacements:
     signatures: Sequence[str] = ()
     bans: str = ""
 
-    def replace_signatures(self, fields: Fields) -> None:
-        """Put the sources into the fields of a configuration."""
+    def replace_in(self, layers: Layers) -> None:
+        """Put what replaces sections into the layers of a configuration."""
         if self.signatures:
-            sources = YamlSequence(fields.line_of("signatures"))
-            for source in self.signatures:
-                sources.append(source if source == BUILTIN else str(Path(source).absolute()))
-                sources.lines.append(sources.line)
-            fields.mapping["signatures"] = sources
+            self._replace_signatures(layers)
+        if self.bans:
+            layers.replaced["bans"] = layers.replaced["exemptions"] = self._ban_fields(layers.local)
 
-    def ban_fields(self, fields: Fields) -> Fields:
+    def _replace_signatures(self, layers: Layers) -> None:
+        fields = layers.local
+        sources = YamlSequence(fields.line_of("signatures"))
+        for source in self.signatures:
+            sources.append(source if source == BUILTIN else str(Path(source).absolute()))
+            sources.lines.append(sources.line)
+        fields.mapping["signatures"] = sources
+        layers.replaced["signatures"] = fields
+
+    def _ban_fields(self, fields: Fields) -> Fields:
         """The fields that have the bans, in place of those of a configuration."""
-        if not self.bans:
-            return fields
-        for key in ("bans", "exemptions"):
-            fields.value(key)
         mapping = read_document(Path(self.bans), fields.problems)
         if mapping is None:
             fields.problems.raise_if_any()

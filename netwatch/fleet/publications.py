@@ -26,7 +26,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle, write_bundle
-from netwatch.fleet.signing_key import SigningKey, read_public_keys
+from netwatch.fleet.signing_key import SigningKey, read_public_key
 from netwatch.fleet.subjects import audience_text, is_audience
 from netwatch.updates.published import SHAPES
 from netwatch.updates.set_format import (
@@ -99,7 +99,7 @@ class Publications:
     def listing(self) -> list[Published]:
         """The newest bundle of each kind and audience, in the order of their versions."""
         found = []
-        keys = read_public_keys([self._key.public])
+        keys = read_public_key(self._key.public)
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             kind, _, audience = path.name.removesuffix(_SUFFIX).partition(".")
             if kind not in SHAPES or not is_audience(audience):

@@ -1,14 +1,12 @@
 """The key that signs what a centre publishes, and its public half as sensors are given it.
 
 The private key is a file in the folder of keys of the centre, as a publisher of sets has them
-(`netwatch.updates.keys`). The public key is one word, ``ed25519:`` and base64, which stands in the
+(`netwatch.updates.keys`). The public key, 64 hexadecimal digits, stands as ``publisher`` in the
 file that a sensor is enrolled with.
 """
 
-import base64
-import binascii
 import hashlib
-from collections.abc import Sequence
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from netwatch.core.errors import NetwatchError
 ROLE = "fleet"
 """The beginning of the name of the key's file."""
 
-_PREFIX = "ed25519:"
+_PUBLIC = re.compile(r"[0-9a-f]{64}")
 
 
 class SigningKey:
@@ -27,9 +25,8 @@ class SigningKey:
 
     def __init__(self, signer: Any) -> None:
         self._signer = signer
-        raw = bytes.fromhex(signer.public_key.keyval["public"])
-        self.public = _PREFIX + base64.b64encode(raw).decode()
-        self.key_id = key_id(raw)
+        self.public = str(signer.public_key.keyval["public"])
+        self.key_id = key_id(self.public)
 
     def sign(self, data: bytes) -> bytes:
         """The signature of these bytes, 64 bytes."""
@@ -45,23 +42,16 @@ def open_signing_key(folder: Path) -> SigningKey:
     return SigningKey(keys.only(ROLE) or keys.create(ROLE))
 
 
-def key_id(raw: bytes) -> str:
-    """The id of a public key of 32 bytes: the beginning of its SHA-256."""
-    return hashlib.sha256(raw).hexdigest()[:16]
+def key_id(public: str) -> str:
+    """The id of a public key: the beginning of its SHA-256."""
+    return hashlib.sha256(bytes.fromhex(public)).hexdigest()[:16]
 
 
-def read_public_keys(words: Sequence[str]) -> dict[str, Ed25519PublicKey]:
-    """The public keys that these words stand for, by their ids. Raises `NetwatchError`."""
-    keys = {}
-    for word in words:
-        try:
-            if not word.startswith(_PREFIX):
-                raise ValueError(word)
-            raw = base64.b64decode(word.removeprefix(_PREFIX), validate=True)
-            keys[key_id(raw)] = Ed25519PublicKey.from_public_bytes(raw)
-        except (ValueError, binascii.Error):
-            raise NetwatchError(
-                f"expected a public key like {_PREFIX}…, as netwatch fleet enrol writes it, found"
-                f" '{word[:60]}'"
-            ) from None
-    return keys
+def read_public_key(text: str) -> dict[str, Ed25519PublicKey]:
+    """A public key by its id. Raises `NetwatchError`."""
+    if not _PUBLIC.fullmatch(text):
+        raise NetwatchError(
+            "expected a public key of 64 hexadecimal digits, as netwatch fleet enrol writes it,"
+            f" found '{text[:80]}'"
+        )
+    return {key_id(text): Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))}

@@ -7,7 +7,7 @@ from support.fleet_bundles import Centre
 from support.killed_update import survives
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.signing_key import open_signing_key, read_public_keys
+from netwatch.fleet.signing_key import open_signing_key, read_public_key
 
 
 def test_versions_count_for_a_kind_over_all_audiences(centre: Centre) -> None:
@@ -70,6 +70,6 @@ def test_a_configuration_has_only_names_inside_of_its_folder(centre: Centre, nam
 def test_the_key_is_made_once_and_kept(tmp_path: Path) -> None:
     first, second = open_signing_key(tmp_path / "keys"), open_signing_key(tmp_path / "keys")
     assert (first.public, first.key_id) == (second.public, second.key_id)
-    assert list(read_public_keys([first.public])) == [first.key_id]
-    with pytest.raises(NetwatchError, match="a public key like ed25519"):
-        read_public_keys(["ed25519:AAAA"])
+    assert list(read_public_key(first.public)) == [first.key_id]
+    with pytest.raises(NetwatchError, match="64 hexadecimal"):
+        read_public_key("AAAA")

@@ -9,7 +9,7 @@ from support.sets import signatures
 from netwatch.core.errors import Problem
 from netwatch.fleet.applying import Applier
 from netwatch.fleet.publications import Publications, Published
-from netwatch.fleet.signing_key import open_signing_key, read_public_keys
+from netwatch.fleet.signing_key import open_signing_key, read_public_key
 from netwatch.updates.publish import read_examined
 from netwatch.updates.set_check import check_set
 
@@ -66,5 +66,5 @@ class Centre:
 
     def applier(self, sensor: str = "ghent-1", folder: str = "sensor") -> Applier:
         """The applier of a sensor that was enrolled here."""
-        keys = read_public_keys([self.key.public])
+        keys = read_public_key(self.key.public)
         return Applier(sensor, self.place / folder, keys, examine)
