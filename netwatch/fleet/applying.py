@@ -22,7 +22,7 @@ from netwatch.fleet.bundle import Bundle, BundleError, Refusal, read_bundle, req
 from netwatch.updates.published import SHAPES, published_store
 from netwatch.updates.set_check import problem_lines
 from netwatch.updates.set_format import SetError
-from netwatch.updates.store import State
+from netwatch.updates.store import Installed, State
 
 Examine = Callable[[str, Path], Sequence[Problem]]
 """Says what speaks against what is in a folder, which is of this kind: its own mistakes, and a
@@ -87,9 +87,10 @@ class Applier:
             return None
         return Applied(kind, current.version, "applied", hash=current.hash)
 
-    def highest(self, kind: str) -> int:
-        """The highest version of this kind that was ever in use; 0 for none."""
-        return published_store(self._folder, kind).read_state().highest
+    def versions(self, kind: str) -> tuple[Installed | None, int]:
+        """What of this kind is in use, and the highest version that ever was; 0 for none."""
+        state = published_store(self._folder, kind).read_state()
+        return state.current, state.highest
 
     def offer(self, data: bytes, kind: str = "", version: int = 0) -> Applied | None:
         """Install the bundle in these bytes; None where it is in use already. `kind` and `version`

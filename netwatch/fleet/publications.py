@@ -111,6 +111,15 @@ class Publications:
                 raise NetwatchError(f"{path}: {error}; publish it again") from None
         return sorted(found, key=lambda each: (each.bundle.kind, each.bundle.manifest.version))
 
+    def fingerprint(self) -> object:
+        """What changes whenever something is published."""
+        found = []
+        for path in self.folder.glob(f"*{_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((path.name, status.st_mtime_ns, status.st_size, status.st_ino))
+        return sorted(found)
+
     def _next_version(self, kind: str) -> int:
         """The next version of a kind, which is on disk as given away."""
         path = self.folder / _VERSIONS

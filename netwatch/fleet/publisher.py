@@ -1,0 +1,140 @@
+"""The centre's side of the bucket of published bundles: the server has what is on disk here.
+
+``netwatch fleet publish`` writes bundles to the folder of the centre; the running centre notices
+and puts them on the server. So a server that lost its bucket, or a new one, gets everything again,
+and publishing needs no connection. The parts of a bundle are put before the index that names them:
+whoever reads in between finds the old state or the new one.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from netwatch.core.errors import NetwatchError
+from netwatch.fleet.publications import Publications, Published
+from netwatch.fleet.published_index import PART_BYTES, Entry, write_index
+from netwatch.fleet.subjects import (
+    PUBLISHED_BUCKET,
+    audience_text,
+    bucket_subject,
+)
+
+POLL_SECONDS = 1.0
+"""Seconds between two looks at the folder."""
+
+CHECK_SECONDS = 15.0
+"""Seconds between two comparisons with the server, which may have lost its bucket."""
+
+MAX_BUCKET_BYTES = 192 << 20
+"""Bytes of everything that is published on the server."""
+
+_STREAM = f"KV_{PUBLISHED_BUCKET}"
+
+
+class Publisher:
+    """Puts what `publications` has on the server. `report` takes sentences for the log; `published`
+    counts the bundles that were put there."""
+
+    def __init__(self, publications: Publications, report: Callable[[str], None]) -> None:
+        self._publications = publications
+        self._report = report
+        self._seen: object = None
+        self._problem = ""
+        self.published = 0
+
+    async def run(self, client: Any) -> None:
+        """Keep the server's bucket as the folder is, over a connection, until this is cancelled or
+        the connection breaks."""
+        loop, due = asyncio.get_running_loop(), 0.0
+        while True:
+            fingerprint = self._publications.fingerprint()
+            if fingerprint != self._seen or loop.time() >= due:
+                await self._try(client)
+                self._seen, due = fingerprint, loop.time() + CHECK_SECONDS
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _try(self, client: Any) -> None:
+        import nats.js.errors
+
+        try:
+            await self.put(client)
+            self._problem = ""
+        except (NetwatchError, nats.js.errors.APIError) as error:
+            if str(error) != self._problem:
+                self._problem = str(error)
+                self._report(f"what is published cannot be put on the server: {error}")
+
+    async def put(self, client: Any) -> None:
+        """Compare once, and put what differs. Raises `NetwatchError` and errors of the library."""
+        jetstream = client.jetstream(timeout=10)
+        listing = await asyncio.to_thread(self._publications.listing)
+        if not listing:
+            return
+        await _require_bucket(jetstream)
+        for audience in sorted({each.bundle.audience for each in listing}):
+            mine = [each for each in listing if each.bundle.audience == audience]
+            await self._put_audience(jetstream, audience, mine)
+
+    async def _put_audience(self, jetstream: Any, key: str, published: list[Published]) -> None:
+        entries = {each.bundle.kind: entry_of(each) for each in published}
+        index = write_index(entries)
+        if await read_value(jetstream, key) == index:
+            return
+        for each in published:
+            entry = entries[each.bundle.kind]
+            for number, part in enumerate(entry.parts(key)):
+                data = each.data[number * PART_BYTES : (number + 1) * PART_BYTES]
+                await jetstream.publish(bucket_subject(PUBLISHED_BUCKET, part), data)
+        await jetstream.publish(bucket_subject(PUBLISHED_BUCKET, key), index)
+        self.published += len(published)
+        named = ", ".join(each.bundle.describe() for each in published)
+        self._report(f"on the server for {audience_text(key)}: {named}")
+        await self._remove_old(jetstream, key, entries)
+
+    async def _remove_old(self, jetstream: Any, key: str, entries: dict[str, Entry]) -> None:
+        """Remove parts that the index does not name any more."""
+        used = {part for entry in entries.values() for part in entry.parts(key)}
+        subject = bucket_subject(PUBLISHED_BUCKET, f"{key}.>")
+        info = await jetstream.stream_info(_STREAM, subjects_filter=subject)
+        prefix = bucket_subject(PUBLISHED_BUCKET, "")
+        for found in info.state.subjects or {}:
+            # What is for sensors whose name begins with this key is below another one.
+            if found.removeprefix(prefix) not in used:
+                await jetstream.purge_stream(_STREAM, subject=found)
+
+
+def entry_of(published: Published) -> Entry:
+    """A bundle as the index names it."""
+    bundle, data = published.bundle, published.data
+    return Entry(bundle.manifest.version, bundle.hash, hashlib.sha256(data).hexdigest(), len(data))
+
+
+async def read_value(jetstream: Any, key: str) -> bytes | None:
+    """The value under a key of the bucket; None where there is none, or no bucket."""
+    import nats.errors
+    import nats.js.errors
+
+    try:
+        message = await jetstream.get_msg(
+            _STREAM, subject=bucket_subject(PUBLISHED_BUCKET, key), direct=True
+        )
+    except (nats.js.errors.NotFoundError, nats.errors.NoRespondersError):
+        return None
+    return message.data or None
+
+
+async def _require_bucket(jetstream: Any) -> None:
+    import nats.js.api
+    import nats.js.errors
+
+    try:
+        await jetstream.stream_info(_STREAM)
+    except nats.js.errors.NotFoundError:
+        await jetstream.create_key_value(
+            bucket=PUBLISHED_BUCKET,
+            description="sets and configurations for sensors",
+            storage=nats.js.api.StorageType.FILE,
+            max_bytes=MAX_BUCKET_BYTES,
+            direct=True,
+        )

@@ -1,0 +1,260 @@
+"""From the folder of the centre over a real server to the folder of a sensor, and back."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fleet_bundles import Centre
+from support.fleet_server import FleetServer, fleet_server, until
+
+from netwatch.core.errors import Problem
+from netwatch.fleet.applying import Applied, Applier
+from netwatch.fleet.published_feed import PublishedFeed
+from netwatch.fleet.published_index import PART_BYTES, Entry, read_index, write_index
+from netwatch.fleet.publisher import Publisher, entry_of, read_value
+from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject
+
+KV = f"KV_{PUBLISHED_BUCKET}"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetServer]:
+    folder = tmp_path_factory.mktemp("server")
+    with fleet_server(folder, "ghent-1", "liege-1") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def empty_server(server: FleetServer) -> None:
+    async def delete() -> None:
+        import nats.js.errors
+
+        async with server.client() as client:
+            with contextlib.suppress(nats.js.errors.NotFoundError):
+                await client.jetstream().delete_stream(KV)
+
+    asyncio.run(delete())
+
+
+class Sensor:
+    """A sensor that follows what is published; `reported` is what it tells its centre."""
+
+    def __init__(self, name: str, applier: Applier) -> None:
+        self.applier = applier
+        self.reported: list[Applied] = []
+        self.feed = PublishedFeed(name, applier, self._report)
+
+    async def _report(self, applied: Applied) -> None:
+        self.reported.append(applied)
+
+    def last(self) -> tuple[str, int, str, str]:
+        if not self.reported:
+            return ("", 0, "", "")
+        last = self.reported[-1]
+        return last.kind, last.version, last.state, last.refusal
+
+
+@asynccontextmanager
+async def following(server: FleetServer, name: str, sensor: Sensor) -> AsyncIterator[None]:
+    async with server.client(name) as client:
+        task = asyncio.create_task(sensor.feed.run(client))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def put(client: Any, centre: Centre) -> Publisher:
+    publisher = Publisher(centre.publications, lambda text: None)
+    await publisher.put(client)
+    return publisher
+
+
+async def replace(client: Any, key: str, index: bytes) -> None:
+    """What somebody who has the server can do: write any index."""
+    await client.jetstream().publish(bucket_subject(PUBLISHED_BUCKET, key), index)
+
+
+def test_what_is_published_reaches_its_sensors_and_nobody_else(
+    server: FleetServer, centre: Centre
+) -> None:
+    ghent = Sensor("ghent-1", centre.applier("ghent-1", "ghent"))
+    liege = Sensor("liege-1", centre.applier("liege-1", "liege"))
+
+    async def scenario() -> None:
+        centre.publish_set()
+        async with server.client() as client:
+            publisher = await put(client, centre)
+            async with following(server, "ghent-1", ghent), following(server, "liege-1", liege):
+                await until(lambda: ghent.reported and liege.reported)
+                assert ghent.last() == liege.last() == ("set", 1, "applied", "")
+                # A large one for one sensor, while both are connected.
+                devices = "".join(f"d{n},{n:032x}\n" for n in range(100_000))
+                noise = random.Random(1).randbytes(3 * PART_BYTES).hex()
+                centre.publish_configuration(
+                    audience="sensor.ghent-1", devices="id,owner\n" + devices, noise=noise
+                )
+                await publisher.put(client)
+                await until(lambda: ghent.last() == ("configuration", 1, "applied", ""))
+                centre.publish_set("two.example")
+                await publisher.put(client)
+                await until(lambda: liege.last() == ("set", 2, "applied", ""))
+                await until(lambda: ghent.last() == ("set", 2, "applied", ""))
+            # Parts that no index names are removed.
+            subjects = (await client.jetstream().stream_info(KV, ">")).state.subjects
+            before = publisher.published
+            await publisher.put(client)
+            assert publisher.published == before
+            assert len(subjects) == 2 + len(parts_of(centre))
+
+    asyncio.run(scenario())
+    assert [each.kind for each in liege.reported] == ["set", "set"]
+    found = list((centre.place / "ghent" / "configuration").rglob("noise.csv"))
+    assert len(found) == 1
+
+
+def parts_of(centre: Centre) -> list[str]:
+    return [
+        part
+        for each in centre.publications.listing()
+        for part in entry_of(each).parts(each.bundle.audience)
+    ]
+
+
+def test_a_sensor_cannot_read_what_is_for_another(server: FleetServer, centre: Centre) -> None:
+    published = centre.publish_configuration(audience="sensor.ghent-1")
+
+    async def scenario() -> None:
+        async with server.client() as client:
+            await put(client, centre)
+        async with server.client("liege-1") as client:
+            jetstream = client.jetstream(timeout=0.5)
+            (part,) = entry_of(published).parts("sensor.ghent-1")
+            for key in ("sensor.ghent-1", part):
+                with pytest.raises(TimeoutError):
+                    await read_value(jetstream, key)
+            with pytest.raises(TimeoutError):
+                await jetstream.publish(bucket_subject(PUBLISHED_BUCKET, "all"), b"x")
+        async with server.client("ghent-1") as client:
+            data = await read_value(client.jetstream(timeout=5), part)
+            assert data == published.data
+
+    asyncio.run(scenario())
+
+
+def test_a_deleted_bucket_is_filled_again_and_versions_go_on(
+    server: FleetServer, centre: Centre
+) -> None:
+    sensor = Sensor("ghent-1", centre.applier())
+
+    async def scenario() -> None:
+        async with server.client() as client:
+            centre.publish_set()
+            publisher = await put(client, centre)
+            async with following(server, "ghent-1", sensor):
+                await until(lambda: sensor.last() == ("set", 1, "applied", ""))
+                await client.jetstream().delete_stream(KV)
+                centre.publish_set("two.example")
+                await publisher.put(client)
+                await until(lambda: sensor.last() == ("set", 2, "applied", ""))
+
+    asyncio.run(scenario())
+    assert not sensor.applier.refused
+
+
+@pytest.mark.parametrize(
+    ("attack", "refusal"),
+    [
+        (lambda entry: b"[]", "schema"),
+        (lambda entry: b"{" * 100_000, "oversized"),
+        (lambda entry: write_index({"set": entry}).replace(b"shed/1", b"shed/2"), "schema"),
+        (lambda entry: changed(entry, version=-1), "schema"),
+        (lambda entry: changed(entry, version=9, length=10**12), "oversized"),
+        (lambda entry: changed(entry, version=9, length=entry.length - 1), "truncated"),
+        (lambda entry: changed(entry, version=9, length=entry.length + PART_BYTES), "truncated"),
+        (lambda entry: changed(entry, version=9, sha256=entry.sha256[:32] + "0" * 32), "altered"),
+        (lambda entry: changed(entry, version=9, sha256="0" * 64), "truncated"),
+        (lambda entry: changed(entry, version=1, hash="ffffffffffff"), "older"),
+        # The bundle in use under a higher version: its signature tells the truth.
+        (lambda entry: changed(entry, version=9), None),
+    ],
+)  # fmt: skip
+def test_an_index_of_somebody_else_changes_nothing_and_is_named(
+    server: FleetServer, centre: Centre, attack: Callable[[Entry], bytes], refusal: str | None
+) -> None:
+    sensor = Sensor("ghent-1", centre.applier())
+
+    async def scenario() -> None:
+        async with server.client() as client:
+            entry = entry_of(centre.publish_set())
+            await put(client, centre)
+            async with following(server, "ghent-1", sensor):
+                await until(lambda: sensor.last() == ("set", 1, "applied", ""))
+                await replace(client, "all", attack(entry))
+                if refusal is not None:
+                    await until(lambda: sensor.last()[2:] == ("rejected", refusal))
+                    assert sensor.applier.problems["set"].reason
+                    # Where that goes away, the centre is told what is in use.
+                    await put(client, centre)
+                    await until(lambda: sensor.last() == ("set", 1, "applied", ""))
+                # The centre puts the truth there again, with what is new.
+                centre.publish_set("two.example")
+                await put(client, centre)
+                await until(lambda: sensor.last() == ("set", 2, "applied", ""))
+
+    asyncio.run(scenario())
+    assert not sensor.applier.problems
+    assert set(sensor.applier.refused) == ({refusal} if refusal else set())
+
+
+def changed(entry: Entry, **changes: Any) -> bytes:
+    content = json.loads(write_index({"set": entry}))
+    return json.dumps({**content, "set": {**content["set"], **changes}}).encode()
+
+
+def test_a_bundle_that_was_refused_is_tried_again_when_local_files_change(
+    server: FleetServer, centre: Centre
+) -> None:
+    problems = ["an exemption does not fit"]
+
+    def examine(kind: str, folder: Path) -> list[Any]:
+        return [Problem("netwatch.yaml", 3, 0, text) for text in problems]
+
+    applier = centre.applier()
+    applier._examine = examine
+    sensor = Sensor("ghent-1", applier)
+
+    async def scenario() -> None:
+        centre.publish_configuration()
+        async with server.client() as client:
+            await put(client, centre)
+        async with following(server, "ghent-1", sensor):
+            await until(lambda: sensor.last() == ("configuration", 1, "rejected", "invalid"))
+            assert "netwatch.yaml:3: an exemption does not fit" in sensor.reported[-1].reason
+            problems.clear()
+            sensor.feed.retry()
+            await until(lambda: sensor.last() == ("configuration", 1, "applied", ""))
+        # At the next start of a connection the centre is told again what is in use.
+        sensor.reported.clear()
+        async with following(server, "ghent-1", sensor):
+            await until(lambda: sensor.last() == ("configuration", 1, "applied", ""))
+
+    asyncio.run(scenario())
+    assert len(sensor.reported) == 1
+
+
+def test_index_is_read_as_it_was_written_and_later_fields_are_ignored() -> None:
+    entry = Entry(7, "0a1b2c3d4e5f", "ab" * 32, 3 * PART_BYTES + 1)
+    index = json.loads(write_index({"set": entry}))
+    index["mood"], index["set"]["later"] = 1, {}
+    assert read_index(json.dumps(index).encode()) == {"set": entry}
+    assert len(entry.parts("all")) == 4
+    assert all(part.startswith("all.") for part in entry.parts("all"))
