@@ -26,8 +26,8 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle, write_bundle
-from netwatch.fleet.signing_key import SigningKey, read_public_key
-from netwatch.fleet.subjects import audience_text, is_audience
+from netwatch.fleet.signing_key import SigningKey, open_signing_key, read_public_key
+from netwatch.fleet.subjects import ALL, audience_text, is_audience
 from netwatch.updates.published import SHAPES
 from netwatch.updates.set_format import (
     MAX_VERSION,
@@ -51,6 +51,12 @@ class Published:
 
     bundle: Bundle
     data: bytes
+
+
+def open_publications(centre: Path) -> "Publications":
+    """What was published by the centre with this folder. Its key is made where there is none.
+    Raises `NetwatchError`."""
+    return Publications(centre / "published", open_signing_key(centre / "keys"))
 
 
 class Publications:
@@ -110,6 +116,16 @@ class Publications:
             except NetwatchError as error:
                 raise NetwatchError(f"{path}: {error}; publish it again") from None
         return sorted(found, key=lambda each: (each.bundle.kind, each.bundle.manifest.version))
+
+    def newest(self, kind: str, audience: str) -> dict[str, bytes] | None:
+        """The files that a sensor of this audience has of a kind, once it has applied everything;
+        None where nothing was published to it."""
+        found = [
+            each.bundle
+            for each in self.listing()
+            if each.bundle.kind == kind and each.bundle.audience in (audience, ALL)
+        ]
+        return found[-1].files() if found else None
 
     def fingerprint(self) -> object:
         """What changes whenever something is published."""
