@@ -114,7 +114,7 @@ docs-tables: $(VENV)/docs
 
 # The texts for people that are not in English: what the source has now, merged into the catalogues.
 # Then translate what is empty or marked fuzzy.
-MESSAGES := explain charts report console
+MESSAGES := language explain charts report console
 messages: $(VENV)/test
 	mkdir -p build
 	for package in $(MESSAGES); do \

@@ -43,6 +43,7 @@ from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks
 from netwatch.inventory.sinkholes import Sinkholes
+from netwatch.language.sentences import sentence
 from netwatch.rules.bans import bans_version
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.documents import read_document
@@ -177,7 +178,7 @@ def load(
     base = Path(fields.file).parent
     notes: list[str] = []
     if not fields.file:
-        notes.append("no configuration file was found: the built-in defaults apply")
+        notes.append(sentence("note-no-file"))
     version = fields.value("version", required="1, the version of this format")
     if version is not None and (version != 1 or isinstance(version, bool)):
         fields.add_mismatch("version", "1")

@@ -6,6 +6,7 @@ from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.networks import Scope
+from netwatch.language.sentences import sentence
 from netwatch.rules.ban_periods import check_days
 from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
@@ -17,7 +18,7 @@ def read_bans(
     """The bans without mistakes, and the ids of all bans that are written, so that an exemption
     from a ban with a mistake is not a mistake of its own."""
     if not fields.has("bans"):
-        notes.append(f"no bans are configured: the built-in ban '{DEFAULT_BAN}' applies")
+        notes.append(sentence("note-no-bans", ban=DEFAULT_BAN))
         try:
             return [load_pack(DEFAULT_BAN, catalog).ban], {DEFAULT_BAN}
         except ConfigError as error:
@@ -43,7 +44,7 @@ def read_bans(
 
     bans = fields.build_each("bans", build, "a ban")
     if not fields.mapping["bans"]:
-        notes.append("the list of bans is empty: nothing is forbidden")
+        notes.append(sentence("note-empty-bans"))
     return bans, set(lines)
 
 
@@ -84,8 +85,5 @@ def _normalise_device(device: str, devices: Devices, notes: list[str]) -> str:
     if mac:
         return mac_text(mac)
     ids = (entry.id for entry in devices.entries)
-    notes.append(
-        f"exemption of '{device}': no device of the inventory has this id, so it never"
-        f" applies{did_you_mean(device, ids)}"
-    )
+    notes.append(sentence("note-no-device", device=device) + did_you_mean(device, ids))
     return device

@@ -23,6 +23,7 @@ from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
 from netwatch.inventory.networks import Scope, built_in, check, read_range, read_scope
 from netwatch.inventory.sinkholes import Sinkholes
+from netwatch.language.sentences import sentence
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
 
@@ -42,11 +43,11 @@ def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
     """The networks; the built-in one where the key is absent."""
     scopes = fields.build_each("networks", read_scope, "a network")
     if not fields.has("networks"):
-        notes.append("no networks are configured: private ranges are one network of class service")
+        notes.append(sentence("note-no-networks"))
         return built_in()
     check(scopes, fields.problems)
     if not scopes:
-        notes.append("the list of networks is empty: every client is outside")
+        notes.append(sentence("note-empty-networks"))
     return scopes
 
 

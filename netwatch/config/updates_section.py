@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
+from netwatch.language.sentences import sentence
 from netwatch.rules.load import use_builtin
 
 if TYPE_CHECKING:
@@ -59,19 +60,20 @@ def read_updates(
         fields.add_problem("updates", f"'updates': {error}")
         return Updates(options)
     if found is None:
-        notes.append(
-            f"no set is installed in {options.folder} yet: builtin stands for the files that"
-            " netwatch ships; netwatch signatures update installs one"
-        )
+        notes.append(sentence("note-no-set", folder=str(options.folder)))
         return Updates(options)
     installed, folder = found
     use_builtin(folder)
     now = datetime.now(UTC)
     if installed.is_expired(now):
         notes.append(
-            f"set {installed.version} has expired at {time_text(installed.expires)}: it stays in"
-            " use, but its publisher does not vouch for it any more"
+            sentence(
+                "note-set-expired",
+                version=str(installed.version),
+                moment=time_text(installed.expires),
+            )
         )
     elif installed.expires_soon(now):
-        notes.append(f"set {installed.version} expires soon, at {time_text(installed.expires)}")
+        moment = time_text(installed.expires)
+        notes.append(sentence("note-set-expires", version=str(installed.version), moment=moment))
     return Updates(options, installed)

@@ -19,6 +19,7 @@ from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.language.language import LANGUAGES, Language, language
+from netwatch.language.translated import translated
 
 FOLDER = Path(__file__).parent
 """Where templates, static files and translations are."""
@@ -104,6 +105,7 @@ def _frame(view: View) -> dict[str, Any]:
         "number": view.language.number,
         "duration": view.language.duration,
         "words": words(view.language),
+        "translated": lambda text: translated(text, view.language.code),
         "lang": view.language.code,
         "languages": [
             {"code": code, "name": _NAMES[code], "address": _with_language(view, code)}

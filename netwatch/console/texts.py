@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping
 
-from netwatch.language.language import Language
+from netwatch.core.verdict import Ban
+from netwatch.explain.subject import CATALOGUES, period_text
+from netwatch.language.language import Language, language
+
+
+def periods_of(ban: Ban, used: Language) -> str:
+    """The days on which a ban is in force, in words, with the time zone that they are of."""
+    texts = language(used.code, CATALOGUES)
+    spans = [
+        period_text(first.isoformat() if first else None, last.isoformat() if last else None, texts)
+        for first, last in ban.days
+    ]
+    return f"{'; '.join(spans)} ({ban.timezone})"
 
 
 def words(language: Language) -> Mapping[str, str]:
@@ -27,6 +39,12 @@ def words(language: Language) -> Mapping[str, str]:
         "open": say("open"),
         "update": say("updated"),
         "closed": say("closed"),
+        "not yet": say("not yet in force"),
+        "in force": say("in force"),
+        "gap": say("between two periods"),
+        "over": say("over"),
+        "erase": say("erased"),
+        "prune": say("deleted by age"),
         "high": say("high"),
         "medium": say("medium"),
         "low": say("low"),
@@ -43,6 +61,11 @@ def words(language: Language) -> Mapping[str, str]:
         "device": say("device"),
         "export": say("export"),
         "identify": say("re-identification"),
+        "netwatch": "netwatch",
+        "signatures": say("signatures"),
+        "bans": say("bans"),
+        "configuration": say("configuration"),
+        "set": say("set of signatures"),
         "purpose": say("purpose"),
         "sign-in": say("sign-in"),
         "sign-in failed": say("sign-in failed"),

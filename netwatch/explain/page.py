@@ -55,8 +55,11 @@ def _contact(number: int, contact: Contact) -> Iterator[str]:
     seen = f"; seen {quantity(contact.count, 'time')}" if contact.count > 1 else ""
     yield from value(f"({number})", f"{contact.name}")
     yield from value("evidence", f"{contact.evidence}: {meaning}{seen}", 4)
-    where = f"line {contact.log}" if contact.log else f"{packet.number:,} of {packet.source}"
-    yield from value("log" if contact.log else "packet", where, 4)
+    if contact.log:
+        where = f"line {contact.log.line:,} of {packet.source} ({contact.log.format})"
+        yield from value("log", where, 4)
+    else:
+        yield from value("packet", f"{packet.number:,} of {packet.source}", 4)
     yield from value("time", packet.time, 4)
     if packet.file and packet.file.sha256:
         yield from value("SHA-256", packet.file.sha256, 4)

@@ -56,6 +56,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a log that another tool wrote in a `format`, counted from 1."""
+
+    format: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """The first packet that shows a name by one kind of evidence, and how often that was seen.
 
@@ -73,7 +81,7 @@ class Contact:
     app_only: bool
     count: int
     ja4: str | None
-    log: str | None = None
+    log: LogLine | None = None
 
     @property
     def is_handshake(self) -> bool:
@@ -290,7 +298,7 @@ def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Cont
         bool(piece.get("app_only")),
         piece["count"],
         tls.get("ja4"),
-        f"{log['format']}, line {log['line']}" if log else None,
+        LogLine(log["format"], log["line"]) if log else None,
     )
 
 

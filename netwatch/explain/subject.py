@@ -242,7 +242,7 @@ def _rule(incident: Explanation, language: Language) -> Iterator[Part]:
     fields = (
         (say("Decided by"), ban.authority or _BLANK),
         (say("Legal basis"), ban.legal_basis or _BLANK),
-        (say("In force"), _period(ban.period.start, ban.period.end, language)),
+        (say("In force"), period_text(ban.period.start, ban.period.end, language)),
     )
     yield Part(fields=fields)
 
@@ -257,7 +257,9 @@ def _devices(device_class: str, language: Language) -> str:
     }.get(device_class, say("devices of this network"))
 
 
-def _period(first: str | None, last: str | None, language: Language) -> str:
+def period_text(first: str | None, last: str | None, language: Language) -> str:
+    """The first and the last day of a period (``YYYY-MM-DD``) in words; None is without limit.
+    `language` has the catalogues of this package."""
     begin = language.day(date.fromisoformat(first)) if first else ""
     end = language.day(date.fromisoformat(last)) if last else ""
     if begin and end:

@@ -3,6 +3,7 @@ mean. Values stand in braces. The page of the command line is in English, that o
 the language of its reader."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from netwatch.explain.doubts import Statement
 from netwatch.language.marking import mark
@@ -123,7 +124,15 @@ WHY_NOT: Mapping[str, str] = {
 
 
 def sentence(
-    statement: Statement, words: Mapping[str, str], say: Callable[[str], str] = str
+    statement: Statement,
+    words: Mapping[str, str],
+    say: Callable[[str], str] = str,
+    codes: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """A statement in words, which `say` translates."""
-    return say(words[statement.code]).format_map(statement.values)
+    """A statement in words, which `say` translates; `codes` has what outcomes and classes are
+    called there."""
+    values = {
+        name: codes.get(value, value) if name in ("outcome", "class") else value
+        for name, value in statement.values.items()
+    }
+    return say(words[statement.code]).format_map(values)

@@ -16,6 +16,7 @@ from typing import TypeVar
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
+from netwatch.language.sentences import sentence
 
 LIFTED: Confidence = "confirmed"
 """The confidence of handshakes with two names that only the app calls, of independent sources."""
@@ -107,15 +108,14 @@ class IncidentConfidence:
             return
         best, *weaker = ranked
         ground = self.strongest[best]
-        contact = _contact(ground)
-        yield f"{contact[0].upper()}{contact[1:]} gives {best}."
+        yield sentence(f"gives-{_kind(ground.evidence)}", **_contact(ground), grade=best)
         yield from _limits(ground, best)
         if best != LIFTED and len(self.lone) > 1:
             yield _lift(self.lone)
         for confidence in weaker[:1]:
             below = self.strongest[confidence]
             if below.evidence in HANDSHAKES and below.rule != ground.rule:
-                yield f"That lifts it from {confidence}, which {_contact(below)} gives."
+                yield sentence("lifted-from", **_contact(below), grade=confidence)
 
 
 Key = TypeVar("Key", Confidence, str)
@@ -125,13 +125,9 @@ def _keep_first(grounds: dict[Key, Ground], key: Key, ground: Ground) -> None:
     grounds[key] = min(ground, grounds.get(key, ground))
 
 
-_WORDS = {
-    "handshake": "a handshake with",
-    "certificate": "a certificate for",
-    "lookup": "a lookup of",
-    "address": "a flow to an address of",
+_WEAKNESS = {
+    kind: number for number, kind in enumerate(("handshake", "certificate", "lookup", "address"))
 }
-_WEAKNESS = {kind: number for number, kind in enumerate(_WORDS)}
 
 
 def _kind(evidence: str) -> str:
@@ -142,25 +138,32 @@ def _kind(evidence: str) -> str:
     return "certificate" if evidence == "tls-cert" else "address"
 
 
-def _contact(ground: Ground) -> str:
-    return f"{_WORDS[_kind(ground.evidence)]} {ground.name} ({ground.evidence}, {ground.rule})"
+def _contact(ground: Ground) -> dict[str, str]:
+    return {"name": ground.name, "evidence": ground.evidence, "rule": ground.rule}
 
 
 def _limits(ground: Ground, confidence: str) -> Iterator[str]:
     """What took down the confidence of a contact: its evidence, then the grade of its rule."""
     if ground.evidence not in HANDSHAKES:
-        more = f", which would give {ground.grade}" if ground.grade != confidence else ""
-        yield f"It is no handshake{more}: it does not prove that the device reached the app."
+        if ground.grade != confidence:
+            yield sentence("no-handshake-but", grade=ground.grade)
+        else:
+            yield sentence("no-handshake")
     if ground.reasons:
-        yield f"The grade of {ground.rule} is {ground.grade}: {'; '.join(ground.reasons)}."
+        yield sentence(
+            "grade", rule=ground.rule, grade=ground.grade, reasons="; ".join(ground.reasons)
+        )
 
 
 def _lift(lone: dict[str, Ground]) -> str:
     (first_family, first), (family, second) = sorted(
         lone.items(), key=lambda each: (each[1], each[0])
     )[:2]
-    return (
-        f"Handshakes with two names that only the app calls, {first.name} (listed by"
-        f" {first_family}) and {second.name} (listed by {family}), lift it to {LIFTED}, because"
-        " their sources are independent."
+    return sentence(
+        "lifted",
+        name=first.name,
+        family=first_family,
+        second=second.name,
+        second_family=family,
+        grade=LIFTED,
     )

@@ -11,6 +11,7 @@ All thresholds are in `netwatch.incidents.kind_thresholds`.
 from collections.abc import Iterator, Sequence
 
 from netwatch.core.alert import JudgedKind
+from netwatch.core.text import quantity
 from netwatch.core.verdict import Outcome
 from netwatch.incidents.activity import APP_ONLY, ASKED, PAGE, SHARED, Activity, ActivityTable
 from netwatch.incidents.bursts import (
@@ -23,6 +24,7 @@ from netwatch.incidents.bursts import (
     spread,
 )
 from netwatch.incidents.kind_thresholds import VALUES, limit
+from netwatch.language.sentences import sentence
 
 NAMES_SHOWN = 3
 """Host names in a reason; of further ones the number is given."""
@@ -36,8 +38,8 @@ def judge(
     found = list(bursts(activity))
     notes = tuple(_notes(activity, outcome, blocked_lookups=blocked_lookups))
     if not found:
-        nothing = "no handshake with a host of the app and no flow to one"
-        return JudgedKind("lookup", (f"{_number(lookups, 'lookup')}, {nothing}.", *notes))
+        asked = sentence("only-lookups", lookups=quantity(lookups, "lookup"))
+        return JudgedKind("lookup", (asked, *notes))
     reasons = _session(activity, found, outcome)
     if reasons:
         return JudgedKind("session", (*reasons, *notes))
@@ -75,13 +77,26 @@ def _in_use(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
     ):
         return ()
     return (
-        f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls, in use for"
-        f" {_time(in_use)} (threshold: {limit('session_app_only')} for"
-        f" {limit('session_seconds')}).",
-        f"In {_contacts(whole)} with the app over {_time(time)} the device received"
-        f" {whole.bytes_in:,} bytes, {rate:,.0f} a minute, and sent {whole.bytes_out:,} (threshold:"
-        f" {limit('session_contacts')} over {limit('session_seconds')},"
-        f" {limit('session_bytes_in')}, {limit('session_rate')}, {limit('session_bytes_out')}).",
+        sentence(
+            "in-use",
+            contacts=_contacts(own),
+            hosts=_hosts(activity, APP_ONLY),
+            time=_time(in_use),
+            least=limit("session_app_only"),
+            least_time=limit("session_seconds"),
+        ),
+        sentence(
+            "in-use-volume",
+            contacts=_contacts(whole),
+            time=_time(time),
+            **_bytes(whole),
+            rate=f"{rate:,.0f}",
+            least=limit("session_contacts"),
+            least_time=limit("session_seconds"),
+            least_in=limit("session_bytes_in"),
+            least_rate=limit("session_rate"),
+            least_out=limit("session_bytes_out"),
+        ),
     )
 
 
@@ -97,10 +112,19 @@ def _long_connections(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
     ):
         return ()
     return (
-        f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls; the"
-        f" connections were in use for {_time(time)} (threshold: {limit('long_seconds')}).",
-        f"In them the device received {own.bytes_in:,} bytes and sent {own.bytes_out:,}"
-        f" (threshold: {limit('long_bytes_in')}, {limit('session_bytes_out')}).",
+        sentence(
+            "long-connections",
+            contacts=_contacts(own),
+            hosts=_hosts(activity, APP_ONLY),
+            time=_time(time),
+            least_time=limit("long_seconds"),
+        ),
+        sentence(
+            "long-connections-volume",
+            **_bytes(own),
+            least_in=limit("long_bytes_in"),
+            least_out=limit("session_bytes_out"),
+        ),
     )
 
 
@@ -117,12 +141,17 @@ def _watched_in_browser(activity: ActivityTable, burst: Burst) -> tuple[str, ...
     ):
         return ()
     return (
-        f"{_contacts(page)} with {_hosts(activity, PAGE)}, which pages call as well as the app, in"
-        f" {burst.minutes} minutes within {_time(time)} (threshold: {limit('page_contacts')} in"
-        f" {limit('page_minutes')} over {limit('page_seconds')}).",
-        f"In this burst the device received {whole.bytes_in:,} bytes and sent"
-        f" {whole.bytes_out:,}, more than a page loads that embeds a player (threshold:"
-        f" {limit('page_bytes_in')}).",
+        sentence(
+            "in-browser",
+            contacts=_contacts(page),
+            hosts=_hosts(activity, PAGE),
+            minutes=str(burst.minutes),
+            time=_time(time),
+            least=limit("page_contacts"),
+            least_minutes=limit("page_minutes"),
+            least_time=limit("page_seconds"),
+        ),
+        sentence("in-browser-volume", **_bytes(whole), least_in=limit("page_bytes_in")),
     )
 
 
@@ -137,81 +166,99 @@ def _one_way(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
     ):
         return ()
     return (
-        f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls, within"
-        f" {_time(time)} (threshold: {limit('one_way_contacts')} over"
-        f" {limit('one_way_seconds')}).",
-        f"The device sent {own.bytes_out:,} bytes (threshold: {limit('one_way_bytes_out')}).",
+        sentence(
+            "one-way",
+            contacts=_contacts(own),
+            hosts=_hosts(activity, APP_ONLY),
+            time=_time(time),
+            least=limit("one_way_contacts"),
+            least_time=limit("one_way_seconds"),
+        ),
+        sentence("one-way-volume", sent=f"{own.bytes_out:,}", least_out=limit("one_way_bytes_out")),
     )
 
 
 def _background_reasons(activity: ActivityTable, found: Sequence[Burst]) -> Iterator[str]:
     own = activity.total(APP_ONLY)
-    yield f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls."
+    yield sentence("own-hosts", contacts=_contacts(own), hosts=_hosts(activity, APP_ONLY))
     yield from _intervals([burst.all.first for burst in found if burst.app_only.contacts], "bursts")
     most = max(found, key=lambda burst: burst.all.bytes_in).all
     received = sum(burst.all.bytes_in for burst in found)
     sent = sum(burst.all.bytes_out for burst in found)
+    values = {
+        "received": f"{received:,}",
+        "sent": f"{sent:,}",
+        "most": f"{most.bytes_in:,}",
+        "contacts": _contacts(most),
+        "time": _time(seconds(most.first, most.last)),
+    }
     if are_timed(found):
-        why = (
-            "so regular and so small that a timer of the app explains them (threshold:"
-            f" {limit('regular_bytes_in')} in a burst, {limit('regular_seconds')} between them)"
+        yield sentence(
+            "timer",
+            **values,
+            least_in=limit("regular_bytes_in"),
+            least_time=limit("regular_seconds"),
         )
     else:
-        why = (
-            f"too few or too short for a session (threshold: {limit('session_bytes_in')} in"
-            f" {limit('session_contacts')} over {limit('session_seconds')} with"
-            f" {limit('session_rate')}, or {limit('long_bytes_in')} in connections of"
-            f" {limit('long_seconds')})"
+        yield sentence(
+            "too-little",
+            **values,
+            least_in=limit("session_bytes_in"),
+            least=limit("session_contacts"),
+            least_time=limit("session_seconds"),
+            least_rate=limit("session_rate"),
+            long_in=limit("long_bytes_in"),
+            long_time=limit("long_seconds"),
         )
-    yield (
-        f"The device received {received:,} bytes and sent {sent:,}, of them at most"
-        f" {most.bytes_in:,} received in one burst, of {_contacts(most)} within"
-        f" {_time(seconds(most.first, most.last))}: {why}."
-    )
 
 
 def _embed_reasons(activity: ActivityTable, found: Sequence[Burst]) -> Iterator[str]:
     page, shared = activity.total(PAGE), activity.total(SHARED)
-    yield "No host that only the app calls was contacted."
+    yield sentence("no-own-host")
     if page.contacts:
-        yield f"{_contacts(page)} with {_hosts(activity, PAGE)}, which pages call as well."
+        yield sentence("page-hosts", contacts=_contacts(page), hosts=_hosts(activity, PAGE))
     if shared.contacts:
-        yield f"{_contacts(shared)} with {_hosts(activity, SHARED)}, which others call as well."
+        yield sentence("shared-hosts", contacts=_contacts(shared), hosts=_hosts(activity, SHARED))
     longest = max(seconds(burst.all.first, burst.all.last) for burst in found)
-    yield (
-        f"The device received {page.bytes_in + shared.bytes_in:,} bytes and sent"
-        f" {page.bytes_out + shared.bytes_out:,} in {_number(len(found), 'burst')} of at most"
-        f" {_time(longest)} (threshold for a session without the app's own hosts:"
-        f" {limit('page_bytes_in')} in {limit('page_contacts')} over {limit('page_seconds')})."
+    yield sentence(
+        "embed-volume",
+        received=f"{page.bytes_in + shared.bytes_in:,}",
+        sent=f"{page.bytes_out + shared.bytes_out:,}",
+        bursts=quantity(len(found), "burst"),
+        time=_time(longest),
+        least_in=limit("page_bytes_in"),
+        least=limit("page_contacts"),
+        least_time=limit("page_seconds"),
     )
 
 
 def _notes(activity: ActivityTable, outcome: Outcome, *, blocked_lookups: bool) -> Iterator[str]:
     """What else a reader should know of the incident."""
     if blocked_lookups:
-        yield "The lookups were answered by a block."
+        yield sentence("lookups-blocked")
         if activity.names(ASKED):
             yield from _installed(activity)
     elif not activity.has_contacts:
         return
     elif outcome == "blocked":
-        yield "Connections were refused or reset before the server answered, or led to a filter."
+        yield sentence("connections-blocked")
     elif outcome == "attempted":
-        yield "No answer of a server of the app was seen."
+        yield sentence("no-answer")
     elif outcome == "unknown":
-        yield "Only one direction of the traffic was captured, so the volume is not known."
+        yield sentence("one-direction")
 
 
 def _installed(activity: ActivityTable) -> Iterator[str]:
     """What blocked lookups of the app's own hosts show."""
     asked = activity.total(ASKED).contacts
     starts = [burst.all.first for burst in bursts(activity, (ASKED,))]
-    times = f" {_number(asked, 'time')}" if asked else ""
-    regularly = " at regular intervals" if are_regular(starts) else ""
-    yield (
-        f"The app is probably still installed: app-only names were asked for{times}{regularly}"
-        f" ({_hosts(activity, ASKED)})."
-    )
+    hosts, times = _hosts(activity, ASKED), quantity(asked, "time")
+    if not asked:
+        yield sentence("installed", hosts=hosts)
+    elif are_regular(starts):
+        yield sentence("installed-regularly", hosts=hosts, times=times)
+    else:
+        yield sentence("installed-asked", hosts=hosts, times=times)
     yield from _intervals(starts, "bursts of lookups")
 
 
@@ -220,19 +267,21 @@ def _intervals(starts: Sequence[int], what: str) -> Iterator[str]:
     if not are_enough(starts):
         return
     mean, variation = spread(starts)
-    kind = "regular" if are_regular(starts) else "irregular"
-    yield (
-        f"{len(starts):,} {what} at {kind} intervals, {_time(mean)} on average (variation"
-        f" {variation:.0%}, regular up to {VALUES['regular_variation']:.0%})."
+    yield sentence(
+        "regular" if are_regular(starts) else "irregular",
+        bursts=f"{len(starts):,} {what}",
+        time=_time(mean),
+        variation=f"{variation:.0%}",
+        most_variation=f"{VALUES['regular_variation']:.0%}",
     )
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
 def _contacts(activity: Activity) -> str:
-    return _number(activity.contacts, "contact")
+    return quantity(activity.contacts, "contact")
+
+
+def _bytes(activity: Activity) -> dict[str, str]:
+    return {"received": f"{activity.bytes_in:,}", "sent": f"{activity.bytes_out:,}"}
 
 
 def _time(span: float) -> str:

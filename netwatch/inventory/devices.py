@@ -31,6 +31,7 @@ from netwatch.inventory.entry_table import Entry, EntryTable, Span
 from netwatch.inventory.hosts import are_different_hosts
 from netwatch.inventory.lease_table import LeaseTable
 from netwatch.inventory.validity import days_of
+from netwatch.language.sentences import sentence
 
 CACHE_LIMIT = 65_536
 """Devices of clients in the cache; when it is full, it is cleared (and the entries are counted as
@@ -42,10 +43,9 @@ INVENTORY = "inventory"
 BY_ADDRESS = BindingPeriod("address", None, None)
 """How a device is known of which nothing is known but its address."""
 
-_RANDOMISED = (
-    "; its MAC is a randomised one (locally administered), which the device may change: it can"
-    " appear under another one"
-)
+_RANDOMISED = sentence("device-randomised", reason="")
+_UNLISTED = sentence("device-unlisted")
+_LEARNED = sentence("device-learned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +173,17 @@ class Devices:
         mac_words = f"MAC {mac_text(mac)}" if mac else ""
         if by_mac and by_ip and by_mac != by_ip:
             explanation = f"{mac_words} belongs to '{by_mac.id}', but IP {text} to '{by_ip.id}'"
-            reason = "the inventory gives its MAC to one device, and its address to another"
-            return unknown_device(ip, mac, reason), explanation
+            return unknown_device(ip, mac, sentence("device-two-entries")), explanation
         hostname = binding.hostname if binding else None
         entry = by_mac or by_ip
         if entry is None and hostname:
             entry = self._entry_of_hostname(hostname, time, span)
         if entry is None:
             return self._unlisted(ip, mac, network, binding)
-        how = "MAC" if by_mac else "address" if by_ip else "learned host name"
-        matched = mac_words if by_mac else f"IP {text}" if by_ip else how
-        source = f"class of the {'entry' if entry.device_class else 'network'}"
+        matched = mac_words if by_mac else f"IP {text}" if by_ip else "learned host name"
+        classed = "entry" if entry.device_class else "network"
+        source = f"class of the {classed}"
+        code = f"device-{'mac' if by_mac else 'address' if by_ip else 'hostname'}-{classed}"
         found = entry.mac or mac
         device = Device(
             id=entry.id,
@@ -193,7 +193,7 @@ class Devices:
             owner=entry.owner,
             device_class=entry.device_class or _class_of(network),
             binding=BindingPeriod(INVENTORY, entry.since, entry.until, entry.file, entry.line),
-            reason=f"the inventory has its {how}: {source}",
+            reason=sentence(code),
             randomised_mac=found is not None and not entry.mac and is_randomised(found),
         )
         return device, f"{self._place(entry)} by {matched}: {source}{validity(entry)}"
@@ -209,12 +209,12 @@ class Devices:
             if other is not None:
                 explanation += f" at this time ({self._place(other)} has it{validity(other)})"
             explanation += ": class of the network"
-            reason = "the inventory has neither its address nor its MAC: class of the network"
+            reason = _UNLISTED
         else:
             named = f" and host name {hostname}" if hostname else ""
             learned = f"it was learned to have MAC {_text_of(mac)}{named}"
             explanation = f"no entry of the inventory; {learned}"
-            reason = "not in the inventory; its MAC was learned: class of the network"
+            reason = _LEARNED
         is_random = mac is not None and is_randomised(mac)
         device = Device(
             id=(binding.id if binding else None) or text,
@@ -259,31 +259,28 @@ def _conflict(
     is_router = sender is not None and sender.device_class == "infrastructure"
     mac = f"MAC {mac_text(binding.mac or bytes(6))}"
     if binding.ambiguity == "mac":
-        return f"two devices have {mac} at this time", "two devices have its MAC at this time"
+        return f"two devices have {mac} at this time", sentence("device-two-macs")
     if binding.ambiguity == "frame" and not is_router:
         return (
             f"IP {text} belongs to {mac}, but the frame is from another device",
-            "its address belongs to one device, but the frame is from another",
+            sentence("device-other-frame"),
         )
     if binding.ambiguity == "address":
         # The inventory takes precedence: the entry with the frame's MAC is the sender.
         if sender is not None and not is_router:
             return None
-        shared = "at this time"
-        return f"two devices have IP {text} {shared}", f"two devices have its address {shared}"
+        return f"two devices have IP {text} at this time", sentence("device-two-addresses")
     if binding.mac is None:
         return None
     if sender is not None and not is_router and sender != owner:
         return (
             f"the frame is from '{sender.id}', but IP {text} was learned to belong to {mac}",
-            "the frame is from a device of the inventory, but the address was learned to belong to"
-            " another one",
+            sentence("device-other-learned"),
         )
     if by_ip and by_ip.mac and by_ip.mac != binding.mac and owner is None:
         return (
             f"IP {text} belongs to '{by_ip.id}', but was learned to belong to {mac}",
-            "the inventory gives its address to one device, but it was learned to belong to"
-            " another one",
+            sentence("device-other-entry"),
         )
     return None
 

@@ -18,6 +18,8 @@ again by what is stored of it.
 from collections import OrderedDict
 from typing import NamedTuple
 
+from netwatch.language.sentences import sentence
+
 WINDOW = 3_600_000_000_000
 """Within this time (ns) stacks are those of devices that use an address at one time, and a request
 makes an address a proxy."""
@@ -35,13 +37,10 @@ CLIENT_LIMIT = 16_384
 MAX_PERIODS = 8
 """Periods of one address in which it is shared that are stored; of more the last ones."""
 
-NAT = (
-    "its contacts are those of several devices: more TLS stacks than one device has were seen"
-    " behind its address (NAT, a proxy or a terminal server)"
-)
+NAT = sentence("device-nat")
 """The reason for an address of several devices."""
 
-PROXY = "it is a proxy: it was asked for the app's hosts by others"
+PROXY = sentence("device-proxy")
 """The reason for a proxy."""
 
 Key = tuple[str, bytes]

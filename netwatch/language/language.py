@@ -19,7 +19,7 @@ from babel.dates import format_date, format_time, get_timezone_gmt
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 
 from netwatch.core.dataclass import dataclass
@@ -105,6 +105,14 @@ class Language:
             return self._unit(round(whole / _YEAR), "duration-year", "long")
         unit, size = next((unit, size) for unit, size in _DURATIONS if whole >= size)
         return self._unit(round(whole / size), f"duration-{unit}", "long")
+
+    def amount(self, value: float, unit: str) -> str:
+        """A number with the abbreviation of a unit of CLDR, such as ``duration-minute``."""
+        return self._unit(value, unit, "short")
+
+    def percent(self, share: float) -> str:
+        """A share as a whole number of percent."""
+        return str(format_percent(share, locale=self.locale))
 
     def _unit(self, value: float, unit: str, length: Literal["short", "long"]) -> str:
         return str(format_unit(value, unit, length, locale=self.locale))

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Role
+from netwatch.language.sentences import sentence
 from netwatch.rules.sources import families
 
 GRADE_OF_ROLE: Mapping[Role, Confidence] = {
@@ -36,13 +37,6 @@ _ONE_STEP_LESS: Mapping[Confidence, Confidence] = {
     "confirmed": "probable",
     "probable": "possible",
     "possible": "possible",
-}
-
-_USERS: Mapping[Role, str] = {
-    "exclusive": "the domain is this app's own",
-    "vendor": "several apps of the vendor use the domain",
-    "embed": "other sites and apps load the domain",
-    "cdn": "the domain is a shared host that contains the app's name",
 }
 
 
@@ -105,8 +99,8 @@ def grade(role: Role, marks: Marks, sources: tuple[str, ...], app_id: str = "") 
         value,
         tuple(limit.condition for limit in limits) or (f"role {role}",),
         (
-            f"{_USERS[role]} (role {role}): {start}",
-            *(f"{limit.reason}: at most {limit.value}" for limit in limits),
+            sentence(f"role-{role}", grade=start),
+            *(limit.reason for limit in limits),
         ),
         lone,
     )
@@ -123,14 +117,14 @@ _ONE_SOURCE = "one source"
 
 def _limits(role: Role, marks: Marks, sources: tuple[str, ...], app_id: str) -> Iterator[_Limit]:
     if marks.embed_reachable:
-        reason = "pages or other apps call the domain too (embed_reachable)"
-        yield _Limit(_ONE_STEP_LESS[GRADE_OF_ROLE[role]], "embed_reachable", reason)
+        less = _ONE_STEP_LESS[GRADE_OF_ROLE[role]]
+        yield _Limit(less, "embed_reachable", sentence("limit-embed", grade=less))
     if marks.cap:
-        condition = f"confidence: {marks.cap}"
-        yield _Limit(marks.cap, condition, f"the rule says so ({condition})")
+        reason = sentence("limit-cap", cap=marks.cap, grade=marks.cap)
+        yield _Limit(marks.cap, f"confidence: {marks.cap}", reason)
     if not marks.verified:
-        reason = "nobody confirmed whose the domain is (verified: false)"
+        reason = sentence("limit-unverified", grade="probable")
         yield _Limit("probable", "verified: false", reason)
     if marks.shipped and len(families(sources, app_id)) == 1:
-        reason = f"the shipped rule rests on one independent source ({', '.join(sources)})"
+        reason = sentence("limit-one-source", sources=", ".join(sources), grade="probable")
         yield _Limit("probable", _ONE_SOURCE, reason)

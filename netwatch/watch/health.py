@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.text import quantity
+from netwatch.language.sentences import sentence
 from netwatch.watch.snapshot import Snapshot
 
 MISSED_CHECKS = 3
@@ -63,7 +64,7 @@ def _silent(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, s
     last = max(snapshot.started, snapshot.last_packet or snapshot.started)
     silence = snapshot.now - last
     if silence > thresholds.silence:
-        yield "", f"no packet for {_seconds(silence)}"
+        yield "", sentence("trouble-silent", time=_seconds(silence))
 
 
 def _dropping(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
@@ -71,7 +72,8 @@ def _dropping(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str,
         return
     ago = snapshot.now - snapshot.last_drop
     if ago < thresholds.dropping:
-        yield "", f"packets dropped {_seconds(ago)} ago, {snapshot.dropped:,} in total"
+        count = f"{snapshot.dropped:,}"
+        yield "", sentence("trouble-dropping", time=_seconds(ago), count=count)
 
 
 def _stuck(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
@@ -79,47 +81,56 @@ def _stuck(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, st
         age = 0.0 if queue.oldest is None else snapshot.now - queue.oldest
         if age > thresholds.stuck:
             waiting = quantity(queue.waiting, "alert")
-            yield name, f"output {name}: {waiting} waiting, the oldest for {_seconds(age)}"
+            text = sentence("trouble-stuck", output=name, waiting=waiting, time=_seconds(age))
+            yield name, text
 
 
 def _outbox(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     outbox = snapshot.outbox
     if outbox.problem:
         waiting = quantity(outbox.waiting, "alert")
-        lost = f", {quantity(outbox.lost, 'alert')} lost" if outbox.lost else ""
-        yield "", f"outbox: {outbox.problem}; {waiting} in memory only{lost}"
+        values = {"problem": outbox.problem, "waiting": waiting}
+        if outbox.lost:
+            lost = quantity(outbox.lost, "alert")
+            yield "", sentence("trouble-outbox-lost", **values, lost=lost)
+        else:
+            yield "", sentence("trouble-outbox", **values)
 
 
 def _down(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     for name in snapshot.interfaces_down:
-        yield name, f"interface {name} is down"
+        yield name, sentence("trouble-down", interface=name)
 
 
 def _records(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     if snapshot.records_problem:
-        yield "", f"records cannot be written: {snapshot.records_problem}"
+        yield "", sentence("trouble-records", problem=snapshot.records_problem)
 
 
 def _evidence(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     if snapshot.evidence.problem:
-        yield "", f"evidence cannot be written: {snapshot.evidence.problem}"
+        yield "", sentence("trouble-evidence", problem=snapshot.evidence.problem)
 
 
 def _updates(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     updates = snapshot.updates
     if updates.expires is not None and snapshot.now >= updates.expires:
         age = _seconds(snapshot.now - updates.expires)
-        yield "", f"set {updates.version} expired {age} ago, and stays in use"
+        yield "", sentence("trouble-expired", version=str(updates.version), time=age)
     since = snapshot.now - (updates.last_check or snapshot.started)
     if updates.problem and since > MISSED_CHECKS * updates.interval:
-        yield "", f"no check for a newer set succeeded for {_seconds(since)}: {updates.problem}"
+        missed = _seconds(since)
+        yield "", sentence("trouble-updates", time=missed, problem=updates.problem)
 
 
 def _store(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     store = snapshot.store
     if store.problem:
-        lost = f", {quantity(store.lost, 'row')} lost" if store.lost else ""
-        yield "", f"the store cannot be written to: {store.problem}{lost}"
+        if store.lost:
+            lost = quantity(store.lost, "row")
+            yield "", sentence("trouble-store-lost", problem=store.problem, lost=lost)
+        else:
+            yield "", sentence("trouble-store", problem=store.problem)
 
 
 def _seconds(seconds: float) -> str:

@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 from netwatch.console.answers import Answer, Page, not_found
 from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.period_reports import being_made, days_of
+from netwatch.console.texts import periods_of
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
-from netwatch.core.period import days_text
 from netwatch.core.verdict import Ban
 from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted
@@ -37,7 +37,7 @@ def show(view: View) -> Answer:
     rows = [
         Listed(
             ban,
-            days_text(ban.days, ban.timezone),
+            periods_of(ban, view.language),
             console.config.policy.state(ban, console.now()),
             None if ban.review is None else (ban.review - today).days,
             {verdict: counts.get((ban.id, verdict), 0) for verdict in VERDICTS},

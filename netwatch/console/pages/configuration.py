@@ -3,10 +3,9 @@ on the disk still say the same and are valid."""
 
 from netwatch.config import Config, load
 from netwatch.console.answers import Answer, Page
-from netwatch.console.texts import words
+from netwatch.console.texts import periods_of, words
 from netwatch.console.view import View
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.core.period import days_text
 
 MAX_PROBLEMS = 50
 """Mistakes in files that are shown."""
@@ -18,20 +17,20 @@ def show(view: View) -> Answer:
     now = view.console.now()
     problems, is_current = _check(config)
     kept = config.retention
-    classes = words(view.language)
+    called = words(view.language)
     values = {
         "config": config,
         "problems": problems[:MAX_PROBLEMS],
         "more_problems": len(problems) > MAX_PROBLEMS,
         "is_current": is_current,
         "networks": [
-            (scope.network.name, classes[scope.network.device_class],
+            (scope.network.name, called[scope.network.device_class],
              ", ".join(map(str, scope.ranges)), scope.network.authority or "")
             for scope in config.networks.scopes
         ],
         "bans": [
-            (ban.id, ban.authority, days_text(ban.days, ban.timezone),
-             config.policy.state(ban, now))
+            (ban.id, ban.authority, periods_of(ban, view.language),
+             called[config.policy.state(ban, now)])
             for ban in config.policy.bans
         ],
         "devices": config.devices.entries.count_at(now),

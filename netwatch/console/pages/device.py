@@ -15,7 +15,10 @@ from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import View
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
+from netwatch.explain import wording
+from netwatch.explain.subject import CATALOGUES
 from netwatch.inventory.entry_table import Entry
+from netwatch.language.language import language
 from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.database import QueryTimeoutError
@@ -51,13 +54,15 @@ def show(view: View) -> Answer:
     page = incident_page(catalogue, wanted, size=_RECENT, timeout=QUERY_SECONDS)
     weeks, first, last = weeks_of(view, [device], since, until)
     records = [json.loads(row.record) for row in (*latest, *page.rows)]
+    texts = language(view.language.code, CATALOGUES)
     facts, reason = _facts(view, device, entry, records, since, until)
     values = {
         "device": device,
         "entry": entry,
         "ips": [ip_text(ip) for ip in entry.ips] if entry else [],
         "mac": mac_text(entry.mac) if entry and entry.mac else "",
-        "bindings": _bindings(records),
+        "found_by": _bindings(records),
+        "bindings": {code: texts.say(text) for code, text in wording.BINDINGS.items()},
         "rows": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
         "period": (since, until),
@@ -133,8 +138,8 @@ def _bindings(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Where the name of the device came from in its incidents, each source once."""
     found: dict[str, Mapping[str, Any]] = {}
     for record in records:
-        binding = record["device"].get("binding")
-        if binding:
+        binding = record.get("binding")
+        if binding and binding["source"] != "address":
             found.setdefault(json.dumps(binding, sort_keys=True), binding)
     return list(found.values())[:10]
 

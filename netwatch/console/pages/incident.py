@@ -10,13 +10,14 @@ from sqlalchemy import select
 
 from netwatch.console.answers import Answer, Download, Page, not_found
 from netwatch.console.pages.incidents import QUERY_SECONDS
+from netwatch.console.texts import words
 from netwatch.console.view import View
 from netwatch.explain import wording
 from netwatch.explain.doubts import not_proved, refutations
 from netwatch.explain.exemptions import exemptions_asked
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.stored import capture_files
-from netwatch.explain.subject import CATALOGUES
+from netwatch.explain.subject import CATALOGUES, period_text
 from netwatch.language.language import language
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.evidence_files import is_evidence_capture
@@ -28,16 +29,20 @@ _PIECE = 1 << 16
 def show(view: View) -> Answer:
     """The page of an incident."""
     incident = stored_incident(view)
-    say = language(view.language.code, CATALOGUES).say
+    texts, called = language(view.language.code, CATALOGUES), words(view.language)
+    say, period = texts.say, incident.ban.period
     values = {
         "incident": incident,
         "zone": view.console.zone_of(incident.ban.id),
         "evidence": {code: say(text) for code, text in wording.EVIDENCE.items()},
         "bindings": {code: say(text) for code, text in wording.BINDINGS.items()},
         "why_not": {code: say(text) for code, text in wording.WHY_NOT.items()},
-        "not_proved": [wording.sentence(e, wording.NOT_PROVED, say) for e in not_proved(incident)],
+        "in_force": period_text(period.start, period.end, texts),
+        "not_proved": [
+            wording.sentence(e, wording.NOT_PROVED, say, called) for e in not_proved(incident)
+        ],
         "refutations": [
-            wording.sentence(e, wording.REFUTATIONS, say) for e in refutations(incident)
+            wording.sentence(e, wording.REFUTATIONS, say, called) for e in refutations(incident)
         ],
         "packets": packets_file(view, incident) is not None,
     }

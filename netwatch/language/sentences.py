@@ -1,0 +1,211 @@
+"""The sentences that records have, by their code: why a confidence, a kind or a device is what it
+is, what troubles a sensor has, and what a configuration does not say.
+
+Records are in English and have whole sentences. What writes one takes it from here
+(`sentence`), and what shows it to people in another language finds it here again
+(`netwatch.language.translated`). So a sentence stands once, and one that is in no language but
+English is noticed by the tests of this package. Nothing here needs Babel: captures import it.
+"""
+
+from collections.abc import Mapping
+
+from netwatch.language.marking import mark
+
+TEXTS: Mapping[str, str] = {
+    # The kind of an incident (netwatch.incidents.kind)
+    "only-lookups": mark("%(lookups)s, no handshake with a host of the app and no flow to one."),
+    "in-use": mark(
+        "%(contacts)s with %(hosts)s, which only the app calls, in use for %(time)s (threshold:"
+        " %(least)s for %(least_time)s)."
+    ),
+    "in-use-volume": mark(
+        "In %(contacts)s with the app over %(time)s the device received %(received)s bytes,"
+        " %(rate)s a minute, and sent %(sent)s (threshold: %(least)s over %(least_time)s,"
+        " %(least_in)s, %(least_rate)s, %(least_out)s)."
+    ),
+    "long-connections": mark(
+        "%(contacts)s with %(hosts)s, which only the app calls; the connections were in use for"
+        " %(time)s (threshold: %(least_time)s)."
+    ),
+    "long-connections-volume": mark(
+        "In them the device received %(received)s bytes and sent %(sent)s (threshold: %(least_in)s,"
+        " %(least_out)s)."
+    ),
+    "in-browser": mark(
+        "%(contacts)s with %(hosts)s, which pages call as well as the app, in %(minutes)s minutes"
+        " within %(time)s (threshold: %(least)s in %(least_minutes)s over %(least_time)s)."
+    ),
+    "in-browser-volume": mark(
+        "In this burst the device received %(received)s bytes and sent %(sent)s, more than a page"
+        " loads that embeds a player (threshold: %(least_in)s)."
+    ),
+    "one-way": mark(
+        "%(contacts)s with %(hosts)s, which only the app calls, within %(time)s (threshold:"
+        " %(least)s over %(least_time)s)."
+    ),
+    "one-way-volume": mark("The device sent %(sent)s bytes (threshold: %(least_out)s)."),
+    "own-hosts": mark("%(contacts)s with %(hosts)s, which only the app calls."),
+    "page-hosts": mark("%(contacts)s with %(hosts)s, which pages call as well."),
+    "shared-hosts": mark("%(contacts)s with %(hosts)s, which others call as well."),
+    "no-own-host": mark("No host that only the app calls was contacted."),
+    "timer": mark(
+        "The device received %(received)s bytes and sent %(sent)s, of them at most %(most)s"
+        " received in one burst, of %(contacts)s within %(time)s: so regular and so small that a"
+        " timer of the app explains them (threshold: %(least_in)s in a burst, %(least_time)s"
+        " between them)."
+    ),
+    "too-little": mark(
+        "The device received %(received)s bytes and sent %(sent)s, of them at most %(most)s"
+        " received in one burst, of %(contacts)s within %(time)s: too few or too short for a"
+        " session (threshold: %(least_in)s in %(least)s over %(least_time)s with %(least_rate)s,"
+        " or %(long_in)s in connections of %(long_time)s)."
+    ),
+    "embed-volume": mark(
+        "The device received %(received)s bytes and sent %(sent)s in %(bursts)s of at most"
+        " %(time)s (threshold for a session without the app's own hosts: %(least_in)s in %(least)s"
+        " over %(least_time)s)."
+    ),
+    "regular": mark(
+        "%(bursts)s at regular intervals, %(time)s on average (variation %(variation)s, regular up"
+        " to %(most_variation)s)."
+    ),
+    "irregular": mark(
+        "%(bursts)s at irregular intervals, %(time)s on average (variation %(variation)s, regular"
+        " up to %(most_variation)s)."
+    ),
+    "lookups-blocked": mark("The lookups were answered by a block."),
+    "connections-blocked": mark(
+        "Connections were refused or reset before the server answered, or led to a filter."
+    ),
+    "no-answer": mark("No answer of a server of the app was seen."),
+    "one-direction": mark(
+        "Only one direction of the traffic was captured, so the volume is not known."
+    ),
+    "installed": mark(
+        "The app is probably still installed: app-only names were asked for (%(hosts)s)."
+    ),
+    "installed-asked": mark(
+        "The app is probably still installed: app-only names were asked for %(times)s (%(hosts)s)."
+    ),
+    "installed-regularly": mark(
+        "The app is probably still installed: app-only names were asked for %(times)s at regular"
+        " intervals (%(hosts)s)."
+    ),
+    # The confidence of an incident (netwatch.incidents.confidence)
+    "gives-handshake": mark("A handshake with %(name)s (%(evidence)s, %(rule)s) gives %(grade)s."),
+    "gives-certificate": mark(
+        "A certificate for %(name)s (%(evidence)s, %(rule)s) gives %(grade)s."
+    ),
+    "gives-lookup": mark("A lookup of %(name)s (%(evidence)s, %(rule)s) gives %(grade)s."),
+    "gives-address": mark(
+        "A flow to an address of %(name)s (%(evidence)s, %(rule)s) gives %(grade)s."
+    ),
+    "no-handshake": mark("It is no handshake: it does not prove that the device reached the app."),
+    "no-handshake-but": mark(
+        "It is no handshake, which would give %(grade)s: it does not prove that the device reached"
+        " the app."
+    ),
+    "grade": mark("The grade of %(rule)s is %(grade)s: %(reasons)s."),
+    "lifted": mark(
+        "Handshakes with two names that only the app calls, %(name)s (listed by %(family)s) and"
+        " %(second)s (listed by %(second_family)s), lift it to %(grade)s, because their sources are"
+        " independent."
+    ),
+    "lifted-from": mark(
+        "That lifts it from %(grade)s, which a handshake with %(name)s (%(evidence)s, %(rule)s)"
+        " gives."
+    ),
+    # The grade of a rule (netwatch.rules.grade)
+    "role-exclusive": mark("the domain is this app's own (role exclusive): %(grade)s"),
+    "role-vendor": mark("several apps of the vendor use the domain (role vendor): %(grade)s"),
+    "role-embed": mark("other sites and apps load the domain (role embed): %(grade)s"),
+    "role-cdn": mark(
+        "the domain is a shared host that contains the app's name (role cdn): %(grade)s"
+    ),
+    "limit-embed": mark(
+        "pages or other apps call the domain too (embed_reachable): at most %(grade)s"
+    ),
+    "limit-cap": mark("the rule says so (confidence: %(cap)s): at most %(grade)s"),
+    "limit-unverified": mark(
+        "nobody confirmed whose the domain is (verified: false): at most %(grade)s"
+    ),
+    "limit-one-source": mark(
+        "the shipped rule rests on one independent source (%(sources)s): at most %(grade)s"
+    ),
+    # Which device it is, or why that is not known (netwatch.inventory)
+    "device-mac-entry": mark("the inventory has its MAC: class of the entry"),
+    "device-mac-network": mark("the inventory has its MAC: class of the network"),
+    "device-address-entry": mark("the inventory has its address: class of the entry"),
+    "device-address-network": mark("the inventory has its address: class of the network"),
+    "device-hostname-entry": mark("the inventory has its learned host name: class of the entry"),
+    "device-hostname-network": mark(
+        "the inventory has its learned host name: class of the network"
+    ),
+    "device-unlisted": mark(
+        "the inventory has neither its address nor its MAC: class of the network"
+    ),
+    "device-learned": mark("not in the inventory; its MAC was learned: class of the network"),
+    "device-randomised": mark(
+        "%(reason)s; its MAC is a randomised one (locally administered), which the device may"
+        " change: it can appear under another one"
+    ),
+    "device-two-entries": mark(
+        "the inventory gives its MAC to one device, and its address to another"
+    ),
+    "device-two-macs": mark("two devices have its MAC at this time"),
+    "device-two-addresses": mark("two devices have its address at this time"),
+    "device-other-frame": mark("its address belongs to one device, but the frame is from another"),
+    "device-other-learned": mark(
+        "the frame is from a device of the inventory, but the address was learned to belong to"
+        " another one"
+    ),
+    "device-other-entry": mark(
+        "the inventory gives its address to one device, but it was learned to belong to another one"
+    ),
+    "device-nat": mark(
+        "its contacts are those of several devices: more TLS stacks than one device has were seen"
+        " behind its address (NAT, a proxy or a terminal server)"
+    ),
+    "device-proxy": mark("it is a proxy: it was asked for the app's hosts by others"),
+    # Why a live capture is unhealthy (netwatch.watch.health)
+    "trouble-silent": mark("no packet for %(time)s"),
+    "trouble-dropping": mark("packets dropped %(time)s ago, %(count)s in total"),
+    "trouble-stuck": mark("output %(output)s: %(waiting)s waiting, the oldest for %(time)s"),
+    "trouble-outbox": mark("outbox: %(problem)s; %(waiting)s in memory only"),
+    "trouble-outbox-lost": mark("outbox: %(problem)s; %(waiting)s in memory only, %(lost)s lost"),
+    "trouble-down": mark("interface %(interface)s is down"),
+    "trouble-records": mark("records cannot be written: %(problem)s"),
+    "trouble-evidence": mark("evidence cannot be written: %(problem)s"),
+    "trouble-expired": mark("set %(version)s expired %(time)s ago, and stays in use"),
+    "trouble-updates": mark("no check for a newer set succeeded for %(time)s: %(problem)s"),
+    "trouble-store": mark("the store cannot be written to: %(problem)s"),
+    "trouble-store-lost": mark("the store cannot be written to: %(problem)s, %(lost)s lost"),
+    # What a user may not expect of a configuration (netwatch.config)
+    "note-no-file": mark("no configuration file was found: the built-in defaults apply"),
+    "note-no-networks": mark(
+        "no networks are configured: private ranges are one network of class service"
+    ),
+    "note-empty-networks": mark("the list of networks is empty: every client is outside"),
+    "note-no-bans": mark("no bans are configured: the built-in ban '%(ban)s' applies"),
+    "note-empty-bans": mark("the list of bans is empty: nothing is forbidden"),
+    "note-no-device": mark(
+        "exemption of '%(device)s': no device of the inventory has this id, so it never applies"
+    ),
+    "note-no-set": mark(
+        "no set is installed in %(folder)s yet: builtin stands for the files that netwatch ships;"
+        " netwatch signatures update installs one"
+    ),
+    "note-set-expired": mark(
+        "set %(version)s has expired at %(moment)s: it stays in use, but its publisher does not"
+        " vouch for it any more"
+    ),
+    "note-set-expires": mark("set %(version)s expires soon, at %(moment)s"),
+    "did-you-mean": mark("%(reason)s; did you mean '%(similar)s'?"),
+}
+"""The sentences by code, with the names of their values; `netwatch.language.translated` has what
+kinds of values these are."""
+
+
+def sentence(code: str, **values: str) -> str:
+    """A sentence in English, as records have it."""
+    return TEXTS[code] % values
