@@ -24,7 +24,7 @@ MAX_SENTENCE = 4000
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 _UNITS = (
     "bytes/min", "bursts of lookups", "bursts", "burst", "contacts", "contact", "lookups", "lookup",
-    "alerts", "alert", "minutes", "bytes", "times", "time", "rows", "row", "min", "s", "h",
+    "alerts", "alert", "minutes", "bytes", "byte", "times", "time", "rows", "row", "min", "s", "h",
 )  # fmt: skip
 _QUANTITY = rf"{_NUMBER} (?:{'|'.join(_UNITS)})"
 _HOST = r"[^\s,]+"
