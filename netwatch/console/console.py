@@ -54,12 +54,12 @@ class Console:
         self.sessions = Sessions(self.database, self.options.idle, self.options.absolute, now)
         self.audit = Audit(self.database, now)
         self.filters = SavedFilters(self.database)
-        self.throttle = Throttle()
+        self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
+        self.throttle = Throttle(self.database, self.pseudonym_key, now)
         self.provider = self._provider()
         self.renderer = Renderer()
         self.reports = PeriodReports(self.catalogue, store, config)
         self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
-        self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
 
     def warm(self) -> None:
         """Begin what the first visitors would wait for: the worker of pictures, and the reports of

@@ -1,17 +1,19 @@
-"""Opens the database of the console, and creates it where there is none."""
+"""Opens the database of the console, creates it where there is none, and brings an older one up to
+date."""
 
 import secrets
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from netwatch.console import tables
 from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
-from netwatch.core.owned_database import FileKind
+from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.store.database import Database, file_engine, open_database
 from netwatch.store.options import StoreOptions
 
@@ -49,7 +51,8 @@ def _open_file(folder: Path) -> Database:
     path = folder / FILE
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        condition = owned_database.identify(path, KIND)
+        kind = _kind_at(path)
+        condition = owned_database.identify(path, kind)
         if condition == "damaged":
             raise NetwatchError(f"{path} is damaged")
         if condition == "missing":
@@ -57,7 +60,31 @@ def _open_file(folder: Path) -> Database:
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NetwatchError(f"{path} cannot be opened: {reason}") from None
-    return Database(file_engine(path), str(path), _WHAT)
+    database = Database(file_engine(path), str(path), _WHAT)
+    if kind.version != KIND.version:
+        with database.writing() as connection:
+            _upgrade(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {KIND.version}")
+    return database
+
+
+def _kind_at(path: Path) -> FileKind:
+    """The kind of file that the database at `path` is, with its version. Raises `ConfigError` for a
+    newer one."""
+    try:
+        owned_database.identify(path, KIND)
+    except OtherVersionError as error:
+        if error.version > KIND.version:
+            raise
+        return replace(KIND, version=error.version)
+    return KIND
+
+
+def _upgrade(connection: Connection) -> None:
+    """From version 1: purposes are of persons, and wrong passwords are kept. Sessions end, whose
+    rows had one purpose for all persons."""
+    tables.session.drop(connection)
+    tables.metadata.create_all(connection)
 
 
 def _fill(database: sqlite3.Connection) -> None:
@@ -76,12 +103,15 @@ def _open_server(options: StoreOptions) -> Database:
     database = Database(catalogue.engine, catalogue.place, _WHAT)
     try:
         with database.writing(numbers=True) as connection:
-            if not inspect(connection).has_table(tables.audit.name):
+            found = inspect(connection)
+            if not found.has_table(tables.audit.name):
                 tables.metadata.create_all(connection)
                 for statement in tables.POSTGRES_TRIGGERS:
                     connection.execute(text(statement))
                 key = {"name": PSEUDONYM_KEY, "value": secrets.token_bytes(32)}
                 connection.execute(insert(tables.secret).values(key))
+            elif not found.has_table(tables.purpose.name):
+                _upgrade(connection)
     except BaseException:
         database.close()
         raise

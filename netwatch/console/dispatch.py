@@ -95,9 +95,13 @@ class Dispatcher:
             raise Refused(403)
         if asked.method == "POST":
             self._check_form(view, asked)
-        if route.purpose and not self._has_purpose(view, route):
-            return self._page(view, Page("purpose", {"next": _target(asked)}))
         try:
+            subject = route.purpose(view) if route.purpose is not None else ""
+            if subject:
+                purpose = self._console.sessions.purpose(view.who.session, subject)
+                view = replace(view, purpose=purpose)
+                if not purpose:
+                    return self._page(view, Page("purpose", {"next": _target(asked)}))
             answer = route.endpoint(view)
         except QueryTimeoutError:
             raise Refused(503, view.say(
@@ -155,11 +159,10 @@ class Dispatcher:
             Values(_bounded(query), language),
             Values(_bounded(asked.form) if form else (), language),
             client_address(self._console.options.proxy, asked),
-            identity.purpose if identity else "",
-            token,
-            asked.cookies.get(self._cookies.pending, ""),
-            options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
-            query,
+            token=token,
+            pending=asked.cookies.get(self._cookies.pending, ""),
+            origin=options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
+            raw_query=query,
         )
 
     def _to_sign_in(self, view: View, asked: Asked) -> Sent:
@@ -181,13 +184,6 @@ class Dispatcher:
             raise Refused(403, view.say(
                 "This form was not made for you, or it is too old. Open the page again."
             ))  # fmt: skip
-
-    def _has_purpose(self, view: View, route: Route) -> bool:
-        if not view.purpose:
-            return False
-        if route.purpose == "session":
-            return True
-        return view.who.subject == view.place
 
     def _audit(self, view: View, route: Route, answer: Answer) -> None:
         if not route.audited:

@@ -46,9 +46,7 @@ def identify(console: Console, token: str, asked: Asked) -> Identity | None:
     if not _is_valid(console, session.account, session.source, session.role, asked):
         console.sessions.end(session.key)
         return None
-    return Identity(
-        session.account, session.source, session.role, session.key, session.purpose, session.subject
-    )
+    return Identity(session.account, session.source, session.role, session.key)
 
 
 def _is_valid(console: Console, account: str, source: str, role: str, asked: Asked) -> bool:

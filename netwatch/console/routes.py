@@ -13,8 +13,10 @@ and ``content``, and one row here per path and method:
 - `audited`: what the audit calls it; then the row is written before the answer is sent, and the
   answer has to say its `subject` (``"device ws-021"``). Every page on a person, every export and
   every re-identification has one.
-- `purpose`: ``"session"`` asks once in a while why persons are looked at, before the page is made;
-  ``"subject"`` asks for each page anew. The purpose is in `View.purpose` and in the audit.
+- `purpose`: a function that says whom the page is about, in the words of the audit (``"device
+  ws-021"``), and nothing where it is about nobody. Then the console asks why this person is looked
+  at, before the page is made, and remembers the answer for this person and session for an hour. It
+  is in `View.purpose` and in the audit.
 - `menu` and `group`: its text in the menu, and the heading that it is under.
 - `is_slow`: exports, which may take longer than a page.
 
@@ -76,7 +78,7 @@ class Route:
     endpoint: Callable[[View], Answer]
     roles: Set[str] | None
     audited: str = ""
-    purpose: str = ""
+    purpose: Callable[[View], str] | None = None
     menu: str = ""
     group: str = field(default="")
     is_slow: bool = False
@@ -111,21 +113,24 @@ ROUTES: tuple[Route, ...] = (
         audited="export", is_slow=True,
     ),
     Route(
-        "/incidents/{id}", "GET", incident.show, {"analyst"}, audited="incident", purpose="session",
+        "/incidents/{id}", "GET", incident.show, {"analyst"},
+        audited="incident", purpose=incident.person,
     ),
     Route(
         "/incidents/{id}/plain", "GET", plain.show, {"analyst", "dpo"},
-        audited="plain words", purpose="session",
+        audited="plain words", purpose=incident.person,
     ),
     Route(
         "/incidents/{id}/packets.pcapng", "GET", incident.packets, {"analyst"},
-        audited="export", purpose="session", is_slow=True,
+        audited="export", purpose=incident.person, is_slow=True,
     ),
     Route(
-        "/devices", "GET", devices.show, {"analyst"}, purpose="session",
+        "/devices", "GET", devices.show, {"analyst"}, purpose=devices.everybody,
         menu=mark("Devices"), group=PEOPLE,
     ),
-    Route("/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose="session"),
+    Route(
+        "/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose=device.person,
+    ),
     Route(
         "/blind-spots", "GET", blind_spots.show, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,
@@ -165,7 +170,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     # Oversight
     Route(
-        "/person", "GET", person.show, {"dpo"}, audited="person", purpose="session",
+        "/person", "GET", person.show, {"dpo"}, audited="person", purpose=person.person,
         menu=mark("One person"), group=OVERSIGHT,
     ),
     Route("/person/identify", "POST", person.who, {"dpo"}, audited="identify"),

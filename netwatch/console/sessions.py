@@ -1,4 +1,4 @@
-"""Sessions: who has signed in, until when, and for which purpose persons are looked at.
+"""Sessions: who has signed in, until when, and for which purpose each person is looked at.
 
 The browser has a random token in a cookie; the database has only its SHA-256, so that whoever reads
 the database cannot take a session over. A session ends some time after its last request, at the
@@ -11,14 +11,17 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from netwatch.console import tables
 from netwatch.core.dataclass import dataclass
 from netwatch.store.database import Database
 
 PURPOSE_SECONDS = 3600
-"""How long a purpose that somebody gave is valid."""
+"""How long a purpose that somebody gave for a person is valid."""
+
+MAX_PURPOSES = 500
+"""Persons for whom a session has a purpose at a time; a further one ends the oldest."""
 
 MAX_SESSIONS = 20
 """Sessions of one account at a time; a further one ends the oldest."""
@@ -29,7 +32,7 @@ _USED_EVERY = 60 * _SECOND
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session; `key` is what the database knows it by. `purpose` is empty where none is valid."""
+    """A session; `key` is what the database knows it by."""
 
     key: str
     account: str
@@ -38,8 +41,6 @@ class Session:
     address: str
     created: int
     used: int
-    purpose: str
-    subject: str
 
 
 class Sessions:
@@ -71,9 +72,10 @@ class Sessions:
             connection.execute(
                 insert(tables.session).values(
                     token=_key(token), account=account, source=source, role=role, address=address,
-                    created=now, used=now, purpose="", subject="", purpose_until=0,
+                    created=now, used=now,
                 )
             )  # fmt: skip
+            connection.execute(delete(tables.purpose).where(tables.purpose.c.until <= now))
         return token
 
     def find(self, token: str) -> Session | None:
@@ -92,11 +94,7 @@ class Sessions:
                 connection.execute(
                     update(tables.session).where(columns.token == key).values(used=now)
                 )
-        has_purpose = now < row.purpose_until
-        return Session(
-            row.token, row.account, row.source, row.role, row.address, row.created, row.used,
-            row.purpose if has_purpose else "", row.subject if has_purpose else "",
-        )  # fmt: skip
+        return Session(*row)
 
     def is_open(self, key: str) -> bool:
         """Whether a session goes on; to ask does not count as a use of it."""
@@ -123,20 +121,33 @@ class Sessions:
                 )
                 .order_by(columns.created.desc())
             ).all()
-        return [
-            Session(row.token, row.account, row.source, row.role, row.address, row.created,
-                    row.used, "", "")
-            for row in rows
-        ]  # fmt: skip
+        return [Session(*row) for row in rows]
+
+    def purpose(self, key: str, subject: str) -> str:
+        """Why a person is looked at in a session; empty where no purpose is valid."""
+        columns = tables.purpose.c
+        mine = (columns.session == key) & (columns.subject == _key(subject))
+        with self._database.reading() as connection:
+            found = connection.execute(
+                select(columns.purpose).where(mine, columns.until > self._now())
+            ).scalar()
+        return found or ""
 
     def set_purpose(self, key: str, purpose: str, subject: str) -> None:
-        """Note why persons are looked at from now on, said on the page `subject`."""
+        """Note why a person is looked at from now on."""
+        columns, person = tables.purpose.c, _key(subject)
         until = self._now() + PURPOSE_SECONDS * _SECOND
+        mine = columns.session == key
         with self._database.writing() as connection:
+            connection.execute(delete(tables.purpose).where(mine, columns.subject == person))
+            count = connection.execute(select(func.count()).where(mine)).scalar_one()
+            if count >= MAX_PURPOSES:
+                oldest = select(func.min(columns.until)).where(mine).scalar_subquery()
+                connection.execute(delete(tables.purpose).where(mine, columns.until == oldest))
             connection.execute(
-                update(tables.session)
-                .where(tables.session.c.token == key)
-                .values(purpose=purpose, subject=subject, purpose_until=until)
+                insert(tables.purpose).values(
+                    session=key, subject=person, purpose=purpose, until=until
+                )
             )
 
     def end(self, key: str) -> None:

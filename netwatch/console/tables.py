@@ -1,4 +1,5 @@
-"""The tables of the console itself: accounts, sessions, the audit, and saved filters.
+"""The tables of the console itself: accounts, sessions, purposes, wrong passwords, the audit, and
+saved filters.
 
 Times are ns since the epoch. They are in `console.sqlite` beside the catalogue of a local store,
 and in the database of the catalogue where that is PostgreSQL. The audit is append-only: triggers
@@ -7,7 +8,7 @@ refuse every change of a row and its removal, so that not even a defect of the c
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The version of these tables."""
 
 metadata = MetaData()
@@ -33,10 +34,29 @@ session = Table(
     Column("address", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),
-    Column("purpose", Text, nullable=False, comment="why persons are looked at; empty: none said"),
-    Column("subject", Text, nullable=False, comment="the page for which the purpose was said"),
-    Column("purpose_until", BigInteger, nullable=False),
 )
+
+purpose = Table(
+    "console_purpose",
+    metadata,
+    Column("session", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, comment="SHA-256 of whom the pages are about"),
+    Column("purpose", Text, nullable=False, comment="why they are looked at"),
+    Column("until", BigInteger, nullable=False, index=True),
+)
+"""Why a session looks at a person; rows of sessions that have ended go with their time."""
+
+failure = Table(
+    "console_failure",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("time", BigInteger, nullable=False, index=True),
+    Column("account", Text, nullable=False, comment="a keyed hash; empty once it has signed in"),
+    Column("address", Text, nullable=False, comment="a keyed hash"),
+    Index("console_failure_account", "account", "time"),
+    Index("console_failure_address", "address", "time"),
+)
+"""Wrong passwords, as long as a limit looks at them."""
 
 pending = Table(
     "console_pending",

@@ -26,14 +26,12 @@ _END = 1 << 63  # what databases have for a time in ns
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who has signed in: an account, where it comes from (``local``, ``oidc``, ``proxy``), and the
-    key of its session. `purpose` is why persons are looked at, said on the page `subject`."""
+    key of its session."""
 
     account: str
     source: str
     role: str
     session: str
-    purpose: str = ""
-    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ class Values:
 @dataclass(frozen=True, slots=True)
 class View:
     """One request, as a page sees it. `place` is the path that was asked for, `path` the parts of
-    it that the route names. `purpose` is why persons are looked at, as far as it was said. `token`
+    it that the route names. `purpose` is why the person of the page is looked at. `token`
     is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
     sign-in at a provider. `origin` is the address of the console, `raw_query` the values behind
     ``?`` at their whole length."""

@@ -1,6 +1,7 @@
 """The audit: what is written down, before it is seen, and what tampering with it leaves behind."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from support.asked_stores import run
 from support.consoles import Visitor
 
+from netwatch.console import tables
 from netwatch.console.audit import GENESIS, MAX_TEXT, Audit, entry_record, row_hash
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
+from netwatch.console.sessions import PURPOSE_SECONDS, Sessions
 from netwatch.core.errors import NetwatchError
 from netwatch.store.database import Database
 from netwatch.store.options import StoreOptions
@@ -190,6 +193,59 @@ def test_pages_on_persons_ask_for_a_purpose_and_are_written_down(
         assert (account, role, noted, purpose) == ("ben", "analyst", action, "case 2023/17")
         assert subject.startswith("device ")
         assert incident in subject
+
+
+def test_a_purpose_is_for_one_person_in_one_session(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor, other = visit("analyst"), visit("analyst")
+
+    def is_asked(place: str, who: Visitor = visitor) -> bool:
+        return 'name="purpose"' in who.get(place).text
+
+    assert visitor.state_purpose("/devices/ws-021?from=2023-03-20").status_code == 303
+    assert last(console)[2:] == ("purpose", "device ws-021", "case 2023/17")
+    assert not is_asked("/devices/ws-021")
+    assert not is_asked("/devices/ws-021?from=2023-03-01T00:00:00Z")
+    assert is_asked("/devices/ws-021", other)
+    for place in ("/devices", "/devices/ws-014", "/devices/WS-021"):
+        assert is_asked(place), place
+    page = visitor.get("/incidents").text
+    by_device = re.findall(
+        r'href="/incidents/([0-9a-f]{32})".*?<span class="name">([^<]*)', page, re.S
+    )
+    assert {device for _, device in by_device} >= {"ws-021"}
+    for incident, device in by_device:
+        assert is_asked(f"/incidents/{incident}") == (device != "ws-021"), device
+    rows = console.audit.verify().rows
+    for target in ("/account", "/incidents", "/person?device=ws-021", "/nothing", "/now"):
+        assert visitor.state_purpose(target).headers["location"] == target
+    assert console.audit.verify().rows == rows, (
+        "none of these pages is about a person for this role"
+    )
+    assert visitor.state_purpose(f"/incidents/{'0' * 32}").status_code == 404
+
+
+def test_a_purpose_ends_after_an_hour_and_there_is_a_bounded_number(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [10**18]
+    sessions = Sessions(console.database, 10**6, 10**6, lambda: now[0])
+    session = sessions.find(sessions.begin("ben", "local", "analyst", "192.0.2.1"))
+    assert session is not None
+    monkeypatch.setattr("netwatch.console.sessions.MAX_PURPOSES", 3)
+    for n in range(5):
+        now[0] += 1
+        sessions.set_purpose(session.key, f"case {n}", f"device {n}")
+    kept = [sessions.purpose(session.key, f"device {n}") for n in range(5)]
+    assert kept == ["", "", "case 2", "case 3", "case 4"]
+    sessions.set_purpose(session.key, "another case", "device 4")
+    assert sessions.purpose(session.key, "device 4") == "another case"
+    now[0] += PURPOSE_SECONDS * 10**9
+    assert not any(sessions.purpose(session.key, f"device {n}") for n in range(5))
+    sessions.begin("ben", "local", "analyst", "192.0.2.1")
+    with console.database.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(tables.purpose)).scalar() == 0
 
 
 def test_nothing_is_shown_that_cannot_be_written_down(

@@ -165,10 +165,9 @@ def test_hostile_names_are_text_everywhere(
         for n, name in enumerate(HOSTILE)
     ])  # fmt: skip
     visitor = visit("analyst")
-    visitor.state_purpose("/incidents")
     pages = [visitor.get("/incidents")]
     pages += [
-        visitor.get(f"/incidents/{n:032x}{place}")
+        visitor.open(f"/incidents/{n:032x}{place}")
         for n in range(len(HOSTILE))
         for place in ("", "/plain", "/plain?text=fr")
     ]
@@ -197,8 +196,7 @@ def test_an_incident_is_shown_from_the_packet_to_the_clause(
         if each["device"]["id"] == "ws-021" and each["first_seen"].startswith("2023")
     )
     visitor = visit("analyst")
-    visitor.state_purpose("/incidents")
-    text = visitor.get(f"/incidents/{record['id']}").text
+    text = visitor.open(f"/incidents/{record['id']}").text
     for shown in (
         record["names"][0], record["device"]["mac"], record["ban"]["id"],
         record["evidence"][0]["rule"]["text"], record["versions"]["signatures"],
@@ -217,8 +215,7 @@ def test_packets_are_those_of_evidence_captures_alone(
     record = records(console)[0]
     add(console, [record | {"id": "e" * 32, "evidence_file": path.format(id="e" * 32)}])
     visitor = visit("analyst")
-    visitor.state_purpose("/incidents")
-    assert visitor.get(f"/incidents/{'e' * 32}/packets.pcapng").status_code == 404
+    assert visitor.open(f"/incidents/{'e' * 32}/packets.pcapng").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -228,8 +225,7 @@ def test_the_plain_page_is_in_the_language_that_is_asked_for(
     code: str, words: str, visit: Callable[[str], Visitor], incident: str
 ) -> None:
     visitor = visit("dpo")
-    visitor.state_purpose("/")
-    text = visitor.get(f"/incidents/{incident}/plain?text={code}").text
+    text = visitor.open(f"/incidents/{incident}/plain?text={code}").text
     assert f'lang="{code}"' in text
     assert re.search(words, text, re.IGNORECASE)
     assert '<html lang="en">' in text

@@ -72,7 +72,7 @@ def test_pages_on_persons_and_exports_are_written_down() -> None:
         if on_person or route.path.endswith((".csv", ".jsonl", ".pcapng", ".pdf", ".json")):
             assert route.audited, route.path
         if on_person and route.method == "GET":
-            assert route.purpose, route.path
+            assert route.purpose is not None, route.path
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=IDS)
@@ -165,7 +165,7 @@ def test_every_answer_has_the_headers_that_protect_it(
 )  # fmt: skip
 def test_paths_lead_nowhere_else(target: str, visit: Callable[[str], Visitor]) -> None:
     visitor = visit("analyst")
-    assert visitor.state_purpose("/incidents").status_code == 303
+    assert visitor.state_purpose("/devices").status_code == 303
     answer = visitor.client.request("GET", f"http://{'127.0.0.1:8477'}{target}")
     assert answer.status_code == 404
     assert "root:" not in answer.text

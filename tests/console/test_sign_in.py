@@ -6,14 +6,21 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher, Type
-from support.consoles import NAMES, PASSWORD, Visitor, csrf_of
+from sqlalchemy import select
+from support.consoles import NAMES, PASSWORD, Visitor, copied, csrf_of
 
 from netwatch.config.console_section import ConsoleOptions
+from netwatch.console import tables
+from netwatch.console.accounts import Accounts
 from netwatch.console.console import Console
-from netwatch.console.throttle import ACCOUNT_RATE, ADDRESS_RATE, MAX_KEYS, Throttle
+from netwatch.console.database import FILE, open_console
+from netwatch.console.sessions import Sessions
+from netwatch.console.throttle import ACCOUNT_RATE, ADDRESS_RATE, Throttle
+from netwatch.core.errors import ConfigError
 
 SESSION = "netwatch"
 
@@ -89,8 +96,8 @@ def test_a_thousand_wrong_passwords_are_bounded(
     assert len(tried) == ACCOUNT_RATE.tries
 
 
-def test_an_address_that_tries_many_names_is_refused() -> None:
-    throttle = Throttle()
+def test_an_address_that_tries_many_names_is_refused(console: Console) -> None:
+    throttle = console.throttle
     for n in range(ADDRESS_RATE.tries):
         assert throttle.wait(f"name-{n}", "192.0.2.1") == 0
         throttle.failed(f"name-{n}", "192.0.2.1")
@@ -98,18 +105,75 @@ def test_an_address_that_tries_many_names_is_refused() -> None:
     assert throttle.wait("another", "192.0.2.2") == 0
 
 
-def test_the_limits_remember_a_bounded_number_and_forget_in_time() -> None:
-    now = [0.0]
-    throttle = Throttle(lambda: now[0])
+def test_wrong_passwords_survive_a_restart_and_are_forgotten_in_time(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_700_000_000 * 10**9]
+    throttle = Throttle(console.database, b"key", lambda: now[0])
     for n in range(ACCOUNT_RATE.tries):
         throttle.failed("ben", f"192.0.2.{n}")
-    assert throttle.wait("ben", "198.51.100.1") > 0
-    assert throttle.wait("BEN", "198.51.100.1") > 0
-    now[0] = ACCOUNT_RATE.seconds + 1
-    assert throttle.wait("ben", "198.51.100.1") == 0
-    for n in range(MAX_KEYS):
-        throttle.failed(f"name-{n}", f"address-{n}")
-    assert len(throttle._failures) == MAX_KEYS
+    again = Throttle(console.database, b"key", lambda: now[0])
+    assert again.wait("ben", "198.51.100.1") == ACCOUNT_RATE.seconds + 1
+    assert again.wait("BEN", "198.51.100.1") > 0
+    now[0] += 60 * 10**9
+    assert again.wait("ben", "198.51.100.1") == ACCOUNT_RATE.seconds - 59
+    again.succeeded("ben")
+    assert again.wait("ben", "198.51.100.1") == 0
+    for _ in range(ADDRESS_RATE.tries - 1):
+        again.failed("zoe", "192.0.2.0")
+    assert again.wait("ann", "192.0.2.0") > 0, "the failure of ben counts for its address"
+    now[0] += ACCOUNT_RATE.seconds * 10**9 + 1
+    assert again.wait("zoe", "192.0.2.0") == 0
+    again.failed("zoe", "192.0.2.0")
+    assert again.count() == 1
+    monkeypatch.setattr("netwatch.console.throttle.MAX_FAILURES", 5)
+    for n in range(8):
+        again.failed(f"name-{n}", "192.0.2.9")
+    assert again.count() == 5
+    # A clock that was wrong must not lock anybody out once it is right.
+    now[0] -= 7200 * 10**9
+    assert again.wait("name-7", "192.0.2.9") == 0
+    again.failed("ben", "192.0.2.1")
+    assert again.count() == 1
+
+
+def test_what_was_typed_as_a_name_is_not_in_the_database(console: Console) -> None:
+    console.throttle.failed("my secret pass-phrase", "192.0.2.77")
+    with console.database.reading() as connection:
+        rows = connection.execute(select(tables.failure)).all()
+    assert len(rows) == 1
+    assert "secret" not in str(rows)
+    assert "192.0.2.77" not in str(rows)
+
+
+def test_a_database_of_the_version_before_keeps_its_accounts_and_audit(
+    sample_store: Path, tmp_path: Path
+) -> None:
+    options = copied(sample_store, tmp_path)
+    path = Path(options.path, FILE)
+    with sqlite3.connect(path) as old:
+        for name in ("session", "purpose", "failure"):
+            old.execute(f"DROP TABLE console_{name}")
+        old.execute(
+            "CREATE TABLE console_session (token TEXT PRIMARY KEY, account TEXT NOT NULL, source"
+            " TEXT NOT NULL, role TEXT NOT NULL, address TEXT NOT NULL, created BIGINT NOT NULL,"
+            " used BIGINT NOT NULL, purpose TEXT NOT NULL, subject TEXT NOT NULL, purpose_until"
+            " BIGINT NOT NULL)"
+        )
+        old.execute("CREATE INDEX ix_console_session_account ON console_session (account)")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    for _ in range(2):
+        database = open_console(options)
+        accounts, sessions = Accounts(database), Sessions(database, 60, 60)
+        assert {each.name for each in accounts.all()} == set(NAMES.values())
+        assert sessions.find(sessions.begin("ben", "local", "analyst", "")) is not None
+        database.close()
+    with sqlite3.connect(path) as new:
+        new.execute("PRAGMA user_version = 99")
+    new.close()
+    with pytest.raises(ConfigError, match="another version"):
+        open_console(options)
 
 
 def test_the_database_has_no_token_and_no_password(console: Console) -> None:

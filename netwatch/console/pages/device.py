@@ -79,6 +79,11 @@ def show(view: View) -> Answer:
     return Page("device", values, f"device {device}", detail={"period": [_utc(since), _utc(until)]})
 
 
+def person(view: View) -> str:
+    """Whom the page is about."""
+    return f"device {view.path['id']}"
+
+
 def _period(view: View, latest: Sequence[IncidentRow]) -> tuple[int, int]:
     """The period of the page (ns): that of the address, else the days before the last incident."""
     since, until = (view.query.moment(name) for name in FILTERS)

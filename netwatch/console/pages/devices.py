@@ -53,6 +53,11 @@ def show(view: View) -> Answer:
     return Page("devices", values)
 
 
+def everybody(_: View) -> str:
+    """The list is about all who have incidents: why it is looked at is asked for all together."""
+    return "devices"
+
+
 def weeks_of(
     view: View, devices: Sequence[str], since: int, until: int
 ) -> tuple[list[DeviceWeeks], date, date]:

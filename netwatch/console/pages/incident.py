@@ -88,8 +88,18 @@ def stored_incident(view: View) -> Explanation:
     return explanation(record, files, exemptions)
 
 
+def person(view: View) -> str:
+    """Whom the pages on the incident that the address names are about. Raises `Refused` where there
+    is none."""
+    row = incident_row(view.console.catalogue, view.path["id"])
+    if row is None:
+        raise not_found(view.say("There is no such incident."))
+    device = json.loads(row.record)["device"]
+    return f"device {device['id'] or device['ip']}"
+
+
 def subject_of(incident: Explanation) -> str:
-    """Whom a page on an incident is about, for the audit."""
+    """Whom and what a page on an incident is about, for the audit."""
     return f"device {incident.device.id or incident.device.ip}, incident {incident.id}"
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from netwatch.console.accounts import MAX_NAME
 from netwatch.console.answers import Answer, Page, Redirect
+from netwatch.console.purposes import subject_at
 from netwatch.console.view import View
 
 MIN_PURPOSE = 5
@@ -37,7 +38,7 @@ def sign_in(view: View) -> Answer:
         if console.throttle.failed(name, view.address):
             console.audit.add("sign-in limited", account=known, address=view.address)
         return _page(view, say("The name or the password is wrong."), target, 401)
-    console.throttle.succeeded(name, view.address)
+    console.throttle.succeeded(name)
     console.audit.add(
         "sign-in", account=name, role=role, address=view.address, detail={"source": "local"}
     )
@@ -84,7 +85,7 @@ def sign_out(view: View) -> Answer:
 
 
 def state_purpose(view: View) -> Answer:
-    """Note the purpose for which a page is looked at, and go there."""
+    """Note the purpose for which a person is looked at, and go to the page."""
     target = local_place(view.form.text("next")) or "/"
     purpose = " ".join(view.form.text("purpose").split())
     if not MIN_PURPOSE <= len(purpose) <= MAX_PURPOSE:
@@ -93,10 +94,12 @@ def state_purpose(view: View) -> Answer:
             least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
         )}  # fmt: skip
         return Page("purpose", values, status=422)
-    subject = target.partition("?")[0]
-    view.console.sessions.set_purpose(view.who.session, purpose, subject)
-    view.console.audit.add(
-        "purpose", account=view.who.account, role=view.role, subject=subject, purpose=purpose,
-        address=view.address,
-    )  # fmt: skip
+    subject = subject_at(view, target)
+    if subject:
+        # Before it counts: what cannot be written down is no purpose.
+        view.console.audit.add(
+            "purpose", account=view.who.account, role=view.role, subject=subject, purpose=purpose,
+            address=view.address,
+        )  # fmt: skip
+        view.console.sessions.set_purpose(view.who.session, purpose, subject)
     return Redirect(target)
