@@ -39,7 +39,7 @@ def sample_config() -> Config:
 
 @pytest.fixture(scope="session")
 def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_sample_store(tmp_path_factory.mktemp("sample"))
+    return Path(make_sample_store(tmp_path_factory.mktemp("sample")).path)
 
 
 MakeConsole = Callable[[ConsoleOptions], Console]

@@ -29,18 +29,26 @@ ORIGIN = "http://testserver"
 HOST = "127.0.0.1:8477"
 
 
-def make_sample_store(folder: Path) -> Path:
-    """The store of the sample captures with evidence captures and one account a role."""
-    store = folder / "store"
-    done = run("scan", "-c", str(PCAPS / "netwatch.yaml"), "--store-path", str(store), "--quiet",
+def make_sample_store(folder: Path, catalogue: str = "") -> StoreOptions:
+    """The store of the sample captures with evidence captures and one account a role; `catalogue`
+    is the URL of a database."""
+    options = StoreOptions(str(folder / "store"), catalogue)
+    config, place = PCAPS / "netwatch.yaml", ["--store-path", options.path]
+    if catalogue:
+        text = config.read_text(encoding="utf-8")
+        config, place = folder / "netwatch.yaml", ["--store"]
+        shutil.copy(PCAPS / "devices.csv", folder)
+        more = f"store: {{path: '{options.path}', catalogue: '{catalogue}'}}"
+        config.write_text(f"{text}\n{more}\n", encoding="utf-8")
+    done = run("scan", "-c", str(config), *place, "--quiet",
                "--evidence", str(folder / "evidence"), str(PCAPS))  # fmt: skip
     assert done.status == 0, done.errors
-    database = open_console(StoreOptions(str(store)))
+    database = open_console(options)
     accounts = Accounts(database)
     for role, name in NAMES.items():
         accounts.add(name, role, PASSWORD)
     database.close()
-    return store
+    return options
 
 
 def copied(store: Path, folder: Path) -> StoreOptions:
