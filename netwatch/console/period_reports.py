@@ -181,12 +181,14 @@ class PeriodReports:
         return found, [tuple(each) for each in numbers], part
 
     def _collect(self, wanted: Wanted) -> Report:
+        # No page shows the blind spots of devices; the files do.
+        shown = replace(wanted, counts_devices=False)
         try:
             begun, state = time.monotonic(), self._state(wanted)
             if self._is_small(wanted):
-                report = without_incidents(collect(self._catalogue, self._config, wanted))
+                report = without_incidents(collect(self._catalogue, self._config, shown))
             else:
-                content = b"".join(self._made_elsewhere(self._request(wanted)))
+                content = b"".join(self._made_elsewhere(self._request(shown)))
                 report = pickle.loads(content)
             with self._lock:
                 self._known[wanted] = _Kept(report, state, begun, begun)

@@ -21,6 +21,7 @@ from netwatch.privacy.keys import PseudonymKey
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.report import counting, reading
 from netwatch.report.answer import Violation, Visible, answer, blind
+from netwatch.report.blind_devices import blind_devices
 from netwatch.report.exempting import exemption_rows
 from netwatch.report.period import Days, Span, days_in_force, gaps, joined
 from netwatch.report.reading import Incident, NetworkFlows
@@ -51,13 +52,14 @@ _HOUR = 3_600_000_000_000
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a report is about: its first and last day, the ids of its bans (none means all of the
-    configuration), and whether devices are named."""
+    configuration), whether devices are named, and whether blind spots are counted by device."""
 
     first: date
     last: date
     bans: tuple[str, ...] = ()
     names_devices: bool = False
     thresholds: Thresholds = Thresholds()
+    counts_devices: bool = True
 
 
 def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
@@ -294,6 +296,11 @@ class _Collector:
         own = [each for each in self._captures if _overlaps(each, span)]
         return Coverage(
             networks=tuple(_network_row(each) for each in self._flows(span)),
+            by_device=blind_devices(
+                self._catalogue, span, self._wanted.thresholds.unnamed, self._name
+            )
+            if self._wanted.counts_devices
+            else None,
             records=packets.records,
             beyond=packets.beyond,
             packets=packets.seen,

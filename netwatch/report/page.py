@@ -104,6 +104,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
     """The page of a report. Of a picture that cannot be rendered only the table is there, and
     `note` takes the reason."""
     maker = _Maker(report, used, renderer, note)
+    by_device = report.coverage.by_device
     return Page(
         language=used.code,
         title=used.say("Were the bans kept?"),
@@ -118,7 +119,13 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
         coverage=maker.figure(pictures.coverage(report.coverage, used), "", "coverage.csv")
         if report.coverage.networks
         else None,
-        grids=_filled([tables.blind_spots(report.coverage, used), tables.gaps(report, used)]),
+        grids=_filled(
+            [
+                tables.blind_spots(report.coverage, used),
+                *([tables.blind_devices(by_device, used)] if by_device else []),
+                tables.gaps(report, used),
+            ]
+        ),
         origin=_filled([tables.versions(report, used), tables.captures(report, used)]),
         facts=_facts(report, used),
         method=words.method(report, used),

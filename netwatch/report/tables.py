@@ -11,7 +11,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report import labels, words
-from netwatch.report.values import BanReport, Counts, Coverage, Report
+from netwatch.report.values import BanReport, BlindDevices, Counts, Coverage, Report
 
 ROWS = 200
 """Rows of a table that HTML and PDF show."""
@@ -268,6 +268,40 @@ def blind_spots(coverage: Coverage, language: Language) -> Grid:
     )
     caption = language.say("Blind spots, and what would cure them")
     return Grid(caption, Table(headers, rows, frozenset({2, 3})), "blind-spots.csv")
+
+
+def blind_devices(found: BlindDevices, language: Language) -> Grid:
+    """The devices of which most could not be read, with what would cure the most frequent
+    reason."""
+    names, cures = labels.reasons(language), labels.cures(language)
+    classes = labels.classes(language)
+    rows = tuple(
+        (
+            escaped(each.device),
+            escaped(each.network),
+            classes.get(each.device_class, escaped(each.device_class)),
+            language.number(each.flows),
+            words.share(each.unnamed_share, language),
+            names.get(reason, escaped(reason)),
+            cures.get(reason, ""),
+        )
+        for each in found.devices
+        for reason in [next(iter(each.unnamed))]
+    )
+    headers = (
+        language.say("Device"),
+        language.say("Network"),
+        language.say("Class"),
+        language.say("Flows"),
+        language.say("Without a readable name"),
+        language.say("Most frequent reason"),
+        language.say("What would cure it"),
+    )
+    return Grid(
+        words.blind_devices(found, language),
+        Table(headers, rows, frozenset({3, 4})),
+        "blind-devices.csv",
+    )
 
 
 def gaps(report: Report, language: Language) -> Grid:

@@ -155,6 +155,32 @@ class NetworkRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BlindDeviceRow:
+    """A device many of whose flows could not be read: its flows with content, those without a name
+    by reason, the most frequent first, and the share of these."""
+
+    device: str
+    network: str
+    device_class: str
+    flows: int
+    unnamed: Mapping[str, int]
+    unnamed_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class BlindDevices:
+    """The devices of which more flows than the threshold could not be read; `left` are more of
+    them. They were counted from `read` of the `records` of coverage, and `uncounted` times a device
+    was not counted because there were too many."""
+
+    devices: tuple[BlindDeviceRow, ...]
+    left: int
+    records: int
+    read: int
+    uncounted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A time without a capture."""
 
@@ -167,9 +193,11 @@ class Gap:
 class Coverage:
     """What could be seen in the days of the report. `beyond` of the `records` of coverage reach
     beyond these days, and count as a whole. `hours` is how long there was a capture, of
-    `hours_of_period`; `gaps` are the longest times without one, `gaps_left` are more."""
+    `hours_of_period`; `gaps` are the longest times without one, `gaps_left` are more. `by_device`
+    is None where it was not asked for."""
 
     networks: tuple[NetworkRow, ...]
+    by_device: BlindDevices | None
     records: int
     beyond: int
     packets: int

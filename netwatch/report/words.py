@@ -8,7 +8,7 @@ from babel.dates import format_date
 
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
-from netwatch.report.values import Answer, Reason, Report, Thresholds, Value
+from netwatch.report.values import Answer, BlindDevices, Reason, Report, Thresholds, Value
 
 
 def share(value: float | None, language: Language) -> str:
@@ -184,6 +184,27 @@ def unnamed(answer: Answer, language: Language) -> str:
         share=share(answer.unnamed_share, language),
         flows=language.number(answer.flows),
     )
+
+
+def blind_devices(found: BlindDevices, language: Language) -> str:
+    """The caption of the table of devices with blind spots: what it lists, and what it is counted
+    from."""
+    parts = [language.say("Devices many of whose flows could not be read")]
+    if found.left:
+        parts.append(
+            language.say_count("%(count)s more device", "%(count)s more devices", found.left)
+        )
+    if found.read < found.records:
+        parts.append(
+            language.say(
+                "counted in %(read)s of %(records)s records of coverage",
+                read=language.number(found.read),
+                records=language.number(found.records),
+            )
+        )
+    if found.uncounted:
+        parts.append(language.say("not all devices were counted: there are too many"))
+    return "; ".join(parts)
 
 
 def method(report: Report, language: Language) -> list[str]:

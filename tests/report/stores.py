@@ -73,8 +73,10 @@ class Office:
         networks: Mapping[str, Mapping[str, int]],
         part: int = 0,
         packets: Mapping[str, Any] | None = None,
+        devices: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
     ) -> None:
-        """Flows by network and reason, where ``named`` are those with a name."""
+        """Flows by network and reason, where ``named`` are those with a name; of `devices` by
+        network and id."""
         rows = [
             {
                 "name": name,
@@ -82,7 +84,15 @@ class Office:
                 "flows": sum(flows.values()),
                 "named": flows.get("named", 0),
                 "unnamed": {key: count for key, count in flows.items() if key != "named"},
-                "devices": [],
+                "devices": [
+                    {
+                        "id": device,
+                        "flows": sum(of_device.values()),
+                        "named": of_device.get("named", 0),
+                        "unnamed": {k: n for k, n in of_device.items() if k != "named"},
+                    }
+                    for device, of_device in (devices or {}).get(name, {}).items()
+                ],
                 "rest": {"flows": 0, "named": 0, "unnamed": {}},
             }
             for name, flows in networks.items()

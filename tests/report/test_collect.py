@@ -8,12 +8,16 @@ from typing import Any
 import jsonschema
 import pytest
 from report.stores import CONFIGURATION, HOSTILE, Office, make_office, ns
+from sqlalchemy import func, select
 
 from netwatch.core.errors import ConfigError
 from netwatch.formats import schemas
+from netwatch.report import blind_devices, words
 from netwatch.report.collect import Wanted, collect
+from netwatch.report.page import report_language
 from netwatch.report.record import report_json
-from netwatch.report.values import BanReport, Report
+from netwatch.report.values import BanReport, Report, Thresholds
+from netwatch.store import catalogue_tables as tables
 
 MARCH = date(2023, 3, 1), date(2023, 3, 31)
 SUMMER = date(2023, 6, 1), date(2023, 6, 30)
@@ -310,3 +314,59 @@ def test_hostile_names_are_escaped_in_the_record(office: Office) -> None:
     assert "\x1b" not in text
     assert json.loads(text)["bans"][0]["incidents"][0]["device"] == HOSTILE
     assert ns("2023-06-10T12:00") > 0
+
+
+def test_devices_with_blind_spots_are_listed_with_pseudonyms(office: Office) -> None:
+    run = office.run()
+    hidden = {"named": 10, "ech": 60, "no-sni": 5, "no-data": 900}
+    by_device = {
+        "hq": {"ws-1": hidden, "ws-2": {"named": 99, "ech": 1}, "ws-3": {"ech": 19}},
+        "byod": {"ws-1": {"vpn": 40}},
+    }
+    for part in range(2):
+        office.coverage(
+            run, f"2023-06-0{part + 1}", f"2023-06-0{part + 2}", {"hq": {}, "byod": {}}, part,
+            devices=by_device if part == 0 else {"hq": {"ws-1": {"ech": 1}}},
+        )  # fmt: skip
+    office.incident(run, "2023-06-01T10:00:00", device="ws-1")
+    report = made(office, SUMMER)
+    found = report.coverage.by_device
+    assert found is not None
+    assert (found.records, found.read, found.left, found.uncounted) == (2, 2, 0, 0)
+    first, second = found.devices
+    assert (first.network, first.flows, dict(first.unnamed)) == ("hq", 76, {"ech": 61, "no-sni": 5})
+    assert first.unnamed_share == pytest.approx(66 / 76)
+    assert (second.network, second.flows, second.device_class) == ("byod", 40, "personal")
+    assert "ws-" not in report_json(report)
+    # Its incidents and its blind spots have one pseudonym.
+    assert first.device == second.device == only(report).incidents[0].device
+    named = made(office, SUMMER, names_devices=True).coverage.by_device
+    assert named is not None
+    assert [each.device for each in named.devices] == ["ws-1", "ws-1"]
+    assert made(office, SUMMER, counts_devices=False).coverage.by_device is None
+    none = made(office, SUMMER, thresholds=Thresholds(unnamed=1.0)).coverage.by_device
+    assert none is not None
+    assert not none.devices
+
+
+def test_blind_spots_of_devices_are_bounded_and_say_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = office.run()
+    for part in range(8):
+        devices = {"hq": {f"ws-{n}": {"ech": 30 + n} for n in range(60)}}
+        office.coverage(run, "2023-06-01", "2023-06-02", {"hq": {}}, part, devices=devices)
+    whole = made(office, SUMMER).coverage.by_device
+    assert whole is not None
+    assert (len(whole.devices), whole.left, whole.read) == (50, 10, 8)
+    assert whole.devices[0].flows == 8 * 89
+    with office.catalogue.database.reading() as connection:
+        length = connection.execute(select(func.length(tables.coverage.c.record))).scalars().all()
+    monkeypatch.setattr(blind_devices, "MAX_CHARACTERS", sum(length) // 3)
+    monkeypatch.setattr(blind_devices, "MAX_COUNTED", 20)
+    part_of_it = made(office, SUMMER).coverage.by_device
+    assert part_of_it is not None
+    assert (part_of_it.records, part_of_it.read) == (8, 2)
+    assert (len(part_of_it.devices), part_of_it.left, part_of_it.uncounted) == (20, 0, 2 * 40)
+    caption = words.blind_devices(part_of_it, report_language("nl"))
+    assert "geteld in 2 van de 8" in caption

@@ -1,0 +1,117 @@
+"""The devices most of whose flows could not be read: counted from the records of coverage.
+
+Each record has the flows of each device, so that a long period of a large network has very many. So
+much of them is read as takes seconds, evenly over the period, and the report says of how many.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+
+from netwatch.core.dataclass import dataclass
+from netwatch.report.counting import Naming
+from netwatch.report.period import Span
+from netwatch.report.values import BlindDeviceRow, BlindDevices
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.views import streamed
+
+MAX_CHARACTERS = 128 << 20
+"""Characters of records of coverage that are read; of more only every second, third, … record."""
+
+MAX_COUNTED = 65_536
+"""Devices that are counted; flows of more are left out, and their devices are counted as left."""
+
+MAX_LISTED = 50
+"""Devices that a report lists, those with most flows without a name first."""
+
+MIN_FLOWS = 20
+"""Flows with content that a device must have: the share of fewer says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A device in a network."""
+
+    network: str
+    device_class: str
+    device: str
+
+
+def blind_devices(
+    catalogue: Catalogue, span: Span, least_share: float, name: Naming
+) -> BlindDevices:
+    """The devices of which more than `least_share` of the flows with content had no readable name.
+    `name` gives their names in the report."""
+    flows: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
+    records, read, left = _count(catalogue, span), 0, 0
+    for text in _texts(catalogue, span):
+        read += 1
+        for key, counts in _devices(json.loads(text)):
+            if key in flows or len(flows) < MAX_COUNTED:
+                flows[key].update(counts)
+            else:
+                left += 1
+    rows = [row for key, counts in flows.items() if (row := _row(key, counts, least_share, name))]
+    rows.sort(key=lambda row: (-sum(row.unnamed.values()), row.network, row.device))
+    return BlindDevices(
+        tuple(rows[:MAX_LISTED]), max(0, len(rows) - MAX_LISTED), records, read, left
+    )
+
+
+def _overlapping(span: Span) -> Any:
+    columns = tables.coverage.c
+    return (columns.last >= span[0]) & (columns.first < span[1])
+
+
+def _count(catalogue: Catalogue, span: Span) -> int:
+    with catalogue.database.reading() as connection:
+        statement = select(func.count()).select_from(tables.coverage).where(_overlapping(span))
+        return int(connection.execute(statement).scalar_one())
+
+
+def _texts(catalogue: Catalogue, span: Span) -> Iterator[str]:
+    """The records that are read, in the order of time."""
+    columns = tables.coverage.c
+    keys = (columns.run, columns.part)
+    statement = select(*keys, func.length(columns.record)).where(_overlapping(span))
+    found = list(streamed(catalogue, statement.order_by(columns.first, *keys)))
+    step = -(-sum(length for _, _, length in found) // MAX_CHARACTERS) or 1
+    for run, part, length in found[step // 2 :: step]:
+        if length > MAX_CHARACTERS:
+            continue
+        with catalogue.database.reading() as connection:
+            one = select(columns.record).where(columns.run == run, columns.part == part)
+            text = connection.execute(one).scalar()
+        # Retention may have deleted it meanwhile.
+        if text is not None:
+            yield text
+
+
+def _devices(record: Mapping[str, Any]) -> Iterator[tuple[_Key, Mapping[str, int]]]:
+    """The devices of a record, with their flows by reason; those with a name under ``""``."""
+    for network in record.get("networks", ()):
+        for each in network["devices"]:
+            key = _Key(network["name"], network["class"], each["id"])
+            yield key, {"": each["named"], **each["unnamed"]}
+
+
+def _row(
+    key: _Key, counts: Mapping[str, int], least_share: float, name: Naming
+) -> BlindDeviceRow | None:
+    """The row of a device; None where enough of its flows had a name, or there are too few."""
+    unnamed = {
+        reason: count
+        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if count and reason not in ("", "no-data")
+    }
+    hidden = sum(unnamed.values())
+    flows = counts.get("", 0) + hidden
+    if flows < MIN_FLOWS or hidden / flows <= least_share:
+        return None
+    return BlindDeviceRow(
+        name(key.device), key.network, key.device_class, flows, unnamed, hidden / flows
+    )
