@@ -12,9 +12,11 @@ from netwatch.console.answers import Answer, Download, Page, not_found
 from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.texts import words
 from netwatch.console.view import View
+from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
 from netwatch.explain.doubts import not_proved, refutations
 from netwatch.explain.exemptions import exemptions_asked
+from netwatch.explain.original_packets import cut_packets, original_captures
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.stored import capture_files
 from netwatch.explain.subject import CATALOGUES, period_text
@@ -44,17 +46,26 @@ def show(view: View) -> Answer:
         "refutations": [
             wording.sentence(e, wording.REFUTATIONS, say, called) for e in refutations(incident)
         ],
-        "packets": packets_file(view, incident) is not None,
+        "packets": _packets_from(view, incident),
     }
     return Page("incident", values, subject_of(incident))
 
 
+def _packets_from(view: View, incident: Explanation) -> str:
+    """Where the packets of an incident can be taken from: ``evidence`` or ``captures``; empty where
+    there are none."""
+    if packets_file(view, incident) is not None:
+        return "evidence"
+    return "captures" if original_captures(incident) else ""
+
+
 def packets(view: View) -> Answer:
-    """The packets that prove an incident, as the evidence capture has them."""
+    """The packets that prove an incident, as the evidence capture has them; where there is none,
+    those that the evidence names, cut out of the captures that were read."""
     incident = stored_incident(view)
     path = packets_file(view, incident)
     if path is None:
-        raise not_found(view.say("There is no evidence capture of this incident."))
+        return _cut(view, incident)
     if not os.access(path, os.R_OK):
         raise not_found(view.say("The evidence capture cannot be read."))
     return Download(
@@ -63,6 +74,36 @@ def packets(view: View) -> Answer:
         _pieces(path),
         subject_of(incident),
         detail={"file": path.name},
+    )
+
+
+def _cut(view: View, incident: Explanation) -> Answer:
+    files = original_captures(incident)
+    if not files:
+        raise not_found(
+            view.say(
+                "There is no evidence capture of this incident, and the captures that were read are"
+                " not where they were."
+            )
+        )
+    try:
+        content = cut_packets(incident)
+    except NetwatchError as error:
+        view.console.report(str(error))
+        raise not_found(
+            view.say(
+                "The packets cannot be cut out of the captures: they were changed, or take too long"
+                " to read."
+            )
+        ) from None
+    captures = [{"file": each.path, "sha256": each.sha256} for each in files.values()]
+    name = f"{incident.id}-packets.pcapng"
+    return Download(
+        name,
+        "application/x-pcapng",
+        iter([content]),
+        subject_of(incident),
+        detail={"file": name, "cut out of": captures},
     )
 
 
