@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Command] = {
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),
     "serve": Command("netwatch.cli.serve:add", "serve the web console over a store"),
+    "fleet": Command("netwatch.cli.fleet:add", "many sensors, one centre"),
     "users": Command("netwatch.cli.users:add", "show and change the accounts of the console"),
     "audit": Command("netwatch.cli.audit:add", "show, verify and export who looked at what"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),

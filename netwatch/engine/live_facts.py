@@ -13,12 +13,14 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
 from netwatch.config import Config
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.engine.client_description import description
 from netwatch.engine.facts_process import Recording
@@ -46,20 +48,45 @@ RESENT = 3
 """How many writers a decision is sent to that die of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the facts of a live capture go: the store or what takes its place (`what`, with an
+    article), and where that is. `make_writer` opens it in the process of the writer, `maintain`
+    keeps it in order every hour, and `lock` keeps others from erasing."""
+
+    what: str
+    place: str
+    make_writer: Callable[[Start], Any]
+    maintain: Callable[[], None]
+    lock: Callable[[], AbstractContextManager[object]]
+
+
+def store_destination(options: StoreOptions, config: Config) -> Destination:
+    """A store."""
+    return Destination(
+        "the store",
+        options.path,
+        partial(_make_writer, options, run_description("live", config)),
+        partial(maintain, options),
+        partial(UseLock, options),
+    )
+
+
 class LiveFacts:
-    """The writer of a store for a live capture. It is a context: at its end the writer is stopped.
+    """The writer of a live capture's facts. It is a context: at its end the writer is stopped.
     No thread may run when it is made; from then on one thread at a time may call it. Raises
-    `ConfigError` and `NetwatchError` where the store cannot be opened at first.
+    `ConfigError` and `NetwatchError` where the destination cannot be opened at first.
 
     `report` takes a sentence when the store cannot be written to, and when it can be again;
     `problem` says why it cannot be now. `restarts` counts writers that were started anew.
     """
 
     def __init__(
-        self, options: StoreOptions, config: Config, report: Callable[[str], None]
+        self, destination: Destination, config: Config, report: Callable[[str], None]
     ) -> None:
         self._report = report
-        self._place = options.path
+        self.what = destination.what
+        self._place = destination.place
         self._counts: Any = new_counts()
         self._run: int | None = None
         self._described = messages.Described(*description(config))
@@ -75,8 +102,9 @@ class LiveFacts:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 self.recording = Recording(listen(listener, folder), is_live=True)
-                make = partial(_make_writer, options, run_description("live", config))
-                self._host = WriterHost(listener, self._counts, make, partial(maintain, options))
+                self._host = WriterHost(
+                    listener, self._counts, destination.make_writer, destination.maintain
+                )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -85,7 +113,7 @@ class LiveFacts:
             self._host.stop(END_TIMEOUT)
             raise error
         # The writer has the lock, too, but there are times without one.
-        self._lock = UseLock(options)
+        self._lock = destination.lock()
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +122,7 @@ class LiveFacts:
         if self._control is not None:
             self._control.close()
         self._host.stop(END_TIMEOUT)
-        self._lock.close()
+        self._lock.__exit__(None, None, None)
 
     @property
     def stored(self) -> int:
@@ -194,7 +222,7 @@ class LiveFacts:
         """Say it where the store cannot be written to any more, or can be again."""
         if bool(problem) != bool(self.problem):
             now = f"cannot be written to: {problem}" if problem else "is written to again"
-            self._report(f"the store {now}")
+            self._report(f"{self.what} {now}")
         self.problem = problem
 
     def _end_writer(self) -> int | None:

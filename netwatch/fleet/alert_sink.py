@@ -14,7 +14,6 @@ from dataclasses import field
 from typing import Any
 
 from netwatch import __version__
-from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
@@ -84,19 +83,9 @@ class CentreOptions:
             raise NetwatchError("; ".join(map(str, error.problems))) from None
 
 
-def outputs_of(config: Config) -> tuple[Output, ...]:
-    """The outputs of a configuration, with the centre as one where this is a sensor of a fleet."""
-    return outputs_with_centre(config.outputs, config.fleet, config.path or "")
-
-
-def outputs_with_centre(
-    outputs: tuple[Output, ...], fleet: FleetOptions | None, path: str
-) -> tuple[Output, ...]:
-    """The same for parts of a configuration."""
-    if fleet is None or not fleet.sensor:
-        return outputs
-    name = OUTPUT if all(output.name != OUTPUT for output in outputs) else "centre"
-    centre = Output(
+def centre_output(fleet: FleetOptions, name: str, path: str) -> Output:
+    """The centre as an output with this name; `path` is the file of the configuration."""
+    return Output(
         name=name,
         type=OUTPUT,
         format="jsonl",
@@ -107,7 +96,6 @@ def outputs_with_centre(
         file=path,
         line=0,
     )
-    return (*outputs, centre)
 
 
 class CentreSink(NatsSink):

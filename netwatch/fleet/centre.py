@@ -34,6 +34,9 @@ from netwatch.watch.endpoint import Endpoint
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds until the next attempt to connect, after one failure, two, and so on."""
 
+START_SECONDS = 5.0
+"""Seconds that a server has to start before it is reported that nothing answers."""
+
 ENROL_SECONDS = 1.0
 """Seconds between two looks for sensors that were enrolled or revoked."""
 
@@ -70,6 +73,7 @@ class Centre:
         self._server = None if fleet.server.join else NatsServer(self.folder, report)
         self._executors = [ThreadPoolExecutor(1, name) for name in ("alerts", "facts")]
         self._began = time.monotonic()
+        self._reported = ""
         with ExitStack() as stack:
             self.roster = RosterKeeper(store, self.status)
             stack.callback(self.roster.close)
@@ -92,7 +96,7 @@ class Centre:
         """Work until `stop` is set."""
         tasks = [self._serve(), self._look_for_sensors(), self._maintain(), self.roster.run()]
         if self._server is not None:
-            tasks.append(self._run_server(self._server))
+            tasks.append(self._server.run())
         running = [asyncio.create_task(task) for task in tasks]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -106,8 +110,10 @@ class Centre:
                 each.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
 
-    async def _run_server(self, server: NatsServer) -> None:
-        await server.run()
+    def reload(self) -> None:
+        """Make the server read its configuration and certificates again."""
+        if self._server is not None:
+            self._server.reload()
 
     def peer(self) -> Peer:
         """The server, and the centre as its user."""
@@ -145,11 +151,16 @@ class Centre:
                 problem = _reason(group)
             finally:
                 await connection.close()
-            if self.status.connection_problem != problem and began - self._began > 5:
-                self._report(problem)
-            self.status.connection_problem = problem
+            self._set_problem(problem)
             failures = 0 if time.monotonic() - began > 10 else failures + 1
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+
+    def _set_problem(self, problem: str) -> None:
+        """Note why there is no connection. That is said once, but not while the server starts."""
+        self.status.connection_problem = problem
+        if time.monotonic() - self._began > START_SECONDS and problem != self._reported:
+            self._reported = problem
+            self._report(f"no connection to the server: {problem}")
 
     async def _run_connection(self, connection: Connection) -> None:
         """Work with an open connection until it is closed."""
@@ -162,9 +173,8 @@ class Centre:
         receiver = Receiver(status, self.roster)
         consumers = Consumers(client, receiver, status, self._report)
         status.connections += 1
-        if status.connection_problem:
-            self._report("connected to the server")
-        status.connection_problem = ""
+        self._report("connected to the server")
+        status.connection_problem = self._reported = ""
         alerts, facts = self._executors
         async with asyncio.TaskGroup() as group:
             for work in (

@@ -25,6 +25,9 @@ from netwatch.fleet.user_keys import new_seed, public_key
 LOG_BYTES = 10 << 20
 """Size of the log of the server from which a new one begins; three are kept."""
 
+BUCKET_BYTES = 512 << 20
+"""Bytes that the server may store besides the stream, for the buckets."""
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -177,7 +180,7 @@ class CentreFolder:
             f"  store_dir: {json.dumps(str(self.path / 'jetstream'))}",
             # Without it an acknowledged message can be lost when the power fails.
             "  sync_interval: always",
-            f"  max_file_store: {options.max_bytes + (256 << 20)}",
+            f"  max_file_store: {options.max_bytes + BUCKET_BYTES}",
             "  max_memory_store: 67108864",
             "}",
         ]

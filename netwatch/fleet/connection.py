@@ -52,7 +52,7 @@ class Peer:
     def arguments(self) -> Mapping[str, Any]:
         """What the library's `connect` takes of this. Raises `NetwatchError` for a `ca` that is
         none."""
-        arguments: dict[str, Any] = {"inbox_prefix": self.inbox.encode(), "name": self.name}
+        arguments: dict[str, Any] = {"inbox_prefix": self.inbox.encode()}
         if self.seed:
             arguments["nkeys_seed_str"] = self.seed
         if self.credentials is not None:
@@ -88,6 +88,7 @@ class Connection:
             await asyncio.wait_for(
                 self.client.connect(
                     servers=[self._peer.url],
+                    name=self._peer.name,
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0.05,

@@ -16,7 +16,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import Assembler, Envelope, EnvelopeError, decode
-from netwatch.fleet.fact_commits import FactCommits, epoch_of
+from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.puller import Puller
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import sender_of, subject
@@ -175,10 +175,7 @@ class Consumers:
         self._status.repeated += result.repeated
         for envelope, reason in result.refused:
             self._receiver.refuse(envelope.sensor, reason)
-        for envelope in envelopes:
-            rows = envelope.fields.get("rows")
-            if envelope.kind == "facts" and isinstance(rows, int) and epoch_of(envelope):
-                self._status.rows[envelope.sensor] += max(0, rows)
+        self._status.rows.update(result.rows)
         for each in result.progress:
             await self._say(
                 each.sensor, {"kind": "facts", "epoch": each.epoch, "through": each.sequence}

@@ -1,14 +1,22 @@
-"""A batch of facts as a Parquet file: rows of one table, with the clients that they name.
+"""A batch of facts: rows of one table as a Parquet file, behind the clients that they name.
 
-In the column ``client`` rows have places in the list of clients, which is in the metadata of the
-file, with the run that recorded them. A file comes from another machine, which may be broken or
-taken over, so what is in it is checked before any of it is stored, and reading it is bounded.
+::
+
+    length of the next part, 4 bytes
+    {"run": …, "clients": [[ip, mac, …], …]}    JSON, compressed by zlib
+    Parquet
+
+In the column ``client`` rows have places in the list of clients. A batch comes from another
+machine, which may be broken or taken over, so what is in it is checked before any of it is stored,
+and reading it is bounded.
 """
 
 import base64
 import binascii
 import io
 import json
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +29,8 @@ from netwatch.store.landing import DAY
 if TYPE_CHECKING:
     import pyarrow as pa
 
-METADATA_KEY = b"netwatch.batch"
-"""The key under which a file has its run and clients."""
+MAX_ABOUT = 64 << 20
+"""Bytes of the clients of a batch."""
 
 MAX_ROWS = 1_000_000
 """Rows of a batch that are read."""
@@ -37,6 +45,7 @@ _FIRST_DAY, _LAST_DAY = 0, 84_006
 """Days since the epoch that rows may be of: 1970 to 2199."""
 
 _MAX_TEXT = 300
+_LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,28 +98,32 @@ def read_run(record: Any) -> RunKey:
 
 
 def pack(batch: FactBatch) -> bytes:
-    """A batch as a Parquet file."""
+    """A batch as bytes."""
+    import pyarrow as pa
     from pyarrow import parquet
 
     about = {"run": batch.run.record(), "clients": list(map(_client_record, batch.clients))}
-    # Without the schema of Arrow, which would repeat the metadata.
-    rows = batch.rows.replace_schema_metadata({METADATA_KEY: json.dumps(about)})
+    head = zlib.compress(json.dumps(about, separators=(",", ":")).encode(), 1)
     stream = io.BytesIO()
-    parquet.write_table(rows, stream, compression="zstd", compression_level=1, store_schema=False)
-    return stream.getvalue()
+    stream.write(_LENGTH.pack(len(head)) + head)
+    with pa.PythonFile(stream, "w") as sink:
+        rows = batch.rows.replace_schema_metadata(None)
+        # The layout is known; a schema of Arrow would be larger than the rows of a small batch.
+        parquet.write_table(rows, sink, compression="zstd", compression_level=1, store_schema=False)
+        return stream.getvalue()
 
 
 def unpack(table: str, content: bytes) -> FactBatch:
-    """The batch in a file. Raises `EnvelopeError` for what is none, or is too large."""
+    """The batch in these bytes. Raises `EnvelopeError` for what is none, or is too large."""
     import pyarrow as pa
     from pyarrow import compute, parquet
 
     if table not in TIME_COLUMN:
         raise EnvelopeError("the content is of no table of facts")
     try:
-        file = parquet.ParquetFile(pa.BufferReader(content))
+        about, at = _read_about(content)
+        file = parquet.ParquetFile(pa.BufferReader(pa.py_buffer(content).slice(at)))
         _check_size(file.metadata)
-        about = json.loads((file.metadata.metadata or {}).get(METADATA_KEY, b""))
         rows = _in_layout(table, file.read(use_threads=False))
         rows.validate(full=True)
         clients = [_client(record) for record in about["clients"]]
@@ -125,6 +138,22 @@ def unpack(table: str, content: bytes) -> FactBatch:
         raise EnvelopeError("rows of the batch name clients that it does not have")
     _check_days(rows[TIME_COLUMN[table]])
     return FactBatch(table, run, clients, rows)
+
+
+def _read_about(content: bytes) -> tuple[Any, int]:
+    """What a batch says of its rows, and where these begin."""
+    if len(content) < _LENGTH.size:
+        raise ValueError("it is too short")
+    (length,) = _LENGTH.unpack_from(content)
+    end = _LENGTH.size + length
+    decompressor = zlib.decompressobj()
+    try:
+        head = decompressor.decompress(content[_LENGTH.size : end], MAX_ABOUT)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if not decompressor.eof:
+        raise ValueError("its clients are cut, or too many")
+    return json.loads(head), end
 
 
 def _check_size(metadata: Any) -> None:

@@ -10,7 +10,9 @@ missing: the sensor sends both again.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import field
 from typing import Any
 
 from sqlalchemy import select
@@ -45,11 +47,12 @@ class Progress:
 @dataclass(slots=True)
 class Committed:
     """The result of a commit: the `progress` of every epoch that was sent, messages that were
-    `refused` with the reasons, and how many rows and batches were stored, and batches repeated."""
+    `refused` with the reasons, how many rows of each sensor and how many batches were stored, and
+    how many batches were repeated."""
 
     progress: list[Progress]
     refused: list[tuple[Envelope, str]]
-    rows: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
     batches: int = 0
     repeated: int = 0
 
@@ -83,7 +86,7 @@ class FactCommits:
         for envelope in envelopes:
             try:
                 if transaction.takes(envelope):
-                    result.rows += self._add(envelope, landing, transaction)
+                    result.rows[envelope.sensor] += self._add(envelope, landing, transaction)
                     result.batches += 1
                 else:
                     result.repeated += 1

@@ -124,11 +124,15 @@ class Spool:
         at = 0
         while total > self._max_bytes and at < len(files):
             total -= files[at].size
-            self.evicted_files += 1
-            self.evicted_rows += files[at].rows
+            self.evict(files[at])
             at += 1
-        self.remove(files[:at])
         return files[at:]
+
+    def evict(self, file: SpoolFile) -> None:
+        """Delete a file that the centre does not have, and count that."""
+        self.evicted_files += 1
+        self.evicted_rows += file.rows
+        self.remove([file])
 
     def read(self, file: SpoolFile) -> bytes | None:
         """The content of a file; None where it is gone or cannot be read."""

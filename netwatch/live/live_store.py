@@ -19,7 +19,7 @@ from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.client_description import description
 from netwatch.engine.facts_process import Recording
-from netwatch.engine.live_facts import LiveFacts
+from netwatch.engine.live_facts import Destination, LiveFacts
 from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
@@ -31,7 +31,6 @@ from netwatch.store.messages import (
     Incidents,
     SensorStatus,
 )
-from netwatch.store.options import Retention, StoreOptions
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import Snapshot, StoreStatus
 from netwatch.watch.status_record import status_record
@@ -52,17 +51,15 @@ _POLL = 0.5
 
 
 class LiveStore:
-    """Starts the writer of a store; no thread may run yet. `begin` starts the thread, once the
-    workers are forked. `report` takes sentences about problems, from any thread. Raises
-    `ConfigError` and `NetwatchError` where the store cannot be opened."""
+    """Starts the writer of a store, or of the spool of a sensor; no thread may run yet. `begin`
+    starts the thread, once the workers are forked. `report` takes sentences about problems, from
+    any thread. Raises `ConfigError` and `NetwatchError` where the destination cannot be opened."""
 
     def __init__(
-        self, options: StoreOptions, config: Config, report: Callable[[str], None]
+        self, destination: Destination, config: Config, report: Callable[[str], None]
     ) -> None:
-        retention = config.retention or Retention()
-        place = StoreOptions(options.path, options.catalogue, retention)
         self._report = report
-        self._process = LiveFacts(place, config, report)
+        self._process = LiveFacts(destination, config, report)
         self._queue = queue.Queue[object](QUEUE_LIMIT)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._is_ending = threading.Event()
@@ -133,10 +130,10 @@ class LiveStore:
             self._thread.join()
         lost = self._recorded - self._process.stored
         if lost > 0:
-            self._report(f"the store: {quantity(lost, 'row')} of this capture were lost")
+            self._report(f"{self._process.what}: {quantity(lost, 'row')} of this capture were lost")
         decisions_lost = self._decisions_lost + self._process.decisions_lost
         if decisions_lost:
-            self._report(f"the store: {quantity(decisions_lost, 'record')} lost")
+            self._report(f"{self._process.what}: {quantity(decisions_lost, 'record')} lost")
 
     def close(self) -> None:
         """Stop the writer."""

@@ -66,6 +66,19 @@ STORE_MODULES = (
 )
 """Modules that a store needs, which are imported when it is first used."""
 
+FLEET_MODULES = (
+    "asyncio",
+    "nats.js.client",
+    "netwatch.fleet.alert_sink",
+    "netwatch.fleet.fact_destination",
+    "netwatch.fleet.link",
+    "netwatch.live.live_store",
+    "nkeys",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+)
+"""Modules that a sensor of a fleet needs."""
+
 SERVER_MODULES = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
 """Those of a catalogue in PostgreSQL, whose extra may be missing."""
 
@@ -115,6 +128,15 @@ def preload_store(options: StoreOptions) -> None:
         # The library of this kind of URL is imported by opening one; nothing is asked of a server.
         with contextlib.suppress(ConfigError):
             FactFiles(options.path)
+
+
+def preload_fleet() -> None:
+    """Import what a sensor of a fleet needs, too. Its extra has to be installed."""
+    for module in FLEET_MODULES:
+        importlib.import_module(module)
+    import pyarrow
+
+    pyarrow.array([0])
 
 
 def _import_optional(modules: Sequence[str]) -> None:

@@ -23,13 +23,14 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import CoverageReport
 from netwatch.delivery.delivery import Delivery
+from netwatch.fleet.sensor import is_sensor, outputs_of, require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
 from netwatch.live.events import AlertSent, Event, Listener, Note, Reloaded
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
-from netwatch.live.preload import preload, preload_store
+from netwatch.live.preload import preload, preload_fleet, preload_store
 from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
 from netwatch.live.sd_notify import ServiceManager
@@ -43,9 +44,11 @@ from netwatch.store.extra import require_extra
 from netwatch.watch.endpoint import Endpoint
 from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Thresholds
-from netwatch.watch.snapshot import StoreStatus, TakeSnapshot
+from netwatch.watch.snapshot import FleetStatus, StoreStatus, TakeSnapshot
 
 if TYPE_CHECKING:
+    from netwatch.engine.live_facts import Destination
+    from netwatch.fleet.link import Link
     from netwatch.live.live_store import LiveStore
 
 FINAL_WRITE_TIMEOUT = 5.0
@@ -175,7 +178,10 @@ def run(
 def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener]:
     """Steps 1 to 3: import all modules, open the interfaces and drop the privileges."""
     prepare(config)
-    preload(options.format, config.outputs, from_file=not options.live)
+    if is_sensor(config):
+        require_fleet(config.path or "netwatch.yaml")
+        preload_fleet()
+    preload(options.format, outputs_of(config), from_file=not options.live)
     if config.store is not None:
         require_extra(config.path or "netwatch.yaml")
         preload_store(config.store)
@@ -212,6 +218,7 @@ class _Resources:
         self._stack = stack
         self._delivery: Delivery | None = None
         self._store: LiveStore | None = None
+        self._link: Link | None = None
 
     def aggregator(
         self, pool: WorkerPool, evidence: EvidenceFolder | None, show_view: ShowView | None
@@ -222,6 +229,7 @@ class _Resources:
         output = RecordOutput(options.format, options.output, sys.stdout, self._warn)
         self._stack.callback(output.close, FINAL_WRITE_TIMEOUT)
         delivery = self._start_delivery()
+        link = self._link
         checker = UpdateChecker(
             options.config,
             lambda: aggregator.updates.config,
@@ -236,7 +244,11 @@ class _Resources:
             self._messages,
             checker.status,
             store.status if store is not None else StoreStatus,
+            link.status if link is not None else FleetStatus,
         )
+        if link is not None:
+            link.watch(snapshots.last)
+            link.start()
         self._start_monitoring(snapshots.last, show_view)
         parts = Parts(
             pool=pool,
@@ -256,14 +268,35 @@ class _Resources:
         return aggregator
 
     def start_store(self) -> "LiveStore | None":
-        """Start the writer of the store, if the configuration has one."""
-        if self._config.store is None:
+        """Start the writer of the store, or of the spool of a sensor, if the configuration has
+        one."""
+        destination = self._destination()
+        if destination is None:
             return None
+        if is_sensor(self._config):
+            from netwatch.fleet.link import Link
+
+            self._link = Link(self._config, self._warn)
+            # It stops after the writer, which has the last facts.
+            self._stack.callback(self._link.stop)
         from netwatch.live.live_store import LiveStore
 
-        self._store = LiveStore(self._config.store, self._config, self._warn)
+        self._store = LiveStore(destination, self._config, self._warn)
         self._stack.callback(self._store.close)
         return self._store
+
+    def _destination(self) -> "Destination | None":
+        """Where facts go; None where they are not kept."""
+        config = self._config
+        if is_sensor(config):
+            from netwatch.fleet.fact_destination import spool_destination
+
+            return spool_destination(config)
+        if config.store is None:
+            return None
+        from netwatch.engine.live_facts import store_destination
+
+        return store_destination(config.store, config)
 
     def _store_listeners(self, aggregator: Callable[[], Aggregator]) -> list[Listener]:
         store = self._store
@@ -306,9 +339,10 @@ class _Resources:
         return None
 
     def _start_delivery(self) -> Delivery | None:
-        if not self._config.outputs:
+        outputs = outputs_of(self._config)
+        if not outputs:
             return None
-        delivery = Delivery(self._config.outputs, self._config.outbox, self._warn)
+        delivery = Delivery(outputs, self._config.outbox, self._warn)
         delivery.start()
         self._delivery = delivery
         self._stack.callback(self._report_lost_alerts)

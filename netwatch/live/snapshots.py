@@ -27,6 +27,7 @@ from netwatch.watch.snapshot import (
     Backlog,
     ContactCount,
     EvidenceFiles,
+    FleetStatus,
     Message,
     OutboxBacklog,
     OutputQueue,
@@ -115,12 +116,14 @@ class Snapshots:
         messages: MessageCounters | None = None,
         updates: Callable[[], UpdateStatus] = UpdateStatus,
         store: Callable[[], StoreStatus] = StoreStatus,
+        fleet: Callable[[], FleetStatus] = FleetStatus,
     ) -> None:
         self._delivery = delivery
         self._evidence = evidence
         self._message_counters = messages
         self._update_status = updates
         self._store_status = store
+        self._fleet_status = fleet
         self._messages: deque[Message] = deque(maxlen=MESSAGES)
         self._reload_error = ""
         self._recent: deque[Alert] = deque(maxlen=RECENT)
@@ -212,6 +215,7 @@ class Snapshots:
             evidence=self._evidence_files(),
             updates=self._update_status(),
             store=self._store_status(),
+            fleet=self._fleet_status(),
             records_problem=output.problem,
             reload_error=self._reload_error,
             messages=tuple(self._messages),

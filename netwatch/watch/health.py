@@ -133,6 +133,19 @@ def _store(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, st
             yield "", sentence("trouble-store", problem=store.problem)
 
 
+def _fleet(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    fleet = snapshot.fleet
+    if fleet.evicted:
+        yield "spool", f"the spool was full: {quantity(fleet.evicted, 'row')} of facts were evicted"
+    if not fleet.problem:
+        return
+    if fleet.since is None:
+        yield "", f"the fleet: {fleet.problem}"
+    elif snapshot.now - fleet.since > thresholds.stuck:
+        age = _seconds(snapshot.now - fleet.since)
+        yield "", f"no connection to the centre for {age}: {fleet.problem}"
+
+
 def _seconds(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
 
@@ -167,6 +180,13 @@ TROUBLES: tuple[TroubleKind, ...] = (
         "The store cannot be written to: its disk is full, or its database cannot be reached.",
         None,
         _store,
+    ),
+    TroubleKind(
+        "fleet",
+        "A sensor has not been connected to its centre for longer than this, is refused there, or"
+        " had to evict facts that the centre does not have.",
+        "stuck",
+        _fleet,
     ),
     TroubleKind(
         "updates",

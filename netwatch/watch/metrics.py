@@ -328,6 +328,38 @@ METRICS: tuple[Metric, ...] = (
         "Writers of the store that were started because one had died or could not open it.",
         lambda snapshot: snapshot.store.restarts,
     ),
+    gauge(
+        "netwatch_fleet_link_connected",
+        "Whether this sensor is connected to its centre; absent where it belongs to none.",
+        lambda snapshot: (
+            None if snapshot.fleet.connected is None else int(snapshot.fleet.connected)
+        ),
+    ),
+    gauge(
+        "netwatch_fleet_spool_files",
+        "Files of facts that the centre has not committed yet.",
+        lambda snapshot: snapshot.fleet.waiting,
+    ),
+    gauge(
+        "netwatch_fleet_spool_bytes",
+        "Bytes of these files.",
+        lambda snapshot: snapshot.fleet.waiting_bytes,
+    ),
+    counter(
+        "netwatch_fleet_rows_committed_total",
+        "Observations, flows and address claims that the centre has committed.",
+        lambda snapshot: snapshot.fleet.committed,
+    ),
+    counter(
+        "netwatch_fleet_rows_evicted_total",
+        "Rows that were evicted from the spool before the centre had committed them.",
+        lambda snapshot: snapshot.fleet.evicted,
+    ),
+    gauge(
+        "netwatch_fleet_link_offset_seconds",
+        "How far the clock of this sensor is ahead of the centre's.",
+        lambda snapshot: snapshot.fleet.offset,
+    ),
     Metric(
         "netwatch_troubles",
         "gauge",

@@ -116,6 +116,26 @@ class StoreStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetStatus:
+    """The link of a sensor to its centre.
+
+    `connected` is None where this is no sensor of a fleet. `problem` says what is wrong, empty
+    where nothing is; `since` is when the link broke, None while it is up, and where it is refused.
+    `waiting` files and `waiting_bytes` of facts are not committed yet; `committed` and `evicted`
+    count rows. `offset` is how far the clock is ahead of that of the centre, in s.
+    """
+
+    connected: bool | None = None
+    problem: str = ""
+    since: float | None = None
+    waiting: int = 0
+    waiting_bytes: int = 0
+    committed: int = 0
+    evicted: int = 0
+    offset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A line of the log for the view, and when it was logged."""
 
@@ -187,6 +207,7 @@ class Snapshot:
     evidence: EvidenceFiles = field(default_factory=EvidenceFiles)
     updates: UpdateStatus = field(default_factory=UpdateStatus)
     store: StoreStatus = field(default_factory=StoreStatus)
+    fleet: FleetStatus = field(default_factory=FleetStatus)
     records_problem: str = ""
     reload_error: str = ""
     messages: tuple[Message, ...] = ()

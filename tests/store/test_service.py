@@ -35,7 +35,9 @@ class Live:
         self.store = folder
         self.reported: list[str] = []
         options = StoreOptions(str(folder), retention=retention or Retention())
-        self.process = LiveFacts(options, configuration.load(), self.reported.append)
+        config = configuration.load()
+        destination = live_facts.store_destination(options, config)
+        self.process = LiveFacts(destination, config, self.reported.append)
         self.statistics = RunStatistics()
 
     def record(self, position: int = 0) -> Recorder:

@@ -1,0 +1,258 @@
+"""``netwatch fleet``: many sensors, one centre."""
+
+import argparse
+import asyncio
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwatch.cli.group import Group
+from netwatch.cli.printing import print_columns, print_line, print_message, print_record
+from netwatch.config import Config, load
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.text import escaped, quantity
+from netwatch.formats.values import rfc3339
+
+if TYPE_CHECKING:
+    from netwatch.fleet.centre_folder import CentreFolder
+    from netwatch.store.fleet_sensors import FleetSensor
+
+_EPILOG = """examples:
+  netwatch fleet enrol brussels-1 -o brussels-1.creds   the one file that the sensor needs
+  netwatch fleet centre -c centre.yaml                  collect what sensors report, until Ctrl-C
+  netwatch fleet status -c centre.yaml                  who was heard when, and how they are
+  netwatch fleet enrol --revoke brussels-1              its credentials are void from now on
+"""
+
+_CENTRE_EPILOG = """signals:
+  SIGTERM, SIGINT  end; what is not committed is with the server and the sensors
+  SIGHUP           make the server read certificates and sensors again
+
+exit status: 0 it was told to end; 1 the server or the store cannot be used; 2 usage or
+configuration error
+"""
+
+
+def add(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Register the group of commands; `parents` contain the common options."""
+    group = Group(
+        groups,
+        parents,
+        "fleet",
+        help="many sensors, one centre",
+        description="A centre collects what sensors report. It needs 'fleet' with 'server', and"
+        " 'store', in its configuration; a sensor needs the file that 'enrol' makes.",
+        epilog=_EPILOG,
+    )
+    parser = group.command(
+        "centre", _centre, "collect what sensors report", _CENTRE_EPILOG, table=False
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="log problems only")
+    parser = group.command("enrol", _enrol, "make the credentials of a sensor", table=False)
+    parser.add_argument("name", metavar="NAME", help="the name of the sensor, like brussels-1")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the new file (default NAME.creds); never replaced"
+    )
+    parser.add_argument(
+        "--revoke", action="store_true", help="make the credentials of the sensor void instead"
+    )
+    group.command("status", _status, "show the sensors and how they are")
+
+
+def _config_of_centre(args: argparse.Namespace) -> Config:
+    """The configuration, which has to be that of a centre. Raises `ConfigError`."""
+    from netwatch.fleet.extra import require_extra
+
+    require_extra("netwatch fleet")
+    config = load(args.config)
+    if config.fleet is None or config.fleet.server is None:
+        text = "expected 'fleet' with 'centre' and 'server', which make this a centre"
+        raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
+    return config
+
+
+def _folder(config: Config) -> "CentreFolder":
+    from netwatch.fleet.centre_folder import CentreFolder
+
+    assert config.fleet is not None
+    folder = CentreFolder(config.fleet)
+    folder.prepare()
+    return folder
+
+
+def _enrol(args: argparse.Namespace) -> int:
+    """Run ``netwatch fleet enrol``; the exit status."""
+    from netwatch.fleet.credentials import write_credentials
+
+    config = _config_of_centre(args)
+    folder = _folder(config)
+    assert config.fleet is not None
+    assert config.fleet.server is not None
+    if args.revoke:
+        folder.revoke(args.name)
+        folder.write_configuration()
+        print_message(f"The credentials of {args.name} are void. {_when(config)}")
+        return 0
+    path = Path(args.output or f"{args.name}.creds")
+    if path.exists():
+        raise NetwatchError(f"{path} exists, and is not overwritten")
+    credentials = folder.enrol(args.name)
+    try:
+        write_credentials(path, credentials)
+    except NetwatchError:
+        folder.revoke(args.name)
+        raise
+    folder.write_configuration()
+    print_message(f"{path} has the credentials of {args.name}. Carry it to the sensor, and write")
+    print_message(f'there: fleet: {{sensor: {args.name}, centre: "{credentials.centre}",'
+                  f" credentials: {path.name}}}")  # fmt: skip
+    print_message(_when(config))
+    return 0
+
+
+def _when(config: Config) -> str:
+    assert config.fleet is not None
+    assert config.fleet.server is not None
+    if config.fleet.server.join:
+        users = config.fleet.server.folder / "users.conf"
+        return f"The server that was joined needs the users in {users}, and a reload."
+    return "A running centre notices within seconds."
+
+
+def _centre(args: argparse.Namespace) -> int:
+    """Run ``netwatch fleet centre``; the exit status."""
+    config = _config_of_centre(args)
+    from netwatch.fleet.centre import Centre
+
+    def report(text: str) -> None:
+        print_message(f"{rfc3339(time.time_ns(), 0)} netwatch: {escaped(text)}")
+
+    centre = Centre(config, report)
+    assert config.fleet is not None
+    if not args.quiet:
+        assert config.store is not None
+        report(f"the centre {config.fleet.centre} stores into {config.store.path}")
+    try:
+        asyncio.run(_run(centre))
+    finally:
+        centre.close()
+    return 0
+
+
+async def _run(centre: Any) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, centre.reload)
+    await centre.run(stop)
+
+
+def _status(args: argparse.Namespace) -> int:
+    """Run ``netwatch fleet status``; the exit status."""
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.fleet_sensors import roster
+
+    config = _config_of_centre(args)
+    if config.store is None:
+        text = "expected 'store', where a centre keeps what sensors report"
+        raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
+    with Catalogue.open(config.store) as catalogue:
+        sensors = roster(catalogue)
+    now = time.time_ns()
+    records = [_record(sensor, now) for sensor in sensors]
+    if args.format == "jsonl":
+        for record in records:
+            print_record(record)
+    else:
+        print_columns([_HEAD, *(_row(record) for record in records)])
+        for line in _reasons(records):
+            print_line(line)
+    return 0
+
+
+_HEAD = ("SENSOR", "STATE", "HEARD", "CLOCK", "PACKETS/S", "DROPPED", "SPOOL", "VERSION")
+
+SILENT_SECONDS = 60
+"""Seconds after which a sensor that was not heard is shown as silent."""
+
+
+def _record(sensor: "FleetSensor", now: int) -> dict[str, Any]:
+    """What is known of a sensor, as a record."""
+    status = sensor.status
+    ago = None if sensor.heard is None else max(0.0, (now - sensor.heard) / 1e9)
+    return {
+        "sensor": sensor.name,
+        "state": _state(sensor, ago),
+        "heard": None if sensor.heard is None else rfc3339(sensor.heard, 3),
+        "heard_seconds": None if ago is None else round(ago, 1),
+        "silent_since": None if sensor.silent_since is None else rfc3339(sensor.silent_since, 3),
+        "clock_offset_seconds": (
+            None if sensor.clock_offset is None else round(sensor.clock_offset / 1e9, 6)
+        ),
+        "version": status.get("version"),
+        "rate": status.get("rate"),
+        "packets": status.get("packets"),
+        "dropped": status.get("dropped"),
+        "rows_dropped": status.get("rows_dropped"),
+        "spool": status.get("spool"),
+        "reasons": status.get("reasons", []),
+        "refused": sensor.refused,
+        "refused_reason": sensor.refused_reason,
+        "applied": {kind: each.version for kind, each in sorted(sensor.applied.items())},
+        "rejected": {
+            kind: {"version": each.version, "reason": each.reason}
+            for kind, each in sorted(sensor.rejected.items())
+            if sensor.is_rejecting(kind)  # type: ignore[arg-type]
+        },
+    }
+
+
+def _state(sensor: "FleetSensor", ago: float | None) -> str:
+    if ago is None:
+        return "never heard"
+    if sensor.status.get("state") == "stopped":
+        return "stopped"
+    if sensor.silent_since is not None or ago > SILENT_SECONDS:
+        return "silent"
+    return str(sensor.status.get("health") or "ok")
+
+
+def _row(record: dict[str, Any]) -> tuple[str, ...]:
+    ago, offset, spool = record["heard_seconds"], record["clock_offset_seconds"], record["spool"]
+    size = spool.get("bytes") if isinstance(spool, dict) else None
+    return (
+        record["sensor"],
+        record["state"],
+        "-" if ago is None else f"{ago:.0f} s ago",
+        "-" if offset is None else f"{offset:+.3f} s",
+        _amount(record["rate"], ",.0f"),
+        _amount(record["dropped"], ",d"),
+        "-" if not isinstance(size, int) else f"{size / 1e6:.1f} MB",
+        str(record["version"] or "-"),
+    )
+
+
+def _amount(value: object, form: str) -> str:
+    try:
+        return format(value, form)
+    except (TypeError, ValueError):
+        return "-"
+
+
+def _reasons(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What is wrong with sensors, a sentence each."""
+    for record in records:
+        name = record["sensor"]
+        if isinstance(record["reasons"], list):
+            for reason in record["reasons"]:
+                yield f"{name}: {reason}"
+        for kind, each in record["rejected"].items():
+            yield f"{name} rejected the {kind} {each['version']}: {each['reason']}"
+        if record["refused"]:
+            refused = quantity(record["refused"], "message")
+            yield f"{name}: {refused} refused, the last one: {record['refused_reason']}"

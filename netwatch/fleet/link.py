@@ -1,0 +1,273 @@
+"""The link of a live capture to its centre: signs of life, the clock, and what is in the spool.
+
+It has a thread and an event loop of its own, so the capture never waits for it, and a busy capture
+still gives signs of life. Everything begins anew with each connection. Alerts do not go through it:
+they have the outbox and the worker of an output (`netwatch.fleet.alert_sink`).
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from netwatch.config import Config
+from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.fleet.alert_sink import sensor_peer
+from netwatch.fleet.connection import Connection, RefusedError
+from netwatch.fleet.fact_sender import FactSender, read_news
+from netwatch.fleet.spool import Spool
+from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, subject
+from netwatch.fleet.usage import Usage
+from netwatch.watch.health import Thresholds
+from netwatch.watch.snapshot import FleetStatus, Snapshot
+from netwatch.watch.status_record import status_record
+
+HEARTBEAT_SECONDS = 5.0
+"""Seconds between two signs of life."""
+
+CLOCK_SECONDS = 30.0
+"""Seconds between two comparisons of the clock."""
+
+RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds until the next attempt to connect, after one failure, two, and so on."""
+
+REFUSED_SECONDS = 60.0
+"""Seconds until the next attempt where somebody has to correct something."""
+
+STOP_SECONDS = 5.0
+"""Seconds that the end of the capture waits for the link."""
+
+DRAIN_SECONDS = 10.0
+"""Seconds that facts have at the end of the capture; the rest is sent at the next start."""
+
+_PROBES = 4
+
+Task = Callable[[Connection], Coroutine[Any, Any, None]]
+"""Something that runs as long as a connection."""
+
+
+class Link:
+    """The link of the sensor that `config` describes. `report` takes sentences for the log, from
+    another thread. `tasks` run beside the others on every connection. `extra` is read for each sign
+    of life, and added to it. Raises `ConfigError` for credentials that cannot be used."""
+
+    def __init__(
+        self,
+        config: Config,
+        report: Callable[[str], None],
+        tasks: Sequence[Task] = (),
+        extra: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        assert config.fleet is not None
+        self._fleet = config.fleet
+        self._sensor = config.fleet.sensor
+        sensor_peer(self._fleet)
+        self._thresholds = config.metrics.thresholds if config.metrics else Thresholds()
+        self._report = report
+        self._tasks = tasks
+        self._extra = extra
+        self._spool = Spool(self._fleet.spool.folder, self._fleet.spool.max_bytes)
+        self._facts = FactSender(self._sensor, self._spool)
+        self._usage = Usage()
+        self._last: Callable[[], Snapshot] | None = None
+        self._before: Snapshot | None = None
+        self._offset: int | None = None
+        self._problem = "not connected yet"
+        self._since: float | None = time.time()
+        self._is_refused = False
+        self._thread = threading.Thread(target=self._run, name="netwatch-fleet", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._wake = asyncio.Event()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def watch(self, last: Callable[[], Snapshot]) -> None:
+        """From now on signs of life say what the last snapshot says."""
+        self._last = last
+
+    def stop(self) -> None:
+        """Say goodbye to the centre, once it has what the spool has, in a bounded time."""
+        if not self._thread.is_alive():
+            return
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._since is None and time.monotonic() < deadline and self._spool.files():
+            time.sleep(0.1)
+        self._stopping.set()
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake.set)
+        self._thread.join(STOP_SECONDS)
+
+    def status(self) -> FleetStatus:
+        """The state of the link, from any thread."""
+        problem = self._problem or self._spool.problem or self._facts.problem
+        return FleetStatus(
+            connected=self._since is None,
+            problem=problem,
+            since=None if self._is_refused else self._since,
+            waiting=self._facts.waiting,
+            waiting_bytes=self._facts.waiting_bytes,
+            committed=self._facts.committed,
+            evicted=self._spool.evicted_rows,
+            offset=None if self._offset is None else self._offset / 1e9,
+        )
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        """Connect, again and again, until the link is stopped."""
+        self._loop = asyncio.get_running_loop()
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                problem, self._is_refused = await self._connect_once(), False
+            except* (RefusedError, ConfigError) as group:
+                problem, self._is_refused = _reason(group), True
+            except* Exception as group:
+                problem, self._is_refused = _reason(group), False
+            if self._stopping.is_set():
+                return
+            self._set_problem(problem)
+            failures = 0 if time.monotonic() - began > 10 else failures + 1
+            delay = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
+            await self._pause(REFUSED_SECONDS if self._is_refused else delay)
+
+    def _set_problem(self, problem: str) -> None:
+        """Note that the link is broken; a reason is reported once."""
+        if self._since is None:
+            self._since = time.time()
+        if problem != self._problem:
+            self._report(f"the centre: {problem}")
+        self._problem = problem
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _connect_once(self) -> str:
+        """Work with a connection until it breaks, which is returned in words, or the link is
+        stopped. Raises errors of the connection."""
+        connection = Connection(sensor_peer(self._fleet))
+        await connection.open()
+        try:
+            await self._run_connection(connection)
+        finally:
+            if self._stopping.is_set() and not connection.closed.is_set():
+                with suppress(Exception):
+                    await self._beat(connection.client, state="stopped")
+                    await connection.client.flush(timeout=2)
+            await connection.close()
+        return "the connection was lost"
+
+    async def _run_connection(self, connection: Connection) -> None:
+        client = connection.client
+        await client.subscribe(subject(self._sensor, "committed"), cb=self._take_news)
+        await client.flush(timeout=10)
+        if self._problem and self._problem != "not connected yet":
+            self._report("the centre: connected")
+        self._problem, self._since = "", None
+        running = [
+            asyncio.create_task(work)
+            for work in (
+                self._give_signs_of_life(client),
+                self._compare_clocks(client),
+                self._facts.run(client),
+                connection.closed.wait(),
+                self._wake.wait(),
+                *(task(connection) for task in self._tasks),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _take_news(self, message: Any) -> None:
+        news = read_news(message.data)
+        if news.get("kind") == "facts":
+            self._facts.take_news(news)
+
+    async def _give_signs_of_life(self, client: Any) -> None:
+        while True:
+            await self._beat(client)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _beat(self, client: Any, state: str = "running") -> None:
+        body = {**self._health(), "state": state, **self._extra()}
+        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "backslashreplace"
+        )
+        await client.publish(bucket_subject(HEALTH_BUCKET, self._sensor), data)
+
+    def _health(self) -> dict[str, Any]:
+        """The status record of the capture, and what only the fleet needs."""
+        record: dict[str, Any] = {}
+        if self._last is not None:
+            snapshot = self._last()
+            record = status_record(snapshot, self._before, self._thresholds)
+            self._before = snapshot
+            record["uptime_s"] = round(snapshot.now - snapshot.started)
+            record["set_version"] = snapshot.updates.version
+        reasons = [each["message"] for each in record.get("troubles", ())]
+        cpu, memory = self._usage.take()
+        rates = record.get("rates") or {}
+        return {
+            **record,
+            "rate": rates.get("packets"),
+            "cpu": cpu,
+            "memory": memory,
+            "health": "degraded" if reasons else "ok",
+            "reasons": reasons,
+            "clock_offset_ns": self._offset,
+            "rows_dropped": self._spool.evicted_rows + record.get("store", {}).get("lost", 0),
+            "spool": {"files": self._facts.waiting, "bytes": self._facts.waiting_bytes},
+        }
+
+    async def _compare_clocks(self, client: Any) -> None:
+        """Measure how far the clock here is ahead: of a few answers, by the quickest one."""
+        while True:
+            found = [await self._probe(client) for _ in range(_PROBES)]
+            answers = [each for each in found if each is not None]
+            if answers:
+                self._offset = min(answers)[1]
+            await asyncio.sleep(CLOCK_SECONDS)
+
+    async def _probe(self, client: Any) -> tuple[int, int] | None:
+        """The time (ns) that an answer took, and the offset by the four times of NTP (RFC 5905,
+        section 8); None without an answer."""
+        import nats.errors
+
+        sent = time.time_ns()
+        try:
+            answer = await client.request(subject(self._sensor, "clock"), b"{}", timeout=2)
+            theirs = json.loads(answer.data)
+            received, answered = int(theirs["received"]), int(theirs["sent"])
+        except (nats.errors.Error, TimeoutError, ValueError, KeyError, TypeError):
+            return None
+        now = time.time_ns()
+        took = (now - sent) - (answered - received)
+        return took, ((sent - received) + (now - answered)) // 2
+
+
+def _reason(group: BaseExceptionGroup[Exception]) -> str:
+    """The first error of a connection, in words."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, ConfigError):
+        return "; ".join(map(str, error.problems))
+    text = str(error) or type(error).__name__
+    return text if isinstance(error, NetwatchError) else f"{type(error).__name__}: {text}"

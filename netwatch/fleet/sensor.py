@@ -1,0 +1,34 @@
+"""Whether a configuration makes this a sensor of a fleet, and what follows for its outputs.
+
+Nothing is imported here that only sensors need, because every live capture asks.
+"""
+
+from netwatch.config import Config
+from netwatch.config.fleet_section import FleetOptions
+from netwatch.delivery.output import Output
+from netwatch.fleet.extra import require_extra as require_fleet
+
+__all__ = ["is_sensor", "outputs_of", "require_fleet", "with_centre"]
+
+
+def is_sensor(config: Config) -> bool:
+    """Whether this is a sensor that reports to a centre."""
+    return config.fleet is not None and bool(config.fleet.sensor)
+
+
+def outputs_of(config: Config) -> tuple[Output, ...]:
+    """The outputs of a configuration, with the centre as one where this is a sensor."""
+    return with_centre(config.outputs, config.fleet, config.path or "")
+
+
+def with_centre(
+    outputs: tuple[Output, ...], fleet: FleetOptions | None, path: str
+) -> tuple[Output, ...]:
+    """The same for parts of a configuration, which is at `path`."""
+    if fleet is None or not fleet.sensor:
+        return outputs
+    from netwatch.fleet.alert_sink import OUTPUT, centre_output
+
+    taken = {output.name for output in outputs}
+    name = next(name for name in (OUTPUT, "centre", "fleet-centre") if name not in taken)
+    return (*outputs, centre_output(fleet, name, path))
