@@ -5,6 +5,7 @@ Each cell has its number beside its colour, where there is room for it.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 from netwatch.charts import theme
@@ -49,12 +50,14 @@ class DeviceWeeks:
 def heat_map(values: Sequence[DeviceWeeks], first: date, last: date, language: Language) -> Picture:
     """The picture of devices by weeks, from the Monday `first` to the Monday `last`."""
     ranked = sorted(values, key=lambda each: (-len(each.weeks), -each.incidents, each.device))
+    drawn = ranked[:MAX_DEVICES]
+    rows = _cells(drawn, language)
     return Picture(
         name="devices",
         title=language.say("Devices with incidents, week by week"),
         summary=_summary(ranked, language),
         specifications={
-            size: _specification(ranked[:MAX_DEVICES], (first, last), language, size)
+            size: _specification(drawn, rows, (first, last), language, size)
             for size in ("wide", "narrow")
         },
         table=_table(ranked, language),
@@ -70,7 +73,11 @@ def _classes(language: Language) -> list[str]:
 
 
 def _specification(
-    values: Sequence[DeviceWeeks], span: tuple[date, date], language: Language, size: Size
+    values: Sequence[DeviceWeeks],
+    rows: Sequence[Mapping[str, Any]],
+    span: tuple[date, date],
+    language: Language,
+    size: Size,
 ) -> Any:
     first, last = span[0], span[1] + _WEEK
     weeks = (last - first).days // 7
@@ -93,7 +100,6 @@ def _specification(
         "scale": {"type": "utc", "domain": [iso(first), iso(last)]},
     }
     words = _classes(language)
-    rows = _cells(values, language)
     cells = {
         "data": data(rows),
         "mark": {"type": "rect", "strokeWidth": 1},
@@ -140,23 +146,31 @@ def _specification(
 
 
 def _cells(values: Sequence[DeviceWeeks], language: Language) -> list[dict[str, Any]]:
+    """The cells of all devices. Many of them share their week and their number, and to write these
+    in a language takes longer than all else."""
     words = _classes(language)
+
+    @cache
+    def week(monday: date) -> tuple[str, dict[str, str]]:
+        return week_label(language, monday), {
+            "from": f"{monday.isoformat()}T08:00:00Z",
+            "middle": f"{(monday + timedelta(days=3)).isoformat()}T12:00:00Z",
+            "to": f"{(monday + timedelta(days=6)).isoformat()}T16:00:00Z",
+        }
+
+    @cache
+    def number(count: int) -> tuple[str, dict[str, Any]]:
+        place = next(place for place, (most, _, _) in enumerate(_COLOURS) if count <= most)
+        text = language.say_count("%(count)s incident", "%(count)s incidents", count)
+        return text, {"count": count, "class": words[place]}
+
     rows = []
     for each in values:
+        short, name = shown(each.device, 24), shown(each.device)
         for monday, count in sorted(each.weeks.items()):
-            place = next(place for place, (most, _, _) in enumerate(_COLOURS) if count <= most)
-            rows.append(
-                {
-                    "device": shown(each.device, 24),
-                    "from": f"{monday.isoformat()}T08:00:00Z",
-                    "middle": f"{(monday + timedelta(days=3)).isoformat()}T12:00:00Z",
-                    "to": f"{(monday + timedelta(days=6)).isoformat()}T16:00:00Z",
-                    "count": count,
-                    "class": words[place],
-                    "text": f"{shown(each.device)}, {week_label(language, monday)}: "
-                    + language.say_count("%(count)s incident", "%(count)s incidents", count),
-                }
-            )
+            label, days = week(monday)
+            text, counted = number(count)
+            rows.append({"device": short, **days, **counted, "text": f"{name}, {label}: {text}"})
     return rows
 
 

@@ -23,8 +23,8 @@ MAX_NAMES = 200
 MEMORY_LIMIT = 512 << 20
 """Memory of DuckDB for all devices that are read at a time, in bytes."""
 
-THREADS = 2
-"""Threads of DuckDB: a device has few rows, and each thread has memory of its own."""
+THREADS = 1
+"""Threads of DuckDB: a device has few rows, and several devices are read at a time."""
 
 _ROWS = 1000
 
@@ -80,12 +80,12 @@ class DeviceFactReader:
         clients: Sequence[int],
         since: int,
         until: int,
-        is_wanted: Callable[[str], bool],
+        is_wanted: Callable[[str], bool] | None,
         timeout: float,
     ) -> DeviceFacts:
         """The facts of clients (numbers of the catalogue) from `since` up to, but without, `until`
-        (ns). Only names that `is_wanted` are given. Raises `NetwatchError`, and
-        `QueryTimeoutError` after `timeout` s."""
+        (ns). Only names that `is_wanted` are given; without it no names are read. Raises
+        `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
         shown = self._catalogue.shown_captures()
 
         def rows(connection: Any, table: str, columns: str) -> Iterator[Any]:
@@ -109,14 +109,16 @@ class DeviceFactReader:
 
         def facts() -> Iterator[DeviceFacts]:
             with self._database.cursor() as connection, _limit(connection, timeout):
-                columns = "name, max(time), min(time), count(*)"
-                seen = (
-                    row for row in rows(connection, "observation", columns) if is_wanted(row[0])
-                )
-                names = tuple(
-                    NameSeen(name, begin, end, count)
-                    for name, end, begin, count in islice(seen, MAX_NAMES + 1)
-                )
+                names: tuple[NameSeen, ...] = ()
+                if is_wanted is not None:
+                    columns = "name, max(time), min(time), count(*)"
+                    seen = rows(connection, "observation", columns)
+                    names = tuple(
+                        NameSeen(name, begin, end, count)
+                        for name, end, begin, count in islice(
+                            (row for row in seen if is_wanted(row[0])), MAX_NAMES + 1
+                        )
+                    )
                 flows = rows(connection, "flow", "name_status, count(*)")
                 yield DeviceFacts(names[:MAX_NAMES], len(names) > MAX_NAMES, dict(flows))
 

@@ -311,6 +311,7 @@ def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str)
         reader = DeviceFactReader(catalogue, options)
         found = reader.read(clients, 0, END, lambda name: "tiktok" in name, 60.0)
         none = reader.read(clients, 0, 1, lambda _: True, 60.0)
+        without_names = reader.read(clients, 0, END, None, 60.0)
         reader.close()
     assert (none.names, none.more_names, none.flows) == ((), False, {})
     of = f"client IN ({', '.join(map(str, clients))})"
@@ -323,5 +324,6 @@ def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str)
         (row["name"], row["first"], row["last"], row["number"]) for row in names
     ]
     assert names
+    assert (without_names.names, without_names.flows) == ((), found.flows)
     flows = store.sql(f"SELECT name_status, count(*) AS number FROM flow WHERE {of} GROUP BY ALL")
     assert found.flows == {row["name_status"]: row["number"] for row in flows}

@@ -20,8 +20,7 @@ _ALL_TIME = (0, (1 << 63) - 1)
 @dataclass(frozen=True, slots=True)
 class Held:
     """What the store has of a device: incidents, the newest first, and whether there are more; how
-    many addresses; its names of banned apps and flows, None where they cannot be read; and the rows
-    of the audit on it."""
+    many addresses; its flows, None where they cannot be read; and the rows of the audit on it."""
 
     device: str
     incidents: tuple[IncidentRow, ...]
