@@ -1,373 +1,323 @@
 #!/usr/bin/env python3
 """What the pages of the console cost on a large store, with users who click at the same time.
 
-    .venv/bin/python bench/console.py                              # a year of a large organisation
-    .venv/bin/python bench/console.py --incidents 20000 --observations 0 --clicks 100   # a minute
+    .venv/bin/python bench/console.py                          # a year of a large organisation
+    .venv/bin/python bench/console.py --store DIR  # the store there, made if missing
+    .venv/bin/python bench/console.py --store DIR --attack         # and under attack
+    .venv/bin/python bench/console.py --incidents 20000 --observations 0 --clicks 30   # a minute
 
 The store has incidents of `made_incidents` and, for the pages of devices, observations and flows
-of `rejudging`. A console is started on it as a user would start it. First one user of each role
-opens each address that the role may see, alone: that says what CPU time of the server a page takes.
+of `rejudging`. A console is started on it as a user would start it. First a user opens
+each address alone: that says what CPU time of the server a page takes.
 Then all users click at the same time, each in an order of its own, through every page and every
-filter. Exports of a month are read to their end by one user, to see whether memory stays flat.
+filter: once with a pause of a second between an answer and the next click, and once without one,
+which is as much as the console can answer. With ``--attack`` they do so once more while
+`console_attack` goes on. Exports are read to their end by one user, to see whether memory stays
+flat.
 
-A page that was cut or refused counts as such (`cut`); any other failure ends the measurement.
+A page that was refused or cut counts as such (`cut`), one that said that it is being counted as
+`counted`; any other failure ends the measurement.
 With ``--write`` the table goes into ``docs/performance.md``.
 """
 
 import argparse
-import http.client
-import json
 import os
 import random
-import re
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from typing import Any
+from urllib.parse import urlencode
 
 import made_incidents
-import page
 import rejudging
-from shared import ROOT, free_port, is_listening, wait_until
+from compare import Options, progress
+from console_attack import Attack, attacked
+from console_pages import MONTH, addresses, clicks_of
+from console_users import CONFIG, PASSWORD, Server, User
 
+from netwatch.config import load
 from netwatch.config.console_section import ROLES
 from netwatch.console.accounts import Accounts
 from netwatch.console.database import open_console
-from netwatch.console.pages import incidents as incidents_page
-from netwatch.console.routes import ROUTES, Route, may
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
 from netwatch.store.options import StoreOptions
 
-NAME = "console"
-HEAD = ("page", "addresses", "CPU ms alone", "median ms", "p99 ms", "KB", "cut")
-PASSWORD = "a password of the bench"
 USERS = 8
-TIMEOUT = 120.0
-CONFIG = ROOT / "pcaps" / "netwatch.yaml"
-NO_PAGES = {"/sign-in/provider", "/sign-in/callback", "/now/events"}
-"""Routes that need a provider that signs people in, and one that never ends."""
+CLICKS = 100
+"""Clicks of each user with a pause between them; without one there are three times as many."""
 
-MONTH = ("2023-08-01", "2023-08-30")
-_CSRF = re.compile(rb'name="csrf" value="([0-9a-f]+)"')
+PHASES = {"pause": 1.0, "hurry": 0.0, "attack": 1.0}
+"""In which ways the users click, each with the pause between an answer and the next click, in s."""
 
 
 @dataclass
 class Timing:
-    """The answers to the addresses of a route: seconds, bytes, and how many were refused."""
+    """The answers to the addresses of a route: CPU seconds of one user alone, bytes, and the wall
+    seconds of each phase; how many were refused, and how many were still being counted."""
 
     cpu: list[float] = field(default_factory=list)
-    wall: list[float] = field(default_factory=list)
+    wall: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     sizes: list[int] = field(default_factory=list)
     addresses: set[str] = field(default_factory=set)
     cut: int = 0
+    counted: int = 0
 
 
-class User:
-    """Somebody who has signed in, with one connection that is kept."""
+class Bench:
+    """Measures one console."""
 
-    def __init__(self, port: int, role: str) -> None:
-        self.role = role
-        self._cookies: dict[str, str] = {}
-        self._port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-        self._post("/sign-in", {"name": role, "password": PASSWORD})
-        if role in ("analyst", "dpo"):
-            self._post("/purpose", {"purpose": "a measurement", "next": "/account"}, "/account")
+    def __init__(self, server: Server, known: Mapping[str, list[str]]) -> None:
+        self.timings: dict[str, Timing] = defaultdict(Timing)
+        self._server = server
+        self._known = known
+        self._lock = threading.Lock()
 
-    def get(self, address: str) -> tuple[int, bytes]:
-        """The status and the content of an answer, read to its end."""
-        return self._ask("GET", address)
-
-    def size_of(self, address: str) -> int:
-        """The bytes of an export, which are not kept."""
-        self._send("GET", address, None)
-        answer = self._connection.getresponse()
-        size = 0
-        while piece := answer.read(1 << 16):
-            size += len(piece)
-        if answer.status != 200:
-            raise SystemExit(f"{address}: status {answer.status}")
-        return size
-
-    def _post(self, place: str, fields: dict[str, str], form: str = "") -> None:
-        _, content = self.get(form or place)
-        found = _CSRF.search(content)
-        if found is None:
-            raise SystemExit(f"{place}: the page has no form")
-        status, _ = self._ask("POST", place, urlencode({"csrf": found[1].decode(), **fields}))
-        if status != 303:
-            raise SystemExit(f"{place}: {self.role} could not sign in, status {status}")
-
-    def _ask(self, method: str, address: str, body: str | None = None) -> tuple[int, bytes]:
-        self._send(method, address, body)
-        answer = self._connection.getresponse()
-        for line in answer.headers.get_all("Set-Cookie", []):
-            name, _, value = line.partition(";")[0].partition("=")
-            self._cookies[name] = value
-        return answer.status, answer.read()
-
-    def _send(self, method: str, address: str, body: str | None) -> None:
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
-        if body is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            headers["Origin"] = f"http://127.0.0.1:{self._port}"
-        try:
-            self._connection.request(method, address, body, headers)
-        except (ConnectionError, http.client.CannotSendRequest):
-            # The server closes connections that were idle.
-            self._connection.close()
-            self._connection.request(method, address, body, headers)
-
-
-class Server:
-    """A console in a process of its own, with the worker that it starts for pictures."""
-
-    def __init__(self, store: Path, work: Path) -> None:
-        self.port = free_port()
-        command = [
-            sys.executable, "-m", "netwatch", "serve", "-c", str(CONFIG),
-            "--store-path", str(store), "--listen", f"127.0.0.1:{self.port}",
-        ]  # fmt: skip
-        self.log = work / "console.log"
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        wait_until(lambda: is_listening(self.port), timeout=TIMEOUT, what="the console listens")
-
-    def cpu(self) -> float:
-        """The CPU time of the console and its worker of pictures until now, in s. Reports that are
-        collected in the background do not belong to a page."""
-        return sum(
-            int(text.split()[0]) / 1e9
-            for pid in _family(self._process.pid)
-            for text in _texts(f"/proc/{pid}/task", "schedstat")
-        )
-
-    def resident(self) -> float:
-        """The memory of the console itself, in MB."""
-        return _status(self._process.pid, "VmRSS")
-
-    def peak(self) -> float:
-        """The greatest memory of the console itself until now, in MB."""
-        return _status(self._process.pid, "VmHWM")
-
-    def forget_peak(self) -> None:
-        """Let the greatest memory begin anew at what it is now."""
-        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait(TIMEOUT)
-
-
-def _texts(folder: str, name: str) -> Iterator[str]:
-    for task in Path(folder).iterdir():
-        try:
-            yield (task / name).read_text()
-        except OSError:
-            continue  # The thread has ended.
-
-
-def _family(pid: int) -> list[int]:
-    """A process and those that its threads started."""
-    found = [pid]
-    for text in _texts(f"/proc/{pid}/task", "children"):
-        for child in map(int, text.split()):
-            if b"report_worker" not in Path(f"/proc/{child}/cmdline").read_bytes():
-                found += _family(child)
-    return found
-
-
-def _status(pid: int, name: str) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1000
-    raise SystemExit("the console has ended")
-
-
-def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]:
-    """The addresses of each page by its path in `ROUTES`: with no filter, with each filter alone,
-    and with several; at the begin of a list and far behind it."""
-    newest = incident_page(catalogue, IncidentFilter()).rows
-    middle = incident_page(catalogue, IncidentFilter(until=_middle(catalogue))).rows
-    known = [newest[0], newest[-1], middle[0], middle[-1]]
-    devices = [_value(row, "device") for row in known]
-    month = dict(zip(("from", "to"), (f"{day}T00:00:00Z" for day in MONTH), strict=True))
-    days = dict(zip(("from", "to"), MONTH, strict=True))
-    year = {"from": made_incidents.BEGIN.date().isoformat()}
-    after = f"{middle[-1].first_seen}.{middle[-1].id}"
-    lists: list[dict[str, str]] = [{}, {"after": after}, month]
-    lists += [{name: word} for name, words in incidents_page.WORDS.items() for word in words]
-    lists += [{name: _value(middle[0], name)} for name in incidents_page.NAMES]
-    lists += [{"verdict": "violation", "confidence": "confirmed", "state": "closed", **month},
-              {"app": "none-such"}, {"device": "none-such"}]  # fmt: skip
-    network = _value(middle[0], "network")
-    return {
-        "/incidents": [_address("/incidents", each) for each in lists],
-        "/incidents/{id}": [f"/incidents/{row.id}" for row in known],
-        "/incidents/{id}/plain": [f"/incidents/{row.id}/plain" for row in known],
-        "/devices": [
-            _address("/devices", each)
-            for each in (
-                {},
-                month,
-                {"device": devices[0]},
-                {"network": network},
-                {"verdict": "violation"},
-                {"verdict": "exempt"},
-                {"network": network, "verdict": "advisory", **month},
-            )
-        ],
-        "/devices/{id}": [f"/devices/{quote(each)}" for each in dict.fromkeys(devices)],
-        "/blind-spots": [_address("/blind-spots", each) for each in ({}, days, year)],
-        "/bans/{id}": [_address(f"/bans/{ban}", each) for ban in bans for each in ({}, days)],
-        "/exemptions": [_address("/exemptions", each) for each in ({}, days)],
-        "/reports": ["/reports", _address("/reports", days)],
-        "/lists/{ban}/{file}": [f"/lists/{ban}/fortigate.txt" for ban in bans],
-        "/person": ["/person", _address("/person", {"device": devices[0]})],
-        "/audit": [
-            _address("/audit", each)
-            for each in ({}, {"account": "analyst"}, {"action": "device"}, month)
-        ],
-    }
-
-
-def _middle(catalogue: Catalogue) -> int:
-    first = incident_page(catalogue, IncidentFilter(), size=1, oldest_first=True).rows[0]
-    last = incident_page(catalogue, IncidentFilter(), size=1).rows[0]
-    return (first.first_seen + last.first_seen) // 2
-
-
-def _value(row: IncidentRow, name: str) -> str:
-    record = json.loads(row.record)
-    found = record[name]
-    return str(found["name"] if name == "network" else found["id"])
-
-
-def _address(path: str, pairs: dict[str, str]) -> str:
-    return f"{path}?{urlencode(pairs)}" if pairs else path
-
-
-def clicks_of(role: str, known: dict[str, list[str]]) -> list[tuple[Route, str]]:
-    """What a role may click: all addresses of its pages."""
-    found = []
-    for route in ROUTES:
-        if route.method != "GET" or route.path in NO_PAGES or not may(route, role):
-            continue
-        if route.audited == "export":
-            continue
-        if "{" in route.path and route.path not in known:
-            raise SystemExit(f"{route.path} has no address: add one to `addresses`")
-        found += [(route, each) for each in known.get(route.path, [route.path])]
-    return found
-
-
-def alone(server: Server, known: dict[str, list[str]], timings: dict[str, Timing]) -> None:
-    """Note the CPU time of each address, opened twice by one user of each role."""
-    for role in ROLES:
-        user = User(server.port, role)
-        for route, address in clicks_of(role, known):
-            for _ in range(2):
-                before = server.cpu()
-                status, content = user.get(address)
-                timing = timings[route.path]
-                timing.cpu.append(server.cpu() - before)
-                timing.sizes.append(len(content))
+    def alone(self) -> None:
+        """Note the CPU time of each address, opened twice by a user of the first role that sees
+        it. The first time is not counted: a picture is drawn once, and then remembered."""
+        for role in ROLES:
+            user = User(self._server.port, role)
+            for route, address in clicks_of(role, self._known):
+                timing = self.timings[route.path]
+                if address in timing.addresses:
+                    continue
                 timing.addresses.add(address)
-                _check(server, address, status)
+                for number in range(2):
+                    before = self._server.cpu()
+                    status, content = user.get(address)
+                    self._check(address, status)
+                    if number and status != 202:
+                        timing.cpu.append(self._server.cpu() - before)
+                        timing.sizes.append(len(content))
 
+    def together(self, phase: str, clicks: int, known: list[str]) -> tuple[float, Attack | None]:
+        """Let all users click; the seconds that it took, and what an attack did."""
+        roles = [ROLES[number % len(ROLES)] for number in range(USERS)]
+        users = [User(self._server.port, role) for role in roles]
+        failed: list[BaseException] = []
+        threads = [
+            threading.Thread(target=self._click, args=(number, user, phase, clicks, failed))
+            for number, user in enumerate(users)
+        ]
+        under = attacked(self._server.port, known) if phase == "attack" else nullcontext()
+        begin = time.monotonic()
+        with under as attack:
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+        if failed:
+            raise failed[0]
+        return time.monotonic() - begin, attack
 
-def together(
-    server: Server, known: dict[str, list[str]], timings: dict[str, Timing], clicks: int
-) -> float:
-    """Let all users click; the seconds that it took."""
-    lock, failed = threading.Lock(), list[BaseException]()
-
-    def click(number: int) -> None:
-        role = ROLES[number % len(ROLES)]
-        rng = random.Random(number)
+    def _click(
+        self, number: int, user: User, phase: str, clicks: int, failed: list[BaseException]
+    ) -> None:
+        rng = random.Random(f"{phase} {number}")
         try:
-            user = User(server.port, role)
-            offered = clicks_of(role, known)
+            offered = clicks_of(user.role, self._known)
             order = [each for _ in range(clicks // len(offered) + 1)
                      for each in rng.sample(offered, len(offered))]  # fmt: skip
             for route, address in order[:clicks]:
+                # People do not click in step.
+                time.sleep(PHASES[phase] * rng.uniform(0.5, 1.5))
                 begin = time.monotonic()
                 status, _ = user.get(address)
                 wall = time.monotonic() - begin
-                _check(server, address, status)
-                with lock:
-                    timings[route.path].wall.append(wall)
-                    timings[route.path].cut += status == 503
+                self._check(address, status)
+                with self._lock:
+                    timing = self.timings[route.path]
+                    timing.wall[phase].append(wall)
+                    timing.cut += status == 503
+                    timing.counted += status == 202
         except BaseException as error:
             failed.append(error)
 
-    begin = time.monotonic()
-    users = [threading.Thread(target=click, args=(number,)) for number in range(USERS)]
-    for each in users:
-        each.start()
-    for each in users:
-        each.join()
-    if failed:
-        raise failed[0]
-    return time.monotonic() - begin
+    def _check(self, address: str, status: int) -> None:
+        if status not in (200, 202, 303, 503):
+            log = self._server.log.read_text()[-2000:]
+            raise SystemExit(f"{address}: status {status}\n{log}")
+
+    def exports(self) -> list[dict[str, Any]]:
+        """The exports, read to their end: address, bytes, seconds, and how much the peak of the
+        memory rose, in MB."""
+        server, found = self._server, []
+        days = dict(zip(("from", "to"), MONTH, strict=True))
+        times = urlencode({name: f"{day}T00:00:00Z" for name, day in days.items()})
+        for role, address, what in (
+            ("analyst", f"/incidents.jsonl?{times}", "of a month"),
+            ("auditor", "/incidents.csv", "of the year"),
+            ("dpo", "/audit.csv", "whole"),
+            ("auditor", f"/reports/report.json?{urlencode(days)}", "of a month"),
+        ):
+            user = User(server.port, role)
+            server.forget_peak()
+            before, begin, used = server.peak(), time.monotonic(), server.cpu()
+            size = user.size_of(address)
+            found.append({
+                "address": address.partition("?")[0], "what": what, "bytes": size,
+                "seconds": time.monotonic() - begin, "cpu": server.cpu() - used,
+                "memory": server.peak() - before,
+            })  # fmt: skip
+        return found
 
 
-def _month_of_times() -> str:
-    return urlencode({"from": f"{MONTH[0]}T00:00:00Z", "to": f"{MONTH[1]}T00:00:00Z"})
-
-
-def _check(server: Server, address: str, status: int) -> None:
-    if status not in (200, 303, 503):
-        raise SystemExit(f"{address}: status {status}\n{server.log.read_text()[-2000:]}")
-
-
-def exports(server: Server) -> list[tuple[str, int, float, float]]:
-    """The exports, read to their end: address, bytes, seconds, and how much the peak of the memory
-    rose, in MB."""
-    found = []
-    month = urlencode({"from": MONTH[0], "to": MONTH[1]})
-    for role, address in (
-        ("analyst", f"/incidents.jsonl?{_month_of_times()}"),
-        ("auditor", f"/incidents.csv?{_month_of_times()}"),
-        ("dpo", "/audit.csv"),
-        ("auditor", f"/reports/report.json?{month}"),
-    ):
-        user = User(server.port, role)
-        server.forget_peak()
-        before, begin = server.peak(), time.monotonic()
-        size = user.size_of(address)
-        found.append((address, size, time.monotonic() - begin, server.peak() - before))
+def measured(store: Path, work: Path, clicks: int, *, attack: bool = False) -> dict[str, Any]:
+    """What a console on a store does."""
+    with Catalogue.open(StoreOptions(str(store))) as catalogue:
+        known = addresses(catalogue, [ban.id for ban in load(str(CONFIG)).policy.bans])
+        facts = sum(each.rows for each in catalogue.files("observation"))
+        with catalogue.database.reading() as connection:
+            count = connection.exec_driver_sql("SELECT sum(incidents) FROM incident_day").scalar()
+    ids = [each.rpartition("/")[2] for each in known["/incidents/{id}"]]
+    server = Server(store, work)
+    found: dict[str, Any] = {"incidents": count, "observations": facts, "phases": {}}
+    try:
+        bench = Bench(server, known)
+        found["start"] = server.resident()
+        bench.alone()
+        for phase in PHASES:
+            if phase == "attack" and not attack:
+                continue
+            progress(f"{count:,} incidents: {USERS} users click ({phase})")
+            server.forget_peak()
+            of_each = clicks if PHASES[phase] else 3 * clicks
+            seconds, stood = bench.together(phase, of_each, ids)
+            found["phases"][phase] = {
+                "seconds": seconds, "clicks": USERS * of_each, "peak": server.peak(),
+                "load": os.getloadavg()[0],
+            }  # fmt: skip
+            if stood is not None:
+                found["attack"] = {
+                    "connections": stood.connections,
+                    "statuses": {
+                        str(each): stood.statuses[each] for each in sorted(stood.statuses)
+                    },
+                }
+        found["exports"] = bench.exports()
+    finally:
+        server.stop()
+    found["rows"] = [_row(path, timing) for path, timing in bench.timings.items()]
     return found
 
 
-def row(path: str, timing: Timing) -> list[str]:
-    """The row of a page."""
-    walls = sorted(timing.wall)
+def _row(path: str, timing: Timing) -> dict[str, Any]:
+    return {
+        "page": path,
+        "addresses": len(timing.addresses),
+        "cpu": statistics.median(timing.cpu) if timing.cpu else None,
+        "cpu_worst": max(timing.cpu, default=None),
+        "size": statistics.median(timing.sizes) if timing.sizes else None,
+        "wall": {
+            phase: [statistics.median(walls), percentile(walls, 0.99)]
+            for phase, walls in timing.wall.items()
+        },
+        "cut": timing.cut,
+        "counted": timing.counted,
+    }
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that so large a share of the values does not exceed."""
+    found = sorted(values)
+    return found[max(0, round(len(found) * share) - 1)]
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value * 1000:.0f}"
+
+
+def _wall(phase: str, place: int) -> Callable[[dict[str, Any]], str]:
+    return lambda row: _ms(row["wall"][phase][place]) if phase in row["wall"] else ""
+
+
+COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("page", lambda row: f"`{row['page']}`"),
+    ("addresses", lambda row: str(row["addresses"])),
+    ("CPU ms alone", lambda row: _ms(row["cpu"])),
+    ("worst", lambda row: _ms(row["cpu_worst"])),
+    ("median ms", _wall("pause", 0)),
+    ("p99 ms", _wall("pause", 1)),
+    ("median ms, no pause", _wall("hurry", 0)),
+    ("p99 ms, no pause", _wall("hurry", 1)),
+    ("median ms, attacked", _wall("attack", 0)),
+    ("p99 ms, attacked", _wall("attack", 1)),
+    ("KB", lambda row: "" if row["size"] is None else f"{row['size'] / 1000:.0f}"),
+    ("counted", lambda row: str(row["counted"])),
+    ("cut", lambda row: str(row["cut"])),
+)
+
+
+def summary(found: dict[str, Any]) -> list[str]:
+    """What is beside the table, a paragraph each."""
+    lines = [
+        f"{found['incidents']:,} incidents, {found['observations']:,} observations; memory of the"
+        f" server {found['start']:.0f} MB at its start."
+    ]
+    names = {"pause": "a second between two clicks", "hurry": "no pause", "attack": "under attack"}
+    lines += [
+        f"{USERS} users, {names[phase]}: {each['clicks']:,} clicks in {each['seconds']:.0f} s,"
+        f" memory at most {each['peak']:.0f} MB, load of the machine {each['load']:.1f}."
+        for phase, each in found["phases"].items()
+    ]
+    if "attack" in found:
+        statuses = ", ".join(
+            f"{status} {count:,}" for status, count in found["attack"]["statuses"].items()
+        )
+        lines.append(
+            f"The attack: {found['attack']['connections']:,} connections of slow clients; answers"
+            f" to hostile requests by status: {statuses}."
+        )
+    return lines
+
+
+def export_lines(found: dict[str, Any]) -> list[str]:
+    """What exports took, a line each."""
     return [
-        f"`{path}`",
-        str(len(timing.addresses)),
-        f"{statistics.median(timing.cpu) * 1000:.0f}",
-        f"{statistics.median(walls) * 1000:.0f}" if walls else "",
-        f"{walls[max(0, round(len(walls) * 0.99) - 1)] * 1000:.0f}" if walls else "",
-        f"{statistics.median(timing.sizes) / 1000:.0f}",
-        str(timing.cut),
+        f"{each['address']}, {each['what']}: {each['bytes'] / 1e6:.1f} MB in"
+        f" {each['seconds']:.1f} s ({each['cpu']:.1f} CPU s), memory +{each['memory']:.0f} MB"
+        for each in found["exports"]
     ]
 
 
+def text(found: dict[str, Any]) -> str:
+    """What was measured as text."""
+    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
+    lines = ["  ".join(name for name, _ in COLUMNS), *("  ".join(row) for row in rows)]
+    return "\n".join([*summary(found), *lines, *export_lines(found)])
+
+
+def console(options: Options) -> dict[str, Any]:
+    """Measure a console on a store that fits the size of the run; it is made in the work folder
+    where it is missing."""
+    incidents, observations = options.office // 2, options.office * 10
+    store = options.work / f"console-{incidents}"
+    prepare(store, incidents, 5000, observations)
+    return measured(store, options.work, CLICKS, attack=True)
+
+
+def prepare(store: Path, incidents: int, devices: int, observations: int) -> None:
+    """Make a store with facts and incidents where it is missing, with an account of each role."""
+    if not store.exists():
+        progress(f"the console: a store of {incidents:,} incidents is made")
+        partial = store.with_name(f"{store.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        make(partial, incidents, devices, observations)
+        partial.rename(store)
+    add_accounts(store)
+
+
 def make(store: Path, incidents: int, devices: int, observations: int) -> None:
-    """A store with facts, incidents, and an account of each role."""
+    """A store with facts and incidents."""
     options = StoreOptions(str(store))
     if observations:
         # The facts are of the last days of the year, which is what pages on devices begin with.
@@ -387,69 +337,29 @@ def add_accounts(store: Path) -> None:
     database.close()
 
 
-@contextmanager
-def _store(args: argparse.Namespace, work: Path) -> Iterator[Path]:
-    store = args.store or work / "store"
-    if not store.exists():
-        make(store, args.incidents, args.devices, args.observations)
-    add_accounts(store)
-    yield store
-
-
 def main() -> None:
     """Make the store, start the console, let users click, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--incidents", type=int, default=1_000_000)
     parser.add_argument("--devices", type=int, default=5000)
     parser.add_argument("--observations", type=int, default=20_000_000)
-    parser.add_argument("--clicks", type=int, default=500, help="of each user")
+    parser.add_argument("--clicks", type=int, default=CLICKS, help="of each user, with pauses")
     parser.add_argument("--store", type=Path, help="keep the store here, or use the one there")
-    parser.add_argument("--write", action="store_true", help=f"update {page.PAGE.name}")
+    parser.add_argument("--attack", action="store_true", help="click under attack as well")
+    parser.add_argument("--write", action="store_true", help="update docs/performance.md")
     args = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="netwatch-console-"))
     try:
-        with _store(args, work) as store:
-            text = measured(store, work, args.clicks)
+        store = args.store or work / "store"
+        prepare(store, args.incidents, args.devices, args.observations)
+        found = measured(store, work, args.clicks, attack=args.attack)
     finally:
         shutil.rmtree(work)
-    print(text)
+    import page  # it imports this module
+
     if args.write:
-        filled = page.fill(page.PAGE.read_text(encoding="utf-8"), {NAME: text})
-        page.PAGE.write_text(filled, encoding="utf-8")
-
-
-def measured(store: Path, work: Path, clicks: int) -> str:
-    """The tables of a console on a store."""
-    from netwatch.config import load
-
-    with Catalogue.open(StoreOptions(str(store))) as catalogue:
-        known = addresses(catalogue, [ban.id for ban in load(str(CONFIG)).policy.bans])
-        facts = sum(each.rows for each in catalogue.files("observation"))
-        with catalogue.database.reading() as connection:
-            count = connection.exec_driver_sql("SELECT sum(incidents) FROM incident_day").scalar()
-    timings: dict[str, Timing] = defaultdict(Timing)
-    server = Server(store, work)
-    try:
-        begun = server.resident()
-        alone(server, known, timings)
-        print(f"{count:,} incidents: the users begin to click", file=sys.stderr)
-        seconds = together(server, known, timings, clicks)
-        clicked = server.peak()
-        exported = exports(server)
-    finally:
-        server.stop()
-    answers = sum(len(each.wall) for each in timings.values())
-    rows = [row(path, timing) for path, timing in timings.items()]
-    lines = [
-        f"{address.partition('?')[0]}: {size / 1e6:.1f} MB in {took:.1f} s, memory +{more:.0f} MB"
-        for address, size, took, more in exported
-    ]
-    return (
-        f"\n{count:,} incidents, {facts:,} observations; {USERS} users, {answers:,} clicks in"
-        f" {seconds:.0f} s; memory of the server {begun:.0f} MB at its start, at most"
-        f" {clicked:.0f} MB while they clicked; load of the machine {os.getloadavg()[0]:.0f}.\n\n"
-        f"{page.table(HEAD, rows)}\n\n" + "".join(f"- {line}\n" for line in lines)
-    )
+        page.write({"console": found}, {})
+    print(page.console_text(found))
 
 
 if __name__ == "__main__":

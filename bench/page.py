@@ -6,6 +6,7 @@ A table is written if all of it was measured in this run. The text around it is 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import console
 import goals
 import growth
 import hostile
@@ -179,6 +180,18 @@ def _floods(results: Results, machine: dict[str, str]) -> str:
     return f"\n{table([*(name for name, _ in hostile.COLUMNS), 'counted'], rows)}\n"
 
 
+def console_text(found: dict[str, Any]) -> str:
+    """The tables of the console."""
+    columns = [
+        each for each in console.COLUMNS
+        if "attacked" not in each[0] or "attack" in found["phases"]
+    ]  # fmt: skip
+    rows = [[shows(row) for _, shows in columns] for row in found["rows"]]
+    exports = "".join(f"- {line}\n" for line in console.export_lines(found))
+    said = "".join(f"- {line}\n" for line in console.summary(found))
+    return f"\n{said}\n{table([name for name, _ in columns], rows)}\n\n{exports}"
+
+
 def _ran(*sections: str) -> Callable[[Results], bool]:
     return lambda results: all(section in results for section in sections)
 
@@ -198,5 +211,6 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "live-store": (_ran("live-store"), _live_store),
     "latency": (_ran("latency"), _latency),
     "floods": (_ran("floods"), _floods),
+    "console": (_ran("console"), lambda results, _: console_text(results["console"])),
 }
 """By name: whether a table was measured, and its text."""

@@ -21,6 +21,7 @@ from typing import Any
 import columns
 import compare
 import compressed
+import console
 import goals
 import growth
 import hostile
@@ -59,16 +60,18 @@ SECTIONS = {
     "live-store": (live_store.loss_with_store, live_store.text),
     "latency": (live.latency, live.latency_text),
     "floods": (hostile.floods, hostile.text),
+    "console": (console.console, console.text),
 }
 """The sections: how each is measured, and its text."""
 
 PACKETS, ROUNDS, GIGABYTES = 2_000_000, 5, 4.0
-"""The size of a whole run, which takes some 25 minutes on two cores."""
+"""The size of a whole run, which takes some 45 minutes on two cores, a third of it for the store of
+the console."""
 SHORT = (200_000, 2, 0.2)
 """The size of a short run of some minutes, whose ratios are rough: starts weigh more."""
-DISK = 3000
-"""Bytes on disk that all sections together need for each packet of office traffic: captures and
-output."""
+DISK = 6500
+"""Bytes on disk that all sections together need for each packet of office traffic: captures, output
+and the store of the console."""
 
 
 def machine() -> dict[str, str]:

@@ -1,0 +1,108 @@
+"""What there is to click in a console over a made store: the addresses of each page."""
+
+import json
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from netwatch.console.pages import incidents as incidents_page
+from netwatch.console.routes import ROUTES, Route, may
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
+
+NO_PAGES = {"/sign-in/provider", "/sign-in/callback", "/now/events"}
+"""Routes that need a provider that signs people in, and one that never ends."""
+
+MONTH = ("2023-08-01", "2023-08-30")
+YEAR = ("2023-03-20", "2024-03-18")
+"""Days, which pages count to their end."""
+
+
+def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]:
+    """The addresses of each page by its path in `ROUTES`: with no filter, with each filter alone,
+    and with several; at the begin of a list and far behind it."""
+    newest = incident_page(catalogue, IncidentFilter()).rows
+    middle = incident_page(catalogue, IncidentFilter(until=_middle(catalogue))).rows
+    known = [newest[0], newest[-1], middle[0], middle[-1]]
+    devices = [_value(row, "device") for row in known]
+    month = dict(zip(("from", "to"), (f"{day}T00:00:00Z" for day in MONTH), strict=True))
+    days = dict(zip(("from", "to"), MONTH, strict=True))
+    year = dict(zip(("from", "to"), YEAR, strict=True))
+    after = f"{middle[-1].first_seen}.{middle[-1].id}"
+    lists: list[dict[str, str]] = [{}, {"after": after}, month]
+    lists += [{name: word} for name, words in incidents_page.WORDS.items() for word in words]
+    lists += [{name: _value(middle[0], name)} for name in incidents_page.NAMES]
+    lists += [{"verdict": "violation", "confidence": "confirmed", "state": "closed", **month},
+              {"app": "none-such"}, {"device": "none-such"}]  # fmt: skip
+    network = _value(middle[0], "network")
+    return {
+        "/incidents": [_address("/incidents", each) for each in lists],
+        "/incidents/{id}": [f"/incidents/{row.id}" for row in known],
+        "/incidents/{id}/plain": [f"/incidents/{row.id}/plain" for row in known],
+        "/devices": [
+            _address("/devices", each)
+            for each in (
+                {},
+                month,
+                {"device": devices[0]},
+                {"network": network},
+                {"verdict": "violation"},
+                {"verdict": "exempt"},
+                {"network": network, "verdict": "advisory", **month},
+            )
+        ],
+        "/devices/{id}": [
+            _address(f"/devices/{quote(each)}", span)
+            for each in dict.fromkeys(devices)
+            for span in ({}, month)
+        ],
+        "/blind-spots": [_address("/blind-spots", each) for each in ({}, days, year)],
+        "/bans/{id}": [_address(f"/bans/{ban}", each) for ban in bans for each in ({}, days, year)],
+        "/exemptions": [_address("/exemptions", each) for each in ({}, days)],
+        "/reports": ["/reports", _address("/reports", days)],
+        "/lists/{ban}/{file}": [f"/lists/{ban}/fortigate.txt" for ban in bans],
+        "/person": [
+            "/person",
+            *(
+                _address("/person", {"device": each})
+                for each in (devices[0], _device(newest[0], "ip"))
+            ),
+        ],
+        "/audit": [
+            _address("/audit", each)
+            for each in ({}, {"account": "analyst"}, {"action": "device"}, month)
+        ],
+    }
+
+
+def _middle(catalogue: Catalogue) -> int:
+    first = incident_page(catalogue, IncidentFilter(), size=1, oldest_first=True).rows[0]
+    last = incident_page(catalogue, IncidentFilter(), size=1).rows[0]
+    return (first.first_seen + last.first_seen) // 2
+
+
+def _device(row: IncidentRow, name: str) -> str:
+    return str(json.loads(row.record)["device"][name])
+
+
+def _value(row: IncidentRow, name: str) -> str:
+    record = json.loads(row.record)
+    found = record[name]
+    return str(found["name"] if name == "network" else found["id"])
+
+
+def _address(path: str, pairs: dict[str, str]) -> str:
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def clicks_of(role: str, known: dict[str, list[str]]) -> list[tuple[Route, str]]:
+    """What a role may click: all addresses of its pages."""
+    found = []
+    for route in ROUTES:
+        if route.method != "GET" or route.path in NO_PAGES or not may(route, role):
+            continue
+        if route.audited == "export":
+            continue
+        if "{" in route.path and route.path not in known:
+            raise SystemExit(f"{route.path} has no address: add one to `addresses`")
+        found += [(route, each) for each in known.get(route.path, [route.path])]
+    return found
