@@ -232,6 +232,18 @@ def live_results() -> dict[str, Any]:
     }
 
 
+def console_results() -> dict[str, Any]:
+    row = {"page": "/bans", "addresses": 3, "cpu": 0.006, "cpu_worst": 0.02, "size": 4000.0}
+    row |= {"wall": {"pause": [0.01, 0.25], "hurry": [0.1, 0.9]}, "cut": 0, "counted": 2}
+    phase = {"seconds": 60.0, "clicks": 800, "peak": 200.0, "load": 1.5}
+    export = {"address": "/incidents.csv", "what": "of the year", "bytes": 180_000_000}
+    return {
+        "incidents": 1_000_000, "observations": 20_000_000, "start": 120.0, "rows": [row],
+        "phases": {"pause": phase, "hurry": phase},
+        "exports": [export | {"seconds": 90.0, "cpu": 80.0, "memory": 1.0}],
+    }  # fmt: skip
+
+
 def test_loss_counts_at_rates_at_which_tcpdump_drops_nothing() -> None:
     def row(reader: str, rate: int | None, lost: int) -> dict[str, Any]:
         return {"reader": reader, "rate": rate, "lost": lost}
@@ -271,7 +283,7 @@ def test_every_table_has_its_markers_in_the_page(
     copy = tmp_path / "performance.md"
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(page, "PAGE", copy)
-    some = results(CPU) | live_results()
+    some = results(CPU) | live_results() | {"console": console_results()}
     assert page.write(some, MACHINE) == list(page.PARTS)
     told = copy.read_text(encoding="utf-8")
     assert "| office, suricata / netwatch scan | ≥ 4 | 4.00 | met |" in told
@@ -287,6 +299,10 @@ def test_every_table_has_its_markers_in_the_page(
     assert "| flows | 1,000 | 10 | 0.10 | 1.00 | 100000.00 | 1.1 / 4.0 | 10 |  |" in told
     assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
     assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, maximum 30 ms; 4 of 4 reported" in told
+    assert "| `/bans` | 3 | 6 | 20 | 10 | 250 | 100 | 900 | 4 | 2 | 0 |" in told
+    assert "- 8 users, no pause: 800 clicks in 60 s, memory at most 200 MB" in told
+    assert "- /incidents.csv, of the year: 180.0 MB in 90.0 s (80.0 CPU s), memory +1 MB" in told
+    assert "attacked" not in told
     assert "| syn | 2,000 | 1,000 | 50 | 3 of 4 | `flow-table-full` 1,500 |" in told
     del some["office"], some["loss"]
     left = [name for name in page.PARTS if name not in ("goals", "office", "loss")]
