@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
+from netwatch.core.alert import AlertRecord
 from netwatch.formats.base import BinaryFormat, Format, Renderer
 from netwatch.formats.versions import ECS, OCSF
 
@@ -132,8 +133,25 @@ BINARY_FORMATS: Mapping[str, BinaryFormat] = {
 }
 """The formats of `netwatch names` that are no text."""
 
+_SILENCE = "netwatch.silence/"
+_render_silence = _later("silence:render")
+
+
+def _of_any_schema(name: str, render: Renderer) -> Renderer:
+    """The renderer of a format for what outputs send: alerts, and silences of sensors."""
+
+    def of_any_schema(record: AlertRecord) -> str:
+        if str(record.get("schema")).startswith(_SILENCE):
+            return str(_render_silence(name, record))
+        return render(record)
+
+    return of_any_schema
+
+
 RENDERERS: Mapping[str, Renderer] = {
-    name: format_.render for name, format_ in FORMATS.items() if format_.render is not None
+    name: _of_any_schema(name, format_.render)
+    for name, format_ in FORMATS.items()
+    if format_.render is not None
 }
 """The formats that outputs can send."""
 

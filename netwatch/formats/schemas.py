@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-SCHEMAS = ("alert", "observation", "coverage", "case", "report")
+SCHEMAS = ("alert", "observation", "coverage", "case", "report", "silence")
 """The records that have a schema; each is in ``netwatch/schemas/NAME.json``."""
 
 

@@ -221,7 +221,7 @@ def _listed(reasons: Mapping[str, str]) -> str:
 
 def digest(alerts: Sequence[OutgoingAlert], sender: str, recipients: Sequence[str]) -> EmailMessage:
     """The message for these alerts. Its Message-ID is the same for the same alerts."""
-    counts = Counter(str(alert.record.get("verdict")) for alert in alerts)
+    counts = Counter(str(alert.record.get("verdict", "silence")) for alert in alerts)
     verdicts = sorted(counts, key=lambda word: -verdict_rank({"verdict": word}))
     blocked = Counter(
         str(alert.record.get("verdict"))
@@ -258,6 +258,12 @@ def digest_line(record: AlertRecord) -> str:
         return value if isinstance(value, dict) else {}
 
     device, app, ban = part("device"), part("app"), part("ban")
+    if not app and record.get("message"):
+        # The silence of a sensor, which no contact of a device is.
+        return _printable(
+            f"{record.get('first_seen')}  {record.get('severity')}, {record.get('status')}:"
+            f" {record['message']}; {record.get('id')}"
+        )
     who = " ".join(str(device[key]) for key in ("id", "ip", "owner") if device.get(key))
     names = [str(name) for name in record.get("names") or []]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
