@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwatch.cli import fleet_publish
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.config import Config, load
@@ -62,6 +63,7 @@ def add(
         "--revoke", action="store_true", help="make the credentials of the sensor void instead"
     )
     group.command("status", _status, "show the sensors and how they are")
+    fleet_publish.add(group)
 
 
 def _config_of_centre(args: argparse.Namespace) -> Config:
@@ -88,6 +90,7 @@ def _folder(config: Config) -> "CentreFolder":
 def _enrol(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet enrol``; the exit status."""
     from netwatch.fleet.credentials import write_credentials
+    from netwatch.fleet.signing_key import open_signing_key
 
     config = _config_of_centre(args)
     folder = _folder(config)
@@ -101,7 +104,7 @@ def _enrol(args: argparse.Namespace) -> int:
     path = Path(args.output or f"{args.name}.creds")
     if path.exists():
         raise NetwatchError(f"{path} exists, and is not overwritten")
-    credentials = folder.enrol(args.name)
+    credentials = folder.enrol(args.name, open_signing_key(folder.path / "keys").public)
     try:
         write_credentials(path, credentials)
     except NetwatchError:
@@ -175,7 +178,8 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
-_HEAD = ("SENSOR", "STATE", "HEARD", "CLOCK", "PACKETS/S", "DROPPED", "SPOOL", "VERSION")
+_HEAD = ("SENSOR", "STATE", "HEARD", "CLOCK", "PACKETS/S", "DROPPED", "SPOOL", "SET", "CONFIG",
+         "VERSION")  # fmt: skip
 
 SILENT_SECONDS = 60
 """Seconds after which a sensor that was not heard is shown as silent."""
@@ -233,6 +237,7 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
         _amount(record["rate"], ",.0f"),
         _amount(record["dropped"], ",d"),
         "-" if not isinstance(size, int) else f"{size / 1e6:.1f} MB",
+        *(record["applied"].get(kind, "-") for kind in ("set", "configuration")),
         str(record["version"] or "-"),
     )
 

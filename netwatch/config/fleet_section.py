@@ -15,6 +15,9 @@ DEFAULT_PORT = 4222
 SYSTEM_FOLDER = Path("/var/lib/netwatch/fleet")
 """Where sensor and centre keep their state unless the configuration names a folder."""
 
+MIN_SILENCE = 15.0
+"""The least time in s after which a sensor can count as silent."""
+
 PUBLISHED_FOLDER = SYSTEM_FOLDER / "published"
 """Where a sensor keeps what was published to it unless the configuration names a folder."""
 
@@ -34,7 +37,8 @@ class ServerOptions:
     that runs already. `folder` has keys, credentials of sensors, and what the server stores.
     `certificate` and `key` are empty where the centre has an authority of its own; `ca` verifies
     them, empty for those of the system. `credentials` is a credentials file of NATS for a server
-    that is joined. The stream takes `max_bytes`, and keeps a message for `max_age` s."""
+    that is joined. The stream takes `max_bytes`, and keeps a message for `max_age` s. A sensor is
+    silent that gave no sign of life for `silence` s."""
 
     host: str = "0.0.0.0"
     port: int = DEFAULT_PORT
@@ -46,6 +50,7 @@ class ServerOptions:
     credentials: Path | None = None
     max_bytes: int = 4 << 30
     max_age: float = 7 * 86400.0
+    silence: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,15 @@ def _spool(section: Fields, base: Path) -> SpoolOptions:
     return options
 
 
+def _silence(section: Fields, default: float) -> float:
+    """After which time a sensor is silent, in s. It gives a sign of life every 5 s, and has to
+    connect again after the server was away."""
+    seconds = read_duration(section, "silence", default)
+    if seconds < MIN_SILENCE:
+        section.add_mismatch("silence", f"a time of at least {MIN_SILENCE:g}s, like 60s or 5m")
+    return seconds
+
+
 def _server(section: Fields, base: Path, centre: str) -> ServerOptions | None:
     part = section.nested("server", "fleet.server")
     if part is None:
@@ -148,6 +162,7 @@ def _server(section: Fields, base: Path, centre: str) -> ServerOptions | None:
         credentials=credentials,
         max_bytes=read_size(part, "max_bytes", defaults.max_bytes, 64 << 20),
         max_age=read_duration(part, "max_age", defaults.max_age),
+        silence=_silence(part, defaults.silence),
     )
     part.reject_unknown()
     return options

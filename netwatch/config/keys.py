@@ -329,6 +329,12 @@ _FLEET_SERVER = Section(
         Key("credentials", "path", "none", "a credentials file of NATS for that server"),
         Key("max_bytes", "size", "`4G`", "what waits on the server at most; `64M` at least"),
         Key("max_age", "duration", "`7d`", "how long it waits there; sensors send it again"),
+        Key(
+            "silence",
+            "duration",
+            "`60s`",
+            "time without a sign of life after which a sensor is silent; `15s` at least",
+        ),
     ),
 )
 

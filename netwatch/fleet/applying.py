@@ -134,8 +134,8 @@ class Applier:
         except NetwatchError as error:
             raise BundleError("invalid", f"{bundle.describe()}: {error}") from None
         if problems:
-            lines = problem_lines(problems).replace(f"{folder}/", "")
-            raise BundleError("invalid", f"{bundle.describe()} has problems:\n{lines}")
+            lines = problem_lines(problems).replace(f"{folder}/", "").splitlines()
+            raise BundleError("invalid", f"{bundle.describe()}: {'; '.join(lines)}")
 
 
 def _is_in_use(bundle: Bundle, state: State) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.delivery.delivery import Delivery
 from netwatch.engine.live_facts import maintain
 from netwatch.fleet import streams
 from netwatch.fleet.alert_commits import AlertCommits
@@ -25,8 +26,11 @@ from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
 from netwatch.fleet.connection import Connection, Peer
 from netwatch.fleet.consumers import Consumers, Receiver
 from netwatch.fleet.fact_commits import FactCommits
+from netwatch.fleet.publications import open_publications
+from netwatch.fleet.publisher import Publisher
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.server import NatsServer
+from netwatch.fleet.silence_keeper import SilenceKeeper
 from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, sender_of, subject
 from netwatch.store.options import StoreOptions
 from netwatch.watch.endpoint import Endpoint
@@ -42,6 +46,9 @@ ENROL_SECONDS = 1.0
 
 MAINTENANCE_SECONDS = 3600.0
 """Seconds between two compactions of the store."""
+
+DRAIN_SECONDS = 5.0
+"""Seconds that outputs have at the end; what is not delivered then stays in the outbox."""
 
 EPOCH_DAYS = 90
 """Days after which an epoch of a spool is forgotten of which nothing more came."""
@@ -83,6 +90,15 @@ class Centre:
             stack.callback(self._facts.close)
             for executor in self._executors:
                 stack.callback(executor.shutdown)
+            self._publisher = Publisher(open_publications(self.folder.path), report)
+            delivery = _delivery(config, report, stack)
+            self._silences = SilenceKeeper(
+                self.roster,
+                self.status,
+                tell=delivery.put if delivery is not None else lambda record: None,
+                report=report,
+                limit=fleet.server.silence,
+            )
             if config.metrics is not None:
                 metrics = CentreMetrics(self.status)
                 stack.enter_context(Endpoint(config.metrics, metrics, self.status.troubles))
@@ -181,6 +197,8 @@ class Centre:
                 consumers.run_alerts(self._alerts, alerts),
                 consumers.run_facts(self._facts, facts),
                 consumers.run_applied(self.roster),
+                self._publisher.run(client),
+                self._silences.run(),
                 *(task(connection) for task in self._tasks),
             ):
                 group.create_task(work)
@@ -195,6 +213,8 @@ class Centre:
             if problem:
                 self.status.refused[sensor] += 1
                 self.roster.refused(sensor, problem)
+            else:
+                self._silences.heard(sensor, message.data)
 
     async def _look_for_sensors(self) -> None:
         """Let sensors in that were enrolled, and shut out those that were revoked."""
@@ -228,6 +248,17 @@ class Centre:
             self._executors[1].submit(self._facts.forget, before).result()
         except NetwatchError as error:
             self._report(f"compaction: {error}")
+
+
+def _delivery(config: Config, report: Callable[[str], None], stack: ExitStack) -> Delivery | None:
+    """The outputs of the centre, by which it tells of silent sensors; None where there are none."""
+    if not config.outputs:
+        return None
+    delivery = Delivery(config.outputs, config.outbox, report)
+    delivery.start()
+    stack.callback(delivery.stop)
+    stack.callback(delivery.drain, DRAIN_SECONDS)
+    return delivery
 
 
 async def _tell_time(message: Any) -> None:

@@ -19,13 +19,14 @@ class CentreStatus:
     """The counters of a centre, by sensor where they are `Counter`. `connection_problem` and
     `store_problem` are empty while all is well. `heard` is when each sensor was heard last (s,
     monotonic), `enrolled` who has credentials, `lag` the age of the newest message when it was
-    committed (s, by the clock of its sensor less its offset)."""
+    committed (s, by the clock of its sensor less its offset), `states` those of `fleet.silence`."""
 
     started: float = field(default_factory=time.time)
     enrolled: set[str] = field(default_factory=set)
     heard: dict[str, float] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
     lag: dict[str, float] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
     alerts: Counter[str] = field(default_factory=Counter)
     new_alerts: int = 0
     rows: Counter[str] = field(default_factory=Counter)
@@ -93,6 +94,15 @@ CENTRE_METRICS = (
         ("sensor",),
         "Seconds since a sensor gave a sign of life.",
         lambda status: {name: time.monotonic() - at for name, at in sorted(status.heard.items())},
+    ),
+    CentreMetric(
+        "netwatch_fleet_sensor_silent",
+        "gauge",
+        ("sensor",),
+        "1 while a sensor is silent: it gives no sign of life, and was not stopped.",
+        lambda status: {
+            name: float(state == "silent") for name, state in sorted(status.states.items())
+        },
     ),
     CentreMetric(
         "netwatch_fleet_clock_offset_seconds",

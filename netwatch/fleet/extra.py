@@ -6,10 +6,11 @@ from netwatch.core.errors import ConfigError, Problem
 def require_extra(what: str) -> None:
     """Raise `ConfigError` where a library is missing; `what` needs it."""
     try:
+        import cryptography
         import nats.aio.client
         import nkeys
         import pyarrow.parquet
     except ImportError as error:
         text = f"a fleet needs an extra: pip install 'netwatch[fleet]' ({error})"
         raise ConfigError([Problem(what, 0, 0, text)]) from None
-    del nats, nkeys, pyarrow
+    del cryptography, nats, nkeys, pyarrow

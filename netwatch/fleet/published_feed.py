@@ -45,6 +45,8 @@ class PublishedFeed:
     async def run(self, client: Any) -> None:
         """Apply what is published, over a connection, until this is cancelled or the connection
         breaks. Raises errors of the library."""
+        # The report of a refusal may have been lost with the last connection.
+        self._refused.clear()
         for key in self._keys:
             await client.subscribe(bucket_subject(PUBLISHED_BUCKET, key), cb=self._on_change)
         await client.flush()

@@ -88,7 +88,10 @@ class Publisher:
                 await jetstream.publish(bucket_subject(PUBLISHED_BUCKET, part), data)
         await jetstream.publish(bucket_subject(PUBLISHED_BUCKET, key), index)
         self.published += len(published)
-        named = ", ".join(each.bundle.describe() for each in published)
+        named = ", ".join(
+            f"{each.bundle.kind} {each.bundle.manifest.version} ({each.bundle.hash})"
+            for each in published
+        )
         self._report(f"on the server for {audience_text(key)}: {named}")
         await self._remove_old(jetstream, key, entries)
 

@@ -7,7 +7,7 @@ written every few seconds, all in one transaction, by a thread of its own.
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -45,9 +45,13 @@ class RosterKeeper:
         self._executor = ThreadPoolExecutor(1, "roster")
         self._heard: dict[str, tuple[int, Mapping[str, Any], int | None]] = {}
         self._changes: list[Change] = []
-        for sensor in fleet_sensors.roster(self._catalogue):
+        for sensor in self.known():
             if sensor.clock_offset is not None:
                 status.offsets[sensor.name] = sensor.clock_offset
+
+    def known(self) -> Sequence[fleet_sensors.FleetSensor]:
+        """All sensors as the catalogue has them now. Raises `NetwatchError`."""
+        return fleet_sensors.roster(self._catalogue)
 
     def close(self) -> None:
         """Write what is waiting, as far as that works, and close the catalogue."""
@@ -96,6 +100,14 @@ class RosterKeeper:
         """Note that a message was refused."""
         if sensor:
             self._add(lambda catalogue: fleet_sensors.refused(catalogue, sensor, reason))
+
+    def silent(self, sensor: str, since: int) -> None:
+        """Note that a sensor has not been heard since a time (ns)."""
+
+        def note(catalogue: Catalogue) -> None:
+            fleet_sensors.silent(catalogue, sensor, since)
+
+        self._add(note)
 
     def enrolled(self, sensor: str, at: int) -> None:
         """Note that a sensor was enrolled."""

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from netwatch.capture import privileges
@@ -26,7 +26,7 @@ from netwatch.delivery.delivery import Delivery
 from netwatch.fleet.sensor import is_sensor, outputs_of, require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
-from netwatch.live.events import AlertSent, Event, Listener, Note, Reloaded
+from netwatch.live.events import AlertSent, Event, Listener, Note, Reloaded, ReloadRefused
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
@@ -49,6 +49,7 @@ from netwatch.watch.snapshot import FleetStatus, StoreStatus, TakeSnapshot
 if TYPE_CHECKING:
     from netwatch.engine.live_facts import Destination
     from netwatch.fleet.link import Link
+    from netwatch.fleet.published_settings import PublishedSettings
     from netwatch.live.live_store import LiveStore
 
 FINAL_WRITE_TIMEOUT = 5.0
@@ -219,6 +220,7 @@ class _Resources:
         self._delivery: Delivery | None = None
         self._store: LiveStore | None = None
         self._link: Link | None = None
+        self._published: PublishedSettings | None = None
 
     def aggregator(
         self, pool: WorkerPool, evidence: EvidenceFolder | None, show_view: ShowView | None
@@ -244,7 +246,7 @@ class _Resources:
             self._messages,
             checker.status,
             store.status if store is not None else StoreStatus,
-            link.status if link is not None else FleetStatus,
+            self._fleet_status if link is not None else FleetStatus,
         )
         if link is not None:
             link.watch(snapshots.last)
@@ -258,7 +260,12 @@ class _Resources:
             state_file=state_file,
             delivery=delivery,
             evidence=evidence,
-            listeners=(self._listener, snapshots, *self._store_listeners(lambda: aggregator)),
+            listeners=(
+                self._listener,
+                snapshots,
+                *self._store_listeners(lambda: aggregator),
+                *self._fleet_listeners(),
+            ),
             watchers=(*self._store_watchers(), snapshots.take, *self._status_watchers(snapshots)),
         )
         aggregator = Aggregator(parts, config, options.interfaces, live=options.live)
@@ -275,8 +282,12 @@ class _Resources:
             return None
         if is_sensor(self._config):
             from netwatch.fleet.link import Link
+            from netwatch.fleet.published_settings import PublishedSettings
 
-            self._link = Link(self._config, self._warn)
+            self._published = published = PublishedSettings(
+                self._config, self._options.config, self._warn
+            )
+            self._link = Link(self._config, self._warn, [published.run], published.health)
             # It stops after the writer, which has the last facts.
             self._stack.callback(self._link.stop)
         from netwatch.live.live_store import LiveStore
@@ -310,6 +321,24 @@ class _Resources:
                 store.reconfigured(aggregator().updates.config)
 
         return [keep]
+
+    def _fleet_listeners(self) -> list[Listener]:
+        """What was refused of the centre is offered again when local files have changed."""
+        published = self._published
+        if published is None:
+            return []
+
+        def retry(event: Event) -> None:
+            if isinstance(event, (Reloaded, ReloadRefused)):
+                published.retry()
+
+        return [retry]
+
+    def _fleet_status(self) -> FleetStatus:
+        """The link to the centre, and what it published."""
+        assert self._link is not None
+        assert self._published is not None
+        return replace(self._link.status(), published=self._published.status())
 
     def _store_watchers(self) -> list[Callable[[Aggregator], None]]:
         store = self._store

@@ -16,6 +16,10 @@ MISSED_CHECKS = 3
 """Intervals of checks for a newer set after which it is a trouble that none succeeded."""
 
 
+MAX_CLOCK_OFFSET = 2.0
+"""Seconds by which the clock of a sensor may differ from that of its centre."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """When a capture is unhealthy, in seconds: no packet for `silence`; packets dropped less
@@ -137,6 +141,11 @@ def _fleet(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, st
     fleet = snapshot.fleet
     if fleet.evicted:
         yield "spool", f"the spool was full: {quantity(fleet.evicted, 'row')} of facts were evicted"
+    if fleet.offset is not None and abs(fleet.offset) > MAX_CLOCK_OFFSET:
+        where = "ahead of" if fleet.offset > 0 else "behind"
+        yield "clock", f"the clock is {abs(fleet.offset):,.1f} s {where} that of the centre"
+    for problem in fleet.published.problems:
+        yield "published", f"what the centre published is refused: {problem}"
     if not fleet.problem:
         return
     if fleet.since is None:
@@ -183,8 +192,9 @@ TROUBLES: tuple[TroubleKind, ...] = (
     ),
     TroubleKind(
         "fleet",
-        "A sensor has not been connected to its centre for longer than this, is refused there, or"
-        " had to evict facts that the centre does not have.",
+        "A sensor has not been connected to its centre for longer than this, is refused there, had"
+        " to evict facts that the centre does not have, refuses what the centre published, or its"
+        f" clock is more than {MAX_CLOCK_OFFSET:g} s off.",
         "stuck",
         _fleet,
     ),

@@ -355,6 +355,22 @@ METRICS: tuple[Metric, ...] = (
         "Rows that were evicted from the spool before the centre had committed them.",
         lambda snapshot: snapshot.fleet.evicted,
     ),
+    Metric(
+        "netwatch_fleet_published_version",
+        "gauge",
+        ("kind",),
+        "The version in use of what the centre published: `set`, `configuration`.",
+        lambda snapshot, _: [
+            ((kind,), version)
+            for kind, version in sorted(snapshot.fleet.published.versions.items())
+        ],
+    ),
+    counts(
+        "netwatch_fleet_published_refused_total",
+        "reason",
+        "What the centre published, or somebody in its place, and this sensor refused.",
+        lambda snapshot: snapshot.fleet.published.refused,
+    ),
     gauge(
         "netwatch_fleet_link_offset_seconds",
         "How far the clock of this sensor is ahead of the centre's.",

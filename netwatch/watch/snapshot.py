@@ -116,6 +116,17 @@ class StoreStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedStatus:
+    """What the centre has published to a sensor: the versions in use by kind (``set``,
+    ``configuration``), how many bundles were `refused` by the kind of the reason, and sentences on
+    those that stand refused now."""
+
+    versions: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FleetStatus:
     """The link of a sensor to its centre.
 
@@ -133,6 +144,7 @@ class FleetStatus:
     committed: int = 0
     evicted: int = 0
     offset: float | None = None
+    published: PublishedStatus = field(default_factory=PublishedStatus)
 
 
 @dataclass(frozen=True, slots=True)
