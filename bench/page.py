@@ -202,6 +202,7 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "dns": (_ran("dns"), _peers("dns")),
     "new-flows": (_ran("new-flows"), _commands("new-flows")),
     "compressed": (_ran("compressed"), _commands("compressed")),
+    "urls": (_ran("urls"), _commands("urls")),
     "columns": (_ran("columns"), _columns),
     "store": (_ran("store"), _store),
     "memory": (_ran("memory"), _memory),

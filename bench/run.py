@@ -35,6 +35,7 @@ import new_flows
 import page
 import small_captures
 import store_rows
+import urls
 import veth
 from compare import Options, progress
 from peers import PEERS
@@ -50,6 +51,7 @@ SECTIONS = {
     "columns": (columns.columns, columns.text),
     "store": (store_rows.store_rows, store_rows.text),
     "compressed": (compressed.compressed, compressed.text),
+    "urls": (urls.urls, urls.text),
     "jobs": (netwatch_only.jobs, netwatch_only.jobs_text),
     "one-file": (netwatch_only.one_file, netwatch_only.jobs_text),
     "small": (small_captures.small_captures, small_captures.text),

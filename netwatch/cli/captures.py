@@ -101,7 +101,8 @@ def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]
         "paths",
         metavar="PATH",
         nargs="+",
-        help="a capture, a folder of captures, a glob, or - for standard input",
+        help="a capture, a folder of captures, a glob, a URL of one of these (s3://, https:// and"
+        " others), or - for standard input",
     )
     parser.add_argument(
         "--format",
