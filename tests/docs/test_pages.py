@@ -56,13 +56,17 @@ def test_readme_is_short() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= README_LINES
 
 
+OTHERS = {"app", "groups", "input", "scrape_configs", "sinks"}
+"""Keys at the top of examples that are signatures, or configurations of other programs."""
+
+
 def configurations() -> list[tuple[str, str]]:
     """The example configurations of all pages: where each is from, and its text."""
     found = []
     for page in pages():
         for number, block in enumerate(blocks("yaml", page.read_text(encoding="utf-8")), 1):
             top = yaml.safe_load(block)
-            if isinstance(top, dict) and not {"app", "groups", "scrape_configs"} & set(top):
+            if isinstance(top, dict) and not OTHERS & set(top):
                 found.append((f"{page.relative_to(ROOT)}-{number}", block))
     return found
 
