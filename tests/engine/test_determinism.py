@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from craft import Wire
 from support.office import DURING, FAR, RESOLVER, SERVICE, capture, configured, hello
+from support.paths import PCAPS
+
+from netwatch.cli import main
+from netwatch.incidents import scan as scan_module
 
 ANSWERS = 6_000
 """So many that some of their addresses evict others from the table of addresses."""
@@ -52,3 +56,33 @@ def test_neither_the_hash_seed_nor_the_number_of_jobs_changes_a_scan(
     assert int(evicted[1].replace(",", "")) > 100
     assert scan(folder, config, 1, 2) == first
     assert scan(folder, config, 2, 1) == first
+
+
+def test_neither_the_order_of_files_nor_the_limit_in_memory_changes_a_scan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(path) for path in sorted(PCAPS.glob("*.pcap"))]
+
+    def found(order: list[str]) -> tuple[str, str]:
+        options = ["-c", str(PCAPS / "netwatch.yaml"), "-v", "--coverage", "--format", "jsonl"]
+        assert main(["scan", *options, *order]) == 0
+        captured = capsys.readouterr()
+        return captured.out, re.sub(r" in [\d.]+ s", "", captured.err)
+
+    whole = found(files)
+    assert whole[0].count("netwatch.alert/1") > 20
+    limits = scan_module.ScanIncidents.__init__.__kwdefaults__
+    # All but two incidents are on disk, and so is what becomes of their contacts later.
+    monkeypatch.setitem(limits, "limit", 2)
+    monkeypatch.setattr(scan_module, "LATE_PROGRESS_LIMIT", 3)
+    written: list[int] = []
+    spill = scan_module.ScanIncidents._spill
+
+    def counted(self: scan_module.ScanIncidents) -> None:
+        written.append(1)
+        spill(self)
+
+    monkeypatch.setattr(scan_module.ScanIncidents, "_spill", counted)
+    assert found(files[::-1]) == whole
+    assert found(files[4:] + files[:4]) == whole
+    assert len(written) > 10
