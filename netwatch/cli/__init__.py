@@ -61,6 +61,9 @@ COMMANDS: Mapping[str, Command] = {
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),
+    "ledger": Command(
+        "netwatch.cli.ledger:add", "what is done of the archives that `scan --ledger` reads"
+    ),
     "serve": Command("netwatch.cli.serve:add", "serve the web console over a store"),
     "fleet": Command("netwatch.cli.fleet:add", "many sensors, one centre"),
     "users": Command("netwatch.cli.users:add", "show and change the accounts of the console"),

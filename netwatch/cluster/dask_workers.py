@@ -14,6 +14,7 @@ import ipaddress
 import logging
 import pickle
 import platform
+import secrets
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,15 @@ CONNECT_TIMEOUT = 20
 WORKERS_TIMEOUT = 120
 """Seconds until the first worker has joined."""
 
+RESTART_TIMEOUT = "10 minutes"
+"""How long a worker of a cluster that is started here may take to start."""
+
 ALLOWED_FAILURES = 1
 """Workers that may die of a task, beside the first, before it is given up in a cluster that is
 started here."""
+
+CONFIGURATION_ATTEMPTS = 4
+"""How often a task is given to the workers where the configuration is blamed in its place."""
 
 WINDOW = 64
 """Tasks at least that the scheduler has at a time; otherwise four for each thread of a worker."""
@@ -110,41 +117,57 @@ class DaskWorkers:
         """See `netwatch.cluster.workers.Workers`."""
         from distributed import as_completed
 
-        if self._config is None:
-            self._config = self._client.submit(
-                _unpacked, self._packed, key=f"netwatch-configuration-{id(self)}", pure=False
-            )
-        pending, under_way = iter(tasks), dict[Any, tuple[T, Any]]()
+        pending, under_way = iter(tasks), dict[Any, tuple[T, Any, int]]()
         completed = as_completed(with_results=False)
+
+        def submit(task: T, attempts: int) -> None:
+            future = self._client.submit(
+                _attempt, function, self._configuration(), task, pure=False
+            )
+            under_way[future.key] = task, future, attempts
+            completed.add(future)
+
         while True:
             while len(under_way) < max(WINDOW, 4 * self.count):
                 task = next(pending, _END)
                 if task is _END:
                     break
-                future = self._client.submit(_attempt, function, self._config, task, pure=False)
-                under_way[future.key] = task, future
-                completed.add(future)
+                submit(task, 1)
             if not under_way:
                 return
             future = next(completed)
-            task, _ = under_way.pop(future.key)
+            task, _, attempts = under_way.pop(future.key)
             outcome = self._outcome(future)
             future.release()
+            if isinstance(outcome, _WithoutConfiguration):
+                if attempts < CONFIGURATION_ATTEMPTS:
+                    submit(task, attempts + 1)
+                    continue
+                outcome = Lost()
             yield task, outcome
 
-    def _outcome(self, future: "Future[R]") -> R | Lost | Failed:
+    def _configuration(self) -> "Future[Config]":
+        """The task that gives the configuration. It is made anew where it was blamed for the death
+        of workers: they died before they could say that it was done."""
+        if self._config is None or self._config.status == "error":
+            key = f"netwatch-configuration-{secrets.token_hex(6)}"
+            self._config = self._client.submit(_unpacked, self._packed, key=key, pure=False)
+        return self._config
+
+    def _outcome(self, future: "Future[R]") -> "R | Lost | Failed | _WithoutConfiguration":
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
-        if future.status == "finished":
-            # The worker that has the result may die just now; the task is done again then.
-            return future.result()
         try:
+            # Where the worker that has the result dies just now, the task is done again, and finds
+            # what it did in the ledger.
             error = future.exception()
-        except (FutureCancelledError, OSError) as cancelled:
-            error = cancelled
+            if error is None:
+                return future.result()
+        except Exception as raised:  # By the task, or since the scheduler has gone.
+            error = raised
         if isinstance(error, KilledWorker):
-            return Lost()
+            return Lost() if str(error.task) == str(future.key) else _WithoutConfiguration()
         if isinstance(error, NetwatchError):
             raise error
         if self._client.status != "running" or isinstance(error, FutureCancelledError):
@@ -169,6 +192,9 @@ class DaskWorkers:
         dask.config.set(
             {
                 "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+                # A worker that died is started again, which takes long on a busy machine.
+                "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
+                "distributed.comm.timeouts.connect": RESTART_TIMEOUT,
                 "distributed.admin.system-monitor.gil.enabled": False,
             }
         )
@@ -231,6 +257,10 @@ class DaskWorkers:
             text = f"worker {worker} of {self._address} {what}; install the same everywhere"
             raise NetwatchError(text)
         return sum(self._client.nthreads().values())
+
+
+class _WithoutConfiguration:
+    """A task was not done, because that of the configuration was blamed in its place."""
 
 
 _END: Any = object()

@@ -103,7 +103,8 @@ def write_result(
         for entries in partitions:
             before, writer = body.tell(), LineWriter(body)
             count = write_entries(writer, entries)
-            writer.close()
+            if count:
+                writer.close()
             sizes.append([count, body.tell() - before])
         head = {
             "schema": SCHEMA,

@@ -125,7 +125,8 @@ class Folder:
         target = self._path / name
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
         try:
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (*reversed(target.parents),):
+                folder.mkdir(mode=0o700, exist_ok=True)
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as stream:
                 yield stream

@@ -5,6 +5,8 @@ comes back as `Failed` or `Lost`. Of tasks that were under way when a worker die
 one was to blame, so several may be lost; whoever asks tries each again, alone.
 """
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -118,7 +120,7 @@ class Processes:
             from concurrent.futures import ProcessPoolExecutor
 
             self._pool = ProcessPoolExecutor(
-                self.count, initializer=_take, initargs=(self._config,)
+                self.count, initializer=_begin, initargs=(self._config, os.getpid())
             )
         return self._pool
 
@@ -130,13 +132,25 @@ class Processes:
 
 
 _END: Any = object()
+_PR_SET_PDEATHSIG = 1
 _config: Config | None = None
 
 
-def _take(config: Config) -> None:
-    """The first thing that a process does: it keeps the configuration."""
+def _begin(config: Config, parent: int) -> None:
+    """The first thing that a process does: it keeps the configuration, and will end with the
+    process that made it, whatever ends that."""
+    import ctypes
+    import signal
+
+    from netwatch.engine.forking import begin_worker
+
     global _config
     _config = config
+    begin_worker()
+    with contextlib.suppress(OSError, AttributeError):  # Only Linux has it.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _attempt_here(function: Function[T, R], task: T) -> R | Failed:

@@ -1,0 +1,270 @@
+"""A scan with a ledger gives the bytes of one without, and reads only what it must."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.archives import make_archive
+from support.office import CONFIG, configured
+from support.waiting import TIMEOUT
+
+from netwatch.cli import main
+from netwatch.cluster import archive, tasks
+from netwatch.config import Config
+
+Captured = pytest.CaptureFixture[str]
+Scan = Callable[..., tuple[int, str, str]]
+
+UNITS = 12
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Captures whose incidents run across files; one is broken, one cut, one no capture."""
+    made = make_archive(tmp_path / "captures", UNITS - 3)
+    (made / "broken.pcap").write_bytes(b"nothing of the kind")
+    (made / "cut.pcap").write_bytes((made / "003.pcap").read_bytes()[:-9])
+    (made / "notes.txt").write_text("not a capture")
+    return made
+
+
+@pytest.fixture
+def scan(tmp_path: Path, capsys: Captured) -> Scan:
+    """Runs a scan with the office's configuration: status, output, errors."""
+    place = configured(tmp_path)
+
+    def _scan(*arguments: str | Path) -> tuple[int, str, str]:
+        words = ["--format", "jsonl", "--coverage", *map(str, arguments)]
+        status = main(["scan", "-c", place, *words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return _scan
+
+
+def units(err: str) -> str:
+    """What the summary says of units."""
+    (line,) = [line for line in err.splitlines() if line.startswith("units ")]
+    return line.partition(" ")[2].strip()
+
+
+def without_units(err: str) -> list[str]:
+    return [line for line in err.splitlines() if not line.startswith(("units ", "read "))]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_output_summary_and_evidence_are_those_of_a_scan(
+    scan: Scan, folder: Path, tmp_path: Path, jobs: str
+) -> None:
+    def evidence() -> dict[str, bytes]:
+        made = {path.name: path.read_bytes() for path in Path("proof").iterdir()}
+        for path in Path("proof").iterdir():
+            path.unlink()
+        return made
+
+    os.chdir(tmp_path)
+    plain = scan(folder, "--evidence", "proof", "-v")
+    packets = evidence()
+    assert len(packets) >= 3
+    for there in (0, UNITS - 1):
+        found = scan(folder, "--evidence", "proof", "-v", "--ledger", "done", "--jobs", jobs)
+        assert found[:2] == plain[:2]
+        assert without_units(found[2]) == without_units(plain[2])
+        assert units(found[2]) == f"{UNITS}: {there} were done before, {UNITS - there} read now"
+        assert evidence() == packets
+    assert not list(Path("done").glob("runs/*"))
+    modes = {path.stat().st_mode & 0o777 for path in Path("done").rglob("*")}
+    assert modes == {0o700, 0o600}
+
+
+def test_only_what_is_new_or_changed_is_read(scan: Scan, folder: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "done"
+    (folder / "broken.pcap").unlink()
+    scan(folder, "--ledger", ledger)
+    make_archive(folder, UNITS - 2)  # one more; the others have the same bytes and another time
+    for number in range(UNITS - 3):
+        place = folder / f"{number:03}.pcap"
+        os.utime(place, ns=(1, 1 if number else 2))
+    first = scan(folder, "--ledger", ledger)
+    assert units(first[2]) == f"{UNITS}: 2 were done before, {UNITS - 2} read now"
+    (folder / "001.pcap").write_bytes((folder / "002.pcap").read_bytes())
+    changed = scan(folder, "--ledger", ledger)
+    assert units(changed[2]) == f"{UNITS}: {UNITS - 1} were done before, 1 read now"
+    (folder / "002.pcap").unlink()
+    fewer = scan(folder, "--ledger", ledger)
+    assert units(fewer[2]) == f"{UNITS - 1}: {UNITS - 1} were done before, 0 read now"
+    assert fewer[1] == scan(folder)[1] != changed[1]
+
+
+def test_a_changed_ban_judges_again_and_a_changed_output_does_not(
+    scan: Scan, folder: Path, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "done"
+    scan(folder, "--ledger", ledger)
+    before = scan(folder, "--ledger", ledger)
+    configured(tmp_path, CONFIG + "outputs: [{name: x, type: file, path: alerts.jsonl}]\n")
+    assert "1 read now" in units(scan(folder, "--ledger", ledger)[2])  # the broken one
+    configured(tmp_path, CONFIG.replace("severity: high", "severity: low"))
+    assert CONFIG.replace("severity: high", "severity: low") != CONFIG
+    after = scan(folder, "--ledger", ledger)
+    assert units(after[2]) == f"{UNITS}: 0 were done before, {UNITS} read now"
+    assert after[1] == scan(folder)[1] != before[1]
+
+
+def _cut(path: Path, _other: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def _cut_head(path: Path, _other: Path) -> None:
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def _flip(path: Path, _other: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-12] ^= 4
+    path.write_bytes(data)
+
+
+def _swap(path: Path, other: Path) -> None:
+    path.write_bytes(other.read_bytes())
+
+
+def _empty(path: Path, _other: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_cut, _cut_head, _flip, _swap, _empty])
+def test_damaged_and_foreign_results_are_counted_and_made_again(
+    scan: Scan, folder: Path, tmp_path: Path, damage: Callable[[Path, Path], None]
+) -> None:
+    ledger = tmp_path / "done"
+    (folder / "broken.pcap").unlink()
+    plain = scan(folder, "--ledger", ledger)
+    results = sorted(ledger.glob("results/*/*"), key=lambda path: -path.stat().st_size)
+    damage(results[0], results[1])
+    (results[0].parent / ("0" * 40)).write_bytes(b"nobody asked for it")
+    again = scan(folder, "--ledger", ledger)
+    assert again[:2] == plain[:2]
+    left = UNITS - 2
+    expected = f"{left} were done before, 1 read now, 1 damaged result made again"
+    assert units(again[2]) == f"{UNITS - 1}: {expected}"
+    assert units(scan(folder, "--ledger", ledger)[2]).endswith("0 read now")
+
+
+def test_a_capture_that_changes_while_it_is_read_is_not_kept(
+    scan: Scan, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tasks.pipeline.scan
+
+    def grow(files: object, *rest: object, **options: object) -> None:
+        real(files, *rest, **options)  # type: ignore[arg-type]
+        with (folder / "002.pcap").open("ab") as stream:
+            stream.write(b"\0" if "002" in str(files) else b"")
+
+    monkeypatch.setattr(tasks.pipeline, "scan", grow)
+    status, _, err = scan(folder, "--ledger", tmp_path / "done")
+    assert status == 1
+    assert "002.pcap: has changed since the run began" in err
+    assert f"{UNITS - 1} read now, 1 failed" in err
+
+
+def test_what_kills_its_process_is_left_out_and_the_others_are_read(
+    scan: Scan, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    real = tasks.judge
+
+    def judge(config: Config, task: tasks.UnitTask) -> tasks.UnitDone:
+        if "004" in task.unit.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "005" in task.unit.name:
+            raise MemoryError("made by a test")
+        return real(config, task)
+
+    judge.__module__, judge.__qualname__ = tasks.__name__, "judge"
+    monkeypatch.setattr(tasks, "judge", judge)
+    status, out, err = scan(folder, "--ledger", tmp_path / "done", "--jobs", "2")
+    assert status == 1
+    assert f"{UNITS - 2} read now, 2 failed" in err
+    assert "004.pcap: the process that read it died" in err
+    assert "005.pcap: could not be read: MemoryError: made by a test" in err
+    assert main(["ledger", "status", str(tmp_path / "done")]) == 0
+    said = capsys.readouterr().out
+    assert "004.pcap: the process that read it died" in said
+    monkeypatch.undo()
+    status, again, err = scan(folder, "--ledger", tmp_path / "done", "--jobs", "2")
+    assert again == scan(folder)[1] != out
+    assert f"{UNITS - 3} were done before, 3 read now" in err
+
+
+def test_a_run_that_was_killed_goes_on(scan: Scan, tmp_path: Path) -> None:
+    folder = make_archive(tmp_path / "captures", 40)
+    ledger = tmp_path / "done"
+    place = configured(tmp_path)
+    command = [sys.executable, "-m", "netwatch", "scan", "-c", place, str(folder), "-q"]
+    with subprocess.Popen([*command, "--ledger", str(ledger), "--jobs", "2"]) as process:
+        end = time.monotonic() + TIMEOUT
+        while len(list(ledger.glob("results/*/[!.]*"))) < 6 and time.monotonic() < end:
+            time.sleep(0.005)
+        process.kill()
+    there = len(list(ledger.glob("results/*/[!.]*")))
+    assert 6 <= there < 40
+    status, out, err = scan(folder, "--ledger", ledger)
+    assert (status, out) == scan(folder)[:2]
+    assert units(err) == f"40: {there} were done before, {40 - there} read now"
+
+
+def test_any_fan_in_and_number_of_tasks_give_the_same(
+    scan: Scan, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = scan(folder)
+    monkeypatch.setattr(archive, "FAN_IN", 2)
+    monkeypatch.setattr(archive, "REPORT_INCIDENTS", 1)
+    monkeypatch.setattr("netwatch.cluster.reports.CHUNK_INCIDENTS", 2)
+    assert scan(folder, "--ledger", tmp_path / "done")[:2] == plain[:2]
+
+
+def test_days_of_folders_are_units_with_the_state_of_one_capture(
+    scan: Scan, tmp_path: Path
+) -> None:
+    for sensor in ("a", "b"):
+        make_archive(tmp_path / "captures" / sensor, 20)
+    options = [tmp_path / "captures", "--continuous", "--by-day"]
+    plain = scan(*options)
+    found = scan(*options, "--ledger", tmp_path / "done")
+    assert found[:2] == plain[:2]
+    assert units(found[2]) == "2: 0 were done before, 2 read now"
+    make_archive(tmp_path / "captures" / "c", 2)
+    assert units(scan(*options, "--ledger", tmp_path / "done")[2]).endswith("1 read now")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--store", "--ledger", "x"], "--store does not go with --ledger"),
+        (["--by-day"], "--by-day needs --continuous"),
+        (["--cluster", "tls://example.org:8786"], "--cluster needs --ledger"),
+        (["--cluster", "tcp://192.0.2.1:8786", "--ledger", "x"], "without TLS"),
+        (["--cluster", "example.org", "--ledger", "x"], "expected local, tls://HOST:PORT"),
+        (["--cluster", "tls://example.org:x", "--ledger", "x"], "expected local, tls://HOST:PORT"),
+        (["--cluster-ca", "ca.pem", "--ledger", "x"], "need --cluster tls://"),
+        (["--ledger", "https://example.org/x"], "expected a folder, or a URL of an object store"),
+        (["--ledger", "x", "-"], "standard input cannot be kept in a ledger"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    scan: Scan, folder: Path, options: list[str], said: str
+) -> None:
+    status, out, err = scan(folder, *options)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+def test_a_ledger_that_cannot_be_written_ends_the_run(scan: Scan, folder: Path) -> None:
+    status, _, err = scan(folder, "--ledger", "/proc/none")
+    assert status == 1
+    assert "cannot be written" in err
