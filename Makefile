@@ -20,7 +20,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 # Programs of the tests import the helpers of the tests.
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
-.PHONY: demo console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
+.PHONY: demo demo-cluster console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
 .PHONY: report-delivery build lint messages clean
 
 demo: $(VENV)/demo
@@ -34,6 +34,10 @@ demo: $(VENV)/demo
 LISTEN ?= 127.0.0.1:8477
 console: $(VENV)/console
 	@PYTHONPATH=tools $(BIN)/python -m sample_console --listen $(LISTEN)
+
+# A scan of an archive by a cluster on this machine, one of whose workers is killed.
+demo-cluster: $(VENV)/cluster
+	@PYTHONPATH=tools $(BIN)/python -m demo_cluster
 
 # The pictures of the console in the documentation; needs Chromium.
 screenshots: $(VENV)/test
@@ -155,6 +159,10 @@ extras = $(PIP) $$($(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(
 $(VENV)/console: $(VENV)/python pyproject.toml
 	if [ -e $(VENV)/demo ]; then $(call extras,web report store); \
 	else NETWATCH_COMPILED=off $(PIP) --editable '.[web,report,store]'; fi
+	@touch $@
+
+$(VENV)/cluster: $(VENV)/demo
+	$(call extras,cluster)
 	@touch $@
 
 $(VENV)/test: $(VENV)/python $(BUILT)
