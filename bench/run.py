@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cluster
 import columns
 import compare
 import compressed
@@ -54,6 +55,7 @@ SECTIONS = {
     "urls": (urls.urls, urls.text),
     "jobs": (netwatch_only.jobs, netwatch_only.jobs_text),
     "one-file": (netwatch_only.one_file, netwatch_only.jobs_text),
+    "cluster": (cluster.cluster, cluster.text),
     "small": (small_captures.small_captures, small_captures.text),
     "memory": (memory.memory, memory.text),
     "growth": (growth.growth, growth.text),
