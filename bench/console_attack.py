@@ -50,12 +50,15 @@ class Attack:
 def attacked(port: int, incidents: Sequence[str]) -> Iterator[Attack]:
     """A time in which a console is attacked."""
     attack, over = Attack(), threading.Event()
+    # All sign in before it begins: wrong passwords make others of the same address wait.
+    readers = [User(port, "analyst") for _ in range(READERS)]
+    users = [User(port, role) for role in ("", *ROLES)]
     threads = [
         *(threading.Thread(target=_slow, args=(port, n, attack, over)) for n in range(SLOW)),
-        *(threading.Thread(target=_slow_export, args=(port, over)) for _ in range(READERS)),
+        *(threading.Thread(target=_slow_export, args=(user, over)) for user in readers),
         *(
-            threading.Thread(target=_hostile, args=(port, role, incidents, attack, over))
-            for role in ("", *ROLES)
+            threading.Thread(target=_hostile, args=(user, incidents, attack, over))
+            for user in users
         ),
     ]
     for each in threads:
@@ -89,21 +92,18 @@ def _slow(port: int, number: int, attack: Attack, over: threading.Event) -> None
         over.wait(0.1)
 
 
-def _slow_export(port: int, over: threading.Event) -> None:
+def _slow_export(user: User, over: threading.Event) -> None:
     """Some bytes a second of a large export."""
-    user = User(port, "analyst")
     while not over.is_set():
         with suppress(OSError, http.client.HTTPException):
             user.read_slowly("/incidents.jsonl", over)
         over.wait(0.5)
 
 
-def _hostile(
-    port: int, role: str, incidents: Sequence[str], attack: Attack, over: threading.Event
-) -> None:
+def _hostile(user: User, incidents: Sequence[str], attack: Attack, over: threading.Event) -> None:
     """Hostile requests without a pause."""
+    role = user.role
     try:
-        user = User(port, role)
         token = user.token("/account" if role else "/sign-in")
         chance = random.Random(f"attack {role} {time.time()}")
         for request in hostile_requests(chance, incidents, token, signed_in=bool(role)):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def fill(options: StoreOptions, incidents: int, devices: int) -> None:
         made = _alerts(alerts, incidents, devices)
         with catalogue.database.writing() as connection:
             connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE}")
-        while batch := [record for record, _ in zip(made, range(BATCH), strict=False)]:
+        while batch := list(islice(made, BATCH)):
             catalogue.add_incidents(run, [(each, _line(each)) for each in batch])
         first = _ns(BEGIN)
         for hour in range(DAYS * 24):
