@@ -204,6 +204,9 @@ def measured(store: Path, work: Path, clicks: int, *, attack: bool = False) -> d
                     },
                 }
         found["exports"] = bench.exports()
+    except BaseException:
+        progress(server.log.read_text()[-2000:])
+        raise
     finally:
         server.stop()
     found["rows"] = [_row(path, timing) for path, timing in bench.timings.items()]

@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlencode
 
 from shared import ROOT, free_port, is_listening, wait_until
+
+from netwatch.console.server import IDLE_SECONDS
 
 PASSWORD = "a password of the bench"
 TIMEOUT = 120.0
@@ -29,6 +32,7 @@ class User:
         self.role = role
         self._cookies: dict[str, str] = {}
         self._port = port
+        self._sent = time.monotonic()
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
         if not role:
             return
@@ -108,11 +112,14 @@ class User:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Origin"] = f"http://127.0.0.1:{self._port}"
         headers |= others
+        # The server closes connections that are idle, as people are between two clicks.
+        if time.monotonic() - self._sent > IDLE_SECONDS / 2:
+            self._connection.close()
+        self._sent = time.monotonic()
         try:
             self._connection.request(method, address, body, headers)
-        except (ConnectionError, http.client.CannotSendRequest):
-            # The server closes connections that were idle.
-            self._connection.close()
+        except http.client.CannotSendRequest:
+            self._connection.close()  # an answer was not read to its end
             self._connection.request(method, address, body, headers)
 
 
