@@ -184,13 +184,8 @@ def _bars(values: Sequence[NetworkCoverage], language: Language) -> list[dict[st
 
 
 def _share(part: int, whole: int, language: Language) -> str:
-    """A share in percent. It is 0 or 100 only where that is exact."""
-    if not whole:
-        return "-"
-    percent = round(100 * part / whole, 1)
-    if percent in (0, 100) and part not in (0, whole):
-        percent = 0.1 if percent == 0 else 99.9
-    return f"{language.number(percent)} %"
+    """A share in percent."""
+    return language.share(part / whole) if whole else "-"
 
 
 def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:

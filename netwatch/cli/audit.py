@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
 from netwatch.cli.printing import Lines, print_columns, print_line, print_message
-from netwatch.cli.store import add_store_options
 from netwatch.cli.terminal import output
 from netwatch.cli.users import opened
 from netwatch.core.text import quantity
@@ -46,15 +46,15 @@ def add(
     parser.add_argument("--limit", type=_count, default=50, metavar="N", help="rows (default 50)")
     parser.add_argument("--account", default="", metavar="NAME", help="of this account alone")
     parser.add_argument("--subject", default="", metavar="TEXT", help="about this subject alone")
-    add_store_options(parser)
+    add_store_option(parser)
     parser = group.command("verify", _verify, "compare each row with its hash", table=False)
     parser.add_argument("--head", default="", metavar="HASH", help="a hash that was noted earlier")
-    add_store_options(parser)
+    add_store_option(parser)
     parser = group.command(
         "export", _export, "write all rows with their hashes as JSON lines", table=False
     )
     parser.add_argument("file", metavar="FILE", help="the file; - is standard output")
-    add_store_options(parser)
+    add_store_option(parser)
 
 
 def _count(text: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.common_options import add_language_option, add_store_option
 from netwatch.cli.explain_subject import packet_lines, subject_lines
 from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.run_store import chosen_store
@@ -16,7 +17,6 @@ from netwatch.explain.page import page
 from netwatch.explain.record import as_record
 from netwatch.explain.sources import Found, from_alerts
 from netwatch.explain.steps import Explanation, explanation
-from netwatch.language.language import LANGUAGES
 from netwatch.store.extra import require_extra
 
 _EXAMPLES = """examples:
@@ -61,12 +61,7 @@ def add(
     parser.add_argument(
         "--alerts", metavar="FILE", help="read alerts that were written as JSON lines; - is a pipe"
     )
-    parser.add_argument(
-        "--store-path",
-        metavar="URL",
-        help="the folder or URL of the store (default: `store` of the configuration, else"
-        " ~/.local/share/netwatch/store)",
-    )
+    add_store_option(parser)
     parser.add_argument(
         "--format",
         choices=("text", "jsonl"),
@@ -84,12 +79,7 @@ def add(
         action="store_true",
         help="the packets that prove the incident, as scapy prints their layers",
     )
-    parser.add_argument(
-        "--lang",
-        choices=LANGUAGES,
-        default="en",
-        help="the language of --subject (default en)",
-    )
+    add_language_option(parser, "--subject")
     parser.set_defaults(func=explain)
 
 

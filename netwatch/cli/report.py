@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.common_options import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.language.language import LANGUAGES
 
 if TYPE_CHECKING:
     from netwatch.language.language import Language
@@ -47,12 +47,7 @@ def add(
         parents=list(parents),
         formatter_class=HelpFormatter,
     )
-    parser.add_argument(
-        "--store-path",
-        metavar="URL",
-        help="the folder or URL of the store (default: `store` of the configuration, else"
-        " ~/.local/share/netwatch/store)",
-    )
+    add_store_option(parser)
     parser.add_argument(
         "--from",
         dest="first",
@@ -68,9 +63,7 @@ def add(
         default=[],
         help="only this ban of the configuration; may be repeated",
     )
-    parser.add_argument(
-        "--lang", choices=LANGUAGES, default="en", help="the language of the report (default en)"
-    )
+    add_language_option(parser, "the report")
     parser.add_argument(
         "-o",
         "--output",

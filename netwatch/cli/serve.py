@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
@@ -45,12 +46,7 @@ def add(
         parents=list(parents),
         formatter_class=HelpFormatter,
     )
-    parser.add_argument(
-        "--store-path",
-        metavar="URL",
-        help="the folder or URL of the store (default: `store` of the configuration, else"
-        " ~/.local/share/netwatch/store)",
-    )
+    add_store_option(parser)
     parser.add_argument(
         "--listen",
         metavar="ADDRESS:PORT",

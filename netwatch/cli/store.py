@@ -59,16 +59,6 @@ def add(
         getattr(importlib.import_module(module), function)(group)
 
 
-def add_store_options(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a store."""
-    parser.add_argument(
-        "--store-path",
-        metavar="URL",
-        help="the folder or URL of the store (default: `store` of the configuration, else"
-        " ~/.local/share/netwatch/store)",
-    )
-
-
 def store_options(args: argparse.Namespace) -> "StoreOptions":
     """The store that a command is for. Raises `ConfigError`."""
     from netwatch import config

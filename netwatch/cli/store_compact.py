@@ -2,9 +2,10 @@
 
 import argparse
 
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_record
-from netwatch.cli.store import add_store_options, store_options
+from netwatch.cli.store import store_options
 from netwatch.core.text import quantity
 
 
@@ -13,7 +14,7 @@ def add_compact(group: Group) -> None:
     parser = group.command(
         "compact", _compact, "merge small files into few that are ordered, and sweep leftovers"
     )
-    add_store_options(parser)
+    add_store_option(parser)
 
 
 def _compact(args: argparse.Namespace) -> int:

@@ -15,9 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
-from netwatch.cli.store import add_store_options, store_options
+from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import quantity
 
@@ -69,7 +70,7 @@ def add_prune(group: Group) -> None:
     parser = group.command(
         "prune", _prune, "delete what is older than its retention", _PRUNE_EPILOG
     )
-    add_store_options(parser)
+    add_store_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     parser.add_argument(
         "--now", metavar="DAY", type=_end_of_day, help="as of the end of this day (default: now)"
@@ -81,7 +82,7 @@ def add_erase(group: Group) -> None:
     parser = group.command(
         "erase", _erase, "erase a person from the store, the outbox and evidence", _ERASE_EPILOG
     )
-    add_store_options(parser)
+    add_store_option(parser)
     parser.add_argument(
         "--device",
         metavar="ID",
@@ -102,7 +103,7 @@ def add_identify(group: Group) -> None:
     parser = group.command(
         "identify", _identify, "say of whom a pseudonym is, and note who asked", _IDENTIFY_EPILOG
     )
-    add_store_options(parser)
+    add_store_option(parser)
     parser.add_argument("pseudonym", metavar="PSEUDONYM", help="a pseudonym of an alert")
     parser.add_argument("--reason", metavar="TEXT", required=True, help="why it has to be known")
 

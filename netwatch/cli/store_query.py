@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
-from netwatch.cli.store import add_store_options, store_options
+from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def add_query(group: Group) -> None:
     help_ = "print the incidents, cases, observations, flows or coverage that are kept"
     parser = group.command("query", query, help_, _EPILOG, table=False)
     parser.add_argument("records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS))
-    add_store_options(parser)
+    add_store_option(parser)
     parser.add_argument("--since", metavar="TIME", help="what was seen from then on")
     parser.add_argument("--until", metavar="TIME", help="what was seen before; a day is included")
     repeated = (

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
-from netwatch.cli.store import add_store_options, store_options
+from netwatch.cli.store import store_options
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +41,7 @@ def add_sql(group: Group) -> None:
     parser.add_argument(
         "query", metavar="QUERY", nargs="+", help="a SELECT, `tables`, or `describe TABLE`"
     )
-    add_store_options(parser)
+    add_store_option(parser)
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, help="end the query after so long (60)"
     )

@@ -4,9 +4,10 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
-from netwatch.cli.store import add_store_options, store_options
+from netwatch.cli.store import store_options
 
 if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions
@@ -22,13 +23,13 @@ _VERIFY_EPILOG = """exit status:
 def add_status(group: Group) -> None:
     """Add ``status``."""
     parser = group.command("status", _status, "show what is kept: rows, days, bytes, runs")
-    add_store_options(parser)
+    add_store_option(parser)
 
 
 def add_verify(group: Group) -> None:
     """Add ``verify``."""
     help_ = "read every file of the store and compare it with the catalogue"
-    add_store_options(group.command("verify", _verify, help_, _VERIFY_EPILOG))
+    add_store_option(group.command("verify", _verify, help_, _VERIFY_EPILOG))
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
-from netwatch.cli.store import add_store_options
 from netwatch.cli.store_privacy import user_name
 from netwatch.config.console_section import ROLES
 from netwatch.core.errors import ConfigError, Problem
@@ -54,19 +54,19 @@ def add(
     parser = group.command("role", _role, "give an account another role", table=False)
     parser.add_argument("name", metavar="NAME", help="the name of the account")
     parser.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
-    add_store_options(parser)
+    add_store_option(parser)
     parser = group.command("list", _list, "list the accounts")
-    add_store_options(parser)
+    add_store_option(parser)
     parser = group.command("remove", _remove, "remove an account", table=False)
     parser.add_argument("name", metavar="NAME", help="the name of the account")
-    add_store_options(parser)
+    add_store_option(parser)
 
 
 def _add_password_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--password-stdin", action="store_true", help="read the password from standard input"
     )
-    add_store_options(parser)
+    add_store_option(parser)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from netwatch.charts import FOLDER as CHARTS
 from netwatch.charts.theme import dark_rules
 from netwatch.console.sessions import form_token
 from netwatch.console.texts import words
@@ -61,13 +62,13 @@ def _version(content: bytes) -> str:
 @cache
 def texts_of(code: str) -> Language:
     """A language with the texts of the console."""
-    return language(code, FOLDER, FOLDER.parent / "charts")
+    return language(code, FOLDER, CHARTS)
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
+        loader=FileSystemLoader([FOLDER / "templates", CHARTS / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -110,6 +110,13 @@ class Language:
         """A number with the abbreviation of a unit of CLDR, such as ``duration-minute``."""
         return self._unit(value, unit, "short")
 
+    def share(self, share: float) -> str:
+        """A share in percent with one decimal; 0 and 100 only where that is exact."""
+        percent = round(100 * share, 1)
+        if percent in (0, 100) and share not in (0, 1):
+            percent = 0.1 if percent == 0 else 99.9
+        return f"{self.number(percent)}\u00a0%"
+
     def percent(self, share: float) -> str:
         """A share as a whole number of percent."""
         return str(format_percent(share, locale=self.locale))

@@ -12,13 +12,8 @@ from netwatch.report.values import Answer, BlindDevices, Reason, Report, Thresho
 
 
 def share(value: float | None, language: Language) -> str:
-    """A share in percent; 0 and 100 only where that is exact."""
-    if value is None:
-        return language.say("not known")
-    percent = round(100 * value, 1)
-    if percent in (0, 100) and value not in (0, 1):
-        percent = 0.1 if percent == 0 else 99.9
-    return f"{language.number(percent)}\u00a0%"
+    """A share in percent."""
+    return language.say("not known") if value is None else language.share(value)
 
 
 def day(text: str | None, language: Language) -> str:

@@ -60,7 +60,7 @@ def test_a_share_is_a_hundred_percent_only_where_nothing_is_missing() -> None:
     almost = NetworkCoverage("hq", 100_000, 99_999, {"ech": 1})
     full = NetworkCoverage("lab", 3, 3, {})
     rows = coverage_picture([almost, full], ENGLISH).table.rows
-    assert [row[3] for row in rows] == ["99.9 %", "100 %"]
+    assert [row[3] for row in rows] == ["99.9\u00a0%", "100\u00a0%"]
 
 
 def test_devices_of_most_weeks_come_first() -> None:
