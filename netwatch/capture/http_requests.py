@@ -64,7 +64,7 @@ def ask(url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
         answer.close()
         if answer.status not in (301, 302, 303, 307, 308) or not location:
             raise _refused(answer)
-        url = _redirected(url, location)
+        url = redirected(url, location)
     raise RemoteError(f"the server redirects more than {MAX_REDIRECTS} times")
 
 
@@ -131,7 +131,7 @@ def _without_user(url: str) -> tuple[str, str]:
     return unquote(user), urlunsplit(parts._replace(netloc=host, fragment=""))
 
 
-def _redirected(url: str, location: str) -> str:
+def redirected(url: str, location: str) -> str:
     """Where a redirection leads. Raises `RemoteError` where it must not be followed."""
     _, target = _without_user(urljoin(url, location))
     before, after = urlsplit(url).scheme, urlsplit(target).scheme

@@ -9,8 +9,9 @@ import pytest
 from support.http_captures import Answer, CaptureServer, reply
 from support.made_captures import PACKETS, pcap
 
-from netwatch.capture import http_file, http_listing, remote_file
+from netwatch.capture import http_file, http_listing, http_requests, remote_file
 from netwatch.capture.files import CaptureFile, file_info, find_captures, open_source
+from netwatch.capture.remote_file import RemoteError
 from netwatch.core.errors import CaptureError
 
 CAPTURE = pcap()
@@ -81,6 +82,23 @@ def test_answers_that_are_no_capture(
     capture_server.answers = answers
     with pytest.raises(CaptureError, match=f"^{capture_server.url}/a.pcap: .*{reason}"):
         open_source(f"{capture_server.url}/a.pcap")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("/b", "https://h/b"),
+        ("https://user:password@other/b#x", "https://other/b"),
+        ("http://h/b", None),
+        ("ftp://h/b", None),
+    ],
+)
+def test_where_a_redirection_may_lead(location: str, expected: str | None) -> None:
+    if expected is not None:
+        assert http_requests.redirected("https://h/a", location) == expected
+    else:
+        with pytest.raises(RemoteError, match="which is not followed"):
+            http_requests.redirected("https://h/a", location)
 
 
 def broken(client: BaseHTTPRequestHandler) -> bool:
