@@ -39,6 +39,7 @@ from netwatch.console.pages import (
     audit,
     bans,
     blind_spots,
+    cases,
     configuration,
     device,
     devices,
@@ -54,6 +55,7 @@ from netwatch.console.pages import (
     provider,
     reports,
     retention,
+    sensors,
     sign_in,
 )
 from netwatch.console.view import View
@@ -125,12 +127,21 @@ ROUTES: tuple[Route, ...] = (
         audited="export", purpose=incident.person, is_slow=True,
     ),
     Route(
+        "/cases", "GET", cases.show, {"analyst", "auditor"}, menu=mark("Cases"), group=PEOPLE,
+    ),
+    Route("/cases/{id}", "GET", cases.one, {"analyst"}, audited="case", purpose=cases.person),
+    Route(
         "/devices", "GET", devices.show, {"analyst"}, purpose=devices.everybody,
         menu=mark("Devices"), group=PEOPLE,
     ),
     Route(
         "/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose=device.person,
     ),
+    Route(
+        "/sensors", "GET", sensors.show, {"admin", "analyst", "auditor"},
+        menu=mark("Sensors"), group=PEOPLE,
+    ),
+    Route("/sensors/{name}", "GET", sensors.one, {"admin", "analyst", "auditor"}),
     Route(
         "/blind-spots", "GET", blind_spots.show, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,

@@ -123,6 +123,8 @@ def _check_lists(record: Mapping[str, Any]) -> None:
         if type(server["port"]) is not int:
             raise ValueError("a port that is no number")
 
+    if not record["evidence"]:
+        raise ValueError("no evidence")
     for item in record["evidence"]:
         for name in _EVIDENCE:
             _word(item, name)

@@ -4,6 +4,7 @@ nothing that a screen reader trips over, from 360 px on, and all of it without s
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.console_server import Served, served
 from support.consoles import NAMES, PASSWORD, copied
+from support.fleets import fill_fleet
 
 from netwatch.console.routes import ROUTES
+from netwatch.store.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -39,6 +42,8 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture(scope="module")
 def console(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     store = copied(sample_store, tmp_path_factory.mktemp("browsed"))
+    with Catalogue.open(store) as catalogue:
+        fill_fleet(catalogue, time.time_ns())
     with served("--store-path", store.path) as running:
         yield running
 
@@ -103,6 +108,11 @@ def test_pages_are_free_of_errors(role: str, browser: "Browser", console: Served
         check(visit, "an incident")
         visit.open(visit.page.url.removeprefix(visit.address) + "/plain?text=nl")
         check(visit, "plain words")
+        visit.open("/cases?sensor=liege")
+        visit.page.click(".row-link >> nth=0")
+        check(visit, "a case")
+        visit.open("/sensors/liege")
+        check(visit, "a sensor")
     visit.context.close()
 
 

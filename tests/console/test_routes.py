@@ -18,6 +18,10 @@ SEEN = {
     "/incidents/{id}/packets.pcapng": "analyst",
     "/filters": "analyst auditor",
     "/filters/remove": "analyst auditor",
+    "/cases": "analyst auditor",
+    "/cases/{id}": "analyst",
+    "/sensors": "admin analyst auditor",
+    "/sensors/{name}": "admin analyst auditor",
     "/now": "admin analyst",
     "/now/events": "admin analyst",
     "/devices": "analyst",
@@ -53,7 +57,7 @@ IDS = [f"{route.method} {route.path}" for route in ROUTES]
 
 def place(route: Route, incident: str) -> str:
     path = route.path.replace("{ban}", "be-fed-tiktok-2023").replace("{file}", "x.txt")
-    return path.replace("{id}", incident)
+    return path.replace("{id}", incident).replace("{name}", "gate")
 
 
 def test_pages_on_people_are_those_of_the_roles_that_need_them() -> None:
@@ -68,7 +72,7 @@ def test_pages_on_people_are_those_of_the_roles_that_need_them() -> None:
 
 def test_pages_on_persons_and_exports_are_written_down() -> None:
     for route in ROUTES:
-        on_person = route.path.startswith(("/incidents/{", "/devices/{", "/person"))
+        on_person = route.path.startswith(("/incidents/{", "/cases/{", "/devices/{", "/person"))
         if on_person or route.path.endswith((".csv", ".jsonl", ".pcapng", ".pdf", ".json")):
             assert route.audited, route.path
         if on_person and route.method == "GET":

@@ -63,7 +63,12 @@ def fleet_alert(
         "destinations": [{"ip": "203.0.113.10", "port": 443, "asn": None, "as_org": None,
                           "country": None}],
         "names": [f"www.{app}.com"],
-        "evidence": [],
+        "evidence": [{
+            "time": rfc3339(DAY + first, 6), "type": "tls-sni", "name": f"www.{app}.com",
+            "rule": {"text": f"suffix {app}.com", "file": f"{app}.yaml", "line": 1, "sources": []},
+            "role": "exclusive", "source": "eth1", "packet": 1, "count": count, "app_only": False,
+            "raw": f"www.{app}.com", "chain": [], "answer": None, "tls": None,
+        }],
         "counts": {"lookups": count, "handshakes": count, "flows": count, "bytes_out": count,
                    "bytes_in": count, "outcomes": {"reached": count, "attempted": count,
                                                    "blocked": count, "unknown": count}},

@@ -18,13 +18,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from sample_console.__main__ import CONFIGURATION, ROOT, fill, netwatch
+from sqlalchemy import select
 
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.fleet_sensors import applied, enrolled, heard
 from netwatch.store.options import StoreOptions
+from netwatch.store.sensor_alerts import read_alert
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import OutputQueue, Snapshot
 from netwatch.watch.status_record import status_record
@@ -58,6 +64,10 @@ def main() -> None:
             write_status(sample)
             analyst.goto(f"{address}/now")
             keep(analyst, folder / "now.png")
+            analyst.goto(f"{address}/sensors")
+            keep(analyst, folder / "sensors.png")
+            open_case(analyst, address)
+            keep(analyst, folder / "case.png")
             analyst.goto(f"{address}/incidents")
             keep(analyst, folder / "incidents.png")
             open_incident(analyst, address)
@@ -100,8 +110,26 @@ def write_status(sample: Path) -> None:
         observations={"tls-sni": 31_200_410, "dns-query": 88_401_190},
     )  # fmt: skip
     catalogue = Catalogue.open(StoreOptions(str(sample / "store")))
-    catalogue.set_sensor_status("gate", status_record(after, before, Thresholds()))
+    status = status_record(after, before, Thresholds())
+    catalogue.set_sensor_status("gate", status)
+    write_fleet(catalogue, status)
     catalogue.close()
+
+
+def write_fleet(catalogue: Catalogue, status: dict[str, Any]) -> None:
+    """Two sensors of a fleet that saw the same incidents, one of which rejects a set."""
+    now, second = time.time_ns(), 1_000_000_000
+    with catalogue.database.reading() as connection:
+        lines = list(connection.execute(select(tables.incident.c.record).limit(5)).scalars())
+    for sensor, offset in (("ghent-1", 2_000_000), ("brussels-1", 3 * second)):
+        enrolled(catalogue, sensor, now - 90 * 86_400 * second)
+        heard(catalogue, sensor, now - 2 * second, status, offset)
+        applied(catalogue, sensor, "set", "41", "applied", "", now - 86_400 * second)
+        applied(catalogue, sensor, "configuration", "7", "applied", "", now - 86_400 * second)
+        alerts = [read_alert(sensor, line, offset) for line in lines]
+        keep_alerts(catalogue, alerts, 1800 * second)
+    reason = "the hash of bans is another one"
+    applied(catalogue, "brussels-1", "set", "42", "rejected", reason, now - 3600 * second)
 
 
 def signed_in(browser: Browser, address: str, role: str, passwords: dict[str, str]) -> Page:
@@ -121,6 +149,16 @@ def signed_in(browser: Browser, address: str, role: str, passwords: dict[str, st
 def open_incident(page: Page, address: str) -> None:
     """The incident of ws-021, with a purpose."""
     page.goto(f"{address}/incidents?device=ws-021")
+    page.click(".row-link >> nth=0")
+    if page.query_selector("input[name=purpose]"):
+        page.fill("[name=purpose]", PURPOSE)
+        page.click("main button")
+    page.wait_for_selector("h1")
+
+
+def open_case(page: Page, address: str) -> None:
+    """The first case that two sensors saw."""
+    page.goto(f"{address}/cases?joined=community_id")
     page.click(".row-link >> nth=0")
     if page.query_selector("input[name=purpose]"):
         page.fill("[name=purpose]", PURPOSE)

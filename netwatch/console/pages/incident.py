@@ -22,6 +22,7 @@ from netwatch.explain.stored import capture_files
 from netwatch.explain.subject import CATALOGUES, period_text
 from netwatch.language.language import language
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.case_pages import cases_of_incident
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.incident_pages import incident_row
 
@@ -47,6 +48,7 @@ def show(view: View) -> Answer:
             wording.sentence(e, wording.REFUTATIONS, say, called) for e in refutations(incident)
         ],
         "packets": _packets_from(view, incident),
+        "cases": cases_of_incident(view.console.catalogue, incident.id),
     }
     return Page("incident", values, subject_of(incident))
 

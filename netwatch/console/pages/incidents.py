@@ -71,7 +71,7 @@ def show(view: View) -> Answer:
     query = view.query
     if (tidy := tidied(view, FILTERS)) is not None:
         return tidy
-    page = _page(view, PAGE, _cursor(view))
+    page = _page(view, PAGE, cursor_of(view))
     pairs = query.kept(FILTERS)
     config = view.console.config
     following = page.following
@@ -150,7 +150,7 @@ def wanted_incidents(view: View) -> IncidentFilter:
     return IncidentFilter(since=query.moment("from"), until=query.moment("to"), **sets)
 
 
-def _cursor(view: View) -> Cursor | None:
+def cursor_of(view: View) -> Cursor | None:
     """The place in the list where the page begins: behind this incident."""
     text = view.query.text("after")
     if not text:

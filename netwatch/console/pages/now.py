@@ -1,43 +1,24 @@
 """What an administrator sees first: what is open, how the sensors are, what waits, what is due."""
 
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import func, select
 
 from netwatch.console.answers import Answer, Events, Page
 from netwatch.console.console import Console
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
+from netwatch.console.pages.sensors import SILENT, shown_sensors
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.fleet_sensors import roster
+from netwatch.store.case_pages import is_centre, open_cases
 from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
 from netwatch.store.incident_rows import DAY, VERDICTS
-
-SILENT = 60 * 1_000_000_000
-"""A sensor that has not written its status for longer than this (ns) is silent."""
 
 OPEN = frozenset({"open", "update"})
 REVIEW_DAYS = 60
 _LATEST = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Sensor:
-    """A live sensor: what it said last, when (ns), and whether that is too long ago."""
-
-    name: str
-    time: int
-    is_silent: bool
-    status: Mapping[str, Any]
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether it is there and has no trouble."""
-        return not self.is_silent and not self.status["troubles"]
+_CARDS = 6  # more sensors than this are on their own page, and here those that are not well
 
 
 def show(view: View) -> Answer:
@@ -52,8 +33,15 @@ def show(view: View) -> Answer:
         timeout=QUERY_SECONDS,
     )  # fmt: skip
     latest = incident_page(console.catalogue, IncidentFilter(), size=_LATEST, timeout=QUERY_SECONDS)
+    sensors = shown_sensors(view)
+    unhealthy = [each for each in sensors if not each.is_healthy]
     values = {
-        "sensors": _sensors(view, now),
+        "sensors": sensors,
+        "healthy": len(sensors) - len(unhealthy),
+        "cards": (sensors if len(sensors) <= _CARDS else unhealthy)[:_CARDS],
+        "rejecting": sum(each.is_rejecting for each in sensors),
+        "open_cases": open_cases(console.catalogue, timeout=QUERY_SECONDS),
+        "is_centre": is_centre(console.catalogue),
         "open": {verdict: open_now.get((verdict,), 0) for verdict in VERDICTS},
         "week": {verdict: recent.get((verdict,), 0) for verdict in VERDICTS},
         "rows": [listed(view, row) for row in latest.rows],
@@ -97,14 +85,6 @@ def _state(console: Console) -> str:
     silent = [each.heard is None or now - each.heard > SILENT for each in said]
     shown = repr((sorted(open_now.items()), newest, said, silent))
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
-
-
-def _sensors(view: View, now: int) -> list[Sensor]:
-    return [
-        Sensor(each.name, each.heard, now - each.heard > SILENT, each.status)
-        for each in roster(view.console.catalogue, timeout=QUERY_SECONDS)
-        if each.heard is not None and each.status
-    ]
 
 
 def _reviews(view: View, now: int) -> list[tuple[str, int]]:
