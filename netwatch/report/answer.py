@@ -39,6 +39,7 @@ REASONS = (
     "embed",
     "no-coverage",
     "gaps",
+    "silent-sensors",
     "unnamed",
     "network-unseen",
     "packets",
@@ -79,7 +80,9 @@ class Visible:
     """What could be seen of the networks that a ban is about, on the days on which it forbids.
 
     `unseen` are networks of the configuration without any flow. `gaps` is how many times without a
-    capture there were, longer than the threshold, and `gap_hours` how long all of them are.
+    capture there were, longer than the threshold, and `gap_hours` how long all of them are;
+    `silent_sensors` is how many sensors were not heard for longer than that, and `silent_hours` how
+    long all of them were not.
     `packets_lost` is the share of packets that were dropped or could not be read. `pruned` says
     that incidents of these days were deleted by age, and `erased` is how many persons were erased
     from the store since.
@@ -89,6 +92,8 @@ class Visible:
     unseen: Sequence[str] = ()
     gaps: int = 0
     gap_hours: float = 0.0
+    silent_sensors: int = 0
+    silent_hours: float = 0.0
     packets_lost: float = 0.0
     partial_captures: int = 0
     lost_rows: int = 0
@@ -174,6 +179,9 @@ def _what_was_not_seen(ban: Ban, visible: Visible, thresholds: Thresholds) -> li
         found.append(Reason("no-coverage", {}))
     if visible.gaps:
         found.append(Reason("gaps", {"count": visible.gaps, "hours": round(visible.gap_hours, 1)}))
+    if visible.silent_sensors:
+        values = {"count": visible.silent_sensors, "hours": round(visible.silent_hours, 1)}
+        found.append(Reason("silent-sensors", values))
     for name, (flows, unnamed) in shares.items():
         if flows and unnamed / flows > thresholds.unnamed:
             found.append(

@@ -6,6 +6,7 @@ that of two reports on adjacent periods none has an incident of the other.
 
 import functools
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
@@ -37,6 +38,7 @@ from netwatch.report.values import (
     PeriodInForce,
     Reason,
     Report,
+    SensorSilence,
     Sources,
     Thresholds,
     VersionRow,
@@ -44,7 +46,7 @@ from netwatch.report.values import (
 from netwatch.store.catalogue import Catalogue
 
 MAX_GAPS = 50
-"""Times without a capture that a report lists, the longest first."""
+"""Times without a capture, and times without a sensor, that a report lists, the longest first."""
 
 _HOUR = 3_600_000_000_000
 
@@ -90,6 +92,7 @@ class _Collector:
         self._wanted = wanted
         self._days = days
         key = PseudonymKey.of(secrets.token_hex(32))
+        self._now = time.time_ns()
         self._names: dict[str, str] = {}
         self._key = None if wanted.names_devices else key
         # Several bans, and several parts of a report, ask for the same time.
@@ -233,6 +236,11 @@ class _Collector:
         retention = self._config.retention.incidents if self._config.retention else None
         erased, pruned = reading.deletions(self._catalogue, whole[0], retention)
         lost = packets.dropped + packets.unreadable
+        quiet = [
+            (sensor, span)
+            for sensor, span in reading.silences(self._catalogue, whole, self._now)
+            if span[1] - span[0] > tolerance
+        ]
         return Visible(
             networks=rows,
             unseen=[
@@ -243,6 +251,8 @@ class _Collector:
             ],
             gaps=len(missing),
             gap_hours=sum(end - begin for begin, end in missing) / _HOUR,
+            silent_sensors=len({sensor for sensor, _ in quiet}),
+            silent_hours=sum(end - begin for _, (begin, end) in quiet) / _HOUR,
             packets_lost=lost / (packets.seen + packets.dropped) if lost else 0.0,
             partial_captures=sum(each.state == "partial" for each in own),
             lost_rows=sum(each.lost_rows for each in own),
@@ -294,6 +304,8 @@ class _Collector:
             if begin < span[1] and end > span[0]
         ]
         own = [each for each in self._captures if _overlaps(each, span)]
+        quiet = reading.silences(self._catalogue, span, self._now)
+        quiet.sort(key=lambda each: each[1][0] - each[1][1])
         return Coverage(
             networks=tuple(_network_row(each) for each in self._flows(span)),
             by_device=blind_devices(
@@ -313,6 +325,15 @@ class _Collector:
                 for begin, end in listed
             ),
             gaps_left=len(missing) - len(listed),
+            silences=tuple(
+                SensorSilence(
+                    sensor, rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / _HOUR, 2)
+                )
+                for sensor, (begin, end) in sorted(
+                    quiet[:MAX_GAPS], key=lambda each: (each[1], each[0])
+                )
+            ),
+            silences_left=max(0, len(quiet) - MAX_GAPS),
             partial_captures=sum(each.state == "partial" for each in own),
             lost_rows=sum(each.lost_rows for each in own),
         )
@@ -323,7 +344,9 @@ class _Collector:
         sensor = self._config.sensor
         return Sources(
             store=reading.store_id(self._catalogue),
-            sensors=tuple(sorted({each.sensor for each in own})),
+            sensors=tuple(
+                sorted({*(each.sensor for each in own), *reading.sensors(self._catalogue, span)})
+            ),
             configuration=VersionRow(sensor.version, sensor.signatures, sensor.bans, sensor.policy),
             versions=tuple(
                 VersionRow(*each)

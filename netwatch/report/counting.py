@@ -129,6 +129,8 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
             device=name(each.device),
             network=each.network,
             device_class=each.device_class,
+            seen_by=each.seen_by,
+            joined_by=each.joined_by,
         )
         for each in incidents
     )

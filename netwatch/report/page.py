@@ -124,6 +124,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
                 tables.blind_spots(report.coverage, used),
                 *([tables.blind_devices(by_device, used)] if by_device else []),
                 tables.gaps(report, used),
+                tables.silences(report, used),
             ]
         ),
         origin=_filled([tables.versions(report, used), tables.captures(report, used)]),

@@ -4,6 +4,7 @@ in incidents, and what was seen in the sums of coverage."""
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -11,6 +12,8 @@ from sqlalchemy import func, or_, select
 from netwatch.core.dataclass import dataclass
 from netwatch.report.period import Span
 from netwatch.store import catalogue_tables as tables
+from netwatch.store import fleet_sensors
+from netwatch.store.case_pages import has_cases
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.coverage_rows import NAMED, OUTSIDE
 from netwatch.store.coverage_sums import coverage_sums
@@ -24,7 +27,9 @@ _decode = json.JSONDecoder().raw_decode
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a report needs of the record of an incident; times are ns."""
+    """What a report needs of the record of an incident, or of a case at a centre; times are ns. A
+    case has the sensors that saw it in `seen_by`, what speaks for it that they saw one incident in
+    `joined_by`, and 0 as its `run`."""
 
     id: str
     run: int
@@ -43,6 +48,8 @@ class Incident:
     last_seen: int
     exemption: Mapping[str, Any] | None
     bans_version: str
+    seen_by: tuple[str, ...] = ()
+    joined_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,14 @@ class Capture:
 
 
 def incidents(catalogue: Catalogue, span: Span, bans: Collection[str] = ()) -> Iterator[Incident]:
-    """The incidents that began in a time, in its order: those of some bans, or all of them."""
-    columns = tables.incident.c
+    """The incidents that began in a time: those of some bans, or all of them. At a centre what
+    several sensors saw is one of them, a case."""
+    columns, member = tables.incident.c, tables.fleet_case_incident.c
     statement = shown_incidents().where(columns.first_seen >= span[0], columns.first_seen < span[1])
+    if has_cases(catalogue):
+        yield from _cases(catalogue, span, bans)
+        in_case = select(member.case).where(member.incident == columns.id).exists()
+        statement = statement.where(~in_case)
     if bans:
         statement = statement.where(columns.ban.in_(sorted(bans)))
     wanted = (
@@ -93,6 +105,25 @@ def incidents(catalogue: Catalogue, span: Span, bans: Collection[str] = ()) -> I
     )  # fmt: skip
     for row in streamed(catalogue, statement.with_only_columns(*wanted)):
         yield _incident(*row)
+
+
+def _cases(catalogue: Catalogue, span: Span, bans: Collection[str]) -> Iterator[Incident]:
+    columns = tables.fleet_case.c
+    statement = (
+        select(
+            columns.id, columns.ban, columns.verdict, columns.confidence, columns.kind,
+            columns.outcome, columns.device, columns.network, columns.first_seen,
+            columns.last_seen, columns.record, columns.joined_by,
+        )
+        .where(columns.first_seen >= span[0], columns.first_seen < span[1])
+        .order_by(columns.first_seen, columns.id)
+    )  # fmt: skip
+    if bans:
+        statement = statement.where(columns.ban.in_(sorted(bans)))
+    for id_, *row, joined_by in streamed(catalogue, statement):
+        seen, _ = _member(row[-1], "seen_by", row[-1].rindex('"seen_by":'))
+        sensors = tuple(dict.fromkeys(each["sensor"] for each in seen))
+        yield replace(_incident(id_, 0, *row), seen_by=sensors, joined_by=joined_by)
 
 
 def _incident(
@@ -206,6 +237,25 @@ def live_hours(catalogue: Catalogue, span: Span) -> list[Span]:
         .where(run.command == "live", columns.last >= span[0], columns.first < span[1])
     )
     return [(first, last) for first, last in streamed(catalogue, statement)]
+
+
+def silences(catalogue: Catalogue, span: Span, now: int) -> list[tuple[str, Span]]:
+    """The parts of a time in which sensors of a fleet were not heard, by `now` (ns)."""
+    found = []
+    for each in fleet_sensors.silences(catalogue, *span):
+        begin, end = max(each.since, span[0]), min(each.until or now, span[1])
+        if begin < end:
+            found.append((each.sensor, (begin, end)))
+    return found
+
+
+def sensors(catalogue: Catalogue, span: Span) -> list[str]:
+    """The sensors that were enrolled before the end of a time."""
+    return [
+        each.name
+        for each in fleet_sensors.roster(catalogue)
+        if each.enrolled is not None and each.enrolled < span[1]
+    ]
 
 
 def versions(catalogue: Catalogue, runs: set[int]) -> list[tuple[str, str, str, str]]:

@@ -320,6 +320,27 @@ def gaps(report: Report, language: Language) -> Grid:
     )
 
 
+def silences(report: Report, language: Language) -> Grid:
+    """Times in which a sensor of a fleet was not heard: what it would have seen is not known."""
+    rows = tuple(
+        (
+            escaped(each.sensor),
+            words.moment(each.begin, report.timezone, language),
+            words.moment(each.end, report.timezone, language),
+            language.number(each.hours),
+        )
+        for each in report.coverage.silences
+    )
+    headers = (
+        language.say("Sensor"),
+        language.say("From"),
+        language.say("To"),
+        language.say("Hours"),
+    )
+    caption = language.say("Times in which a sensor was not heard")
+    return Grid(caption, Table(headers, rows, frozenset({3})), "silences.csv")
+
+
 def versions(report: Report, language: Language) -> Grid:
     """What decided, by content hashes."""
     at_hand = language.say("configuration at hand")

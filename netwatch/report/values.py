@@ -104,7 +104,8 @@ class DeviceRow:
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
     """An incident of a ban: `weight` says how it counts for the answer
-    (`netwatch.report.answer.WEIGHTS`)."""
+    (`netwatch.report.answer.WEIGHTS`). At a centre it is a case: `seen_by` are the sensors that saw
+    it, and `joined_by` says what speaks for it that they saw one incident."""
 
     id: str
     first_seen: str
@@ -118,6 +119,8 @@ class IncidentRow:
     device: str
     network: str
     device_class: str
+    seen_by: tuple[str, ...] = ()
+    joined_by: str = ""
 
 
 ExemptionState = Literal["used", "unused", "used-after-expiry", "not-registered"]
@@ -190,11 +193,22 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class SensorSilence:
+    """A time in which a sensor of a fleet was not heard, within the days of the report."""
+
+    sensor: str
+    begin: str
+    end: str
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """What could be seen in the days of the report. `beyond` of the `records` of coverage reach
     beyond these days, and count as a whole. `hours` is how long there was a capture, of
     `hours_of_period`; `gaps` are the longest times without one, `gaps_left` are more. `by_device`
-    is None where it was not asked for."""
+    is None where it was not asked for. `silences` are the longest times in which a sensor was not
+    heard, `silences_left` are more."""
 
     networks: tuple[NetworkRow, ...]
     by_device: BlindDevices | None
@@ -209,6 +223,8 @@ class Coverage:
     gaps_left: int
     partial_captures: int
     lost_rows: int
+    silences: tuple[SensorSilence, ...] = ()
+    silences_left: int = 0
 
 
 @dataclass(frozen=True, slots=True)

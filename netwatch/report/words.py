@@ -54,6 +54,12 @@ def reason(each: Reason, language: Language) -> str:
             count,
             hours=language.number(_number(values, "hours")),
         ),
+        "silent-sensors": lambda: language.say_count(
+            "%(count)s sensor was not heard, for %(hours)s hours in all.",
+            "%(count)s sensors were not heard, for %(hours)s hours in all.",
+            count,
+            hours=language.number(_number(values, "hours")),
+        ),
         "unnamed": lambda: language.say(
             "In the network %(network)s, no name could be read of %(share)s of %(flows)s flows;"
             " up to %(threshold)s would do.",

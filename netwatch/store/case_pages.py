@@ -140,6 +140,12 @@ def open_cases(catalogue: Catalogue, *, timeout: float | None = None) -> Mapping
         return {verdict: int(count) for verdict, count in connection.execute(statement)}
 
 
+def has_cases(catalogue: Catalogue) -> bool:
+    """Whether a store has any case."""
+    with catalogue.database.reading() as connection:
+        return connection.execute(select(tables.fleet_case.c.id).limit(1)).first() is not None
+
+
 def is_centre(catalogue: Catalogue) -> bool:
     """Whether a store is that of a centre: it has a case, or a sensor that was enrolled."""
     enrolled = select(tables.fleet_sensor.c.name).where(tables.fleet_sensor.c.enrolled.is_not(None))

@@ -15,6 +15,7 @@ from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.coverage_rows import NAMED, OUTSIDE
 from netwatch.store.coverage_sums import CoverageSum, coverage_sums
+from netwatch.store.fleet_sensors import silences
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,9 @@ class BlindSpot:
     flows: int
     share: float
     cure: str
+
+
+_SILENCES = 50
 
 
 def show(view: View) -> Answer:
@@ -43,6 +47,15 @@ def show(view: View) -> Answer:
         "last": last,
         "figure": figure(view, coverage_picture(networks, view.language)) if networks else None,
         "spots": _spots(view, inside, {each.network: each.flows for each in networks}),
+        "silences": [
+            (each, ((each.until or view.console.now()) - each.since) / 1e9)
+            for each in silences(
+                view.console.catalogue,
+                _midnight(first),
+                _midnight(last + timedelta(days=1)),
+                limit=_SILENCES,
+            )
+        ],
         "outside": sum(each.flows for each in sums if each.network == OUTSIDE),
     }
     return Page("blind_spots", values)

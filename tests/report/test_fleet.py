@@ -1,0 +1,71 @@
+"""The report of a centre: cases are counted, and silent sensors are a reason to acquit nobody."""
+
+import json
+from datetime import date
+
+from report.stores import Office, incident_record, ns
+from report.test_collect import codes, made, only
+from support.fleet_alerts import GAP, MINUTE, SECOND, fleet_alert
+
+from netwatch.report.page import report_language
+from netwatch.report.tables import silences
+from netwatch.store.cases import keep_alerts
+from netwatch.store.fleet_sensors import enrolled, heard, silent
+
+SUMMER = date(2023, 6, 1), date(2023, 6, 30)
+
+
+def fill(office: Office) -> None:
+    """Three contacts: one that two sensors saw and its flow proves, one of one sensor, and one of a
+    capture that was scanned into the store of the centre."""
+    for name in ("ghent", "liege"):
+        enrolled(office.catalogue, name, 1)
+    keep_alerts(
+        office.catalogue,
+        [
+            fleet_alert("ghent", 0, ban="city", flows=("1:x",), count=3),
+            fleet_alert("liege", 5 * SECOND, ban="city", flows=("1:x",), count=5),
+            fleet_alert("liege", 300 * MINUTE, ban="city", verdict="advisory"),
+        ],
+        GAP,
+    )
+    record = incident_record("2023-03-21T10:00:00")
+    office.catalogue.add_incidents(office.run(), [(record, json.dumps(record))])
+
+
+def test_counts_cases_and_says_who_saw_them(office: Office) -> None:
+    fill(office)
+    report = made(office)
+    ban = only(report)
+    assert (ban.totals.all.violation, ban.totals.all.advisory) == (2, 1)
+    assert [(each.seen_by, each.joined_by) for each in ban.incidents] == [
+        (("ghent", "liege"), "community_id"), (("liege",), ""), ((), ""),
+    ]  # fmt: skip
+    assert ban.answer.word == "not-kept"
+    assert report.sources.sensors == ("ghent", "liege")
+    assert only(made(office, SUMMER)).totals.all.total == 0
+
+
+def test_a_silent_sensor_acquits_nobody(office: Office) -> None:
+    office.whole()
+    for name in ("ghent", "liege", "namur"):
+        enrolled(office.catalogue, name, 1)
+    assert only(made(office, SUMMER)).answer.word == "kept"
+    silent(office.catalogue, "ghent", ns("2023-05-30T00:00:00"))
+    heard(office.catalogue, "ghent", ns("2023-06-03T00:00:00"))
+    silent(office.catalogue, "liege", ns("2023-06-10T00:00:00"))
+    heard(office.catalogue, "liege", ns("2023-06-10T00:59:00"))  # shorter than the threshold
+    silent(office.catalogue, "namur", ns("2023-06-29T12:00:00"))
+    report = made(office, SUMMER)
+    ban = only(report)
+    assert (ban.answer.word, codes(ban)) == ("cannot-be-said", ["silent-sensors"])
+    begin = ns("2023-06-01T00:00:00+02:00")
+    end = ns("2023-07-01T00:00:00+02:00")
+    hours = (ns("2023-06-03T00:00:00") - begin + end - ns("2023-06-29T12:00:00")) / 3600 / SECOND
+    assert dict(ban.answer.reasons[0].values) == {"count": 2, "hours": round(hours, 1)}
+    assert [(each.sensor, each.hours) for each in report.coverage.silences] == [
+        ("ghent", 50.0), ("liege", 0.98), ("namur", 34.0),
+    ]  # fmt: skip
+    grid = silences(report, report_language("de"))
+    assert [row[0] for row in grid.table.rows] == ["ghent", "liege", "namur"]
+    assert only(made(office)).answer.word == "kept"
