@@ -16,17 +16,21 @@ from sqlalchemy import Connection, func, insert, select
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.alert_check import check_alert
 from netwatch.store.case_members import Key, Member
 from netwatch.store.case_rows import stored_members, write_members
 from netwatch.store.catalogue import Catalogue, VersionHashes, version_number
 from netwatch.store.incident_rows import store_incidents
 
+MAX_OFFSET = 366 * 86_400 * 10**9
+"""How far a clock may be off (ns) to be corrected as far."""
+
 
 @dataclass(frozen=True, slots=True)
 class SensorAlert:
-    """An alert of a sensor: its record (`netwatch.store.sensor_alerts` reads and checks it), and
-    that record as its line of JSON, without the end. `clock_offset` is how far the sensor's clock
-    was ahead of the one here (ns)."""
+    """An alert of a sensor: its record, and that record as its line of JSON, without the end.
+    `clock_offset` is how far the sensor's clock was ahead of the one here (ns); it counts as
+    `MAX_OFFSET` where it is greater."""
 
     sensor: str
     record: AlertRecord
@@ -37,7 +41,7 @@ class SensorAlert:
 def keep_alerts(catalogue: Catalogue, alerts: Sequence[SensorAlert], gap: int) -> int:
     """Store alerts with the cases that they belong to, all in one transaction; of how many
     incidents something new was said. `gap` is the quiet gap of incidents in ns. Raises
-    `NetwatchError`, and then none is stored."""
+    `BadAlertError` for a record that is none, and `NetwatchError`; then none is stored."""
     with catalogue.database.writing(numbers=True) as connection:
         return store_alerts(connection, alerts, gap)
 
@@ -46,7 +50,9 @@ def store_alerts(connection: Connection, alerts: Sequence[SensorAlert], gap: int
     """The same within a transaction that hands out numbers."""
     offered: dict[Key, Member] = {}
     for alert in alerts:
-        member = Member.of(alert.sensor, alert.record, alert.line, alert.clock_offset)
+        check_alert(alert.record)
+        offset = max(-MAX_OFFSET, min(MAX_OFFSET, alert.clock_offset))
+        member = Member.of(alert.sensor, alert.record, alert.line, offset)
         known = offered.get(member.key)
         offered[member.key] = member if known is None else known.merged(member)
     stored = stored_members(connection, offered)

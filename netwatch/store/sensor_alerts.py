@@ -1,52 +1,13 @@
-"""Reads alerts that sensors sent, which may be of another version of netwatch, or forged.
-
-What the catalogue and cases need of a record is checked, so that a wrong record is refused by
-itself and never fails the transaction of others. Fields that are not known are kept.
-"""
-
-from collections.abc import Mapping
-from typing import Any
+"""Reads alerts that sensors sent as lines of JSON."""
 
 import orjson
 
-from netwatch.core.errors import NetwatchError
-from netwatch.core.verdict import CONFIDENCE_RANK
-from netwatch.formats.values import epoch_ns, json_line
+from netwatch.formats.values import json_line
+from netwatch.store.alert_check import BadAlertError, check_alert
 from netwatch.store.cases import SensorAlert
 
 MAX_LINE = 1 << 20
 """Bytes of the record of one alert."""
-
-MAX_VALUES = 4096
-"""Values in one list of a record."""
-
-MAX_WORD = 512
-"""Characters of an id or a name."""
-
-_WORDS = {
-    "status": ("open", "update", "closed"),
-    "verdict": ("violation", "advisory", "exempt"),
-    "severity": ("low", "medium", "high", "critical"),
-    "confidence": tuple(CONFIDENCE_RANK),
-    "outcome": ("reached", "attempted", "blocked", "unknown"),
-}
-_KINDS = ("session", "background", "embed", "lookup")
-_COUNTS = ("lookups", "handshakes", "flows", "bytes_out", "bytes_in")
-_OUTCOMES = _WORDS["outcome"]
-_NEEDED = {
-    "device": ("id", "ip", "mac", "hostname", "owner", "class"),
-    "network": ("name", "class", "authority"),
-    "app": ("id", "name", "vendor"),
-    "ban": ("id", "authority", "legal_basis", "from", "until", "review"),
-}
-_EVIDENCE = ("time", "type", "name", "role", "source", "raw")
-_EXEMPTION = ("ban", "device", "from", "until", "reason", "approved_by")
-_YEAR = 366 * 86_400 * 10**9
-_LATEST = 240 * _YEAR  # ns since the epoch that fit into 64 bits, with any offset of a clock
-
-
-class BadAlertError(NetwatchError):
-    """The record of an alert is not one; the message says what is wrong."""
 
 
 def read_alert(sensor: str, line: bytes | str, clock_offset: int = 0) -> SensorAlert:
@@ -58,89 +19,5 @@ def read_alert(sensor: str, line: bytes | str, clock_offset: int = 0) -> SensorA
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise BadAlertError(f"an alert that is not JSON: {error}") from None
-    try:
-        _check(record)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadAlertError(f"an alert without what it needs: {_named(error)}") from None
-    except (ValueError, OverflowError) as error:
-        raise BadAlertError(f"an alert with a wrong value: {error}") from None
-    offset = max(-_LATEST // 8, min(_LATEST // 8, clock_offset))
-    return SensorAlert(sensor, record, json_line(record), offset)
-
-
-def _named(error: Exception) -> str:
-    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _check(record: Any) -> None:
-    if not str(record["schema"]).startswith("netwatch.alert/1"):
-        raise ValueError(f"schema {str(record['schema'])[:40]!r}; expected netwatch.alert/1")
-    _word(record, "id")
-    if not record["id"]:
-        raise ValueError("id is empty")
-    for name, words in _WORDS.items():
-        if record[name] not in words:
-            raise ValueError(f"{name} {str(record[name])[:40]!r}; expected {', '.join(words)}")
-    if record["kind"]["value"] not in _KINDS:
-        raise ValueError(f"kind {str(record['kind']['value'])[:40]!r}")
-    first, last = epoch_ns(record["first_seen"]), epoch_ns(record["last_seen"])
-    if not 0 <= first <= last <= _LATEST:
-        raise ValueError("first_seen is after last_seen, or a time is out of range")
-    if not 0 <= record["duration"] <= _LATEST / 1e9:
-        raise ValueError("duration is out of range")
-    for name, fields in _NEEDED.items():
-        for field in fields:
-            _word(record[name], field)
-    if not (record["app"]["id"] and record["ban"]["id"]):
-        raise ValueError("the id of the app or of the ban is empty")
-    _check_lists(record)
-    counts = record["counts"]
-    for value in (*(counts[name] for name in _COUNTS),
-                  *(counts["outcomes"][name] for name in _OUTCOMES)):  # fmt: skip
-        if type(value) is not int or not 0 <= value < 1 << 62:
-            raise ValueError("a count is no number from 0 on")
-    for name, value in record["versions"].items():
-        if name != "set":
-            _word({name: value}, name)
-    binding = record.get("binding")
-    if binding is not None:
-        _word(binding, "source")
-
-
-def _check_lists(record: Mapping[str, Any]) -> None:
-    for name in ("names", "community_ids", "destinations", "evidence"):
-        values = record[name]
-        if not isinstance(values, list) or len(values) > MAX_VALUES:
-            raise ValueError(f"{name} is no list of at most {MAX_VALUES} values")
-    for name in ("names", "community_ids"):
-        for value in record[name]:
-            if not isinstance(value, str) or len(value) > MAX_WORD:
-                raise ValueError(f"{name} has something that is no name")
-    for server in record["destinations"]:
-        _word(server, "ip")
-        if server["ip"] is None:
-            raise ValueError("a destination without an address")
-        if type(server["port"]) is not int:
-            raise ValueError("a port that is no number")
-
-    if not record["evidence"]:
-        raise ValueError("no evidence")
-    for item in record["evidence"]:
-        for name in _EVIDENCE:
-            _word(item, name)
-        _word(item["rule"], "text")
-        epoch_ns(item["time"])
-        if type(item["packet"]) is not int or type(item["count"]) is not int:
-            raise ValueError("evidence whose packet or count is no number")
-    if record["exemption"] is not None:
-        for name in _EXEMPTION:
-            _word(record["exemption"], name)
-
-
-def _word(values: Mapping[str, Any], name: str) -> None:
-    """Refuse a value that is no text that a database can keep."""
-    value = values[name]
-    if value is None:
-        return
-    if not isinstance(value, str) or len(value) > MAX_WORD or "\0" in value:
-        raise ValueError(f"{name} is no text of at most {MAX_WORD} characters")
+    check_alert(record)
+    return SensorAlert(sensor, record, json_line(record), clock_offset)

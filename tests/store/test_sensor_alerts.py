@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.fleet_alerts import GAP, fleet_alert
 
+from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import BadAlertError, read_alert
+from netwatch.store.sensor_alerts import read_alert
 
 
 @pytest.fixture(scope="module")
