@@ -2,7 +2,8 @@
 
 `observation`, `flow` and `claim` read Parquet files. They join the client's address and network
 from the catalogue, and have only rows of captures that are shown (`Catalogue.shown_captures`).
-`incident`, `coverage`, `evidence` and `version` are copies of rows of the catalogue.
+`incident`, `fleet_case`, `fleet_sensor`, `coverage`, `evidence` and `version` are copies of rows of
+the catalogue (``case`` is a word of SQL).
 `netwatch.store.view_titles` describes the columns.
 
 Files are read where they are: DuckDB takes columns and row groups from a local disk, or through
@@ -27,7 +28,7 @@ from netwatch.store.tables import BUCKETS, FACTS, Kind
 FACT_TABLES = tuple(FACTS)
 """The views over files."""
 
-CATALOGUE_TABLES = ("incident", "coverage", "evidence", "version")
+CATALOGUE_TABLES = ("incident", "fleet_case", "fleet_sensor", "coverage", "evidence", "version")
 """The views of rows of the catalogue."""
 
 TABLES = (*FACT_TABLES, *CATALOGUE_TABLES)
@@ -289,6 +290,11 @@ _INCIDENT = (
     "id", "run", "position", "status", "verdict", "confidence", "kind", "outcome", "app", "ban",
     "device", "network", "first_seen", "last_seen", "record",
 )  # fmt: skip
+_CASE = (
+    "id", "status", "verdict", "confidence", "kind", "outcome", "app", "ban", "device", "network",
+    "joined_by", "sensors", "incidents", "first_seen", "last_seen", "record",
+)  # fmt: skip
+_SENSOR = ("name", "enrolled", "heard", "silent_since", "clock_offset", "refused", "status")
 _COPIES: Mapping[str, tuple[Select[Any], Sequence[str], Sequence[str], str]] = {
     "incident": (
         shown_incidents().with_only_columns(*(tables.incident.c[name] for name in _INCIDENT)),
@@ -297,6 +303,27 @@ _COPIES: Mapping[str, tuple[Select[Any], Sequence[str], Sequence[str], str]] = {
         "id, status, verdict, confidence, kind, outcome, app, ban, device, network,"
         " make_timestamp_ns(first_seen) AS first_seen, make_timestamp_ns(last_seen) AS last_seen,"
         " first_seen AS first_seen_ns, last_seen AS last_seen_ns, record::JSON AS record, run",
+    ),
+    "fleet_case": (
+        select(*(tables.fleet_case.c[name] for name in _CASE)).order_by(
+            tables.fleet_case.c.first_seen, tables.fleet_case.c.id
+        ),
+        _CASE,
+        [*["VARCHAR"] * 11, "INTEGER", "INTEGER", "BIGINT", "BIGINT", "VARCHAR"],
+        "id, status, verdict, confidence, kind, outcome, app, ban, device, network,"
+        " nullif(joined_by, '') AS joined_by, sensors, incidents,"
+        " make_timestamp_ns(first_seen) AS first_seen, make_timestamp_ns(last_seen) AS last_seen,"
+        " first_seen AS first_seen_ns, last_seen AS last_seen_ns, record::JSON AS record",
+    ),
+    "fleet_sensor": (
+        select(*(tables.fleet_sensor.c[name] for name in _SENSOR)).order_by(
+            tables.fleet_sensor.c.name
+        ),
+        _SENSOR,
+        ["VARCHAR", *["BIGINT"] * 4, "INTEGER", "VARCHAR"],
+        "name, make_timestamp_ns(enrolled) AS enrolled, make_timestamp_ns(heard) AS heard,"
+        " make_timestamp_ns(silent_since) AS silent_since, clock_offset AS clock_offset_ns,"
+        " refused, nullif(status, '')::JSON AS status",
     ),
     "coverage": (
         select(tables.coverage).order_by(tables.coverage.c.run, tables.coverage.c.part),

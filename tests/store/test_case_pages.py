@@ -135,4 +135,17 @@ def test_query(
     for name in FORMATS:
         assert asked("--format", name, "--app", "wechat")
     assert asked("--format", "jsonl", "--device", "nobody") == ""
+    enrolled(catalogue, "ghent", DAY)
+    query = (
+        "SELECT c.sensors, c.joined_by, s.name, s.enrolled FROM fleet_case c, fleet_sensor s"
+        " ORDER BY c.first_seen LIMIT 1"
+    )
+    assert main(["store", "sql", query, "--format", "jsonl"]) == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert row == {
+        "sensors": 2,
+        "joined_by": "community_id",
+        "name": "ghent",
+        "enrolled": "2023-03-20T00:00:00.000000000Z",
+    }
     assert len(asked("--format", "jsonl", "--name", "wechat.com").splitlines()) == 3

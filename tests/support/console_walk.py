@@ -8,6 +8,7 @@ from typing import Any
 
 from babel.messages.pofile import read_po
 from support.consoles import NAMES, Visitor
+from support.fleets import FLEET_CASE, fill_fleet
 from support.paths import ROOT
 
 from netwatch.console.console import Console
@@ -47,6 +48,7 @@ def prepare(console: Console) -> None:
         outbox=OutboxBacklog("disk I/O error", 1, 2),
     )  # fmt: skip
     assert len(troubles(snapshot, Thresholds())) >= 5
+    fill_fleet(console.catalogue, console.now())
     console.catalogue.set_sensor_status("gate", status_record(snapshot, None, Thresholds()))
     for action in ("identify", "prune", "erase"):
         console.catalogue.add_journal("root", action, {})
@@ -69,9 +71,13 @@ def walk(console: Console, code: str, incident: str, left_out: frozenset[str]) -
 
 
 def _place(route: Route, incident: str) -> str:
-    ids = {"/devices/{id}": "ws-021", "/bans/{id}": "be-fed-tiktok-2023"}
+    ids = {"/cases/{id}": FLEET_CASE, "/devices/{id}": "ws-021", "/bans/{id}": "be-fed-tiktok-2023"}
     path = route.path.replace("{id}", ids.get(route.path, incident))
-    path = path.replace("{ban}", "be-fed-tiktok-2023").replace("{file}", "fortigate.txt")
+    path = (
+        path.replace("{name}", "liege")
+        .replace("{ban}", "be-fed-tiktok-2023")
+        .replace("{file}", "fortigate.txt")
+    )
     if route.path.startswith(_DAYS):
         return f"{path}?{PERIOD}"
     return f"{path}?device=ws-021" if route.path == "/person" else path

@@ -1,7 +1,9 @@
 """The store of a centre with a small fleet: what its pages and reports are tested with."""
 
-from support.fleet_alerts import GAP, MINUTE, SECOND, fleet_alert
+from support.fleet_alerts import DAY, GAP, MINUTE, SECOND, fleet_alert
 
+from netwatch.incidents.incident import incident_id
+from netwatch.store.case_members import case_id
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard, refused, silent
@@ -18,6 +20,13 @@ STATUS = {
     "store": {"rows": 4000, "lost": 0, "skipped": 0, "records_lost": 0},
 }
 """What a sensor that is well says of itself."""
+
+
+_PROVED = 9 * 60 * MINUTE
+FLEET_CASE = case_id(
+    "ghent", incident_id(("kiosk-1", "tiktok", "default", "violation"), DAY + _PROVED)
+)
+"""The id of the case that two sensors saw, which a flow proves."""
 
 
 def fill_fleet(catalogue: Catalogue, now: int) -> None:
@@ -38,8 +47,8 @@ def fill_fleet(catalogue: Catalogue, now: int) -> None:
     keep_alerts(
         catalogue,
         [
-            fleet_alert("ghent", 9 * 60 * MINUTE, flows=("1:x",), device="kiosk-1", count=3),
-            fleet_alert("liege", 9 * 60 * MINUTE + 5 * SECOND, flows=("1:x",), device="kiosk-1",
+            fleet_alert("ghent", _PROVED, flows=("1:x",), device="kiosk-1", count=3),
+            fleet_alert("liege", _PROVED + 5 * SECOND, flows=("1:x",), device="kiosk-1",
                         count=5, clock_offset=5 * SECOND),
             fleet_alert("ghent", 12 * 60 * MINUTE, app="wechat", device="kiosk-2", ip="10.20.1.22"),
             fleet_alert("ghent", 15 * 60 * MINUTE, device="kiosk-3", ip="10.20.1.23"),
