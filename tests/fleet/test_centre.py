@@ -1,0 +1,236 @@
+"""A centre, its server and sensors on loopback, each of which is killed at the worst moment."""
+
+import asyncio
+import json
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from support.fleet_centre import CentreProcess, running_centre, sensor_records
+from support.made_alerts import QUICK
+from support.made_facts import made_batches
+from support.programs import require_programs
+from support.waiting import wait_until
+
+from netwatch import __version__
+from netwatch.delivery.delivery import Delivery
+from netwatch.delivery.output import OutboxOptions
+from netwatch.fleet import fact_sender
+from netwatch.fleet.alert_sink import centre_output
+from netwatch.fleet.envelope import Envelope
+from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
+from netwatch.fleet.fact_sender import FactSender, read_news
+from netwatch.fleet.spool import Spool, SpoolWriter
+from netwatch.fleet.subjects import STREAM, subject
+from netwatch.store.arrow_schema import chunk_schema
+from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.fleet_sensors import roster
+
+pytest.importorskip("nats")
+pytest.importorskip("nkeys")
+pa = pytest.importorskip("pyarrow")
+
+RUN = RunKey(started=7, command="live", versions=("1", "s", "b", "c"), position=0)
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory):
+    require_programs("nats-server")
+    with running_centre(tmp_path_factory.mktemp("fleet"), "ghent-1", "liege-1") as running:
+        yield running
+
+
+@pytest.fixture
+def deliver(tmp_path):
+    """Starts the delivery of a sensor's alerts to a centre."""
+    made = []
+
+    def start(centre, sensor):
+        output = centre_output(centre.options(sensor), "fleet", "")
+        outbox = OutboxOptions(tmp_path / f"{sensor}.outbox")
+        made.append(Delivery((output,), outbox, [].append, QUICK))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for delivery in made:
+        delivery.stop()
+
+
+def batch(rows, seed=1):
+    """Observations of two clients as a sensor packs them."""
+    found = pa.Table.from_batches(made_batches(rows, names=50, seed=seed))
+    places = pa.array([number % 2 for number in range(rows)], pa.int32())
+    layout = chunk_schema("observation")
+    columns = [places if name == "client" else found[name] for name in layout.names]
+    clients = [ClientAddress("10.1.0.1", "02:00:00:00:00:01", "hq", "service"),
+               ClientAddress(None, None, "guest", "guest", "p-1", b"sealed")]  # fmt: skip
+    return pack(FactBatch("observation", RUN, clients, pa.table(columns, schema=layout)))
+
+
+def send_facts(centre, sensor, until=lambda left: not left, timeout=20):
+    """Send what the spool of a sensor has, until it is empty."""
+    options = centre.options(sensor)
+    spool = Spool(options.spool.folder, options.spool.max_bytes)
+
+    async def work(connection):
+        sender = FactSender(sensor, spool)
+
+        async def take(message):
+            sender.take_news(read_news(message.data))
+
+        await connection.client.subscribe(subject(sensor, "committed"), cb=take)
+        running = asyncio.create_task(sender.run(connection.client))
+        try:
+            async with asyncio.timeout(timeout):
+                while not until(spool.files()) and not running.done():
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(0)
+        finally:
+            running.cancel()
+        return sender.committed
+
+    return centre.as_sensor(sensor, work)
+
+
+def stored_alerts(centre, sensor):
+    query = f"SELECT incident FROM fleet_case_incident WHERE sensor = '{sensor}'"
+    return sorted(row[0] for row in centre.rows(query))
+
+
+def stored_rows(centre):
+    return centre.rows("SELECT coalesce(sum(rows), 0) FROM file WHERE \"table\" = 'observation'")[
+        0
+    ][0]
+
+
+def test_alerts_arrive_once_although_server_and_stream_are_lost(centre, deliver):
+    delivery = deliver(centre, "ghent-1")
+    records = sensor_records("ghent-1", range(300))
+    delivery.put(*records[:100])
+    assert not delivery.drain(20)
+
+    def put():
+        for record in records[100:]:
+            delivery.put(record)
+            time.sleep(0.002)
+
+    putting = threading.Thread(target=put)
+    putting.start()
+    centre.kill_server()
+    putting.join()
+    assert not delivery.drain(30)
+
+    async def lose(connection):
+        await connection.client.jetstream().delete_stream(STREAM)
+
+    centre.as_centre(lose)
+    delivery.put(*sensor_records("ghent-1", range(300, 320)))
+    assert not delivery.drain(60)
+    wanted = sorted(each["id"] for each in sensor_records("ghent-1", range(320)))
+    assert stored_alerts(centre, "ghent-1") == wanted
+    assert delivery.status()[0].dead == 0
+
+
+def test_facts_are_stored_once_whatever_is_sent_again(centre):
+    before = stored_rows(centre)
+    writer = SpoolWriter(centre.options("liege-1").spool.folder)
+    content = [batch(2000, seed) for seed in range(5)]
+    for each in content:
+        writer.put("observation", 2000, each)
+    coverage = {"run": RUN.record(), "part": 0, "first": 1, "last": 2,
+                "record": {"networks": [{"name": "hq", "class": "service", "named": 4,
+                                         "unnamed": {"ech": 1}}]}}  # fmt: skip
+    writer.put("coverage", 1, json.dumps(coverage).encode())
+    folder = centre.options("liege-1").spool.folder
+    copies = {path: path.read_bytes() for path in folder.iterdir()}
+    assert send_facts(centre, "liege-1") >= 8000
+    assert stored_rows(centre) == before + 10_000
+    for path, data in copies.items():
+        path.write_bytes(data)
+    send_facts(centre, "liege-1")
+    assert stored_rows(centre) == before + 10_000
+    query = "SELECT network, reason, flows FROM coverage_network ORDER BY reason"
+    assert centre.rows(query) == [("hq", "", 4), ("hq", "ech", 1)]
+    known = centre.rows("SELECT ip, pseudonym FROM client ORDER BY ip")
+    assert known == [(None, "p-1"), ("10.1.0.1", None)]
+
+
+def test_sensor_cannot_publish_as_another_or_read_what_is_for_it(centre):
+    async def work(connection):
+        client = connection.client
+        for name in ("alerts", "committed"):
+            with pytest.raises(Exception, match=r"timeout|^$"):
+                await client.jetstream(timeout=0.5).publish(subject("liege-1", name), b"x")
+            assert "permissions violation for publish" in str(connection.last_error).lower()
+        await client.subscribe(subject("liege-1", "committed"))
+        await client.flush()
+        assert "permissions violation for subscription" in str(connection.last_error).lower()
+        with pytest.raises(Exception, match=r"timeout|^$"):
+            await client.jetstream(timeout=0.5).delete_stream(STREAM)
+
+    centre.as_sensor("ghent-1", work)
+
+
+def test_forged_messages_are_refused_counted_and_named(centre):
+    good = Envelope(sensor="ghent-1", kind="alerts", sequence=1, sent=1, version=__version__,
+                    id="x", body={"alerts": []})  # fmt: skip
+    of_another = sensor_records("liege-1", [1])[0]
+    messages = [
+        b"",
+        b"\xff\xfe",
+        replace(good, sensor="liege-1").encode(),
+        replace(good, schema="netwatch.fleet/2").encode(),
+        replace(good, body={"alerts": [{"key": "k", "record": of_another}]}).encode(),
+        replace(good, body={"alerts": [{"key": "k2", "record": {"id": "x"}}]}).encode(),
+    ]
+    bomb = replace(good, kind="facts", body=None, payload=batch(10)[:200],
+                   fields={"epoch": "e", "after": 0, "table": "observation"})  # fmt: skip
+
+    async def work(connection):
+        jetstream = connection.client.jetstream()
+        for message in messages:
+            await jetstream.publish(subject("ghent-1", "alerts"), message)
+        await jetstream.publish(subject("ghent-1", "facts"), bomb.encode())
+        with pytest.raises(Exception, match=r"maximum payload|size"):
+            await jetstream.publish(subject("ghent-1", "alerts"), bytes(2 << 20))
+
+    centre.as_sensor("ghent-1", work)
+
+    def refused():
+        with centre.catalogue() as catalogue:
+            return next(each for each in roster(catalogue) if each.name == "ghent-1").refused
+
+    wait_until(lambda: refused() >= 7)
+    assert stored_alerts(centre, "liege-1") == []
+
+
+@pytest.mark.parametrize(("where", "what"), [("commit", "facts"), ("say", "alerts"),
+                                             ("ack", "alerts"), ("ack", "facts")])  # fmt: skip
+def test_centre_that_is_killed_loses_nothing_and_stores_nothing_twice(
+    where, what, tmp_path, deliver, monkeypatch
+):
+    require_programs("nats-server")
+    monkeypatch.setattr(fact_sender, "RESEND_SECONDS", 1.0)
+    centre = CentreProcess(tmp_path, "ghent-1")
+    centre.start(where, what)
+    delivery = deliver(centre, "ghent-1")
+    if what == "alerts":
+        delivery.put(*sensor_records("ghent-1", range(50)))
+    else:
+        writer = SpoolWriter(centre.options("ghent-1").spool.folder)
+        for seed in range(3):
+            writer.put("observation", 500, batch(500, seed))
+        send_facts(centre, "ghent-1")  # until the connection breaks
+    assert centre.wait() < 0
+    centre.start()
+    try:
+        if what == "alerts":
+            assert not delivery.drain(30)
+            assert len(stored_alerts(centre, "ghent-1")) == 50
+        else:
+            send_facts(centre, "ghent-1")
+            assert stored_rows(centre) == 1500
+    finally:
+        assert centre.end() == 0
