@@ -196,12 +196,14 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
     """Can the outbox be written, and every receiver be reached?"""
     from concurrent.futures import ThreadPoolExecutor
 
-    from netwatch.config import load_outputs
+    from netwatch.config import load_fleet, load_outputs
     from netwatch.core.errors import ConfigError
     from netwatch.delivery import probe
+    from netwatch.fleet.sensor import with_centre
 
     try:
         outputs, outbox = load_outputs(args.config)
+        outputs = with_centre(outputs, load_fleet(args.config), args.config or "")
     except ConfigError:
         # The check of the configuration has reported it.
         return

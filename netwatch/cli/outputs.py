@@ -65,11 +65,17 @@ def add(
         parser.add_argument("names", metavar="NAME", nargs="*", help="an output (default: all)")
 
 
-def _selected(args: argparse.Namespace) -> tuple[list[Output], OutboxOptions]:
-    """The outputs named on the command line, or all. Raises `NetwatchError`."""
-    from netwatch.config import load_outputs
+def _selected(
+    args: argparse.Namespace, *, with_centre: bool = True
+) -> tuple[list[Output], OutboxOptions]:
+    """The outputs named on the command line, or all, and with them the centre of a sensor. Raises
+    `NetwatchError`."""
+    from netwatch import config
+    from netwatch.fleet import sensor
 
-    outputs, outbox_options = load_outputs(args.config)
+    outputs, outbox_options = config.load_outputs(args.config)
+    if with_centre:
+        outputs = sensor.with_centre(outputs, config.load_fleet(args.config), args.config or "")
     names = [output.name for output in outputs]
     for name in args.names:
         if name not in names:
@@ -189,7 +195,8 @@ def _test(args: argparse.Namespace) -> int:
     from netwatch import __version__
     from netwatch.delivery import probe
 
-    outputs, _ = _selected(args)
+    # A centre would keep the test as an incident; 'netwatch doctor' asks whether it answers.
+    outputs, _ = _selected(args, with_centre=False)
     problems = [problem for output in outputs for problem in output.problems()]
     if problems:
         raise ConfigError(problems)

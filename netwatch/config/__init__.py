@@ -310,6 +310,15 @@ def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOpt
     return outputs, outbox
 
 
+def load_fleet(path: str | None = None) -> "FleetOptions | None":
+    """``fleet`` of the configuration, which is found as by `load`. Of the other sections only the
+    syntax is checked. Raises `ConfigError`."""
+    fields = _open(path)
+    fleet = _fleet(fields, Path(fields.file).parent)
+    fields.problems.raise_if_any()
+    return fleet
+
+
 def _delivery(
     fields: Fields, base: Path, *, with_secrets: bool = False
 ) -> tuple[tuple[Output, ...], OutboxOptions]:

@@ -207,7 +207,7 @@ def test_forged_messages_are_refused_counted_and_named(centre):
 
 
 @pytest.mark.parametrize(("where", "what"), [("commit", "facts"), ("say", "alerts"),
-                                             ("ack", "alerts"), ("ack", "facts")])  # fmt: skip
+                                             ("ack", "facts")])  # fmt: skip
 def test_centre_that_is_killed_loses_nothing_and_stores_nothing_twice(
     where, what, tmp_path, deliver, monkeypatch
 ):
