@@ -20,7 +20,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 # Programs of the tests import the helpers of the tests.
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
-.PHONY: demo demo-cluster console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
+.PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
 .PHONY: report-delivery build lint messages clean
 
 demo: $(VENV)/demo
@@ -38,6 +38,10 @@ console: $(VENV)/console
 # A scan of an archive by a cluster on this machine, one of whose workers is killed.
 demo-cluster: $(VENV)/cluster
 	@PYTHONPATH=tools $(BIN)/python -m demo_cluster
+
+# A centre, its NATS server and two sensors on this machine, for a minute; needs nats-server.
+demo-fleet: $(VENV)/fleet
+	@PYTHONPATH=tools $(BIN)/python -m demo_fleet
 
 # The pictures of the console in the documentation; needs Chromium.
 screenshots: $(VENV)/test
@@ -161,13 +165,17 @@ $(VENV)/console: $(VENV)/python pyproject.toml
 	else NETWATCH_COMPILED=off $(PIP) --editable '.[web,report,store]'; fi
 	@touch $@
 
-$(VENV)/cluster: $(VENV)/demo
+$(VENV)/cluster: $(VENV)/demo pyproject.toml
 	$(call extras,cluster)
+	@touch $@
+
+$(VENV)/fleet: $(VENV)/demo pyproject.toml
+	$(call extras,fleet store)
 	@touch $@
 
 $(VENV)/test: $(VENV)/python $(BUILT)
 	$(PIP) --editable '.[test]'
-	@touch $@ $(VENV)/demo $(VENV)/console
+	@touch $@ $(VENV)/demo $(VENV)/console $(VENV)/fleet
 
 $(VENV)/fuzz: $(VENV)/test
 	$(PIP) 'atheris>=2.3'

@@ -1,0 +1,1 @@
+"""A fleet on one machine, for people to look at."""
