@@ -54,6 +54,12 @@ class CentreProcess:
         """What the centre has said so far."""
         return (self.folder / "centre.log").read_text()
 
+    @property
+    def pid(self) -> int:
+        """The process of the centre."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, *arguments: str) -> None:
         """Start the centre, and wait until it is connected to its server. With `arguments`, the
         centre kills itself as ``killed_centre.py`` says."""

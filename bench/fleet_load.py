@@ -1,0 +1,204 @@
+"""Many sensors and one centre: how much is committed each second, how late, and in which memory.
+
+``python bench/fleet_load.py --sensors 200 --alerts 100 --rows 1000000 --seconds 600`` offers so
+many alerts a second of each sensor, and so many rows of facts a second of all together, to a centre
+with its own server on loopback. The sensors are connections of one process, with the credentials,
+subjects and messages of real ones. None offers more while a few of its messages are not committed,
+as an outbox and a spool do, so what cannot be kept up with shows as a lower rate and as lag.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from support.fleet_centre import CentreProcess, sensor_records
+
+from netwatch import __version__
+from netwatch.fleet.alert_sink import sensor_peer
+from netwatch.fleet.connection import Connection
+from netwatch.fleet.envelope import Envelope, cut
+from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
+from netwatch.fleet.subjects import subject
+from netwatch.store.arrow_schema import chunk_schema
+from netwatch.store.catalogue_clients import ClientAddress
+
+UNDER_WAY = 4
+"""Messages of a kind that a sensor offers while they are not committed."""
+
+BATCH_ROWS = 30_000
+
+
+class Sensor:
+    """A connection that offers alerts and facts at a pace. `lags` are seconds until a commit."""
+
+    def __init__(self, name: str, alerts: int, facts: bytes, interval: float) -> None:
+        self.name = name
+        self.alerts = self.rows = 0
+        self.lags: list[float] = []
+        self._rate, self._facts, self._interval = alerts, facts, interval
+        self._waiting: dict[str, tuple[float, int]] = {}
+        self._batches: dict[int, float] = {}
+        self._number = self._sequence = 0
+        self._news = asyncio.Event()
+        self._record = sensor_records(name, [1])[0]
+
+    async def run(self, connection: Connection, until: float) -> None:
+        """Offer until a time, then wait for what is not committed."""
+        client = connection.client
+        await client.subscribe(subject(self.name, "committed"), cb=self._take)
+        work = [self._offer(client, until, 1.0, self._send_alerts, self._waiting)]
+        if self._interval:
+            work.append(self._offer(client, until, self._interval, self._send_facts, self._batches))
+        await asyncio.gather(*work)
+
+    async def _offer(
+        self, client: Any, until: float, interval: float, send: Any, waiting: Any
+    ) -> None:
+        await asyncio.sleep(interval * (hash(self.name) % 100) / 100)
+        due = time.monotonic()
+        while time.monotonic() < until:
+            while len(waiting) >= UNDER_WAY and time.monotonic() < until:
+                await asyncio.sleep(0.05)
+            await send(client)
+            due = max(due + interval, time.monotonic() - 5 * interval)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _send_alerts(self, client: Any) -> None:
+        if not self._rate:
+            return
+        entries = []
+        for _ in range(self._rate):
+            self._number += 1
+            number = f"{self.name}-{self._number}"
+            device = {**self._record["device"], "id": number, "ip": None}
+            record = {**self._record, "id": number, "device": device, "community_ids": [number]}
+            entries.append({"key": f"{number}-k", "record": record})
+        self._waiting[entries[-1]["key"]] = (time.monotonic(), len(entries))
+        await self._publish(client, "alerts", Envelope(
+            sensor=self.name, kind="alerts", sequence=self._number, sent=time.time_ns(),
+            version=__version__, id=f"a{self._number}", body={"alerts": entries},
+        ))  # fmt: skip
+
+    async def _send_facts(self, client: Any) -> None:
+        self._sequence += 1
+        self._batches[self._sequence] = time.monotonic()
+        await self._publish(client, "facts", Envelope(
+            sensor=self.name, kind="facts", sequence=self._sequence, sent=time.time_ns(),
+            version=__version__, id=f"f{self._sequence}", payload=self._facts,
+            fields={"epoch": "bench", "after": self._sequence - 1, "table": "observation",
+                    "rows": BATCH_ROWS},
+        ))  # fmt: skip
+
+    async def _publish(self, client: Any, kind: str, envelope: Envelope) -> None:
+        jetstream = client.jetstream(timeout=60)
+        for data in cut(envelope):
+            await jetstream.publish(subject(self.name, kind), data)
+
+    async def _take(self, message: Any) -> None:
+        news, now = json.loads(message.data), time.monotonic()
+        for key in news.get("keys", ()):
+            if found := self._waiting.pop(key, None):
+                self.lags.append(now - found[0])
+                self.alerts += found[1]
+        for number in [each for each in self._batches if each <= news.get("through", 0)]:
+            self.lags.append(now - self._batches.pop(number))
+            self.rows += BATCH_ROWS
+
+
+def packed() -> bytes:
+    """A batch of observations."""
+    import pyarrow as pa
+    from support.made_facts import made_batches
+
+    found = pa.Table.from_batches(made_batches(BATCH_ROWS, names=20_000))
+    layout = chunk_schema("observation")
+    places = pa.array([number % 50 for number in range(BATCH_ROWS)], pa.int32())
+    columns = [places if name == "client" else found[name] for name in layout.names]
+    clients = [ClientAddress(f"10.1.0.{number}", None, "hq", "service") for number in range(50)]
+    run = RunKey(started=1, command="live", versions=("1", "s", "b", "c"), position=0)
+    return pack(FactBatch("observation", run, clients, pa.table(columns, schema=layout)))
+
+
+def memory(pid: int) -> dict[str, int]:
+    """The memory (MB) of the centre and of the server, its child."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    found = {}
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for name, each in (("centre", str(pid)), *(("server", child) for child in children)):
+        found[name] = int(Path(f"/proc/{each}/statm").read_text().split()[1]) * page >> 20
+    return found
+
+
+async def measure(centre: CentreProcess, names: Sequence[str], arguments: Any) -> None:
+    """Offer the load and print a line every few seconds."""
+    facts = packed()
+    interval = len(names) * BATCH_ROWS / arguments.rows if arguments.rows else 0.0
+    print(f"a batch of {BATCH_ROWS:,} rows has {len(facts):,} bytes;"
+          f" each sensor sends one every {interval:.2f} s")  # fmt: skip
+    sensors = [Sensor(name, arguments.alerts, facts, interval) for name in names]
+    connections = []
+    for name in names:
+        peer = replace(sensor_peer(centre.options(name)))
+        connections.append(Connection(peer))
+        await connections[-1].open()
+    began = time.monotonic()
+    until = began + arguments.seconds
+    running = [
+        asyncio.create_task(sensor.run(connection, until))
+        for sensor, connection in zip(sensors, connections, strict=True)
+    ]
+    alerts = rows = 0
+    last, end = began, asyncio.gather(*running)
+    while not end.done():
+        await asyncio.wait([end], timeout=max(1.0, arguments.seconds / 12))
+        now = time.monotonic()
+        new_alerts, new_rows = (sum(getattr(each, kind) for each in sensors)
+                                for kind in ("alerts", "rows"))  # fmt: skip
+        lags = sorted(lag for each in sensors for lag in each.lags)
+        for each in sensors:
+            each.lags.clear()
+        p50, p95 = (lags[int(len(lags) * share)] if lags else 0.0 for share in (0.5, 0.95))
+        took = now - last
+        print(f"{now - began:6.0f} s  {(new_alerts - alerts) / took:8,.0f} alerts/s"
+              f"  {(new_rows - rows) / took:10,.0f} rows/s  lag p50 {p50:.2f} s, p95 {p95:.2f} s"
+              f"  memory {memory(centre.pid)} MB", flush=True)  # fmt: skip
+        alerts, rows, last = new_alerts, new_rows, now
+    await end
+    took = time.monotonic() - began
+    print(f"sustained: {alerts / took:,.0f} alerts/s, {rows / took:,.0f} rows/s for {took:.0f} s")
+    for connection in connections:
+        await connection.close()
+
+
+def main() -> None:
+    """Run the measurement."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sensors", type=int, default=200)
+    parser.add_argument("--alerts", type=int, default=100, help="a second, of each sensor")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="a second, of all sensors")
+    parser.add_argument("--seconds", type=float, default=60)
+    arguments = parser.parse_args()
+    names = [f"sensor-{number}" for number in range(arguments.sensors)]
+    with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as place:
+        centre = CentreProcess(Path(place), *names)
+        centre.start()
+        try:
+            asyncio.run(measure(centre, names, arguments))
+        finally:
+            centre.end()
+            print(centre.log, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
