@@ -24,6 +24,7 @@ from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import enrolled
 from netwatch.store.options import StoreOptions
+from netwatch.store.view_titles import column_titles
 
 HOUR = 60 * MINUTE
 
@@ -148,4 +149,8 @@ def test_query(
         "name": "ghent",
         "enrolled": "2023-03-20T00:00:00.000000000Z",
     }
+    for table in ("fleet_case", "fleet_sensor"):
+        assert main(["store", "sql", f"SELECT * FROM {table}", "--format", "jsonl"]) == 0
+        first = json.loads(capsys.readouterr().out.splitlines()[0])
+        assert list(first) == list(column_titles(table))
     assert len(asked("--format", "jsonl", "--name", "wechat.com").splitlines()) == 3
