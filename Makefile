@@ -175,7 +175,7 @@ $(VENV)/fleet: $(VENV)/demo pyproject.toml
 
 $(VENV)/test: $(VENV)/python $(BUILT)
 	$(PIP) --editable '.[test]'
-	@touch $@ $(VENV)/demo $(VENV)/console $(VENV)/fleet
+	@touch $@ $(VENV)/demo $(VENV)/console $(VENV)/cluster $(VENV)/fleet
 
 $(VENV)/fuzz: $(VENV)/test
 	$(PIP) 'atheris>=2.3'
