@@ -3,19 +3,28 @@
 An alert that is sent again says what is stored already, so to store it twice is the same as once.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from netwatch.core.dataclass import dataclass
 from netwatch.fleet.envelope import Envelope
+from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.sensor_alerts import read_alert
 from netwatch.store.use_lock import UseLock
 
 MAX_ALERTS = 5000
 """Alerts of one message."""
+
+TRANSACTION = 500
+"""Alerts that are stored in one transaction."""
+
+MAX_REASON = 200
+"""Characters of why an alert is refused."""
 
 _MAX_KEY = 200
 
@@ -47,22 +56,33 @@ class AlertCommits:
         self._catalogue.close()
 
     def commit(self, envelopes: Sequence[Envelope]) -> AlertsCommitted:
-        """Store the alerts of messages, all of them or, with `NetwatchError`, none. Those that
-        nobody could store are refused."""
+        """Store the alerts of messages. Those that nobody could store are refused. Raises
+        `NetwatchError`; then some may be stored, and storing all again is right."""
         result = AlertsCommitted({}, {})
         alerts: list[tuple[str, SensorAlert]] = []
         for envelope in envelopes:
             refused = result.refused.setdefault(envelope.sensor, {})
             for key, record in _entries(envelope):
-                reason = _problem(envelope.sensor, record)
-                if reason:
-                    refused[key] = reason
-                    continue
-                line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-                offset = self._offsets.get(envelope.sensor, 0)
-                alerts.append((key, SensorAlert(envelope.sensor, record, line, offset)))
-        self._store(alerts, result)
+                try:
+                    alerts.append((key, self._read(envelope.sensor, record)))
+                except BadAlertError as error:
+                    refused[key] = str(error)[:MAX_REASON]
+        # A long transaction would keep other writers of the catalogue waiting.
+        for at in range(0, len(alerts), TRANSACTION):
+            self._store(alerts[at : at + TRANSACTION], result)
         return result
+
+    def _read(self, sensor: str, record: Any) -> SensorAlert:
+        """The alert in a record. Raises `BadAlertError` for what is none, or is of another
+        sensor."""
+        said = record.get("sensor") if isinstance(record, dict) else None
+        if not isinstance(said, dict) or said.get("name") != sensor:
+            raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
+        try:
+            line = orjson.dumps(record)
+        except (orjson.JSONEncodeError, RecursionError) as error:
+            raise BadAlertError(f"an alert that cannot be stored: {error}") from None
+        return read_alert(sensor, line, self._offsets.get(sensor, 0))
 
     def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
         """Store alerts, and find those that cannot be stored by halves."""
@@ -74,7 +94,7 @@ class AlertCommits:
             if len(alerts) == 1:
                 key, alert = alerts[0]
                 reason = f"the record is not that of an alert: {type(error).__name__}: {error}"
-                result.refused[alert.sensor][key] = reason[:200]
+                result.refused[alert.sensor][key] = reason[:MAX_REASON]
                 return
             half = len(alerts) // 2
             self._store(alerts[:half], result)
@@ -96,17 +116,3 @@ def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
         if isinstance(key, str) and 0 < len(key) <= _MAX_KEY:
             found.append((key, entry.get("record")))
     return found
-
-
-def _problem(sensor: str, record: Any) -> str:
-    """Why a record is not taken; empty where it is."""
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
-        return "expected the record of an alert"
-    said = record.get("sensor")
-    if not isinstance(said, dict) or said.get("name") != sensor:
-        return f"the record is not one of the sensor {sensor}"
-    try:
-        json.dumps(record, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        return "the record has text that is not Unicode"
-    return ""

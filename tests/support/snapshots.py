@@ -11,6 +11,7 @@ from netwatch.watch.snapshot import (
     EvidenceFiles,
     FleetStatus,
     OutputQueue,
+    PublishedStatus,
     Snapshot,
     TableUsage,
     UpdateStatus,
@@ -37,7 +38,14 @@ QUIET = Snapshot(now=NOW, started=NOW - 3, version="0.1.0", interfaces=("eth1",)
 BUSY = Snapshot(
     now=NOW,
     updates=UpdateStatus(12, NOW + 86_400, 3600.0, NOW - 600, 2),
-    fleet=FleetStatus(connected=True, waiting=3, waiting_bytes=90_000, committed=7, offset=0.25),
+    fleet=FleetStatus(
+        connected=True,
+        waiting=3,
+        waiting_bytes=90_000,
+        committed=7,
+        offset=0.25,
+        published=PublishedStatus({"set": 7}, {"forged": 2}),
+    ),
     started=NOW - 273_912,
     version="0.1.0",
     interfaces=("eth1", "eth2"),
