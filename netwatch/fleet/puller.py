@@ -16,7 +16,8 @@ EXPIRES = 20.0
 """Seconds after which the server ends a request that it could not answer."""
 
 _GATHER_SECONDS = 0.02
-_NO_MORE = ("404", "408")
+_NOBODY = "503"
+_GONE = ("deleted", "not found", "leadership")
 
 
 class StreamGoneError(NetwatchError):
@@ -81,9 +82,9 @@ class Puller:
         if status is None:
             return False
         said = (message.headers or {}).get("Description", "")
-        if status not in _NO_MORE and "exceeded" not in said.lower():
-            raise StreamGoneError(
-                f"the server ends a request for messages: {status} {said}".strip()
-            )
+        if status == _NOBODY or any(word in said.lower() for word in _GONE):
+            reason = f"{status} {said}".strip()
+            raise StreamGoneError(f"the server ends a request for messages: {reason}")
+        # It is answered: nothing was there (404), it has expired (408), or has all its bytes (409).
         self._owed = 0
         return True
