@@ -24,8 +24,8 @@ from peers import CONFIG
 from shared import ROOT
 
 UNITS = 4
-UNIT_PACKETS = 100_000
-"""Packets of a unit, some 60 MB of office traffic."""
+UNIT_PACKETS = 60_000
+"""Packets of a unit, some 50 MB of office traffic."""
 
 TIMEOUT = 1800.0
 """Seconds that a scan may take."""

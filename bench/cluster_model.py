@@ -20,7 +20,7 @@ class Costs:
     archive: float = 50e12
     unit: float = 1e9
     cores: int = 16
-    core_rate: float = 150e6
+    core_rate: float = 200e6
     node_network: float = 1.25e9
     storage: float = 50e9
     task: float = 0.013

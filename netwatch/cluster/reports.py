@@ -101,17 +101,22 @@ class Report:
 
 
 def _chunks(found: Iterable[Reported]) -> Iterator[list[Reported]]:
-    """Incidents that fit into memory at a time, sorted by their first contact."""
+    """Incidents that fit into memory at a time, sorted by their first contact. A chunk is valid
+    until the next one is asked for."""
     chunk: list[Reported] = []
     octets = 0
     for each in found:
         chunk.append(each)
         octets += sum(len(frame.data) for frame in each[1][1].frames.distinct())
         if len(chunk) >= CHUNK_INCIDENTS or octets >= CHUNK_BYTES:
-            yield sorted(chunk, key=_first_of)
-            chunk, octets = [], 0
+            chunk.sort(key=_first_of)
+            yield chunk
+            # Whoever was given it still has it, and two would be in memory.
+            chunk.clear()
+            octets = 0
     if chunk:
-        yield sorted(chunk, key=_first_of)
+        chunk.sort(key=_first_of)
+        yield chunk
 
 
 def _first_of(each: Reported) -> int:
