@@ -6,10 +6,10 @@ much of them is read as takes seconds, evenly over the period, and the report sa
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 
 from netwatch.core.dataclass import dataclass
 from netwatch.report.counting import Naming
@@ -21,6 +21,9 @@ from netwatch.store.views import streamed
 
 MAX_CHARACTERS = 128 << 20
 """Characters of records of coverage that are read; of more only every second, third, … record."""
+
+MAX_BATCH, BATCH_CHARACTERS = 100, 4 << 20
+"""Records that are read at a time, and their characters unless one alone has more."""
 
 MAX_COUNTED = 65_536
 """Devices that are counted; flows of more are left out, and their devices are counted as left."""
@@ -52,7 +55,9 @@ def blind_devices(
         read += 1
         for key, counts in _devices(json.loads(text)):
             if key in flows or len(flows) < MAX_COUNTED:
-                flows[key].update(counts)
+                counted = flows[key]
+                for reason, count in counts.items():
+                    counted[reason] += count
             else:
                 left += 1
     rows = [row for key, counts in flows.items() if (row := _row(key, counts, least_share, name))]
@@ -80,15 +85,29 @@ def _texts(catalogue: Catalogue, span: Span) -> Iterator[str]:
     statement = select(*keys, func.length(columns.record)).where(_overlapping(span))
     found = list(streamed(catalogue, statement.order_by(columns.first, *keys)))
     step = -(-sum(length for _, _, length in found) // MAX_CHARACTERS) or 1
-    for run, part, length in found[step // 2 :: step]:
+    for batch in _batches(found[step // 2 :: step]):
+        several = select(*keys, columns.record).where(tuple_(*keys).in_(batch))
+        with catalogue.database.reading() as connection:
+            texts = {(run, part): text for run, part, text in connection.execute(several)}
+        # Retention may have deleted some meanwhile.
+        yield from (texts[key] for key in batch if key in texts)
+
+
+def _batches(found: Sequence[Any]) -> Iterator[list[tuple[int, int]]]:
+    """The keys of records that are read at a time: a query for each of the hours of a year takes
+    longer than its record."""
+    batch: list[tuple[int, int]] = []
+    characters = 0
+    for run, part, length in found:
         if length > MAX_CHARACTERS:
             continue
-        with catalogue.database.reading() as connection:
-            one = select(columns.record).where(columns.run == run, columns.part == part)
-            text = connection.execute(one).scalar()
-        # Retention may have deleted it meanwhile.
-        if text is not None:
-            yield text
+        if batch and (len(batch) == MAX_BATCH or characters + length > BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append((run, part))
+        characters += length
+    if batch:
+        yield batch
 
 
 def _devices(record: Mapping[str, Any]) -> Iterator[tuple[_Key, Mapping[str, int]]]:
