@@ -18,7 +18,7 @@ from shared import ROOT, free_port, is_listening, wait_until
 from netwatch.console.server import IDLE_SECONDS
 
 PASSWORD = "a password of the bench"
-TIMEOUT = 120.0
+TIMEOUT = 600.0
 CONFIG = ROOT / "pcaps" / "netwatch.yaml"
 
 _CSRF = re.compile(rb'name="csrf" value="([0-9a-f]+)"')
