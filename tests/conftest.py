@@ -10,6 +10,7 @@ from support.paths import PCAPS, ROOT
 from support.programs import require_programs
 
 pytest_plugins = [
+    "support.browsers",
     "support.delivery_fixtures",
     "support.http_captures",
     "support.s3_faults",

@@ -10,7 +10,7 @@ from support.hostile_requests import hostile_requests
 
 from netwatch.config.console_section import ROLES
 
-REQUESTS = 150
+REQUESTS = 60
 """Requests of a role."""
 
 

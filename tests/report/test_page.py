@@ -65,7 +65,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
     made.catalogue.close()
 
 
-def fill(office: Office) -> None:
+def fill(office: Office, devices: int = 300) -> None:
     run = office.run()
     office.capture(run, "2023-05-01", "2023-06-20", path=HOSTILE)
     flows = {"named": 80, "encrypted-dns": 15, "one-direction": 2, HOSTILE: 3}
@@ -77,7 +77,7 @@ def fill(office: Office) -> None:
         office.incident(run, day, **where)
         office.incident(run, day, **where, verdict="exempt", exemption=granted)
     office.incident(run, "2023-06-10T12:00", ban=HOSTILE)
-    for number in range(300):
+    for number in range(devices):
         office.incident(
             run, f"2023-06-{number % 20 + 1:02d}T10:{number % 60:02d}", device=f"=ws-{number}"
         )

@@ -1,0 +1,42 @@
+"""The system's Chromium, one for the whole session."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LOOKS = (("light", 1280), ("dark", 360))
+"""The colour schemes and widths in which a page is looked at: each of both once."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed")
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+def barriers(page: "Page") -> list[Any]:
+    """What axe-core finds on a page, each with where it is, and whether the page is wider than the
+    window."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    shown = [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found]
+    size = page.viewport_size
+    assert size is not None
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    return [*shown, *([("wide", wide)] if wide > size["width"] else [])]
