@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_grouping import distance, group
@@ -60,6 +60,7 @@ def write_members(connection: Connection, changed: Sequence[Member], gap: int) -
     _write_cases(connection, written, before - {case.id for case in cases}, gap)
     rows = [each for case in written for each in case.members]
     _write_incidents(connection, rows)
+    _remove_words(connection, [each.key for each in changed if each.case])
     _write_words(connection, [each for each in rows if each.key in keys])
 
 
@@ -84,9 +85,7 @@ def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]])
     for sensor, incident in gone:
         place = (column.sensor == sensor) & (column.incident == incident)
         connection.execute(delete(tables.fleet_case_incident).where(place))
-        word = tables.fleet_case_word.c
-        place = (word.sensor == sensor) & (word.incident == incident)
-        connection.execute(delete(tables.fleet_case_word).where(place))
+    _remove_words(connection, gone)
     for part in _chunks(sorted(cases)):
         case = tables.fleet_case.c
         gaps: dict[str, int] = {
@@ -300,11 +299,15 @@ def _write_incidents(connection: Connection, members: Sequence[Member]) -> None:
         )
 
 
+def _remove_words(connection: Connection, keys: Sequence[Key]) -> None:
+    if keys:
+        word = tables.fleet_case_word.c
+        place = (word.sensor == bindparam("of")) & (word.incident == bindparam("id"))
+        values = [{"of": sensor, "id": incident} for sensor, incident in keys]
+        connection.execute(delete(tables.fleet_case_word).where(place), values)
+
+
 def _write_words(connection: Connection, members: Sequence[Member]) -> None:
-    word = tables.fleet_case_word.c
-    for each in members:
-        place = (word.sensor == each.sensor) & (word.incident == each.record["id"])
-        connection.execute(delete(tables.fleet_case_word).where(place))
     rows = [
         {"word": text, "sensor": each.sensor, "incident": each.record["id"],
          "first_seen": each.first, "last_seen": each.last}
