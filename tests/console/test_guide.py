@@ -31,7 +31,7 @@ def test_each_list_for_firewalls_has_steps(name: str) -> None:
 def test_pictures_are_small_and_made_by_the_script() -> None:
     script = (DOCS.parent / "tools/screenshots/__main__.py").read_text(encoding="utf-8")
     pictures = {path.name: path for path in (DOCS / "assets" / "console").iterdir()}
-    assert len(pictures) == 5
+    assert len(pictures) == 7
     for name, path in pictures.items():
         assert f'"{name}"' in script, name
         assert f"../assets/console/{name}" in GUIDE, name
