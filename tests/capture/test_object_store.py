@@ -1,6 +1,7 @@
 """Captures in an S3 server and in other file systems of fsspec, with everything that goes wrong."""
 
 import gzip
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -162,7 +163,10 @@ def test_a_change_in_the_middle_is_not_mixed(faulty: tuple[str, FaultyS3]) -> No
     ]
     packets, notes = read(f"{bucket}/changing")
     assert 0 < packets < 120
-    assert notes[0] == "reading stopped at byte 1048576: it has changed since it was listed"
+    # The second and the third range are on their way together.
+    assert re.fullmatch(
+        "reading stopped at byte (1048576|3145728): it has changed since it was listed", notes[0]
+    )
 
 
 def test_a_change_since_the_listing(bucket: str) -> None:
