@@ -59,6 +59,9 @@ def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]
         "/bans/{id}": [_address(f"/bans/{ban}", each) for ban in bans for each in ({}, days, year)],
         "/exemptions": [_address("/exemptions", each) for each in ({}, days)],
         "/reports": ["/reports", _address("/reports", days)],
+        # A made store is not that of a centre: it has no sensors and no cases.
+        "/cases/{id}": [],
+        "/sensors/{name}": [],
         "/lists/{ban}/{file}": [f"/lists/{ban}/fortigate.txt" for ban in bans],
         "/person": [
             "/person",
