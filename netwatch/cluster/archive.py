@@ -94,6 +94,7 @@ class Archive:
         self._version = code_version()
         self._ledger = Ledger(self._storage, judged_by(config, keep_frames))
         self._made: list[str] = []
+        self._made_anew: set[str] = set()
         self.counts = UnitCounts()
 
     def __enter__(self) -> Self:
@@ -230,8 +231,11 @@ class Archive:
         parts: dict[str, str | Unread] = {}
         mine = [part for part in task.parts if isinstance(part, str) and part in damaged]
         for name in mine:
-            if name not in by_name:
-                raise NetwatchError(f"{self._storage.shown}/{name}: was damaged during the run")
+            if name not in by_name or name in self._made_anew:
+                raise NetwatchError(
+                    f"{self._storage.shown}/{name}: is damaged although this run wrote it"
+                )
+        self._made_anew.update(mine)
         units = [by_name[name] for name in mine]
         self.counts.damaged += len(units)
         self.counts.there -= len(units)
