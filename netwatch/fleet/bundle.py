@@ -53,8 +53,8 @@ MAX_HEADER_BYTES = 2 * MAX_MANIFEST_BYTES
 MAX_BUNDLE_BYTES = MAX_HEADER_BYTES + MAX_ARCHIVE_BYTES
 """Bytes of a bundle."""
 
-MAX_CLOCK_DIFFERENCE = timedelta(days=1)
-"""How far in the future a bundle may have been made, by the clock of the sensor."""
+MAX_CLOCK_DIFFERENCE = 86_400
+"""How far in the future a bundle may have been made, in s by the clock of the sensor."""
 
 _CONTEXT = b"netwatch fleet bundle\n"
 """What precedes a statement in what is signed, so that the key can sign nothing else by mistake."""
@@ -169,7 +169,7 @@ def require_usable(bundle: Bundle, sensor: str, now: datetime) -> None:
         raise BundleError("misdirected", f"{what} is not for sensor {sensor}")
     if now >= manifest.expires:
         raise BundleError("expired", f"{what} expired at {time_text(manifest.expires)}")
-    if manifest.created > now + MAX_CLOCK_DIFFERENCE:
+    if manifest.created > now + timedelta(seconds=MAX_CLOCK_DIFFERENCE):
         raise BundleError(
             "future",
             f"{what} was made at {time_text(manifest.created)}, after now, {time_text(now)};"

@@ -14,7 +14,7 @@ from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 
-DEFAULT_LIMIT = 60.0
+DEFAULT_SILENCE = 60.0
 """Seconds without a sign of life after which a sensor is silent."""
 
 PAUSE_LIMIT = 10.0
@@ -70,7 +70,7 @@ class Silences:
     """The sensors of a centre. `limit` is in s. `now` is always in s of the monotonic clock, `at`
     the time in ns since the epoch."""
 
-    def __init__(self, now: float, limit: float = DEFAULT_LIMIT) -> None:
+    def __init__(self, now: float, limit: float = DEFAULT_SILENCE) -> None:
         self.limit = limit
         self._listening_since = now
         self._looked = now

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from netwatch.core.alert import AlertRecord
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.roster_keeper import RosterKeeper
-from netwatch.fleet.silence import DEFAULT_LIMIT, Change, Known, Silences
+from netwatch.fleet.silence import DEFAULT_SILENCE, Change, Known, Silences
 from netwatch.formats.silence import silence_record
 
 LOOK_SECONDS = 1.0
@@ -28,7 +28,7 @@ class SilenceKeeper:
         *,
         tell: Callable[[AlertRecord], None],
         report: Callable[[str], None],
-        limit: float = DEFAULT_LIMIT,
+        limit: float = DEFAULT_SILENCE,
     ) -> None:
         self._roster = roster
         self._status = status
