@@ -1,15 +1,19 @@
 """Metrics and health, from the tables of the code."""
 
 from docs_generator.markdown import code, duration, table
+from netwatch.fleet.centre_status import CENTRE_METRICS
 from netwatch.watch.health import TROUBLES, Thresholds
 from netwatch.watch.metrics import METRICS
 
 
-def block(_: str) -> str:
-    """All metrics of a live capture."""
+def block(centre: str) -> str:
+    """All metrics of a live capture, or those of the ``centre`` of a fleet."""
     return table(
         ("metric", "type", "labels", "meaning"),
-        ([code(each.name), each.type, code(*each.labels), each.help] for each in METRICS),
+        (
+            [code(each.name), each.type, code(*each.labels), each.help]
+            for each in (CENTRE_METRICS if centre else METRICS)
+        ),
     )
 
 
