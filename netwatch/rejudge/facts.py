@@ -185,7 +185,7 @@ class StoredFacts:
         """Make the tables of the observations that count, of the pairs of a client and an address,
         and of the flows of contacts. Rows are taken when they are found: files are ordered by name,
         so that to look for them again by their number would read all of each file."""
-        for table in ("hit", "pair", "followed"):
+        for table in ("hit", "pair", "answer", "followed"):
             self._sql(f"DROP TABLE IF EXISTS netwatch.{table}")
         names = ", ".join(f"o.{name}" for name in _ROW)
         self._sql(
@@ -206,18 +206,25 @@ class StoredFacts:
             "SELECT client, unnest(dns_answers) AS address FROM netwatch.hit"
             " WHERE evidence = 'dns-answer') JOIN netwatch.client c ON c.number = client"
         )
+        # Of the answers to these clients few have such an address. To unnest whole rows would cost
+        # half as much again as to read them.
+        names = ", ".join(f"o.{name}" for name in _ANSWER)
         self._sql(
-            f"INSERT INTO netwatch.hit SELECT {_row_of_answer('x')} FROM ("
-            "SELECT DISTINCT ON (capture, sequence) * FROM ("
-            f" SELECT {', '.join(f'o.{name}' for name in _ANSWER)}, c.ip,"
-            " unnest(o.dns_answers) AS address"
-            " FROM netwatch.observation_rows o JOIN netwatch.client c ON c.number = o.client"
+            f"CREATE TABLE netwatch.answer AS SELECT {names} FROM netwatch.observation_rows o"
+            " SEMI JOIN netwatch.chosen ON o.capture = chosen.value"
             " WHERE o.evidence = 'dns-answer' AND o.client IN (SELECT number FROM netwatch.client"
             " WHERE ip IN (SELECT ip FROM netwatch.pair))"
-            ") y SEMI JOIN netwatch.pair p ON p.ip = y.ip AND p.address = y.address"
-            ") x SEMI JOIN netwatch.chosen ON x.capture = chosen.value"
-            " ANTI JOIN netwatch.hit h ON h.capture = x.capture AND h.sequence = x.sequence"
         )
+        self._sql(
+            f"INSERT INTO netwatch.hit SELECT {_row_of_answer('a')} FROM netwatch.answer a"
+            " SEMI JOIN (SELECT capture, sequence FROM (SELECT capture, sequence, client,"
+            " unnest(dns_answers) AS address FROM netwatch.answer) y"
+            " JOIN netwatch.client c ON c.number = y.client"
+            " SEMI JOIN netwatch.pair p ON p.ip = c.ip AND p.address = y.address"
+            ") w ON w.capture = a.capture AND w.sequence = a.sequence"
+            " ANTI JOIN netwatch.hit h ON h.capture = a.capture AND h.sequence = a.sequence"
+        )
+        self._sql("DROP TABLE netwatch.answer")
         self._sql(
             "CREATE TABLE netwatch.followed AS SELECT DISTINCT capture, flow FROM netwatch.hit"
             " WHERE evidence NOT IN ('dns-query', 'dns-answer', 'dns-cname')"
@@ -241,9 +248,11 @@ class StoredFacts:
         reader = self._cursor(
             f"SELECT place, f.sequence, {names} FROM netwatch.flow_rows f"
             " JOIN netwatch.chosen ON f.capture = value"
-            " LEFT JOIN netwatch.client c ON c.number = f.client"
-            " WHERE (f.capture, f.flow) IN (SELECT (capture, flow) FROM netwatch.followed)"
-            " OR (c.ip, f.server_ip) IN (SELECT (ip, address) FROM netwatch.pair)"
+            " LEFT JOIN netwatch.followed w ON w.capture = f.capture AND w.flow = f.flow"
+            " LEFT JOIN (SELECT c.number, p.address FROM netwatch.client c"
+            " JOIN netwatch.pair p ON p.ip = c.ip) q"
+            " ON q.number = f.client AND q.address = f.server_ip"
+            " WHERE w.flow IS NOT NULL OR q.number IS NOT NULL"
             " ORDER BY place, f.sequence"
         ).to_arrow_reader(ROWS)
         for rows in reader:
