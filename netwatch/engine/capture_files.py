@@ -5,6 +5,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Interface, Source
 from netwatch.capture.files import STDIN, CaptureFile, NotACaptureError, open_source
@@ -76,7 +77,7 @@ def expected_packets(files: Iterable[CaptureFile]) -> float:
         if file.error is not None:
             continue
         with contextlib.suppress(CaptureError):
-            if file.size is None:
+            if file.size is None and (file.path == STDIN or file.url or Path(file.path).exists()):
                 return math.inf
             source = open_source(file)
             for block in source.blocks():

@@ -25,7 +25,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 from netwatch import config
 from netwatch.capture import kernel_filter as bpf
 from netwatch.capture.block import CAPTURED, FIELDS, OFFSET, WIRE, Block
-from netwatch.capture.files import find_captures, open_source
+from netwatch.capture.files import CaptureFile, find_captures, open_source
 from netwatch.core.alert import Sensor
 from netwatch.core.encapsulation import UDP_TUNNELS
 from netwatch.core.flow import NAME_STATUSES
@@ -199,9 +199,10 @@ class Filtered:
     dropped = cut = 0
     unread = None
 
-    def __init__(self, path: str, windows: object = None) -> None:
-        self._source = open_source(path)
-        self.name, self.size, self.notes = path, self._source.size, self._source.notes
+    def __init__(self, file: CaptureFile | str, windows: object = None) -> None:
+        self._source = open_source(file)
+        self.name, self.size = self._source.name, self._source.size
+        self.notes = self._source.notes
 
     def blocks(self) -> Iterator[Block]:
         for found in self._source.blocks():

@@ -59,7 +59,7 @@ def without_units(err: str) -> list[str]:
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_output_summary_and_evidence_are_those_of_a_scan(
-    scan: Scan, folder: Path, tmp_path: Path, jobs: str
+    scan: Scan, folder: Path, tmp_path: Path, jobs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def evidence() -> dict[str, bytes]:
         made = {path.name: path.read_bytes() for path in Path("proof").iterdir()}
@@ -67,7 +67,7 @@ def test_output_summary_and_evidence_are_those_of_a_scan(
             path.unlink()
         return made
 
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     plain = scan(folder, "--evidence", "proof", "-v")
     packets = evidence()
     assert len(packets) >= 3
@@ -259,7 +259,7 @@ def test_days_of_folders_are_units_with_the_state_of_one_capture(
 def test_options_that_do_not_fit_are_refused(
     scan: Scan, folder: Path, options: list[str], said: str
 ) -> None:
-    status, out, err = scan(folder, *options)
+    status, out, err = scan(*options, folder)
     assert (status, out) == (2, "")
     assert said in err
 

@@ -94,8 +94,8 @@ def test_what_is_seen_and_decided_is_kept(stored: Stored) -> None:
     stored.pipe.send(one_hello(DURING, PERSONAL).frames)
     wait_until(lambda: stored.out.exists() and b"open" in stored.out.read_bytes())
     wait_until(lambda: catalogue_rows(stored.store, "SELECT status FROM incident") == [("open",)])
-    wait_until(lambda: len(catalogue_rows(stored.store, "SELECT name FROM sensor")) == 1)
-    ((status,),) = catalogue_rows(stored.store, "SELECT status FROM sensor")
+    wait_until(lambda: len(catalogue_rows(stored.store, "SELECT name FROM fleet_sensor")) == 1)
+    ((status,),) = catalogue_rows(stored.store, "SELECT status FROM fleet_sensor")
     assert json.loads(status)["interfaces"] == [{"name": str(stored.pipe.path), "up": True}]
     assert stored.stop() == 0
     closed = stored.out.read_text().splitlines()[-1]

@@ -191,7 +191,7 @@ def test_what_fails_is_written_by_the_next_attempt(
 ) -> None:
     """Once, although the transaction may have been committed when the connection broke."""
     register = Catalogue.register_files
-    failing = [True, True]
+    failing = [True, False]
 
     def broken(self: Catalogue, files: Any) -> None:
         if failing.pop(0):
@@ -199,10 +199,10 @@ def test_what_fails_is_written_by_the_next_attempt(
             raise NetwatchError("the connection is gone")
         register(self, files)
 
+    monkeypatch.setattr(Catalogue, "register_files", broken)
     rows = Landing(store.files, store.catalogue)
     (batch, *_) = made_batches(600, devices=5, names=5)
     rows.add("observation", batch)
-    monkeypatch.setattr(Catalogue, "register_files", broken)
     with pytest.raises(NetwatchError):
         rows.flush()
     rows.flush()

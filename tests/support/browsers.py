@@ -1,4 +1,7 @@
-"""The system's Chromium, one for the whole session."""
+"""The system's Chromium, one for the tests of a module.
+
+Playwright leaves an event loop running in this thread for as long as it is open, so that tests of
+other modules could run none."""
 
 import os
 import shutil
@@ -14,7 +17,7 @@ LOOKS = (("light", 1280), ("dark", 360))
 """The colour schemes and widths in which a page is looked at: each of both once."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
