@@ -52,7 +52,7 @@ collected anyway."""
 KEPT = 16
 """Reports that are kept, without their incidents."""
 
-WAIT_SECONDS = 0.3
+WAIT_SECONDS = 0.2
 """How long a page waits for the first report of a period, before it says that it is being made."""
 
 AGAIN_SECONDS = 3
