@@ -1,4 +1,11 @@
-"""What libraries of object stores and their servers say is wrong, in words and without secrets."""
+"""What libraries of object stores and their servers say is wrong, in words and without secrets.
+
+fsspec has no class of its own for errors: what is raised is that of the library of each provider,
+of its HTTP client, or of the system. `raising` is therefore the one place that catches everything.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from netwatch.capture.locations import without_secrets
 
@@ -32,3 +39,16 @@ def reason_of(error: BaseException) -> str:
         said = next((text for kind, text in _REASONS if isinstance(error, kind)), "")
         said = said or getattr(error, "strerror", None) or str(error) or type(error).__name__
     return without_secrets(" ".join(said.split()))[:_LONGEST].rstrip(" :.")
+
+
+@contextmanager
+def raising(
+    error_of: Callable[[str], Exception], *, but: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Raise what `error_of` makes of the reason where a library raises anything but `but`."""
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        raise error_of(reason_of(error)) from None

@@ -11,7 +11,7 @@ fetched by fsspec, and the content is compared at the end with that at the begin
 from collections.abc import Iterator
 from typing import Any
 
-from netwatch.capture.library_errors import reason_of
+from netwatch.capture.library_errors import raising, reason_of
 from netwatch.capture.locations import FileInfo, FoundUrl, OpenFile, shown_url, without_secrets
 from netwatch.capture.name_patterns import fixed_part, has_magic, is_hidden, matcher
 from netwatch.capture.remote_file import Range, RemoteError, RemoteFile, TransientError
@@ -23,6 +23,9 @@ _EXTRAS = {"s3": "'netwatch[s3]'", "s3a": "'netwatch[s3]'", "gs": "gcsfs", "gcs"
 )
 _S3 = ("s3", "s3a")
 _BUCKETS = (*_S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
+_FINAL = (FileNotFoundError, PermissionError, ValueError, NotImplementedError)
+"""Errors after which another attempt would not help."""
+
 _IDENTITIES = ("ETag", "etag", "generation", "LastModified", "last_modified", "mtime", "created")
 
 
@@ -80,11 +83,13 @@ class _Store:
             text = "expected a URL without credentials, which are taken from the environment"
             raise _usage(self.shown, text)
         try:
-            import fsspec
+            with raising(self._unreadable, but=(ImportError, ValueError)):
+                import fsspec
 
-            options = s3_options() if self.is_s3 else {}
-            # What was listed may change before it is read, and is asked for anew.
-            self.system, self.root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+                options = s3_options() if self.is_s3 else {}
+                # What was listed may change before it is read, and is asked for anew.
+                found = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+                self.system, self.root = found
         except ImportError as error:
             package = _EXTRAS.get(self.protocol)
             hint = f"pip install {package}" if package else without_secrets(str(error))
@@ -93,8 +98,6 @@ class _Store:
         except ValueError as error:
             text = f"expected a URL that fsspec opens: {reason_of(error)}"
             raise _usage(self.shown, text) from None
-        except Exception as error:
-            raise CaptureError(f"{self.shown}: {reason_of(error)}") from None
         if self.is_s3:
             # The library below it repeats requests already, with the server's errors in mind.
             self.system.retries = 1
@@ -103,12 +106,14 @@ class _Store:
         """What the store says of an object or folder, None where there is none. Raises
         `CaptureError`."""
         try:
-            found: dict[str, Any] = self.system.info(path)
+            with raising(self._unreadable, but=(FileNotFoundError,)):
+                found: dict[str, Any] = self.system.info(path)
         except FileNotFoundError:
             return None
-        except Exception as error:
-            raise CaptureError(f"{self.shown}: {reason_of(error)}") from None
         return found
+
+    def _unreadable(self, reason: str) -> CaptureError:
+        return CaptureError(f"{self.shown}: {reason}")
 
     def described(self, found: dict[str, Any]) -> FileInfo:
         """The identity of an object."""
@@ -153,11 +158,10 @@ class _Store:
             raise _usage(self.shown, "expected the name of a bucket")
         options = {"prefix": stem} if stem and self.is_s3 else {}
         try:
-            found = self.system.find(folder, detail=True, **options)
+            with raising(self._unreadable, but=(FileNotFoundError,)):
+                found = self.system.find(folder, detail=True, **options)
         except FileNotFoundError:
             return []
-        except Exception as error:
-            raise CaptureError(f"{self.shown}: {reason_of(error)}") from None
         files = [each for each in found.values() if each["type"] == "file"]
         # An object whose name ends in a slash stands for a folder.
         files = [each for each in files if not each["name"].endswith("/")]
@@ -173,13 +177,12 @@ class _Ranges:
     def fetch(self, wanted: Range) -> bytes:
         """See `netwatch.capture.remote_file.Fetch`."""
         try:
-            data: bytes = self._store.system.cat_file(
-                self._store.root, start=wanted.start, end=wanted.end
-            )
-        except (FileNotFoundError, PermissionError, ValueError, NotImplementedError) as error:
+            with raising(TransientError, but=_FINAL):
+                data: bytes = self._store.system.cat_file(
+                    self._store.root, start=wanted.start, end=wanted.end
+                )
+        except _FINAL as error:
             raise RemoteError(reason_of(error)) from None
-        except Exception as error:
-            raise TransientError(reason_of(error)) from None
         return data[: wanted.end - wanted.start]
 
 

@@ -13,7 +13,7 @@ cut is continued by `netwatch.capture.remote_file`.
 import os
 from typing import Any
 
-from netwatch.capture.library_errors import reason_of
+from netwatch.capture.library_errors import raising
 from netwatch.capture.locations import FileInfo
 from netwatch.capture.remote_file import ATTEMPTS, Pace, Range, RemoteError, TransientError
 
@@ -52,13 +52,11 @@ class S3Object:
     def fetch(self, wanted: Range) -> bytes:
         """See `netwatch.capture.remote_file.Fetch`."""
         asked = f"bytes {wanted.start}-"
-        try:
+        # What is worth another attempt was tried again by the library.
+        with raising(RemoteError):
             answer = self._client.get_object(
                 Range=f"bytes={wanted.start}-{wanted.end - 1}", **self._request
             )
-        except Exception as error:
-            # What is worth another attempt was tried again by the library.
-            raise RemoteError(reason_of(error)) from None
         body = answer["Body"]
         try:
             if not str(answer.get("ContentRange", asked)).startswith(asked):
@@ -75,12 +73,13 @@ def _taken(body: Any, size: int) -> bytes:
     pace = Pace()
     while size:
         try:
-            piece = body.read(min(PIECE, size))
+            with raising(TransientError):
+                piece = body.read(min(PIECE, size))
             pace.add(len(piece))
-        except Exception as error:
+        except TransientError:
             if pieces:
-                break  # what has arrived counts
-            raise TransientError(reason_of(error)) from None
+                break  # what has arrived counts, and the next attempt asks for the rest
+            raise
         if not piece:
             break
         pieces.append(piece)

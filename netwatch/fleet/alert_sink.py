@@ -127,7 +127,7 @@ class CentreSink(NatsSink):
         return dict(self._peer.arguments())
 
     async def connect(self) -> Any:
-        """The client, which is told what the centre has committed."""
+        """The client, which has subscribed to what the centre commits."""
         client = await super().connect()
         if client is not self._subscribed:
             self._news = asyncio.Event()

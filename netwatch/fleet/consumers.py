@@ -1,7 +1,7 @@
 """What a centre does with the messages of its sensors: decode, commit, say so, acknowledge.
 
 The order matters. A message is acknowledged to the server only when the database has committed what
-is in it, and a sensor deletes it only when it is told of that commit. Wherever the centre is
+is in it, and a sensor deletes it only when it has the notice of that commit. Wherever the centre is
 killed, the message is in the stream or at the sensor, and comes again.
 """
 

@@ -42,9 +42,9 @@ class _Waiting:
 
 
 class FactWriter:
-    """Writes one run to the spool in `folder`. `started` is the beginning of the run (ns). What the
-    sensor's own `store` is told is the same. Methods raise `NetwatchError` where writing fails, and
-    try again when they are called again."""
+    """Writes one run to the spool in `folder`. `started` is the beginning of the run (ns). The
+    sensor's own `store` gets the same messages. Methods raise `NetwatchError` where writing fails,
+    and try again when they are called again."""
 
     def __init__(
         self,
