@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
+from netwatch.cli.capture_options import FAIL_ON, add_capture_options, add_scan_options
 from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
@@ -46,12 +47,6 @@ _NAMES_EXAMPLES = """examples:
   netwatch names captures/ --format parquet -o names.parquet
 """
 
-DELIVER_TIMEOUT = 300
-"""Seconds that ``--deliver`` waits for the receivers by default."""
-
-_FAIL_ON = {"violation": {"violation"}, "advisory": {"violation", "advisory"}}
-"""The values of ``--fail-on``, each with the verdicts for which the exit status is 3."""
-
 
 def add_scan(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
@@ -70,8 +65,8 @@ def add_scan(
         parents=list(parents),
         formatter_class=HelpFormatter,
     )
-    _add_capture_options(parser, FORMATS)
-    _add_scan_options(parser)
+    add_capture_options(parser, FORMATS)
+    add_scan_options(parser)
     parser.set_defaults(func=scan, command="scan")
 
 
@@ -91,125 +86,8 @@ def add_names(
         parents=list(parents),
         formatter_class=HelpFormatter,
     )
-    _add_capture_options(parser, OBSERVATION_FORMATS)
+    add_capture_options(parser, OBSERVATION_FORMATS)
     parser.set_defaults(func=names, command="names")
-
-
-def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
-    """The arguments that both commands have."""
-    parser.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="+",
-        help="a capture, a folder of captures, a glob, a URL of one of these (s3://, https:// and"
-        " others), or - for standard input",
-    )
-    parser.add_argument(
-        "--format",
-        choices=tuple(formats),
-        default="table",
-        help="format of the records (default table)",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write the records to FILE, which is replaced only when all are written",
-    )
-    parser.add_argument(
-        "--jobs",
-        metavar="N",
-        type=_jobs,
-        default=1,
-        help="processes that read captures, or share one (default 1)",
-    )
-    parser.add_argument(
-        "--continuous",
-        action="store_true",
-        help="the files are pieces of one capture; they are read in the order of their time",
-    )
-    parser.add_argument(
-        "--by-day",
-        action="store_true",
-        help="with --continuous: only the files of one folder and one day (UTC, of their first"
-        " packets) are pieces of one capture",
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="exit with status 1 also if a capture is damaged or truncated and was read only in"
-        " part",
-    )
-    parser.add_argument(
-        "--store",
-        action="store_true",
-        help="keep what was seen in the store of the configuration, else in"
-        " ~/.local/share/netwatch/store",
-    )
-    parser.add_argument(
-        "--store-path",
-        metavar="URL",
-        help="keep it in this folder, or at this URL (implies --store)",
-    )
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="print errors only, no progress and no summary"
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="print a longer summary")
-
-
-def _add_scan_options(parser: argparse.ArgumentParser) -> None:
-    from netwatch.cli.archive_options import add_archive_options
-
-    parser.add_argument(
-        "--fail-on",
-        type=str.lower,
-        choices=tuple(_FAIL_ON),
-        metavar="VERDICT",
-        help="violation: exit with status 3 if there is a violation; advisory: also if there is an"
-        " advisory incident",
-    )
-    parser.add_argument(
-        "--coverage",
-        action="store_true",
-        help="report also in how many flows no name could be read, and why",
-    )
-    parser.add_argument(
-        "--evidence",
-        metavar="DIR",
-        help="write the packets that prove each incident to a small capture in DIR",
-    )
-    parser.add_argument(
-        "--deliver",
-        action="store_true",
-        help="deliver the alerts also to the outputs of the configuration, and wait until they"
-        " are delivered",
-    )
-    parser.add_argument(
-        "--deliver-timeout",
-        metavar="SECONDS",
-        type=_seconds,
-        default=DELIVER_TIMEOUT,
-        help=f"how long to wait (default {DELIVER_TIMEOUT}); alerts that are not delivered by"
-        " then stay in the outbox",
-    )
-    parser.add_argument(
-        "--once",
-        action="store_true",
-        help="with --deliver: do not send to an output what it has delivered before",
-    )
-    add_archive_options(parser)
-
-
-def _jobs(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 256")
-    return int(text)
-
-
-def _seconds(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
-    return int(text)
 
 
 def scan(args: argparse.Namespace) -> int:
@@ -269,7 +147,7 @@ def scan(args: argparse.Namespace) -> int:
     undelivered = delivery is not None and delivery.deliver(
         to_deliver, args.deliver_timeout, quiet=args.quiet
     )
-    if args.fail_on and _FAIL_ON[args.fail_on] & verdicts:
+    if args.fail_on and FAIL_ON[args.fail_on] & verdicts:
         return 3
     failed = undelivered or bool(evidence and evidence.missing) or bool(store and store.failed)
     return 1 if failed or _is_incomplete(statistics, args) else 0
