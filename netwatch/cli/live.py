@@ -175,7 +175,8 @@ def live(args: argparse.Namespace) -> int:
     from netwatch.cli.printing import print_message
     from netwatch.cli.summary import Summary
     from netwatch.live.display import Display
-    from netwatch.live.run import LiveOptions, run
+    from netwatch.live.options import LiveOptions
+    from netwatch.live.run import run
 
     terminal.warn_interpreted(args)
     source = args.source or default_source()

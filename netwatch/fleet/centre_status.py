@@ -2,15 +2,15 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from netwatch import __version__
 from netwatch.core.dataclass import dataclass
+from netwatch.watch.collector import family
 from netwatch.watch.health import Trouble
 
 
@@ -192,10 +192,10 @@ class CentreMetrics(Collector):
     def collect(self) -> Iterator[Family]:
         """All metrics."""
         for metric in CENTRE_METRICS:
-            kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
-            family = kind(metric.name, metric.help, labels=metric.labels)
             value = metric.read(self._status)
-            samples = value.items() if isinstance(value, Mapping) else [("", value)]
-            for label, number in samples:
-                family.add_metric([label] if metric.labels else [], number)
-            yield family
+            samples: list[tuple[Sequence[str], float]] = (
+                [((label,), number) for label, number in value.items()]
+                if isinstance(value, Mapping)
+                else [((), value)]
+            )
+            yield family(metric.name, metric.type, metric.help, metric.labels, samples)

@@ -20,11 +20,11 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from netwatch.core.errors import NetwatchError
+from netwatch.watch.collector import Metrics
 from netwatch.watch.connections import Connections
 from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Trouble, troubles
 from netwatch.watch.host_header import is_accepted, own_names
-from netwatch.watch.metrics import Metrics
 from netwatch.watch.snapshot import TakeSnapshot
 
 MAX_REQUESTS = 16

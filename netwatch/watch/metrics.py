@@ -7,13 +7,8 @@ the table.
 
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import get_args
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
 
 from netwatch.core.alert import IncidentKind
 from netwatch.core.verdict import Outcome
@@ -28,7 +23,7 @@ from netwatch.watch.metric_kinds import (
     output,
     table,
 )
-from netwatch.watch.snapshot import OutputQueue, Snapshot, TakeSnapshot
+from netwatch.watch.snapshot import OutputQueue, Snapshot
 
 
 def _build_info(snapshot: Snapshot, _: Thresholds) -> Samples:
@@ -385,34 +380,3 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 """All metrics, in the order in which they are exposed."""
-
-
-class Metrics(Collector):
-    """Takes a snapshot whenever Prometheus scrapes the endpoint."""
-
-    def __init__(self, take_snapshot: TakeSnapshot, thresholds: Thresholds) -> None:
-        self._take_snapshot = take_snapshot
-        self._thresholds = thresholds
-
-    def describe(self) -> Iterable[Family]:
-        """Nothing, so that registering the collector takes no snapshot."""
-        return ()
-
-    def collect(self) -> Iterator[Family]:
-        """All metrics of one snapshot. One whose value does not exist yet is left out."""
-        snapshot = self._take_snapshot()
-        for metric in METRICS:
-            samples = list(metric.read(snapshot, self._thresholds))
-            if samples or metric.labels:
-                yield _family(metric, samples)
-
-
-def _family(metric: Metric, samples: Samples) -> Family:
-    family: CounterMetricFamily | GaugeMetricFamily
-    if metric.type == "counter":
-        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    else:
-        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family

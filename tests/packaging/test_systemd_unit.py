@@ -12,7 +12,7 @@ from support.programs import needs
 from netwatch.capture.privileges import CAPTURE_NICENESS
 from netwatch.cli import build_parser
 from netwatch.live.aggregator import STOP_TIMEOUT, WORKER_SILENCE_LIMIT
-from netwatch.live.run import DRAIN_TIMEOUT, FINAL_WRITE_TIMEOUT
+from netwatch.live.resources import DRAIN_TIMEOUT, FINAL_WRITE_TIMEOUT
 
 UNIT = ROOT / "packaging" / "netwatch.service"
 TEXT = UNIT.read_text(encoding="utf-8")

@@ -9,9 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.alerts import ALERT
 from support.snapshots import BUSY, NOW, QUIET
 
+from netwatch.watch.collector import Metrics
 from netwatch.watch.health import Thresholds
 from netwatch.watch.metric_kinds import MAX_SERIES, OTHER
-from netwatch.watch.metrics import METRICS, Metrics
+from netwatch.watch.metrics import METRICS
 from netwatch.watch.snapshot import ContactCount, Snapshot
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]

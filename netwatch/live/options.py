@@ -1,0 +1,36 @@
+"""The options of ``netwatch live``."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
+from netwatch.core.dataclass import dataclass
+from netwatch.live.source_openers import FILE
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """The options of ``netwatch live``.
+
+    `source` is a name of `netwatch.live.source_openers.SOURCE_NAMES`, `source_options` are
+    passed to it. `config` is the path of the configuration, `output` that of the records;
+    None is where `netwatch.config.load` looks, and standard output. `metrics` (host and
+    port) overrides the address in the configuration.
+    """
+
+    interfaces: tuple[str, ...]
+    source: str
+    config: str | None = None
+    fanout: int = 1
+    source_options: Mapping[str, Any] = field(default_factory=dict)
+    user: str | None = None
+    format: str = "table"
+    output: str | None = None
+    state: str | None = None
+    evidence: str | None = None
+    metrics: tuple[str, int] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether packets are captured from interfaces, not read from a file."""
+        return self.source != FILE
