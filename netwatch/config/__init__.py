@@ -28,6 +28,13 @@ from netwatch.config.sections import (
     incidents_section,
     metrics_section,
     networks_section,
+    read_console,
+    read_data_protection,
+    read_delivery,
+    read_fleet,
+    read_layers,
+    read_privacy,
+    read_store,
     search_suffixes_section,
     sensor_section,
     signatures_section,
@@ -38,7 +45,7 @@ from netwatch.core.alert import Sensor
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
-from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks
@@ -183,8 +190,8 @@ def load(
     if version is not None and (version != 1 or isinstance(version, bool)):
         fields.add_mismatch("version", "1")
     updates = read_updates(fields, base, notes, candidate)
-    fleet = _fleet(fields, base)
-    layers, published = _layers(fields, fleet, notes, (candidate, candidate_configuration))
+    fleet = read_fleet(fields, base)
+    layers, published = read_layers(fields, fleet, notes, (candidate, candidate_configuration))
     replacements.replace_in(layers)
     scopes = networks_section(layers.of("networks")[0], notes)
     devices, learn = devices_section(*layers.of("devices"))
@@ -195,15 +202,15 @@ def load(
     search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
     sinkholes = sinkholes_section(layers.of("sinkholes")[0])
     quiet_gap = incidents_section(layers.of("incidents")[0])
-    outputs, outbox = _delivery(fields, base, with_secrets=with_secrets)
+    outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name = sensor_section(fields, fleet.sensor if fleet is not None else "")
     metrics = metrics_section(fields)
-    privacy, retention = _privacy(layers, base)
-    store = _store(fields, base)
+    privacy, retention = read_privacy(layers, base)
+    store = read_store(fields, base)
     if store is not None and retention is not None:
         store = replace(store, retention=retention)
-    data_protection = _data_protection(fields)
-    console = _console(fields, base)
+    data_protection = read_data_protection(fields)
+    console = read_console(fields, base)
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)
@@ -249,7 +256,7 @@ def load_catalog(path: str | None = None) -> Catalog:
     fields = _open(path)
     base = Path(fields.file).parent
     read_updates(fields, base, [])
-    layers, _ = _layers(fields, _fleet(fields, base), [])
+    layers, _ = read_layers(fields, read_fleet(fields, base), [])
     catalog = signatures_section(*layers.of("signatures"))
     fields.problems.raise_if_any()
     return catalog
@@ -295,7 +302,7 @@ def load_store(path: str | None = None) -> "StoreOptions | None":
     """``store`` of the configuration, which is found as by `load`. Of the other sections only the
     syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
-    store = _store(fields, Path(fields.file).parent)
+    store = read_store(fields, Path(fields.file).parent)
     fields.problems.raise_if_any()
     return store
 
@@ -305,7 +312,7 @@ def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOpt
     sections only the syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
     base = Path(fields.file).parent
-    outputs, outbox = _delivery(fields, base)
+    outputs, outbox = read_delivery(fields, base)
     fields.problems.raise_if_any()
     return outputs, outbox
 
@@ -314,82 +321,9 @@ def load_fleet(path: str | None = None) -> "FleetOptions | None":
     """``fleet`` of the configuration, which is found as by `load`. Of the other sections only the
     syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
-    fleet = _fleet(fields, Path(fields.file).parent)
+    fleet = read_fleet(fields, Path(fields.file).parent)
     fields.problems.raise_if_any()
     return fleet
-
-
-def _delivery(
-    fields: Fields, base: Path, *, with_secrets: bool = False
-) -> tuple[tuple[Output, ...], OutboxOptions]:
-    """The outputs and the outbox."""
-    if [fields.value("outputs"), fields.value("spool")] == [None, None]:
-        return (), OutboxOptions(DEFAULT_FOLDER)
-    from netwatch.delivery.configuration import read_outbox_options, read_outputs
-
-    outputs = read_outputs(fields, base, with_secrets=with_secrets)
-    return outputs, read_outbox_options(fields, base)
-
-
-def _privacy(layers: Layers, base: Path) -> "tuple[Privacy | None, Retention | None]":
-    """Who has pseudonyms, and how long a store keeps what."""
-    fields, (above, _) = layers.local, layers.of("retention")
-    if [fields.value("privacy"), above.value("retention")] == [None, None]:
-        return None, None
-    from netwatch.config.privacy_section import privacy_section, retention_section
-
-    return privacy_section(fields, base), retention_section(above)
-
-
-def _store(fields: Fields, base: Path) -> "StoreOptions | None":
-    """Where what was seen is kept."""
-    if fields.value("store") is None:
-        return None
-    from netwatch.config.store_section import store_section
-
-    return store_section(fields, base)
-
-
-def _data_protection(fields: Fields) -> "DataProtection | None":
-    """Whom a person concerned may ask."""
-    if fields.value("data_protection") is None:
-        return None
-    from netwatch.config.data_protection import data_protection_section
-
-    return data_protection_section(fields)
-
-
-def _console(fields: Fields, base: Path) -> "ConsoleOptions | None":
-    """Where the console listens, and who may sign in."""
-    if fields.value("console") is None:
-        return None
-    from netwatch.config.console_section import console_section
-
-    return console_section(fields, base)
-
-
-def _fleet(fields: Fields, base: Path) -> "FleetOptions | None":
-    """The fleet that this machine belongs to."""
-    if fields.value("fleet") is None:
-        return None
-    from netwatch.config.fleet_section import fleet_section
-
-    return fleet_section(fields, base)
-
-
-def _layers(
-    fields: Fields,
-    fleet: "FleetOptions | None",
-    notes: list[str],
-    candidates: tuple[Path | None, Path | None] = (None, None),
-) -> "tuple[Layers, Published | None]":
-    """The configuration with what the centre published to this sensor. `candidates` are a set and a
-    configuration in whose place others take."""
-    if fleet is None or not fleet.sensor:
-        return Layers(fields), None
-    from netwatch.config.published import Candidates, read_published
-
-    return read_published(fleet.published, fields, notes, Candidates(*candidates))
 
 
 def _open(path: str | None) -> Fields:

@@ -9,12 +9,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netwatch.config.layers import Layers
 from netwatch.core.errors import ConfigError
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.patterns import pattern
 from netwatch.core.period import read_timezone
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
+from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
@@ -29,7 +31,13 @@ from netwatch.rules.load import BUILTIN, read_signatures
 
 # What few configurations have is imported where it is read.
 if TYPE_CHECKING:
+    from netwatch.config.console_section import ConsoleOptions
+    from netwatch.config.data_protection import DataProtection
+    from netwatch.config.fleet_section import FleetOptions
+    from netwatch.config.published import Published
     from netwatch.inventory.lease_files import LeaseFile
+    from netwatch.privacy.options import Privacy
+    from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
 
 _HOST = pattern(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
@@ -230,3 +238,79 @@ def _duration(section: Fields, key: str, default: str) -> int:
         section.add_mismatch(key, "a time like 90s, 30m, 2h or 1d")
         return 0
     return int(written[1]) * _UNITS[written[2]]
+
+
+# Sections that most configurations do not have. What reads one is imported where it is there.
+
+
+def read_delivery(
+    fields: Fields, base: Path, *, with_secrets: bool = False
+) -> tuple[tuple[Output, ...], OutboxOptions]:
+    """The outputs and the outbox."""
+    if [fields.value("outputs"), fields.value("spool")] == [None, None]:
+        return (), OutboxOptions(DEFAULT_FOLDER)
+    from netwatch.delivery.configuration import read_outbox_options, read_outputs
+
+    outputs = read_outputs(fields, base, with_secrets=with_secrets)
+    return outputs, read_outbox_options(fields, base)
+
+
+def read_privacy(layers: Layers, base: Path) -> "tuple[Privacy | None, Retention | None]":
+    """Who has pseudonyms, and how long a store keeps what."""
+    fields, (above, _) = layers.local, layers.of("retention")
+    if [fields.value("privacy"), above.value("retention")] == [None, None]:
+        return None, None
+    from netwatch.config.privacy_section import privacy_section, retention_section
+
+    return privacy_section(fields, base), retention_section(above)
+
+
+def read_store(fields: Fields, base: Path) -> "StoreOptions | None":
+    """Where what was seen is kept."""
+    if fields.value("store") is None:
+        return None
+    from netwatch.config.store_section import store_section
+
+    return store_section(fields, base)
+
+
+def read_data_protection(fields: Fields) -> "DataProtection | None":
+    """Whom a person concerned may ask."""
+    if fields.value("data_protection") is None:
+        return None
+    from netwatch.config.data_protection import data_protection_section
+
+    return data_protection_section(fields)
+
+
+def read_console(fields: Fields, base: Path) -> "ConsoleOptions | None":
+    """Where the console listens, and who may sign in."""
+    if fields.value("console") is None:
+        return None
+    from netwatch.config.console_section import console_section
+
+    return console_section(fields, base)
+
+
+def read_fleet(fields: Fields, base: Path) -> "FleetOptions | None":
+    """The fleet that this machine belongs to."""
+    if fields.value("fleet") is None:
+        return None
+    from netwatch.config.fleet_section import fleet_section
+
+    return fleet_section(fields, base)
+
+
+def read_layers(
+    fields: Fields,
+    fleet: "FleetOptions | None",
+    notes: list[str],
+    candidates: tuple[Path | None, Path | None] = (None, None),
+) -> "tuple[Layers, Published | None]":
+    """The configuration with what the centre published to this sensor. `candidates` are a set and a
+    configuration in whose place others take."""
+    if fleet is None or not fleet.sensor:
+        return Layers(fields), None
+    from netwatch.config.published import Candidates, read_published
+
+    return read_published(fleet.published, fields, notes, Candidates(*candidates))
