@@ -9,7 +9,7 @@ from netwatch.core.alert import Alert
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import quantity
 from netwatch.delivery.delivery import Delivery, Undelivered
-from netwatch.delivery.outbox import OutputStatus
+from netwatch.delivery.queue_values import OutputStatus
 from netwatch.formats import jsonl
 
 _OPEN_TIMEOUT = 3.0

@@ -18,9 +18,10 @@ from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.delivery import dead_letters
 from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.outbox import OutboxDatabase, OutputStatus
+from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE
 from netwatch.delivery.output import OutboxOptions, Output
+from netwatch.delivery.queue_values import OutputStatus
 from netwatch.formats.values import rfc3339
 
 _GROUP_EPILOG = """examples:

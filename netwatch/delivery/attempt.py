@@ -12,8 +12,8 @@ from typing import Literal
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.delivery.outbox import QueuedAlert
 from netwatch.delivery.output import Output
+from netwatch.delivery.queue_values import QueuedAlert
 from netwatch.sinks.base import (
     BatchRefusedError,
     Delivered,

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from netwatch.delivery.attempt import AttemptResult, attempt
 from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.deferred import DeferredAlert
-from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert
+from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.output import Output
+from netwatch.delivery.queue_values import QueuedAlert
 from netwatch.sinks.base import Sink
 
 

@@ -19,8 +19,8 @@ from netwatch.core.text import quantity
 from netwatch.delivery.age_clock import steady_seconds
 from netwatch.delivery.alert_buffer import AlertBuffer, BufferedAlert
 from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.outbox import OutputStatus
 from netwatch.delivery.output import OutboxOptions, Output
+from netwatch.delivery.queue_values import OutputStatus
 from netwatch.delivery.shared_outbox import Connection, NoOutboxError, SharedOutbox
 from netwatch.delivery.worker import DeliveryWorker, RetryTiming
 

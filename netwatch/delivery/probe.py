@@ -7,8 +7,8 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.attempt import AttemptResult, attempt
-from netwatch.delivery.outbox import QueuedAlert
 from netwatch.delivery.output import Output
+from netwatch.delivery.queue_values import QueuedAlert
 from netwatch.delivery.stored_record import deduplication_key
 from netwatch.sinks.redaction import redact
 

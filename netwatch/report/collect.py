@@ -8,7 +8,7 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from netwatch import __version__
@@ -21,20 +21,29 @@ from netwatch.formats.values import rfc3339
 from netwatch.privacy.keys import PseudonymKey
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.report import counting, reading
-from netwatch.report.answer import Violation, Visible, answer, blind
+from netwatch.report.answer import Violation, Visible, answer
 from netwatch.report.blind_devices import blind_devices
 from netwatch.report.exempting import exemption_rows
 from netwatch.report.period import Days, Span, days_in_force, gaps, joined
-from netwatch.report.reading import Incident, NetworkFlows
+from netwatch.report.reading import Incident
+from netwatch.report.selecting import (
+    HOUR,
+    ban_days,
+    concerns,
+    in_every_zone,
+    is_in,
+    is_within,
+    named_share,
+    network_row,
+    overlaps,
+)
 from netwatch.report.values import (
-    BanDayRow,
     BanReport,
     CaptureRow,
     Change,
     Coverage,
     Gap,
     NetworkChangeRow,
-    NetworkRow,
     PeriodInForce,
     Reason,
     Report,
@@ -47,8 +56,6 @@ from netwatch.store.catalogue import Catalogue
 
 MAX_GAPS = 50
 """Times without a capture, and times without a sensor, that a report lists, the longest first."""
-
-_HOUR = 3_600_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ class _Collector:
         # Several bans, and several parts of a report, ask for the same time.
         self._packets = functools.cache(functools.partial(reading.packets, catalogue))
         self._flows = functools.cache(functools.partial(reading.network_flows, catalogue))
-        self._captures = reading.captures(catalogue, _wide(days))
+        self._captures = reading.captures(catalogue, in_every_zone(days))
         self._covered = joined(
             [
                 *(
@@ -106,18 +113,21 @@ class _Collector:
                     for each in self._captures
                     if each.first is not None and each.last is not None
                 ),
-                *((first, last + 1) for first, last in reading.live_hours(catalogue, _wide(days))),
+                *(
+                    (first, last + 1)
+                    for first, last in reading.live_hours(catalogue, in_every_zone(days))
+                ),
             ]
         )
 
     def report(self, bans: Sequence[Ban]) -> Report:
         """The report on bans."""
         days = self._days
-        wide = _wide(days)
-        span = _wide(days.previous)[0], wide[1]
+        wide = in_every_zone(days)
+        span = in_every_zone(days.previous)[0], wide[1]
         found = list(reading.incidents(self._catalogue, span, self._wanted.bans))
         known = {ban.id for ban in bans}
-        others = Counter(each.ban for each in found if each.ban not in known and _is_in(each, days))
+        others = Counter(each.ban for each in found if each.ban not in known and is_in(each, days))
         return Report(
             first=days.first.isoformat(),
             last=days.last.isoformat(),
@@ -147,13 +157,13 @@ class _Collector:
 
     def _ban(self, ban: Ban, found: Sequence[Incident]) -> BanReport:
         days = Days(self._days.first, self._days.last, ban.timezone)
-        incidents, left_out = counting.merged(each for each in found if _is_in(each, days))
-        before, _ = counting.merged(each for each in found if _is_in(each, days.previous))
+        incidents, left_out = counting.merged(each for each in found if is_in(each, days))
+        before, _ = counting.merged(each for each in found if is_in(each, days.previous))
         forbidden = days_in_force(ban, days)
         exemptions = exemption_rows(ban, self._config.policy.exemptions, incidents, self._name)
         spans = [part.span for _, part in forbidden]
         violations = [each for each in incidents if each.verdict == "violation"]
-        inside = [each for each in violations if _is_within(each, spans)]
+        inside = [each for each in violations if is_within(each, spans)]
         notes = self._notes(ban, days, incidents, sum(each.after_expiry for each in exemptions))
         if len(inside) < len(violations):
             outside = {"incidents": len(violations) - len(inside)}
@@ -172,7 +182,7 @@ class _Collector:
                 PeriodInForce(part.first.isoformat(), part.last.isoformat(), each.basis)
                 for each, part in forbidden
             ),
-            days=_ban_days(ban, days),
+            days=ban_days(ban, days),
             answer=answer(
                 ban,
                 sum(part.count for _, part in forbidden),
@@ -227,12 +237,12 @@ class _Collector:
         rows = [
             row
             for each in self._flows(whole)
-            if _concerns(ban, each.network, each.device_class)
-            for row in [_network_row(each)]
+            if concerns(ban, each.network, each.device_class)
+            for row in [network_row(each)]
         ]
         seen = {row.network for row in rows}
         packets = self._packets(whole)
-        own = [each for each in self._captures if _overlaps(each, whole)]
+        own = [each for each in self._captures if overlaps(each, whole)]
         retention = self._config.retention.incidents if self._config.retention else None
         erased, pruned = reading.deletions(self._catalogue, whole[0], retention)
         lost = packets.dropped + packets.unreadable
@@ -246,13 +256,13 @@ class _Collector:
             unseen=[
                 scope.network.name
                 for scope in self._config.networks.scopes
-                if _concerns(ban, scope.network.name, scope.network.device_class)
+                if concerns(ban, scope.network.name, scope.network.device_class)
                 and scope.network.name not in seen
             ],
             gaps=len(missing),
-            gap_hours=sum(end - begin for begin, end in missing) / _HOUR,
+            gap_hours=sum(end - begin for begin, end in missing) / HOUR,
             silent_sensors=len({sensor for sensor, _ in quiet}),
-            silent_hours=sum(end - begin for _, (begin, end) in quiet) / _HOUR,
+            silent_hours=sum(end - begin for _, (begin, end) in quiet) / HOUR,
             packets_lost=lost / (packets.seen + packets.dropped) if lost else 0.0,
             partial_captures=sum(each.state == "partial" for each in own),
             lost_rows=sum(each.lost_rows for each in own),
@@ -266,15 +276,15 @@ class _Collector:
         shares = []
         for each in (days.previous, days):
             flows = self._flows(each.span)
-            shares.append({row.network: _network_row(row) for row in flows if row.flows})
+            shares.append({row.network: network_row(row) for row in flows if row.flows})
         networks = sorted({each.network for each in (*before, *after)} | set(shares[1]))
         old, new = {each.device for each in before}, {each.device for each in after}
         by_app = [counting.by(each, lambda one: one.app) for each in (before, after)]
         return Change(
             before=counting.counts(before),
             after=counting.counts(after),
-            named_before=_named_share(shares[0].values()),
-            named_after=_named_share(shares[1].values()),
+            named_before=named_share(shares[0].values()),
+            named_after=named_share(shares[1].values()),
             networks={
                 name: NetworkChangeRow(
                     sum(each.network == name for each in before),
@@ -303,11 +313,11 @@ class _Collector:
             for begin, end in self._covered
             if begin < span[1] and end > span[0]
         ]
-        own = [each for each in self._captures if _overlaps(each, span)]
+        own = [each for each in self._captures if overlaps(each, span)]
         quiet = reading.silences(self._catalogue, span, self._now)
         quiet.sort(key=lambda each: each[1][0] - each[1][1])
         return Coverage(
-            networks=tuple(_network_row(each) for each in self._flows(span)),
+            networks=tuple(network_row(each) for each in self._flows(span)),
             by_device=blind_devices(
                 self._catalogue, span, self._wanted.thresholds.unnamed, self._name
             )
@@ -318,16 +328,16 @@ class _Collector:
             packets=packets.seen,
             packets_dropped=packets.dropped,
             packets_unreadable=packets.unreadable,
-            hours=round(sum(end - begin for begin, end in clipped) / _HOUR, 2),
-            hours_of_period=round((span[1] - span[0]) / _HOUR, 2),
+            hours=round(sum(end - begin for begin, end in clipped) / HOUR, 2),
+            hours_of_period=round((span[1] - span[0]) / HOUR, 2),
             gaps=tuple(
-                Gap(rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / _HOUR, 2))
+                Gap(rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / HOUR, 2))
                 for begin, end in listed
             ),
             gaps_left=len(missing) - len(listed),
             silences=tuple(
                 SensorSilence(
-                    sensor, rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / _HOUR, 2)
+                    sensor, rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / HOUR, 2)
                 )
                 for sensor, (begin, end) in sorted(
                     quiet[:MAX_GAPS], key=lambda each: (each[1], each[0])
@@ -340,7 +350,7 @@ class _Collector:
 
     def _sources(self) -> Sources:
         span = self._days.span
-        own = [each for each in self._captures if _overlaps(each, span) or each.state == "open"]
+        own = [each for each in self._captures if overlaps(each, span) or each.state == "open"]
         sensor = self._config.sensor
         return Sources(
             store=reading.store_id(self._catalogue),
@@ -365,63 +375,3 @@ class _Collector:
                 for source in each.sources
             ),
         )
-
-
-def _wide(days: Days) -> Span:
-    """A time that has the days in every time zone."""
-    begin, end = Days(days.first, days.last, "UTC").span
-    return begin - 15 * _HOUR, end + 15 * _HOUR
-
-
-def _is_in(incident: Incident, days: Days) -> bool:
-    begin, end = days.span
-    return begin <= incident.first_seen < end
-
-
-def _is_within(incident: Incident, spans: Sequence[Span]) -> bool:
-    return any(begin <= incident.first_seen < end for begin, end in spans)
-
-
-def _overlaps(capture: reading.Capture, span: Span) -> bool:
-    if capture.first is None or capture.last is None:
-        return False
-    return capture.first < span[1] and capture.last >= span[0]
-
-
-def _concerns(ban: Ban, network: str, device_class: str) -> bool:
-    """Whether devices of a network are those that a ban forbids something."""
-    return device_class in ban.forbids and (not ban.networks or network in ban.networks)
-
-
-def _network_row(flows: NetworkFlows) -> NetworkRow:
-    row = NetworkRow(
-        flows.network, flows.device_class, flows.flows, flows.named, flows.unnamed, None
-    )
-    share = _named_share([row])
-    return NetworkRow(row.network, row.device_class, row.flows, row.named, row.unnamed, share)
-
-
-def _named_share(rows: Iterable[NetworkRow]) -> float | None:
-    """The share of flows with content whose name was read."""
-    pairs = [blind(row) for row in rows]
-    flows, unnamed = sum(each for each, _ in pairs), sum(each for _, each in pairs)
-    return 1 - unnamed / flows if flows else None
-
-
-def _ban_days(ban: Ban, days: Days) -> tuple[BanDayRow, ...]:
-    """The days of a ban that are in the weeks of a report."""
-    found: list[tuple[date | None, str]] = [
-        (each.start, "extended" if number else "from") for number, each in enumerate(ban.periods)
-    ]
-    followed = {each.start for each in ban.periods[1:]}
-    found += [
-        (each.end, "until")
-        for each in ban.periods
-        if each.end and date.fromordinal(each.end.toordinal() + 1) not in followed
-    ]
-    found.append((ban.review, "review"))
-    return tuple(
-        BanDayRow(day.isoformat(), event)  # type: ignore[arg-type]
-        for day, event in sorted((day, event) for day, event in found if day is not None)
-        if days.mondays[0] <= day <= days.last
-    )

@@ -14,9 +14,10 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import ForeignFileError, OtherVersionError
 from netwatch.delivery import age_clock, delivered, eviction, recovery
 from netwatch.delivery.lock import USE_FILE
-from netwatch.delivery.outbox import OutboxDatabase, UnreadableAlert
+from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE, folder_warning
 from netwatch.delivery.output import OutboxOptions
+from netwatch.delivery.queue_values import UnreadableAlert
 from netwatch.delivery.stored_record import deduplication_key
 
 DAY = 86_400.0

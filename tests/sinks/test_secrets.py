@@ -23,7 +23,7 @@ from netwatch.cli import main
 from netwatch.core.errors import ConfigError
 from netwatch.delivery import probe
 from netwatch.delivery.attempt import attempt
-from netwatch.delivery.outbox import QueuedAlert
+from netwatch.delivery.queue_values import QueuedAlert
 from netwatch.sinks.redaction import redact
 from netwatch.sinks.secrets import Secret
 

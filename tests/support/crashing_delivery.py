@@ -18,8 +18,9 @@ from support.made_alerts import QUICK, output, record
 
 from netwatch.delivery import dead_letters, eviction
 from netwatch.delivery.delivery import Delivery
-from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert
+from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.output import OutboxOptions
+from netwatch.delivery.queue_values import QueuedAlert
 
 STEPS: dict[str, tuple[Any, str, bool]] = {
     "before put": (OutboxDatabase, "put", False),
