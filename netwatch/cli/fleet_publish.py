@@ -1,22 +1,19 @@
 """``netwatch fleet publish``: signs a set or a configuration for the sensors of a fleet."""
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwatch import __version__
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_columns, print_line, print_record
+from netwatch.cli.publish_options import days, release
 from netwatch.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from netwatch.fleet.publications import Publications, Published
-
-MAX_DAYS = 3650
-"""The most days for which something can be published."""
 
 _COMMAND = "netwatch fleet publish"
 _EXAMPLES = """examples:
@@ -59,30 +56,17 @@ def add(group: Group) -> None:
     parser.add_argument(
         "--expires",
         metavar="DAYS",
-        type=_days,
+        type=days,
         help="for how long sensors may apply it; what they have applied stays in use (default"
         " 365d)",
     )
     parser.add_argument(
         "--requires",
         metavar="RELEASE",
-        type=_release,
+        type=release,
         default=__version__,
         help=f"the least netwatch that can read it (default {__version__})",
     )
-
-
-def _days(text: str) -> timedelta:
-    match = re.fullmatch(r"([1-9]\d{0,3})d", text)
-    if not match or int(match[1]) > MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1d to {MAX_DAYS}d")
-    return timedelta(days=int(match[1]))
-
-
-def _release(text: str) -> str:
-    if not re.fullmatch(r"\d{1,6}\.\d{1,6}(\.\d{1,6})?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a release like 1.2.0")
-    return text
 
 
 def publish(args: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +9,11 @@ from typing import TYPE_CHECKING
 from netwatch import __version__
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message
+from netwatch.cli.publish_options import days, release
 from netwatch.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from netwatch.updates.repository import Repository
-
-MAX_DAYS = 3650
-"""The most days for which a set or a timestamp can be signed."""
 
 _COMMAND = "netwatch signatures publish"
 _ROLES = ("root", "targets", "snapshot", "timestamp")
@@ -72,36 +69,23 @@ def add(group: Group) -> None:
     parser.add_argument(
         "--expires",
         metavar="DAYS",
-        type=_days,
+        type=days,
         help="for how long the set is valid (default 90d)",
     )
     parser.add_argument(
         "--timestamp-expires",
         metavar="DAYS",
-        type=_days,
+        type=days,
         help="for how long the timestamp is valid: for so long can newer sets be hidden, and so"
         " often has it to be signed anew (default 14d)",
     )
     parser.add_argument(
         "--requires",
         metavar="RELEASE",
-        type=_release,
+        type=release,
         default=__version__,
         help=f"the least netwatch that can read the set (default {__version__})",
     )
-
-
-def _days(text: str) -> timedelta:
-    match = re.fullmatch(r"([1-9]\d{0,3})d", text)
-    if not match or int(match[1]) > MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1d to {MAX_DAYS}d")
-    return timedelta(days=int(match[1]))
-
-
-def _release(text: str) -> str:
-    if not re.fullmatch(r"\d{1,6}\.\d{1,6}(\.\d{1,6})?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a release like 1.2.0")
-    return text
 
 
 def publish(args: argparse.Namespace) -> int:
