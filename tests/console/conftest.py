@@ -23,7 +23,8 @@ def quick_passwords() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
+# Not for the session: tests of other folders in the same process must find the real values.
+@pytest.fixture(autouse=True, scope="module")
 def brief_events() -> Iterator[None]:
     """End streams of events after the first: clients of tests wait for the end of an answer."""
     with pytest.MonkeyPatch.context() as patch:
