@@ -196,6 +196,8 @@ class DaskWorkers:
                 "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
                 "distributed.comm.timeouts.connect": RESTART_TIMEOUT,
                 "distributed.admin.system-monitor.gil.enabled": False,
+                # `silence_logs` reaches a worker only when it has already logged that it starts.
+                "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
             }
         )
         has_dashboard = importlib.util.find_spec("bokeh") is not None

@@ -5,7 +5,6 @@ comes back as `Failed` or `Lost`. Of tasks that were under way when a worker die
 one was to blame, so several may be lost; whoever asks tries each again, alone.
 """
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
@@ -132,23 +131,20 @@ class Processes:
 
 
 _END: Any = object()
-_PR_SET_PDEATHSIG = 1
 _config: Config | None = None
 
 
 def _begin(config: Config, parent: int) -> None:
     """The first thing that a process does: it keeps the configuration, and will end with the
     process that made it, whatever ends that."""
-    import ctypes
     import signal
 
-    from netwatch.engine.forking import begin_worker
+    from netwatch.engine.forking import begin_worker, end_with_parent
 
     global _config
     _config = config
     begin_worker()
-    with contextlib.suppress(OSError, AttributeError):  # Only Linux has it.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.engine.forking import end_with_parent
 from netwatch.fleet.centre_folder import CentreFolder
 
 PROGRAM = "nats-server"
@@ -25,7 +26,6 @@ STEADY = 60.0
 END_SECONDS = 10.0
 """Seconds that the server has to end by itself."""
 
-_PR_SET_PDEATHSIG = 1
 _POLL = 0.1
 
 
@@ -93,7 +93,8 @@ class NatsServer:
                 stderr=errors,
                 # A signal of a terminal is for the centre, which ends the server at last.
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                # However the centre ends.
+                preexec_fn=partial(end_with_parent, signal.SIGTERM),
             )
         while (status := process.poll()) is None:
             await asyncio.sleep(_POLL)
@@ -126,9 +127,3 @@ def _tail(path: Path) -> str:
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - 4096))
         return stream.read().decode("utf-8", "replace")
-
-
-def _end_with_parent() -> None:
-    """Have the system end this process when the centre is gone, however that happened."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

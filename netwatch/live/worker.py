@@ -5,11 +5,9 @@ records, saving state or reading a configuration, is done by the aggregator at t
 end of its channel.
 """
 
-import ctypes
 import os
 import secrets
 import signal
-import sys
 import time
 import traceback
 from dataclasses import replace
@@ -26,6 +24,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.engine import FLOW_TIMEOUT, Engine
+from netwatch.engine.forking import end_with_parent
 from netwatch.incidents.contacts import strip_frames, without_details
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.channel import Channel
@@ -67,8 +66,6 @@ of a socket; without waiting, blocks would be judged by the old one meanwhile.""
 
 FINAL_SEND_TIMEOUT = 30.0
 """Seconds that the worker waits at its end for the aggregator to read its last messages."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 class _FindingsBuffer:
@@ -300,21 +297,15 @@ class _Stopped(Exception):  # noqa: N818 - nothing went wrong
     """Interrupts a read from a pipe into which nothing more may be written."""
 
 
-def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM when the aggregator dies (prctl(2)), which also interrupts
-    a read from a silent pipe. On other systems the closed channel is noticed with the next
-    block."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
 def main(worker: Worker) -> None:
     """Run a worker in its process, and end the process."""
     # A terminal or systemd sends these to all processes; only the aggregator handles them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.stop)
-    _end_with_parent()
+    # A read from a silent pipe is interrupted too when the aggregator dies. On other systems the
+    # closed channel is noticed with the next block.
+    end_with_parent(signal.SIGTERM)
     try:
         worker.run()
     except Exception as error:  # A defect: the aggregator logs it and ends.

@@ -20,7 +20,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_grouping import distance, group
 from netwatch.store.case_members import Key, Member
 from netwatch.store.case_record import Case, case_line, make_case
-from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.chunks import chunks
 from netwatch.store.upsert import upsert
 
 MEMBER_LIMIT = 256
@@ -35,7 +35,7 @@ def stored_members(connection: Connection, keys: Iterable[Key]) -> dict[Key, Mem
     wanted = set(keys)
     column = tables.fleet_case_incident.c
     found: dict[Key, Member] = {}
-    for part in _chunks(sorted({incident for _, incident in wanted})):
+    for part in chunks(sorted({incident for _, incident in wanted})):
         found |= _read(connection, column.incident.in_(part))
     return {key: member for key, member in found.items() if key in wanted}
 
@@ -73,7 +73,7 @@ def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]])
     column = tables.fleet_case_incident.c
     gone: list[Key] = []
     cases: set[str] = set()
-    for part in _chunks(sorted({identity for _, identity in wanted})):
+    for part in chunks(sorted({identity for _, identity in wanted})):
         for row in connection.execute(
             select(column.sensor, column.incident, column.run, column.case).where(
                 column.incident.in_(part)
@@ -86,7 +86,7 @@ def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]])
         place = (column.sensor == sensor) & (column.incident == incident)
         connection.execute(delete(tables.fleet_case_incident).where(place))
     _remove_words(connection, gone)
-    for part in _chunks(sorted(cases)):
+    for part in chunks(sorted(cases)):
         case = tables.fleet_case.c
         gaps: dict[str, int] = {
             row.id: row.gap
@@ -145,7 +145,7 @@ class _Neighbours:
         cases = {each.case: each for each in frontier if each.case}
         column = tables.fleet_case_incident.c
         new = stored_members(self._connection, {key for _, key in pairs} - self.members.keys())
-        for part in _chunks(sorted(cases)):
+        for part in chunks(sorted(cases)):
             for key, member in _read(self._connection, column.case.in_(part)).items():
                 if key not in self.members:
                     new[key] = member
@@ -176,7 +176,7 @@ class _Neighbours:
         low = min(each.first for each in frontier) - self._gap
         high = max(each.last for each in frontier) + self._gap
         word = tables.fleet_case_word.c
-        for part in _chunks(sorted(by_word)):
+        for part in chunks(sorted(by_word)):
             statement = select(
                 word.word, word.sensor, word.incident, word.first_seen, word.last_seen
             ).where(word.word.in_(part), word.last_seen >= low, word.first_seen <= high)
@@ -247,14 +247,14 @@ def _write_cases(
     connection: Connection, cases: Sequence[Case], removed: set[str], gap: int
 ) -> None:
     row = tables.fleet_case.c
-    for part in _chunks(sorted(removed)):
+    for part in chunks(sorted(removed)):
         connection.execute(delete(tables.fleet_case).where(row.id.in_(part)))
     names = [column.name for column in tables.fleet_case.columns if column.name != "id"]
-    for part in _chunks(cases):
+    for some in chunks(cases):
         upsert(
             connection,
             tables.fleet_case,
-            [_case_values(case, gap) for case in part],
+            [_case_values(case, gap) for case in some],
             lambda new: {name: new[name] for name in names},
         )
 
@@ -283,7 +283,7 @@ def _case_values(case: Case, gap: int) -> dict[str, Any]:
 
 
 def _write_incidents(connection: Connection, members: Sequence[Member]) -> None:
-    for part in _chunks(members):
+    for part in chunks(members):
         upsert(
             connection,
             tables.fleet_case_incident,
@@ -316,8 +316,3 @@ def _write_words(connection: Connection, members: Sequence[Member]) -> None:
     ]  # fmt: skip
     if rows:
         connection.execute(insert(tables.fleet_case_word), rows)
-
-
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]

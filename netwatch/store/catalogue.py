@@ -21,12 +21,12 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue_clients import (
-    CHUNK,
     ClientAddress,
     ClientKey,
     add_clients,
     find_clients,
 )
+from netwatch.store.chunks import chunks
 from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.database import Database, open_database
 from netwatch.store.fleet_sensor_rows import note_heard
@@ -347,8 +347,7 @@ def version_number(connection: Connection, hashes: VersionHashes) -> int:
 def replace_files(connection: Connection, new: Sequence[FileRow], old: Sequence[str]) -> None:
     """What `Catalogue.replace_files` does, within a transaction."""
     removed = 0
-    for start in range(0, len(old), CHUNK):
-        paths = old[start : start + CHUNK]
+    for paths in chunks(old):
         removed += connection.execute(
             delete(tables.file).where(tables.file.c.path.in_(paths))
         ).rowcount

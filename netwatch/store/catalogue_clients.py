@@ -10,9 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
-
-CHUNK = 400
-"""Values in one statement."""
+from netwatch.store.chunks import CHUNK, chunks
 
 ClientKey = tuple[str | bytes | None, ...]
 """What tells clients apart."""
@@ -46,8 +44,7 @@ def find_clients(connection: Connection, clients: Sequence[ClientAddress]) -> di
         (columns.pseudonym, [client.pseudonym for client in clients if client.pseudonym]),
         (columns.ip, [client.ip for client in clients if not client.pseudonym]),
     ):
-        for start in range(0, len(values), CHUNK):
-            part = values[start : start + CHUNK]
+        for part in chunks(values):
             rows = connection.execute(
                 select(columns.number, columns.ip, columns.mac, columns.pseudonym, columns.sealed)
                 .where(column.in_(part))

@@ -26,7 +26,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
-from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.chunks import chunks
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
 from netwatch.store.fact_removal import FactRemoval, Removed
@@ -378,9 +378,7 @@ def vacuum(engine: Any) -> str:
 
 def _delete_numbers(connection: Connection, table: Table, numbers: Collection[int]) -> int:
     deleted = 0
-    wanted = sorted(numbers)
-    for start in range(0, len(wanted), CHUNK):
-        part = wanted[start : start + CHUNK]
+    for part in chunks(sorted(numbers)):
         deleted += connection.execute(delete(table).where(table.c.number.in_(part))).rowcount
     return deleted
 

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select, update
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
-from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.chunks import chunks
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import read_file, write_file
 from netwatch.store.tables import FACTS
@@ -115,8 +115,7 @@ class FactRemoval:
         `StaleFilesError` where one of those is gone."""
         column = tables.file.c
         with self.catalogue.database.writing() as connection:
-            for start in range(0, len(old), CHUNK):
-                paths = old[start : start + CHUNK]
+            for paths in chunks(old):
                 found = connection.execute(
                     update(tables.file)
                     .where(column.path.in_(paths), column.table != RETIRED)

@@ -11,7 +11,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.names import normalise_name
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.chunks import chunks
 
 _WILDCARDS = frozenset("*?[")
 
@@ -110,8 +110,7 @@ def _clients(
             connection.execute(select(client.number).where(client.pseudonym == word)).scalars()
         )
         for column, values in ((client.ip, ips), (client.mac, macs)):
-            for start in range(0, len(values), CHUNK):
-                part = values[start : start + CHUNK]
+            for part in chunks(values):
                 rows = connection.execute(statement.where(column.in_(part)))
                 found |= {
                     number

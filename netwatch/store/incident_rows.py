@@ -16,7 +16,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_rows import remove_members
-from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.chunks import chunks
 from netwatch.store.upsert import upsert
 
 DAY = 86_400 * 10**9
@@ -65,7 +65,7 @@ def store_incidents(
             new[identity] = {
                 "run": run, "id": identity, "position": following, "shown": int(shown), **values,
             }  # fmt: skip
-    for part in _chunks(sorted(hidden)):
+    for part in chunks(sorted(hidden)):
         row = incidents.c.id.in_(part) & (incidents.c.shown == 1)
         changed |= {
             _place(found._mapping)
@@ -96,7 +96,7 @@ def remove_incidents(connection: Connection, where: Any) -> int:
     connection.execute(delete(incidents).where(where))
     remove_members(connection, [(row.run, row.id) for row in removed])
     changed = {_place(row._mapping) for row in removed if row.shown}
-    for part in _chunks(sorted({row.id for row in removed if row.shown})):
+    for part in chunks(sorted({row.id for row in removed if row.shown})):
         others = connection.execute(
             select(incidents.c.id, func.max(incidents.c.run).label("run"))
             .where(incidents.c.id.in_(part))
@@ -134,7 +134,7 @@ def recount(connection: Connection, places: Iterable[tuple[int, str]]) -> None:
                 .group_by(*sorts),
             )
         )
-    for part in _chunks(sorted({device for _, device in places})):
+    for part in chunks(sorted({device for _, device in places})):
         connection.execute(delete(devices).where(devices.c.device.in_(part)))
         connection.execute(
             insert(devices).from_select(
@@ -179,7 +179,7 @@ def _known(
     incident = tables.incident.c
     newest: dict[str, int] = {}
     own: dict[str, _Place] = {}
-    for part in _chunks(sorted(ids)):
+    for part in chunks(sorted(ids)):
         for row in connection.execute(
             select(incident.id, incident.run, incident.first_seen, incident.device).where(
                 incident.id.in_(part)
@@ -246,11 +246,6 @@ def _number_of(verdict: str) -> Any:
 
 def _place(values: Any) -> _Place:
     return _Place(values["first_seen"] // DAY, values["device"])
-
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
 
 
 def _values(record: AlertRecord, text: str) -> dict[str, Any]:

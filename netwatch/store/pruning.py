@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import FileRow
-from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.chunks import chunks
 from netwatch.store.coverage_rows import remove_coverage
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_removal import FactRemoval, Removed
@@ -251,9 +251,9 @@ class Pruning:
         unused = sorted(candidates)
         with self._catalogue.database.writing() as connection:
             clients = 0
-            for start in range(0, len(unused), CHUNK):
-                part = tables.client.c.number.in_(unused[start : start + CHUNK])
-                clients += connection.execute(delete(tables.client).where(part)).rowcount
+            for part in chunks(unused):
+                which = tables.client.c.number.in_(part)
+                clients += connection.execute(delete(tables.client).where(which)).rowcount
             done = Pruned(**{**_counts(pruned), "clients": clients})
             if not done.is_nothing:
                 connection.execute(
