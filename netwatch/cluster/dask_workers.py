@@ -9,6 +9,7 @@ workers that hold it die, a task is done again. Results are in the ledger, so a 
 is released at once and nothing is computed twice.
 """
 
+import contextlib
 import importlib.util
 import ipaddress
 import logging
@@ -47,6 +48,12 @@ started here."""
 
 CONFIGURATION_ATTEMPTS = 4
 """How often a task is given to the workers where the configuration is blamed in its place."""
+
+START_SECONDS = 10
+"""Seconds that a worker which took the place of a dead one has to start before the cluster ends."""
+
+GATHER_SECONDS = 0.1
+"""Seconds in which a worker has to hand over a result, until the next one gets its turn."""
 
 WINDOW = 64
 """Tasks at least that the scheduler has at a time; otherwise four for each thread of a worker."""
@@ -91,6 +98,7 @@ class DaskWorkers:
             raise _usage("--cluster needs an extra: pip install 'netwatch[cluster]'")
         self._address = address
         self._cluster: Any = None
+        self.count = 0
         self._config: Future[Config] | None = None
         self._packed = pickle.dumps(config)
         with warnings.catch_warnings():
@@ -136,8 +144,12 @@ class DaskWorkers:
             if not under_way:
                 return
             future = next(completed)
-            task, _, attempts = under_way.pop(future.key)
+            task, _, attempts = under_way[future.key]
             outcome = self._outcome(future)
+            if isinstance(outcome, _Gone):
+                completed.add(future)
+                continue
+            del under_way[future.key]
             future.release()
             if isinstance(outcome, _WithoutConfiguration):
                 if attempts < CONFIGURATION_ATTEMPTS:
@@ -154,16 +166,19 @@ class DaskWorkers:
             self._config = self._client.submit(_unpacked, self._packed, key=key, pure=False)
         return self._config
 
-    def _outcome(self, future: "Future[R]") -> "R | Lost | Failed | _WithoutConfiguration":
+    def _outcome(self, future: "Future[R]") -> "R | Lost | Failed | _WithoutConfiguration | _Gone":
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
         try:
-            # Where the worker that has the result dies just now, the task is done again, and finds
-            # what it did in the ledger.
+            if future.status != "error":
+                return future.result(timeout=GATHER_SECONDS)
             error = future.exception()
-            if error is None:
-                return future.result()
+        except TimeoutError:
+            # The worker that has the result died just now; the task is done again, and finds what
+            # it did in the ledger. To wait for that here would keep the results of other tasks in
+            # workers, which may die as well.
+            return _Gone()
         except Exception as raised:  # By the task, or since the scheduler has gone.
             error = raised
         if isinstance(error, KilledWorker):
@@ -180,6 +195,10 @@ class DaskWorkers:
     def close(self) -> None:
         """See `netwatch.cluster.workers.Workers`."""
         self._config = None
+        if self._cluster is not None and self.count:
+            # A worker that is still starting when its cluster ends prints a traceback.
+            with contextlib.suppress(TimeoutError, OSError):
+                self._client.wait_for_workers(self.count, timeout=START_SECONDS)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
@@ -263,6 +282,10 @@ class DaskWorkers:
 
 class _WithoutConfiguration:
     """A task was not done, because that of the configuration was blamed in its place."""
+
+
+class _Gone:
+    """A result went with its worker before it was fetched."""
 
 
 _END: Any = object()
