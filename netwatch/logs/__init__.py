@@ -1,0 +1,7 @@
+"""Logs of resolvers, proxies, firewalls and sensors, as sources of names.
+
+A log is read in four steps: `containers` splits a file into records (lines, or the rows and frames
+of binary formats), `carriers` takes off what carried a line (syslog, journald, Docker), the module
+of its format reads the record into the values of `records`, and `netwatch.engine` judges these as
+it judges what packets show. A new format is one module and one row of `registry.LOG_FORMATS`.
+"""

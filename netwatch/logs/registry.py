@@ -1,0 +1,43 @@
+"""The table of log formats: everything that must know them reads it.
+
+A new format is a module beside this one and a row here. The command line (``--as``), recognition,
+the documentation and the tests follow.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from netwatch.core.dataclass import dataclass
+from netwatch.logs.reading import ReaderContext, RecordReader, Sample
+from netwatch.logs.records import Lack
+
+Container = Literal["lines", "frame-streams", "sqlite", "evtx"]
+"""How a file is divided into records: lines; frames of Frame Streams (dnstap); rows of an SQLite
+database, each as a JSON object; records of a Windows event log, each as a JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """A format: its `title` for people, how sure a sample is of this format, and its reader.
+
+    `recognise` gives the number of lines of the sample (records of other containers) that no other
+    format writes, 0 where it is not this format. `lacks` is what no record of it says. `labels`
+    says that names are written label by label (``(3)www(6)tiktok(3)com(0)``), so that bytes are
+    compared accordingly before a record is read. `family` is the name that formats share whose
+    files belong together in a folder, because one says what another lacks (those of Zeek).
+    `only_if_named` is a sentence that says why such a file is read only with ``--as``, empty where
+    it is recognised.
+    """
+
+    title: str
+    recognise: Callable[[Sample], int]
+    reader: Callable[[ReaderContext], RecordReader]
+    lacks: tuple[Lack, ...] = ()
+    container: Container = "lines"
+    labels: bool = False
+    family: str = ""
+    only_if_named: str = ""
+
+
+LOG_FORMATS: dict[str, LogFormat] = {}
+"""The formats by their name, as ``--as`` and `log.format` of a record have it."""
