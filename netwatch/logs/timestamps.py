@@ -29,7 +29,9 @@ def rfc3339(text: str, times: LocalTimes | None = None) -> tuple[int, int]:
         raise RecordError("time-invalid")
     digits, offset = found[7] or "", found[8]
     try:
-        moment = datetime(*(int(found[at]) for at in range(1, 6)), min(int(found[6]), 59))  # type: ignore[arg-type]
+        year, month, day, hour, minute, second = (int(found[at]) for at in range(1, 7))
+        # A leap second has no time of its own since the epoch.
+        moment = datetime(year, month, day, hour, minute, min(second, 59))
         fraction = int(digits[:9].ljust(9, "0"))
         if offset is None:
             if times is None:
