@@ -108,8 +108,7 @@ class Web:
         """Answer normally again. The answers of `answer_with` end by themselves."""
 
     def start(self) -> None:
-        self.server = Http(self._context, port=self.port)
-        self.server.documents = self._documents
+        self.server = Http(self._context, port=self.port, documents=self._documents)
         if self._role == "splunk_hec":
             asked: dict[int, int] = {}
 

@@ -104,7 +104,12 @@ class Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        port: int = 0,
+        documents: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self._open: set[socket.socket] = set()
         if context is not None:
@@ -113,7 +118,7 @@ class Http(ThreadingHTTPServer):
         self.faults: list[Callable[[_Handler], bool]] = []
         self.accepted: list[tuple[str, dict[str, str], list[Any]]] = []
         self.requests = 0
-        self.documents: dict[str, Any] = {}
+        self.documents: dict[str, Any] = {} if documents is None else documents
         self.items: Callable[[str, Any], int] = self._create
         self.acks: Callable[[int], bool] | None = None
         self.acked = 0
