@@ -21,7 +21,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery build lint messages clean
+.PHONY: report-delivery build lint messages wheels clean
 
 demo: $(VENV)/demo
 	@echo
@@ -109,6 +109,11 @@ lint: $(VENV)/test
 	$(BIN)/lint-imports
 	$(BIN)/netwatch signatures lint
 
+# What is published, into build/wheels: an sdist, wheels for each Python on PATH, an SBOM, checksums.
+# make wheels WHEELS='--python python3.12' builds for one.
+wheels: $(VENV)/release
+	$(BIN)/python packaging/wheels.py $(WHEELS)
+
 # The documentation as a site in build/site. Fails if a link is broken or a generated table is out
 # of date; `make docs-tables` rewrites those tables.
 docs: $(VENV)/docs
@@ -183,4 +188,8 @@ $(VENV)/fuzz: $(VENV)/test
 
 $(VENV)/docs: $(VENV)/demo
 	$(call extras,docs)
+	@touch $@
+
+$(VENV)/release: $(VENV)/demo pyproject.toml
+	$(call extras,release)
 	@touch $@

