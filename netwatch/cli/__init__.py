@@ -37,6 +37,7 @@ class Command:
 
 
 COMMANDS: Mapping[str, Command] = {
+    "init": Command("netwatch.cli.init:add", "write a first configuration, by five questions"),
     "scan": Command(
         "netwatch.cli.captures:add_scan", "read captures and report violations of bans"
     ),

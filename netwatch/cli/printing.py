@@ -89,6 +89,13 @@ def print_message(text: str) -> None:
         print(escaped(text), file=sys.stderr)
 
 
+def ask(prompt: str) -> str:
+    """The line that the user types behind a prompt on standard error, without blanks around it.
+    Raises `EOFError` at the end of the input."""
+    print(escaped(prompt), end="", file=sys.stderr, flush=True)
+    return input().strip()
+
+
 def replace_closed_streams() -> None:
     """Open the null device in place of standard input, output and error where they were closed, so
     that no file or socket gets their descriptors. What is printed on standard error is discarded

@@ -1,0 +1,307 @@
+"""``netwatch init``: asks five questions and writes a first ``netwatch.yaml``.
+
+Each question has an option, so that a script needs no terminal. A capture or an interface that is
+looked at makes proposals; what was not said and is not asked for is taken from them.
+"""
+
+import argparse
+import ipaddress
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.init_file import Answers, configuration_text
+from netwatch.cli.printing import ask, print_line, print_message
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.text import quantity
+from netwatch.engine.site_survey import PRIVATE_RANGES, SiteSurvey
+
+MAX_OBSERVATIONS = 5_000_000
+"""Observations of a capture after which there is enough to propose networks."""
+
+MAX_PROPOSED = 12
+"""Ranges, and resolvers, that are proposed; those with most clients come first."""
+
+_EXAMPLES = """examples:
+  netwatch init                                 five questions, Enter takes what is proposed
+  netwatch init --look office.pcap              propose the networks and resolvers of a capture
+  netwatch init --look eth1 --seconds 60        the same of an interface
+  netwatch init --yes --service 10.20.0.0/16 --resolver 10.20.0.53 --ban be-fed-tiktok-2023
+
+exit status:
+  0  the file was written, and policy check accepts it
+  2  it exists already, or an answer is wrong; nothing was written
+"""
+
+
+def add(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Add the parser of the command. It sets `func`, which takes the parsed arguments and
+    returns the exit status."""
+    parser = groups.add_parser(
+        "init",
+        help=COMMANDS["init"].summary,
+        description="Writes a first configuration with comments: your networks, your resolvers, and"
+        " the bans that apply. Nothing that exists is overwritten.",
+        epilog=_EXAMPLES,
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="netwatch.yaml", help="default netwatch.yaml"
+    )
+    parser.add_argument(
+        "--look",
+        metavar="SOURCE",
+        help="a capture, a folder of captures or an interface to look at",
+    )
+    parser.add_argument(
+        "--seconds",
+        metavar="N",
+        type=_seconds,
+        default=30,
+        help="how long to look at an interface (default 30)",
+    )
+    parser.add_argument("--authority", metavar="NAME", help="whose networks these are")
+    for kind, text in (
+        ("service", "devices of the organisation"),
+        ("personal", "devices of people"),
+        ("guest", "guests"),
+    ):
+        parser.add_argument(
+            f"--{kind}",
+            metavar="CIDR",
+            action="append",
+            default=[],
+            help=f"a range of {text}; may be repeated",
+        )
+    parser.add_argument(
+        "--resolver",
+        metavar="IP",
+        action="append",
+        default=[],
+        help="a resolver or proxy, which asks for others; may be repeated",
+    )
+    parser.add_argument(
+        "--ban",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="a shipped ban, as netwatch bans list shows it; may be repeated",
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="ask nothing, take what is said and what is proposed"
+    )
+    parser.set_defaults(func=init)
+
+
+def init(args: argparse.Namespace) -> int:
+    """Run ``netwatch init``; the exit status. Raises `ConfigError` and `NetwatchError`."""
+    path = Path(args.output)
+    if os.path.lexists(path):
+        raise _wrong(f"{path} exists, and is not overwritten; -o names another file")
+    asks = not args.yes and sys.stdin is not None and sys.stdin.isatty()
+    try:
+        answers = _Interview(args, asks).answers()
+    except (EOFError, KeyboardInterrupt):
+        print_message("netwatch: nothing was written")
+        return 2
+    _write(path, configuration_text(answers))
+    _say_what_is_next(args, path)
+    return 0
+
+
+class _Interview:
+    """Collects the answers: from options, from the terminal if it `asks`, else from proposals."""
+
+    def __init__(self, args: argparse.Namespace, asks: bool) -> None:
+        self._args = args
+        self._asks = asks
+        self._number = 0
+
+    def answers(self) -> Answers:
+        """All answers. Raises `ConfigError` for an option that is wrong."""
+        args = self._args
+        if self._asks:
+            print_message("Five questions; Enter takes what is in brackets. Ctrl-D ends.")
+        args.look = self._text(
+            args.look, "A capture or interface of your network to look at, empty for none", ""
+        )
+        survey = look(args.look, args.seconds) if args.look else SiteSurvey()
+        authority = self._text(args.authority, "Whose networks these are, as alerts name it", "")
+        ranges = [str(found.network) for found in survey.ranges()[:MAX_PROPOSED]]
+        others = tuple(map(_cidr, [*args.personal, *args.guest]))
+        service = self._list(
+            args.service,
+            "Ranges of service devices, to which bans apply",
+            [each for each in ranges or PRIVATE_RANGES if each not in others],
+            _cidr,
+        )
+        resolvers = self._list(
+            args.resolver,
+            "Resolvers and proxies, which ask for others",
+            survey.resolvers()[:MAX_PROPOSED],
+            _address,
+        )
+        packs = self._list(args.ban, "Bans, as netwatch bans list shows them", ["default"], _pack)
+        if not (service or others):
+            raise _wrong("no network was named; expected a range like 10.20.0.0/16")
+        if not packs:
+            raise _wrong("no ban was named; netwatch bans list shows them")
+        by_class = {
+            "service": service,
+            "personal": tuple(map(_cidr, args.personal)),
+            "guest": tuple(map(_cidr, args.guest)),
+        }
+        return Answers(authority, by_class, resolvers, packs)
+
+    def _text(self, given: str | None, question: str, default: str) -> str:
+        self._number += 1
+        if given is not None or not self._asks:
+            return given or default
+        return self._asked(question, default) or default
+
+    def _list(
+        self,
+        given: Sequence[str],
+        question: str,
+        default: Sequence[str],
+        read: Callable[[str], str],
+    ) -> tuple[str, ...]:
+        self._number += 1
+        if given:
+            return tuple(dict.fromkeys(map(read, given)))
+        while True:
+            text = self._asked(question, ", ".join(default)) if self._asks else ""
+            words = text.replace(",", " ").split() if text else default
+            try:
+                return tuple(dict.fromkeys(map(read, words)))
+            except ConfigError as error:
+                if not self._asks:
+                    raise
+                print_message(f"        {error.problems[0].message}")
+
+    def _asked(self, question: str, default: str) -> str:
+        print_message(f"{self._number} of 5  {question}")
+        return ask(f"        [{default}]: " if default else "        : ")
+
+
+def look(source: str, seconds: int) -> SiteSurvey:
+    """What captures, or an interface for so long, show of a site. Raises `NetwatchError` where
+    nothing can be read."""
+    survey = SiteSurvey()
+    if not Path(source).exists() and _is_interface(source):
+        _listen(source, seconds, survey)
+    else:
+        _read(source, survey)
+    found = quantity(survey.clients, "client")
+    print_message(f"        {found} showed names in {source}")
+    return survey
+
+
+def _read(source: str, survey: SiteSurvey) -> None:
+    from netwatch.capture.files import find_captures
+    from netwatch.core.statistics import RunStatistics
+    from netwatch.engine import jobs
+    from netwatch.engine.capture_files import group_files
+
+    statistics = RunStatistics()
+    for batch in jobs.names(list(group_files(find_captures([source]), False)), statistics):
+        survey.add(batch)
+        if statistics.observations.total() > MAX_OBSERVATIONS:
+            break
+    if statistics.unread and not statistics.files:
+        raise NetwatchError(statistics.unread[0])
+
+
+def _is_interface(name: str) -> bool:
+    import socket
+
+    return name in (each for _, each in socket.if_nameindex())
+
+
+def _listen(interface: str, seconds: int, survey: SiteSurvey) -> None:
+    from netwatch.capture import live_sources
+    from netwatch.core.statistics import RunStatistics
+    from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+    from netwatch.engine.observe import Observer
+
+    print_message(f"        listening on {interface} for {quantity(seconds, 'second')}")
+    opened = live_sources.SOURCES[live_sources.default_source()]([interface])
+    until = time.monotonic() + seconds
+    observer = Observer(WantsEverything(), RunStatistics(), DissectorOptions(), seed=0)
+    try:
+        for block in opened.blocks():
+            for batch in observer.batches(block, interface):
+                survey.add(batch)
+            if time.monotonic() > until:
+                break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        opened.close()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file, which is checked before it gets its name."""
+    from netwatch.config import load
+
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+        load(str(draft))
+        # Unlike a rename, a link replaces nothing that was written meanwhile.
+        os.link(draft, path)
+    except OSError as error:
+        raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _say_what_is_next(args: argparse.Namespace, path: Path) -> None:
+    option = "" if path.name == "netwatch.yaml" and path.parent == Path() else f" -c {path}"
+    print_line(f"{path} was written. Next:")
+    print_line(f"  netwatch policy check{option}")
+    if args.look and _is_interface(args.look):
+        print_line(f"  netwatch live -i {args.look}{option}")
+    else:
+        print_line(f"  netwatch scan {args.look or 'CAPTURE'}{option}")
+
+
+def _cidr(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise _wrong(f"{error}; expected a range like 10.20.0.0/16") from None
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise _wrong(f"{text!r} is no address; expected one like 10.20.0.53") from None
+
+
+def _pack(text: str) -> str:
+    from netwatch.core.user_yaml import did_you_mean
+    from netwatch.rules.bans import pack_ids
+
+    known = pack_ids()
+    if text not in known:
+        raise _wrong(f"{text!r} is no shipped ban{did_you_mean(text, known)}")
+    return text
+
+
+def _wrong(text: str) -> ConfigError:
+    return ConfigError([Problem("netwatch init", 0, 0, text)])
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
+    return int(text)
