@@ -94,7 +94,8 @@ def reproducible_environment() -> dict[str, str]:
 
 def build_sdist(folder: Path, output: Path, environment: Mapping[str, str]) -> Path:
     """The sdist, with the C that Cython has generated."""
-    _run([sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(folder)], environment, ROOT)
+    command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(folder), str(ROOT)]
+    _run(command, environment)
     (made,) = folder.glob("*.tar.gz")
     target = output / made.name
     repack(made, target, int(environment["SOURCE_DATE_EPOCH"]))
