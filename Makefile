@@ -21,7 +21,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery build lint messages wheels clean
+.PHONY: report-delivery build lint messages wheels release clean
 
 demo: $(VENV)/demo
 	@echo
@@ -113,6 +113,11 @@ lint: $(VENV)/test
 # make wheels WHEELS='--python python3.12' builds for one.
 wheels: $(VENV)/release
 	$(BIN)/python packaging/wheels.py $(WHEELS)
+
+# A release of what is committed: version, changelog, commit and tag, then what is published.
+release: $(VENV)/release
+	$(BIN)/python packaging/release.py $(VERSION)
+	$(MAKE) wheels
 
 # The documentation as a site in build/site. Fails if a link is broken or a generated table is out
 # of date; `make docs-tables` rewrites those tables.
