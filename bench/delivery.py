@@ -28,10 +28,10 @@ from shared import free_port, is_listening, wait_until
 
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.delivery import probe
 from netwatch.delivery.configuration import read_outputs
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
+from netwatch.sinks.sample_alert import sample_alert
 
 CHUNK = 100
 """Alerts put in one call. A live capture puts one, which `single` measures."""
@@ -116,7 +116,7 @@ def cpu() -> float:
 
 def measure(name: str, count: int) -> list[str]:
     """A row of the table: the cost of an alert put in chunks and alone, and of its delivery."""
-    alerts = [probe.sample_alert(1_700_000_000 + number, "bench", "0") for number in range(count)]
+    alerts = [sample_alert(1_700_000_000 + number, "bench", "0") for number in range(count)]
     with tempfile.TemporaryDirectory() as temporary, RECEIVERS[name](Path(temporary)) as keys:
         problems = Problems()
         mapping = parse_yaml(json.dumps({"outputs": [keys]}), "bench", problems)

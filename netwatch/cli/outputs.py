@@ -195,6 +195,7 @@ def _test(args: argparse.Namespace) -> int:
 
     from netwatch import __version__
     from netwatch.delivery import probe
+    from netwatch.sinks.sample_alert import sample_alert
 
     # A centre would keep the test as an incident; 'netwatch doctor' asks whether it answers.
     outputs, _ = _selected(args, with_centre=False)
@@ -203,7 +204,7 @@ def _test(args: argparse.Namespace) -> int:
         raise ConfigError(problems)
     all_accepted = True
     for output in outputs:
-        alert = probe.sample_alert(time.time(), socket.gethostname(), __version__)
+        alert = sample_alert(time.time(), socket.gethostname(), __version__)
         try:
             result = probe.send(output, alert)
         except NetwatchError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.core.user_yaml import Fields
 from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
+from netwatch.delivery.quiet_hours import QUIET_OPTIONS, read_quiet_hours
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks.options import Option, read_duration, read_size
 from netwatch.sinks.ranking import SEVERITIES, VERDICTS
@@ -45,10 +46,15 @@ OUTPUT_OPTIONS = (
 )
 """The keys of outputs of every type."""
 
-DIGEST_OPTION = Option(
-    "every", "duration", "How long alerts are collected, from the first one, before they are sent."
+DIGEST_OPTIONS = (
+    Option(
+        "every",
+        "duration",
+        "How long alerts are collected, from the first one, before they are sent.",
+    ),
+    *QUIET_OPTIONS,
 )
-"""The additional key of types that send digests; its default is that of the type."""
+"""The additional keys of types that send digests; the default of the first is that of the type."""
 
 OUTBOX_OPTIONS = (
     Option(
@@ -89,8 +95,10 @@ def read_outputs(fields: Fields, base: Path, *, with_secrets: bool = False) -> t
         sink_type = SINKS[type_name]
         format_name = _read_format(entry, sink_type)
         digest_interval = sink_type.digest_interval
+        quiet_hours = None
         if digest_interval:
             digest_interval = read_duration(entry, "every", digest_interval)
+            quiet_hours = read_quiet_hours(entry)
         options = sink_type.read(entry, base)
         entry.reject_unknown()
         for secret in options.secrets() if options is not None and with_secrets else ():
@@ -106,6 +114,7 @@ def read_outputs(fields: Fields, base: Path, *, with_secrets: bool = False) -> t
             min_verdict=VERDICTS.index(min_verdict),
             min_severity=SEVERITIES.index(min_severity),
             digest_interval=digest_interval,
+            quiet_hours=quiet_hours,
             options=options,
             file=entry.file,
             line=entry.line_of(),

@@ -6,6 +6,7 @@ from pathlib import Path
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import Problem
+from netwatch.delivery.quiet_hours import QuietHours
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks.base import SinkOptions
 
@@ -20,8 +21,9 @@ class Output:
     `format` is a key of `netwatch.formats.registry.RENDERERS`, or empty if the type has a form of
     its own. `min_verdict` and `min_severity` are positions in `netwatch.sinks.ranking`.
     `digest_interval` is how long alerts are collected before they are sent, in s; 0 means
-    immediately. `file` and `line` locate the entry. Two outputs are equal if they deliver the same
-    alerts in the same way to the same receiver, wherever they are written.
+    immediately. In `quiet_hours` nothing is sent. `file` and `line` locate the entry. Two outputs
+    are equal if they deliver the same alerts in the same way to the same receiver, wherever they
+    are written.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Output:
     min_verdict: int
     min_severity: int
     digest_interval: float
+    quiet_hours: QuietHours | None = None
     options: SinkOptions
     file: str = field(compare=False)
     line: int = field(compare=False)

@@ -220,6 +220,8 @@ class DeliveryWorker(threading.Thread):
             return 0
         if self.output.digest_interval and not self._flush_digest:
             due_in = self.output.digest_interval - unsent[0].waited
+            if self.output.quiet_hours is not None:
+                due_in = max(due_in, self.output.quiet_hours.left(time.time()))
             if due_in > 0:
                 return min(due_in, self._timing.poll_interval)
         result = attempt(self.output, sink, unsent)

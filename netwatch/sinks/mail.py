@@ -10,15 +10,12 @@ import hashlib
 import re
 import smtplib
 import socket
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from pathlib import Path
 
-from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
-from netwatch.core.judgement import note
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Delivered,
@@ -28,6 +25,7 @@ from netwatch.sinks.base import (
     Refused,
     Retry,
 )
+from netwatch.sinks.digest_lines import digest_line, digest_order, digest_title
 from netwatch.sinks.mail_session import MailServer, in_session, reply_text
 from netwatch.sinks.options import (
     CREDENTIAL_OPTIONS,
@@ -38,7 +36,6 @@ from netwatch.sinks.options import (
     read_duration,
     read_host_port,
 )
-from netwatch.sinks.ranking import severity_rank, verdict_rank
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
 
@@ -69,7 +66,6 @@ OPTIONS = (
 )
 
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+", re.ASCII)
-_MAX_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,64 +217,14 @@ def _listed(reasons: Mapping[str, str]) -> str:
 
 def digest(alerts: Sequence[OutgoingAlert], sender: str, recipients: Sequence[str]) -> EmailMessage:
     """The message for these alerts. Its Message-ID is the same for the same alerts."""
-    counts = Counter(str(alert.record.get("verdict", "silence")) for alert in alerts)
-    verdicts = sorted(counts, key=lambda word: -verdict_rank({"verdict": word}))
-    blocked = Counter(
-        str(alert.record.get("verdict"))
-        for alert in alerts
-        if alert.record.get("outcome") == "blocked"
-    )
-    summary = ", ".join(
-        f"{counts[verdict]} {verdict}"
-        + (f" ({blocked[verdict]} blocked)" if blocked[verdict] else "")
-        for verdict in verdicts
-    )
+    records = sorted((alert.record for alert in alerts), key=digest_order)
     message = EmailMessage(policy=email.policy.SMTP)
     message["From"] = sender
     message["To"] = ", ".join(recipients)
-    message["Subject"] = f"netwatch: {_printable(summary)}"
+    message["Subject"] = f"netwatch: {digest_title(records)}"
     message["Date"] = format_datetime(localtime())
     keys = hashlib.sha256("\n".join(alert.key for alert in alerts).encode()).hexdigest()[:32]
     message["Message-ID"] = f"<{keys}@{socket.gethostname()}>"
     message["Auto-Submitted"] = "auto-generated"
-    records = sorted((alert.record for alert in alerts), key=_digest_order)
     message.set_content("\n".join(map(digest_line, records)) + "\n", cte="base64")
     return message
-
-
-def _digest_order(record: AlertRecord) -> tuple[int, int, str]:
-    return -verdict_rank(record), -severity_rank(record), str(record.get("first_seen"))
-
-
-def digest_line(record: AlertRecord) -> str:
-    """One alert as one line for people."""
-
-    def part(key: str) -> AlertRecord:
-        value = record.get(key)
-        return value if isinstance(value, dict) else {}
-
-    device, app, ban = part("device"), part("app"), part("ban")
-    if not app and record.get("message"):
-        # The silence of a sensor, which no contact of a device is.
-        return _printable(
-            f"{record.get('first_seen')}  {record.get('severity')}, {record.get('status')}:"
-            f" {record['message']}; {record.get('id')}"
-        )
-    who = " ".join(str(device[key]) for key in ("id", "ip", "owner") if device.get(key))
-    names = [str(name) for name in record.get("names") or []]
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    grades = [record.get("severity"), record.get("confidence")]
-    if record.get("outcome"):
-        grades += [part("kind").get("value"), record["outcome"]]
-    meaning = f"; {note(record)}" if record.get("outcome") == "blocked" else ""
-    return _printable(
-        f"{record.get('first_seen')}  {record.get('verdict')} ({', '.join(map(str, grades))},"
-        f" {record.get('status')}): {app.get('name')} by {who or '?'},"
-        f" ban {ban.get('id')}{meaning}; names: {', '.join(names[:_MAX_NAMES]) or 'none'}{more}"
-        f"; alert {record.get('id')}"
-    )
-
-
-def _printable(text: str) -> str:
-    """Text in which characters that could break the line or hide others are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

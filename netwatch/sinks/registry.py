@@ -8,7 +8,7 @@ from pathlib import Path
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks import elastic, file, kafka, mail, nats, splunk, syslog, webhook
+from netwatch.sinks import elastic, file, kafka, mail, nats, notify, splunk, syslog, webhook
 from netwatch.sinks.base import SinkOptions
 from netwatch.sinks.options import Option
 
@@ -114,6 +114,19 @@ SINKS: Mapping[str, SinkType] = {
         read=mail.read,
         default_format="",
         digest_interval=mail.DIGEST_INTERVAL,
+    ),
+    "apprise": SinkType(
+        title="Notifications",
+        description="Sends messages to people by any service that apprise speaks: Teams, Slack,"
+        " Mattermost, Telegram, Matrix, ntfy, PagerDuty, Opsgenie and a hundred others. The text is"
+        " plain: no name in it becomes markup, a link or a mention. `scan --deliver` and the end of"
+        " a live capture send it immediately.",
+        connection_check="reads the address; nobody is sent a message",
+        options=notify.OPTIONS,
+        read=notify.read,
+        extra="notify",
+        default_format="",
+        digest_interval=notify.DIGEST_INTERVAL,
     ),
 }
 """By the word under ``type``. A library that only one type needs is imported when it is opened."""

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -33,7 +34,12 @@ from netwatch.sinks.options import (
     only_secrets,
     read_credentials,
 )
+from netwatch.sinks.sample_alert import sample_alert
 from netwatch.sinks.secrets import Secret, parse_secret, read_secret
+from netwatch.sinks.templates import MessageTemplate, read_template
+
+CONTENT_TYPE = "application/json"
+"""The default content type of what a template makes."""
 
 MAX_HEADERS = 32
 """Headers that a configuration may add."""
@@ -48,6 +54,14 @@ OPTIONS = (
     ),
     Option("token", "secret", "Sent as `Authorization: Bearer`. Excludes `user`."),
     *CREDENTIAL_OPTIONS,
+    Option(
+        "template",
+        "path",
+        "A template of Jinja2 for the body, in place of `format`; needs the extra `notify`. It has"
+        " `alert` (the record) and `key`; the filters `tojson`, `plain` and `line` make values safe"
+        " for JSON and for chat services.",
+    ),
+    Option("content_type", "text", "The content type of what the template makes.", CONTENT_TYPE),
     Option("headers", "mapping", f"Up to {MAX_HEADERS} additional headers, text or secrets."),
     *HTTP_OPTIONS,
 )
@@ -61,13 +75,16 @@ _REJECTED_CREDENTIALS = {401, 403, 407}
 @dataclass(frozen=True, slots=True)
 class WebhookOptions:
     """`token` is sent as a bearer token, `credentials` by Basic authentication; `signing_key`
-    signs; `headers` are sent as they are."""
+    signs; `headers` are sent as they are. The text of a `template`, if given, makes the body, which
+    is sent as `content_type`."""
 
     http: HttpOptions
     token: Secret | None
     credentials: Credentials
     signing_key: Secret | None
     headers: tuple[tuple[str, str | Secret], ...]
+    template: str = ""
+    content_type: str = CONTENT_TYPE
 
     def secrets(self) -> tuple[Secret, ...]:
         """Everything that authenticates, and the headers that are secrets."""
@@ -99,7 +116,14 @@ def read(fields: Fields, base: Path) -> WebhookOptions:
     if token and credentials.user:
         fields.add_problem("token", "'token' and 'user' exclude each other")
     signing_key = read_secret(fields, "secret", base)
-    return WebhookOptions(http, token, credentials, signing_key, headers)
+    example = {"alert": sample_alert(0, "", ""), "key": ""}
+    template = read_template(fields, "template", base, escapes=False, example=example)
+    content_type = fields.text("content_type", default=CONTENT_TYPE)
+    if not is_header_value(content_type):
+        fields.add_mismatch("content_type", f"a content type like {CONTENT_TYPE}")
+    if fields.has("content_type") and not fields.has("template"):
+        fields.add_problem("content_type", "'content_type' needs 'template'")
+    return WebhookOptions(http, token, credentials, signing_key, headers, template, content_type)
 
 
 def _is_credential(name: str, value: str | Secret) -> bool:
@@ -136,13 +160,16 @@ class WebhookSink:
     def __init__(self, options: WebhookOptions) -> None:
         self._options = options
         self._client = HttpClient(options.http)
+        self._template = (
+            MessageTemplate(options.template, escapes=False) if options.template else None
+        )
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
         """Send alerts one by one. Raises as `raise_for_status` does."""
         outcomes: list[Outcome] = []
         for alert in alerts:
-            body = alert.text.encode("utf-8", "backslashreplace")
-            content_type = "application/json" if alert.is_json else "text/plain; charset=utf-8"
+            text, content_type = self._body(alert)
+            body = text.encode("utf-8", "backslashreplace")
             headers = {"Content-Type": content_type, **self._authentication_headers()}
             headers |= self._signature_headers(alert.key, body)
             response = self._client.request(self._options.http.url, body, headers)
@@ -157,6 +184,20 @@ class WebhookSink:
         if response.status in _REJECTED_CREDENTIALS or 300 <= response.status < 400:
             raise MisconfiguredError(str(response))
         return f"answers: {response}"
+
+    def _body(self, alert: OutgoingAlert) -> tuple[str, str]:
+        """The text of an alert and its content type."""
+        if self._template is None:
+            return alert.text, "application/json" if alert.is_json else "text/plain; charset=utf-8"
+        try:
+            text = self._template.render(alert=alert.record, key=alert.key)
+            if self._options.content_type == CONTENT_TYPE:
+                json.loads(text)
+        except NetwatchError as error:
+            raise MisconfiguredError(str(error)) from None
+        except ValueError as error:
+            raise MisconfiguredError(f"the template makes no JSON: {error}") from None
+        return text, self._options.content_type
 
     def _authentication_headers(self) -> dict[str, str]:
         options = self._options

@@ -469,3 +469,39 @@ def test_another_output_does_not_wait_for_one_that_hangs(http, deliver, tmp_path
     finally:
         answer.set()
         other.end()
+
+
+TEAMS = """{"text": {{ alert | line | tojson }}, "id": {{ alert.id | tojson }},
+"device": {{ alert.device.id | plain | tojson }}}"""
+
+
+def test_a_template_makes_the_body(http, deliver, tmp_path):
+    (tmp_path / "body.j2").write_text(TEAMS)
+    delivery = deliver(of("http", http, tmp_path, template="body.j2"))
+    hostile = [record(number) for number in range(16)]
+    hostile[0]["device"]["id"] = '"}<@everyone>'
+    delivery.put(*hostile)
+    assert not delivery.drain(30)
+    bodies = [json.loads(body) for body in http.events]
+    assert [body["id"] for body in bodies] == [each["id"] for each in hostile]
+    assert bodies[0]["device"] == '"\uff5d\uff1c\uff20everyone\uff1e'
+    assert {headers["Content-Type"] for _, headers, _ in http.accepted} == {"application/json"}
+
+
+def test_a_template_that_makes_no_json_pauses_the_output(http, deliver, tmp_path):
+    (tmp_path / "body.j2").write_text('{"id": "{{ alert.device.owner or "" }}"}')
+    delivery = deliver(of("http", http, tmp_path, template="body.j2"))
+    delivery.put(record(2))  # with a quotation mark
+    state = wait_until(lambda: delivery.status()[0].state == "paused" and delivery.status()[0])
+    assert "the template makes no JSON" in state.reason
+    assert not http.accepted
+
+
+def test_a_template_of_another_content_type(http, deliver, tmp_path):
+    (tmp_path / "body.j2").write_text("{{ alert.verdict }}")
+    one = of("http", http, tmp_path, template="body.j2", content_type="text/x-own")
+    delivery = deliver(one)
+    delivery.put(record(0))
+    assert not delivery.drain(30)
+    ((_, headers, events),) = http.accepted
+    assert (headers["Content-Type"], events) == ("text/x-own", [b"violation"])

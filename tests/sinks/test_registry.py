@@ -7,7 +7,7 @@ import pytest
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery import configuration
-from netwatch.delivery.configuration import DIGEST_OPTION, OUTBOX_OPTIONS, OUTPUT_OPTIONS
+from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTBOX_OPTIONS, OUTPUT_OPTIONS
 from netwatch.formats.registry import RENDERERS
 from netwatch.sinks.options import Option
 from netwatch.sinks.registry import SINKS
@@ -77,7 +77,7 @@ def test_options_are_the_keys_that_the_reader_reads(name, keys_read, tmp_path):
     configuration.read_outputs(fields_of(text), tmp_path)
     shared = described(OUTPUT_OPTIONS)
     if SINKS[name].digest_interval:
-        shared |= {DIGEST_OPTION.key}
+        shared |= {*DIGEST_OPTIONS.key}
     if not SINKS[name].default_format:
         shared -= {"format"}
     read = {key for key in leaves(keys_read) if (name, key) not in REJECTED}
@@ -109,7 +109,7 @@ def test_options_of_the_outbox_are_the_keys_that_are_read(keys_read, tmp_path):
 DESCRIPTIONS = [
     *(sink.description for sink in SINKS.values()),
     *(option.description for sink in SINKS.values() for option in sink.options),
-    *(option.description for option in (*OUTPUT_OPTIONS, *OUTBOX_OPTIONS, DIGEST_OPTION)),
+    *(option.description for option in (*OUTPUT_OPTIONS, *OUTBOX_OPTIONS, *DIGEST_OPTIONS)),
 ]
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.delivery import probe
 from netwatch.delivery.configuration import read_outputs
 from netwatch.delivery.output import Output
 from netwatch.delivery.worker import RetryTiming
 from netwatch.formats.values import json_line
+from netwatch.sinks.sample_alert import sample_alert
 
 HOSTILE = [
     "plain.example",
@@ -54,7 +54,7 @@ def number_of(text: str) -> int:
 
 def record(number: int, **changes: Any) -> dict[str, Any]:
     """Alert `number`, complete, with hostile text in every place where a sender has a say."""
-    made = copy.deepcopy(probe.sample_alert(1_679_302_800 + number, "sensor-1", "0.1.0"))
+    made = copy.deepcopy(sample_alert(1_679_302_800 + number, "sensor-1", "0.1.0"))
     text = HOSTILE[number % len(HOSTILE)]
     made["id"] = alert_id(number)
     made["verdict"] = ("violation", "advisory", "exempt")[number % 3]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from docs_generator.markdown import code, duration, table
-from netwatch.delivery.configuration import DIGEST_OPTION, OUTBOX_OPTIONS, OUTPUT_OPTIONS
+from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTBOX_OPTIONS, OUTPUT_OPTIONS
 from netwatch.sinks.options import Option
 from netwatch.sinks.registry import SINKS
 from netwatch.sinks.tls import TLS_OPTIONS
@@ -19,7 +19,7 @@ SHARED: dict[str, Sequence[Option]] = {
 
 def keys() -> set[str]:
     """Every key of an output, without the path before it."""
-    options = [*OUTPUT_OPTIONS, *OUTBOX_OPTIONS, *TLS_OPTIONS, DIGEST_OPTION]
+    options = [*OUTPUT_OPTIONS, *OUTBOX_OPTIONS, *TLS_OPTIONS, *DIGEST_OPTIONS]
     options += [option for sink in SINKS.values() for option in sink.options]
     return {part for option in options for part in option.key.split(".")}
 
@@ -47,7 +47,8 @@ def block(name: str) -> str:
     sink = SINKS[name]
     options = [option for option in sink.options if option not in TLS_OPTIONS]
     if sink.digest_interval:
-        options.append(replace(DIGEST_OPTION, default=duration(sink.digest_interval)))
+        every, *others = DIGEST_OPTIONS
+        options += [replace(every, default=duration(sink.digest_interval)), *others]
     has_tls = any(option in TLS_OPTIONS for option in sink.options)
     tls = " Besides, the keys of [`tls`](#tls)." if has_tls else ""
     check = f"`netwatch doctor`: {sink.connection_check}.{tls}"

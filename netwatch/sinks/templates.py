@@ -1,0 +1,107 @@
+"""Templates of Jinja2 that an administrator writes for notifications and webhooks.
+
+A template is rendered in the sandbox of Jinja2: it reaches the values that it is given and nothing
+else. Names of an alert come from packets, so what they contain must not become markup or address
+people: the filter `plain` replaces every character that chat services read as markup, a mention or
+a link by a look-alike. Notifications apply it to all values; a webhook's template, which mostly
+makes JSON (`tojson`), says where.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import Fields
+from netwatch.sinks.digest_lines import digest_line, printable
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+MAX_TEMPLATE = 65_536
+"""Bytes of a template."""
+
+MAX_RENDERED = 1 << 20
+"""Characters of what a template makes; a longer text is refused."""
+
+# Full-width forms, and quotation marks for backticks: they look alike and mean nothing.
+_LOOK_ALIKES = str.maketrans(
+    {
+        **{character: chr(ord(character) + 0xFEE0) for character in "@<>*_~|[]#&\\{}"},
+        "`": "\u2019",
+    }
+)
+
+
+def plain(value: Any) -> str:
+    """A value as text that no chat service reads as markup, as a mention or as a link."""
+    text = printable(str(value)).translate(_LOOK_ALIKES)
+    return text.replace("://", ":\uff0f\uff0f")
+
+
+class MessageTemplate:
+    """A template. `escapes` applies `plain` to every value."""
+
+    def __init__(self, text: str, *, escapes: bool) -> None:
+        """Raises `NetwatchError` where the text is no template, or Jinja2 is missing."""
+        self._template = _compiled(text, escapes)
+
+    def render(self, **values: Any) -> str:
+        """The text that the template makes of values. Raises `NetwatchError`, which says why not:
+        it uses what is not there, or the text is too long."""
+        size, parts = 0, []
+        try:
+            for part in self._template.generate(**values):
+                size += len(part)
+                if size > MAX_RENDERED:
+                    raise NetwatchError(f"the template makes more than {MAX_RENDERED:,} characters")
+                parts.append(part)
+        except NetwatchError:
+            raise
+        except Exception as error:  # a template can raise whatever its expressions do
+            raise NetwatchError(f"the template fails: {error}") from None
+        return "".join(parts)
+
+
+def read_template(
+    fields: Fields, key: str, base: Path, *, escapes: bool, example: Mapping[str, Any]
+) -> str:
+    """The text of the template in the file that `key` names, which is tried with the values of an
+    `example`; empty if it is absent. What is wrong with it is noted as a problem."""
+    name = fields.text(key)
+    if not name:
+        return ""
+    try:
+        text = read_user_file(base / name, MAX_TEMPLATE).decode()
+        MessageTemplate(text, escapes=escapes).render(**example)
+    except NetwatchError as error:
+        fields.add_problem(key, f"'{key}': {base / name} {error}")
+        return ""
+    except UnicodeDecodeError:
+        fields.add_problem(key, f"'{key}': {base / name} is not UTF-8 text")
+        return ""
+    return text
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(text: str, escapes: bool) -> "Template":
+    try:
+        from jinja2 import StrictUndefined, TemplateError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    except ImportError:
+        raise NetwatchError("needs Jinja2: pip install 'netwatch[notify]'") from None
+    environment = ImmutableSandboxedEnvironment(
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=plain if escapes else None,
+    )
+    environment.filters |= {"plain": plain, "line": digest_line}
+    try:
+        return environment.from_string(text)
+    except TemplateError as error:
+        line = getattr(error, "lineno", 0)
+        raise NetwatchError(f"is no template: line {line}: {error}") from None
