@@ -12,6 +12,7 @@ from typing import Any
 
 from netwatch.cli import (
     signature_drift,
+    signature_export,
     signature_import,
     signature_publish,
     signature_update,
@@ -41,6 +42,7 @@ _GROUP = """examples:
   netwatch signatures match v16.tiktok.com     show which rule matches a name, and why
   netwatch signatures lint ./signatures/       check your own files before you use them
   netwatch signatures drift --app vk list.txt  how a public list and the signatures differ
+  netwatch signatures export --as rpz --ban be-fed-tiktok-2023  names for a resolver to block
   netwatch signatures update                   install the newest signed set
 """
 _MATCH = """examples:
@@ -84,6 +86,7 @@ def add(
     )
     signature_drift.add(group, _catalog)
     signature_import.add(group, _catalog)
+    signature_export.add(group)
     showing.add_argument("app", metavar="APP", help="the id or name of an app, as shown by list")
     matching.add_argument(
         "names",

@@ -1,5 +1,5 @@
-"""Lists for other programs, which block what a ban forbids.
+"""Files for other programs, which block or detect the apps of a ban.
 
-`names` says which names may be blocked, and one module a format writes them. A format that cannot
-say a rule leaves it out, and says which.
+`selection` says which rules are exported, `registry` has one row a format, and one module a format
+writes and reads it. A format that cannot say a rule leaves it out, and says which.
 """

@@ -5,11 +5,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from netwatch.exports.firewall import FORMATS, domain_list
+from netwatch.exports.names import blocked_rules
 
 from netwatch.config import Config, load
 from netwatch.core.verdict import Ban
-from netwatch.exports.firewall import FORMATS, domain_list
-from netwatch.exports.names import blocked_rules
 
 SIGNATURE = """
 app: tiktok

@@ -1,13 +1,16 @@
 """The lists of names that firewalls fetch: one for each ban and product, at a stable address."""
 
 import hashlib
+from datetime import UTC, datetime
 
+from netwatch import __version__
 from netwatch.console.answers import Answer, Download, Page, not_found
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Ban
-from netwatch.exports.firewall import FORMATS, domain_list
-from netwatch.exports.names import NameList, blocked_rules
+from netwatch.exports.export_format import Export
+from netwatch.exports.registry import FEEDS
+from netwatch.exports.selection import select
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,13 @@ def show(view: View) -> Answer:
     offered = {
         ban.id: [
             Offered(
-                FORMATS[form].product,
-                f"/lists/{ban.id}/{form}.txt",
-                found.text.count("\n"),
-                tuple(rule.text for rule in found.left_out),
+                form.product,
+                f"/lists/{ban.id}/{name}.txt",
+                form.text(export).count("\n"),
+                tuple(rule.text for rule in form.rules(export.selection, "none")),
             )
-            for form in FORMATS
-            for found in [_list(view, ban, form)]
+            for export in [_export(view, ban)]
+            for name, form in FEEDS.items()
         ]
         for ban in view.console.config.policy.bans
     }
@@ -43,11 +46,11 @@ def show(view: View) -> Answer:
 def text(view: View) -> Answer:
     """One list. It has an entity tag (RFC 9110 section 8.8.3), so that a firewall that asks every
     few minutes takes it only when it has changed."""
-    form = view.path["file"].removesuffix(".txt")
+    name = view.path["file"].removesuffix(".txt")
     ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["ban"]), None)
-    if ban is None or form not in FORMATS or view.path["file"] != f"{form}.txt":
+    if ban is None or name not in FEEDS or view.path["file"] != f"{name}.txt":
         raise not_found(view.say("There is no such list."))
-    content = _list(view, ban, form).text.encode()
+    content = FEEDS[name].text(_export(view, ban)).encode()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     return Download(
         view.path["file"],
@@ -57,5 +60,8 @@ def text(view: View) -> Answer:
     )
 
 
-def _list(view: View, ban: Ban, form: str) -> NameList:
-    return domain_list(blocked_rules(view.console.config.catalog, ban), form)
+def _export(view: View, ban: Ban) -> Export:
+    catalog = view.console.config.catalog
+    # The lists have no comments, so they do not say when they were made.
+    selection = select(catalog, ban.apps)
+    return Export(selection, ban, datetime.now(UTC), __version__, catalog.version)

@@ -1,0 +1,47 @@
+"""What a written export blocks, as the program that reads it understands the entries.
+
+Each format has a reader of its own output. It knows nothing of signatures, so that the preview
+tells what the file does and not what it was meant to do.
+"""
+
+import re
+from collections.abc import Iterable
+
+from netwatch.core.dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklist:
+    """Entries of an export: names that are matched alone (`exact`), domains below which all names
+    are matched (`below`, without the domain itself), patterns, and networks of addresses as first
+    and last packed address."""
+
+    exact: frozenset[str] = frozenset()
+    below: frozenset[str] = frozenset()
+    patterns: tuple[re.Pattern[str], ...] = ()
+    spans: tuple[tuple[bytes, bytes], ...] = ()
+
+    def has(self, name: str) -> bool:
+        """Whether an entry matches a name."""
+        if name in self.exact:
+            return True
+        dot = name.find(".")
+        while dot >= 0:
+            if name[dot + 1 :] in self.below:
+                return True
+            dot = name.find(".", dot + 1)
+        return any(each.search(name) for each in self.patterns)
+
+    def has_address(self, packed: bytes) -> bool:
+        """Whether an entry contains an address."""
+        return any(
+            len(packed) == len(first) and first <= packed <= last for first, last in self.spans
+        )
+
+
+def blocklist(
+    exact: Iterable[str] = (), below: Iterable[str] = (), patterns: Iterable[str] = ()
+) -> Blocklist:
+    """A list of names; `patterns` are regular expressions, which match anywhere in a name."""
+    compiled = tuple(re.compile(each, re.IGNORECASE | re.ASCII) for each in patterns)
+    return Blocklist(frozenset(exact), frozenset(below), compiled)

@@ -1,0 +1,239 @@
+"""What an export would have stopped in traffic that was seen: of the apps, and of others.
+
+The entries are those of the written file, read as its program reads them. A program sees names only
+by some kinds of evidence. A resolver sees lookups: a device that looked a name up and got no
+address does not connect, so its handshakes with that name are stopped too, and a device of which no
+lookup was seen connects all the same.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from netwatch.core import observation_columns as columns
+from netwatch.core.dataclass import dataclass
+from netwatch.core.message import HANDSHAKES
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import EVIDENCE
+from netwatch.exports.blocklist import Blocklist
+from netwatch.exports.export_format import ExportFormat
+from netwatch.exports.selection import Selection
+from netwatch.inventory.networks import Networks
+from netwatch.rules.catalog import Catalog, Hit
+
+MAX_PAIRS = 1_000_000
+"""Pairs of a name and a client of which a preview counts contacts."""
+
+MAX_CACHED_NAMES = 65_536
+"""Names of which a preview remembers whether they matter; then it forgets all."""
+
+RESULTS = ("stopped", "innocent", "missed")
+"""Of a name: a contact with the apps that is stopped, one of others that is stopped, or one with
+the apps that passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameReport:
+    """What happens to the contacts with one name: how many lookups and handshakes, of how many
+    clients. `rule` is the rule that matches the name, None for an innocent one without, `reason`
+    why contacts pass, or whose name it is."""
+
+    result: str
+    name: str
+    hit: Hit | None
+    lookups: int
+    handshakes: int
+    devices: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewReport:
+    """All names, and the clients: those of the apps, those that are stopped at least once, those
+    that pass at least once, and those of others that are stopped. `observations` is how many there
+    were, `outside` how many of clients in no network, `of_resolvers` how many of resolvers, which
+    ask for others, `uncounted` how many beyond `MAX_PAIRS`."""
+
+    names: tuple[NameReport, ...]
+    app_devices: int
+    stopped_devices: int
+    missed_devices: int
+    innocent_devices: int
+    observations: int
+    outside: int
+    of_resolvers: int
+    uncounted: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Interest:
+    """Whether the entries have a name, and the rule that matches it."""
+
+    blocked: bool
+    hit: Hit | None
+    of_apps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The contacts of one client with one name that have the same result."""
+
+    result: str
+    lookups: int
+    handshakes: int
+    reason: str
+
+
+class Preview:
+    """Counts contacts, and tells what becomes of them. `strip` takes a search suffix off a name
+    before it is compared with the rules."""
+
+    def __init__(
+        self,
+        form: ExportFormat,
+        entries: Blocklist,
+        selection: Selection,
+        catalog: Catalog,
+        networks: Networks,
+        strip: Callable[[str], str] = str,
+    ) -> None:
+        self._form, self._entries, self._selection = form, entries, selection
+        self._catalog, self._networks, self._strip = catalog, networks, strip
+        self._apps = {app.id for app in selection.apps}
+        self._cache: dict[str, _Interest] = {}
+        # A name and a client -> how many observations of each kind; those that went to an address
+        # of the entries have "+" behind the kind.
+        self._pairs: dict[tuple[str, bytes], Counter[str]] = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, batch: ObservationBatch) -> None:
+        """Count the observations of a batch."""
+        word, found = batch.word, Counter[tuple[int, int, int, int, int]]()
+        for row in range(batch.count):
+            found[
+                word(row, columns.WORD_EVIDENCE),
+                word(row, columns.WORD_NAME),
+                word(row, columns.WORD_CLIENT_IP),
+                word(row, columns.WORD_VLAN),
+                word(row, columns.WORD_SERVER_IP),
+            ] += 1
+        self._counts["observations"] += batch.count
+        for (number, name, client, vlan, server), count in found.items():
+            evidence = EVIDENCE[number]
+            if evidence in HANDSHAKES or evidence in ("dns-query", "dns-answer"):
+                kind = str(evidence)
+                if self._entries.spans and evidence in HANDSHAKES:
+                    kind += "+" * self._entries.has_address(batch.packed(server))
+                self._count(batch.text(name), batch.packed(client), vlan, kind, count)
+
+    def _count(self, name: str, client: bytes, vlan: int, kind: str, count: int) -> None:
+        interest = self._interest(name)
+        if not interest.blocked and not interest.of_apps and not kind.endswith("+"):
+            return
+        # A store has a word in place of the address of a client that it has forgotten.
+        is_known = len(client) in (4, 16)
+        network = self._networks.find(client, None if vlan < 0 else vlan) if is_known else None
+        if network is None or network.device_class == "infrastructure":
+            self._counts["outside" if network is None else "of_resolvers"] += count
+            return
+        pair = self._pairs.get((name, client))
+        if pair is None:
+            if len(self._pairs) >= MAX_PAIRS:
+                self._counts["uncounted"] += count
+                return
+            pair = self._pairs[name, client] = Counter()
+        pair[kind] += count
+
+    def _interest(self, name: str) -> _Interest:
+        known = self._cache.get(name)
+        if known is None:
+            hit = next(self._catalog.hits(self._strip(name)), None)
+            of_apps = hit is not None and hit.rule.app.id in self._apps
+            known = _Interest(self._entries.has(name), hit, of_apps)
+            if len(self._cache) >= MAX_CACHED_NAMES:
+                self._cache.clear()
+            self._cache[name] = known
+        return known
+
+    def report(self) -> PreviewReport:
+        """What becomes of all contacts. Names are in the order of results, then of devices."""
+        sums: dict[tuple[str, str, str], list[int]] = {}
+        devices: dict[str, set[bytes]] = {result: set() for result in RESULTS}
+        for (name, client), pair in self._pairs.items():
+            for part in self._parts(self._interest(name), pair):
+                total = sums.setdefault((part.result, name, part.reason), [0, 0, 0])
+                total[0] += part.lookups
+                total[1] += part.handshakes
+                total[2] += 1
+                devices[part.result].add(client)
+        names = [
+            NameReport(result, name, self._interest(name).hit, lookups, handshakes, clients, reason)
+            for (result, name, reason), (lookups, handshakes, clients) in sums.items()
+        ]
+        names.sort(key=lambda each: (RESULTS.index(each.result), -each.devices, each.name))
+        return PreviewReport(
+            tuple(names),
+            len(devices["stopped"] | devices["missed"]),
+            len(devices["stopped"]),
+            len(devices["missed"]),
+            len(devices["innocent"]),
+            self._counts["observations"],
+            self._counts["outside"],
+            self._counts["of_resolvers"],
+            self._counts["uncounted"],
+        )
+
+    def _parts(self, interest: _Interest, pair: Counter[str]) -> Iterator[_Part]:
+        """The contacts of one client with one name by what becomes of them."""
+        hit = interest.hit
+        chosen = interest.of_apps and hit is not None and self._selection.takes(hit.rule)
+        # A lookup is seen as a query and as its answer, or only as one of them.
+        lookups = max(pair["dns-query"], pair["dns-answer"])
+        reached = {kind: count for kind, count in pair.items() if kind.rstrip("+") in HANDSHAKES}
+        stopped = {kind for kind in reached if self._is_stopped(interest, kind, lookups)}
+        by_lookup = interest.blocked and "dns-query" in self._form.sees and lookups > 0
+        handshakes = sum(reached[kind] for kind in stopped)
+        if by_lookup or handshakes:
+            result = "stopped" if chosen else "innocent"
+            reason = "" if chosen else self._whose(hit)
+            yield _Part(result, lookups if by_lookup else 0, handshakes, reason)
+        if not interest.of_apps:
+            return
+        passed = sum(reached.values()) - handshakes
+        unseen = 0 if by_lookup else lookups
+        if passed or (unseen and not handshakes):
+            kinds = {kind.rstrip("+") for kind in reached if kind not in stopped}
+            yield _Part("missed", unseen, passed, self._why_missed(interest, kinds))
+
+    def _is_stopped(self, interest: _Interest, kind: str, lookups: int) -> bool:
+        if kind.endswith("+"):
+            return True
+        if not interest.blocked:
+            return False
+        if self._form.is_resolver:
+            return lookups > 0
+        return kind in self._form.sees
+
+    def _whose(self, hit: Hit | None) -> str:
+        if hit is None:
+            return "no rule has it"
+        rule = hit.rule
+        return f"{rule.text} is of {rule.app.id}, role {rule.role}"
+
+    def _why_missed(self, interest: _Interest, kinds: set[str]) -> str:
+        form = self._form
+        if form.needs_addresses:
+            return "none of its addresses is in the file"
+        if interest.blocked:
+            if form.is_resolver:
+                return "no lookup by the device was seen"
+            return f"not seen by {', '.join(sorted(kinds)) or 'dns-query'}"
+        assert interest.hit is not None
+        rule = interest.hit.rule
+        if rule.role not in self._selection.roles:
+            return f"role {rule.role} is not exported"
+        if interest.hit.tail:
+            return f"a CDN's alias under {interest.hit.tail}"
+        fit = form.fit(rule)
+        if fit == "none":
+            return f"the format cannot say {rule.text}"
+        return "only known names are in the file" if fit == "narrower" else "not in the file"

@@ -1,0 +1,123 @@
+"""Suricata: for each rule an alert on DNS queries, and on the server's name in TLS, QUIC and HTTP.
+
+Values of ``dns.query``, ``tls.sni`` and ``quic.sni`` are in the letters of the packet, so their
+contents are compared without case; ``http.host`` is in lower case already, and Suricata refuses
+``nocase`` there. A domain is compared behind a dot that ``dotprefix`` puts before the name.
+
+The id of a signature (sid) follows from ban, protocol and rule: `FIRST_SID` and the first 28 bits
+of a hash, in steps of 4, and 0 to 3 for the protocol. Of two rules with one hash, which is rare,
+the second in order gets the next number.
+"""
+
+import hashlib
+import re
+from datetime import datetime
+
+from netwatch.exports.blocklist import Blocklist, blocklist
+from netwatch.exports.export_format import EVERYWHERE, Export, ExportFormat
+from netwatch.exports.glob_patterns import glob_pattern, longest_literal
+from netwatch.exports.heading import comments, joined
+from netwatch.rules.signature import Rule
+
+FIRST_SID = 3_000_000_000
+"""The smallest sid; the largest is `LAST_SID`. No list of others uses these."""
+
+LAST_SID = FIRST_SID + 4 * (1 << 28) - 1
+
+BUFFERS = (("dns", "dns.query"), ("tls", "tls.sni"), ("quic", "quic.sni"), ("http", "http.host"))
+"""The protocols and the buffers in which Suricata has the name."""
+
+_SEVERITIES = {"low": 3, "medium": 2, "high": 1, "critical": 1}
+_META = re.compile("[^A-Za-z0-9._:-]+")
+_ENTRY = re.compile(
+    r"^alert \w+ .*?\((?:.*?; )?(?P<buffer>dns\.query|tls\.sni|quic\.sni|http\.host);"
+    r' (?P<dot>dotprefix; )?content:"(?P<content>[^"]+)";(?: nocase;)?'
+    r'(?P<start> startswith;)?(?: endswith;)?(?: pcre:"/(?P<pcre>.+?)/i";)?'
+)
+
+
+def _write(export: Export, rules: tuple[Rule, ...]) -> str:
+    taken: set[int] = set()
+    lines = comments(export, SURICATA, "replace alert by drop where Suricata is in line")
+    for rule in rules:
+        number = _number(export.title, rule)
+        while number in taken:
+            number = (number + 1) % (1 << 28)
+        taken.add(number)
+        for at, (protocol, buffer) in enumerate(BUFFERS):
+            sid = FIRST_SID + 4 * number + at
+            lines.append(_line(export, rule, protocol, buffer, sid))
+    return joined(lines)
+
+
+def _line(export: Export, rule: Rule, protocol: str, buffer: str, sid: int) -> str:
+    priority = _SEVERITIES[export.ban.severity] if export.ban else 2
+    options = [
+        f'msg:"netwatch {export.title} {rule.app.id} in {buffer}"',
+        f"{buffer}; {_match(rule, '' if buffer == 'http.host' else ' nocase;')}",
+        "classtype:policy-violation",
+        f"priority:{priority}",
+        f"sid:{sid}",
+        "rev:1",
+        f"metadata:{', '.join(_metadata(export, rule))}",
+    ]
+    return f"alert {protocol} any any -> any any ({'; '.join(options)};)"
+
+
+def _match(rule: Rule, nocase: str) -> str:
+    """The keywords that compare the buffer with a rule, without the last semicolon."""
+    if rule.kind == "suffix":
+        return f'dotprefix; content:".{rule.name}";{nocase} endswith'
+    if rule.kind == "host":
+        return f'content:"{rule.name}";{nocase} startswith; endswith'
+    literal = longest_literal(rule.name)
+    return f'content:"{literal}";{nocase} pcre:"/{glob_pattern(rule.name)}/i"'
+
+
+def _metadata(export: Export, rule: Rule) -> list[str]:
+    words = [f"netwatch_app {rule.app.id}", f"netwatch_role {rule.role}"]
+    words.append(f"netwatch_rule {rule.kind}:{_META.sub('_', rule.name)}")
+    if export.ban is not None:
+        words.append(f"netwatch_ban {_META.sub('_', export.ban.id)}")
+        for start, end in export.periods:
+            words += [f"ban_from {_day(start)}"] if start else []
+            words += [f"ban_until {_day(end)}"] if end else []
+    return words
+
+
+def _day(time: datetime) -> str:
+    return time.strftime("%Y_%m_%d")
+
+
+def _number(title: str, rule: Rule) -> int:
+    text = f"{title} {rule.text}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 4
+
+
+def _read(text: str) -> Blocklist:
+    """The names of all buffers together: each rule is written for all of them."""
+    exact: list[str] = []
+    below: list[str] = []
+    patterns: list[str] = []
+    for line in text.splitlines():
+        found = _ENTRY.match(line)
+        if found is None:
+            continue
+        if found["pcre"]:
+            patterns.append(found["pcre"])
+        elif found["dot"]:
+            below.append(found["content"][1:])
+        else:
+            exact.append(found["content"])
+    return blocklist([*exact, *below], below, dict.fromkeys(patterns))
+
+
+SURICATA = ExportFormat(
+    "Suricata 7 and newer",
+    _write,
+    _read,
+    {"host": "exact", "suffix": "exact", "glob": "exact"},
+    EVERYWHERE,
+    "names in encrypted hellos, in answers, in aliases and behind SOCKS are not seen",
+    comment="#",
+)
