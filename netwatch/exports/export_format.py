@@ -1,6 +1,7 @@
 """What a format of exports is, and what its writer gets."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Set
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,6 +17,8 @@ from netwatch.rules.signature import Kind, Rule
 Fit = Literal["exact", "narrower", "wider", "none"]
 """How a format says a rule: the same names, only the name itself of a domain, more names than the
 rule has, or not at all."""
+
+_NO_WORD = re.compile("[^A-Za-z0-9._-]+")
 
 MAX_TITLE = 40
 """The longest word for apps that stands in names of tables and access lists."""
@@ -54,9 +57,10 @@ class Export:
     @property
     def title(self) -> str:
         """A short word for what is exported: the id of the ban, else those of the apps, of many
-        the first with a hash of all."""
+        the first with a hash of all. It has nothing that a format could take for more than a
+        word."""
         if self.ban is not None:
-            return self.ban.id
+            return _NO_WORD.sub("_", self.ban.id)
         text = "-".join(app.id for app in self.selection.apps)
         if len(text) <= MAX_TITLE:
             return text

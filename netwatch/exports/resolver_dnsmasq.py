@@ -34,8 +34,8 @@ DNSMASQ = ExportFormat(
     _read,
     {"host": "exact", "suffix": "exact", "glob": "none"},
     LOOKUP,
-    "a resolver stops only the lookups that it gets, not those of encrypted DNS elsewhere; of"
-    " single hosts it answers those for addresses",
+    "a resolver stops only the lookups that it gets, not those of encrypted DNS elsewhere; targets"
+    " of aliases pass, and lookups of single hosts for anything but addresses",
     comment="#",
     is_resolver=True,
 )

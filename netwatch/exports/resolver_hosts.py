@@ -27,7 +27,7 @@ HOSTS = ExportFormat(
     _read,
     {"host": "exact", "suffix": "narrower", "glob": "none"},
     LOOKUP,
-    "a hosts file has no wildcards: names that nobody has listed still resolve",
+    "a hosts file has no wildcards: names that nobody has listed still resolve, and so do aliases",
     comment="#",
     is_resolver=True,
 )

@@ -11,7 +11,7 @@ the second in order gets the next number.
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import date
 
 from netwatch.exports.blocklist import Blocklist, blocklist
 from netwatch.exports.export_format import EVERYWHERE, Export, ExportFormat
@@ -78,15 +78,16 @@ def _metadata(export: Export, rule: Rule) -> list[str]:
     words = [f"netwatch_app {rule.app.id}", f"netwatch_role {rule.role}"]
     words.append(f"netwatch_rule {rule.kind}:{_META.sub('_', rule.name)}")
     if export.ban is not None:
-        words.append(f"netwatch_ban {_META.sub('_', export.ban.id)}")
-        for start, end in export.periods:
-            words += [f"ban_from {_day(start)}"] if start else []
-            words += [f"ban_until {_day(end)}"] if end else []
+        words.append(f"netwatch_ban {export.title}")
+        for first, last in export.ban.days:
+            words += [f"ban_from {_day(first)}"] if first else []
+            words += [f"ban_until {_day(last)}"] if last else []
     return words
 
 
-def _day(time: datetime) -> str:
-    return time.strftime("%Y_%m_%d")
+def _day(day: date) -> str:
+    """A day as the metadata of others' rules have it."""
+    return day.strftime("%Y_%m_%d")
 
 
 def _number(title: str, rule: Rule) -> int:
