@@ -18,7 +18,6 @@ from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import Ban, Role
 from netwatch.exports.registry import EXPORTS
-from netwatch.exports.selection import DEFAULT_ROLES, select
 
 if TYPE_CHECKING:
     from netwatch.config import Config
@@ -70,7 +69,7 @@ def add(group: Group) -> None:
         "--role",
         metavar="ROLES",
         type=_roles,
-        default=DEFAULT_ROLES,
+        default=("exclusive",),
         help="the roles of names, with commas: exclusive, vendor, embed, cdn (default exclusive);"
         " others than exclusive stop more than the apps",
     )
@@ -122,7 +121,7 @@ def export(args: argparse.Namespace) -> int:
         made = traffic.with_addresses(made, args.addresses or (), with_networks=args.asns)
     text = form.text(made)
     if not args.quiet:
-        _report(made, form, text)
+        _report(made, form)
     if args.output or not args.preview:
         with terminal.output(args.output) as stream:
             stream.write(text)
@@ -149,6 +148,7 @@ def _check_options(args: argparse.Namespace, form: "ExportFormat") -> None:
 
 def _export(args: argparse.Namespace, config: "Config") -> "Export":
     from netwatch.exports.export_format import Export
+    from netwatch.exports.selection import select
 
     ban = _ban(args, config)
     problems = Problems()
@@ -193,10 +193,9 @@ def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
     return load_pack(args.ban, config.catalog).ban
 
 
-def _report(made: "Export", form: "ExportFormat", text: str) -> None:
+def _report(made: "Export", form: "ExportFormat") -> None:
     """Say on standard error what is in the file, and what it does not say as the rules do."""
     from netwatch.exports.heading import losses
-    from netwatch.exports.platform_defender import MAX_ROWS
 
     selection = made.selection
     print_message(
@@ -210,8 +209,9 @@ def _report(made: "Export", form: "ExportFormat", text: str) -> None:
         end = made.periods[-1][1]
         if end is not None and end <= made.time:
             print_message(f"netwatch: note: the ban was in force until {made.ban.end}")
-    if form is EXPORTS["defender-csv"] and (rows := text.count("\r\n") - 1) > MAX_ROWS:
-        print_message(f"netwatch: {rows:,} rows: the portal imports {MAX_ROWS} from a file")
+    rows = len(form.rules(selection, "exact", "wider"))
+    if form.max_rows and rows > form.max_rows:
+        print_message(f"netwatch: {rows:,} rows: {form.program} reads {form.max_rows:,} of a file")
 
 
 def _moment(day: date | None) -> datetime:

@@ -86,7 +86,8 @@ class ExportFormat:
     a device that got no address does not connect either. `comment` is what begins a comment, empty
     where a format has none. `lost` says in a sentence what the program cannot do with it. `feed` is
     the name of the file in the console, for lists that firewalls fetch, and `product` what the
-    console calls them. `max_name` is how long a name may be. With `needs_addresses` the entries are
+    console calls them. `max_name` is how long a name may be, `max_rows` how many rules its program
+    reads from one file, 0 where there is no limit. With `needs_addresses` the entries are
     addresses.
     """
 
@@ -100,6 +101,7 @@ class ExportFormat:
     is_resolver: bool = False
     needs_addresses: bool = False
     max_name: int = 253
+    max_rows: int = 0
     product: str = ""
     feed: str = ""
 

@@ -1,7 +1,7 @@
 """Microsoft Defender for Endpoint: indicators as the CSV file that its portal imports.
 
 A ``DomainName`` is blocked with all names below it, also where the rule is a single host. The ban's
-last day is ``ExpirationTime``. The portal takes `MAX_ROWS` rows in a file.
+last day is ``ExpirationTime``. The portal takes `PORTAL_LIMIT` rows in a file.
 """
 
 import csv
@@ -12,7 +12,7 @@ from netwatch.exports.blocklist import Blocklist, blocklist
 from netwatch.exports.export_format import Export, ExportFormat
 from netwatch.rules.signature import Rule
 
-MAX_ROWS = 500
+PORTAL_LIMIT = 500
 """Rows that the portal imports from one file."""
 
 COLUMNS = (
@@ -62,6 +62,7 @@ DEFENDER = ExportFormat(
     _read,
     {"host": "wider", "suffix": "exact", "glob": "none"},
     frozenset({"tls-sni", "http-host"}),
-    f"the portal imports {MAX_ROWS} rows from a file: name apps one by one where there are more;"
-    " only devices with Defender are covered",
+    f"the portal imports {PORTAL_LIMIT} rows from a file: export apps one by one where there are"
+    " more; only devices with Defender are covered",
+    max_rows=PORTAL_LIMIT,
 )

@@ -83,6 +83,12 @@ class _Part:
     reason: str
 
 
+def rows_of(batch: ObservationBatch) -> Iterator[int]:
+    """The rows of a batch that are observations, in the order of packets."""
+    for start, stop in batch.spans:
+        yield from range(start, stop)
+
+
 class Preview:
     """Counts contacts, and tells what becomes of them. `strip` takes a search suffix off a name
     before it is compared with the rules."""
@@ -108,7 +114,7 @@ class Preview:
     def add(self, batch: ObservationBatch) -> None:
         """Count the observations of a batch."""
         word, found = batch.word, Counter[tuple[int, int, int, int, int]]()
-        for row in range(batch.count):
+        for row in rows_of(batch):
             found[
                 word(row, columns.WORD_EVIDENCE),
                 word(row, columns.WORD_NAME),
@@ -116,7 +122,7 @@ class Preview:
                 word(row, columns.WORD_VLAN),
                 word(row, columns.WORD_SERVER_IP),
             ] += 1
-        self._counts["observations"] += batch.count
+        self._counts["observations"] += found.total()
         for (number, name, client, vlan, server), count in found.items():
             evidence = EVIDENCE[number]
             if evidence in HANDSHAKES or evidence in ("dns-query", "dns-answer"):
@@ -159,7 +165,7 @@ class Preview:
         sums: dict[tuple[str, str, str], list[int]] = {}
         devices: dict[str, set[bytes]] = {result: set() for result in RESULTS}
         for (name, client), pair in self._pairs.items():
-            for part in self._parts(self._interest(name), pair):
+            for part in self._parts(name, pair):
                 total = sums.setdefault((part.result, name, part.reason), [0, 0, 0])
                 total[0] += part.lookups
                 total[1] += part.handshakes
@@ -182,8 +188,9 @@ class Preview:
             self._counts["uncounted"],
         )
 
-    def _parts(self, interest: _Interest, pair: Counter[str]) -> Iterator[_Part]:
+    def _parts(self, name: str, pair: Counter[str]) -> Iterator[_Part]:
         """The contacts of one client with one name by what becomes of them."""
+        interest = self._interest(name)
         hit = interest.hit
         chosen = interest.of_apps and hit is not None and self._selection.takes(hit.rule)
         # A lookup is seen as a query and as its answer, or only as one of them.
@@ -202,7 +209,7 @@ class Preview:
         unseen = 0 if by_lookup else lookups
         if passed or (unseen and not handshakes):
             kinds = {kind.rstrip("+") for kind in reached if kind not in stopped}
-            yield _Part("missed", unseen, passed, self._why_missed(interest, kinds))
+            yield _Part("missed", unseen, passed, self._why_missed(name, interest, kinds))
 
     def _is_stopped(self, interest: _Interest, kind: str, lookups: int) -> bool:
         if kind.endswith("+"):
@@ -219,7 +226,7 @@ class Preview:
         rule = hit.rule
         return f"{rule.text} is of {rule.app.id}, role {rule.role}"
 
-    def _why_missed(self, interest: _Interest, kinds: set[str]) -> str:
+    def _why_missed(self, name: str, interest: _Interest, kinds: set[str]) -> str:
         form = self._form
         if form.needs_addresses:
             return "none of its addresses is in the file"
@@ -233,7 +240,10 @@ class Preview:
             return f"role {rule.role} is not exported"
         if interest.hit.tail:
             return f"a CDN's alias under {interest.hit.tail}"
-        fit = form.fit(rule)
+        # What follows the name is a search suffix, which no rule has.
+        fit = "exact" if self._strip(name) != name else form.fit(rule)
         if fit == "none":
             return f"the format cannot say {rule.text}"
-        return "only known names are in the file" if fit == "narrower" else "not in the file"
+        if fit == "narrower":
+            return "only known names are in the file"
+        return "not in the file as the device asks for it"

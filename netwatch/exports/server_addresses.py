@@ -17,6 +17,7 @@ from netwatch.core.message import HANDSHAKES
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE
 from netwatch.exports.export_format import ServerAddress
+from netwatch.exports.preview import rows_of
 from netwatch.exports.selection import Selection
 from netwatch.rules.catalog import Catalog
 
@@ -47,7 +48,7 @@ class ServerAddresses:
 
     def add(self, batch: ObservationBatch) -> None:
         """Take the addresses of a batch."""
-        for row in range(batch.count):
+        for row in rows_of(batch):
             evidence = EVIDENCE[batch.word(row, columns.WORD_EVIDENCE)]
             if evidence in HANDSHAKES:
                 found = [batch.packed(batch.word(row, columns.WORD_SERVER_IP))]

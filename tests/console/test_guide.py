@@ -7,7 +7,7 @@ from support.documents import DOCS
 
 from netwatch.config.console_section import ROLES
 from netwatch.console.routes import ROUTES
-from netwatch.exports.registry import FEEDS
+from netwatch.exports.registry import feeds
 
 GUIDE = (DOCS / "guides" / "console.md").read_text(encoding="utf-8")
 SEEN = dict(re.findall(r"^\| `(/[\w/-]+)` \|.*\| ([^|]+) \|$", GUIDE, re.MULTILINE))
@@ -22,10 +22,10 @@ def test_each_page_of_the_menu_is_there_with_its_roles() -> None:
     assert said == menu
 
 
-@pytest.mark.parametrize("name", FEEDS)
+@pytest.mark.parametrize("name", feeds())
 def test_each_list_for_firewalls_has_steps(name: str) -> None:
     assert f"/lists/BAN/{name}.txt" in GUIDE
-    assert f"**{FEEDS[name].product}**" in GUIDE
+    assert f"**{feeds()[name].product}**" in GUIDE
 
 
 def test_pictures_are_small_and_made_by_the_script() -> None:

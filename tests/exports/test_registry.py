@@ -10,7 +10,7 @@ from support.exported import CONFIGURATION, example, made, shipped, write_exampl
 from netwatch.config import load
 from netwatch.exports.export_format import Export, ExportFormat, ServerAddress
 from netwatch.exports.heading import losses
-from netwatch.exports.registry import EXPORTS, FEEDS
+from netwatch.exports.registry import EXPORTS, feeds
 from netwatch.exports.sensor_suricata import FIRST_SID, LAST_SID
 from netwatch.rules.signature import Rule
 
@@ -144,6 +144,6 @@ def test_sids_are_those_of_ban_and_rule(exports: dict[str, Export]) -> None:
 
 
 def test_feeds_of_firewalls_keep_their_addresses() -> None:
-    assert {name: form.product for name, form in FEEDS.items()} == {
+    assert {name: form.product for name, form in feeds().items()} == {
         "palo-alto": "Palo Alto", "fortigate": "FortiGate"
     }  # fmt: skip

@@ -9,7 +9,7 @@ from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Ban
 from netwatch.exports.export_format import Export
-from netwatch.exports.registry import FEEDS
+from netwatch.exports.registry import feeds
 from netwatch.exports.selection import select
 
 
@@ -35,7 +35,7 @@ def show(view: View) -> Answer:
                 tuple(rule.text for rule in form.rules(export.selection, "none")),
             )
             for export in [_export(view, ban)]
-            for name, form in FEEDS.items()
+            for name, form in feeds().items()
         ]
         for ban in view.console.config.policy.bans
     }
@@ -48,9 +48,9 @@ def text(view: View) -> Answer:
     few minutes takes it only when it has changed."""
     name = view.path["file"].removesuffix(".txt")
     ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["ban"]), None)
-    if ban is None or name not in FEEDS or view.path["file"] != f"{name}.txt":
+    if ban is None or name not in feeds() or view.path["file"] != f"{name}.txt":
         raise not_found(view.say("There is no such list."))
-    content = FEEDS[name].text(_export(view, ban)).encode()
+    content = feeds()[name].text(_export(view, ban)).encode()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     return Download(
         view.path["file"],
