@@ -74,6 +74,12 @@ def add(group: Group) -> None:
         " others than exclusive stop more than the apps",
     )
     parser.add_argument(
+        "--spare-others",
+        action="store_true",
+        help="let names of other roles and apps pass that are below a domain of the file, where the"
+        " format can say so",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
@@ -160,7 +166,14 @@ def _export(args: argparse.Namespace, config: "Config") -> "Export":
         others = ", ".join(sorted(apps - ban.apps))
         raise ConfigError([Problem("--app", 0, 0, f"the ban {ban.id} does not name {others}")])
     selection = select(config.catalog, apps, args.role)
-    return Export(selection, ban, _moment(args.date), __version__, _signatures(config), ())
+    return Export(
+        selection,
+        ban,
+        _moment(args.date),
+        __version__,
+        _signatures(config),
+        spare=args.spare_others,
+    )
 
 
 def _signatures(config: "Config") -> str:

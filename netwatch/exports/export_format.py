@@ -43,7 +43,8 @@ class Export:
     `ban` is None where apps were named without one. `time` is the moment that a file has as that of
     its making, in UTC. `netwatch` and `signatures` are the versions of both. `addresses` are those
     of servers, for a format that needs them, and `shared` is how many were left out because
-    other names have them too.
+    other names have them too. With `spare`, names of other roles and apps below the domains of the
+    rules pass, where the format can say so.
     """
 
     selection: Selection
@@ -53,6 +54,7 @@ class Export:
     signatures: str
     addresses: tuple[ServerAddress, ...] = ()
     shared: int = 0
+    spare: bool = False
 
     @property
     def title(self) -> str:
@@ -88,7 +90,7 @@ class ExportFormat:
     the name of the file in the console, for lists that firewalls fetch, and `product` what the
     console calls them. `max_name` is how long a name may be, `max_rows` how many rules its program
     reads from one file, 0 where there is no limit. With `needs_addresses` the entries are
-    addresses.
+    addresses. `spares` are the kinds of rules that it can except from a domain.
     """
 
     program: str
@@ -102,6 +104,7 @@ class ExportFormat:
     needs_addresses: bool = False
     max_name: int = 253
     max_rows: int = 0
+    spares: Set[Kind] = frozenset()
     product: str = ""
     feed: str = ""
 
@@ -112,6 +115,13 @@ class ExportFormat:
     def rules(self, selection: Selection, *fits: Fit) -> tuple[Rule, ...]:
         """The rules that it says in these ways."""
         return tuple(rule for rule in selection.rules if self.fit(rule) in fits)
+
+    def spared(self, export: Export) -> tuple[Rule, ...]:
+        """The rules whose names pass, though they are below an exported domain."""
+        found = export.selection.spareable if export.spare else ()
+        return tuple(
+            rule for rule in found if rule.kind in self.spares and len(rule.name) <= self.max_name
+        )
 
     def text(self, export: Export) -> str:
         """The file."""

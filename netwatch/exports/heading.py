@@ -53,9 +53,14 @@ def losses(export: Export, form: ExportFormat) -> list[str]:
         rules = form.rules(selection, fit)  # type: ignore[arg-type]
         if rules:
             lines.append(f"{words} {quantity(len(rules), 'rule')}: {named(rules)}")
-    if selection.others and "narrower" not in form.fits.values():
-        count = quantity(len(selection.others), "rule")
-        lines.append(f"also stopped, names of {count} below these: {_by_role(selection.others)}")
+    if "narrower" in form.fits.values():
+        return lines
+    spared = form.spared(export)
+    passing = {(rule.kind, rule.name) for rule in spared}
+    stopped = tuple(each for each in selection.others if (each.kind, each.name) not in passing)
+    for rules, words in ((stopped, "also stopped, names of"), (spared, "let pass, names of")):
+        if rules:
+            lines.append(f"{words} {quantity(len(rules), 'rule')} below these: {_by_role(rules)}")
     return lines
 
 

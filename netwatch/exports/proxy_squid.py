@@ -5,6 +5,7 @@ POSIX regular expressions in a list of their own.
 """
 
 import re
+from dataclasses import replace
 
 from netwatch.exports.blocklist import Blocklist, blocklist
 from netwatch.exports.export_format import Export, ExportFormat
@@ -23,27 +24,43 @@ _USE = (
 def _write(export: Export, rules: tuple[Rule, ...]) -> str:
     name = f"netwatch_{_UNSAFE.sub('_', export.title)}"
     lines = comments(export, SQUID, *_USE)
-    kinds: dict[str, None] = {}
+    stopped, entries = _lists(name, rules)
+    spared, exceptions = _lists(f"{name}_others", SQUID.spared(export))
+    denied = (" ".join((each, *(f"!{other}" for other in spared))) for each in stopped)
+    return joined([*lines, *entries, *exceptions, *(f"http_access deny {each}" for each in denied)])
+
+
+def _lists(name: str, rules: tuple[Rule, ...]) -> tuple[list[str], list[str]]:
+    """The names of the lists of some rules, and their lines."""
+    names: dict[str, None] = {}
+    lines = []
     for rule in rules:
         if rule.kind == "glob":
-            kinds[f"{name}_patterns"] = None
+            names[f"{name}_patterns"] = None
             lines.append(f"acl {name}_patterns dstdom_regex -i {glob_pattern(rule.name)}")
         else:
-            kinds[name] = None
+            names[name] = None
             dot = "." if rule.kind == "suffix" else ""
             lines.append(f"acl {name} dstdomain {dot}{rule.name}")
-    return joined([*lines, *(f"http_access deny {each}" for each in kinds)])
+    return list(names), lines
 
 
 def _read(text: str) -> Blocklist:
+    rows = [line.split() for line in text.splitlines()]
+    denied = {word for row in rows if row[:2] == ["http_access", "deny"] for word in row[2:]}
+    spared = {word.removeprefix("!") for word in denied if word.startswith("!")}
+    return replace(_entries(rows, denied), spared=_entries(rows, spared))
+
+
+def _entries(rows: list[list[str]], lists: set[str]) -> Blocklist:
     exact: list[str] = []
     below: list[str] = []
     patterns: list[str] = []
-    for line in text.splitlines():
-        match line.split():
-            case ["acl", _, "dstdomain", name]:
-                (below if name.startswith(".") else exact).append(name.removeprefix("."))
-            case ["acl", _, "dstdom_regex", "-i", pattern]:
+    for row in rows:
+        match row:
+            case ["acl", name, "dstdomain", domain] if name in lists:
+                (below if domain.startswith(".") else exact).append(domain.removeprefix("."))
+            case ["acl", name, "dstdom_regex", "-i", pattern] if name in lists:
                 patterns.append(pattern)
     return blocklist([*exact, *below], below, patterns)
 
@@ -56,4 +73,5 @@ SQUID = ExportFormat(
     frozenset({"http-host", "tls-sni"}),
     "a proxy stops only what is sent through it, and no QUIC",
     comment="#",
+    spares=frozenset({"host", "suffix", "glob"}),
 )

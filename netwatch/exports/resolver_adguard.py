@@ -1,8 +1,9 @@
 """AdGuard Home, and what else reads the syntax of DNS filters of AdGuard: ``||name^`` is a domain
 with all below it, ``|name^`` a name from its first letter to its last, and text between slashes a
-regular expression."""
+regular expression. ``@@`` before an entry lets its names pass."""
 
 import re
+from dataclasses import replace
 
 from netwatch.exports.blocklist import Blocklist, blocklist
 from netwatch.exports.export_format import Export, ExportFormat
@@ -23,12 +24,17 @@ def _entry(rule: Rule) -> str:
 
 
 def _write(export: Export, rules: tuple[Rule, ...]) -> str:
-    return joined([*comments(export, ADGUARD), *map(_entry, rules)])
+    spared = (f"@@{_entry(rule)}" for rule in ADGUARD.spared(export))
+    return joined([*comments(export, ADGUARD), *map(_entry, rules), *spared])
 
 
 def _read(text: str) -> Blocklist:
     lines = [line for line in text.splitlines() if not line.startswith("!")]
+    spared = [line.removeprefix("@@") for line in lines if line.startswith("@@")]
+    return replace(_entries(lines), spared=_entries(spared))
 
+
+def _entries(lines: list[str]) -> Blocklist:
     def found(form: re.Pattern[str]) -> list[str]:
         return [each[1] for line in lines if (each := form.fullmatch(line))]
 
@@ -45,4 +51,5 @@ ADGUARD = ExportFormat(
     "a resolver stops only the lookups that it gets, not those of encrypted DNS elsewhere",
     comment="!",
     is_resolver=True,
+    spares=frozenset({"host", "suffix", "glob"}),
 )

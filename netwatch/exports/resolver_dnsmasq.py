@@ -1,5 +1,6 @@
 """dnsmasq: ``local=`` answers NXDOMAIN for a domain and all below it, ``host-record=`` gives one
-name the unspecified address. Pi-hole reads the same lines from /etc/dnsmasq.d."""
+name the unspecified address, and ``server=…#`` excepts a domain. Pi-hole reads
+the same lines from /etc/dnsmasq.d."""
 
 from netwatch.exports.blocklist import Blocklist, blocklist
 from netwatch.exports.export_format import Export, ExportFormat
@@ -13,19 +14,24 @@ def _write(export: Export, rules: tuple[Rule, ...]) -> str:
         f"local=/{rule.name}/" if rule.kind == "suffix" else f"host-record={rule.name},0.0.0.0,::"
         for rule in rules
     ]
-    return joined([*comments(export, DNSMASQ), *entries])
+    spared = [f"server=/{rule.name}/#" for rule in DNSMASQ.spared(export)]
+    return joined([*comments(export, DNSMASQ), *entries, *spared])
 
 
 def _read(text: str) -> Blocklist:
     exact: list[str] = []
     domains: list[str] = []
+    spared: list[str] = []
     for line in text.splitlines():
         key, _, value = line.partition("=")
         if key == "local":
             domains += value.strip("/").split("/")
+        elif key == "server":
+            spared.append(value.split("/")[1])
         elif key == "host-record":
             exact.append(value.partition(",")[0])
-    return blocklist([*exact, *domains], domains)
+    passing = blocklist(spared, spared)
+    return blocklist([*exact, *domains], domains, spared=passing, longest=True)
 
 
 DNSMASQ = ExportFormat(
@@ -38,4 +44,5 @@ DNSMASQ = ExportFormat(
     " of aliases pass, and lookups of single hosts for anything but addresses",
     comment="#",
     is_resolver=True,
+    spares=frozenset({"host", "suffix"}),
 )

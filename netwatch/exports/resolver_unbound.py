@@ -10,6 +10,7 @@ from netwatch.exports.resolver_hosts import LOOKUP
 from netwatch.rules.signature import Rule
 
 _ZONE = re.compile(r'local-zone: "(.+)\." always_nxdomain')
+_PASSING = re.compile(r'local-zone: "(.+)\." always_transparent')
 _DATA = re.compile(r'local-data: "(\S+)\. 300 IN A(?:AAA)? \S+"')
 
 
@@ -21,6 +22,7 @@ def _write(export: Export, rules: tuple[Rule, ...]) -> str:
         else:
             entries.append(f'local-data: "{rule.name}. 300 IN A 0.0.0.0"')
             entries.append(f'local-data: "{rule.name}. 300 IN AAAA ::"')
+    entries += [f'local-zone: "{rule.name}." always_transparent' for rule in UNBOUND.spared(export)]
     return joined([*comments(export, UNBOUND), *entries])
 
 
@@ -28,7 +30,8 @@ def _read(text: str) -> Blocklist:
     lines = text.splitlines()
     zones = [found[1] for line in lines if (found := _ZONE.fullmatch(line))]
     hosts = [found[1] for line in lines if (found := _DATA.fullmatch(line))]
-    return blocklist([*zones, *hosts], zones)
+    spared = [found[1] for line in lines if (found := _PASSING.fullmatch(line))]
+    return blocklist([*zones, *hosts], zones, spared=blocklist(spared, spared), longest=True)
 
 
 UNBOUND = ExportFormat(
@@ -41,4 +44,5 @@ UNBOUND = ExportFormat(
     " local zones do not apply to the targets of aliases",
     comment="#",
     is_resolver=True,
+    spares=frozenset({"host", "suffix"}),
 )

@@ -6,12 +6,12 @@ others. Nor are aliases of the app's zones at CDNs, which a client only meets in
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import App, Role
-from netwatch.rules.catalog import Catalog
+from netwatch.rules.catalog import Catalog, glob_matches, literal_tail
 from netwatch.rules.signature import Rule
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -27,7 +27,8 @@ class Selection:
     `rules` are sorted by name and kind; a rule below a domain that another one has as a whole is
     not repeated. `names` are all names of them that are known in full: of hosts and domains, and
     the examples of the signatures; a format without wildcards has these alone. `others` are the
-    rules below the domains of `rules` that have other roles or are of other apps. `addresses` are
+    rules below the domains of `rules` that have other roles or are of other apps, and `spareable`
+    those of them that can be let pass without letting a name of the apps pass. `addresses` are
     packed addresses of servers that the signatures name.
     """
 
@@ -36,6 +37,7 @@ class Selection:
     rules: tuple[Rule, ...]
     names: tuple[str, ...]
     others: tuple[Rule, ...]
+    spareable: tuple[Rule, ...] = ()
     addresses: tuple[bytes, ...] = ()
 
     @property
@@ -64,23 +66,57 @@ def select(
             if hit and not hit.tail and hit.rule.app == signature.app and hit.rule.role in roles:
                 names.add(example.name)
     chosen = {(rule.kind, rule.name) for rule in rules}
-    others = (
-        rule
-        for rule in catalog.rules()
-        if (rule.kind, rule.name) not in chosen and _is_below(rule, whole)
+    others = sorted(
+        (
+            rule
+            for rule in catalog.rules()
+            if (rule.kind, rule.name) not in chosen and _is_below(rule, whole)
+        ),
+        key=_order,
     )
     return Selection(
         tuple(signature.app for signature in signatures),
         tuple(role for role in ROLES if role in roles),
         tuple(sorted(kept, key=_order)),
         tuple(sorted(names)),
-        tuple(sorted(others, key=_order)),
+        tuple(others),
+        tuple(_spareable(others, rules)),
         tuple(sorted({each for signature in signatures for each in signature.addresses})),
     )
 
 
 def _order(rule: Rule) -> tuple[str, str]:
     return rule.name, rule.kind
+
+
+def _spareable(others: Sequence[Rule], rules: Sequence[Rule]) -> Iterator[Rule]:
+    """The rules of `others` that contain no name of `rules` which has a rule of its own."""
+    domains: set[str] = set()
+    globs: dict[str, list[Rule]] = {}
+    for rule in others:
+        if rule.kind == "glob":
+            globs.setdefault(literal_tail(rule.name), []).append(rule)
+    containing: set[tuple[str, str]] = set()
+    for rule in rules:
+        name = rule.name.replace("*", "x")
+        parents = [name]
+        while (dot := parents[-1].find(".")) >= 0:
+            parents.append(parents[-1][dot + 1 :])
+        domains.update(parents)
+        containing.update(
+            (each.kind, each.name)
+            for parent in parents
+            for each in globs.get(parent, ())
+            if glob_matches(each.name, name)
+        )
+    names = {rule.name for rule in rules}
+    for rule in others:
+        if rule.kind == "glob":
+            is_free = (rule.kind, rule.name) not in containing
+        else:
+            is_free = rule.name not in (domains if rule.kind == "suffix" else names)
+        if is_free:
+            yield rule
 
 
 def _is_below(rule: Rule, domains: set[str]) -> bool:

@@ -5,6 +5,7 @@ follow from ban and kind of log (RFC 9562 section 5.5), so that a newer file rep
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -43,7 +44,11 @@ def _rule(
 ) -> dict[str, Any]:
     ban = export.ban
     title = f"{', '.join(app.name for app in export.selection.apps)} in {what}"
-    selections = _selections(rules, field)
+    selections = _selections(rules, field, "")
+    spared = _selections(SIGMA.spared(export), field, "others_")
+    condition = " or ".join(selections)
+    if spared:
+        condition = f"({condition}) and not ({' or '.join(spared)})"
     return {
         "title": title if len(title) <= 256 else f"{export.title} in {what}",
         "id": str(uuid5(NAMESPACE, f"sigma {export.title} {what}")),
@@ -52,7 +57,7 @@ def _rule(
         "author": ban.authority if ban else "netwatch",
         "date": _day(export),
         "logsource": logsource,
-        "detection": {**selections, "condition": " or ".join(selections)},
+        "detection": {**selections, **spared, "condition": condition},
         "falsepositives": ["Pages that embed a part of the app"],
         "level": ban.severity if ban else "medium",
     }
@@ -62,24 +67,30 @@ def _day(export: Export) -> str:
     return export.time.strftime("%Y-%m-%d")
 
 
-def _selections(rules: tuple[Rule, ...], field: str) -> dict[str, dict[str, list[str]]]:
+def _selections(
+    rules: tuple[Rule, ...], field: str, prefix: str
+) -> dict[str, dict[str, list[str]]]:
     """The names, ends of names and patterns that there are."""
     names = [rule.name for rule in rules if rule.kind != "glob"]
     ends = [f".{rule.name}" for rule in rules if rule.kind == "suffix"]
     patterns = [glob_pattern(rule.name) for rule in rules if rule.kind == "glob"]
     found = {
-        "names": {field: names},
-        "domains": {f"{field}|endswith": ends},
-        "patterns": {f"{field}|re": patterns},
+        f"{prefix}names": {field: names},
+        f"{prefix}domains": {f"{field}|endswith": ends},
+        f"{prefix}patterns": {f"{field}|re": patterns},
     }
     return {key: value for key, value in found.items() if any(value.values())}
 
 
 def _read(text: str) -> Blocklist:
+    return replace(_entries(text, spared=False), spared=_entries(text, spared=True))
+
+
+def _entries(text: str, *, spared: bool) -> Blocklist:
     exact: set[str] = set()
     below: set[str] = set()
     patterns: set[str] = set()
-    for key, value in _values(text):
+    for key, value in _values(text, spared):
         _, _, modifier = key.partition("|")
         if modifier == "endswith":
             below.add(value.removeprefix("."))
@@ -88,11 +99,11 @@ def _read(text: str) -> Blocklist:
     return blocklist(exact, below, sorted(patterns))
 
 
-def _values(text: str) -> Iterator[tuple[str, str]]:
-    """The fields of all rules, each with one of its values."""
+def _values(text: str, spared: bool) -> Iterator[tuple[str, str]]:
+    """The fields of all rules, each with one of its values: those of exceptions, or the others."""
     for document in yaml.safe_load_all(text):
-        for selection in document["detection"].values():
-            if isinstance(selection, dict):
+        for name, selection in document["detection"].items():
+            if isinstance(selection, dict) and name.startswith("others_") == spared:
                 for key, values in selection.items():
                     yield from ((key, value) for value in values)
 
@@ -105,4 +116,5 @@ SIGMA = ExportFormat(
     EVERYWHERE,
     "it finds what the logs of the SIEM have, and blocks nothing",
     comment="#",
+    spares=frozenset({"host", "suffix", "glob"}),
 )

@@ -162,7 +162,7 @@ class Catalog:
             for tail in tails
             if tail in self._glob_tails
             for rule in self._globs_beginning(tail, first)
-            if _glob_matches(rule.name, name)
+            if glob_matches(rule.name, name)
         ]
         return sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
 
@@ -329,7 +329,7 @@ def _literal_length(glob: str) -> int:
     return len(glob) - glob.count("*")
 
 
-def _glob_matches(glob: str, name: str) -> bool:
+def glob_matches(glob: str, name: str) -> bool:
     """Whether a name has the labels of a glob, in time in proportion to both."""
     globs, labels = glob.split("."), name.split(".")
     return len(globs) == len(labels) and all(map(_label_matches, globs, labels))

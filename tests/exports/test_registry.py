@@ -81,8 +81,8 @@ def test_losses_name_the_rules(tmp_path: Path) -> None:
     _, export = example(tmp_path)
     assert losses(export, EXPORTS["rpz"]) == [
         "left out, as the format cannot say 1 rule: glob p16-*.cdn.example",
-        "also stopped, names of 2 rules below these: video (embed) 1, as suffix"
-        " analytics.video.example; shop (exclusive) 1, as host shop.video.example",
+        "also stopped, names of 4 rules below these: video (embed) 3, as host"
+        " a.deep.video.example; shop (exclusive) 1, as host shop.video.example",
     ]
     assert losses(export, EXPORTS["hosts"]) == [
         "left out, as the format cannot say 1 rule: glob p16-*.cdn.example",
@@ -125,6 +125,25 @@ def test_a_name_is_not_too_long_below_the_zone(tmp_path: Path) -> None:
     export = replace(export, selection=replace(export.selection, rules=(host, long)))
     assert form.rules(export.selection, "none") == (long,)
     assert long.name not in form.text(export).split("$TTL")[1]
+
+
+@pytest.mark.parametrize("name", [name for name, form in EXPORTS.items() if form.spares])
+def test_names_of_others_are_spared_where_that_is_wanted(name: str, tmp_path: Path) -> None:
+    _, export = example(tmp_path)
+    form = EXPORTS[name]
+    plain, sparing = (form.text(replace(export, spare=spare)) for spare in (False, True))
+    before, after = form.read(plain), form.read(sparing)
+    stopped = ("video.example", "deep.video.example", "b.deep.video.example", "m.video.example")
+    passing = ("a.deep.video.example", "analytics.video.example", "x.analytics.video.example",
+               "shop.video.example")  # fmt: skip
+    assert all(map(before.has, [*stopped, *passing, "img1.video.example"]))
+    assert all(map(after.has, stopped))
+    assert not any(map(after.has, passing))
+    assert after.has("img1.video.example") == ("glob" not in form.spares)
+    count = 3 + ("glob" in form.spares)
+    said = losses(replace(export, spare=True), form)
+    assert said[-1].startswith(f"let pass, names of {count} rules below these: video (embed)")
+    assert any("also stopped" in line for line in said) == ("glob" not in form.spares)
 
 
 def test_sids_are_those_of_ban_and_rule(exports: dict[str, Export]) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from support.exported import example
+from support.exported import SIGNATURES, example, write_example
 
+from netwatch.config import load
 from netwatch.exports.selection import select
 
 
@@ -22,9 +23,26 @@ def test_what_others_use_below_a_domain_is_known(tmp_path: Path) -> None:
     _, export = example(tmp_path)
     others = [(each.text, each.app.id, each.role) for each in export.selection.others]
     assert others == [
+        ("host a.deep.video.example", "video", "embed"),
         ("suffix analytics.video.example", "video", "embed"),
+        ("glob img*.video.example", "video", "embed"),
         ("host shop.video.example", "shop", "exclusive"),
     ]
+
+
+def test_what_contains_a_name_of_the_app_cannot_be_spared(tmp_path: Path) -> None:
+    signature = SIGNATURES["video"].replace(
+        "asns:",
+        "  - {host: m.analytics.video.example, role: exclusive, sources: [a]}\n"
+        "  - {glob: 'imgs*.video.example', role: exclusive, sources: [a]}\n"
+        "asns:",
+    )
+    path = write_example(tmp_path)
+    (tmp_path / "signatures" / "video.yaml").write_text(signature, encoding="utf-8")
+    selection = select(load(str(path)).catalog, {"video"})
+    assert [each.name for each in selection.spareable] == [
+        "a.deep.video.example", "shop.video.example"
+    ]  # fmt: skip
 
 
 def test_roles_are_chosen(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ domains:
   - {suffix: video.example, role: exclusive, sources: [a]}
   - {host: www.video.example, role: exclusive, sources: [a]}
   - {suffix: analytics.video.example, role: embed, sources: [a]}
+  - {host: a.deep.video.example, role: embed, sources: [a]}
+  - {glob: "img*.video.example", role: embed, sources: [a]}
   - {host: app.cdn.example, role: exclusive, sources: [a]}
   - {glob: "p16-*.cdn.example", role: exclusive, sources: [a]}
   - {glob: "p17-*.video.example", role: exclusive, sources: [a]}
