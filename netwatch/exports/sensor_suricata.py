@@ -11,6 +11,7 @@ the second in order gets the next number.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import date
 
 from netwatch.exports.blocklist import Blocklist, blocklist
@@ -27,6 +28,9 @@ LAST_SID = FIRST_SID + 4 * (1 << 28) - 1
 BUFFERS = (("dns", "dns.query"), ("tls", "tls.sni"), ("quic", "quic.sni"), ("http", "http.host"))
 """The protocols and the buffers in which Suricata has the name."""
 
+MAX_EXCEPTIONS = 6000
+"""Characters of the exceptions of one rule: Suricata reads rules of at most 8,191 bytes."""
+
 _SEVERITIES = {"low": 3, "medium": 2, "high": 1, "critical": 1}
 _META = re.compile("[^A-Za-z0-9._:-]+")
 _ENTRY = re.compile(
@@ -35,26 +39,50 @@ _ENTRY = re.compile(
     r'(?P<start> startswith;)?(?: endswith;)?(?: pcre:"/(?P<pcre>.+?)/i";)?'
 )
 
+_PASSING_NAME = re.compile(r'content:!"\.([^"]+)";(?: nocase;)?( startswith;)? endswith')
+_PASSING_PATTERN = re.compile(r'pcre:!"/\^\\\.(.+?)/i"')
+
 
 def _write(export: Export, rules: tuple[Rule, ...]) -> str:
     taken: set[int] = set()
+    spared, written = SURICATA.spared(export), 0
     lines = comments(export, SURICATA, "replace alert by drop where Suricata is in line")
     for rule in rules:
         number = _number(export.title, rule)
         while number in taken:
             number = (number + 1) % (1 << 28)
         taken.add(number)
-        for at, (protocol, buffer) in enumerate(BUFFERS):
-            sid = FIRST_SID + 4 * number + at
-            lines.append(_line(export, rule, protocol, buffer, sid))
+        exceptions = _exceptions(rule, spared)
+        written += len(exceptions)
+        for at in range(len(BUFFERS)):
+            lines.append(_line(export, rule, exceptions, at, FIRST_SID + 4 * number + at))
+    if written < len(spared):
+        lines.insert(0, f"# no room for {len(spared) - written} of the names that are let pass")
     return joined(lines)
 
 
-def _line(export: Export, rule: Rule, protocol: str, buffer: str, sid: int) -> str:
+def _exceptions(rule: Rule, spared: Sequence[Rule]) -> list[Rule]:
+    """Of the rules that are spared those below a domain, as many as one line has room for."""
+    if rule.kind != "suffix":
+        return []
+    found, used = [], 0
+    for each in spared:
+        if each.name.endswith(f".{rule.name}"):
+            used += len(_exception(each, " nocase;")) + 2
+            if used > MAX_EXCEPTIONS:
+                break
+            found.append(each)
+    return found
+
+
+def _line(export: Export, rule: Rule, exceptions: Sequence[Rule], at: int, sid: int) -> str:
+    protocol, buffer = BUFFERS[at]
     priority = _SEVERITIES[export.ban.severity] if export.ban else 2
+    nocase = "" if buffer == "http.host" else " nocase;"
+    matches = [_match(rule, nocase), *(_exception(each, nocase) for each in exceptions)]
     options = [
         f'msg:"netwatch {export.title} {rule.app.id} in {buffer}"',
-        f"{buffer}; {_match(rule, '' if buffer == 'http.host' else ' nocase;')}",
+        f"{buffer}; {'; '.join(matches)}",
         "classtype:policy-violation",
         f"priority:{priority}",
         f"sid:{sid}",
@@ -72,6 +100,15 @@ def _match(rule: Rule, nocase: str) -> str:
         return f'content:"{rule.name}";{nocase} startswith; endswith'
     literal = longest_literal(rule.name)
     return f'content:"{literal}";{nocase} pcre:"/{glob_pattern(rule.name)}/i"'
+
+
+def _exception(rule: Rule, nocase: str) -> str:
+    """The keywords that compare the buffer, which has a dot before the name, with a rule whose
+    names are not meant."""
+    if rule.kind == "glob":
+        return f'pcre:!"/^\\.{glob_pattern(rule.name)[1:]}/i"'
+    starts = "" if rule.kind == "suffix" else " startswith;"
+    return f'content:!".{rule.name}";{nocase}{starts} endswith'
 
 
 def _metadata(export: Export, rule: Rule) -> list[str]:
@@ -100,6 +137,7 @@ def _read(text: str) -> Blocklist:
     exact: list[str] = []
     below: list[str] = []
     patterns: list[str] = []
+    passing: list[str] = []
     for line in text.splitlines():
         found = _ENTRY.match(line)
         if found is None:
@@ -108,9 +146,13 @@ def _read(text: str) -> Blocklist:
             patterns.append(found["pcre"])
         elif found["dot"]:
             below.append(found["content"][1:])
+            for name, start in _PASSING_NAME.findall(line):
+                passing.append(f"^{re.escape(name)}$" if start else rf"(^|\.){re.escape(name)}$")
+            passing += (f"^{pattern}" for pattern in _PASSING_PATTERN.findall(line))
         else:
             exact.append(found["content"])
-    return blocklist([*exact, *below], below, dict.fromkeys(patterns))
+    spared = blocklist(patterns=dict.fromkeys(passing))
+    return blocklist([*exact, *below], below, dict.fromkeys(patterns), spared)
 
 
 SURICATA = ExportFormat(
@@ -121,4 +163,5 @@ SURICATA = ExportFormat(
     EVERYWHERE,
     "names in encrypted hellos, in answers, in aliases and behind SOCKS are not seen",
     comment="#",
+    spares=frozenset({"host", "suffix", "glob"}),
 )

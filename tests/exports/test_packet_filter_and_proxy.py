@@ -93,7 +93,7 @@ http_access allow all
 NAMES = (
     "tiktok.com", "www.tiktok.com", "a.b.tiktok.com", "tiktok.cdnvideo.ru",
     "x.pulltiktokx.ovc.gslb.rocket-cdn.com", "nottiktok.com", "tiktok.com.example.org",
-    "below.tiktok.cdnvideo.ru", "www.example.org",
+    "below.tiktok.cdnvideo.ru", "www.example.org", "an.tiktok.com", "analytics.tiktok.com",
 )  # fmt: skip
 
 
@@ -105,10 +105,12 @@ def squid(folder: Path, text: str, port: int) -> Path:
     return conf
 
 
+@pytest.mark.parametrize("spare", [False, True])
 @pytest.mark.parametrize("ban", ["be-fed-tiktok-2023", "us-va-tiktok-2022"])
-def test_squid_reads_the_lists(ban: str, tmp_path: Path) -> None:
+def test_squid_reads_the_lists(ban: str, spare: bool, tmp_path: Path) -> None:
     require_programs("squid")
-    conf = squid(tmp_path, EXPORTS["squid"].text(shipped(ban)[1]), free_port())
+    export = replace(shipped(ban)[1], spare=spare)
+    conf = squid(tmp_path, EXPORTS["squid"].text(export), free_port())
     done = subprocess.run(
         ["squid", "-k", "parse", "-f", str(conf)],
         capture_output=True,
@@ -137,7 +139,7 @@ def test_squid_refuses_what_the_file_says(tmp_path: Path) -> None:
     require_programs("squid")
     port = free_port()
     form = EXPORTS["squid"]
-    text = form.text(shipped("be-fed-tiktok-2023")[1])
+    text = form.text(replace(shipped("be-fed-tiktok-2023")[1], spare=True))
     conf = squid(tmp_path, text, port)
     # Its shared memory is named after the service, and others may run a squid too.
     words = ["squid", "-N", "-n", f"netwatch{port}", "-f", str(conf)]
@@ -148,4 +150,4 @@ def test_squid_refuses_what_the_file_says(tmp_path: Path) -> None:
         process.end()
     entries = form.read(text)
     assert refused == {name: entries.has(name) for name in NAMES}
-    assert list(refused.values()) == [True] * 5 + [False] * 4
+    assert list(refused.values()) == [True] * 5 + [False] * 6

@@ -81,9 +81,10 @@ def test_stix_without_a_ban(tmp_path: Path) -> None:
     assert "valid_until" not in bundle.objects[1]
 
 
+@pytest.mark.parametrize("spare", [False, True])
 @pytest.mark.parametrize("ban", BANS)
-def test_sigma_rules_are_valid(ban: str) -> None:
-    text = written("sigma", shipped(ban)[1])
+def test_sigma_rules_are_valid(ban: str, spare: bool) -> None:
+    text = written("sigma", replace(shipped(ban)[1], spare=spare))
     rules = SigmaCollection.from_yaml(text)
     assert len(rules.rules) == 4
     assert not [each for each in rules.rules if each.errors]

@@ -198,10 +198,11 @@ def test_programs_check_the_files(tmp_path: Path) -> None:
         "dnsmasq": ("dnsmasq", "--test", "--conf-file={}"),
     }
     require_programs(*(words[0] for words in checkers.values()))
-    for ban in (BAN, "us-va-tiktok-2022"):
+    for ban, spare in ((BAN, False), ("us-va-tiktok-2022", True)):
         for form, words in checkers.items():
             file = tmp_path / form
-            file.write_text(EXPORTS[form].text(shipped(ban)[1]), encoding="utf-8")
+            export = replace(shipped(ban)[1], spare=spare)
+            file.write_text(EXPORTS[form].text(export), encoding="utf-8")
             done = subprocess.run(
                 [word.format(file) for word in words],
                 capture_output=True,

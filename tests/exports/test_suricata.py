@@ -5,13 +5,14 @@ import json
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.documents import DOCS, rows
-from support.exported import made, shipped
+from support.exported import TIME, example, made, shipped
 from support.paths import PCAPS
 from support.programs import needs
 
@@ -22,8 +23,9 @@ from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.exports.export_format import Export
 from netwatch.exports.registry import EXPORTS
-from netwatch.exports.selection import Selection
+from netwatch.exports.selection import Selection, select
 from netwatch.formats.observation_record import observation_record
+from netwatch.rules.signature import Rule
 
 pytestmark = needs("suricata")
 
@@ -98,12 +100,11 @@ def export() -> Export:
     return made(config, config.policy.bans[0])
 
 
-@pytest.fixture(scope="module")
-def suricata(export: Export, tmp_path_factory: pytest.TempPathFactory) -> dict[Contact, str]:
+def reported(export: Export, folder: Path) -> dict[Contact, str]:
     """The contacts of alerts, with the names in them."""
     rules = EXPORTS["suricata"].text(export)
     found: dict[Contact, str] = {}
-    for each in alerts(tmp_path_factory.mktemp("suricata"), rules):
+    for each in alerts(folder, rules):
         buffer = each["alert"]["signature"].split()[-1]
         found[each["community_id"], EVIDENCE[buffer]] = name_in(each)
     return found
@@ -117,19 +118,19 @@ def name_in(alert: dict[str, Any]) -> str:
     return str(alert[key].get("sni") or alert[key].get("hostname"))
 
 
-def netwatch_contacts(selection: Selection) -> tuple[set[Contact], set[Contact]]:
+def netwatch_contacts(selection: Selection) -> tuple[set[Contact], dict[Contact, Rule]]:
     """The contacts with names of the rules, and those with names of other rules below the exported
-    domains, as netwatch sees them."""
+    domains with their rule, as netwatch sees them."""
     catalog = load(str(PCAPS / "netwatch.yaml")).catalog
     ours: set[Contact] = set()
-    others: set[Contact] = set()
+    others: dict[Contact, Rule] = {}
     for each in observations():
         hit = next(catalog.hits(each["name"]), None)
         contact = each["community_id"], each["evidence"]
         if hit is not None and selection.takes(hit.rule):
             ours.add(contact)
         elif hit is not None and hit.rule in selection.others:
-            others.add(contact)
+            others[contact] = hit.rule
     return ours, others
 
 
@@ -141,7 +142,9 @@ def why_suricata_is_silent(contact: Contact, both: set[Contact]) -> str:
     return "an alias in an answer" if evidence == "dns-cname" else f"unexplained: {evidence}"
 
 
-def compared(suricata: set[Contact], ours: set[Contact], others: set[Contact]) -> list[list[str]]:
+def compared(
+    suricata: set[Contact], ours: set[Contact], others: Container[Contact]
+) -> list[list[str]]:
     """How many contacts both report, and those that only one reports: who, and why the other does
     not."""
     both = suricata & ours
@@ -160,12 +163,32 @@ def compared(suricata: set[Contact], ours: set[Contact], others: set[Contact]) -
 
 def test_suricata_loads_the_rules_of_shipped_bans(tmp_path: Path) -> None:
     for ban in ("be-fed-tiktok-2023", "us-va-tiktok-2022"):
-        run([*configured(tmp_path, EXPORTS["suricata"].text(shipped(ban)[1])), "-T"])
+        for spare in (False, True):
+            export = replace(shipped(ban)[1], spare=spare)
+            run([*configured(tmp_path, EXPORTS["suricata"].text(export)), "-T"])
 
 
-def test_it_alerts_on_the_flows_that_netwatch_reports(
-    export: Export, suricata: dict[Contact, str]
-) -> None:
+def test_all_names_that_pass_fit_into_a_rule(tmp_path: Path) -> None:
+    config, _ = shipped("be-fed-tiktok-2023")
+    everything = select(config.catalog, config.catalog.signatures)
+    by_app = (select(config.catalog, [app]) for app in config.catalog.signatures)
+    for selection in (everything, *by_app):
+        export = Export(selection, None, TIME, "0.0.0", "0", spare=True)
+        assert "no room" not in EXPORTS["suricata"].text(export).partition("\n")[0]
+    _, small = example(tmp_path)
+    others = tuple(
+        replace(small.selection.spareable[0], name=f"{'a' * 50}{number}.video.example")
+        for number in range(200)
+    )
+    many = replace(small.selection, spareable=others)
+    text = EXPORTS["suricata"].text(replace(small, selection=many, spare=True))
+    assert text.startswith("# no room for 1")
+    assert all(len(line) < 8000 for line in text.splitlines())
+    run([*configured(tmp_path, text), "-T"])
+
+
+def test_it_alerts_on_the_flows_that_netwatch_reports(export: Export, tmp_path: Path) -> None:
+    suricata = reported(export, tmp_path)
     ours, others = netwatch_contacts(export.selection)
     entries = EXPORTS["suricata"].read(EXPORTS["suricata"].text(export))
     assert all(entries.has(name.lower()) for name in suricata.values())
@@ -173,6 +196,16 @@ def test_it_alerts_on_the_flows_that_netwatch_reports(
     assert {kind for _, kind in suricata.keys() & ours} == set(EVIDENCE.values())
     table = compared(set(suricata), ours, others)
     assert not any("unexplained" in row[1] for row in table)
+    sparing = replace(export, spare=True)
+    (tmp_path / "again").mkdir()
+    again = reported(sparing, tmp_path / "again")
+    entries = EXPORTS["suricata"].read(EXPORTS["suricata"].text(sparing))
+    assert all(entries.has(name.lower()) for name in again.values())
+    # What is let pass is what differed, but for rules that contain names of the app.
+    spareable = export.selection.spareable
+    kept = {contact for contact, rule in others.items() if rule not in spareable}
+    assert again.keys() == suricata.keys() & (ours | kept)
+    assert len(suricata) - len(again) > 10
     page = (DOCS / "guides" / "blocking.md").read_text(encoding="utf-8")
     written = [row for row in rows(page) if row[0] in ("both", "Suricata", "netwatch")]
     assert written == table, "\n".join(f"| {' | '.join(row)} |" for row in table)

@@ -14,8 +14,11 @@ _FITS = {
 
 def formats_block(_: str) -> str:
     """What each format is for, which rules it can say, and what is lost."""
-    rows = [[f"`{word}`", form.program, *_said(form), form.lost] for word, form in EXPORTS.items()]
-    head = ("format", "for", "`suffix`", "`host`", "`glob`", "what it does not do")
+    rows = [
+        [f"`{word}`", form.program, *_said(form), _spared(form), form.lost]
+        for word, form in EXPORTS.items()
+    ]
+    head = ("format", "for", "`suffix`", "`host`", "`glob`", "can spare", "what it does not do")
     return table(head, rows)
 
 
@@ -23,3 +26,7 @@ def _said(form: ExportFormat) -> list[str]:
     if form.needs_addresses:
         return ["addresses"] * 3
     return [_FITS[form.fits[kind]] for kind in ("suffix", "host", "glob")]
+
+
+def _spared(form: ExportFormat) -> str:
+    return ", ".join(f"`{kind}`" for kind in ("suffix", "host", "glob") if kind in form.spares)
