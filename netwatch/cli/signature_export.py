@@ -218,13 +218,25 @@ def _report(made: "Export", form: "ExportFormat") -> None:
     for line in losses(made, form):
         print_message(f"netwatch: {line}")
     print_message(f"netwatch: note: {form.lost}")
-    if made.ban is not None and made.ban.end is not None:
-        end = made.periods[-1][1]
-        if end is not None and end <= made.time:
-            print_message(f"netwatch: note: the ban was in force until {made.ban.end}")
+    if made.ban is not None and (why := _why_not_in_force(made.ban, made.time)):
+        print_message(f"netwatch: note: the ban {why}")
     rows = len(form.rules(selection, "exact", "wider"))
     if form.max_rows and rows > form.max_rows:
         print_message(f"netwatch: {rows:,} rows: {form.program} reads {form.max_rows:,} of a file")
+
+
+def _why_not_in_force(ban: Ban, time: datetime) -> str:
+    """Why a ban is not in force at a moment, as the end of a sentence; empty where it is."""
+    from netwatch.rules.policy import ban_state
+
+    match ban_state(ban, int(time.timestamp()) * 1_000_000_000):
+        case "not yet":
+            return f"is in force only from {ban.start}"
+        case "over":
+            return f"was in force until {ban.end}"
+        case "gap":
+            return "is not in force, between two of its periods"
+    return ""
 
 
 def _moment(day: date | None) -> datetime:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from netwatch.core.period import days_text
 from netwatch.core.text import escaped, quantity
-from netwatch.exports.export_format import Export, ExportFormat, time_text
+from netwatch.exports.export_format import Export, ExportFormat, Fit, time_text
 from netwatch.rules.signature import Rule
 
 WIDTH = 110
@@ -17,6 +17,12 @@ WIDTH = 110
 
 MAX_RULES_NAMED = 200
 """Rules that a line of the head of an export names."""
+
+_MISFITS: tuple[tuple[Fit, str], ...] = (
+    ("none", "left out, as the format cannot say"),
+    ("narrower", "only the names that are known, not all that is below"),
+    ("wider", "also names that the rule does not have, of"),
+)
 
 
 def heading(export: Export, form: ExportFormat) -> list[str]:
@@ -45,12 +51,8 @@ def losses(export: Export, form: ExportFormat) -> list[str]:
             shared = quantity(export.shared, "address", "addresses")
             lines.append(f"left out: {shared} that other names have too")
         return lines
-    for fit, words in (
-        ("none", "left out, as the format cannot say"),
-        ("narrower", "only the names that are known, not all that is below"),
-        ("wider", "also names that the rule does not have, of"),
-    ):
-        rules = form.rules(selection, fit)  # type: ignore[arg-type]
+    for fit, words in _MISFITS:
+        rules = form.rules(selection, fit)
         if rules:
             lines.append(f"{words} {quantity(len(rules), 'rule')}: {named(rules)}")
     if "narrower" in form.fits.values():

@@ -34,9 +34,9 @@ MAX_EXCEPTIONS = 6000
 _SEVERITIES = {"low": 3, "medium": 2, "high": 1, "critical": 1}
 _META = re.compile("[^A-Za-z0-9._:-]+")
 _ENTRY = re.compile(
-    r"^alert \w+ .*?\((?:.*?; )?(?P<buffer>dns\.query|tls\.sni|quic\.sni|http\.host);"
+    r"^alert \w+ .*?\((?:.*?; )?(?:dns\.query|tls\.sni|quic\.sni|http\.host);"
     r' (?P<dot>dotprefix; )?content:"(?P<content>[^"]+)";(?: nocase;)?'
-    r'(?P<start> startswith;)?(?: endswith;)?(?: pcre:"/(?P<pcre>.+?)/i";)?'
+    r'(?: startswith;)?(?: endswith;)?(?: pcre:"/(?P<pcre>.+?)/i";)?'
 )
 
 _PASSING_NAME = re.compile(r'content:!"\.([^"]+)";(?: nocase;)?( startswith;)? endswith')

@@ -93,11 +93,18 @@ def test_a_shipped_ban_needs_no_configuration(
     assert "the ban tw-gov-tiktok-2022 does not name wechat" in capsys.readouterr().err
 
 
-def test_a_ban_that_is_over_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_ban_not_in_force_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--as", "rpz", "--date", "2027-01-01") == 0
     assert "the ban was in force until 2026-12-31" in capsys.readouterr().err
-    assert run("--as", "rpz", "--date", "2026-12-31") == 0
-    assert "was in force" not in capsys.readouterr().err
+    for day, expected in (
+        ("2023-01-01", "is in force only from 2023-03-10"),
+        ("2023-11-01", "is not in force, between two of its periods"),
+        ("2026-12-31", ""),
+    ):
+        assert run("--as", "rpz", "--date", day) == 0
+        printed = capsys.readouterr().err
+        assert expected in printed
+        assert ("note: the ban" in printed) == bool(expected)
     two = CONFIGURATION + "  - {pack: be-fed-deepseek-2025}\n"
     write_example(folder, two.replace("[signatures]", "[signatures, builtin]"))
     assert run("--as", "rpz") == 2
