@@ -1,5 +1,5 @@
-"""STIX and Sigma read by their own libraries; MISP and Defender, for which there is no checker
-here, compared with files."""
+"""STIX, Sigma and MISP read by their own libraries; MISP and Defender, for which there is no server
+here, also compared with files."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import stix2
 import yaml
+from pymisp import MISPEvent
 from sigma.backends.splunk import SplunkBackend
 from sigma.collection import SigmaCollection
 from sigma.rule import SigmaRule
@@ -116,7 +117,20 @@ def test_files_are_as_written_down(form: str, file: str, tmp_path: Path) -> None
     assert text == (GOLDEN / file).read_bytes().decode(), text
 
 
-def test_misp_has_ids_of_the_specification(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ban", BANS)
+def test_misp_is_an_event_for_its_library(ban: str, tmp_path: Path) -> None:
+    _, export = shipped(ban)
+    file = tmp_path / "event.json"
+    file.write_text(written("misp", export), encoding="utf-8")
+    event = MISPEvent()
+    event.load_file(str(file))
+    rules = EXPORTS["misp"].rules(export.selection, "exact")
+    # The library knows which categories a type of attribute may have.
+    assert [each.value for each in event.attributes[:-1]] == [rule.name for rule in rules]
+    assert all(each.to_ids for each in event.attributes[:-1])
+
+
+def test_misp_has_ids_of_its_own(tmp_path: Path) -> None:
     event: dict[str, Any] = json.loads(written("misp", example(tmp_path)[1]))["Event"]
     attributes = event["Attribute"]
     assert [each["type"] for each in attributes] == ["hostname", "domain", "comment"]
