@@ -113,7 +113,9 @@ def reported(export: Export, folder: Path) -> dict[Contact, str]:
 def name_in(alert: dict[str, Any]) -> str:
     """The name in an alert, as Suricata has it."""
     if "dns" in alert:
-        return str(alert["dns"]["query"][0]["rrname"])
+        # Suricata 8 has another key.
+        found = alert["dns"].get("queries") or alert["dns"]["query"]
+        return str(found[0]["rrname"])
     key = next(each for each in ("tls", "quic", "http") if each in alert)
     return str(alert[key].get("sni") or alert[key].get("hostname"))
 
