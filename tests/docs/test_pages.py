@@ -90,7 +90,7 @@ def test_example_configurations_are_valid(place: str, example: str, tmp_path: Pa
     (tmp_path / "inventory" / "devices-2023-03-01.csv").write_text("id,ip\nlab-07,10.20.7.7\n")
     file.write_text(version + example, encoding="utf-8")
     shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
-    for name in re.findall(r"([\w-]+\.pem)", example):
+    for name in re.findall(r"([\w-]+\.pem|[\w.-]+\.j2)", example):
         (tmp_path / name).touch()
     for name in re.findall(r"([\w-]+\.key)\}", example):
         write_new_key(tmp_path / name)

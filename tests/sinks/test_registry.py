@@ -18,6 +18,7 @@ MINIMAL = {
     "http": "url: 'https://hook.example/'",
     "splunk_hec": "url: 'https://splunk.example:8088'\n    token: {env: TOKEN}",
     "elastic": "url: 'https://elastic.example:9200'",
+    "apprise": "url: {env: TOKEN}",
     "kafka": "brokers: [kafka.example]\n    topic: alerts\n    sasl: {user: u, password: {env: P}}",
     "nats": "url: 'tls://nats.example'",
     "email": "host: mail.example\n    from: a@b.example\n    to: [c@d.example]",
@@ -77,7 +78,7 @@ def test_options_are_the_keys_that_the_reader_reads(name, keys_read, tmp_path):
     configuration.read_outputs(fields_of(text), tmp_path)
     shared = described(OUTPUT_OPTIONS)
     if SINKS[name].digest_interval:
-        shared |= {*DIGEST_OPTIONS.key}
+        shared |= described(DIGEST_OPTIONS)
     if not SINKS[name].default_format:
         shared -= {"format"}
     read = {key for key in leaves(keys_read) if (name, key) not in REJECTED}
