@@ -28,7 +28,8 @@ class RunStatistics:
     or truncated, each with the bytes that were not read. `skipped` are the files in folders that
     are not captures. `recorded_rows` are those that were recorded for a store, `lost_rows` those of
     them that were not sent there; `unrecorded_packets` were not looked at for it, because a live
-    capture was behind.
+    capture was behind. Of logs, `logs` are the files read by their format, `records` the records in
+    them, and `unread_records` those that could not be read, by file and reason.
     """
 
     files: int = 0
@@ -45,6 +46,9 @@ class RunStatistics:
     recorded_rows: int = 0
     lost_rows: int = 0
     unrecorded_packets: int = 0
+    logs: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+    unread_records: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def merge(self, other: "RunStatistics") -> None:
         """Add the counts of another part of the run."""
@@ -62,3 +66,6 @@ class RunStatistics:
         self.recorded_rows += other.recorded_rows
         self.lost_rows += other.lost_rows
         self.unrecorded_packets += other.unrecorded_packets
+        self.logs.update(other.logs)
+        self.records += other.records
+        self.unread_records.update(other.unread_records)
