@@ -294,9 +294,7 @@ class LineFilter:
         return self.is_domain(hash_)
 
     @cython.boundscheck(False)
-    def end_of_name(
-        self, start: cython.Py_ssize_t, end: cython.Py_ssize_t
-    ) -> cython.Py_ssize_t:
+    def end_of_name(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """The end of a name without the dots and the empty label behind it."""
         while end > start:
             if self.data[end - 1] == _POINT:

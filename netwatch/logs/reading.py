@@ -59,7 +59,8 @@ class RecordReader(Protocol):
 class Sample(NamedTuple):
     """The head of a file, by which its format is recognised: the first bytes after decompression,
     the complete lines in them without what carried them, what that was, and for each line the JSON
-    object that it is, None where it is none."""
+    object that it is, None where it is none. Of other containers the lines are the first records,
+    of an SQLite database the names of its tables."""
 
     head: bytes
     lines: tuple[bytes, ...]

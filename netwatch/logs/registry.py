@@ -13,7 +13,8 @@ from netwatch.logs.records import Lack
 
 Container = Literal["lines", "frame-streams", "sqlite", "evtx"]
 """How a file is divided into records: lines; frames of Frame Streams (dnstap); rows of an SQLite
-database, each as a JSON object; records of a Windows event log, each as a JSON object."""
+database, each as a JSON object in which ``_table`` is the name of its table; records of a Windows
+event log, each as a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,19 @@ class LogFormat:
     `recognise` gives the number of lines of the sample (records of other containers) that no other
     format writes, 0 where it is not this format. `lacks` is what no record of it says. `labels`
     says that names are written label by label (``(3)www(6)tiktok(3)com(0)``), so that bytes are
-    compared accordingly before a record is read. `family` is the name that formats share whose
+    compared accordingly before a record is read. `encoded` says that names may be in an encoding
+    (base64) that hides them from such a comparison: all records are read then. `family` is the name that formats share whose
     files belong together in a folder, because one says what another lacks (those of Zeek).
     `only_if_named` is a sentence that says why such a file is read only with ``--as``, empty where
     it is recognised.
+
+    Records without a name of interest are not read, but for these: those that contain one of the
+    texts in `always` (headers, claims of addresses), those with one of the texts in `flows`, which
+    all records of flows have, and those that belong to a record with such a name. They have the
+    same word of letters, digits and ``-_.:/``, as `joins` gives it of a record without what carried
+    it, None where there is no such word; it is not needed for addresses in answers and for
+    identifiers of flows. `tables` are the tables of an SQLite database that are read, in this
+    order.
     """
 
     title: str
@@ -37,6 +47,11 @@ class LogFormat:
     labels: bool = False
     family: str = ""
     only_if_named: str = ""
+    encoded: bool = False
+    always: tuple[bytes, ...] = ()
+    flows: tuple[bytes, ...] = ()
+    joins: Callable[[bytes], bytes | None] | None = None
+    tables: tuple[str, ...] = ()
 
 
 LOG_FORMATS: dict[str, LogFormat] = {}
