@@ -51,6 +51,12 @@ class Block:
     owners: bytes | memoryview = b""
 
 
+class Named(Protocol):
+    """What is read has a name."""
+
+    name: str
+
+
 class Source(Protocol):
     """A capture: iterate over its blocks once, then look at `notes` and `dropped`.
 

@@ -55,6 +55,10 @@ UNSUPPORTED_FORMATS: dict[bytes, str] = {
 """Formats that are not read, by their first four bytes, and what to do about it."""
 
 
+CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
+"""File name suffixes of captures; a file in a folder with one of them has to be readable."""
+
+
 class NotACaptureError(CaptureError):
     """A file can be read but is not a capture, as most files in a folder."""
 
@@ -108,6 +112,11 @@ def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
     return list(found.values())
 
 
+def has_capture_name(path: str) -> bool:
+    """Whether the name of a file, compressed or not, is that of a capture."""
+    return any(suffix in CAPTURE_SUFFIXES for suffix in path.lower().split(".")[-2:])
+
+
 def capture_file(path: str) -> CaptureFile:
     """The one file at a path or URL, which is not looked for."""
     local = local_path(path) if is_url(path) else path
@@ -129,13 +138,56 @@ def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Sour
     Raises `NotACaptureError` for a file that is not a capture and `CaptureError` for one that
     cannot be read. The text starts with the path and says what was expected.
     """
-    notes: list[str] = []
     if isinstance(file, str):
         file = capture_file(file)
-    opened, size = open_file(file)
-    stream: Stream = FileStream(opened, notes, close=file.path != STDIN)
+    content = open_content(file)
     try:
-        return _recognise(file.path, stream, size, windows)
+        return _recognise(file.path, content, windows)
+    except BaseException:
+        content.stream.close()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a file, decompressed where it is compressed, from its start on. `size` is that
+    of the file as it is stored, None if unknown; `compression` is empty where there is none."""
+
+    stream: Stream
+    size: int | None
+    compression: str = ""
+
+
+_looked_at: list[Content] = []
+
+
+def look_at(file: CaptureFile, size: int) -> bytes:
+    """The first `size` bytes of what is in a file, fewer where it is shorter. Standard input can
+    be opened afterwards like any file. Raises `CaptureError`."""
+    content = open_content(file)
+    try:
+        return content.stream.peek(size)
+    finally:
+        if file.path == STDIN:
+            _looked_at[:] = [content]
+        else:
+            content.stream.close()
+
+
+def open_content(file: CaptureFile) -> Content:
+    """Open a file of whatever format. Raises `CaptureError`."""
+    if file.path == STDIN and _looked_at:
+        return _looked_at.pop()
+    opened, size = open_file(file)
+    stream: Stream = FileStream(opened, [], close=file.path != STDIN)
+    try:
+        compression = recognise_compression(stream.peek(8))
+        if compression is None:
+            return Content(stream, size)
+        decompressed = DecompressedStream(stream, compression)
+        if size is not None and has_second_cpu():
+            return Content(ReadAhead(decompressed, size), size, compression)
+        return Content(decompressed, size, compression)
     except BaseException:
         stream.close()
         raise
@@ -155,17 +207,16 @@ def open_file(file: CaptureFile) -> tuple[BinaryIO, int | None]:
     return opened, _size(opened)
 
 
-def _recognise(path: str, stream: Stream, size: int | None, windows: Windows | None) -> Source:
+def is_capture(head: bytes) -> bool:
+    """Whether a file with these first bytes, decompressed, is a capture, or of a format that is
+    known and not read."""
+    return head[:4] in SOURCES or head[:4] in UNSUPPORTED_FORMATS
+
+
+def _recognise(path: str, content: Content, windows: Windows | None) -> Source:
+    stream, size = content.stream, content.size
+    inside = f" inside {content.compression}" if content.compression else ""
     head = stream.peek(8)
-    inside = ""
-    compression = recognise_compression(head)
-    if compression:
-        inside = f" inside {compression}"
-        decompressed = DecompressedStream(stream, compression)
-        stream = decompressed
-        if size is not None and has_second_cpu():
-            stream = ReadAhead(decompressed, size)
-        head = stream.peek(8)
     build = SOURCES.get(head[:4])
     if build:
         stream.windows = windows
@@ -176,7 +227,8 @@ def _recognise(path: str, stream: Stream, size: int | None, windows: Windows | N
         raise NotACaptureError(f"{path}: is empty{inside}")
     what = UNSUPPORTED_FORMATS.get(head[:4]) or (
         f"not a capture (starts with {_printable(head)}){inside}; "
-        f"expected pcap or pcapng, optionally compressed with {', '.join(COMPRESSIONS)}"
+        f"expected pcap or pcapng, optionally compressed with {', '.join(COMPRESSIONS)}, or a log"
+        " (--as names the format of one that is not recognised)"
     )
     raise NotACaptureError(f"{path}: is {what}")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
 
-from netwatch.capture.block import Source
+from netwatch.capture.block import Named
 from netwatch.capture.files import CaptureFile
 from netwatch.cli.printing import print_message
 from netwatch.core.errors import NetwatchError
@@ -177,9 +177,11 @@ def progress(
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=known, packets="")
 
-        def update(statistics: RunStatistics, source: Source, position: int) -> None:
+        def update(statistics: RunStatistics, source: Named, position: int) -> None:
             read[source.name] = position
             packets = quantity(statistics.packets, "packet")
+            if statistics.records:
+                packets = quantity(statistics.records, "record")
             bar.update(task, completed=sum(read.values()), packets=packets)
 
         yield update

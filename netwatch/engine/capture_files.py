@@ -7,19 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Interface, Source
-from netwatch.capture.files import STDIN, CaptureFile, NotACaptureError, open_source
+from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Interface, Named
+from netwatch.capture.files import (
+    STDIN,
+    CaptureFile,
+    NotACaptureError,
+    has_capture_name,
+    open_source,
+)
 from netwatch.capture.stream import ReadFailure, Windows
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 
-Progress = Callable[[RunStatistics, Source, int], None]
+Progress = Callable[[RunStatistics, Named, int], None]
 """Called after each block with the statistics so far, the source, and the bytes of it read."""
-
-CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
-"""File name suffixes of captures; a file in a folder with one of them has to be readable."""
-
 
 LINK_TYPES_NAMED = 8
 """Link types of a capture that a note names."""
@@ -28,11 +30,6 @@ _READ_LINK_TYPES = frozenset(row.number for row in LINK_TYPES)
 
 SEED_BYTES = 2048
 """Bytes of the first packet that the seed of a capture depends on."""
-
-
-def has_capture_name(path: str) -> bool:
-    """Whether the name of a file, compressed or not, is that of a capture."""
-    return any(suffix in CAPTURE_SUFFIXES for suffix in path.lower().split(".")[-2:])
 
 
 DAY = 86_400_000_000_000

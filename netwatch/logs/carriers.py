@@ -29,11 +29,7 @@ MAX_PIECES = 64
 
 _MONTHS = {
     name: number
-    for number, name in enumerate(
-        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun")
-        + (b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"),
-        1,
-    )
+    for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
 }
 _PRIORITY = pattern(rb"<\d{1,3}>")
 _RFC5424 = pattern(
@@ -70,7 +66,7 @@ class Carriers:
             inner = self._one(line)
             if inner is None:
                 break
-            line, carried = inner
+            left, carried = inner
             time, digits = (
                 (found.time, found.time_digits)
                 if carried.time is None
@@ -79,8 +75,9 @@ class Carriers:
             found = Carried(
                 time, digits, carried.host or found.host, carried.program or found.program
             )
-            if line is None:
+            if left is None:
                 return None
+            line = left
         return line, found
 
     def _one(self, line: bytes) -> tuple[bytes | None, Carried] | None:
@@ -115,7 +112,7 @@ class Carriers:
 
     def _rfc3164(self, line: bytes, at: int) -> tuple[bytes, Carried] | None:
         found = _RFC3164.match(line, at)
-        if found is None:
+        if found is None or found[1] not in _MONTHS:
             return None
         time, digits = self._rfc3164_time(found.groups())
         return _behind_time(line, found.end(), time, digits)
@@ -195,9 +192,8 @@ class Carriers:
         key = b" ".join((month, day, hour, minute, second, year or late_year or b""))
         if self._second[0] == key:
             return self._second[1] + nanoseconds, len(digits)
-        number = _MONTHS.get(month, 0)
         try:
-            moment = (number, int(day), int(hour), int(minute), min(int(second), 59))
+            moment = (_MONTHS[month], int(day), int(hour), int(minute), min(int(second), 59))
             if year or late_year:
                 time = self._times.local(datetime(int(year or late_year), *moment))
             else:

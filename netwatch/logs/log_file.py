@@ -1,64 +1,165 @@
-"""One file of a log: its records, one after the other, and what they say."""
+"""One file of a log, divided into records.
 
-from collections.abc import Callable, Iterator
-from datetime import tzinfo
+Lines come in a buffer of fixed size, of which only those that pass a `LineFilter` become objects,
+so that memory does not depend on the file. The records of the binary containers all come.
+"""
 
-from netwatch.capture.files import CaptureFile, open_file
-from netwatch.capture.stream import FileStream
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+from netwatch.capture.block import Named
+from netwatch.capture.files import CaptureFile, Content, open_content
+from netwatch.capture.stream import ReadFailure, Stream
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.reading import PLAIN, ReaderContext, RecordError
-from netwatch.logs.records import LogEntry
-from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import LocalTimes
+from netwatch.logs import windows_events
+from netwatch.logs.frame_streams import FrameError, frames
+from netwatch.logs.log_stream import MAX_LINE, StreamReader, on_disk, open_text
+from netwatch.logs.prefilter import LineFilter
+from netwatch.logs.registry import LogFormat
+from netwatch.logs.sqlite_rows import DatabaseError, rows
 
-Progress = Callable[[RunStatistics, "LogFile", int], None]
+Progress = Callable[[RunStatistics, Named, int], None]
 """Called now and then with the statistics so far, the file, and the bytes of it that were read."""
+
+REPORT_EVERY = 4096
+"""Records of a binary container after which progress is reported."""
 
 
 class LogFile:
-    """A file of one format, whose counts go to `statistics`."""
+    """A file of `log_format`. Its records and those that could not be divided from others are
+    counted in `statistics`, and so is what prevents its reading."""
 
     def __init__(
         self,
         file: CaptureFile,
-        name: str,
-        year: int | None,
-        zone: tzinfo | None,
+        log_format: LogFormat,
         statistics: RunStatistics,
+        progress: Progress | None = None,
     ) -> None:
         self.name = file.path
-        self.size = file.size
         self._file = file
-        self._format = name
+        self._format = log_format
         self._statistics = statistics
-        self._times = LocalTimes(zone, year)
+        self._progress = progress
+        self.is_read = False
 
-    def entries(self, progress: Progress | None) -> Iterator[tuple[int, bytes, LogEntry]]:
-        """What the records say, each with the number of its record and the record."""
-        reader = LOG_FORMATS[self._format].reader(ReaderContext(self._times, self.name))
+    def written(self) -> int:
+        """When the file was last written, in ns since the epoch; now for what is no local file."""
+        if self._file.url is None:
+            try:
+                return Path(self.name).stat().st_mtime_ns
+            except (OSError, ValueError):
+                pass
+        return time.time_ns()
+
+    def records(self, lines: LineFilter) -> Generator[tuple[int, bytes], None, None]:
+        """The records that pass, with their numbers in the file, from 1. A file that cannot be
+        read, or not to its end, is noted."""
+        statistics = self._statistics
         try:
-            opened, _ = open_file(self._file)
+            match self._format.container:
+                case "lines":
+                    yield from self._lines(lines)
+                case "frame-streams":
+                    yield from self._frames()
+                case _:
+                    yield from self._from_disk()
+            self.is_read = True
         except CaptureError as error:
-            self._statistics.unread.append(str(error))
-            return
-        stream = FileStream(opened, [])
-        rest, line = b"", 0
-        buffer = memoryview(bytearray(1 << 20))
-        record = b""
-        while got := stream.readinto(buffer):
-            lines = (rest + buffer[:got]).split(b"\n")
-            rest = lines.pop()
-            for record in lines:
-                line += 1
-                self._statistics.records += 1
-                try:
-                    for entry in reader.read(record, PLAIN):
-                        yield line, record, entry
-                except RecordError as error:
-                    self._statistics.unread_records[self.name, str(error)] += 1
-            if progress is not None:
-                progress(self._statistics, self, stream.position)
-        for entry in reader.flush():
-            yield line, record, entry
-        stream.close()
+            statistics.unread.append(str(error))
+        except (FrameError, DatabaseError) as error:
+            statistics.unread.append(f"{self.name}: cannot be read on: {error}")
+
+    def _lines(self, lines: LineFilter) -> Iterator[tuple[int, bytes]]:
+        content = open_text(self._file)
+        stream = content.stream
+        try:
+            buffer = bytearray(MAX_LINE)
+            view = memoryview(buffer)
+            filled, is_skipped = 0, False
+            while got := stream.readinto(view[filled:]):
+                filled += got
+                end = buffer.rfind(b"\n", filled - got, filled) + 1
+                start = 0
+                if end and is_skipped:
+                    start, is_skipped = buffer.index(b"\n") + 1, False
+                yield from self._passing(lines, buffer, start, end)
+                if end:
+                    filled -= end
+                    view[:filled] = view[end : end + filled]
+                elif filled == MAX_LINE:
+                    if not is_skipped:
+                        is_skipped = True
+                        lines.lines += 1
+                        self._statistics.records += 1
+                        self._note_unread("line-too-long")
+                    filled = 0
+                self._report(stream)
+            if not is_skipped:
+                yield from self._passing(lines, buffer, 0, filled)
+            self._end(content)
+        finally:
+            stream.close()
+
+    def _passing(
+        self, lines: LineFilter, buffer: bytearray, at: int, end: int
+    ) -> Iterator[tuple[int, bytes]]:
+        """The lines of ``buffer[at:end]`` that pass and are not empty."""
+        before = lines.lines
+        while at < end:
+            at = lines.find(buffer, at, end)
+            for i in range(lines.count):
+                line = bytes(buffer[lines.starts[i] : lines.ends[i]])
+                if line.endswith(b"\r"):
+                    line = line[:-1]
+                if line:
+                    yield lines.numbers[i], line
+        self._statistics.records += lines.lines - before
+
+    def _frames(self) -> Iterator[tuple[int, bytes]]:
+        content = open_content(self._file)
+        try:
+            yield from self._numbered(frames(StreamReader(content.stream)), content.stream)
+            self._end(content)
+        finally:
+            content.stream.close()
+
+    def _from_disk(self) -> Iterator[tuple[int, bytes]]:
+        with on_disk(self._file) as path:
+            found = (
+                rows(path, self._format.tables)
+                if self._format.container == "sqlite"
+                else windows_events.events(path, self.name)
+            )
+            yield from self._numbered(found, None)
+
+    def _numbered(
+        self, found: Iterator[bytes | None], stream: Stream | None
+    ) -> Iterator[tuple[int, bytes]]:
+        for number, record in enumerate(found, 1):
+            self._statistics.records += 1
+            if record is None:
+                self._note_unread("record-damaged")
+                continue
+            yield number, record
+            if stream is not None and number % REPORT_EVERY == 0:
+                self._report(stream)
+
+    def _note_unread(self, reason: str) -> None:
+        self._statistics.unread_records[self.name, reason] += 1
+
+    def _report(self, stream: Stream) -> None:
+        if self._progress is not None:
+            self._progress(self._statistics, self, stream.position)
+
+    def _end(self, content: Content) -> None:
+        """Note what the stream says of its bytes, at the end."""
+        stream = content.stream
+        for note in stream.notes:
+            is_failure = isinstance(note, ReadFailure)
+            to = self._statistics.unread if is_failure else self._statistics.notes
+            to.append(f"{self.name}: {note}")
+        if stream.damaged:
+            self._statistics.damaged[self.name] = stream.left(content.size)

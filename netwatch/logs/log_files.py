@@ -1,30 +1,31 @@
 """The logs among the files that a user named, and what their records say, in order of time.
 
 `divide` tells captures from logs by their content, and puts files together that are one log.
-`items` reads one log. This is what the engine sees of logs; how a file is read is in `log_file`.
+`items` reads one log. This is what the engine sees of logs.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import tzinfo
-from typing import Literal
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from netwatch.capture.files import CaptureFile
+from netwatch.capture.files import STDIN, CaptureFile, has_capture_name
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
+from netwatch.logs.interest import Interest
 from netwatch.logs.log_file import LogFile, Progress
-from netwatch.logs.records import LogEntry
+from netwatch.logs.log_reader import LogItem, LogReader
+from netwatch.logs.options import LogOptions
+from netwatch.logs.recognise import Recognised, recognise
+from netwatch.logs.records import LogEntry, LogFlow
+from netwatch.logs.registry import LOG_FORMATS
+from netwatch.logs.reordering import in_order
+from netwatch.logs.rotation import log_name
 
+__all__ = ["Log", "LogItem", "LogOptions", "divide", "items"]
 
-@dataclass(frozen=True, slots=True)
-class LogOptions:
-    """What the user said of logs: the format of all of them (``--as``), the year and the zone of
-    times that have none (``--year``, ``--timezone``), and whether only captures or only logs are
-    read (``--only``). None where he said nothing."""
-
-    format: str | None = None
-    year: int | None = None
-    zone: tzinfo | None = None
-    only: Literal["captures", "logs"] | None = None
+RECORDS_TO_DATE = 2000
+"""Records of a file of which the first one with a time says where the file belongs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +36,25 @@ class Log:
     formats: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LogItem:
-    """One thing that a record says. `source` is the path of the file, `line` the number of the
-    record in it from 1, `record` the record as it is in the file, with what carried it."""
-
-    source: str
-    format: str
-    line: int
-    record: bytes
-    entry: LogEntry
-
-
 def divide(
     files: Sequence[CaptureFile], options: LogOptions
 ) -> tuple[list[CaptureFile], list[Log]]:
     """The captures among files, with whatever else is to be reported as unread or skipped, and the
-    logs."""
-    if options.format is None:
-        return list(files), []
-    return [], [Log((file,), (options.format,)) for file in files]
+    logs. With ``--only`` those of the other kind are left out."""
+    captures: list[CaptureFile] = []
+    logs: list[tuple[CaptureFile, str]] = []
+    for file in files:
+        found = _recognise(file, options)
+        if isinstance(found, CaptureFile):
+            captures.append(found)
+        elif found.is_capture:
+            if options.only != "logs":
+                captures.append(file)
+        elif found.format is not None:
+            logs.append((file, found.format))
+        else:
+            captures.append(file)
+    return captures, _together(logs, options)
 
 
 def items(
@@ -63,11 +63,102 @@ def items(
     statistics: RunStatistics,
     *,
     zones: Collection[bytes] | None,
+    all_flows: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[LogItem]:
-    """What the records of a log say, in order of time. With `zones` only names that may be in one
-    of these domains, and all flows and claims; None gives all."""
-    for file, name in zip(log.files, log.formats, strict=True):
-        opened = LogFile(file, name, options.year, options.zone, statistics)
-        for line, record, entry in opened.entries(progress):
-            yield LogItem(file.path, name, line, record, entry)
+    """What the records of a log say, in order of time. With `zones` only what may be of interest
+    for names in one of these domains (names of no interest come, too), all claims, and, with
+    `all_flows`, all flows; with None everything."""
+    sequences = _sequences(log.files, log.formats)
+    interest = Interest(zones, all_flows)
+    if zones is not None and any(map(_has_joined_records, log.formats)):
+        if any(file.path == STDIN for file in log.files):
+            interest = Interest(None)  # It can be read only once.
+        else:
+            _collect(sequences, options, interest)
+    readers = [LogReader(files, name, options, statistics, progress) for files, name in sequences]
+    streams = [_timed(reader.items(interest)) for reader in readers]
+    together = heapq.merge(*streams, key=_time) if len(streams) > 1 else streams[0]
+    yield from in_order(together, statistics.anomalies)
+
+
+def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFile:
+    """What a file is, or the file with what is to be said of it."""
+    if file.error is not None:
+        return file
+    if options.only == "captures" or has_capture_name(file.path):
+        return Recognised(is_capture=True)
+    try:
+        found = recognise(file, options.format)
+    except CaptureError as error:
+        return replace(file, error=str(error))
+    if found.doubt and (file.named_by_user or not found.needs_name):
+        return replace(file, error=f"{file.path}: {found.doubt}")
+    return found
+
+
+def _together(found: Iterable[tuple[CaptureFile, str]], options: LogOptions) -> list[Log]:
+    """Files that are one log, in order of time: those of one format that were rotated, and all of
+    one family in one folder."""
+    logs: dict[tuple[str, ...], list[tuple[CaptureFile, str]]] = {}
+    for file, name in found:
+        folder, stem = log_name(file.path)
+        family = LOG_FORMATS[name].family
+        key = (folder, family) if family else (folder, name, stem)
+        logs.setdefault(key, []).append((file, name))
+    return [_in_order_of_time(each, options) for each in logs.values()]
+
+
+def _in_order_of_time(found: list[tuple[CaptureFile, str]], options: LogOptions) -> Log:
+    if len(found) > 1:
+        found.sort(key=lambda each: _first_time(each[0], each[1], options))
+    return Log(tuple(file for file, _ in found), tuple(name for _, name in found))
+
+
+def _first_time(file: CaptureFile, name: str, options: LogOptions) -> int:
+    """The time of the first entry in a file, in ns since the epoch; when the file was written, if
+    there is none."""
+    statistics = RunStatistics()
+    reader = LogReader((file,), name, options, statistics)
+    for item in reader.items(Interest(None), limit=RECORDS_TO_DATE):
+        return _time_of(item.entry)
+    return LogFile(file, LOG_FORMATS[name], statistics).written()
+
+
+def _sequences(
+    files: Sequence[CaptureFile], formats: Sequence[str]
+) -> list[tuple[list[CaptureFile], str]]:
+    """The files that continue each other, with their format."""
+    found: dict[tuple[str, str, str], list[CaptureFile]] = {}
+    for file, name in zip(files, formats, strict=True):
+        found.setdefault((*log_name(file.path), name), []).append(file)
+    return [(each, name) for (_, _, name), each in found.items()]
+
+
+def _has_joined_records(name: str) -> bool:
+    row = LOG_FORMATS[name]
+    return bool(row.flows or row.joins) and not row.encoded
+
+
+def _collect(
+    sequences: Sequence[tuple[list[CaptureFile], str]], options: LogOptions, interest: Interest
+) -> None:
+    """Read a log once for what the records of interest have in common with others."""
+    for files, name in sequences:
+        reader = LogReader(files, name, options, RunStatistics())
+        for item in reader.items(interest, is_first_pass=True):
+            interest.add(item.entry, item.record, LOG_FORMATS[name])
+    interest.ask_for_words()
+
+
+def _timed(found: Iterable[LogItem]) -> Iterator[tuple[int, LogItem]]:
+    for item in found:
+        yield _time_of(item.entry), item
+
+
+def _time_of(entry: LogEntry) -> int:
+    return entry.last if isinstance(entry, LogFlow) else entry.time
+
+
+def _time(timed: tuple[int, LogItem]) -> int:
+    return timed[0]

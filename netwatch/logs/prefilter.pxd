@@ -8,7 +8,7 @@ cdef class LineFilter:
     cdef readonly long long[::1] ends
     cdef readonly long long[::1] numbers
     cdef readonly Py_ssize_t count
-    cdef readonly long long lines
+    cdef public long long lines
     cdef readonly bint passes_all
     cdef Py_ssize_t line_end
     cdef bint labels
@@ -34,3 +34,4 @@ cdef class LineFilter:
     cdef Py_ssize_t start_of_length(self, Py_ssize_t start, Py_ssize_t closing) noexcept nogil
     cdef bint is_domain(self, unsigned long long hash_) noexcept nogil
     cdef bint has_word(self, Py_ssize_t at) noexcept nogil
+    cdef bint is_word(self, unsigned long long hash_) noexcept nogil

@@ -29,14 +29,18 @@ from netwatch.core.patterns import pattern
 HITS = 4096
 """Lines that are found in one call at most."""
 
+HEAD = 64
+"""The first lines of a file pass whatever they say."""
+
 SAMPLE = 64
-"""One line in so many passes whatever it says, the first one too, so that it shows where a log
-cannot be read."""
+"""So does one line in so many of the others, so that it shows where a log cannot be read."""
 
 MAX_WORDS = 1 << 20
 """Words that are compared. Where there are more, all lines pass."""
 
 _HITS = cython.declare(cython.Py_ssize_t, HITS)
+_HEAD = cython.declare(cython.longlong, HEAD)
+_SAMPLE = cython.declare(cython.longlong, SAMPLE)
 _MULTIPLIER = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 _LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 # Nobody who writes names into a log can choose those that collide.
@@ -147,6 +151,7 @@ class LineFilter:
         self.passes_all = domains is None
         self.labels = labels
         self.needles = needles
+        self.data: Octets = b""
         self.kinds: Octets = _kinds(labels)
         self.lowered: Octets = _LOWERED
         self.is_of_word: Octets = _IS_OF_WORD
@@ -168,7 +173,7 @@ class LineFilter:
 
     def set_words(self, words: frozenset[bytes]) -> None:
         """Let lines pass that have one of these words, in lower case: a run of letters, digits,
-        ``-``, ``_``, ``.``, ``:`` and ``/`` as a whole."""
+        ``-``, ``_``, ``.``, ``:`` and ``/`` as a whole, or what follows a colon in it."""
         if len(words) > MAX_WORDS:
             self.passes_all = True
             return
@@ -187,7 +192,7 @@ class LineFilter:
         self.data = data
         self.count = 0
         while at < until and self.count < _HITS:
-            passes = self.passes_all or self.lines % SAMPLE == 0
+            passes = self.passes_all or self.lines < _HEAD or self.lines % _SAMPLE == 0
             if not passes:
                 passes = self._passes(data, at, until)
             if passes:
@@ -246,7 +251,7 @@ class LineFilter:
             if kind == _LETTER:
                 at += 1
                 continue
-            if kind == _DOT or kind == _PARENTHESIS:
+            if kind in (_DOT, _PARENTHESIS):
                 dotted = True
                 at += 1
                 continue
@@ -260,7 +265,7 @@ class LineFilter:
             if kind == _BACKSLASH and at + 1 < end:
                 byte = self.data[at + 1]
                 # A letter by its number, in JSON, of Zeek, and of DNS names.
-                if byte == 117 or byte == 120 or (48 <= byte and byte <= 57):
+                if byte in (117, 120) or (byte >= 48 and byte <= 57):
                     return True
             at += 1
             token = at
@@ -280,7 +285,7 @@ class LineFilter:
         at: cython.Py_ssize_t = self.end_of_name(start, end) - 1
         while at >= start:
             byte = self.data[at]
-            if byte == _POINT or (self.labels and (byte == _CLOSING or byte == _OPENING)):
+            if byte == _POINT or (self.labels and byte in (_CLOSING, _OPENING)):
                 if self.is_domain(hash_):
                     return True
                 if byte == _CLOSING:
@@ -297,9 +302,7 @@ class LineFilter:
     def end_of_name(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """The end of a name without the dots and the empty label behind it."""
         while end > start:
-            if self.data[end - 1] == _POINT:
-                end -= 1
-            elif self.labels and self.data[end - 1] == _OPENING:
+            if self.data[end - 1] == _POINT or (self.labels and self.data[end - 1] == _OPENING):
                 end -= 1
             elif self.labels and self.data[end - 1] == _CLOSING:
                 end = self.start_of_length(start, end - 1)
@@ -313,7 +316,7 @@ class LineFilter:
     ) -> cython.Py_ssize_t:
         """Where ``(3)`` begins that ends at `closing`; `closing` where there are no digits."""
         at: cython.Py_ssize_t = closing - 1
-        while at >= start and 48 <= self.data[at] and self.data[at] <= 57:
+        while at >= start and self.data[at] >= 48 and self.data[at] <= 57:
             at -= 1
         return at if start <= at < closing - 1 and self.data[at] == _OPENING else closing
 
@@ -332,8 +335,6 @@ class LineFilter:
     def has_word(self, at: cython.Py_ssize_t) -> cython.bint:
         """Whether the line from `at` to `line_end` has one of the words."""
         hash_: cython.ulonglong
-        key: cython.longlong
-        place: cython.ulonglong
         end: cython.Py_ssize_t = self.line_end
         if at < 0 or end > len(self.data):
             return True
@@ -341,25 +342,38 @@ class LineFilter:
             hash_ = _SALT
             end -= 1
             while end >= at and self.is_of_word[self.data[end]]:
+                if self.data[end] == 58 and self.is_word(hash_):
+                    return True
                 hash_ = ((hash_ ^ self.lowered[self.data[end]]) * _MULTIPLIER) & _LOW63
                 hash_ = hash_ ^ (hash_ >> 32)
                 end -= 1
-            key = hash_ | 1
-            place = (key >> 7) & self.word_mask
-            while self.word_table[place] != 0:
-                if self.word_table[place] == key:
-                    return True
-                place = (place + 1) & self.word_mask
+            if self.is_word(hash_):
+                return True
+        return False
+
+    @cython.boundscheck(False)
+    def is_word(self, hash_: cython.ulonglong) -> cython.bint:
+        """Whether one of the words has this hash."""
+        key: cython.longlong = hash_ | 1
+        place: cython.ulonglong = (key >> 7) & self.word_mask
+        while self.word_table[place] != 0:
+            if self.word_table[place] == key:
+                return True
+            place = (place + 1) & self.word_mask
         return False
 
     def _matches(self, line: bytes) -> bool:
         """What `has_name` and `has_word` say, where this file is not compiled."""
         if _HIDDEN.search(line):
             return True
-        if self.words and any(word.lower() in self.word_set for word in _WORD.findall(line)):
+        if self.words and any(map(self._is_asked_for, _WORD.findall(line))):
             return True
         text = re.sub(_LABEL.pattern, b".", line) if self.labels else line
         return any(map(self._is_of_interest, _TOKEN.findall(text)))
+
+    def _is_asked_for(self, run: bytes) -> bool:
+        parts = run.lower().split(b":")
+        return any(b":".join(parts[at:]) in self.word_set for at in range(len(parts)))
 
     def _is_of_interest(self, token: bytes) -> bool:
         name = token.lower().rstrip(b".")

@@ -28,6 +28,10 @@ class LocalTimes:
         self.assumed_zone = False
         self.assumed_year = False
 
+    def file_written(self, modified: int) -> None:
+        """The times that follow are in a file that was last written then."""
+        self._modified = modified
+
     def local(self, moment: datetime, nanoseconds: int = 0) -> int:
         """A time of the log's zone, without a zone of its own, in ns since the epoch. Of the two
         times of an hour that is repeated in autumn it is the first one."""

@@ -14,7 +14,8 @@ from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
-from netwatch.engine.capture_files import group_files, has_capture_name
+from netwatch.capture.files import has_capture_name
+from netwatch.engine.capture_files import group_files
 
 
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:

@@ -1,0 +1,141 @@
+"""Reads the files of one format that are one log: what their records say, file by file.
+
+The reader of the format goes on from file to file: what was asked for before a rotation may be
+answered behind it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+
+from netwatch.capture.files import CaptureFile
+from netwatch.core.dataclass import dataclass
+from netwatch.core.statistics import RunStatistics
+from netwatch.core.text import quantity
+from netwatch.logs.carriers import Carriers
+from netwatch.logs.interest import Interest
+from netwatch.logs.log_file import LogFile, Progress
+from netwatch.logs.options import LogOptions
+from netwatch.logs.reading import ReaderContext, RecordError
+from netwatch.logs.records import LogClaim, LogEntry, LogFlow
+from netwatch.logs.registry import LOG_FORMATS
+from netwatch.logs.times import LocalTimes
+
+UNREAD_SHARE = 20
+"""Where more than one of so many records that were looked at cannot be read, the file counts as
+unread: its format may not be what it seems to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogItem:
+    """One thing that a record says. `source` is the path of the file, `line` the number of the
+    record in it from 1, `record` the record as it is in the file, with what carried it."""
+
+    source: str
+    format: str
+    line: int
+    record: bytes
+    entry: LogEntry
+
+
+class LogReader:
+    """Reads files of the format `name`, in order of time. Counts go to `statistics`."""
+
+    def __init__(
+        self,
+        files: Sequence[CaptureFile],
+        name: str,
+        options: LogOptions,
+        statistics: RunStatistics,
+        progress: Progress | None = None,
+    ) -> None:
+        self._files = files
+        self._name = name
+        self._format = LOG_FORMATS[name]
+        self._statistics = statistics
+        self._progress = progress
+        self._times = LocalTimes(options.zone, options.year)
+        self._carriers = Carriers(self._times)
+        self._reader = self._format.reader(ReaderContext(self._times, files[0].path))
+        self._read = 0
+        self._unread: Counter[str] = Counter()
+
+    def items(
+        self, interest: Interest, *, is_first_pass: bool = False, limit: int | None = None
+    ) -> Iterator[LogItem]:
+        """What the records say, in the order of the records; of each file the first `limit` that
+        pass."""
+        item = None
+        for file in self._files:
+            for item in self._items_of(file, interest, is_first_pass, limit):
+                yield item
+        for entry in self._reader.flush():
+            # What waited for a later record is shown at the last one.
+            source, line, record = self._files[-1].path, 0, b""
+            if item is not None:
+                source, line, record = item.source, item.line, item.record
+            yield LogItem(source, self._name, line, record, entry)
+        self._note_assumptions()
+
+    def _items_of(
+        self, file: CaptureFile, interest: Interest, is_first_pass: bool, limit: int | None
+    ) -> Iterator[LogItem]:
+        self._read, self._unread = 0, Counter()
+        lines = interest.lines(self._format, is_first_pass)
+        log_file = LogFile(file, self._format, self._statistics, self._progress)
+        self._times.file_written(log_file.written())
+        with closing(log_file.records(lines)) as records:
+            for line, record in islice(records, limit):
+                for entry in self._entries(record):
+                    yield LogItem(file.path, self._name, line, record, entry)
+                    if (
+                        not lines.passes_all
+                        and not is_first_pass
+                        and self._is_for_all(entry, interest)
+                    ):
+                        lines.pass_all()
+                if self._carriers.has_pieces:
+                    lines.pass_all()
+        if log_file.is_read:
+            self._statistics.logs[self._name] += 1
+        self._judge_file(file.path)
+
+    def _entries(self, record: bytes) -> Iterator[LogEntry]:
+        """What a record says. One that cannot be read is counted."""
+        self._read += 1
+        try:
+            taken = self._carriers.take_off(record)
+            if taken is not None:
+                yield from self._reader.read(*taken)
+        except RecordError as error:
+            self._unread[str(error)] += 1
+
+    def _is_for_all(self, entry: LogEntry, interest: Interest) -> bool:
+        """Whether an entry shows that this file has records that are read whatever names they
+        have, and no text that says which."""
+        if isinstance(entry, LogClaim):
+            return not self._format.always
+        return isinstance(entry, LogFlow) and interest.all_flows and not self._format.flows
+
+    def _judge_file(self, path: str) -> None:
+        """Count what could not be read of a file, and name it where that is too much."""
+        for reason, count in self._unread.items():
+            self._statistics.unread_records[path, reason] += count
+        total = self._unread.total()
+        if total * UNREAD_SHARE > self._read:
+            reasons = ", ".join(f"{reason} {n:,}" for reason, n in self._unread.most_common())
+            self._statistics.unread.append(
+                f"{path}: {total:,} of {quantity(self._read, 'record')} that were looked at could"
+                f" not be read as {self._format.title} ({reasons}); --as names another format"
+            )
+
+    def _note_assumptions(self) -> None:
+        path, notes = self._files[0].path, self._statistics.notes
+        if self._times.assumed_zone:
+            notes.append(f"{path}: times without a zone were read as UTC; --timezone sets another")
+        if self._times.assumed_year:
+            notes.append(
+                f"{path}: the year of times follows from when the file was written; --year sets"
+                " another"
+            )

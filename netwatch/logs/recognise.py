@@ -1,0 +1,189 @@
+"""Tells which log format a file has, by its first bytes and never by its name.
+
+Each format counts the lines that only it writes. Where two count alike, or nobody knows for sure,
+nothing is guessed: the reason says which formats it may be, and that ``--as`` decides.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+import orjson
+
+from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import CaptureError
+from netwatch.logs import windows_events
+from netwatch.logs.carriers import Carriers
+from netwatch.logs.frame_streams import FrameError, frames
+from netwatch.logs.log_stream import on_disk
+from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
+from netwatch.logs.registry import LOG_FORMATS, Container
+from netwatch.logs.sqlite_rows import MAGIC as SQLITE
+from netwatch.logs.sqlite_rows import DatabaseError, table_names
+from netwatch.logs.times import LocalTimes
+
+SAMPLE_BYTES = 1 << 16
+"""Bytes of a file by which its format is recognised, after decompression."""
+
+SAMPLE_RECORDS = 100
+"""Records of a binary container by which it is recognised."""
+
+DOUBT = 2
+"""The second format has to fit so many times worse than the first."""
+
+_CONTROL_FRAME = bytes(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a file is: a capture, or a log of a format, or neither; where that is in doubt,
+    `doubt` is a sentence without the path. `needs_name` says that nothing else is in doubt but
+    whether such files are to be read at all."""
+
+    is_capture: bool = False
+    format: str | None = None
+    doubt: str = ""
+    needs_name: bool = False
+
+
+NEITHER = Recognised()
+
+
+def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
+    """What a file is; if it is a log, one of the format `named`, if given. Raises `CaptureError`
+    where it cannot be read."""
+    head = look_at(file, SAMPLE_BYTES)
+    if is_capture(head[:8]):
+        return Recognised(is_capture=True)
+    if named is None:
+        return recognise_head(head, file)
+    is_text = _container(head) != "lines" or b"\0" not in _decoded(head)
+    return Recognised(format=named) if is_text or file.named_by_user else NEITHER
+
+
+def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
+    """The same of a file with these first bytes, which is no capture. The records of a binary
+    container are read from `file`, if given."""
+    container = _container(head)
+    if container == "lines":
+        if not head or b"\0" in _decoded(head):
+            return NEITHER
+        sample = line_sample(_decoded(head))
+    elif file is None or (file.path == STDIN and container != "frame-streams"):
+        return Recognised(doubt="is read from standard input only with --as")
+    else:
+        sample = _records_sample(container, head, file)
+    return _decide(sample, container)
+
+
+def line_sample(head: bytes) -> Sample:
+    """The sample of a file of lines. A line that is cut at its end is left out, unless it is the
+    only one."""
+    complete, line_feed, rest = head.rpartition(b"\n")
+    lines = (complete if line_feed else rest).split(b"\n")
+    carriers = Carriers(LocalTimes())
+    found: list[tuple[bytes, Carried]] = []
+    for line in lines:
+        try:
+            taken = carriers.take_off(line.removesuffix(b"\r"))
+        except RecordError:
+            continue
+        if taken is not None:
+            found.append(taken)
+    return _sample(head, found)
+
+
+def _sample(head: bytes, found: list[tuple[bytes, Carried]]) -> Sample:
+    return Sample(
+        head,
+        tuple(line for line, _ in found),
+        tuple(carried for _, carried in found),
+        tuple(_object(line) for line, _ in found),
+    )
+
+
+def _records_sample(container: Container, head: bytes, file: CaptureFile) -> Sample:
+    """The sample of a binary container, as far as it can be read. Raises `CaptureError`."""
+    found: list[bytes] = []
+    if container == "frame-streams":
+        with suppress(FrameError):  # The head ends within a frame.
+            found += islice(filter(None, frames(_Head(head))), SAMPLE_RECORDS)
+    else:
+        with on_disk(file) as path:
+            found += islice(_records(container, path, file.path), SAMPLE_RECORDS)
+    return _sample(head, [(record, PLAIN) for record in found])
+
+
+def _records(container: Container, path: Path, shown: str) -> Iterator[bytes]:
+    if container == "evtx":
+        yield from filter(None, windows_events.events(path, shown))
+        return
+    try:
+        yield from (name.encode() for name in table_names(path))
+    except DatabaseError as error:
+        raise CaptureError(f"{shown}: cannot be read as an SQLite database: {error}") from None
+
+
+def _decide(sample: Sample, container: Container) -> Recognised:
+    scores = {
+        name: score
+        for name, row in LOG_FORMATS.items()
+        if row.container == container and (score := row.recognise(sample)) > 0
+    }
+    sure = {name: score for name, score in scores.items() if not LOG_FORMATS[name].only_if_named}
+    if not sure:
+        for name in scores:
+            return Recognised(
+                doubt=f"may be {LOG_FORMATS[name].title}: {LOG_FORMATS[name].only_if_named}"
+                f" (--as {name})",
+                needs_name=True,
+            )
+        return NEITHER
+    first, *others = sorted(sure, key=lambda name: (-sure[name], name))
+    if others and sure[others[0]] * DOUBT > sure[first]:
+        second = others[0]
+        return Recognised(
+            doubt=f"may be a log of {LOG_FORMATS[first].title} or of {LOG_FORMATS[second].title}:"
+            f" --as {first} or --as {second} decides"
+        )
+    return Recognised(format=first)
+
+
+def _container(head: bytes) -> Container:
+    if head.startswith(SQLITE):
+        return "sqlite"
+    if head.startswith(windows_events.MAGIC):
+        return "evtx"
+    return "frame-streams" if head.startswith(_CONTROL_FRAME) else "lines"
+
+
+def _decoded(head: bytes) -> bytes:
+    """The head of a file as UTF-8 without a byte order mark."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return head.decode("utf-16", "replace").encode("utf-8", "replace")
+    return head.removeprefix(b"\xef\xbb\xbf")
+
+
+def _object(line: bytes) -> dict[str, object] | None:
+    if not line.startswith(b"{"):
+        return None
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+class _Head:
+    """The first bytes of a file, to be read piece by piece."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        piece = self._head[self._at : self._at + size]
+        self._at += len(piece)
+        return piece

@@ -1,0 +1,133 @@
+"""The rows of tables of an SQLite database that somebody else has written.
+
+The file is opened read-only and as one that nobody changes. Where it has a write-ahead log, as the
+database of a running Pi-hole has, both are copied first: what is in the log is not in the file yet,
+and SQLite would have to write beside it. Nothing in the file is trusted: only ordinary tables are
+read and no view, which could call functions, and each row may take a limited time and size.
+
+https://www.sqlite.org/security.html has the advice that is followed here.
+"""
+
+import shutil
+import sqlite3
+import tempfile
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+
+MAGIC = b"SQLite format 3\0"
+"""The first bytes of a database."""
+
+MAX_VALUE = 1 << 20
+"""Bytes of a text or blob; a row with a longer one ends the reading."""
+
+STEPS_AT_ONCE = 100_000
+"""Steps of SQLite's machine after which is asked whether to go on."""
+
+MAX_STEPS = 20_000_000
+"""Steps for one row. A table is read from its start to its end, which takes some hundred."""
+
+COPIES = 3
+"""Attempts to copy a database that changes meanwhile."""
+
+
+class DatabaseError(Exception):
+    """A database cannot be read, or not to its end. The argument is a sentence."""
+
+
+def table_names(path: Path) -> list[str]:
+    """The names of its ordinary tables. Raises `DatabaseError`."""
+    try:
+        with closing(_connect(path)) as database:
+            return [name for (name,) in database.execute(_TABLES)]
+    except sqlite3.Error as error:
+        raise DatabaseError(str(error)) from None
+
+
+_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
+    " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+)
+
+
+def rows(path: Path, tables: tuple[str, ...]) -> Iterator[bytes]:
+    """The rows of `tables`, as far as there are such tables, in this order: JSON objects with the
+    names of the columns and ``_table``; blobs are in base64. Raises `DatabaseError`."""
+    budget = [0]
+
+    def is_too_long() -> int:
+        budget[0] += STEPS_AT_ONCE
+        return budget[0] > MAX_STEPS
+
+    try:
+        with closing(_connect(path)) as database:
+            database.set_progress_handler(is_too_long, STEPS_AT_ONCE)
+            there = {name for (name,) in database.execute(_TABLES)}
+            for table in tables:
+                if table not in there:
+                    continue
+                quoted = table.replace('"', '""')
+                found = database.execute(f'SELECT * FROM main."{quoted}"')
+                columns = [column[0] for column in found.description]
+                for row in found:
+                    budget[0] = 0
+                    yield _record(table, columns, row)
+    except sqlite3.Error as error:
+        raise DatabaseError(str(error)) from None
+
+
+def with_write_ahead_log(path: Path, folder: Path) -> Path:
+    """A copy in `folder` of a database and its write-ahead log, which both stay as they are. Raises
+    `DatabaseError` where they change all the time, and `OSError`."""
+    log = Path(f"{path}-wal")
+    copy = folder / "log.db"
+    for _ in range(COPIES):
+        before = _states(path, log)
+        shutil.copyfile(path, copy)
+        shutil.copyfile(log, f"{copy}-wal")
+        if _states(path, log) == before:
+            return copy
+    raise DatabaseError(
+        "it is being written; read a copy, which `sqlite3 FILE '.backup COPY'` makes"
+    )
+
+
+def private_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for a copy, which only this user can read and which is removed in the end."""
+    return tempfile.TemporaryDirectory(prefix="netwatch-")
+
+
+def _states(*paths: Path) -> list[tuple[int, int]]:
+    return [(status.st_size, status.st_mtime_ns) for status in map(Path.stat, paths)]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    has_log = Path(f"{path}-wal").exists()
+    options = "mode=rw" if has_log else "mode=ro&immutable=1"
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True)
+    try:
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+        database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        database.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 0)
+        database.text_factory = _text
+        for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+            database.execute(f"PRAGMA {setting}")
+        database.execute("PRAGMA query_only = ON")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
+
+
+def _record(table: str, columns: list[str], row: tuple[object, ...]) -> bytes:
+    record: dict[str, object] = {"_table": table}
+    for column, value in zip(columns, row, strict=True):
+        record[column] = b64encode(value).decode() if isinstance(value, bytes) else value
+    return orjson.dumps(record)
