@@ -123,8 +123,8 @@ ANOMALIES: Mapping[str, str] = {
     "ipv6-extensions-many": "An IPv6 packet has more than 12 extension headers.",
     "link-header-cut": "A packet ends inside its link-layer header or VLAN tag.",
     "link-type-unknown": "The link type of a packet is not supported.",
-    "log-record-late": "A record of a log is earlier than one that was judged before it, and so many"
-    " others came in between that it was not put in order.",
+    "log-record-late": "A record of a log is earlier than one that was judged before it, and so"
+    " many others came in between that it was not put in order.",
     "nd-cut": "A neighbour discovery message is truncated.",
     "nd-hop-limit": "A neighbour discovery message has a hop limit other than 255, so it may come"
     " from another network; it is not read.",

@@ -23,6 +23,9 @@ from netwatch.logs.sqlite_rows import DatabaseError, rows
 Progress = Callable[[RunStatistics, Named, int], None]
 """Called now and then with the statistics so far, the file, and the bytes of it that were read."""
 
+BUFFER = MAX_LINE + (1 << 18)
+"""Bytes of a file in memory: a line, and those before it that may belong to it."""
+
 REPORT_EVERY = 4096
 """Records of a binary container after which progress is reported."""
 
@@ -76,29 +79,34 @@ class LogFile:
         content = open_text(self._file)
         stream = content.stream
         try:
-            buffer = bytearray(MAX_LINE)
+            buffer = bytearray(BUFFER)
             view = memoryview(buffer)
-            filled, is_skipped = 0, False
+            # Up to `start` are lines that were looked at, from there on is one without its end.
+            start, filled, is_skipped = 0, 0, False
             while got := stream.readinto(view[filled:]):
                 filled += got
                 end = buffer.rfind(b"\n", filled - got, filled) + 1
-                start = 0
                 if end and is_skipped:
                     start, is_skipped = buffer.index(b"\n") + 1, False
                 yield from self._passing(lines, buffer, start, end)
-                if end:
-                    filled -= end
-                    view[:filled] = view[end : end + filled]
-                elif filled == MAX_LINE:
+                if not end and filled == BUFFER:
                     if not is_skipped:
-                        is_skipped = True
                         lines.lines += 1
                         self._statistics.records += 1
                         self._note_unread("line-too-long")
-                    filled = 0
+                    lines.forget()
+                    is_skipped, start, filled = True, 0, 0
+                elif end:
+                    keep = lines.keep_from(end)
+                    if end - keep > BUFFER - MAX_LINE:
+                        lines.forget()
+                        keep = end
+                    lines.moved(keep)
+                    view[: filled - keep] = view[keep:filled]
+                    start, filled = end - keep, filled - keep
                 self._report(stream)
             if not is_skipped:
-                yield from self._passing(lines, buffer, 0, filled)
+                yield from self._passing(lines, buffer, start, filled)
             self._end(content)
         finally:
             stream.close()

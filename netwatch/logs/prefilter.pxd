@@ -13,6 +13,11 @@ cdef class LineFilter:
     cdef Py_ssize_t line_end
     cdef bint labels
     cdef bint single
+    cdef Py_ssize_t around
+    cdef Py_ssize_t following
+    cdef Py_ssize_t held
+    cdef long long[::1] held_starts
+    cdef long long[::1] held_ends
     cdef tuple needles
     cdef const unsigned char[::1] data
     cdef const unsigned char[::1] kinds
@@ -26,6 +31,9 @@ cdef class LineFilter:
     cdef object word_set
     cdef object domain_set
 
+    cdef void _add(self, long long start, long long end, long long number)
+    cdef void _add_held(self)
+    cdef void _hold(self, long long at)
     cdef void _find_end(self, bytearray data, Py_ssize_t at, Py_ssize_t end)
     cdef bint _passes(self, bytearray data, Py_ssize_t at, Py_ssize_t end)
     cdef bint has_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

@@ -35,6 +35,9 @@ HEAD = 64
 SAMPLE = 64
 """So does one line in so many of the others, so that it shows where a log cannot be read."""
 
+MAX_AROUND = 16
+"""Lines before and behind one of interest that pass with it at most."""
+
 MAX_WORDS = 1 << 20
 """Words that are compared. Where there are more, all lines pass."""
 
@@ -42,6 +45,7 @@ _HITS = cython.declare(cython.Py_ssize_t, HITS)
 _HEAD = cython.declare(cython.longlong, HEAD)
 _SAMPLE = cython.declare(cython.longlong, SAMPLE)
 _MULTIPLIER = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
+_MAX_AROUND = cython.declare(cython.Py_ssize_t, MAX_AROUND)
 _LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 # Nobody who writes names into a log can choose those that collide.
 _SALT = cython.declare(cython.ulonglong, int.from_bytes(os.urandom(7)))
@@ -131,7 +135,9 @@ class LineFilter:
 
     `domains` are those of interest in lower case, None where every line passes. Lines that contain
     one of `needles` pass. With `labels` names are written label by label as well
-    (``(3)www(6)tiktok(3)com(0)``). After `find` there are `count` lines: ``starts[i]`` and
+    (``(3)www(6)tiktok(3)com(0)``). So many lines `around` one that passes for what it says pass as
+    well: where a log does not say which lines belong together, those of one lookup are next to
+    each other. After `find` there are `count` lines: ``starts[i]`` and
     ``ends[i]`` are where the line with the number ``numbers[i]`` is, without its line feed. `lines`
     counts those that were looked at.
     """
@@ -141,6 +147,7 @@ class LineFilter:
         domains: Iterable[bytes] | None,
         needles: tuple[bytes, ...] = (),
         labels: bool = False,
+        around: int = 0,
     ) -> None:
         self.starts: Words = array("q", bytes(8 * HITS))
         self.ends: Words = array("q", bytes(8 * HITS))
@@ -150,6 +157,11 @@ class LineFilter:
         self.line_end = 0
         self.passes_all = domains is None
         self.labels = labels
+        self.around = min(around, MAX_AROUND)
+        self.following = 0
+        self.held = 0
+        self.held_starts: Words = array("q", bytes(8 * MAX_AROUND))
+        self.held_ends: Words = array("q", bytes(8 * MAX_AROUND))
         self.needles = needles
         self.data: Octets = b""
         self.kinds: Octets = _kinds(labels)
@@ -182,34 +194,84 @@ class LineFilter:
         if not cython.compiled:
             self.word_set = words
 
+    def keep_from(self, end: int) -> int:
+        """Where the bytes begin that are needed yet, of those before `end` that were looked at."""
+        return self.held_starts[0] if self.held else end
+
+    def moved(self, by: int) -> None:
+        """The bytes that are needed yet are so many places further ahead now."""
+        i: cython.Py_ssize_t
+        for i in range(self.held):
+            self.held_starts[i] -= by
+            self.held_ends[i] -= by
+
+    def forget(self) -> None:
+        """The lines that were looked at are not needed any more."""
+        self.held = 0
+        self.following = 0
+
     def find(self, data: bytearray, start: int, end: int) -> int:
         """Find lines in ``data[start:end]``, which begins with a line and ends with one. Returns
         where it stopped: before `end` if there was no room for more lines."""
         at: cython.Py_ssize_t = start
         until: cython.Py_ssize_t = end
         next_needle: cython.Py_ssize_t = self._next_needle(data, start, end)
+        is_of_interest: cython.bint
         passes: cython.bint
         self.data = data
         self.count = 0
-        while at < until and self.count < _HITS:
+        while at < until and self.count < _HITS - _MAX_AROUND:
             passes = self.passes_all or self.lines < _HEAD or self.lines % _SAMPLE == 0
-            if not passes:
-                passes = self._passes(data, at, until)
-            if passes:
+            is_of_interest = False
+            if not passes or (self.around > 0 and not self.passes_all):
+                is_of_interest = self._passes(data, at, until)
+            if passes or is_of_interest:
                 self._find_end(data, at, until)
-            elif next_needle < self.line_end:
-                passes = True
+            if next_needle < self.line_end:
+                is_of_interest = True
+                next_needle = self._next_needle(data, self.line_end, until)
             self.lines += 1
-            if passes:
-                self.starts[self.count] = at
-                self.ends[self.count] = self.line_end
-                self.numbers[self.count] = self.lines
-                self.count += 1
-                if next_needle < self.line_end:
-                    next_needle = self._next_needle(data, self.line_end, until)
+            if is_of_interest and self.around > 0:
+                self.following = self.around
+            elif self.following > 0:
+                self.following -= 1
+                passes = True
+            if is_of_interest or passes:
+                self._add_held()
+                self._add(at, self.line_end, self.lines)
+            elif self.around > 0:
+                self._hold(at)
             at = self.line_end + 1
         self.data = b""
         return min(at, until)
+
+    def _add(
+        self, start: cython.longlong, end: cython.longlong, number: cython.longlong
+    ) -> cython.void:
+        self.starts[self.count] = start
+        self.ends[self.count] = end
+        self.numbers[self.count] = number
+        self.count += 1
+
+    def _add_held(self) -> cython.void:
+        """Add the lines that were not of interest so far, and are before the one that was just
+        counted."""
+        i: cython.Py_ssize_t
+        for i in range(self.held):
+            self._add(self.held_starts[i], self.held_ends[i], self.lines - self.held + i)
+        self.held = 0
+
+    def _hold(self, at: cython.longlong) -> cython.void:
+        """Hold a line for the case that one behind it is of interest."""
+        i: cython.Py_ssize_t
+        if self.held == self.around:
+            for i in range(1, self.held):
+                self.held_starts[i - 1] = self.held_starts[i]
+                self.held_ends[i - 1] = self.held_ends[i]
+            self.held -= 1
+        self.held_starts[self.held] = at
+        self.held_ends[self.held] = self.line_end
+        self.held += 1
 
     def _next_needle(self, data: bytearray, start: int, end: int) -> int:
         """Where the first of the needles is, `end` where none is."""

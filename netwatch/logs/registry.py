@@ -36,8 +36,9 @@ class LogFormat:
     all records of flows have, and those that belong to a record with such a name. They have the
     same word of letters, digits and ``-_.:/``, as `joins` gives it of a record with what carried
     it, None where there is no such word; it is not needed for addresses in answers and for
-    identifiers of flows. `tables` are the tables of an SQLite database that are read, in this
-    order.
+    identifiers of flows. So do as many records as `around` says before and behind it, where only
+    the order says what belongs together. `tables` are the tables of an SQLite database that are
+    read, in this order.
     """
 
     title: str
@@ -52,6 +53,7 @@ class LogFormat:
     always: tuple[bytes, ...] = ()
     flows: tuple[bytes, ...] = ()
     joins: Callable[[bytes], bytes | None] | None = None
+    around: int = 0
     tables: tuple[str, ...] = ()
 
 

@@ -20,7 +20,10 @@ from netwatch.capture.files import (
 )
 from netwatch.core.errors import CaptureError
 
-EXPECTED = "expected pcap or pcapng, optionally compressed with gzip, bzip2, xz, zstd, lz4"
+EXPECTED = (
+    "expected pcap or pcapng, optionally compressed with gzip, bzip2, xz, zstd, lz4, or a log"
+    " (--as names the format of one that is not recognised)"
+)
 
 
 @pytest.fixture
