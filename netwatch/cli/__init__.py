@@ -39,10 +39,10 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "init": Command("netwatch.cli.init:add", "write a first configuration, by five questions"),
     "scan": Command(
-        "netwatch.cli.captures:add_scan", "read captures and report violations of bans"
+        "netwatch.cli.captures:add_scan", "read captures and logs, and report violations of bans"
     ),
     "names": Command(
-        "netwatch.cli.captures:add_names", "list every name in captures, before any rule"
+        "netwatch.cli.captures:add_names", "list every name in captures and logs, before any rule"
     ),
     "live": Command("netwatch.cli.live:add", "capture on interfaces and report violations of bans"),
     "verify": Command(

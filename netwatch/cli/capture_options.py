@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable
 
 from netwatch.cli.archive_options import add_archive_options
+from netwatch.cli.log_options import add_log_options
 
 DELIVER_TIMEOUT = 300
 """Seconds that ``--deliver`` waits for the receivers by default."""
@@ -18,8 +19,8 @@ def add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str])
         "paths",
         metavar="PATH",
         nargs="+",
-        help="a capture, a folder of captures, a glob, a URL of one of these (s3://, https:// and"
-        " others), or - for standard input",
+        help="a capture or a log, a folder of them, a glob, a URL of one of these (s3://, https://"
+        " and others), or - for standard input",
     )
     parser.add_argument(
         "--format",
@@ -38,7 +39,7 @@ def add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str])
         metavar="N",
         type=_jobs,
         default=1,
-        help="processes that read captures, or share one (default 1)",
+        help="processes that read captures and logs, or share a capture (default 1)",
     )
     parser.add_argument(
         "--continuous",
@@ -51,11 +52,11 @@ def add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str])
         help="with --continuous: only the files of one folder and one day (UTC, of their first"
         " packets) are pieces of one capture",
     )
+    add_log_options(parser)
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="exit with status 1 also if a capture is damaged or truncated and was read only in"
-        " part",
+        help="exit with status 1 also if a file is damaged or truncated and was read only in part",
     )
     parser.add_argument(
         "--store",

@@ -1,4 +1,4 @@
-"""``netwatch scan`` and ``netwatch names``: captures in, records out.
+"""``netwatch scan`` and ``netwatch names``: captures and logs in, records out.
 
 Records go to standard output or to a file, and nothing else does; progress, the summary and
 errors go to standard error.
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap                    with ./netwatch.yaml, else with built-in rules
   netwatch scan -c be.yaml captures/ --jobs 2  a folder, two captures at a time
+  netwatch scan /var/log/suricata/             logs of resolvers, proxies, firewalls, sensors
+  netwatch scan pihole.log --timezone +01:00   its times have no zone
   netwatch scan mirror.pcap --format jsonl -o alerts.jsonl
   netwatch scan day-*.pcap --continuous        one capture in pieces, from tcpdump -C or -G
   netwatch scan office.pcap --coverage         also the flows whose name could not be read
@@ -44,6 +46,7 @@ _SCAN_EXAMPLES = f"""examples:
 _NAMES_EXAMPLES = """examples:
   netwatch names office.pcap                   one line per name, as it is in the packets
   netwatch names office.pcap --format jsonl | jq -r .name | sort | uniq -c
+  netwatch names queries.log --as bind         a log, whose format is not recognised
   netwatch names captures/ --format parquet -o names.parquet
 """
 
@@ -59,8 +62,9 @@ def add_scan(
     parser = groups.add_parser(
         "scan",
         help=COMMANDS["scan"].summary,
-        description="Reads captures (pcap, pcapng, also compressed) and reports which devices"
-        " contacted banned apps: one record per incident.",
+        description="Reads captures (pcap, pcapng) and logs (of Suricata, Zeek, Pi-hole, BIND and"
+        " others), also compressed, and reports which devices contacted banned apps: one record per"
+        " incident.",
         epilog=_SCAN_EXAMPLES,
         parents=list(parents),
         formatter_class=HelpFormatter,
@@ -80,8 +84,8 @@ def add_names(
     parser = groups.add_parser(
         "names",
         help=COMMANDS["names"].summary,
-        description="Lists every name that devices sent or received in DNS, TLS, QUIC or HTTP:"
-        " one record per observation, before any rule is applied.",
+        description="Lists every name that devices sent or received in DNS, TLS, QUIC or HTTP, by"
+        " captures or logs: one record per observation, before any rule is applied.",
         epilog=_NAMES_EXAMPLES,
         parents=list(parents),
         formatter_class=HelpFormatter,

@@ -83,14 +83,17 @@ class Summary:
 
     def _lines(self, verbose: bool) -> Iterator[tuple[str, str]]:
         statistics = self.statistics
-        read = [
-            quantity(statistics.files, "capture"),
-            quantity(statistics.packets, "packet"),
-            quantity(statistics.wire_bytes, "byte"),
-        ]
-        yield "read", f"{', '.join(read)} in {self.seconds:.2f} s (netwatch {__version__})"
+        yield (
+            "read",
+            f"{', '.join(_read(statistics))} in {self.seconds:.2f} s (netwatch {__version__})",
+        )
         if self.units is not None:
             yield "units", _units(self.units)
+        if statistics.unread_records:
+            reasons: Counter[str] = Counter()
+            for (_, reason), count in statistics.unread_records.items():
+                reasons[reason] += count
+            yield "unread", f"{quantity(reasons.total(), 'record')}: {_counts(reasons)}"
         yield "observations", _counts(statistics.observations) or "none"
         if self.incidents is not None:
             yield from _incidents(self.incidents, self.judged, statistics)
@@ -110,13 +113,24 @@ class Summary:
             yield "no names in", _counts(innocent) or "no packet"
             yield "candidates", f"{quantity(statistics.candidates, 'packet')} that may carry a name"
         if statistics.skipped:
-            yield "skipped", f"not captures: {_skipped(statistics.skipped, verbose)}"
+            yield "skipped", f"neither captures nor logs: {_skipped(statistics.skipped, verbose)}"
         if statistics.damaged:
-            captures = quantity(len(statistics.damaged), "capture")
+            files = quantity(len(statistics.damaged), "file")
             unread = quantity(sum(statistics.damaged.values()), "byte")
-            yield "damaged", f"{captures} (see above), {unread} not read"
+            yield "damaged", f"{files} (see above), {unread} not read"
         if statistics.unread:
-            yield "not read", f"{quantity(len(statistics.unread), 'capture')} (listed above)"
+            yield "not read", f"{quantity(len(statistics.unread), 'file')} (listed above)"
+
+
+def _read(statistics: RunStatistics) -> Iterator[str]:
+    """What was read: captures, unless there were only logs, and logs with their formats."""
+    if statistics.files or not statistics.logs:
+        yield quantity(statistics.files, "capture")
+        yield quantity(statistics.packets, "packet")
+        yield quantity(statistics.wire_bytes, "byte")
+    if statistics.logs:
+        yield f"{quantity(statistics.logs.total(), 'log file')} ({_counts(statistics.logs)})"
+        yield quantity(statistics.records, "record")
 
 
 def _units(counts: "UnitCounts") -> str:

@@ -181,7 +181,7 @@ def test_a_missing_file_is_reported_and_the_others_are_read(
     status, out, err = run(command, "missing.pcap", day)
     assert (status, out) == (1, alone)
     assert "netwatch: missing.pcap: no such file or folder" in err
-    assert "not read      1 capture (listed above)" in err
+    assert "not read      1 file (listed above)" in err
 
 
 def damaged_pcap(day: str) -> bytes:
@@ -243,7 +243,7 @@ def test_other_files_in_a_folder_are_skipped_and_listed(run: Run, day: str, tmp_
     status, out, err = run("names", str(folder))
     assert status == 0
     assert len(out.splitlines()) == 11
-    assert f"skipped       not captures: {folder / 'notes.txt'}" in err
+    assert f"skipped       neither captures nor logs: {folder / 'notes.txt'}" in err
 
 
 def test_many_skipped_files_are_listed_only_with_verbose(run: Run, tmp_path: Path) -> None:

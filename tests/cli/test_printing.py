@@ -65,7 +65,7 @@ def test_hostile_file_names_in_records_and_summary(
     assert status == 1
     assert f"netwatch: ./{ESCAPED}.bad.pcap: is not a capture" in err
     assert f"netwatch: ./{ESCAPED}.cut.pcap: packet 1 at byte 24 is truncated" in err
-    assert f"not captures: ./{ESCAPED}.txt" in err
+    assert f"neither captures nor logs: ./{ESCAPED}.txt" in err
     if format_ in ("jsonl", "ecs"):
         for line in out.splitlines():
             json.loads(line)
