@@ -8,17 +8,11 @@ common.
 """
 
 from collections.abc import Collection
-from functools import lru_cache
 from ipaddress import ip_address
 
 from netwatch.logs.prefilter import MAX_WORDS, LineFilter
 from netwatch.logs.records import LogClaim, LogEntry, LogFlow
 from netwatch.logs.registry import LogFormat
-
-
-@lru_cache(maxsize=2)
-def _names_of(zones: tuple[bytes, ...]) -> frozenset[str]:
-    return frozenset(map(bytes.decode, zones))
 
 
 class Interest:
@@ -28,6 +22,7 @@ class Interest:
     def __init__(self, zones: Collection[bytes] | None, all_flows: bool = True) -> None:
         self.zones = None if zones is None else tuple(zones)
         self.all_flows = all_flows
+        self._names = frozenset(map(bytes.decode, self.zones or ()))
         self._words: set[bytes] = set()
         self._in_use: frozenset[bytes] = frozenset()
 
@@ -64,8 +59,8 @@ class Interest:
     def _is_of_interest(self, name: str) -> bool:
         if self.zones is None:
             return True
-        parts, names = name.split("."), _names_of(self.zones)
-        return any(".".join(parts[at:]) in names for at in range(len(parts)))
+        parts = name.split(".")
+        return any(".".join(parts[at:]) in self._names for at in range(len(parts)))
 
 
 def _spellings(text: str) -> set[bytes]:
