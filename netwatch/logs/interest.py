@@ -11,7 +11,7 @@ from collections.abc import Collection
 from ipaddress import ip_address
 
 from netwatch.logs.prefilter import MAX_WORDS, LineFilter
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow
+from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LogFormat
 
 
@@ -51,6 +51,17 @@ class Interest:
         word = log_format.joins(record) if log_format.joins is not None else None
         if word:
             self._words.add(word.lower())
+
+    def wants(self, entry: LogEntry) -> bool:
+        """Whether an entry is more than what the sample says: it has a name of interest,
+        or an address that such a name was resolved to."""
+        if not isinstance(entry, LogName) or self.zones is None:
+            return True
+        chain = entry.dns.chain if entry.dns is not None else ()
+        if any(map(self._is_of_interest, (entry.name, *chain))):
+            return True
+        answers = entry.dns.answers if entry.dns is not None and self._in_use else ()
+        return any(text.lower().encode() in self._in_use for text, _ in answers)
 
     def ask_for_words(self) -> None:
         """The first pass has ended: what belongs to records of interest is, too, from now on."""

@@ -88,7 +88,8 @@ class LogReader:
         with closing(log_file.records(lines)) as records:
             for line, record in islice(records, limit):
                 for entry in self._entries(record):
-                    yield LogItem(file.path, self._name, line, record, entry)
+                    if interest.wants(entry):
+                        yield LogItem(file.path, self._name, line, record, entry)
                     if (
                         not lines.passes_all
                         and not is_first_pass

@@ -32,8 +32,9 @@ HITS = 4096
 HEAD = 64
 """The first lines of a file pass whatever they say."""
 
-SAMPLE = 64
-"""So does one line in so many of the others, so that it shows where a log cannot be read."""
+SAMPLE_EVERY, SAMPLE = 1024, 16
+"""So do the first 16 of each 1024 lines, so that it shows where a log cannot be read. They are
+next to each other, because some belong together."""
 
 MAX_AROUND = 16
 """Lines before and behind one of interest that pass with it at most."""
@@ -44,6 +45,7 @@ MAX_WORDS = 1 << 20
 _HITS = cython.declare(cython.Py_ssize_t, HITS)
 _HEAD = cython.declare(cython.longlong, HEAD)
 _SAMPLE = cython.declare(cython.longlong, SAMPLE)
+_SAMPLE_EVERY = cython.declare(cython.longlong, SAMPLE_EVERY)
 _MULTIPLIER = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 _MAX_AROUND = cython.declare(cython.Py_ssize_t, MAX_AROUND)
 _LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
@@ -221,7 +223,7 @@ class LineFilter:
         self.data = data
         self.count = 0
         while at < until and self.count < _HITS - _MAX_AROUND:
-            passes = self.passes_all or self.lines < _HEAD or self.lines % _SAMPLE == 0
+            passes = self.passes_all or self.lines < _HEAD or self.lines % _SAMPLE_EVERY < _SAMPLE
             is_of_interest = False
             if not passes or (self.around > 0 and not self.passes_all):
                 is_of_interest = self._passes(data, at, until)
