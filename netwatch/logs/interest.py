@@ -32,7 +32,9 @@ class Interest:
         needles = log_format.always
         if self.all_flows and not is_first_pass:
             needles += log_format.flows
-        found = LineFilter(zones, needles, log_format.labels, log_format.around)
+        found = LineFilter(
+            zones, needles, log_format.labels, log_format.around, sample=not is_first_pass
+        )
         if self._in_use:
             found.set_words(self._in_use)
         return found

@@ -14,6 +14,7 @@ cdef class LineFilter:
     cdef bint labels
     cdef bint single
     cdef Py_ssize_t around
+    cdef long long sample
     cdef Py_ssize_t following
     cdef Py_ssize_t held
     cdef long long[::1] held_starts
@@ -25,6 +26,9 @@ cdef class LineFilter:
     cdef const unsigned char[::1] is_of_word
     cdef long long[::1] table
     cdef unsigned long long mask
+    cdef const unsigned char[::1] bits
+    cdef const unsigned char[::1] word_bits
+    cdef bint numeric
     cdef Py_ssize_t words
     cdef long long[::1] word_table
     cdef unsigned long long word_mask

@@ -32,8 +32,8 @@ HITS = 4096
 HEAD = 64
 """The first lines of a file pass whatever they say."""
 
-SAMPLE_EVERY, SAMPLE = 1024, 16
-"""So do the first 16 of each 1024 lines, so that it shows where a log cannot be read. They are
+SAMPLE_EVERY, SAMPLE = 1024, 8
+"""So do the first 8 of each 1024 lines, so that it shows where a log cannot be read. They are
 next to each other, because some belong together."""
 
 MAX_AROUND = 16
@@ -44,7 +44,6 @@ MAX_WORDS = 1 << 20
 
 _HITS = cython.declare(cython.Py_ssize_t, HITS)
 _HEAD = cython.declare(cython.longlong, HEAD)
-_SAMPLE = cython.declare(cython.longlong, SAMPLE)
 _SAMPLE_EVERY = cython.declare(cython.longlong, SAMPLE_EVERY)
 _MULTIPLIER = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 _MAX_AROUND = cython.declare(cython.Py_ssize_t, MAX_AROUND)
@@ -98,8 +97,10 @@ def _hash(text: bytes) -> cython.ulonglong:
     return hash_
 
 
-def _table(texts: Iterable[bytes], count: int) -> tuple[Words, int]:
-    """The hashes of texts as a table with open addressing, and the mask of its places."""
+def _table(texts: Iterable[bytes], count: int) -> tuple[Words, int, bytearray]:
+    """The hashes of texts as a table with open addressing, the mask of its places, and two bits for
+    each place, of which those are set that a hash has: they fit into the first cache of a CPU, and
+    few names that are not in the table have one."""
     hash_: cython.longlong
     place: cython.ulonglong
     mask: cython.ulonglong
@@ -108,18 +109,21 @@ def _table(texts: Iterable[bytes], count: int) -> tuple[Words, int]:
         size *= 2
     made: Words = array("q", bytes(8 * size))
     table = cython.declare(cython.longlong[::1], made)  # type: ignore[misc]
+    bits = bytearray(size // 4)
     mask = size - 1
     for text in texts:
         hash_ = _hash(text) | 1
+        place = (hash_ >> 20) & (2 * mask + 1)
+        bits[place >> 3] |= 1 << (place & 7)
         place = (hash_ >> 7) & mask
         while table[place] != 0 and table[place] != hash_:
             place = (place + 1) & mask
         table[place] = hash_
-    return made, mask
+    return made, mask, bits
 
 
 @lru_cache(maxsize=2)
-def _domain_table(domains: tuple[bytes, ...]) -> tuple[Words, int]:
+def _domain_table(domains: tuple[bytes, ...]) -> tuple[Words, int, bytearray]:
     """The table of the domains of interest, which all files of a run share."""
     return _table(domains, len(domains))
 
@@ -139,7 +143,7 @@ class LineFilter:
     one of `needles` pass. With `labels` names are written label by label as well
     (``(3)www(6)tiktok(3)com(0)``). So many lines `around` one that passes for what it says pass as
     well: where a log does not say which lines belong together, those of one lookup are next to
-    each other. After `find` there are `count` lines: ``starts[i]`` and
+    each other. Without `sample` only the head of a file passes whatever it says. After `find` there are `count` lines: ``starts[i]`` and
     ``ends[i]`` are where the line with the number ``numbers[i]`` is, without its line feed. `lines`
     counts those that were looked at.
     """
@@ -150,6 +154,8 @@ class LineFilter:
         needles: tuple[bytes, ...] = (),
         labels: bool = False,
         around: int = 0,
+        *,
+        sample: bool = True,
     ) -> None:
         self.starts: Words = array("q", bytes(8 * HITS))
         self.ends: Words = array("q", bytes(8 * HITS))
@@ -158,6 +164,7 @@ class LineFilter:
         self.lines = 0
         self.line_end = 0
         self.passes_all = domains is None
+        self.sample = SAMPLE if sample else 0
         self.labels = labels
         self.around = min(around, MAX_AROUND)
         self.following = 0
@@ -170,14 +177,15 @@ class LineFilter:
         self.lowered: Octets = _LOWERED
         self.is_of_word: Octets = _IS_OF_WORD
         self.words = 0
-        self.word_table: Words = array("q", bytes(8))
-        self.word_mask = 0
+        self.word_table, self.word_mask, self.word_bits = _table((), 0)
         self.word_set: frozenset[bytes] = frozenset()
         known = tuple(domains or ())
         # Nearly all domains have a dot, so that most words of a line are not even looked at.
         self.single = any(b"." not in domain for domain in known)
         self.domain_set: frozenset[bytes] = frozenset()
-        self.table, self.mask = _domain_table(known)
+        self.table, self.mask, self.bits = _domain_table(known)
+        # What ends with a digit is an address, in nearly all logs.
+        self.numeric = any(domain[-1:].isdigit() for domain in known)
         if not cython.compiled:
             self.domain_set = _domain_set(known)
 
@@ -192,7 +200,7 @@ class LineFilter:
             self.passes_all = True
             return
         self.words = len(words)
-        self.word_table, self.word_mask = _table(words, len(words))
+        self.word_table, self.word_mask, self.word_bits = _table(words, len(words))
         if not cython.compiled:
             self.word_set = words
 
@@ -223,7 +231,9 @@ class LineFilter:
         self.data = data
         self.count = 0
         while at < until and self.count < _HITS - _MAX_AROUND:
-            passes = self.passes_all or self.lines < _HEAD or self.lines % _SAMPLE_EVERY < _SAMPLE
+            passes = (
+                self.passes_all or self.lines < _HEAD or self.lines % _SAMPLE_EVERY < self.sample
+            )
             is_of_interest = False
             if not passes or (self.around > 0 and not self.passes_all):
                 is_of_interest = self._passes(data, at, until)
@@ -347,6 +357,8 @@ class LineFilter:
         # The letter behind a backslash may belong to it, as in ``\t`` of JSON.
         is_escaped: cython.bint = start > line and self.data[start - 1] == 92
         at: cython.Py_ssize_t = self.end_of_name(start, end) - 1
+        if not self.numeric and at >= start and 48 <= self.data[at] <= 57:
+            return False
         while at >= start:
             byte = self.data[at]
             if byte == _POINT or (self.labels and byte in (_CLOSING, _OPENING)):
@@ -388,7 +400,10 @@ class LineFilter:
     def is_domain(self, hash_: cython.ulonglong) -> cython.bint:
         """Whether a domain of interest has this hash."""
         key: cython.longlong = hash_ | 1
-        place: cython.ulonglong = (key >> 7) & self.mask
+        place: cython.ulonglong = (key >> 20) & (2 * self.mask + 1)
+        if not (self.bits[place >> 3] >> (place & 7)) & 1:
+            return False
+        place = (key >> 7) & self.mask
         while self.table[place] != 0:
             if self.table[place] == key:
                 return True
@@ -419,7 +434,10 @@ class LineFilter:
     def is_word(self, hash_: cython.ulonglong) -> cython.bint:
         """Whether one of the words has this hash."""
         key: cython.longlong = hash_ | 1
-        place: cython.ulonglong = (key >> 7) & self.word_mask
+        place: cython.ulonglong = (key >> 20) & (2 * self.word_mask + 1)
+        if not (self.word_bits[place >> 3] >> (place & 7)) & 1:
+            return False
+        place = (key >> 7) & self.word_mask
         while self.word_table[place] != 0:
             if self.word_table[place] == key:
                 return True
