@@ -20,6 +20,10 @@ cdef class LineFilter:
     cdef long long[::1] held_starts
     cdef long long[::1] held_ends
     cdef tuple needles
+    cdef const unsigned char[::1] anchored
+    cdef Py_ssize_t anchors
+    cdef long long[::1] anchor_parts
+    cdef unsigned long long anchor_sizes
     cdef const unsigned char[::1] data
     cdef const unsigned char[::1] kinds
     cdef const unsigned char[::1] lowered
@@ -41,6 +45,7 @@ cdef class LineFilter:
     cdef void _find_end(self, bytearray data, Py_ssize_t at, Py_ssize_t end)
     cdef bint _passes(self, bytearray data, Py_ssize_t at, Py_ssize_t end)
     cdef bint has_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint is_in_needle(self, Py_ssize_t line, Py_ssize_t token, Py_ssize_t size, Py_ssize_t end) noexcept nogil
     cdef bint is_in_domain(self, Py_ssize_t line, Py_ssize_t start, Py_ssize_t end) noexcept nogil
     cdef Py_ssize_t end_of_name(self, Py_ssize_t start, Py_ssize_t end) noexcept nogil
     cdef Py_ssize_t start_of_length(self, Py_ssize_t start, Py_ssize_t closing) noexcept nogil

@@ -134,6 +134,16 @@ def _domain_set(domains: tuple[bytes, ...]) -> frozenset[bytes]:
     return frozenset(domains)
 
 
+_ANCHOR = pattern(rb"(?s).*[^A-Za-z0-9_.-]([A-Za-z0-9_-]{1,63})(?=[^A-Za-z0-9_.-])")
+
+
+def _anchor(needle: bytes) -> "tuple[int, int] | None":
+    """Where the last word in a needle is that has its ends in it, so that the needle can only be
+    where a line has this word; None where there is none."""
+    found = _ANCHOR.match(needle) if cython.compiled else None
+    return found.span(1) if found is not None and found.end() < len(needle) <= 255 else None
+
+
 @cython.final
 @cython.cclass
 class LineFilter:
@@ -143,9 +153,10 @@ class LineFilter:
     one of `needles` pass. With `labels` names are written label by label as well
     (``(3)www(6)tiktok(3)com(0)``). So many lines `around` one that passes for what it says pass as
     well: where a log does not say which lines belong together, those of one lookup are next to
-    each other. Without `sample` only the head of a file passes whatever it says. After `find` there are `count` lines: ``starts[i]`` and
-    ``ends[i]`` are where the line with the number ``numbers[i]`` is, without its line feed. `lines`
-    counts those that were looked at.
+    each other. Without `sample` only the head of a file passes whatever it says.
+
+    After `find` there are `count` lines: ``starts[i]`` and ``ends[i]`` are where the line with the
+    number ``numbers[i]`` is, without its line feed. `lines` counts those that were looked at.
     """
 
     def __init__(
@@ -171,7 +182,19 @@ class LineFilter:
         self.held = 0
         self.held_starts: Words = array("q", bytes(8 * MAX_AROUND))
         self.held_ends: Words = array("q", bytes(8 * MAX_AROUND))
-        self.needles = needles
+        # To look for each needle in all bytes takes longer than to compare a word of each.
+        self.needles = tuple(needle for needle in needles if _anchor(needle) is None)
+        anchored = [needle for needle in needles if _anchor(needle) is not None]
+        self.anchored: Octets = b"".join(anchored)
+        self.anchors = len(anchored)
+        self.anchor_parts: Words = array("q", bytes(8 * 3 * (len(anchored) + 1)))
+        self.anchor_sizes = 0
+        for number, needle in enumerate(anchored):
+            start, end = _anchor(needle) or (0, 0)
+            self.anchor_parts[3 * number] = len(needle)
+            self.anchor_parts[3 * number + 1] = start
+            self.anchor_parts[3 * number + 2] = end - start
+            self.anchor_sizes |= 1 << (end - start)
         self.data: Octets = b""
         self.kinds: Octets = _kinds(labels)
         self.lowered: Octets = _LOWERED
@@ -331,6 +354,13 @@ class LineFilter:
                 continue
             if dotted and at > token and self.is_in_domain(line, token, at):
                 return True
+            if (
+                self.anchors > 0
+                and at - token < 64
+                and (self.anchor_sizes >> (at - token)) & 1
+                and self.is_in_needle(line, token, at - token, end)
+            ):
+                return True
             if kind == _LINE_FEED:
                 self.line_end = at
                 return False
@@ -346,6 +376,33 @@ class LineFilter:
             dotted = self.single
         self.line_end = end
         return dotted and at > token and self.is_in_domain(line, token, at)
+
+    @cython.boundscheck(False)
+    def is_in_needle(
+        self,
+        line: cython.Py_ssize_t,
+        token: cython.Py_ssize_t,
+        size: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+    ) -> cython.bint:
+        """Whether a needle is around this word of the line at `line`, where all bytes end at
+        `end`."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        length: cython.Py_ssize_t
+        start: cython.Py_ssize_t
+        at: cython.Py_ssize_t = 0
+        for i in range(self.anchors):
+            length = self.anchor_parts[3 * i]
+            start = token - self.anchor_parts[3 * i + 1]
+            if self.anchor_parts[3 * i + 2] == size and start >= line and start + length <= end:
+                j = length - 1
+                while j >= 0 and self.data[start + j] == self.anchored[at + j]:
+                    j -= 1
+                if j < 0:
+                    return True
+            at += length
+        return False
 
     @cython.boundscheck(False)
     def is_in_domain(

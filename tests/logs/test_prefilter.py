@@ -87,6 +87,11 @@ def test_names_label_by_label(module):
 def test_needles_and_words_let_lines_pass(module):
     data = b'{"event_type":"flow"}\n{"event_type":"dns"}\nis 192.0.2.7\nis 192.0.2.70\n'
     assert found(module, data, needles=(b'"flow"', b"#fields")) == [1]
+    needles = (b'"event_type":"flow"', b'"event_type": "dns"', b"s 192.0.2.70")
+    assert found(module, data, needles=needles) == [1, 4]
+    assert (
+        found(module, b'"flow"\n"event_type":"flows"\nx"event_type":"flow', needles=needles) == []
+    )
     assert found(module, data, words=frozenset({b"192.0.2.7"})) == [3]
     assert found(module, b"2001:DB8::1 10.0.0.7/53", words=frozenset({b"10.0.0.7/53"})) == [1]
 
