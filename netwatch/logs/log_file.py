@@ -117,13 +117,20 @@ class LogFile:
         """The lines of ``buffer[at:end]`` that pass and are not empty."""
         before = lines.lines
         while at < end:
+            passed_all = lines.passes_all
             at = lines.find(buffer, at, end)
             for i in range(lines.count):
-                line = bytes(buffer[lines.starts[i] : lines.ends[i]])
+                number, line_end = lines.numbers[i], lines.ends[i]
+                line = bytes(buffer[lines.starts[i] : line_end])
                 if line.endswith(b"\r"):
                     line = line[:-1]
                 if line:
-                    yield lines.numbers[i], line
+                    yield number, line
+                if lines.passes_all and not passed_all:
+                    # What this line says lets all lines behind it pass.
+                    lines.forget()
+                    lines.lines, at = number, line_end + 1
+                    break
         self._statistics.records += lines.lines - before
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,52 @@
+"""A format of logs for tests of what all formats share: ``TIME CLIENT NAME [ADDRESS]`` a line."""
+
+from contextlib import contextmanager
+
+from netwatch.core.addresses import parse_ip
+from netwatch.core.message import DnsInfo
+from netwatch.logs.lookups import lookup
+from netwatch.logs.reading import RecordError
+from netwatch.logs.records import Endpoint, LogFlow, LogName
+from netwatch.logs.registry import LOG_FORMATS, LogFormat
+from netwatch.logs.timestamps import epoch
+
+
+def recognise(sample):
+    return sum(line.startswith(b"made ") for line in sample.lines)
+
+
+class Reader:
+    def __init__(self, context):
+        self.context = context
+
+    def read(self, record, carried):
+        words = record.decode().removeprefix("made ").split(" ")
+        if words == ["note"]:
+            return
+        if len(words) < 3:
+            raise RecordError("field-missing")
+        time, digits = (carried.time, carried.time_digits) if words[0] == "-" else epoch(words[0])
+        client = Endpoint(parse_ip(words[1]))
+        if words[2] == "flow":
+            server = Endpoint(parse_ip(words[3]), 443)
+            yield LogFlow(time, time, "tcp", client, server, 10, 20, flow=words[4])
+            return
+        template = LogName(time, digits, "dns-query", "x", client)
+        answers = tuple((word, 60) for word in words[3:])
+        info = DnsInfo("A", "NOERROR" if answers else None, answers)
+        yield from lookup(words[2].encode(), info, template)
+
+    def flush(self):
+        return ()
+
+
+@contextmanager
+def made_formats(**changes):
+    """Have the format ``made``, with other columns of its row, and others by its name."""
+    rows = {"made": LogFormat("Made", recognise, Reader, **changes)}
+    LOG_FORMATS.update(rows)
+    try:
+        yield LOG_FORMATS
+    finally:
+        for name in rows:
+            del LOG_FORMATS[name]
