@@ -11,6 +11,7 @@ cdef class CommunityIds:
     cdef unsigned int[::1] digest
 
     cpdef void forget(self)
+    cdef bint has_id(self, ObservationBatch batch, Py_ssize_t row)
     cdef Py_ssize_t write(self, ObservationBatch batch, Py_ssize_t row, unsigned char[::1] out, Py_ssize_t to)
     cdef Py_ssize_t _fill(self, ObservationBatch batch, long long client, long long server, long long client_port, long long server_port, long long protocol)
     cdef bint _is_behind(self, ObservationBatch batch, long long one, long long one_port, long long other, long long other_port)

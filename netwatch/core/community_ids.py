@@ -62,6 +62,16 @@ class CommunityIds:
         for i in range(2 * FLOWS):
             self.flows[i] = 0
 
+    def has_id(self, batch: ObservationBatch, row: cython.Py_ssize_t) -> cython.bint:
+        """Whether the addresses and ports of a row are known: logs may lack some."""
+        at: cython.Py_ssize_t = row * columns.WORDS
+        return (
+            batch.words[at + columns.WORD_CLIENT_IP] != 0
+            and batch.words[at + columns.WORD_SERVER_IP] != 0
+            and batch.words[at + columns.WORD_CLIENT_PORT] >= 0
+            and batch.words[at + columns.WORD_SERVER_PORT] >= 0
+        )
+
     def write(
         self, batch: ObservationBatch, row: cython.Py_ssize_t, out: Buffer, to: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:

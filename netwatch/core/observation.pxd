@@ -20,4 +20,6 @@ cdef class Observation:
     cdef readonly QuicInfo quic
     cdef readonly str raw
     cdef readonly str asked
+    cdef readonly str client_host
+    cdef readonly object log
     cdef readonly tuple frames

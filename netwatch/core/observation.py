@@ -10,6 +10,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.frame import Frame
+from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
 
 if cython.compiled:
@@ -24,7 +25,10 @@ class Observation:
     """One name that one device showed on the network, with its evidence.
 
     `time` is in ns with `time_digits` significant digits after the second. `source` is the file
-    or interface and `packet` the number of the packet in it, from 1. `flow_id` identifies the
+    or interface and `packet` the number of the packet in it, from 1; where `log` is given, it is the
+    number of the record in that log (of the line, where it has lines). A log may lack the server
+    (empty), a port (0), and the address of the client (empty); then `client_host` may be its host
+    name there. `flow_id` identifies the
     flow within one run. `raw` is the name as it is in the packet, empty where that is `name`,
     `asked` the name that was asked for, where `name` is an alias of it.
     `frames` are the frames that prove the observation, if frames are stored: read without any other
@@ -50,4 +54,6 @@ class Observation:
     quic: QuicInfo | None = None
     raw: str = ""
     asked: str = ""
+    client_host: str = ""
+    log: LogInfo | None = None
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)

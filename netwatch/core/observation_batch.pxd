@@ -14,6 +14,7 @@ cdef class ObservationBatch(TextDictionary):
     cdef long long[::1] words
     cdef long long[::1] lists
     cdef readonly Py_ssize_t list_words
+    cdef dict lacks
 
     cpdef bint has_room(self) noexcept nogil
     cdef Py_ssize_t new_row(self) noexcept nogil
@@ -21,4 +22,5 @@ cdef class ObservationBatch(TextDictionary):
     cdef void add_to_list(self, long long word) noexcept nogil
     cdef long long list_since(self, Py_ssize_t start, long long entries) noexcept nogil
     cdef DnsInfo _dns(self, Py_ssize_t at)
+    cdef object _log(self, Py_ssize_t at)
     cdef TlsInfo _tls(self, Py_ssize_t at)

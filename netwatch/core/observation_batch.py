@@ -39,6 +39,7 @@ else:
 from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.buffers import Words, zeroed
 from netwatch.core.frame import Frame
+from netwatch.core.log_info import LogInfo
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
 
 ROWS = 4096
@@ -79,6 +80,8 @@ class ObservationBatch(TextDictionary):
         self.words: Words = zeroed("q", 1)
         self.lists: Words = zeroed("q", 1)
         self.list_words = 0
+        # Equal ones are the same list, so that rows that are alike have the same words.
+        self.lacks: dict[tuple[str, ...], int] = {}
         self._grow_rows(ROWS)
         self._grow_lists(LIST_WORDS)
 
@@ -88,6 +91,7 @@ class ObservationBatch(TextDictionary):
         self.count = 0
         self.list_words = 0
         self.frames.clear()
+        self.lacks.clear()
         self.spans.clear()
 
     def has_room(self) -> cython.bint:
@@ -194,11 +198,17 @@ class ObservationBatch(TextDictionary):
         )
 
     def append(
-        self, packet: Packet, message: Message, source: int, fingerprint: bool
+        self,
+        packet: Packet,
+        message: Message,
+        source: int,
+        fingerprint: bool,
+        log: LogInfo | None = None,
+        client_host: str = "",
     ) -> tuple[int, int]:
         """Append a row for each name that a message shows: the first of these rows, and the one
         behind the last. `source` is the number of the packet's source; with `fingerprint` the
-        JA4 of a hello is computed."""
+        JA4 of a hello is computed. Where `log` is given, the packet stands for a record of it."""
         shown: ShownName
         first: cython.Py_ssize_t = self.count
         at: cython.Py_ssize_t
@@ -214,6 +224,8 @@ class ObservationBatch(TextDictionary):
         if message.quic is not None:
             version = self.number_of_text(message.quic.version)
             details.append((columns.WORD_QUIC_VERSION, version))
+        if log is not None:
+            details += self._log_words(packet, log, client_host)
         src, dst = self.number_of(packet.src), self.number_of(packet.dst)
         for shown in names:
             name = self.number_of_text(shown.name)
@@ -242,6 +254,11 @@ class ObservationBatch(TextDictionary):
             self.words[at + columns.WORD_FLOW] = packet.flow_id
             for word, value in details:
                 self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
+            if log is not None:
+                # A port that the log does not say.
+                for place in (columns.WORD_CLIENT_PORT, columns.WORD_SERVER_PORT):
+                    if self.words[at + place] == 0:
+                        self.words[at + place] = -1
         if packet.frames:
             for row in range(first, self.count):
                 self.frames[row] = packet.frames
@@ -258,26 +275,30 @@ class ObservationBatch(TextDictionary):
         version = self.words[at + columns.WORD_QUIC_VERSION]
         raw = self.words[at + columns.WORD_RAW]
         asked = self.words[at + columns.WORD_DNS_ASKED]
+        host = self.words[at + columns.WORD_CLIENT_HOST]
+        number = self.words[at + columns.WORD_PACKET] + self.words[at + columns.WORD_LOG_LINE]
         return Observation(
             time=self.words[at + columns.WORD_TIME],
             time_digits=self.words[at + columns.WORD_TIME_DIGITS],
             evidence=EVIDENCE[self.words[at + columns.WORD_EVIDENCE]],
             name=self.text(self.words[at + columns.WORD_NAME]),
             client_ip=self.packed(self.words[at + columns.WORD_CLIENT_IP]),
-            client_port=self.words[at + columns.WORD_CLIENT_PORT],
+            client_port=max(0, self.words[at + columns.WORD_CLIENT_PORT]),
             client_mac=mac.to_bytes(7, "big")[1:] if mac else None,
             server_ip=self.packed(self.words[at + columns.WORD_SERVER_IP]),
-            server_port=self.words[at + columns.WORD_SERVER_PORT],
+            server_port=max(0, self.words[at + columns.WORD_SERVER_PORT]),
             transport=TRANSPORTS[self.words[at + columns.WORD_TRANSPORT]],
             vlan=None if vlan < 0 else vlan,
             source=self.sources[self.words[at + columns.WORD_SOURCE]],
-            packet=self.words[at + columns.WORD_PACKET],
+            packet=number,
             flow_id=self.words[at + columns.WORD_FLOW],
             dns=self._dns(at),
             tls=self._tls(at),
             quic=QuicInfo(self.text(version)) if version else None,
             raw=self.text(raw) if raw else "",
             asked=self.text(asked) if asked else "",
+            client_host=self.text(host) if host else "",
+            log=self._log(at),
             frames=self.frames.get(row, ()),
         )
 
@@ -295,6 +316,17 @@ class ObservationBatch(TextDictionary):
         self.texts = texts
         # The hash table is built anew, which numbers the texts as they are.
         self.number_anew()
+
+    def _log(self, at: cython.Py_ssize_t) -> LogInfo | None:
+        name = self.words[at + columns.WORD_LOG_FORMAT]
+        if not name:
+            return None
+        return LogInfo(
+            self.text(name),
+            self.text_list(self.words[at + columns.WORD_LOG_LACKS]),
+            self.text(self.words[at + columns.WORD_LOG_OUTCOME]),
+            self.text(self.words[at + columns.WORD_LOG_BLOCKED_BY]),
+        )
 
     def _dns(self, at: cython.Py_ssize_t) -> DnsInfo | None:
         kind = self.words[at + columns.WORD_DNS_TYPE]
@@ -359,6 +391,21 @@ class ObservationBatch(TextDictionary):
         if fingerprint and (ja4 := tls.ja4) is not None:
             words.append((columns.WORD_TLS_JA4, self.number_of_text(ja4)))
         return words
+
+    def _log_words(self, packet: Packet, log: LogInfo, host: str) -> list[tuple[int, int]]:
+        lacks = self.lacks.get(log.lacks)
+        if lacks is None:
+            numbers = [self.number_of_text(each) for each in log.lacks]
+            lacks = self.lacks[log.lacks] = self._list(numbers, len(numbers))
+        return [
+            (columns.WORD_PACKET, 0),
+            (columns.WORD_LOG_LINE, packet.number),
+            (columns.WORD_LOG_FORMAT, self.number_of_text(log.format)),
+            (columns.WORD_LOG_LACKS, lacks),
+            (columns.WORD_LOG_OUTCOME, self.number_of_text(log.outcome)),
+            (columns.WORD_LOG_BLOCKED_BY, self.number_of_text(log.blocked_by)),
+            (columns.WORD_CLIENT_HOST, self.number_of_text(host)),
+        ]
 
     def _list(self, entries: list[int], count: int) -> int:
         """The word of a list of so many entries, whose words are given."""

@@ -18,14 +18,14 @@ WORD_TIME_DIGITS = 1  # significant digits after the second
 WORD_EVIDENCE = 2  # index in EVIDENCE
 WORD_NAME = 3  # text
 WORD_CLIENT_IP = 4  # text: the packed address, 4 or 16 bytes
-WORD_CLIENT_PORT = 5
+WORD_CLIENT_PORT = 5  # -1 where a log does not say
 WORD_CLIENT_MAC = 6  # the address with bit 48 set; 0 where there is none
-WORD_SERVER_IP = 7
-WORD_SERVER_PORT = 8
+WORD_SERVER_IP = 7  # 0 where a log does not say
+WORD_SERVER_PORT = 8  # -1 where a log does not say
 WORD_TRANSPORT = 9  # IP protocol: 6 or 17
 WORD_VLAN = 10  # VLAN id; -1 where there is none
 WORD_SOURCE = 11  # index in the `sources` of the batch
-WORD_PACKET = 12  # number of the packet, from 1
+WORD_PACKET = 12  # number of the packet, from 1; 0 in a log
 WORD_FLOW = 13  # the flow within one run, as `core.packet.Packet.flow_id`
 WORD_DNS_TYPE = 14  # text; the message is a DNS message where there is one
 WORD_DNS_RCODE = 15  # text
@@ -40,7 +40,13 @@ WORD_TLS_ECH = 23  # text
 WORD_QUIC_VERSION = 24  # text
 WORD_RAW = 25  # text: the name as it is in the packet; 0 where it is the same
 WORD_DNS_ASKED = 26  # text: the name asked for, in the row of an alias
-WORDS = 27  # words of a row
+WORD_CLIENT_HOST = 27  # text: the host name of a client of which a log knows no address
+WORD_LOG_LINE = 28  # number of the record in its log, from 1; 0 in a capture
+WORD_LOG_FORMAT = 29  # text; the row is of a log where there is one
+WORD_LOG_LACKS = 30  # list of texts
+WORD_LOG_OUTCOME = 31  # text
+WORD_LOG_BLOCKED_BY = 32  # text
+WORDS = 33  # words of a row
 
 LIST_SHIFT = 16  # bits of the number of entries of a list
 LIST_MASK = 65535
@@ -66,6 +72,7 @@ Kind = Literal[
     "address",
     "number",
     "optional number",
+    "positive number",
     "mac",
     "transport",
     "source",
@@ -74,8 +81,9 @@ Kind = Literal[
     "community id",
 ]
 """What a column has: ``text`` and ``address`` are omitted where there is none, ``optional number``
-where it is negative, ``mac`` where it is 0, and the lists ``texts`` and ``addresses`` where they
-are empty. ``community id`` follows from other columns and has no word."""
+where it is negative, ``positive number`` and ``mac`` where it is 0, and the lists ``texts`` and ``addresses`` where they
+are empty. ``community id`` follows from other columns and has no word: it is omitted where an
+address or a port is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +108,18 @@ COLUMNS: tuple[Column, ...] = (
     Column(("name",), "text", WORD_NAME, "the name"),
     Column(("raw",), "text", WORD_RAW, "the name as it is in the packet, where that differs"),
     Column(("client", "ip"), "address", WORD_CLIENT_IP, "address of the side that asked"),
-    Column(("client", "port"), "number", WORD_CLIENT_PORT, "its port"),
+    Column(("client", "port"), "optional number", WORD_CLIENT_PORT, "its port"),
     Column(("client", "mac"), "mac", WORD_CLIENT_MAC, "its MAC address in this frame"),
+    Column(
+        ("client", "hostname"), "text", WORD_CLIENT_HOST, "its host name, in a log without address"
+    ),
     Column(("server", "ip"), "address", WORD_SERVER_IP, "address of the other side"),
-    Column(("server", "port"), "number", WORD_SERVER_PORT, "its port"),
+    Column(("server", "port"), "optional number", WORD_SERVER_PORT, "its port"),
     Column(("transport",), "transport", WORD_TRANSPORT, "`tcp` or `udp`"),
     Column(("vlan",), "optional number", WORD_VLAN, "innermost VLAN id"),
     Column(("community_id",), "community id", -1, "Community ID of the flow"),
     Column(("source",), "source", WORD_SOURCE, "file or interface"),
-    Column(("packet",), "number", WORD_PACKET, "number of the packet in it, from 1"),
+    Column(("packet",), "positive number", WORD_PACKET, "number of the packet in it, from 1"),
     Column(("dns", "type"), "text", WORD_DNS_TYPE, "type asked for"),
     Column(("dns", "rcode"), "text", WORD_DNS_RCODE, "response code"),
     Column(("dns", "answers"), "addresses", WORD_DNS_ANSWERS, "addresses in the answer"),
@@ -126,5 +137,12 @@ COLUMNS: tuple[Column, ...] = (
     Column(("tls", "ja4"), "text", WORD_TLS_JA4, "JA4 fingerprint of the client"),
     Column(("tls", "ech"), "text", WORD_TLS_ECH, "`outer`, `grease` or `present`"),
     Column(("quic", "version"), "text", WORD_QUIC_VERSION, "version of QUIC"),
+    Column(("log", "format"), "text", WORD_LOG_FORMAT, "format of the log, in place of a packet"),
+    Column(
+        ("log", "line"), "positive number", WORD_LOG_LINE, "number of its record in it, from 1"
+    ),
+    Column(("log", "lacks"), "texts", WORD_LOG_LACKS, "what the log does not say"),
+    Column(("log", "outcome"), "text", WORD_LOG_OUTCOME, "what it says that came of the contact"),
+    Column(("log", "blocked_by"), "text", WORD_LOG_BLOCKED_BY, "its word for what was denied"),
 )
 """The record of an observation, in the order of its keys."""

@@ -32,7 +32,7 @@ else:
     from netwatch.core.observation import Observation
     from netwatch.core.observation_batch import ObservationBatch
 
-KEY_WORDS = cython.declare(cython.Py_ssize_t, 12)
+KEY_WORDS = cython.declare(cython.Py_ssize_t, 16)
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
 
@@ -160,7 +160,10 @@ class ContactGroups:
         group: Group | None
         at: cython.Py_ssize_t = row * columns.WORDS
         time: cython.longlong = batch.words[at + columns.WORD_TIME]
-        packet: cython.longlong = batch.words[at + columns.WORD_PACKET]
+        # One of the two numbers is 0.
+        packet: cython.longlong = (
+            batch.words[at + columns.WORD_PACKET] + batch.words[at + columns.WORD_LOG_LINE]
+        )
         size: cython.Py_ssize_t = self._fill_key(batch, row)
         observation = binding = None
         key = bytes(self._key_octets[: 8 * size]) if size else b""
@@ -267,6 +270,10 @@ class ContactGroups:
         key[9] = words[at + columns.WORD_VLAN]
         key[10] = words[at + columns.WORD_SOURCE]
         key[11] = words[at + columns.WORD_DNS_RCODE]
+        key[12] = words[at + columns.WORD_LOG_FORMAT]
+        key[13] = words[at + columns.WORD_LOG_LACKS]
+        key[14] = words[at + columns.WORD_LOG_OUTCOME]
+        key[15] = words[at + columns.WORD_LOG_BLOCKED_BY]
         start = addresses >> columns.LIST_SHIFT
         for i in range(count):
             key[KEY_WORDS + i] = batch.lists[start + 2 * i]

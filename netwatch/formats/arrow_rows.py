@@ -18,7 +18,7 @@ from netwatch.core.observation_columns import (
     Column,
     Kind,
 )
-from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
+from netwatch.formats.column_buffers import NEVER, ColumnBuffers, Integers, Strings
 from netwatch.formats.values import json_line
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def field_type(column: Column) -> "pa.DataType":
             return pa.dictionary(pa.int8(), pa.string())
         case "text" | "address" | "source":
             return pa.dictionary(pa.int32(), pa.string())
-        case "number":
-            return pa.uint16() if column.path[-1] == "port" else pa.uint64()
+        case "number" | "positive number":
+            return pa.uint64()
         case "optional number":
             return pa.uint16()
         case "texts" | "addresses":
@@ -52,7 +52,9 @@ def field_type(column: Column) -> "pa.DataType":
             return pa.string()
 
 
-_OPTIONAL: frozenset[Kind] = frozenset({"optional number", "mac", "texts", "addresses"})
+_OPTIONAL: frozenset[Kind] = frozenset(
+    {"optional number", "positive number", "address", "mac", "texts", "addresses", "community id"}
+)
 
 
 def schema() -> "pa.Schema":
@@ -106,11 +108,8 @@ def _strings(found: Strings, valid: Integers | None = None) -> "pa.Array":
 def _number(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Array":
     kind = field_type(column)
     size = kind.bit_width // 8
-    found = (
-        buffers.integers(column.word, size, -1)
-        if column.kind == "optional number"
-        else buffers.integers(column.word, size)
-    )
+    absent = _ABSENT.get(column.kind, NEVER)
+    found = buffers.integers(column.word, size, absent)
     return _integers(kind, buffers.count, found)
 
 
@@ -167,10 +166,14 @@ def _mac(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Arr
 
 
 def _community_id(_: Column, buffers: ColumnBuffers, __: ObservationBatch) -> "pa.Array":
-    return _strings(buffers.community_ids())
+    valid, strings = buffers.community_ids()
+    return _strings(strings, valid)
 
 
 _TRANSPORT_TEXTS = [TRANSPORTS.get(number, "") for number in range(max(TRANSPORTS) + 1)]
+
+_ABSENT: Mapping[Kind, int] = {"optional number": -1, "positive number": 0}
+"""The word of a number that there is not, by its kind."""
 
 _ARRAYS: Mapping[Kind, Callable[[Column, ColumnBuffers, ObservationBatch], Any]] = {
     "time": _number,
@@ -179,6 +182,7 @@ _ARRAYS: Mapping[Kind, Callable[[Column, ColumnBuffers, ObservationBatch], Any]]
     "address": _dictionary,
     "number": _number,
     "optional number": _number,
+    "positive number": _number,
     "mac": _mac,
     "transport": _constants(_TRANSPORT_TEXTS),
     "source": _source,

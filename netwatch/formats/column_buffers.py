@@ -205,16 +205,25 @@ class ColumnBuffers:
             self._end_string()
         return Integers(bytearray(), valid, missing), self._strings()
 
-    def community_ids(self) -> Strings:
-        """The Community ID of each row."""
+    def community_ids(self) -> tuple[Integers, Strings]:
+        """The Community ID of each row; the strings are those of all rows, some of them empty."""
         i: cython.Py_ssize_t
+        row: cython.Py_ssize_t
         ids: CommunityIds = CommunityIds()
+        missing: cython.Py_ssize_t = 0
+        valid = bytearray((self.count + 7) >> 3)
+        bits: Buffer = valid
         self._start_strings(self.count)
         for i in range(self.count):
-            self._reserve(LONGEST)
-            self.used = ids.write(self.batch, self.rows[i] // columns.WORDS, self.octets, self.used)
+            row = self.rows[i] // columns.WORDS
+            if ids.has_id(self.batch, row):
+                bits[i >> 3] |= 1 << (i & 7)
+                self._reserve(LONGEST)
+                self.used = ids.write(self.batch, row, self.octets, self.used)
+            else:
+                missing += 1
             self._end_string()
-        return self._strings()
+        return Integers(bytearray(), valid, missing), self._strings()
 
     def _start_strings(self, most: cython.Py_ssize_t) -> None:
         """Begin other strings, of which there are at most so many."""

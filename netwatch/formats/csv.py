@@ -23,7 +23,16 @@ from netwatch.formats.values import endpoint, epoch_ns, period_texts
 if TYPE_CHECKING:
     from netwatch.formats.observation_lines import ObservationLines
 
-_LATER_COLUMNS = ("dns_ech", "dns_service_targets")
+_LATER_COLUMNS = (
+    "dns_ech",
+    "dns_service_targets",
+    "client_hostname",
+    "log_format",
+    "log_line",
+    "log_lacks",
+    "log_outcome",
+    "log_blocked_by",
+)
 ORDERED_COLUMNS: tuple[Column, ...] = (
     *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),
     *(each for name in _LATER_COLUMNS for each in COLUMNS if each.name == name),

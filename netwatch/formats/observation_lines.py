@@ -58,6 +58,7 @@ SOURCE = cython.declare(cython.int, 8)
 TEXTS = cython.declare(cython.int, 9)
 ADDRESSES = cython.declare(cython.int, 10)
 COMMUNITY_ID = cython.declare(cython.int, 11)
+POSITIVE_NUMBER = cython.declare(cython.int, 12)
 
 _KINDS: Mapping[Kind, int] = {
     "time": TIME,
@@ -66,6 +67,7 @@ _KINDS: Mapping[Kind, int] = {
     "address": ADDRESS,
     "number": NUMBER,
     "optional number": OPTIONAL_NUMBER,
+    "positive number": POSITIVE_NUMBER,
     "mac": MAC,
     "transport": TRANSPORT,
     "source": SOURCE,
@@ -81,6 +83,7 @@ _ABSENT: Mapping[Kind, int] = {
     "text": 0,
     "address": 0,
     "optional number": -1,
+    "positive number": 0,
     "mac": 0,
     "texts": 0,
     "addresses": 0,
@@ -161,7 +164,9 @@ class ObservationLines:
         self.out.add(self.constants, self.begin)
         for i in range(self.columns):
             word = batch.words[at + self.words[i]]
-            if word == self.absent[i]:
+            if word == self.absent[i] or (
+                self.kinds[i] == COMMUNITY_ID and not self.community_ids.has_id(batch, row)
+            ):
                 if self.cells:
                     self.out.add(self.constants, self.same_keys[i])
             elif self.groups[i] == group:
@@ -188,7 +193,7 @@ class ObservationLines:
             self.out.add(self.texts.buffer, self.texts.text(batch, word))
         elif kind == ADDRESS:
             self.out.add(self.texts.buffer, self.texts.address(batch, word))
-        elif kind in (NUMBER, OPTIONAL_NUMBER):
+        elif kind in (NUMBER, OPTIONAL_NUMBER, POSITIVE_NUMBER):
             self.out.reserve(LONGEST)
             self.out.used = put_number(self.out.octets, self.out.used, word)
         elif kind == TIME:

@@ -51,6 +51,8 @@ def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
             return word
         case "optional number":
             return word if word >= 0 else None
+        case "positive number":
+            return word or None
         case "mac":
             return mac_text(word.to_bytes(7, "big")[1:]) if word else None
         case "transport":
@@ -62,11 +64,19 @@ def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
         case "addresses":
             return [address for address, _ in batch.answers(word)] or None
         case "community id":
-            return community_id(
-                # A pseudonym is longer than an address; `CommunityIds` takes as much of it.
-                batch.packed(batch.word(row, WORD_CLIENT_IP))[:16],
-                batch.packed(batch.word(row, WORD_SERVER_IP)),
-                batch.word(row, WORD_CLIENT_PORT),
-                batch.word(row, WORD_SERVER_PORT),
-                batch.word(row, WORD_TRANSPORT),
-            )
+            return _community_id(batch, row)
+
+
+def _community_id(batch: ObservationBatch, row: int) -> str | None:
+    """The Community ID of a row; None where a log lacks an address or a port."""
+    client, server = batch.word(row, WORD_CLIENT_IP), batch.word(row, WORD_SERVER_IP)
+    ports = batch.word(row, WORD_CLIENT_PORT), batch.word(row, WORD_SERVER_PORT)
+    if not client or not server or min(ports) < 0:
+        return None
+    return community_id(
+        # A pseudonym is longer than an address; `CommunityIds` takes as much of it.
+        batch.packed(client)[:16],
+        batch.packed(server),
+        *ports,
+        batch.word(row, WORD_TRANSPORT),
+    )
