@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import EvidenceFrames
+from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import (
     NO_PLACE,
@@ -71,7 +72,8 @@ class EvidenceItem:
     identify the packet. `app_only` says that only the app itself asks for this name: no page
     and no other app does. `place` is where `rule` is written. `raw` is the name in the letters of
     the packet, None where the packet has no name; `chain` are the aliases from the name asked for
-    to this one. `ja4` is the fingerprint of the client.
+    to this one. `ja4` is the fingerprint of the client. A piece that comes from a log has its
+    format and what it lacks in `log`, and the number of its record in `packet`.
     """
 
     time: int
@@ -89,6 +91,7 @@ class EvidenceItem:
     chain: tuple[str, ...] = ()
     answer: Answer | None = None
     ja4: str | None = None
+    log: LogInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

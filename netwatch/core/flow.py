@@ -63,8 +63,9 @@ class Flow:
     side with the higher port. `incomplete_message` is true if a message began in the flow and
     never became complete, and no other told about its name. `client_sent` and `server_sent` are
     what the two sides were seen to send. `source` and `packet` identify the first packet, `flow_id`
-    is the number of the flow in observations. `frames` are the frames of the first packet, if
-    frames are stored.
+    is the number of the flow in observations. A flow from a log has its format in `log`, and the
+    number of its record in `packet`. `frames` are the frames of the first packet, if frames are
+    stored.
     """
 
     first: int
@@ -86,4 +87,5 @@ class Flow:
     packet: int = 0
     client_mac: bytes | None = None
     flow_id: int = field(default=0, compare=False)
+    log: str = ""
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)

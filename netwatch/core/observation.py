@@ -25,10 +25,10 @@ class Observation:
     """One name that one device showed on the network, with its evidence.
 
     `time` is in ns with `time_digits` significant digits after the second. `source` is the file
-    or interface and `packet` the number of the packet in it, from 1; where `log` is given, it is the
-    number of the record in that log (of the line, where it has lines). A log may lack the server
-    (empty), a port (0), and the address of the client (empty); then `client_host` may be its host
-    name there. `flow_id` identifies the
+    or interface and `packet` the number of the packet in it, from 1; where `log` is given, it is
+    the number of the record in that log (of the line, where it has lines). A log may lack the
+    server (empty), a port (0), and the address of the client (empty); then `client_host` may be its
+    host name there. `flow_id` identifies the
     flow within one run. `raw` is the name as it is in the packet, empty where that is `name`,
     `asked` the name that was asked for, where `name` is an alias of it.
     `frames` are the frames that prove the observation, if frames are stored: read without any other

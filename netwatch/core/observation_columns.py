@@ -81,9 +81,9 @@ Kind = Literal[
     "community id",
 ]
 """What a column has: ``text`` and ``address`` are omitted where there is none, ``optional number``
-where it is negative, ``positive number`` and ``mac`` where it is 0, and the lists ``texts`` and ``addresses`` where they
-are empty. ``community id`` follows from other columns and has no word: it is omitted where an
-address or a port is."""
+where it is negative, ``positive number`` and ``mac`` where it is 0, and the lists ``texts`` and
+``addresses`` where they are empty. ``community id`` follows from other columns and has no word: it
+is omitted where an address or a port is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +138,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(("tls", "ech"), "text", WORD_TLS_ECH, "`outer`, `grease` or `present`"),
     Column(("quic", "version"), "text", WORD_QUIC_VERSION, "version of QUIC"),
     Column(("log", "format"), "text", WORD_LOG_FORMAT, "format of the log, in place of a packet"),
-    Column(
-        ("log", "line"), "positive number", WORD_LOG_LINE, "number of its record in it, from 1"
-    ),
+    Column(("log", "line"), "positive number", WORD_LOG_LINE, "number of its record in it, from 1"),
     Column(("log", "lacks"), "texts", WORD_LOG_LACKS, "what the log does not say"),
     Column(("log", "outcome"), "text", WORD_LOG_OUTCOME, "what it says that came of the contact"),
     Column(("log", "blocked_by"), "text", WORD_LOG_BLOCKED_BY, "its word for what was denied"),

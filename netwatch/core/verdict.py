@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
@@ -24,6 +24,9 @@ Confidence = Literal["confirmed", "probable", "possible"]
 Severity = Literal["low", "medium", "high", "critical"]
 
 Outcome = Literal["reached", "attempted", "blocked", "unknown"]
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""All of them, the strongest first."""
 
 RESET = "reset"
 """What blocks a connection that is refused or reset before its server has answered."""

@@ -11,13 +11,14 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.buffers import Octets
-from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES
+from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
 from netwatch.coverage.visibility import (
     DOH_PORTS,
     ENCRYPTED_DNS_PORT,
     VISIBILITIES,
     VPN_PORTS,
     WELL_KNOWN_PORTS,
+    Visibility,
 )
 
 _UDP_VPN = cython.declare(cython.int, 1)
@@ -60,6 +61,28 @@ _NO_DATA = cython.declare(cython.int, VISIBILITIES.index("no-data"))
 _NO_HELLO = cython.declare(cython.int, VISIBILITIES.index("no-hello"))
 
 assert NAME_STATUSES[_BYPASS:] == BYPASS_CATEGORIES == VISIBILITIES[_DNS : _DNS + 4]
+
+
+def visibility_of(flow: Flow, category: NameStatus) -> Visibility:
+    """The visibility of one flow; `category` is that of the app that has a server at its server's
+    address, else ``none``."""
+    found: cython.int
+    rules: FlowVisibility = FlowVisibility()
+    is_tcp: cython.bint = flow.transport == "tcp"
+    status: cython.longlong = NAME_STATUSES.index(flow.name_status)
+    client, server = flow.client_port, flow.server_port
+    bytes_out, bytes_in = flow.bytes_out, flow.bytes_in
+    if rules.is_reversed(is_tcp, client, server, status):
+        server = client
+        bytes_out, bytes_in = bytes_in, bytes_out
+    found = rules.by_name_and_port(is_tcp, server, bytes_out | bytes_in, status)
+    if found < 0:
+        found = rules.by_address(NAME_STATUSES.index(category), server)
+    if found < 0:
+        found = rules.by_content(
+            bytes_out, bytes_in, status, flow.incomplete_message, flow.start_seen
+        )
+    return VISIBILITIES[found]
 
 
 @cython.final

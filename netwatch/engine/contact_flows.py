@@ -186,6 +186,9 @@ class ContactFlows:
         the number of the flow, the port of the client and the time are those of this one."""
         if not contact.decision.rulings:
             return
+        if flow < 0 and contact.observation.log is not None:
+            # The log does not say which flow it is, so that nothing tells its end.
+            return
         followed = self._flows.get(flow)
         if followed is None:
             if len(self._flows) >= self.limit:

@@ -22,6 +22,7 @@ from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, R
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.incidents.activity import MINUTE
+from netwatch.language.sentences import sentence
 
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
@@ -35,6 +36,9 @@ else:
 KEY_WORDS = cython.declare(cython.Py_ssize_t, 16)
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
+
+NO_CLIENT = sentence("no-client")
+"""Why a contact has no verdict of which a log does not name the device."""
 
 _MINUTE = cython.declare(cython.longlong, MINUTE)
 _SOCKS_HOST = cython.declare(cython.longlong, EVIDENCE_SOCKS_HOST)
@@ -160,6 +164,9 @@ class ContactGroups:
         group: Group | None
         at: cython.Py_ssize_t = row * columns.WORDS
         time: cython.longlong = batch.words[at + columns.WORD_TIME]
+        if batch.words[at + columns.WORD_CLIENT_IP] == 0:
+            self._without_verdict[NO_CLIENT] += 1
+            return
         # One of the two numbers is 0.
         packet: cython.longlong = (
             batch.words[at + columns.WORD_PACKET] + batch.words[at + columns.WORD_LOG_LINE]
@@ -222,7 +229,7 @@ class ContactGroups:
             return ""
         vlan = batch.words[at + columns.WORD_VLAN]
         client = batch.packed(batch.words[at + columns.WORD_CLIENT_IP])
-        if asks_host:
+        if asks_host and batch.words[at + columns.WORD_SERVER_IP]:
             server = batch.packed(batch.words[at + columns.WORD_SERVER_IP])
             judge.note_request(server, None if vlan < 0 else vlan, time)
         found: str = judge.shared_at(

@@ -170,7 +170,7 @@ class Engine:
 
     def flow_ended(self, flow: Flow) -> None:
         """Judge a flow that has ended by its server's address if it has no name."""
-        self._judging.flow_ended(flow, is_own=self._judges(flow.client_ip, flow.server_ip))
+        self._judging.flow_ended(flow, identify=self._judges(flow.client_ip, flow.server_ip))
 
     def flows_counted(
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]

@@ -12,9 +12,10 @@ from netwatch.core.message import LOOKUPS, Message
 from netwatch.core.observation import Observation
 from netwatch.core.observation_columns import EVIDENCE
 from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
-from netwatch.core.verdict import Binding, Contact, Device, Match, Network, Outcome
+from netwatch.core.verdict import OUTCOMES, Binding, Contact, Device, Match, Network, Outcome
 from netwatch.coverage.visibility import message_name_status
 from netwatch.engine.contact_detail import detail_of
+from netwatch.incidents.log_limits import limited
 from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import SharedClients
@@ -220,7 +221,7 @@ class Judge:
             reported,
             network,
             decision,
-            confidence(evidence, match),
+            limited(confidence(evidence, match), observation),
             outcome,
             block_of(observation) if outcome == "blocked" else "",
             detail=detail_of(observation),
@@ -244,9 +245,12 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
 
     An answer is ``blocked``, or ``attempted`` if it has an address that the device could go to, or
     ``unknown`` if it decides nothing: no data of the type asked for, or a failure. Where a search
-    suffix follows the name, no such domain is what the resolver answers without any filter.
+    suffix follows the name, no such domain is what the resolver answers without any filter. What a
+    log says of a request comes first, and of a lookup that it was denied.
     """
-    evidence, dns = observation.evidence, observation.dns
+    evidence, dns, log = observation.evidence, observation.dns, observation.log
+    if log is not None and log.outcome and (log.outcome == "blocked" or evidence not in LOOKUPS):
+        return next(each for each in OUTCOMES if each == log.outcome)
     if evidence in ("dns-answer", "dns-cname") and dns is not None:
         if dns.rcode == "REFUSED" or (
             dns.rcode == "NXDOMAIN"
@@ -265,7 +269,9 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
 
 def block_of(observation: Observation) -> str:
     """By what a contact was blocked whose observation shows that: the first address in the answer,
-    its response code, or the address of the server."""
+    its response code, or the address of the server; in a log its own word for that."""
+    if observation.log is not None and observation.log.outcome == "blocked":
+        return observation.log.blocked_by or observation.log.format
     dns = observation.dns
     if dns is None or observation.evidence not in LOOKUPS:
         return ip_text(observation.server_ip)

@@ -136,12 +136,12 @@ class Judging:
                 for address in (*claim.addresses, packet.src):
                     self._learned_addresses.add(address)
 
-    def flow_ended(self, flow: Flow, *, is_own: bool = True) -> None:
-        """Judge a flow that has ended by its server's address if it has no name, unless another
-        worker judges its client (`is_own` is false)."""
+    def flow_ended(self, flow: Flow, *, identify: bool = True) -> None:
+        """Judge a flow that has ended by its server's address if it has no name, unless that is not
+        to be done here (`identify` is false): another worker judges its client."""
         self._contacts.flush()
         self._contact_flows.flow_ended(flow)
-        observation = self.resolved.identify(flow, self._is_same_device) if is_own else None
+        observation = self.resolved.identify(flow, self._is_same_device) if identify else None
         if observation is None:
             return
         contact = self._contacts.add_late(observation)

@@ -5,6 +5,10 @@ order in which an engine meets them, they give the same contacts as the packets 
 the same `netwatch.engine.judging.Judging`. In place of the flow table stand the flows themselves:
 all that was stored of one is known when it has ended.
 
+A log is judged in the same way (`netwatch.engine.log_events`). Of its flows none is taken for that
+of an app by its address alone: whether a name was read in a flow is in other records, which are not
+read where nothing in them can be of interest.
+
 Three things of the packet loop are not in the events, because they depend on the configuration:
 
 - Answers for names in no domain of interest stay in the loop, in a table of fixed size in which a
@@ -23,12 +27,13 @@ from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, NameStatus
-from netwatch.core.message import LOOKUPS, AddressClaim, Message, ShownName
+from netwatch.core.message import LOOKUPS, AddressClaim, Message
 from netwatch.core.observation import Observation
-from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
 from netwatch.engine.contact_flows import ContactCollector
+from netwatch.engine.event_batch import EventBatch
 from netwatch.engine.judging import CaptureTables, Judging
+from netwatch.inventory.learned import LearnedBindings
 
 BATCH_ROWS = 2048
 """Observations after which the batch is cleared."""
@@ -67,13 +72,21 @@ class Replay:
         self._answers = _Answers()
         self._hidden: dict[int, int] = {}
         self._judging.connect(CaptureTables(_Flows(), self._answers, _Ignored(), _Ignored()))
-        self._sources: dict[str, int] = {}
-        self._source_names: list[str] = []
-        self._batch = ObservationBatch(self._source_names)
+        self._rows_of = EventBatch()
 
     def add(self, events: Iterable[Event]) -> None:
         """Judge events, in their order."""
-        self._judging.add_rows(self._batch, self._rows(events))
+        self._judging.add_rows(self._rows_of.batch, self._rows(events))
+
+    @property
+    def domains_of_interest(self) -> tuple[bytes, ...]:
+        """The domains outside of which no name matters."""
+        return self._judge.domains_of_interest()
+
+    @property
+    def learned(self) -> LearnedBindings | None:
+        """What was learned of devices so far, None where nothing is to be learned."""
+        return self._judging.learned
 
     def finish(self) -> None:
         """The capture has ended. Of the flows that did not end nothing is known: the flow table had
@@ -86,46 +99,20 @@ class Replay:
 
     def _rows(self, events: Iterable[Event]) -> Iterator[tuple[int, int]]:
         """The rows of the observations among the events. The others are judged when they come."""
-        batch = self._batch
+        batch = self._rows_of.batch
         for event in events:
             if isinstance(event, Observation):
                 if self._is_of_interest(event):
                     if batch.count >= BATCH_ROWS:
                         batch.clear()
                     self._note_name_status(event)
-                    yield self._append(event)
-                elif event.evidence == "dns-answer":
+                    yield self._rows_of.append(event)
+                elif event.evidence == "dns-answer" and event.log is None:
                     self._answers.add(event)
             elif isinstance(event, Flow):
-                self._judging.flow_ended(self._with_name_status(event))
+                self._judging.flow_ended(self.with_name_status(event), identify=not event.log)
             else:
                 self._claimed(event)
-
-    def _append(self, shown: Observation) -> tuple[int, int]:
-        """Append a row to the batch. Whichever side sent its message, it is as if the client had:
-        all that a row says is which side the client is."""
-        number = self._sources.get(shown.source)
-        if number is None:
-            number = self._sources[shown.source] = len(self._source_names)
-            self._source_names.append(shown.source)
-        packet = Packet(
-            shown.source,
-            shown.packet,
-            shown.time,
-            shown.time_digits,
-            shown.transport,
-            shown.client_ip,
-            shown.client_port,
-            shown.server_ip,
-            shown.server_port,
-            shown.client_mac,
-            None,
-            shown.vlan,
-            shown.flow_id,
-        )
-        names = (ShownName(shown.evidence, shown.name, False, shown.raw, shown.asked),)
-        message = Message(names, 0, dns=shown.dns, tls=shown.tls, quic=shown.quic)
-        return self._batch.append(packet, message, number, True)
 
     def _is_of_interest(self, shown: Observation) -> bool:
         """Whether the packet loop hands over the message of an observation: one of its names is in
@@ -153,7 +140,7 @@ class Replay:
             number = NAME_STATUSES.index(category)
             self._hidden[shown.flow_id] = max(number, self._hidden.get(shown.flow_id, 0))
 
-    def _with_name_status(self, flow: Flow) -> Flow:
+    def with_name_status(self, flow: Flow) -> Flow:
         """The flow with the greatest name status that its messages give it."""
         hidden: NameStatus = NAME_STATUSES[self._hidden.pop(flow.flow_id, 0)]
         if NAME_STATUSES.index(hidden) > NAME_STATUSES.index(flow.name_status):

@@ -112,6 +112,13 @@ class ActivityTable:
             self._total(kind, activity)
         self.hosts.merge(other.hosts)
 
+    def merge_class(self, other: "ActivityTable", kind: int) -> None:
+        """Add what another part of the incident counted of one class, but not its hosts."""
+        for key, activity in other.entries.items():
+            if key[1] == kind:
+                self._enter(key, activity)
+        self._total(kind, other.totals[kind])
+
     def of_class(self, kind: int) -> Iterator[Activity]:
         """The entries of a class, in order of time."""
         return (self.entries[key] for key in sorted(self.entries) if key[1] == kind)

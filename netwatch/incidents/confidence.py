@@ -16,7 +16,9 @@ from typing import TypeVar
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
+from netwatch.incidents.log_limits import log_reasons
 from netwatch.language.sentences import sentence
+from netwatch.rules.policy import confidence as base_confidence
 
 LIFTED: Confidence = "confirmed"
 """The confidence of handshakes with two names that only the app calls, of independent sources."""
@@ -27,7 +29,8 @@ class Ground:
     """A contact as far as it is a reason for a confidence. The smaller one is the better reason: a
     handshake before other evidence (`weakness`), then the earlier one.
 
-    `time` is in ns. `grade` is that of the rule, with its reasons.
+    `time` is in ns. `grade` is that of the rule, with its reasons. `limits` are the sentences that
+    say what of a log takes the confidence down.
     """
 
     weakness: int
@@ -39,6 +42,7 @@ class Ground:
     rule: str
     grade: str
     reasons: tuple[str, ...]
+    limits: tuple[str, ...] = ()
 
 
 class IncidentConfidence:
@@ -59,7 +63,13 @@ class IncidentConfidence:
             return
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        is_lone = match.lone_family != "" and match.app_only and observation.evidence in HANDSHAKES
+        limits = tuple(log_reasons(observation))
+        is_lone = (
+            not limits
+            and match.lone_family != ""
+            and match.app_only
+            and observation.evidence in HANDSHAKES
+        )
         known = self.strongest.get(confidence)
         if (
             known is not None
@@ -77,6 +87,7 @@ class IncidentConfidence:
             match.rule,
             match.grade or "",
             match.grade_reasons,
+            limits if base_confidence(observation.evidence, match) != confidence else (),
         )
         _keep_first(self.strongest, confidence, ground)
         if is_lone:
@@ -110,6 +121,7 @@ class IncidentConfidence:
         ground = self.strongest[best]
         yield sentence(f"gives-{_kind(ground.evidence)}", **_contact(ground), grade=best)
         yield from _limits(ground, best)
+        yield from ground.limits
         if best != LIFTED and len(self.lone) > 1:
             yield _lift(self.lone)
         for confidence in weaker[:1]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from netwatch.core.alert import Answer, EvidenceItem
+from netwatch.core.log_info import LogInfo
 from netwatch.core.verdict import Contact, RulePlace
 from netwatch.incidents.bounded_table import BoundedTable
 
@@ -28,10 +29,13 @@ FirstSighting = tuple[
     str,
     str,
     str,
+    str,
+    tuple[str, ...],
 ]
 """Time (ns), source, packet, digits of the time, rule, role, whether only the app calls the name,
 where the rule is written, and of the contact's detail the raw name, the aliases, the first answer,
-the response code, the JA4 and the server. The smallest is the first."""
+the response code, the JA4 and the server; of a log its format, and what it lacks. The smallest is
+the first."""
 
 FirstAnswer = tuple[int, str, int, int]
 """Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
@@ -40,7 +44,7 @@ FirstAnswer = tuple[int, str, int, int]
 def first_sighting(contact: Contact) -> FirstSighting:
     """What is stored of a contact, should it be the first of its kind and name."""
     observation, match, detail = contact.observation, contact.match, contact.detail
-    place = match.place
+    place, log = match.place, observation.log
     return (
         observation.time,
         observation.source,
@@ -56,19 +60,21 @@ def first_sighting(contact: Contact) -> FirstSighting:
         detail.rcode,
         detail.ja4,
         detail.server,
+        log.format if log is not None else "",
+        log.lacks if log is not None else (),
     )
 
 
 def evidence_items(evidence: BoundedTable, answers: BoundedTable) -> tuple[EvidenceItem, ...]:
-    """The pieces of evidence, in order. `evidence` has first sightings by strength, kind and name;
-    `answers` has first answers by name and address."""
+    """The pieces of evidence, in order. `evidence` has first sightings by strength, kind, name and
+    origin; `answers` has first answers by name and address."""
     return tuple(sorted(_items(evidence, answers), key=_order))
 
 
 def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceItem]:
-    for (_, kind, name), (count, first) in evidence.items.items():
+    for (_, kind, name, _), (count, first) in evidence.items.items():
         time, source, packet, digits, rule, role, app_only, place, *detail = first
-        raw, chain, own, rcode, ja4, server = detail
+        raw, chain, own, rcode, ja4, server, log, lacks = detail
         if server:
             answer = _led_to(answers, name, server, time)
         elif rcode:
@@ -92,6 +98,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
             chain,
             answer,
             ja4 or None,
+            LogInfo(log, lacks) if log else None,
         )
 
 

@@ -14,7 +14,8 @@ from typing import Any, Self
 
 from netwatch.core.alert import COMMUNITY_LIMIT, Alert, IncidentCounts, JudgedKind, Sensor
 from netwatch.core.community_id import community_id
-from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.core.log_info import origin_of
+from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import (
     CONFIDENCE_RANK,
     RESET,
@@ -25,26 +26,22 @@ from netwatch.core.verdict import (
     Ruling,
     VerdictKind,
 )
-from netwatch.incidents.activity import class_of
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.contacts import (
     client_ports,
-    contact_order,
-    first_tally,
     named_order,
-    single,
     strip_frames,
 )
 from netwatch.incidents.destinations import GeoLookup, located
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.evidence_items import evidence_items, first_sighting
+from netwatch.incidents.first_contacts import FirstContacts
 from netwatch.incidents.kind import judge
-from netwatch.incidents.lookup_answers import LookupAnswers
+from netwatch.incidents.origin_counts import OriginCounts, joined
 from netwatch.incidents.outcomes import overall, settled
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.severity import severity_of
-from netwatch.incidents.totals import Totals
 
 SCHEMA = "netwatch.alert/1"
 """The version of the alert record, and of the values that an alert's id is computed from."""
@@ -58,21 +55,14 @@ EVIDENCE_LIMIT = 256
 DESTINATION_LIMIT = 256
 """Destinations (address and port) stored of one incident."""
 
-FLOW_LIMIT = 1024
-"""Flows of one incident that are counted exactly; more are estimated."""
-
 ANSWER_LIMIT = 256
 """Answers (name and address) stored of one incident, to say which one led to a server."""
 
 BLOCK_LIMIT = 16
 """Response codes and addresses stored that contacts of one incident were blocked by."""
 
-PARTIAL_LIMIT = 64
-"""Sets of bans for which an incident stores what became of contacts under them alone."""
-
 _ROLES = {"exclusive": 0, "vendor": 1, "embed": 2, "cdn": 3}
 _PROTOCOLS = {"tcp": 6, "udp": 17}
-_HASHES = 1 << 64
 
 Key = tuple[str, str, str, VerdictKind]
 """What all contacts of an incident under one ban share: device id, app id, ban id and kind of
@@ -89,30 +79,25 @@ def incident_id(key: Key, first_seen: int) -> str:
 
 class Incident:
     """Everything known of one incident. `first` and `last` are the times of its first and last
-    contact, `gap` is the quiet gap that ends it; all in ns."""
+    contact, `gap` is the quiet gap that ends it; all in ns. `origins` has what is counted, by who
+    has seen it."""
 
     def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
-        self.first_order = contact_order(contact)
-        self.first_contact = single(contact)
+        self.firsts = FirstContacts()
+        self.firsts.add(contact)
         self.named_order = named_order(contact)
         self.named_device = contact.device
         self.time_digits = 0
         self.grounds = IncidentConfidence()
-        self.lookups = self.handshakes = 0
         self.names = BoundedTable(NAME_LIMIT)
         self.evidence = BoundedTable(EVIDENCE_LIMIT)
         self.destinations = BoundedTable(DESTINATION_LIMIT)
         self.communities = BoundedTable(COMMUNITY_LIMIT)
-        self.flows = BoundedTable(FLOW_LIMIT)
         self.frames = IncidentFrames(gap)
-        self.lookup_answers = LookupAnswers()
         self.blocks = BoundedTable(BLOCK_LIMIT)
         self.answers = BoundedTable(ANSWER_LIMIT)
-        self.totals = Totals()
-        # What became of contacts under some bans only, by their ids.
-        self.partial: dict[frozenset[str], Totals] = {}
-        self.partial_dropped = 0
+        self.origins: dict[str, OriginCounts] = {}
 
     @classmethod
     def of(cls, contact: Contact, gap: int) -> Self:
@@ -129,8 +114,8 @@ class Incident:
         observation, match, repeats = contact.observation, contact.match, contact.repeats
         count, last = (1, observation.time) if repeats is None else (repeats.count, repeats.last)
         self.last = max(self.last, last)
-        if observation.time <= self.first:
-            self._set_first(observation.time, contact_order(contact), contact)
+        self.first = min(self.first, observation.time)
+        self.firsts.add(contact)
         if (contact.device.hostname is None, observation.time) <= self.named_order[:2]:
             self._set_named(named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
@@ -138,27 +123,24 @@ class Incident:
         strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
         first = first_sighting(contact)
         self.names.add((_ROLES[match.role], observation.name), (), count)
-        self.evidence.add((strength, observation.evidence, observation.name), first, count)
+        origin = origin_of(observation.log)
+        self.evidence.add((strength, observation.evidence, observation.name, origin), first, count)
+        self.counts_of(origin).add(contact)
         is_lookup = observation.evidence in LOOKUPS
-        if is_lookup:
-            self.lookups += count
-            self.lookup_answers.add(contact)
-            if observation.evidence == "dns-answer":
-                when = observation.time, observation.source, observation.packet
-                for address, ttl in contact.detail.answers:
-                    self.answers.add((observation.name, address), (*when, ttl), count)
-        else:
-            self.totals.tallies[first_tally(contact)] += count
-        if contact.blocked_by == RESET:
-            self.totals.resets += count
-        elif contact.blocked_by:
+        if observation.evidence == "dns-answer":
+            when = observation.time, observation.source, observation.packet
+            for address, ttl in contact.detail.answers:
+                self.answers.add((observation.name, address), (*when, ttl), count)
+        if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
-        self.totals.activity.add(contact)
         # Handshakes sort first: their flows are those that other sensors report too. A device with
         # a pseudonym has none, since whoever tries all addresses finds the one that it is a hash
         # of.
-        ports = () if contact.device.has_pseudonym else client_ports(contact)
+        has_id = not contact.device.has_pseudonym and bool(observation.server_ip)
+        ports = client_ports(contact) if has_id else ()
         for port, contacts in ports:
+            if observation.log is not None and 0 in (port, observation.server_port):
+                continue
             community = community_id(
                 observation.client_ip,
                 observation.server_ip,
@@ -167,13 +149,8 @@ class Incident:
                 _PROTOCOLS[observation.transport],
             )
             self.communities.add((is_lookup, community), (), contacts)
-        if observation.evidence in HANDSHAKES:
-            self.handshakes += count
-            for number in (observation.flow_id,) if repeats is None else repeats.flows:
-                flow = f"{observation.source}\0{number}".encode(errors="surrogatepass")
-                self.flows.add(int.from_bytes(hashlib.blake2b(flow, digest_size=8).digest()))
         # A certificate comes from the server that the device reached, so it names a destination.
-        if not is_lookup and observation.evidence != "ip-asn":
+        if not is_lookup and observation.evidence != "ip-asn" and observation.server_ip:
             self.destinations.add(
                 (len(observation.server_ip), observation.server_ip, observation.server_port),
                 (),
@@ -185,18 +162,29 @@ class Incident:
     ) -> None:
         """Add what became of contacts that were added before; `contact` is one of them. It concerns
         the bans with these ids, None for all bans of the incident."""
-        totals = self.totals if bans is None else self._partial_of(bans)
-        if totals is None:
-            self.partial_dropped += 1
-        else:
-            totals.add_progress(class_of(contact.match), progress)
+        self.counts_of(origin_of(contact.observation.log)).add_progress(contact, progress, bans)
 
-    def _partial_of(self, bans: frozenset[str]) -> Totals | None:
-        """What became of contacts under these bans only; None where the limit is reached."""
-        totals = self.partial.get(bans)
-        if totals is None and len(self.partial) < PARTIAL_LIMIT:
-            totals = self.partial[bans] = Totals()
-        return totals
+    def counts_of(self, origin: str) -> OriginCounts:
+        """What an origin shows of the incident."""
+        counts = self.origins.get(origin)
+        if counts is None:
+            counts = self.origins[origin] = OriginCounts()
+        return counts
+
+    @property
+    def counts(self) -> OriginCounts:
+        """What all origins together show of it."""
+        return joined(self.origins)
+
+    @property
+    def partial(self) -> set[frozenset[str]]:
+        """The sets of bans under which alone something became of contacts."""
+        return {bans for counts in self.origins.values() for bans in counts.partial}
+
+    @property
+    def first_contact(self) -> Contact:
+        """The contact that it begins with (`netwatch.incidents.first_contacts`)."""
+        return self.firsts.first
 
     def copy(self) -> "Incident":
         """An incident that changes independently of this one."""
@@ -207,46 +195,36 @@ class Incident:
     def under(self, bans: frozenset[str]) -> "Incident":
         """The incident under bans of which each knows the same: with what became of contacts under
         them, and not under all bans of the incident."""
-        concerned = [totals for ids, totals in self.partial.items() if bans <= ids]
+        concerned = [
+            (origin, totals)
+            for origin, counts in self.origins.items()
+            for ids, totals in counts.partial.items()
+            if bans <= ids
+        ]
         if not concerned:
             return self
         made = self.copy()
-        for totals in concerned:
-            made.totals.merge(totals)
+        for origin, totals in concerned:
+            made.counts_of(origin).totals.merge(totals)
         return made
 
     def merge(self, other: "Incident") -> None:
         """Add all contacts of another incident with the same key."""
         self.last = max(self.last, other.last)
-        if other.first <= self.first:
-            self._set_first(other.first, other.first_order, other.first_contact)
+        self.first = min(self.first, other.first)
+        self.firsts.merge(other.firsts)
         self._set_named(other.named_order, other.named_device)
         self.time_digits = max(self.time_digits, other.time_digits)
         self.grounds.merge(other.grounds)
-        self.lookups += other.lookups
-        self.handshakes += other.handshakes
         self.names.merge(other.names)
         self.evidence.merge(other.evidence)
         self.destinations.merge(other.destinations)
         self.communities.merge(other.communities)
-        self.flows.merge(other.flows)
         self.blocks.merge(other.blocks)
         self.answers.merge(other.answers)
-        self.lookup_answers.merge(other.lookup_answers)
         self.frames.merge(other.frames)
-        self.totals.merge(other.totals)
-        for bans, theirs in other.partial.items():
-            ours = self._partial_of(bans)
-            if ours is None:
-                self.partial_dropped += 1
-            else:
-                ours.merge(theirs)
-        self.partial_dropped += other.partial_dropped
-
-    def _set_first(self, time: int, order: tuple[Any, ...], contact: Contact) -> None:
-        if order < self.first_order:
-            self.first, self.first_order = time, order
-            self.first_contact = single(contact)
+        for origin, counts in other.origins.items():
+            self.counts_of(origin).merge(counts)
 
     def _set_named(self, order: tuple[Any, ...], device: Device) -> None:
         # The host name of a device may be learned only after its first contact.
@@ -270,37 +248,13 @@ class Incident:
     @property
     def outcome(self) -> Outcome:
         """What the incident came to: the strongest outcome of its flows, else of its lookups."""
-        return overall(self.totals.tallies, self.outcomes)
+        counts = self.counts
+        return overall(counts.totals.tallies, _outcomes(counts))
 
-    @property
-    def outcomes(self) -> dict[Outcome, int]:
-        """How many of its contacts have which outcome."""
-        return settled(self.totals.tallies, self.lookup_answers.tallies())
-
-    @property
-    def blocked_by(self) -> tuple[str, ...]:
-        """By what contacts were blocked."""
-        resets = [RESET] if self.totals.resets > 0 else []
+    def blocked_by(self, counts: OriginCounts) -> tuple[str, ...]:
+        """By what contacts were blocked, of which there are these `counts`."""
+        resets = [RESET] if counts.totals.resets > 0 else []
         return *sorted(self.blocks.items), *resets
-
-    def judged_kind(self, outcome: Outcome) -> JudgedKind:
-        """What the incident looks like, given its outcome."""
-        return judge(
-            self.totals.activity,
-            outcome,
-            lookups=self.lookups,
-            blocked_lookups=self.lookup_answers.are_blocked,
-        )
-
-    @property
-    def flow_count(self) -> int:
-        """The number of distinct flows: exact up to `FLOW_LIMIT`, beyond it estimated to within
-        a few percent from the density of the smallest hashes (k minimum values)."""
-        stored = self.flows.items
-        if not self.flows.left_out:
-            return len(stored)
-        largest: int = max(stored)
-        return max(len(stored), (len(stored) - 1) * _HASHES // largest)
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -312,7 +266,7 @@ class Incident:
             "community_ids": self.communities,
         }
         found = {name: table.left_out for name, table in tables.items()}
-        found["progress"] = self.partial_dropped
+        found["progress"] = sum(counts.partial_dropped for counts in self.origins.values())
         return {name: contacts for name, contacts in found.items() if contacts}
 
     def alert(self, ban: str, geo: GeoLookup | None, sensor: Sensor) -> Alert:
@@ -330,10 +284,11 @@ class Incident:
         confidence = self.confidence
         assert confidence is not None
         left_out = self.left_out
-        outcomes = self.outcomes
-        outcome = overall(self.totals.tallies, outcomes)
-        kind = self.judged_kind(outcome)
-        named, app, first = self.named_device, contact.match.app, self.first
+        counted = self.counts
+        outcomes = _outcomes(counted)
+        outcome = overall(counted.totals.tallies, outcomes)
+        kind = judged_kind(counted, outcome)
+        named, app, first = self.named_device, contact.match.app, contact.observation.time
         device = contact.device
         if named is not device:
             device = replace(
@@ -347,16 +302,21 @@ class Incident:
         names = tuple(sorted({name for _, name in self.names.items}))
         evidence = evidence_items(self.evidence, self.answers)
         counts = IncidentCounts(
-            self.lookups,
-            self.handshakes,
-            self.flow_count,
-            self.totals.bytes_out,
-            self.totals.bytes_in,
+            counted.lookups,
+            counted.handshakes,
+            counted.flow_count,
+            counted.totals.bytes_out,
+            counted.totals.bytes_in,
             **outcomes,
         )
         communities = tuple(sorted({text for _, text in self.communities.items}))
-        duration = self.duration
-        blocked_by, reasons, frames = self.blocked_by, self.grounds.reasons, tuple(self.frames)
+        last = max((part.until for part in counted.totals.activity.totals.values()), default=first)
+        duration = max(self.last, last, first) - first
+        blocked_by, reasons, frames = (
+            self.blocked_by(counted),
+            self.grounds.reasons,
+            tuple(self.frames),
+        )
         for ruling in rulings:
             ban = ruling.ban
             yield Alert(
@@ -389,8 +349,17 @@ class Incident:
                 evidence_frames=frames,
             )
 
-    @property
-    def duration(self) -> int:
-        """The time from the first contact to the last packet of its flows, ns."""
-        last = (part.until for part in self.totals.activity.totals.values())
-        return max(self.last, *last, self.first) - self.first
+
+def judged_kind(counts: OriginCounts, outcome: Outcome) -> JudgedKind:
+    """What an incident of these counts looks like, given its outcome."""
+    return judge(
+        counts.totals.activity,
+        outcome,
+        lookups=counts.lookups,
+        blocked_lookups=counts.lookup_answers.are_blocked,
+    )
+
+
+def _outcomes(counts: OriginCounts) -> dict[Outcome, int]:
+    """How many of the contacts have which outcome."""
+    return settled(counts.totals.tallies, counts.lookup_answers.tallies())

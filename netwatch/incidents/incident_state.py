@@ -9,10 +9,11 @@ its incident nor the evidence capture needs, and the address of a device that ha
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 from netwatch.core.frame import EvidenceFrames
+from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
 from netwatch.core.typed_json import declare_fields, field_names, read, reader
@@ -31,8 +32,9 @@ from netwatch.incidents.confidence import Ground
 from netwatch.incidents.contacts import named_order, strip_frames, without_details
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.evidence_items import FirstAnswer, FirstSighting
-from netwatch.incidents.incident import PARTIAL_LIMIT, Incident
+from netwatch.incidents.incident import Incident
 from netwatch.incidents.lookup_answers import LookupAnswers, NameAnswers
+from netwatch.incidents.origin_counts import PARTIAL_LIMIT, OriginCounts
 from netwatch.incidents.progress import Tally
 from netwatch.incidents.totals import Totals
 
@@ -40,10 +42,9 @@ T = TypeVar("T")
 
 TABLES: dict[str, tuple[Any, Any]] = {
     "names": (tuple[int, str], tuple[()]),
-    "evidence": (tuple[int, str, str], FirstSighting),
+    "evidence": (tuple[int, str, str, str], FirstSighting),
     "destinations": (tuple[int, bytes, int], tuple[()]),
     "communities": (tuple[bool, str], tuple[()]),
-    "flows": (int, tuple[()]),
     "blocks": (str, tuple[()]),
     "answers": (tuple[str, str], FirstAnswer),
 }
@@ -69,6 +70,8 @@ OBSERVATION: dict[str, Any] = {
     "quic": type(None),
     "raw": str,
     "asked": str,
+    "client_host": str,
+    "log": LogInfo | None,
     "frames": tuple[()],
 }
 """The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
@@ -79,9 +82,10 @@ declare_fields(Observation, OBSERVATION)
 GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
 """The grounds for the confidence of an incident, with the types of their keys."""
 
-_COUNTS = ("last", "time_digits", "lookups", "handshakes", "partial_dropped")
+_COUNTS = ("last", "time_digits")
+_ORIGIN_COUNTS = ("lookups", "handshakes", "partial_dropped")
 _BYTES = ("bytes_out", "bytes_in", "resets")
-_OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked")
+_OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked", "log")
 _ORDER = tuple[bool, int, str, int, int, str, str, str]
 """The type of `netwatch.incidents.contacts.named_order`."""
 
@@ -123,20 +127,16 @@ class SharedValues:
 
 def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
     """Everything known of an incident, as JSON can have it."""
-    contact = strip_frames(without_details(incident.first_contact))
     state = {
-        "contact": _contact(contact, shared),
+        "contacts": [_contact(each, shared) for each in incident.firsts],
         "counts": [getattr(incident, name) for name in _COUNTS],
         "grounds": {name: getattr(incident.grounds, name) for name in GROUNDS},
         "tables": {name: table_state(getattr(incident, name)) for name in TABLES},
-        "answers": answers_state(incident.lookup_answers),
-        "totals": _totals(incident.totals),
+        "origins": {name: origin_state(each) for name, each in incident.origins.items()},
     }
+    contact = strip_frames(without_details(incident.first_contact))
     if incident.named_order != named_order(contact) or incident.named_device != contact.device:
         state["named"] = [incident.named_order, incident.named_device]
-    if incident.partial:
-        partial = [[sorted(bans), _totals(totals)] for bans, totals in incident.partial.items()]
-        state["partial"] = sorted(partial, key=lambda each: each[0])
     by_name, by_interval = incident.frames.entries()
     if by_name or by_interval:
         state["frames"] = _frames(by_name, by_interval)
@@ -146,27 +146,68 @@ def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
 def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incident:
     """The incident that `incident_state` was given; `quiet_gap` is in ns. Raises one of
     `netwatch.core.typed_json.MISMATCHES` or `IndexError` where it is none."""
-    incident = Incident(_restored_contact(state["contact"], shared), quiet_gap)
+    contacts = [_restored_contact(each, shared) for each in state["contacts"]]
+    incident = begun_incident(contacts, quiet_gap)
     for name, count in zip(_COUNTS, state["counts"], strict=True):
         setattr(incident, name, _read_int(count))
     for name, of_grounds in _read_grounds.items():
         setattr(incident.grounds, name, of_grounds(state["grounds"][name]))
     for name, kinds in TABLES.items():
         fill_table(getattr(incident, name), state["tables"][name], *kinds)
-    restore_answers(incident.lookup_answers, state["answers"])
-    _restore_totals(incident.totals, state["totals"])
+    for name, counts in state["origins"].items():
+        restore_origin(incident.counts_of(_read_text(name)), counts)
+    # The device is that of the contact that the incident begins with, unless something else is
+    # written.
+    incident.named_order = named_order(incident.first_contact)
+    incident.named_device = incident.first_contact.device
     if "named" in state:
         order, device = state["named"]
         incident.named_order = read(_ORDER, order)
         incident.named_device = read(Device, device)
-    for bans, totals in state.get("partial", ())[:PARTIAL_LIMIT]:
-        _restore_totals(incident.partial.setdefault(read(frozenset[str], bans), Totals()), totals)
     if "frames" in state:
         _restore_frames(incident.frames, state["frames"])
     return incident
 
 
+def begun_incident(contacts: Sequence[Contact], quiet_gap: int) -> Incident:
+    """An incident that begins with one of these contacts, which were the first of each precision,
+    and has nothing else yet. Raises `ValueError` without any."""
+    if not contacts:
+        raise ValueError("an incident without a contact")
+    incident = Incident(contacts[0], quiet_gap)
+    for contact in contacts:
+        incident.firsts.add(contact)
+        incident.first = min(incident.first, contact.observation.time)
+    return incident
+
+
+def origin_state(counts: OriginCounts) -> dict[str, Any]:
+    """What one origin shows of an incident, as JSON can have it."""
+    state = {
+        "counts": [getattr(counts, name) for name in _ORIGIN_COUNTS],
+        "flows": table_state(counts.flows),
+        "answers": answers_state(counts.lookup_answers),
+        "totals": _totals(counts.totals),
+    }
+    if counts.partial:
+        partial = [[sorted(bans), _totals(totals)] for bans, totals in counts.partial.items()]
+        state["partial"] = sorted(partial, key=lambda each: each[0])
+    return state
+
+
+def restore_origin(counts: OriginCounts, state: Any) -> None:
+    """Set the counts of an origin to what `origin_state` gave."""
+    for name, count in zip(_ORIGIN_COUNTS, state["counts"], strict=True):
+        setattr(counts, name, _read_int(count))
+    fill_table(counts.flows, state["flows"], int, tuple[()])
+    restore_answers(counts.lookup_answers, state["answers"])
+    _restore_totals(counts.totals, state["totals"])
+    for bans, totals in state.get("partial", ())[:PARTIAL_LIMIT]:
+        _restore_totals(counts.partial.setdefault(read(frozenset[str], bans), Totals()), totals)
+
+
 def _contact(contact: Contact, shared: SharedValues) -> list[Any]:
+    contact = strip_frames(without_details(contact))
     observation = contact.observation
     return [
         [getattr(observation, name) for name in _OBSERVATION_FIELDS],

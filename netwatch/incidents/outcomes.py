@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from netwatch.core.verdict import Outcome
+from netwatch.core.verdict import OUTCOMES, Outcome
 from netwatch.incidents.progress import Tally
 
-ORDER: tuple[Outcome, ...] = ("reached", "attempted", "blocked", "unknown")
+ORDER = OUTCOMES
 """Outcomes, the strongest first. An incident has the strongest one of its contacts."""
 
 

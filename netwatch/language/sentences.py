@@ -115,6 +115,23 @@ TEXTS: Mapping[str, str] = {
         "That lifts it from %(grade)s, which a handshake with %(name)s (%(evidence)s, %(rule)s)"
         " gives."
     ),
+    # What takes down the confidence of a contact that a log shows (netwatch.incidents.log_limits)
+    "log-year": mark(
+        "The times of the log (%(format)s) have no year; the year was assumed: at most %(grade)s."
+    ),
+    "log-time-zone": mark(
+        "The times of the log (%(format)s) have no time zone; the zone was assumed: at most"
+        " %(grade)s."
+    ),
+    "log-behind-nat": mark(
+        "The log (%(format)s) has the address of the client after translation, behind which there"
+        " may be other devices: at most %(grade)s."
+    ),
+    "log-denied": mark(
+        "The request was denied (%(by)s): it is an attempt, and gives at most %(grade)s."
+    ),
+    # Contacts without a verdict
+    "no-client": mark("the log does not say which device asked"),
     # The grade of a rule (netwatch.rules.grade)
     "role-exclusive": mark("the domain is this app's own (role exclusive): %(grade)s"),
     "role-vendor": mark("several apps of the vendor use the domain (role vendor): %(grade)s"),

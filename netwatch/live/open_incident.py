@@ -50,7 +50,7 @@ class OpenIncident:
         nothing was reached, or only an embed was seen."""
         if self.reported_outcome == "blocked" and self.incident.outcome == "reached":
             return True
-        return self.reported_kind == "embed" and self.incident.totals.activity.is_app_seen
+        return self.reported_kind == "embed" and self.incident.counts.totals.activity.is_app_seen
 
     def mark_saved(self) -> None:
         """Note that the state file has the incident as it is now."""

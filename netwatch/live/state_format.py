@@ -6,7 +6,6 @@ match them is a `StateError`.
 """
 
 import json
-from collections import Counter
 from typing import Any
 
 from netwatch.core.alert import Sensor
@@ -26,19 +25,16 @@ from netwatch.core.verdict import (
 )
 from netwatch.incidents.confidence import Ground
 from netwatch.incidents.contacts import strip_frames, without_details
-from netwatch.incidents.incident import Incident, Key
+from netwatch.incidents.incident import Key
 from netwatch.incidents.incident_state import (
     GROUNDS,
     TABLES,
-    activity_state,
-    answers_state,
+    begun_incident,
     fill_table,
-    restore_activity,
-    restore_answers,
+    origin_state,
+    restore_origin,
     table_state,
 )
-from netwatch.incidents.progress import Tally
-from netwatch.incidents.totals import Totals
 from netwatch.live.open_incident import OpenIncident
 
 _CONTACT: dict[str, Any] = {
@@ -51,8 +47,7 @@ _CONTACT: dict[str, Any] = {
 }
 """The types of a contact's fields, beside its verdict."""
 
-_OWN_COUNTS = ("first", "last", "time_digits", "lookups", "handshakes")
-_COUNTS = (*_OWN_COUNTS, "bytes_out", "bytes_in", "resets")
+_COUNTS = ("first", "last", "time_digits")
 
 
 class StateError(NetwatchError):
@@ -76,11 +71,6 @@ def _restored_contact(state: Any) -> Contact:
     return Contact(**values, decision=decision, confidence=verdict.confidence)
 
 
-def _counted(incident: Incident, name: str) -> Incident | Totals:
-    """Where an incident has a count."""
-    return incident if name in _OWN_COUNTS else incident.totals
-
-
 def encode(entry: OpenIncident) -> str:
     """An open incident as JSON."""
     incident = entry.incident
@@ -94,11 +84,10 @@ def encode(entry: OpenIncident) -> str:
         "reported_kind": entry.reported_kind,
         "key": entry.key,
         "sensor": entry.sensor,
-        "contact": _contact(incident.first_contact),
+        "contacts": [_contact(each) for each in incident.firsts],
         "grounds": {name: getattr(incident.grounds, name) for name in GROUNDS},
-        "counts": {name: getattr(_counted(incident, name), name) for name in _COUNTS},
-        "outcomes": _outcomes(incident),
-        "activity": activity_state(incident.totals.activity),
+        "counts": {name: getattr(incident, name) for name in _COUNTS},
+        "origins": {name: origin_state(each) for name, each in incident.origins.items()},
         "tables": tables,
     }
     return _to_json(state)
@@ -109,7 +98,8 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
     `StateError`."""
     try:
         state = json.loads(text)
-        incident = Incident(_restored_contact(state["contact"]), quiet_gap)
+        contacts = [_restored_contact(each) for each in state["contacts"]]
+        incident = begun_incident(contacts, quiet_gap)
         for name, kind in GROUNDS.items():
             grounds = {
                 read(kind, key): read(Ground, ground)
@@ -117,11 +107,11 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
             }
             setattr(incident.grounds, name, grounds)
         for name in _COUNTS:
-            setattr(_counted(incident, name), name, read(int, state["counts"][name]))
+            setattr(incident, name, read(int, state["counts"][name]))
         for name, types_ in TABLES.items():
             fill_table(getattr(incident, name), state["tables"][name], *types_)
-        _restore_outcomes(incident, state["outcomes"])
-        restore_activity(incident.totals.activity, state["activity"])
+        for name, counts in state["origins"].items():
+            restore_origin(incident.counts_of(read(str, name)), counts)
         key: Key = read(tuple[str, str, str, VerdictKind], state["key"])
         # Continuous time begins anew with each process: packet time is the best there is.
         sensor = read(Sensor, state["sensor"])
@@ -134,15 +124,6 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
         raise StateError(f"a saved incident cannot be read ({error})") from None
     entry.mark_saved()
     return entry
-
-
-def _outcomes(incident: Incident) -> dict[str, Any]:
-    return {"tallies": dict(incident.totals.tallies)} | answers_state(incident.lookup_answers)
-
-
-def _restore_outcomes(incident: Incident, state: Any) -> None:
-    incident.totals.tallies = read(Counter[Tally], state["tallies"])
-    restore_answers(incident.lookup_answers, state)
 
 
 _to_json = json.JSONEncoder(separators=(",", ":"), default=plain).encode

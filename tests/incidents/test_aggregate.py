@@ -15,7 +15,7 @@ from netwatch.core.alert import Destination, IncidentCounts
 from netwatch.core.verdict import BanPeriod, Decision, Exemption, Network, Ruling
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
-from netwatch.incidents import incident
+from netwatch.incidents import incident, origin_counts
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.progress import ContactProgress
 
@@ -282,7 +282,7 @@ def test_destinations_and_community_ids_are_bounded(monkeypatch):
 def test_many_flows_are_estimated():
     (alert,) = alerts(*(contact(0, flow=n % 12_000) for n in range(24_000)))
     assert 10_800 < alert.counts.flows < 13_200
-    few = incident.FLOW_LIMIT
+    few = origin_counts.FLOW_LIMIT
     (alert,) = alerts(*(contact(0, flow=n) for n in range(few)))
     assert alert.counts.flows == few
 

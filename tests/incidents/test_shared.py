@@ -14,7 +14,7 @@ from support.contacts import BAN, GAP, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.verdict import Contact, Decision, Exemption, Ruling
 from netwatch.formats import jsonl
-from netwatch.incidents import incident
+from netwatch.incidents import origin_counts
 from netwatch.incidents.aggregate import Incidents, under_each_ban
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.scan import ScanIncidents
@@ -149,7 +149,7 @@ def test_many_bans_are_one_incident_in_memory() -> None:
 def test_what_became_of_contacts_for_too_many_sets_of_bans_is_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(incident, "PARTIAL_LIMIT", 1)
+    monkeypatch.setattr(origin_counts, "PARTIAL_LIMIT", 1)
     one = contact(0, more=(BANS[0], BANS[1]))
     shared = Incidents(GAP)
     shared.add(one)

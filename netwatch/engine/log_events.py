@@ -1,0 +1,231 @@
+"""What the records of a log say as events: those that an engine meets in a capture.
+
+So a log is judged as stored events are (`netwatch.engine.replay`). Flows are numbered by the log's
+own identifier, so that a name and the end of its flow find each other. A flow is reported when all
+names that came before its end were, whatever order the log has: Zeek writes a connection with the
+time of its first packet, but after what was read in it.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+from netwatch.core.flow import Flow, NameStatus
+from netwatch.core.frame import Frame
+from netwatch.core.log_info import LogInfo
+from netwatch.core.message import HANDSHAKES
+from netwatch.core.names import escape_bytes
+from netwatch.core.observation import Observation
+from netwatch.core.packet import Packet
+from netwatch.engine.replay import ClaimEvent, Event
+from netwatch.logs.log_files import LogItem
+from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName
+from netwatch.logs.registry import LOG_FORMATS
+
+FLOW_LIMIT = 65_536
+"""Identifiers of flows of one log that are known at a time, and flows that wait for names."""
+
+MAX_RECORD = 65_536
+"""Bytes of a record that are kept as evidence."""
+
+MAX_WORD = 256
+"""Characters of what a log calls a client, or what denied its request."""
+
+LOG_LINE = -1
+"""The link type of a frame that is no packet but a record of a log."""
+
+DNS_PORT = 53
+"""The port whose conversations are lookups, and no flows."""
+
+FindAddress = Callable[[str, int], bytes | None]
+"""The packed address of a host name at a time (ns), None where it is not known."""
+
+
+class LogEvents:
+    """The events of one log. `find_address` says which address a client had of which the log has
+    the host name alone; without it the client stays without address. With `keep_records` each
+    observation has the record that shows it, as a frame of the link type `LOG_LINE`.
+
+    `evicted` counts identifiers of flows that were forgotten because the table was full.
+    `has_flows` says whether the log had any flow so far.
+    """
+
+    def __init__(
+        self, find_address: FindAddress | None = None, *, keep_records: bool = False
+    ) -> None:
+        self._find_address = find_address
+        self._keep_records = keep_records
+        self._numbers: dict[str, int] = {}
+        self._last_number = 0
+        self._statuses: dict[int, NameStatus] = {}
+        self._waiting: list[tuple[int, int, Flow]] = []
+        self._order = 0
+        self.evicted = 0
+        self.has_flows = False
+
+    def events(self, items: Iterable[LogItem]) -> Iterator[Event]:
+        """The events, of items in the order of their time."""
+        for item in items:
+            entry = item.entry
+            if isinstance(entry, LogFlow):
+                self.has_flows = True
+                if DNS_PORT not in (entry.client.port, entry.server.port):
+                    yield from self._delayed(self._flow(item, entry))
+                continue
+            if self._waiting:
+                yield from self._ended(entry.time)
+            yield (
+                self._observation(item, entry)
+                if isinstance(entry, LogName)
+                else self._claim(item, entry)
+            )
+        yield from self._ended(None)
+
+    def _observation(self, item: LogItem, entry: LogName) -> Observation:
+        client, host = entry.client, _word(entry.client_host)
+        if client.ip is None and host and self._find_address is not None:
+            client = Endpoint(self._find_address(entry.client_host, entry.time), client.port)
+        flow = -item.line
+        if entry.flow:
+            flow = self._number(entry.flow)
+            if entry.evidence in HANDSHAKES:
+                self._note_name(flow, entry)
+        frames: tuple[Frame, ...] = ()
+        if self._keep_records:
+            frames = (_frame(item, entry.time, entry.time_digits),)
+        return Observation(
+            entry.time,
+            entry.time_digits,
+            entry.evidence,
+            entry.name,
+            client.ip or b"",
+            client.port,
+            entry.client_mac,
+            entry.server.ip or b"",
+            entry.server.port,
+            entry.transport,
+            entry.vlan,
+            item.source,
+            item.line,
+            flow,
+            entry.dns,
+            entry.tls,
+            entry.quic,
+            entry.raw,
+            entry.asked,
+            host,
+            _log_info(item.format, entry.lacks, entry.outcome or "", _word(entry.blocked_by)),
+            frames,
+        )
+
+    def _flow(self, item: LogItem, entry: LogFlow) -> Flow:
+        number = self._number(entry.flow) if entry.flow else -item.line
+        return Flow(
+            entry.first,
+            entry.last,
+            entry.transport,
+            entry.client.ip or b"",
+            entry.client.port,
+            entry.server.ip or b"",
+            entry.server.port,
+            entry.vlan,
+            entry.bytes_out,
+            entry.bytes_in,
+            entry.name_status,
+            entry.start_seen,
+            False,
+            entry.client_sent,
+            entry.server_sent,
+            item.source,
+            item.line,
+            entry.client_mac,
+            number,
+            item.format,
+        )
+
+    def _claim(self, item: LogItem, entry: LogClaim) -> ClaimEvent:
+        source = entry.source or b""
+        frames = (_frame(item, entry.time, entry.time_digits),) if self._keep_records else ()
+        packet = Packet(
+            item.source,
+            item.line,
+            entry.time,
+            entry.time_digits,
+            "udp",
+            source,
+            0,
+            b"",
+            0,
+            None,
+            None,
+            None,
+            0,
+            frames,
+        )
+        return ClaimEvent(packet, (entry.claim,))
+
+    def _delayed(self, flow: Flow) -> Iterator[Flow]:
+        """Let a flow wait for the names before its end; the flows that this is the turn of."""
+        heapq.heappush(self._waiting, (flow.last, self._order, flow))
+        self._order += 1
+        if len(self._waiting) > FLOW_LIMIT:
+            yield self._with_name(heapq.heappop(self._waiting)[2])
+
+    def _ended(self, before: int | None) -> Iterator[Flow]:
+        """The flows that ended before a time (ns), all where there is none."""
+        while self._waiting and (before is None or self._waiting[0][0] < before):
+            yield self._with_name(heapq.heappop(self._waiting)[2])
+
+    def _number(self, key: str) -> int:
+        """The number of a flow by the log's identifier."""
+        number = self._numbers.pop(key, 0)
+        if not number:
+            number = self._last_number = self._last_number + 1
+            if len(self._numbers) >= FLOW_LIMIT:
+                oldest = next(iter(self._numbers))
+                self._statuses.pop(self._numbers.pop(oldest), None)
+                self.evicted += 1
+        self._numbers[key] = number
+        return number
+
+    def _note_name(self, flow: int, entry: LogName) -> None:
+        is_outer = entry.tls is not None and entry.tls.ech == "outer"
+        self._statuses[flow] = "ech" if is_outer else self._statuses.get(flow, "named")
+
+    def _with_name(self, flow: Flow) -> Flow:
+        """The flow with what its names told of it."""
+        status = self._statuses.get(flow.flow_id)
+        if status is None or flow.name_status not in ("none", "truncated", "no-sni"):
+            return flow
+        return replace(flow, name_status=status)
+
+
+def _word(text: str) -> str:
+    """A word of a log in printable ASCII, of bounded length."""
+    if not text:
+        return ""
+    return escape_bytes(text.encode("utf-8", "surrogateescape"))[:MAX_WORD]
+
+
+@lru_cache(4096)
+def _log_info(name: str, lacks: tuple[str, ...], outcome: str, blocked_by: str) -> LogInfo:
+    """The log of an observation, with what no record of its format says."""
+    row = LOG_FORMATS.get(name)
+    of_format = row.lacks if row is not None else ()
+    return LogInfo(name, tuple(dict.fromkeys((*of_format, *lacks))), outcome, blocked_by)
+
+
+def _frame(item: LogItem, time: int, digits: int) -> Frame:
+    record = item.record
+    return Frame(
+        item.source,
+        item.line,
+        time,
+        digits,
+        LOG_LINE,
+        item.format,
+        len(record),
+        -1,
+        record[:MAX_RECORD],
+    )

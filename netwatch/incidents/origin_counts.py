@@ -1,0 +1,183 @@
+"""What an incident counts of its contacts: by origin, because two may show the same contact.
+
+An origin is what was captured, or the program whose log was read (`netwatch.core.log_info`). What
+one origin shows is added up. Of several origins nobody knows which of their contacts are the same,
+so of each count the largest is reported, and nothing is counted twice. Sums and maxima do not
+depend on the order of arrival.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from netwatch.core.log_info import PACKETS
+from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.core.verdict import RESET, Contact
+from netwatch.incidents.activity import CLASSES, class_of
+from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.contacts import first_tally
+from netwatch.incidents.lookup_answers import LookupAnswers, NameAnswers
+from netwatch.incidents.outcomes import ORDER, settled, strongest
+from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.totals import Totals
+
+FLOW_LIMIT = 1024
+"""Flows of one incident that are counted exactly; more are estimated."""
+
+PARTIAL_LIMIT = 64
+"""Sets of bans for which an incident stores what became of contacts under them alone."""
+
+_HASHES = 1 << 64
+
+
+class OriginCounts:
+    """What one origin shows of an incident. `partial` is what became of contacts under some bans
+    only, by their ids; `partial_dropped` counts what exceeded `PARTIAL_LIMIT`."""
+
+    __slots__ = (
+        "flows",
+        "handshakes",
+        "lookup_answers",
+        "lookups",
+        "partial",
+        "partial_dropped",
+        "totals",
+    )
+
+    def __init__(self) -> None:
+        self.lookups = self.handshakes = 0
+        self.flows = BoundedTable(FLOW_LIMIT)
+        self.lookup_answers = LookupAnswers()
+        self.totals = Totals()
+        self.partial: dict[frozenset[str], Totals] = {}
+        self.partial_dropped = 0
+
+    def add(self, contact: Contact) -> None:
+        """Count a contact."""
+        observation, repeats = contact.observation, contact.repeats
+        count = 1 if repeats is None else repeats.count
+        if observation.evidence in LOOKUPS:
+            self.lookups += count
+            self.lookup_answers.add(contact)
+        else:
+            self.totals.tallies[first_tally(contact)] += count
+        if contact.blocked_by == RESET:
+            self.totals.resets += count
+        self.totals.activity.add(contact)
+        if observation.evidence in HANDSHAKES:
+            self.handshakes += count
+            for number in (observation.flow_id,) if repeats is None else repeats.flows:
+                flow = f"{observation.source}\0{number}".encode(errors="surrogatepass")
+                self.flows.add(int.from_bytes(hashlib.blake2b(flow, digest_size=8).digest()))
+
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None
+    ) -> None:
+        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        the bans with these ids, None for all bans of the incident."""
+        totals = self.totals if bans is None else self.partial_of(bans)
+        if totals is None:
+            self.partial_dropped += 1
+        else:
+            totals.add_progress(class_of(contact.match), progress)
+
+    def partial_of(self, bans: frozenset[str]) -> Totals | None:
+        """What became of contacts under these bans only; None where the limit is reached."""
+        totals = self.partial.get(bans)
+        if totals is None and len(self.partial) < PARTIAL_LIMIT:
+            totals = self.partial[bans] = Totals()
+        return totals
+
+    def merge(self, other: "OriginCounts") -> None:
+        """Add everything that was counted elsewhere of the same origin."""
+        self.lookups += other.lookups
+        self.handshakes += other.handshakes
+        self.flows.merge(other.flows)
+        self.lookup_answers.merge(other.lookup_answers)
+        self.totals.merge(other.totals)
+        for bans, theirs in other.partial.items():
+            ours = self.partial_of(bans)
+            if ours is None:
+                self.partial_dropped += 1
+            else:
+                ours.merge(theirs)
+        self.partial_dropped += other.partial_dropped
+
+    @property
+    def flow_count(self) -> int:
+        """The number of distinct flows: exact up to `FLOW_LIMIT`, beyond it estimated to within
+        a few percent from the density of the smallest hashes (k minimum values)."""
+        stored = self.flows.items
+        if not self.flows.left_out:
+            return len(stored)
+        largest: int = max(stored)
+        return max(len(stored), (len(stored) - 1) * _HASHES // largest)
+
+
+def joined(origins: Mapping[str, OriginCounts]) -> OriginCounts:
+    """What several origins show of the same incident: of each count the largest."""
+    # The packets first: of origins that show as much as another, the first one counts.
+    names = sorted(origins, key=lambda name: (name != PACKETS, name))
+    parts = [origins[name] for name in names]
+    if len(parts) == 1:
+        return parts[0]
+    made = OriginCounts()
+    made.lookups = max(part.lookups for part in parts)
+    made.handshakes = max(part.handshakes for part in parts)
+    made.flows = max(parts, key=lambda part: part.flow_count).flows
+    made.lookup_answers = _joined_answers([part.lookup_answers for part in parts])
+    made.totals = _joined_totals([part.totals for part in parts])
+    made.partial_dropped = max(part.partial_dropped for part in parts)
+    return made
+
+
+def _joined_answers(parts: Sequence[LookupAnswers]) -> LookupAnswers:
+    made = LookupAnswers()
+    for name in sorted({name for part in parts for name in part.names}):
+        made.names[name] = _largest([part.names[name] for part in parts if name in part.names])
+    made.others = _largest([part.others for part in parts])
+    return made
+
+
+def _largest(parts: Sequence[NameAnswers]) -> NameAnswers:
+    return NameAnswers(
+        max(part.asked for part in parts),
+        max(part.undecided for part in parts),
+        max(part.usable for part in parts),
+        max(part.blocked for part in parts),
+    )
+
+
+def _joined_totals(parts: Sequence[Totals]) -> Totals:
+    """The largest volumes. Outcomes come from the origin that shows the strongest one, most often:
+    others did not see what came of the same contacts. Of each class of hosts the activity is that
+    of the origin with the most bytes, then the most contacts."""
+    made = Totals()
+    made.bytes_out = max(part.bytes_out for part in parts)
+    made.bytes_in = max(part.bytes_in for part in parts)
+    made.resets = max(part.resets for part in parts)
+    made.tallies = min(parts, key=_weakness).tallies.copy()
+    for kind in range(len(CLASSES)):
+        tables = [part.activity for part in parts if kind in part.activity.totals]
+        if tables:
+            of_class = [table.totals[kind] for table in tables]
+            best = max(
+                range(len(tables)),
+                key=lambda at: (
+                    of_class[at].bytes_out + of_class[at].bytes_in,
+                    of_class[at].contacts,
+                    -at,
+                ),
+            )
+            made.activity.merge_class(tables[best], kind)
+    for part in parts:
+        made.activity.hosts.merge(part.activity.hosts)
+    return made
+
+
+def _weakness(part: Totals) -> tuple[int, int]:
+    """Smaller where the outcomes of contacts other than lookups say more."""
+    counts = settled(part.tallies, ())
+    outcome = strongest(counts)
+    if not any(counts.values()):
+        return len(ORDER), 0
+    return ORDER.index(outcome), -counts[outcome]
