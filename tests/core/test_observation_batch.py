@@ -15,10 +15,17 @@ from support.frames import CLIENT, SERVER, SERVER6
 from support.interpreted import all_interpreted
 
 from netwatch.core import observation_batch as compiled
-from netwatch.core.addresses import parse_ip
+from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.frame import Frame
+from netwatch.core.log_info import LogInfo
 from netwatch.core.message import DnsInfo, Message, QuicInfo, ShownName, TlsInfo
 from netwatch.core.observation import Observation
+from netwatch.core.observation_columns import (
+    WORD_CLIENT_PORT,
+    WORD_LOG_LACKS,
+    WORD_LOG_LINE,
+    WORD_PACKET,
+)
 from netwatch.core.packet import Packet
 
 BATCH = "netwatch.core.observation_batch"
@@ -148,9 +155,39 @@ def test_what_was_appended_comes_back(
         assert rows.stop == batch.count
 
 
+LOG = LogInfo("zeek-tsv", ("client-port", "year"), "blocked", "TCP_DENIED")
+
+
+@pytest.mark.parametrize("log", [LOG, LogInfo("dnsmasq")], ids=["all", "least"])
+def test_what_a_log_shows_comes_back(module: ModuleType, log: LogInfo) -> None:
+    """A log may lack what packets always have."""
+    batch = module.ObservationBatch(SOURCES)
+    for packet, host in (
+        (PACKET, ""),
+        (replace(PACKET, src=b"", dst=b"", sport=0, dport=0, src_mac=None), "pc-7"),
+    ):
+        source = SOURCES.index(packet.source)
+        (row, _) = batch.append(packet, ANSWER, source, True, log, host)
+        (shown, *_) = expected(packet, ANSWER, True)
+        found = batch.observation(row)
+        assert values([found]) == values([replace(shown, log=log, client_host=host)])
+        assert batch.word(row, WORD_PACKET) == 0
+        assert batch.word(row, WORD_LOG_LINE) == packet.number
+        assert (batch.word(row, WORD_CLIENT_PORT) == -1) == (found.client_port == 0)
+        again = pickle.loads(pickle.dumps(batch)) if module is compiled else batch
+        assert again.observation(row).log == log
+
+
+def test_rows_that_lack_the_same_have_the_same_words(module: ModuleType) -> None:
+    batch = module.ObservationBatch(SOURCES)
+    rows = [batch.append(PACKET, QUERY, 0, True, log)[0] for log in (LOG, LOG, LogInfo("squid"))]
+    words = [batch.word(row, WORD_LOG_LACKS) for row in rows]
+    assert words[0] == words[1] != words[2] == 0
+
+
 def test_all_fields_of_an_observation_are_compared() -> None:
     """A field that is added has to be part of these tests, too."""
-    assert len(fields(Observation)) == 20
+    assert len(fields(Observation)) == 22
     assert [each.name for each in fields(DnsInfo)] == [
         "type",
         "rcode",
@@ -164,7 +201,8 @@ def test_all_fields_of_an_observation_are_compared() -> None:
 TEXTS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=80)
 NAMES = st.lists(TEXTS, max_size=4).map(tuple)
 ANSWERS = st.lists(
-    st.tuples(st.ip_addresses().map(str), st.integers(0, 0x7FFFFFFF)), max_size=5
+    st.tuples(st.ip_addresses().map(lambda ip: ip_text(ip.packed)), st.integers(0, 0x7FFFFFFF)),
+    max_size=5,
 ).map(tuple)
 SHOWN = st.builds(
     ShownName, st.sampled_from(["dns-query", "dns-answer", "tls-sni"]), TEXTS, st.booleans()

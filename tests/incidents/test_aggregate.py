@@ -332,8 +332,9 @@ def lines(gathered):
 @contextmanager
 def limits(number):
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("NAME", "EVIDENCE", "DESTINATION", "COMMUNITY", "FLOW"):
+        for name in ("NAME", "EVIDENCE", "DESTINATION", "COMMUNITY"):
             patch.setattr(incident, f"{name}_LIMIT", number)
+        patch.setattr(origin_counts, "FLOW_LIMIT", number)
         yield
 
 

@@ -53,7 +53,7 @@ def reported(incident: Incident) -> object:
         jsonl.alert_record(alert),
         alert.evidence_frames,
         incident.named_order,
-        incident.partial_dropped,
+        incident.left_out,
     )
 
 
@@ -81,13 +81,13 @@ def test_a_source_whose_name_is_no_text_is_kept() -> None:
     "change",
     [
         lambda state: state.pop("tables"),
-        lambda state: state["contact"].pop(),
-        lambda state: state["contact"].__setitem__(1, 5),
-        lambda state: state["contact"].__setitem__(1, -1),
-        lambda state: state["contact"][0].__setitem__(0, "noon"),
+        lambda state: state["contacts"].clear(),
+        lambda state: state["contacts"][0].__setitem__(1, 5),
+        lambda state: state["contacts"][0].__setitem__(1, -1),
+        lambda state: state["contacts"][0][0].__setitem__(0, "noon"),
         lambda state: state["counts"].__setitem__(0, 1.5),
         lambda state: state["tables"]["names"]["items"].append(7),
-        lambda state: state["totals"].__setitem__("tallies", {"won": 1}),
+        lambda state: state["origins"]["packets"]["totals"].__setitem__("tallies", {"won": 1}),
     ],
 )
 def test_what_is_no_incident_is_refused(change) -> None:  # type: ignore[no-untyped-def]
