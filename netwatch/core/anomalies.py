@@ -123,6 +123,8 @@ ANOMALIES: Mapping[str, str] = {
     "ipv6-extensions-many": "An IPv6 packet has more than 12 extension headers.",
     "link-header-cut": "A packet ends inside its link-layer header or VLAN tag.",
     "link-type-unknown": "The link type of a packet is not supported.",
+    "log-flows-full": "The table of the flows of a log is full: the end of the oldest one is not"
+    " found any more.",
     "log-record-late": "A record of a log is earlier than one that was judged before it, and so"
     " many others came in between that it was not put in order.",
     "nd-cut": "A neighbour discovery message is truncated.",

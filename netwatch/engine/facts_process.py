@@ -20,6 +20,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine.client_description import description
 from netwatch.engine.fact_sinks import QueuedSink, WriterConnection
 from netwatch.engine.forking import forking
+from netwatch.engine.record_events import EventRecorder
 from netwatch.engine.record_facts import Recorder
 from netwatch.engine.writer_process import (
     WRITER,
@@ -44,6 +45,12 @@ class Recording:
 
     address: str
     is_live: bool = False
+
+    def event_recorder(
+        self, position: int, files: Sequence[CaptureFile], statistics: RunStatistics
+    ) -> EventRecorder:
+        """A recorder of the log in `files`, which is at `position` of the run."""
+        return EventRecorder(WriterConnection(self.address), position, files, statistics)
 
     def recorder(
         self, position: int, files: Sequence[CaptureFile], statistics: RunStatistics

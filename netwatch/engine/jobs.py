@@ -7,6 +7,8 @@ Observations, of which there can be any number, come back through temporary file
 A scan of fewer captures reads one after the other, and shares out the clients in each among all
 workers (`netwatch.engine.scan_share`), unless all of them are small. For the names in one capture,
 a second process reads what this one writes (`netwatch.engine.names_process`).
+
+Logs come behind the captures of a run. A log is always read by one worker, because it has state.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +24,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress, expected_packets
+from netwatch.engine.log_units import LogUnit
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
 
 Capture = Sequence[CaptureFile]
+
+Unit = Capture | LogUnit
+"""What one worker reads."""
 
 LEAST_SHARED = 250_000
 """Packets that captures must have, about, for several workers to share out the clients in each:
@@ -41,35 +47,42 @@ def scan(
     statistics: RunStatistics,
     incidents: ScanIncidents,
     *,
+    logs: Sequence[LogUnit] = (),
     workers: int = 1,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
     recording: "Recording | None" = None,
 ) -> None:
-    """Judge all captures, read by up to `workers` processes. Their contacts are added to
+    """Judge all captures and logs, read by up to `workers` processes. Their contacts are added to
     `incidents`, their flows to `coverage`, if given; with `keep_frames` the contacts come with the
     captured frames that prove them. Their facts go to the store that `recording` leads to."""
-    is_shared = len(captures) < workers or any(map(_has_stdin, captures))
-    if workers == 1 or not captures or (is_shared and not recording and _are_small(captures)):
-        for position, capture in enumerate(captures):
-            pipeline.scan(
-                capture,
-                config,
-                statistics,
-                incidents,
-                progress=progress,
-                coverage=coverage,
-                keep_frames=keep_frames,
-                recorder=recording.recorder(position, capture, statistics) if recording else None,
-            )
+    here = partial(
+        _scan_here,
+        config=config,
+        statistics=statistics,
+        incidents=incidents,
+        progress=progress,
+        coverage=coverage,
+        keep_frames=keep_frames,
+        recording=recording,
+    )
+    units: list[Unit] = [*captures, *logs]
+    has_stdin = any(map(_has_stdin, units))
+    is_shared = len(units) < workers or has_stdin
+    is_small = not logs and is_shared and not recording and _are_small(captures)
+    # Of several logs none can be shared out, but each can have a worker.
+    shared = captures if is_shared else ()
+    if workers == 1 or not units or is_small or (has_stdin and not captures):
+        for numbered in enumerate(units):
+            here(*numbered)
         return
     # What several processes need is not imported at the top, because it imports much.
-    if is_shared:
+    if shared:
         from netwatch.engine.scan_share import scan_together
 
         scan_together(
-            captures,
+            shared,
             config,
             statistics,
             incidents,
@@ -79,19 +92,25 @@ def scan(
             keep_frames=keep_frames,
             recording=recording,
         )
+    rest = list(enumerate(units))[len(shared) :]
+    if any(_has_stdin(unit) for _, unit in rest):
+        for numbered in rest:
+            here(*numbered)
+        return
+    if not rest:
         return
     from concurrent.futures import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(min(workers, len(rest))) as pool:
         work = partial(
-            _scan_capture,
+            _scan_unit,
             config=config,
             folder=incidents.folder,
             with_coverage=coverage is not None,
             keep_frames=keep_frames,
             recording=recording,
         )
-        for found, counts, flows in pool.map(work, enumerate(captures)):
+        for found, counts, flows in pool.map(work, rest):
             incidents.merge(found)
             statistics.merge(counts)
             if coverage is not None and flows is not None:
@@ -102,20 +121,21 @@ def names(
     captures: Sequence[Capture],
     statistics: RunStatistics,
     *,
+    logs: Sequence[LogUnit] = (),
     workers: int = 1,
     progress: Progress | None = None,
     recording: "Recording | None" = None,
 ) -> Iterator[ObservationBatch]:
-    """The observations of all captures, one capture after the other, read by up to `workers`
-    processes. A batch is valid until the next one is asked for. The facts of the captures go to
-    the store that `recording` leads to."""
-    if workers == 1 or not captures or any(map(_has_stdin, captures)):
+    """The observations of all captures and logs, one after the other, read by up to `workers`
+    processes. A batch is valid until the next one is asked for. The facts go to the store that
+    `recording` leads to."""
+    units: list[Unit] = [*captures, *logs]
+    if workers == 1 or not units or any(map(_has_stdin, units)) or (logs and len(units) == 1):
         # Only this process can read its standard input.
-        for position, capture in enumerate(captures):
-            recorder = recording.recorder(position, capture, statistics) if recording else None
-            yield from pipeline.names(capture, statistics, progress, recorder)
+        for numbered in enumerate(units):
+            yield from _names_of(numbered, statistics, progress, recording)
         return
-    if len(captures) == 1:
+    if len(units) == 1:
         from netwatch.engine.names_process import names_of
 
         yield from names_of(captures[0], statistics, recording)
@@ -126,11 +146,11 @@ def names(
 
     with (
         tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
-        ProcessPoolExecutor(min(workers, len(captures))) as pool,
+        ProcessPoolExecutor(min(workers, len(units))) as pool,
     ):
-        files = [Path(folder, str(number)) for number in range(len(captures))]
+        files = [Path(folder, str(number)) for number in range(len(units))]
         work = partial(_write_batches, recording=recording)
-        all_counts = pool.map(work, enumerate(captures), files)
+        all_counts = pool.map(work, enumerate(units), files)
         for file, counts in zip(files, all_counts, strict=True):
             statistics.merge(counts)
             with file.open("rb") as stream:
@@ -143,47 +163,96 @@ def _are_small(captures: Sequence[Capture]) -> bool:
     return sum(map(expected_packets, captures)) < LEAST_SHARED
 
 
-def _has_stdin(capture: Capture) -> bool:
-    return any(found.path == STDIN for found in capture)
+def _has_stdin(unit: Unit) -> bool:
+    files = unit.files if isinstance(unit, LogUnit) else unit
+    return any(found.path == STDIN for found in files)
 
 
-def _scan_capture(
-    numbered: tuple[int, Capture],
+def _scan_unit(
+    numbered: tuple[int, Unit],
     config: Config,
     folder: SpillFolder,
     with_coverage: bool,
     keep_frames: bool,
     recording: "Recording | None",
 ) -> tuple[ScanIncidents, RunStatistics, Coverage | None]:
-    """Scan one capture, given with its position, in a worker."""
-    position, capture = numbered
+    """Scan one capture or log, given with its position, in a worker."""
+    position, unit = numbered
     statistics, coverage = RunStatistics(), Coverage() if with_coverage else None
     found = ScanIncidents(config.quiet_gap, folder)
-    pipeline.scan(
-        capture,
-        config,
-        statistics,
-        found,
-        coverage=coverage,
-        keep_frames=keep_frames,
-        recorder=recording.recorder(position, capture, statistics) if recording else None,
-    )
+    _scan_here(position, unit, config, statistics, found, None, coverage, keep_frames, recording)
     return found, statistics, coverage
 
 
+def _scan_here(
+    position: int,
+    unit: Unit,
+    config: Config,
+    statistics: RunStatistics,
+    incidents: ScanIncidents,
+    progress: Progress | None,
+    coverage: Coverage | None,
+    keep_frames: bool,
+    recording: "Recording | None",
+) -> None:
+    """Scan one capture or log, which is at `position` of the run, in this process."""
+    if isinstance(unit, LogUnit):
+        from netwatch.engine.log_scan import scan_log
+
+        scan_log(
+            unit,
+            config,
+            statistics,
+            incidents,
+            progress=progress,
+            coverage=coverage,
+            keep_records=keep_frames,
+            recorder=recording.event_recorder(position, unit.files, statistics)
+            if recording
+            else None,
+        )
+        return
+    pipeline.scan(
+        unit,
+        config,
+        statistics,
+        incidents,
+        progress=progress,
+        coverage=coverage,
+        keep_frames=keep_frames,
+        recorder=recording.recorder(position, unit, statistics) if recording else None,
+    )
+
+
+def _names_of(
+    numbered: tuple[int, Unit],
+    statistics: RunStatistics,
+    progress: Progress | None,
+    recording: "Recording | None",
+) -> Iterator[ObservationBatch]:
+    """The observations of one capture or log, given with its position."""
+    position, unit = numbered
+    if isinstance(unit, LogUnit):
+        from netwatch.engine.log_scan import names_of_log
+
+        events = recording.event_recorder(position, unit.files, statistics) if recording else None
+        yield from names_of_log(unit, statistics, progress, events)
+        return
+    recorder = recording.recorder(position, unit, statistics) if recording else None
+    yield from pipeline.names(unit, statistics, progress, recorder)
+
+
 def _write_batches(
-    numbered: tuple[int, Capture], file: Path, recording: "Recording | None"
+    numbered: tuple[int, Unit], file: Path, recording: "Recording | None"
 ) -> RunStatistics:
-    """Write the batches of one capture, given with its position, to a file, in a worker, and None
-    behind the last. Raises `NetwatchError` where the file cannot be written."""
+    """Write the batches of one capture or log, given with its position, to a file, in a worker, and
+    None behind the last. Raises `NetwatchError` where the file cannot be written."""
     import pickle
 
     statistics = RunStatistics()
-    position, capture = numbered
-    recorder = recording.recorder(position, capture, statistics) if recording else None
     try:
         with file.open("wb") as stream:
-            for batch in pipeline.names(capture, statistics, recorder=recorder):
+            for batch in _names_of(numbered, statistics, None, recording):
                 pickle.dump(batch, stream)
             pickle.dump(None, stream)
     except OSError as error:

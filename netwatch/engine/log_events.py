@@ -1,12 +1,9 @@
 """What the records of a log say as events: those that an engine meets in a capture.
 
 So a log is judged as stored events are (`netwatch.engine.replay`). Flows are numbered by the log's
-own identifier, so that a name and the end of its flow find each other. A flow is reported when all
-names that came before its end were, whatever order the log has: Zeek writes a connection with the
-time of its first packet, but after what was read in it.
+own identifier, so that a name and the end of its flow find each other.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -24,7 +21,7 @@ from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS
 
 FLOW_LIMIT = 65_536
-"""Identifiers of flows of one log that are known at a time, and flows that wait for names."""
+"""Identifiers of flows of one log that are known at a time."""
 
 MAX_RECORD = 65_536
 """Bytes of a record that are kept as evidence."""
@@ -48,7 +45,7 @@ class LogEvents:
     observation has the record that shows it, as a frame of the link type `LOG_LINE`.
 
     `evicted` counts identifiers of flows that were forgotten because the table was full.
-    `has_flows` says whether the log had any flow so far.
+    `has_flows` and `has_names` say whether the log had any so far.
     """
 
     def __init__(
@@ -59,28 +56,22 @@ class LogEvents:
         self._numbers: dict[str, int] = {}
         self._last_number = 0
         self._statuses: dict[int, NameStatus] = {}
-        self._waiting: list[tuple[int, int, Flow]] = []
-        self._order = 0
         self.evicted = 0
-        self.has_flows = False
+        self.has_flows = self.has_names = False
 
     def events(self, items: Iterable[LogItem]) -> Iterator[Event]:
         """The events, of items in the order of their time."""
         for item in items:
             entry = item.entry
-            if isinstance(entry, LogFlow):
+            if isinstance(entry, LogName):
+                self.has_names = True
+                yield self._observation(item, entry)
+            elif isinstance(entry, LogFlow):
                 self.has_flows = True
                 if DNS_PORT not in (entry.client.port, entry.server.port):
-                    yield from self._delayed(self._flow(item, entry))
-                continue
-            if self._waiting:
-                yield from self._ended(entry.time)
-            yield (
-                self._observation(item, entry)
-                if isinstance(entry, LogName)
-                else self._claim(item, entry)
-            )
-        yield from self._ended(None)
+                    yield self._with_name(self._flow(item, entry))
+            else:
+                yield self._claim(item, entry)
 
     def _observation(self, item: LogItem, entry: LogName) -> Observation:
         client, host = entry.client, _word(entry.client_host)
@@ -107,7 +98,7 @@ class LogEvents:
             entry.transport,
             entry.vlan,
             item.source,
-            item.line,
+            max(1, item.line),
             flow,
             entry.dns,
             entry.tls,
@@ -138,10 +129,11 @@ class LogEvents:
             entry.client_sent,
             entry.server_sent,
             item.source,
-            item.line,
+            max(1, item.line),
             entry.client_mac,
             number,
             item.format,
+            (_frame(item, entry.first, 9),) if self._keep_records else (),
         )
 
     def _claim(self, item: LogItem, entry: LogClaim) -> ClaimEvent:
@@ -164,18 +156,6 @@ class LogEvents:
             frames,
         )
         return ClaimEvent(packet, (entry.claim,))
-
-    def _delayed(self, flow: Flow) -> Iterator[Flow]:
-        """Let a flow wait for the names before its end; the flows that this is the turn of."""
-        heapq.heappush(self._waiting, (flow.last, self._order, flow))
-        self._order += 1
-        if len(self._waiting) > FLOW_LIMIT:
-            yield self._with_name(heapq.heappop(self._waiting)[2])
-
-    def _ended(self, before: int | None) -> Iterator[Flow]:
-        """The flows that ended before a time (ns), all where there is none."""
-        while self._waiting and (before is None or self._waiting[0][0] < before):
-            yield self._with_name(heapq.heappop(self._waiting)[2])
 
     def _number(self, key: str) -> int:
         """The number of a flow by the log's identifier."""

@@ -9,7 +9,7 @@ columns without an object a row.
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import STDIN, CaptureFile
@@ -22,10 +22,10 @@ from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine.capture_files import capture_seed
+from netwatch.engine.fact_rows import RowBuffer, claim_row, stream_of
 from netwatch.engine.fact_sinks import FactSink
 from netwatch.engine.observe import Observer
-from netwatch.store.claims import encode_claim
-from netwatch.store.client_columns import ClientKey, Clients, readable
+from netwatch.store.client_columns import Clients
 from netwatch.store.flow_rows import flow_columns
 from netwatch.store.messages import CaptureBegun, CaptureEnded, Chunk
 from netwatch.store.observation_rows import observation_columns
@@ -91,7 +91,7 @@ class Recorder:
         # The slots of flows, and the runs of their places.
         self._flows = array("q")
         self._flow_places: list[tuple[int, int]] = []
-        self._claims = _RowBuffer("claim", _claim_row)
+        self._claims = RowBuffer("claim", claim_row)
 
     def process(self, block: Block, source: str) -> None:
         """Record the next block of `source`."""
@@ -216,73 +216,15 @@ class Recorder:
 
     def _send(self, table: str, batches: "list[pa.RecordBatch]", clients: Clients) -> None:
         rows = sum(each.num_rows for each in batches)
-        chunk = Chunk(self._position, table, rows, _stream(batches), tuple(clients.keys))
+        chunk = Chunk(self._position, table, rows, stream_of(batches), tuple(clients.keys))
         self._statistics.recorded_rows += rows
         if not self._sink.send(chunk):
             self._lost += rows
             self._statistics.lost_rows += rows
 
 
-class _RowBuffer:
-    """Rows of objects that wait to be sent."""
-
-    def __init__(self, table: str, row: Callable[[Any], tuple[ClientKey, tuple[Any, ...]]]) -> None:
-        self.table = table
-        self.clients = Clients()
-        self._row = row
-        self._rows: list[tuple[Any, ...]] = []
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def add(self, sequence: int, value: Any) -> None:
-        """Add the row of a value."""
-        client, row = self._row(value)
-        self._rows.append((sequence, self.clients.number(client), *row))
-
-    def batch(self) -> "pa.RecordBatch":
-        """All rows, as a batch."""
-        import pyarrow as pa
-
-        from netwatch.store.arrow_schema import chunk_schema
-
-        layout = chunk_schema(self.table)
-        names = ["sequence", "client", *(name for name in layout.names[1:] if name != "client")]
-        columns = dict(zip(names, zip(*self._rows, strict=True), strict=True))
-        return pa.RecordBatch.from_arrays(
-            [_array(columns[field.name], field.type) for field in layout], schema=layout
-        )
-
-    def clear(self) -> None:
-        """Forget the rows."""
-        self._rows.clear()
-        self.clients = Clients()
-
-
 def _rows_of(batch: ObservationBatch) -> int:
     return sum(stop - start for start, stop in batch.spans)
-
-
-def _claim_row(value: Any) -> tuple[ClientKey, tuple[Any, ...]]:
-    """The same of a claim. It is about the address that it names first."""
-    packet, claim = value
-    address = (claim.addresses or (packet.src,))[0]
-    return ClientKey(address, claim.mac, packet.vlan), (
-        packet.time,
-        claim.kind,
-        packet.vlan,
-        readable(packet.source),
-        packet.number,
-        encode_claim(packet, claim),
-    )
-
-
-def _array(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
-        return pa.array(values, kind.value_type).dictionary_encode()
-    return pa.array(values, kind)
 
 
 @cache
@@ -305,15 +247,3 @@ def _sequence(places: Iterable[tuple[int, int]]) -> "pa.Array":
             size = min(CHUNK_ROWS, count - at)
             parts.append(compute.add(_counting().slice(0, size), first + at))
     return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
-
-
-def _stream(batches: "list[pa.RecordBatch]") -> bytes:
-    """Batches as an Arrow stream."""
-    import pyarrow as pa
-
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batches[0].schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    octets: bytes = sink.getvalue().to_pybytes()
-    return octets

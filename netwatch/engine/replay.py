@@ -5,15 +5,14 @@ order in which an engine meets them, they give the same contacts as the packets 
 the same `netwatch.engine.judging.Judging`. In place of the flow table stand the flows themselves:
 all that was stored of one is known when it has ended.
 
-A log is judged in the same way (`netwatch.engine.log_events`). Of its flows none is taken for that
-of an app by its address alone: whether a name was read in a flow is in other records, which are not
-read where nothing in them can be of interest.
+A log is judged in the same way (`netwatch.engine.log_events`).
 
 Three things of the packet loop are not in the events, because they depend on the configuration:
 
 - Answers for names in no domain of interest stay in the loop, in a table of fixed size in which a
-  new entry may evict another. Here none is evicted. A scan that counts ``resolved-addresses-full``
-  may have taken a flow for the app's whose address the client had for another name as well.
+  new entry may evict another. Here there is room for many more. A scan that counts
+  ``resolved-addresses-full`` may have taken a flow for the app's whose address the client had for
+  another name as well.
 - A flow to an app that hides names (a VPN, encrypted DNS) has the category of the app as its name
   status, which follows from the catalogue.
 - Only the protocols of ``devices.learn`` are listened to.
@@ -37,6 +36,12 @@ from netwatch.inventory.learned import LearnedBindings
 
 BATCH_ROWS = 2048
 """Observations after which the batch is cleared."""
+
+ANSWER_LIMIT = 1 << 18
+"""Pairs of a client and an address that it had for a name of no interest."""
+
+HIDDEN_LIMIT = 1 << 18
+"""Flows to apps that hide names whose end did not come yet; a log may not have it at all."""
 
 NAME_CACHE = 65536
 """Names of which is cached whether they are in a domain of interest."""
@@ -95,7 +100,9 @@ class Replay:
 
     def anomalies(self) -> Counter[str]:
         """What the tables have counted so far."""
-        return self._judging.anomalies()
+        counts = self._judging.anomalies()
+        counts["resolved-addresses-full"] += self._answers.evicted
+        return counts
 
     def _rows(self, events: Iterable[Event]) -> Iterator[tuple[int, int]]:
         """The rows of the observations among the events. The others are judged when they come."""
@@ -107,10 +114,10 @@ class Replay:
                         batch.clear()
                     self._note_name_status(event)
                     yield self._rows_of.append(event)
-                elif event.evidence == "dns-answer" and event.log is None:
+                elif event.evidence == "dns-answer":
                     self._answers.add(event)
             elif isinstance(event, Flow):
-                self._judging.flow_ended(self.with_name_status(event), identify=not event.log)
+                self._judging.flow_ended(self.with_name_status(event))
             else:
                 self._claimed(event)
 
@@ -138,11 +145,17 @@ class Replay:
         category = self._judge.bypass_category(shown.name)
         if category is not None:
             number = NAME_STATUSES.index(category)
+            if len(self._hidden) >= HIDDEN_LIMIT:
+                del self._hidden[next(iter(self._hidden))]
             self._hidden[shown.flow_id] = max(number, self._hidden.get(shown.flow_id, 0))
 
-    def with_name_status(self, flow: Flow) -> Flow:
-        """The flow with the greatest name status that its messages give it."""
-        hidden: NameStatus = NAME_STATUSES[self._hidden.pop(flow.flow_id, 0)]
+    def with_name_status(self, flow: Flow, *, is_last: bool = True) -> Flow:
+        """The flow with the greatest name status that its messages give it. It is forgotten where
+        that is asked for the last time."""
+        number = self._hidden.get(flow.flow_id, 0)
+        if is_last:
+            self._hidden.pop(flow.flow_id, None)
+        hidden: NameStatus = NAME_STATUSES[number]
         if NAME_STATUSES.index(hidden) > NAME_STATUSES.index(flow.name_status):
             return replace(flow, name_status=hidden)
         return flow
@@ -184,10 +197,12 @@ class _Ignored:
 
 class _Answers:
     """Addresses that clients resolved names of no interest to, as the packet loop's
-    `netwatch.dissect.loop.dns_addresses.DnsAddresses` has them, but without an end."""
+    `netwatch.dissect.loop.dns_addresses.DnsAddresses` has them, but many more: of a store only
+    those come here that have an address of interest."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        self.evicted = 0
 
     def add(self, answer: Observation) -> None:
         """Remember the addresses of an answer."""
@@ -205,6 +220,9 @@ class _Answers:
         if time <= end:
             self._times[key] = since, max(until, end)
         else:
+            if key not in self._times and len(self._times) >= ANSWER_LIMIT:
+                del self._times[next(iter(self._times))]
+                self.evicted += 1
             self._times[key] = time, until
 
     def answered(self, client: bytes, address: bytes, time: int) -> bool:

@@ -148,7 +148,12 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "netwatchNames", record["names"]
     if strongest:
         yield "netwatchSource", strongest["source"]
-        yield "netwatchPacket", str(strongest["packet"])
+        if log := strongest.get("log"):
+            yield "netwatchLogFormat", log["format"]
+            yield "netwatchLogLine", str(log["line"])
+            yield "netwatchLogLacks", log["lacks"]
+        else:
+            yield "netwatchPacket", str(strongest["packet"])
     if exemption := record["exemption"]:
         yield "netwatchExemption", exemption["reason"]
         yield "netwatchApprovedBy", exemption["approved_by"]

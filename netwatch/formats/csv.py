@@ -120,11 +120,14 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "binding_file",
     "binding_line",
     "duration",
+    "first_log_format",
+    "first_log_line",
+    "first_log_lacks",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
-there were in all), `first_source` and `first_packet`, which locate the first of them, and
-`ban_periods` (``first day/last day``)."""
+there were in all), `first_source` and `first_packet` (of a log `first_log_format`, `first_log_line`
+and `first_log_lacks`), which locate the first of them, and `ban_periods` (``first day/last day``)."""
 
 CASE_COLUMNS: tuple[str, ...] = (*ALERT_COLUMNS, "joined_by", "seen_by")
 """The columns of a case: those of an alert, what speaks for it that its sensors saw one incident,
@@ -148,7 +151,9 @@ def alert_row(record: AlertRecord) -> list[str]:
     if evidence:
         first = min(evidence, key=lambda item: epoch_ns(item["time"]))
         flat["first_source"] = first["source"]
-        flat["first_packet"] = first["packet"]
+        flat["first_packet"] = first.get("packet")
+        for key, value in (first.get("log") or {}).items():
+            flat[f"first_log_{key}"] = value
     return _row(ALERT_COLUMNS, flat)
 
 

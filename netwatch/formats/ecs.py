@@ -169,13 +169,15 @@ def render_observation(record: AlertRecord) -> str:
 
 def observation_document(record: AlertRecord) -> dict[str, Any]:
     """An observation's record as an ECS document."""
-    client, server, kind = record["client"], record["server"], record["evidence"]
+    client, server = record.get("client", {}), record.get("server", {})
+    kind = record["evidence"]
     is_lookup = kind in LOOKUPS
+    who = client.get("ip") or client.get("hostname") or "an unknown client"
     document: dict[str, Any] = without_empty(
         {
             "@timestamp": record["time"],
             "ecs": {"version": ECS},
-            "message": f"{client['ip']} showed {record['name']} ({kind})",
+            "message": f"{who} showed {record['name']} ({kind})",
             "tags": [PRODUCT],
             "event": {
                 "kind": "event",
@@ -185,21 +187,26 @@ def observation_document(record: AlertRecord) -> dict[str, Any]:
                 "module": PRODUCT,
                 "dataset": f"{PRODUCT}.name",
             },
-            "source": {"ip": client["ip"], "port": client["port"], "mac": _mac(client.get("mac"))},
+            "source": {
+                "ip": client.get("ip"),
+                "port": client.get("port"),
+                "mac": _mac(client.get("mac")),
+                "domain": client.get("hostname"),
+            },
             "destination": {
-                "ip": server["ip"],
-                "port": server["port"],
+                "ip": server.get("ip"),
+                "port": server.get("port"),
                 "domain": None if is_lookup else record["name"],
             },
             "network": {
                 "transport": record["transport"],
                 "vlan": {"id": _text(record.get("vlan"))},
-                "community_id": record["community_id"],
+                "community_id": record.get("community_id"),
             },
             **_protocol_fields(record),
             "observer": {"type": "sensor", "vendor": PRODUCT, "product": PRODUCT},
             "related": {
-                "ip": _distinct([client["ip"], server["ip"]]),
+                "ip": _distinct([client.get("ip"), server.get("ip")]),
                 "hosts": [record["name"]],
             },
             PRODUCT: record,

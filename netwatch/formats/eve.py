@@ -11,6 +11,7 @@ from typing import Any
 from zlib import crc32
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.evidence_place import place_of
 from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
@@ -136,7 +137,7 @@ def _metadata(record: AlertRecord, summary: AlertSummary) -> dict[str, list[str]
         "sensor_version": record["sensor"]["version"],
     }
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
-    flat["evidence_place"] = [f"{item['source']}#{item['packet']}" for item in record["evidence"]]
+    flat["evidence_place"] = [place_of(item) for item in record["evidence"]]
     if summary.strongest_evidence is not None:
         strongest = summary.strongest_evidence
         flat |= {"name": strongest["name"], "rule": rule_text(strongest), "role": strongest["role"]}

@@ -18,11 +18,12 @@ COLUMNS = (
     "first", "last", "client_ip", "client_port", "client_mac", "client_network", "server_ip",
     "server_port", "transport", "vlan", "community_id", "bytes_out", "bytes_in", "name_status",
     "start_seen", "incomplete_message", "client_sent", "server_sent", "source", "packet",
+    "log_format", "log_line",
 )  # fmt: skip
 """The columns in CSV, which are the keys of the record joined by ``_``."""
 
 _PROTOCOLS = {name: number for number, name in TRANSPORTS.items()}
-_GROUPS = ("client", "server")
+_GROUPS = ("client", "server", "log")
 
 
 class FlowWriter(Protocol):
@@ -36,13 +37,20 @@ class FlowWriter(Protocol):
 def flow_record(row: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a flow. Keys whose value is not known are omitted. Times have the digits that
     they need: six, or nine where packets have ns."""
+    log = row.get("log_format")
     digits = 6 if row["first"] % 1000 == row["last"] % 1000 == 0 else 9
     values = {
         **row,
         "first": rfc3339(row["first"], digits),
         "last": rfc3339(row["last"], digits),
         "community_id": _community_id(row),
+        "packet": None if log else row["packet"],
+        "log_format": log,
+        "log_line": row["packet"] if log else None,
     }
+    if log:
+        # A log may lack the ports.
+        values |= {key: row[key] or None for key in ("client_port", "server_port")}
     record: dict[str, Any] = {}
     for column in COLUMNS:
         if values[column] is None:
@@ -58,6 +66,8 @@ def flow_record(row: Mapping[str, Any]) -> dict[str, Any]:
 def _community_id(row: Mapping[str, Any]) -> str | None:
     client, server = (parse_ip(row[key] or "") for key in ("client_ip", "server_ip"))
     if client is None or server is None:
+        return None
+    if row.get("log_format") and 0 in (row["client_port"], row["server_port"]):
         return None
     protocol = _PROTOCOLS[row["transport"]]
     return community_id(client, server, row["client_port"], row["server_port"], protocol)
@@ -78,7 +88,7 @@ class _Csv:
 
     def flow(self, row: Mapping[str, Any]) -> None:
         record = flow_record(row)
-        flat = {**record, **{f"{g}_{k}": v for g in _GROUPS for k, v in record[g].items()}}
+        flat = {**record, **{f"{g}_{k}": v for g in _GROUPS for k, v in record.get(g, {}).items()}}
         self._writer.writerow([cell(flat.get(column)) for column in COLUMNS])
 
 
@@ -92,7 +102,7 @@ class _Table:
             rfc3339(row["first"], 6),
             endpoint(row["client_ip"] or "?", row["client_port"]),
             row["transport"],
-            endpoint(row["server_ip"], row["server_port"]),
+            endpoint(row["server_ip"] or "?", row["server_port"]),
             f"{row['bytes_out']:,} out",
             f"{row['bytes_in']:,} in",
         ]

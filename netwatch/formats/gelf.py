@@ -104,9 +104,12 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     fields["versions"] = version_words(record)
     fields["sightings"] = summary.sightings
     if summary.strongest_evidence is not None:
-        fields |= {
-            key: summary.strongest_evidence[key] for key in ("name", "role", "source", "packet")
-        }
+        strongest = summary.strongest_evidence
+        fields |= {key: strongest[key] for key in ("name", "role", "source")}
+        if log := strongest.get("log"):
+            fields |= {f"log_{key}": value for key, value in log.items()}
+        else:
+            fields["packet"] = strongest["packet"]
         fields["rule"] = rule_text(summary.strongest_evidence)
     return {
         key: join_words(value, _MAX_LENGTH) if isinstance(value, list | tuple) else value

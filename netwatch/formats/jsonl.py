@@ -181,7 +181,7 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
         },
         "role": item.role,
         "source": item.source,
-        "packet": item.packet,
+        **_place(item),
         "count": item.count,
         "app_only": item.app_only,
         "raw": item.raw,
@@ -195,6 +195,13 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
         },
         "tls": None if item.ja4 is None else {"ja4": item.ja4},
     }
+
+
+def _place(item: EvidenceItem) -> dict[str, Any]:
+    """The packet, or the record of the log."""
+    if item.log is None:
+        return {"packet": item.packet}
+    return {"log": {"format": item.log.format, "line": item.packet, "lacks": list(item.log.lacks)}}
 
 
 def _day(day: date | None) -> str | None:

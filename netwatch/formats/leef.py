@@ -123,7 +123,12 @@ def _attributes(
         yield "nwRule", rule_text(strongest)
         yield "nwRole", strongest["role"]
         yield "nwSource", strongest["source"]
-        yield "nwPacket", str(strongest["packet"])
+        if log := strongest.get("log"):
+            yield "nwLogFormat", log["format"]
+            yield "nwLogLine", str(log["line"])
+            yield "nwLogLacks", log["lacks"]
+        else:
+            yield "nwPacket", str(strongest["packet"])
     if exemption := record["exemption"]:
         yield "nwExemption", exemption["reason"]
         yield "nwApprovedBy", exemption["approved_by"]

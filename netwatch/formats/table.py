@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, TextIO
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
+from netwatch.core.evidence_place import place_of
 from netwatch.core.judgement import table_note
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import (
     EVIDENCE,
+    WORD_CLIENT_HOST,
     WORD_CLIENT_IP,
     WORD_CLIENT_PORT,
     WORD_EVIDENCE,
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+UNKNOWN = "-"
+"""In place of a client or server that a log does not name."""
 
 WIDTH = 120
 """Width of the table of alerts, in characters, where the output is not a terminal."""
@@ -79,7 +84,9 @@ class TableWriter:
         evidence = EVIDENCE[word(row, WORD_EVIDENCE)]
         cells = [
             rfc3339(word(row, WORD_TIME), word(row, WORD_TIME_DIGITS)),
-            endpoint(ip_text(batch.packed(word(row, WORD_CLIENT_IP))), word(row, WORD_CLIENT_PORT)),
+            _endpoint(batch, word(row, WORD_CLIENT_IP), word(row, WORD_CLIENT_PORT))
+            or escaped(batch.text(word(row, WORD_CLIENT_HOST)))
+            or UNKNOWN,
             evidence,
             escaped(batch.text(word(row, WORD_NAME))),
         ]
@@ -91,10 +98,8 @@ class TableWriter:
         if self._paint is None:
             self._paint = _painter(self._rich())
         kind = self._paint(kind, _EVIDENCE_COLOURS.get(evidence[:3], "none"))
-        server = endpoint(
-            ip_text(batch.packed(word(row, WORD_SERVER_IP))), word(row, WORD_SERVER_PORT)
-        )
-        return f"{time}  {client}  {kind}  {name}  {server}\n"
+        server = _endpoint(batch, word(row, WORD_SERVER_IP), word(row, WORD_SERVER_PORT))
+        return f"{time}  {client}  {kind}  {name}  {server or UNKNOWN}\n"
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""
@@ -162,6 +167,14 @@ class TableWriter:
         return self._console
 
 
+def _endpoint(batch: ObservationBatch, ip: int, port: int) -> str:
+    """A side of an observation by the words of its row; empty where a log does not say which."""
+    if not ip:
+        return ""
+    text = ip_text(batch.packed(ip))
+    return text if port < 0 else endpoint(text, port)
+
+
 def alert_cells(record: AlertRecord) -> list[list[str]]:
     """The cells of an alert's record in the order of `ALERT_COLUMNS`, each as a list of lines."""
     device, network, items = record["device"], record["network"], record["evidence"]
@@ -171,7 +184,7 @@ def alert_cells(record: AlertRecord) -> list[list[str]]:
     if items:
         first = min(items, key=lambda item: epoch_ns(item["time"]))
         evidence[0] += ", first:"
-        evidence += [f"{first['type']} {first['name']}", f"{first['source']}#{first['packet']}"]
+        evidence += [f"{first['type']} {first['name']}", place_of(first)]
     status = [] if record["status"] == "closed" else [record["status"]]
     return [
         [record["verdict"], record["confidence"], *status],

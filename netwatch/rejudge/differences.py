@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
+from netwatch.core.evidence_place import number_of
 
 Change = Literal["new", "withdrawn", "changed"]
 
@@ -173,6 +174,6 @@ def _pieces(record: AlertRecord) -> set[tuple[Any, ...]]:
     that speaks of one app."""
     ban, app = record["ban"]["id"], record["app"]["id"]
     return {
-        (ban, app, item["type"], item["name"], item["source"], item["packet"])
+        (ban, app, item["type"], item["name"], item["source"], number_of(item))
         for item in record["evidence"]
     }

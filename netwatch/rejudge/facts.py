@@ -25,6 +25,7 @@ import pyarrow as pa
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
+from netwatch.core.evidence_place import number_of
 from netwatch.core.flow import Flow
 from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.rejudge.clients import read_clients
@@ -49,7 +50,8 @@ ROWS = 8192
 _ROW = ("capture", "sequence", *COLUMNS)
 
 _ANSWER = ("capture", "sequence", "time", "time_digits", "evidence", "name", "client", "vlan",
-           "source", "packet", "dns_type", "dns_answers", "dns_ttls", "dns_chain")  # fmt: skip
+           "source", "packet", "dns_type", "dns_answers", "dns_ttls", "dns_chain",
+           "log_format")  # fmt: skip
 """What counts of an answer to a name that no rule matches."""
 
 _MISSING = {"client_port": "0", "server_ip": "'0.0.0.0'", "server_port": "0", "transport": "'udp'",
@@ -150,7 +152,7 @@ class StoredFacts:
             found = self._sql(
                 f"SELECT 1 FROM netwatch.{table}_rows WHERE packet = ? AND source = ?"
                 f" AND capture IN ({numbers}) LIMIT 1",
-                [item["packet"], item["source"]],
+                [number_of(item), item["source"]],
             ).fetchone()
             if found is None:
                 return False
@@ -295,9 +297,14 @@ def _row_of_answer(table: str) -> str:
 
 def _flow(record: dict[str, Any], client: StoredClient) -> Flow:
     """The flow in a row."""
-    server, flow_id = parse_ip(record.pop("server_ip")), record.pop("flow")
-    assert server is not None
-    assert client.ip is not None
+    server, flow_id = record.pop("server_ip"), record.pop("flow")
+    packed = parse_ip(server) if server is not None else b""
+    assert packed is not None
     return Flow(
-        client_ip=client.ip, client_mac=client.mac, server_ip=server, flow_id=flow_id, **record
+        client_ip=client.ip or b"",
+        client_mac=client.mac,
+        server_ip=packed,
+        flow_id=flow_id,
+        log=record.pop("log_format") or "",
+        **record,
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.evidence_place import number_of
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import epoch_ns
 
@@ -116,8 +117,10 @@ def _check_lists(record: Mapping[str, Any]) -> None:
             _word(item, name)
         _word(item["rule"], "text")
         epoch_ns(item["time"])
-        if type(item["packet"]) is not int or type(item["count"]) is not int:
-            raise ValueError("evidence whose packet or count is no number")
+        if type(number_of(item)) is not int or type(item["count"]) is not int:
+            raise ValueError("evidence whose place or count is no number")
+        if log := item.get("log"):
+            _word(log, "format")
     if record["exemption"] is not None:
         for name in _EXEMPTION:
             _word(record["exemption"], name)

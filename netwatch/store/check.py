@@ -15,7 +15,7 @@ from netwatch.store.arrow_schema import FORMAT_KEY, TIME_COLUMN
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.fact_files import LEFTOVER_AGE, FactFiles
 from netwatch.store.options import StoreOptions
-from netwatch.store.tables import BUCKETS, FACTS, FORMAT_VERSION
+from netwatch.store.tables import BUCKETS, FACTS, FORMAT_VERSION, columns_of
 
 Found = Literal["missing", "unreadable", "changed", "wrong", "stray"]
 """What is wrong with a file: it is not there; it is no Parquet file; its content is not what was
@@ -85,9 +85,9 @@ def _difference(found: parquet.ParquetFile, rows: pa.Table, row: FileRow, client
     """How a file differs from its row in the catalogue, in words; empty where it does not."""
     metadata = found.schema_arrow.metadata or {}
     version = metadata.get(FORMAT_KEY.encode(), b"").decode()
-    if version != str(FORMAT_VERSION):
-        return f"its format is '{version}', expected '{FORMAT_VERSION}'"
-    columns = [column.name for column in FACTS[row.table]]
+    if version not in map(str, range(1, FORMAT_VERSION + 1)):
+        return f"its format is '{version}', expected at most '{FORMAT_VERSION}'"
+    columns = [column.name for column in columns_of(row.table, int(version))]
     if found.schema_arrow.names != columns:
         return f"its columns are {', '.join(found.schema_arrow.names)}"
     if rows.num_rows != row.rows:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
-    """All rows of a file, by `netwatch.store.arrow_schema.schema`. Raises `NetwatchError` where it
-    is damaged or cannot be read."""
+    """All rows of a file, by `netwatch.store.arrow_schema.schema`: columns that a file of an older
+    version lacks are empty. Raises `NetwatchError` where it is damaged or cannot be read."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -32,13 +32,16 @@ def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
             table = parquet.read_table(stream, read_dictionary=texts, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise NetwatchError(f"{files.place}/{row.path}: is damaged: {error}") from None
-    columns = [
-        table[field.name]
-        if table[field.name].type == field.type
-        else table[field.name].dictionary_encode()
-        for field in layout
-    ]
-    return pa.table(columns, schema=layout)
+    return pa.table([_column(table, field) for field in layout], schema=layout)
+
+
+def _column(table: "pa.Table", field: "pa.Field") -> "pa.ChunkedArray | pa.Array":
+    import pyarrow as pa
+
+    if field.name not in table.column_names:
+        return pa.nulls(table.num_rows, field.type)
+    found = table[field.name]
+    return found if found.type == field.type else found.dictionary_encode()
 
 
 def write_file(

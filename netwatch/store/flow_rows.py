@@ -62,6 +62,7 @@ def flow_columns(
         "source": _texts(slots.shift(packet, 40), list(map(readable, sources))),
         "packet": slots.bits(packet, (1 << 40) - 1),
         "flow": slots.or_(slots.word(layout.FLOW_KEY), generation),
+        "log_format": pa.nulls(len(generation), pa.string()),
     }
     schema = chunk_schema("flow")
     return pa.RecordBatch.from_arrays(
@@ -205,4 +206,8 @@ def _texts(codes: "pa.Array", texts: Sequence[str]) -> "pa.Array":
 
 
 def _cast(values: "pa.Array", kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(values.type):
+        return values.dictionary_encode()
     return values if values.type == kind else values.cast(kind)

@@ -37,13 +37,13 @@ def observation_columns(
         "name": texts(columns.WORD_NAME),
         "raw": texts(columns.WORD_RAW),
         "client": found.clients(clients),
-        "client_port": ints(pa.uint16(), columns.WORD_CLIENT_PORT),
+        "client_port": ints(pa.uint16(), columns.WORD_CLIENT_PORT, absent=-1),
         "server_ip": texts(columns.WORD_SERVER_IP, is_address=True),
-        "server_port": ints(pa.uint16(), columns.WORD_SERVER_PORT),
+        "server_port": ints(pa.uint16(), columns.WORD_SERVER_PORT, absent=-1),
         "transport": found.constants(columns.WORD_TRANSPORT, _TRANSPORT_TEXTS),
         "vlan": ints(pa.uint16(), columns.WORD_VLAN, absent=-1),
         "source": found.constants(columns.WORD_SOURCE, list(map(readable, batch.sources))),
-        "packet": ints(pa.int64(), columns.WORD_PACKET),
+        "packet": found.places(),
         "flow": ints(pa.int64(), columns.WORD_FLOW),
         "dns_type": texts(columns.WORD_DNS_TYPE),
         "dns_rcode": texts(columns.WORD_DNS_RCODE),
@@ -58,6 +58,10 @@ def observation_columns(
         "tls_ja4": texts(columns.WORD_TLS_JA4),
         "tls_ech": texts(columns.WORD_TLS_ECH),
         "quic_version": texts(columns.WORD_QUIC_VERSION),
+        "log_format": texts(columns.WORD_LOG_FORMAT),
+        "log_lacks": lists(columns.WORD_LOG_LACKS),
+        "log_outcome": texts(columns.WORD_LOG_OUTCOME),
+        "log_blocked_by": texts(columns.WORD_LOG_BLOCKED_BY),
     }
     layout = chunk_schema("observation")
     return pa.RecordBatch.from_arrays([arrays[name] for name in layout.names], schema=layout)
@@ -78,6 +82,15 @@ class _Columns:
         if absent is None:
             return self._integers(kind, self._buffers.integers(word, size))
         return self._integers(kind, self._buffers.integers(word, size, absent))
+
+    def places(self) -> "pa.Array":
+        """The number of the packet of each row, or of the record of a log."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        # One of the two is 0.
+        packets = self.integers(pa.int64(), columns.WORD_PACKET)
+        return compute.add(packets, self.integers(pa.int64(), columns.WORD_LOG_LINE))
 
     def constants(self, word: int, texts: list[str]) -> "pa.Array":
         """A column whose words are indices of these texts."""
@@ -118,6 +131,12 @@ class _Columns:
         macs = self.integers(pa.int64(), columns.WORD_CLIENT_MAC)
         tags = compute.add(self.integers(pa.int64(), columns.WORD_VLAN), 1)
         addresses = list(map(_packed, _strings(strings).to_pylist()))
+        if ips.missing:
+            # A log may not say who the client is.
+            known = self._integers(pa.int32(), ips)
+            addresses.append(b"")
+            places = compute.fill_null(known, len(addresses) - 1)
+            return client_places(places, addresses, macs, tags, clients)
         return client_places(self._integers(pa.int32(), ips), addresses, macs, tags, clients)
 
     def _integers(self, kind: "pa.DataType", found: Integers) -> "pa.Array":

@@ -22,7 +22,8 @@ COLUMNS = (
     "time", "time_digits", "evidence", "name", "raw", "client", "client_port", "server_ip",
     "server_port", "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode",
     "dns_answers", "dns_ttls", "dns_chain", "dns_asked", "dns_service_targets", "dns_ech",
-    "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "quic_version",
+    "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "quic_version", "log_format", "log_lacks",
+    "log_outcome", "log_blocked_by",
 )  # fmt: skip
 """The columns of the table that a batch is made of."""
 
@@ -32,7 +33,6 @@ _NUMBERS = {
     "client_port": columns.WORD_CLIENT_PORT,
     "server_port": columns.WORD_SERVER_PORT,
     "vlan": columns.WORD_VLAN,
-    "packet": columns.WORD_PACKET,
     "flow": columns.WORD_FLOW,
 }
 _TEXTS = {
@@ -45,12 +45,16 @@ _TEXTS = {
     "tls_ja4": columns.WORD_TLS_JA4,
     "tls_ech": columns.WORD_TLS_ECH,
     "quic_version": columns.WORD_QUIC_VERSION,
+    "log_format": columns.WORD_LOG_FORMAT,
+    "log_outcome": columns.WORD_LOG_OUTCOME,
+    "log_blocked_by": columns.WORD_LOG_BLOCKED_BY,
 }
 _LISTS = {
     "dns_chain": columns.WORD_DNS_CHAIN,
     "dns_service_targets": columns.WORD_DNS_SERVICE_TARGETS,
     "dns_ech": columns.WORD_DNS_ECH,
     "tls_alpn": columns.WORD_TLS_ALPN,
+    "log_lacks": columns.WORD_LOG_LACKS,
 }
 _MAC_BIT = 1 << 48
 _EVIDENCE_NUMBERS = {text: number for number, text in enumerate(EVIDENCE)}
@@ -98,6 +102,7 @@ class _Words:
             for name, word in _LISTS.items():
                 self._put_list(name, word)
             self._put_answers()
+            self._put_places()
             self._put(columns.WORD_EVIDENCE, self._mapped("evidence", _EVIDENCE_NUMBERS.get))
             self._put(columns.WORD_TRANSPORT, self._mapped("transport", _TRANSPORT_NUMBERS.get))
             self._put(columns.WORD_SERVER_IP, self._mapped("server_ip", self._address))
@@ -131,7 +136,8 @@ class _Words:
 
     def _client_ip(self, number: int) -> int:
         client = self._clients.get(number)
-        return self._number((client.ip if client else None) or self._nobody)
+        # A log may not say who the client is; that is not the same as to have forgotten it.
+        return self._number(self._nobody if client is None else client.ip or b"")
 
     def _client_mac(self, number: int) -> int:
         client = self._clients.get(number)
@@ -153,6 +159,13 @@ class _Words:
         places = self._places(lists, 1)
         self._lists.frombytes(_memory(_mapped(lists.flatten(), self._text)).cast("B"))
         self._put(word, places)
+
+    def _put_places(self) -> None:
+        """Fill the columns of the numbers of packets, and of the records of logs."""
+        numbers = self._rows.column("packet").cast(pa.int64())
+        is_log = compute.is_valid(self._rows.column("log_format"))
+        self._put(columns.WORD_PACKET, compute.if_else(is_log, 0, numbers))
+        self._put(columns.WORD_LOG_LINE, compute.if_else(is_log, numbers, 0))
 
     def _put_answers(self) -> None:
         """Fill the column of answers: pairs of an address and its TTL."""

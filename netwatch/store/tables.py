@@ -10,7 +10,7 @@ from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
 
 BUCKETS = 32
@@ -24,12 +24,13 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class FactColumn:
-    """A column of a table of facts."""
+    """A column of a table of facts; files of versions of the format before `since` lack it."""
 
     name: str
     kind: Kind
     title: str
     nullable: bool = False
+    since: int = 1
 
 
 _WHERE = (
@@ -39,19 +40,19 @@ _WHERE = (
 
 OBSERVATION = (
     *_WHERE,
-    FactColumn("time", "int64", "time of the packet"),
+    FactColumn("time", "int64", "time of the packet, or of the record of the log"),
     FactColumn("time_digits", "uint8", "digits of the time after the second"),
     FactColumn("evidence", "text", "how the name was seen"),
     FactColumn("name", "text", "the name"),
     FactColumn("raw", "text", "the name as it is in the packet, where that differs", nullable=True),
     FactColumn("client", "int32", "number of the client in the catalogue"),
-    FactColumn("client_port", "uint16", "its port"),
-    FactColumn("server_ip", "text", "address of the other side"),
-    FactColumn("server_port", "uint16", "its port"),
+    FactColumn("client_port", "uint16", "its port", nullable=True),
+    FactColumn("server_ip", "text", "address of the other side", nullable=True),
+    FactColumn("server_port", "uint16", "its port", nullable=True),
     FactColumn("transport", "text", "`tcp` or `udp`"),
     FactColumn("vlan", "uint16", "innermost VLAN id", nullable=True),
     FactColumn("source", "text", "file or interface"),
-    FactColumn("packet", "int64", "number of the packet in it, from 1"),
+    FactColumn("packet", "int64", "number of the packet or record in it, from 1"),
     FactColumn("flow", "int64", "number of the flow in the capture"),
     FactColumn("dns_type", "text", "type asked for", nullable=True),
     FactColumn("dns_rcode", "text", "response code", nullable=True),
@@ -66,6 +67,10 @@ OBSERVATION = (
     FactColumn("tls_ja4", "text", "JA4 fingerprint of the client", nullable=True),
     FactColumn("tls_ech", "text", "`outer`, `grease` or `present`", nullable=True),
     FactColumn("quic_version", "text", "version of QUIC", nullable=True),
+    FactColumn("log_format", "text", "format of the log, in place of a packet", True, since=2),
+    FactColumn("log_lacks", "texts", "what the log does not say", True, since=2),
+    FactColumn("log_outcome", "text", "what it says that came of the contact", True, since=2),
+    FactColumn("log_blocked_by", "text", "its word for what was denied", True, since=2),
 )
 """One name that one device showed; the columns that the record has beside these follow from them
 (the Community ID) or from the catalogue (address and MAC of the client)."""
@@ -77,7 +82,7 @@ FLOW = (
     FactColumn("transport", "text", "`tcp` or `udp`"),
     FactColumn("client", "int32", "number of the client in the catalogue"),
     FactColumn("client_port", "uint16", "its port"),
-    FactColumn("server_ip", "text", "address of the server"),
+    FactColumn("server_ip", "text", "address of the server", nullable=True),
     FactColumn("server_port", "uint16", "its port"),
     FactColumn("vlan", "uint16", "innermost VLAN id", nullable=True),
     FactColumn("bytes_out", "int64", "payload that the client sent"),
@@ -92,8 +97,9 @@ FLOW = (
     FactColumn("client_sent", "text", "what the client was seen to send"),
     FactColumn("server_sent", "text", "what the server was seen to send"),
     FactColumn("source", "text", "file or interface of the first packet"),
-    FactColumn("packet", "int64", "number of that packet in it, from 1"),
+    FactColumn("packet", "int64", "number of that packet or record in it, from 1"),
     FactColumn("flow", "int64", "number of the flow in the capture"),
+    FactColumn("log_format", "text", "format of the log, in place of a packet", True, since=2),
 )
 """One conversation, as `netwatch.core.flow.Flow` has it."""
 
@@ -104,10 +110,15 @@ CLAIM = (
     FactColumn("client", "int32", "number of the client that the claim is about"),
     FactColumn("vlan", "uint16", "innermost VLAN id", nullable=True),
     FactColumn("source", "text", "file or interface"),
-    FactColumn("packet", "int64", "number of the packet in it, from 1"),
+    FactColumn("packet", "int64", "number of the packet or record in it, from 1"),
     FactColumn("claim", "blob", "the packet's endpoints and the claim, as JSON; may be sealed"),
 )
 """One statement of a message about who uses an address (`netwatch.core.message.AddressClaim`)."""
 
 FACTS = {"observation": OBSERVATION, "flow": FLOW, "claim": CLAIM}
 """The tables of facts by name. The day of a row is that of its `time` (of a flow: `first`), UTC."""
+
+
+def columns_of(table: str, version: int = FORMAT_VERSION) -> tuple[FactColumn, ...]:
+    """The columns that files of a version have."""
+    return tuple(column for column in FACTS[table] if column.since <= version)

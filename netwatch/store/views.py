@@ -204,14 +204,12 @@ class Views:
         rows = self._catalogue.files(table, self._since, self._until, buckets)
         landing = [row for row in rows if row.bucket is None]
         compacted = [row for row in rows if row.bucket is not None]
-        parts = [self._read(part) for part in (landing, compacted) if part]
-        if not parts:
-            parts = [_no_rows(table)]
+        # The columns that files of older versions lack are those of the part without rows.
+        parts = [_no_rows(table), *(self._read(part) for part in (landing, compacted) if part)]
         columns = ", ".join(
             f'{expression} AS "{name}"' for name, expression in _fact_columns(table).items()
         )
-        names = ", ".join(f'"{column.name}"' for column in FACTS[table])
-        union = " UNION ALL ".join(f"SELECT {names}, day FROM {part}" for part in parts)
+        union = " UNION ALL BY NAME ".join(f"SELECT * FROM {part}" for part in parts)
         text = (
             ", LATERAL (SELECT CASE WHEN json_valid(TRY(decode(f.claim)))"
             " THEN TRY(decode(f.claim)) END AS text) k"
@@ -229,7 +227,7 @@ class Views:
         """The expression that reads files."""
         paths = [self._files.url(row.path) for row in rows]
         self.paths += paths
-        hive = "hive_partitioning = true, hive_types = {day: DATE}"
+        hive = "hive_partitioning = true, hive_types = {day: DATE}, union_by_name = true"
         return f"read_parquet([{', '.join(map(quoted, paths))}], {hive})"
 
     def _copy_of_rows(self, table: str) -> None:

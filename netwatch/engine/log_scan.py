@@ -1,0 +1,162 @@
+"""Logs as captures of another kind: what their records say goes the way of stored events.
+
+The records of a log become events (`netwatch.engine.log_events`), and these contacts
+(`netwatch.engine.replay`), flows in the coverage, rows of the store, or observations to write.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from netwatch.capture.block import Named
+from netwatch.config import Config
+from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
+from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.counts import Coverage
+from netwatch.coverage.flow_counter import FlowCounter
+from netwatch.coverage.flow_visibility import visibility_of
+from netwatch.engine.contact_flows import ContactCollector
+from netwatch.engine.directory import ConfiguredDirectory
+from netwatch.engine.event_batch import EventBatch
+from netwatch.engine.log_clients import ClientHosts
+from netwatch.engine.log_events import LogEvents
+from netwatch.engine.log_units import LogUnit
+from netwatch.engine.replay import BATCH_ROWS, Event, Replay
+from netwatch.logs.log_files import items
+
+if TYPE_CHECKING:
+    from netwatch.engine.record_events import EventRecorder
+
+Progress = Callable[[RunStatistics, Named, int], None]
+
+
+class LogJudge:
+    """Judges the events of one log. Contacts go to `collector`, flows are counted in `coverage`
+    unless that is None."""
+
+    def __init__(
+        self,
+        config: Config,
+        statistics: RunStatistics,
+        collector: ContactCollector,
+        coverage: Coverage | None,
+    ) -> None:
+        self._statistics = statistics
+        self._replay = Replay(config, collector, statistics.without_verdict)
+        self._catalog = config.catalog
+        self._addresses: dict[bytes, NameStatus] | None = None
+        self._counter = (
+            None
+            if coverage is None
+            else FlowCounter(coverage, ConfiguredDirectory(config, self._replay.learned))
+        )
+
+    @property
+    def domains_of_interest(self) -> tuple[bytes, ...]:
+        """The domains outside of which no name matters."""
+        return self._replay.domains_of_interest
+
+    def judge(self, events: Iterator[Event]) -> None:
+        """Judge events, in their order."""
+        self._replay.add(self._counted(events))
+
+    def finish(self) -> None:
+        """The log has ended."""
+        self._replay.finish()
+        self._statistics.anomalies.update(self._replay.anomalies())
+
+    def _counted(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The events, of which observations and flows are counted."""
+        for event in events:
+            if isinstance(event, Observation):
+                self._statistics.observations[event.evidence] += 1
+            elif isinstance(event, Flow) and self._counter is not None:
+                self._count(self._counter, self._replay.with_name_status(event, is_last=False))
+            yield event
+
+    def _count(self, counter: FlowCounter, flow: Flow) -> None:
+        """Count a flow in the coverage. Of one whose client the log does not name nothing is known:
+        it is counted outside of all networks."""
+        if self._addresses is None:
+            self._addresses = {
+                address: category
+                for address, app in self._catalog.apps_by_address().items()
+                for category in BYPASS_CATEGORIES
+                if category == app.category
+            }
+        visibility = visibility_of(flow, self._addresses.get(flow.server_ip, "none"))
+        client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
+        counter.add(client, visibility, 1, (flow.first,))
+
+
+def scan_log(
+    unit: LogUnit,
+    config: Config,
+    statistics: RunStatistics,
+    collector: ContactCollector,
+    *,
+    progress: Progress | None = None,
+    coverage: Coverage | None = None,
+    keep_records: bool = False,
+    recorder: "EventRecorder | None" = None,
+) -> None:
+    """Judge one log. Its contacts go to `collector`, its flows are counted in `coverage`, if given;
+    and the unit `counts_flows`; with `keep_records` the contacts come with the records that prove
+    them. Its events go to `recorder`, if given."""
+    if not unit.counts_flows:
+        coverage = None
+    judge = LogJudge(config, statistics, collector, coverage)
+    made = LogEvents(ClientHosts(config).address, keep_records=keep_records)
+    found = items(
+        unit.log,
+        unit.options,
+        statistics,
+        zones=judge.domains_of_interest if recorder is None and coverage is None else None,
+        all_flows=False,
+        progress=progress,
+    )
+    events = made.events(found)
+    judge.judge(events if recorder is None else recorder.recorded(events))
+    judge.finish()
+    _note(made, unit, statistics, coverage)
+    if recorder is not None:
+        recorder.finish()
+
+
+def names_of_log(
+    unit: LogUnit,
+    statistics: RunStatistics,
+    progress: Progress | None = None,
+    recorder: "EventRecorder | None" = None,
+) -> Iterator[ObservationBatch]:
+    """Every observation of one log. A batch is valid until the next one is asked for. The events
+    of the log go to `recorder`, if given."""
+    made, rows = LogEvents(), EventBatch()
+    events = made.events(items(unit.log, unit.options, statistics, zones=None, progress=progress))
+    batch = rows.batch
+    for event in events if recorder is None else recorder.recorded(events):
+        if not isinstance(event, Observation):
+            continue
+        if batch.count >= BATCH_ROWS:
+            yield batch
+            batch.clear()
+        statistics.observations[event.evidence] += 1
+        batch.add_span(*rows.append(event))
+    if batch.count:
+        yield batch
+    if recorder is not None:
+        recorder.finish()
+
+
+def _note(
+    made: LogEvents, unit: LogUnit, statistics: RunStatistics, coverage: Coverage | None
+) -> None:
+    """Count what tables evicted, and say where nothing can be said of the coverage."""
+    if made.evicted:
+        statistics.anomalies["log-flows-full"] += made.evicted
+    if coverage is not None and not made.has_flows and made.has_names:
+        path = unit.files[0].path
+        statistics.notes.append(
+            f"{path}: this log has no flows, so that nothing is known of traffic without a name"
+        )
