@@ -17,12 +17,14 @@ from netwatch.incidents.scan import ScanResult
 if TYPE_CHECKING:
     from netwatch.cluster.archive import Progress, UnitCounts
     from netwatch.cluster.workers import Workers
+    from netwatch.engine.log_units import LogUnit
 
 
 @contextlib.contextmanager
 def scan(
     args: argparse.Namespace,
     captures: Sequence[Sequence[CaptureFile]],
+    logs: "Sequence[LogUnit]",
     config: Config,
     statistics: RunStatistics,
     coverage: Coverage | None,
@@ -36,7 +38,7 @@ def scan(
         Archive(args.ledger, workers, config, keep_frames=bool(args.evidence)) as archive,
     ):
         with progress(args) as archive.progress:
-            result = archive.scan(captures, statistics, coverage)
+            result = archive.scan(captures, logs, statistics, coverage)
         yield result, archive.counts
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
     from netwatch.coverage.counts import Coverage, CoverageReport
+    from netwatch.engine.log_units import LogUnit
     from netwatch.formats.base import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
     from netwatch.incidents.scan import ScanResult
@@ -107,8 +108,8 @@ def scan(args: argparse.Namespace) -> int:
     of_archive = is_archive(args)
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
-    captures = _captures(args)
     is_stored = args.store or args.store_path is not None
+    captures, logs = _units(args, counts_flows=args.coverage or is_stored)
     coverage = Coverage() if args.coverage or is_stored or not args.quiet else None
     evidence = _evidence(args)
     terminal.warn_interpreted(args)
@@ -121,7 +122,7 @@ def scan(args: argparse.Namespace) -> int:
     with (
         store or contextlib.nullcontext(),
         terminal.output(args.output) as stream,
-        find(args, captures, config, statistics, coverage, store) as (result, units),
+        find(args, captures, logs, config, statistics, coverage, store) as (result, units),
     ):
         writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
@@ -169,18 +170,26 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])
 
 
-def _captures(args: argparse.Namespace) -> "list[Sequence[CaptureFile]]":
-    """The files of each capture."""
+def _units(
+    args: argparse.Namespace, *, counts_flows: bool
+) -> "tuple[list[Sequence[CaptureFile]], list[LogUnit]]":
+    """The files of each capture, and the logs, of whose flows the coverage is wanted."""
     from netwatch.capture.files import find_captures
+    from netwatch.cli.log_options import divided, log_options
     from netwatch.engine.capture_files import group_files
+    from netwatch.engine.log_units import LogUnit
 
-    return list(group_files(find_captures(args.paths), args.continuous, args.by_day))
+    options = log_options(args)
+    captures, logs = divided(find_captures(args.paths), options)
+    units = [LogUnit(log, options, counts_flows) for log in logs]
+    return list(group_files(captures, args.continuous, args.by_day)), units
 
 
 @contextlib.contextmanager
 def _found_here(
     args: argparse.Namespace,
     captures: "Sequence[Sequence[CaptureFile]]",
+    logs: "Sequence[LogUnit]",
     config: "Config",
     statistics: RunStatistics,
     coverage: "Coverage | None",
@@ -192,12 +201,13 @@ def _found_here(
     from netwatch.incidents.scan import ScanIncidents
 
     with ScanIncidents(config.quiet_gap) as incidents:
-        with terminal.progress(args, captures) as progress:
+        with terminal.progress(args, [*captures, *(unit.files for unit in logs)]) as progress:
             jobs.scan(
                 captures,
                 config,
                 statistics,
                 incidents,
+                logs=logs,
                 workers=args.jobs,
                 progress=progress,
                 coverage=coverage,
@@ -211,6 +221,7 @@ def _found_here(
 def _found_in_archive(
     args: argparse.Namespace,
     captures: "Sequence[Sequence[CaptureFile]]",
+    logs: "Sequence[LogUnit]",
     config: "Config",
     statistics: RunStatistics,
     coverage: "Coverage | None",
@@ -219,7 +230,7 @@ def _found_in_archive(
     """The same with a ledger or a cluster, where there is no store."""
     from netwatch.cli import archive
 
-    with archive.scan(args, captures, config, statistics, coverage) as found:
+    with archive.scan(args, captures, logs, config, statistics, coverage) as found:
         yield found
 
 
@@ -288,17 +299,18 @@ def names(args: argparse.Namespace) -> int:
 
     _check(args)
     started, statistics = time.perf_counter(), RunStatistics()
-    captures = _captures(args)
+    captures, logs = _units(args, counts_flows=False)
     terminal.warn_interpreted(args)
     store = _store(args, "names", None)
     with (
         store or contextlib.nullcontext(),
         observation_writer(args, "netwatch names") as writer,
-        terminal.progress(args, captures) as progress,
+        terminal.progress(args, [*captures, *(unit.files for unit in logs)]) as progress,
     ):
         for batch in jobs.names(
             captures,
             statistics,
+            logs=logs,
             workers=args.jobs,
             progress=progress,
             recording=store.recording if store else None,

@@ -1,7 +1,7 @@
 """A scan of an archive: plan, units, fold, report.
 
-1. Each capture becomes a unit with an id (`netwatch.cluster.units`). Those whose results the ledger
-   has are done.
+1. Each capture and each log becomes a unit with an id (`netwatch.cluster.units`). Those whose
+   results the ledger has are done.
 2. Workers judge the others. One whose worker dies is tried again alone, when all others are done;
    if it dies again, the unit is reported as unread. So is whatever else fails.
 3. Results are folded, `FAN_IN` at a time, in a tree: sorted files are merged with one device and
@@ -32,6 +32,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
+from netwatch.engine.log_units import LogUnit
 from netwatch.incidents.scan import ScanResult
 from netwatch.incidents.spill import PARTITIONS
 
@@ -111,11 +112,12 @@ class Archive:
     def scan(
         self,
         captures: Iterable[Sequence[CaptureFile]],
+        logs: Iterable[LogUnit],
         statistics: RunStatistics,
         coverage: Coverage | None,
     ) -> ScanResult:
-        """Judge all captures. Raises `NetwatchError` and `ConfigError`."""
-        planned = list(plan(captures, self._ledger.digest))
+        """Judge all captures and logs. Raises `NetwatchError` and `ConfigError`."""
+        planned = list(plan(captures, logs, self._ledger.digest))
         units = [each for each in planned if isinstance(each, Unit)]
         self._ledger.write_plan(units)
         there = self._ledger.results()

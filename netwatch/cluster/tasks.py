@@ -110,13 +110,9 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
         return UnitDone(task.kept, is_kept=True, was_there=True)
     statistics, coverage, unit = RunStatistics(), Coverage(), task.unit
     with ScanIncidents(config.quiet_gap) as incidents:
+        files = unit.log or [each.file for each in unit.files]
         pipeline.scan(
-            [each.file for each in unit.files],
-            config,
-            statistics,
-            incidents,
-            coverage=coverage,
-            keep_frames=task.keep_frames,
+            files, config, statistics, incidents, coverage=coverage, keep_frames=task.keep_frames
         )
         is_kept = not statistics.unread
         if is_kept:

@@ -20,6 +20,7 @@ from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError, ConfigError, Problem
 from netwatch.core.typed_json import dumps
+from netwatch.engine.log_units import LogUnit
 
 DIGITS = 40
 """Hexadecimal digits of a digest."""
@@ -35,12 +36,14 @@ class UnitFile:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A capture to judge. `name` says in words what it is, `size` are the bytes of its files."""
+    """A capture to judge, or a log: then `log` says how. `name` says in words what it is, `size`
+    are the bytes of its files."""
 
     id: str
     name: str
     files: tuple[UnitFile, ...]
     size: int
+    log: LogUnit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +90,26 @@ def judged_by(config: Config, keep_frames: bool) -> str:
     return hashlib.sha256(dumps(content)).hexdigest()[:DIGITS]
 
 
-def plan(captures: Iterable[Sequence[CaptureFile]], digest: str) -> Iterator[Unit | Unread]:
+def plan(
+    captures: Iterable[Sequence[CaptureFile]], logs: Iterable[LogUnit], digest: str
+) -> Iterator[Unit | Unread]:
     """The units of a run, in order; `digest` is that of `judged_by`. Raises `ConfigError` for
     standard input."""
     for capture in captures:
-        found = [_identified(file) for file in capture]
-        errors = [each for each in found if isinstance(each, Unread)]
-        files = tuple(each for each in found if isinstance(each, UnitFile))
-        yield from errors
-        if files:
-            yield _unit(files, digest)
+        yield from _planned(capture, None, digest)
+    for log in logs:
+        yield from _planned(log.files, log, digest)
+
+
+def _planned(
+    unit: Sequence[CaptureFile], log: LogUnit | None, digest: str
+) -> Iterator[Unit | Unread]:
+    found = [_identified(file) for file in unit]
+    yield from (each for each in found if isinstance(each, Unread))
+    files = tuple(each for each in found if isinstance(each, UnitFile))
+    # A log is judged as a whole or not at all: what goes on over files belongs together.
+    if files and (log is None or len(files) == len(unit)):
+        yield _unit(files, log, digest)
 
 
 def changed(unit: Unit) -> str | None:
@@ -120,11 +133,16 @@ def _identified(file: CaptureFile) -> UnitFile | Unread:
         return Unread(str(error))
 
 
-def _unit(files: tuple[UnitFile, ...], digest: str) -> Unit:
+def _unit(files: tuple[UnitFile, ...], log: LogUnit | None, digest: str) -> Unit:
     # The path as written is in the records, the key says where it is.
     content = [[each.file.path, each.info.key, each.info.etag, each.info.size] for each in files]
     named = [each.file.named_by_user for each in files]
-    identity = hashlib.sha256(dumps([digest, content, named])).hexdigest()[:DIGITS]
+    identified = [digest, content, named]
+    if log is not None:
+        options = log.options
+        zone = None if options.zone is None else str(options.zone)
+        identified.append([log.log.formats, options.year, zone, log.counts_flows])
+    identity = hashlib.sha256(dumps(identified)).hexdigest()[:DIGITS]
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     size = sum(each.info.size or 0 for each in files)
-    return Unit(identity, files[0].file.path + more, files, size)
+    return Unit(identity, files[0].file.path + more, files, size, log)

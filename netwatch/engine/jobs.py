@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.capture.files import STDIN, CaptureFile
+from netwatch.capture.files import STDIN
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.core.observation_batch import ObservationBatch
@@ -24,17 +24,13 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress, expected_packets
-from netwatch.engine.log_units import LogUnit
+from netwatch.engine.log_units import Capture, LogUnit, Unit
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder
 
 if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
 
-Capture = Sequence[CaptureFile]
-
-Unit = Capture | LogUnit
-"""What one worker reads."""
 
 LEAST_SHARED = 250_000
 """Packets that captures must have, about, for several workers to share out the clients in each:
@@ -58,10 +54,10 @@ def scan(
     `incidents`, their flows to `coverage`, if given; with `keep_frames` the contacts come with the
     captured frames that prove them. Their facts go to the store that `recording` leads to."""
     here = partial(
-        _scan_here,
+        pipeline.scan,
         config=config,
         statistics=statistics,
-        incidents=incidents,
+        collector=incidents,
         progress=progress,
         coverage=coverage,
         keep_frames=keep_frames,
@@ -74,8 +70,8 @@ def scan(
     # Of several logs none can be shared out, but each can have a worker.
     shared = captures if is_shared else ()
     if workers == 1 or not units or is_small or (has_stdin and not captures):
-        for numbered in enumerate(units):
-            here(*numbered)
+        for position, unit in enumerate(units):
+            here(unit, position=position)
         return
     # What several processes need is not imported at the top, because it imports much.
     if shared:
@@ -94,8 +90,8 @@ def scan(
         )
     rest = list(enumerate(units))[len(shared) :]
     if any(_has_stdin(unit) for _, unit in rest):
-        for numbered in rest:
-            here(*numbered)
+        for position, unit in rest:
+            here(unit, position=position)
         return
     if not rest:
         return
@@ -132,8 +128,10 @@ def names(
     units: list[Unit] = [*captures, *logs]
     if workers == 1 or not units or any(map(_has_stdin, units)) or (logs and len(units) == 1):
         # Only this process can read its standard input.
-        for numbered in enumerate(units):
-            yield from _names_of(numbered, statistics, progress, recording)
+        for position, unit in enumerate(units):
+            yield from pipeline.names(
+                unit, statistics, progress=progress, recording=recording, position=position
+            )
         return
     if len(units) == 1:
         from netwatch.engine.names_process import names_of
@@ -180,66 +178,17 @@ def _scan_unit(
     position, unit = numbered
     statistics, coverage = RunStatistics(), Coverage() if with_coverage else None
     found = ScanIncidents(config.quiet_gap, folder)
-    _scan_here(position, unit, config, statistics, found, None, coverage, keep_frames, recording)
-    return found, statistics, coverage
-
-
-def _scan_here(
-    position: int,
-    unit: Unit,
-    config: Config,
-    statistics: RunStatistics,
-    incidents: ScanIncidents,
-    progress: Progress | None,
-    coverage: Coverage | None,
-    keep_frames: bool,
-    recording: "Recording | None",
-) -> None:
-    """Scan one capture or log, which is at `position` of the run, in this process."""
-    if isinstance(unit, LogUnit):
-        from netwatch.engine.log_scan import scan_log
-
-        scan_log(
-            unit,
-            config,
-            statistics,
-            incidents,
-            progress=progress,
-            coverage=coverage,
-            keep_records=keep_frames,
-            recorder=recording.event_recorder(position, unit.files, statistics)
-            if recording
-            else None,
-        )
-        return
     pipeline.scan(
         unit,
         config,
         statistics,
-        incidents,
-        progress=progress,
+        found,
         coverage=coverage,
         keep_frames=keep_frames,
-        recorder=recording.recorder(position, unit, statistics) if recording else None,
+        recording=recording,
+        position=position,
     )
-
-
-def _names_of(
-    numbered: tuple[int, Unit],
-    statistics: RunStatistics,
-    progress: Progress | None,
-    recording: "Recording | None",
-) -> Iterator[ObservationBatch]:
-    """The observations of one capture or log, given with its position."""
-    position, unit = numbered
-    if isinstance(unit, LogUnit):
-        from netwatch.engine.log_scan import names_of_log
-
-        events = recording.event_recorder(position, unit.files, statistics) if recording else None
-        yield from names_of_log(unit, statistics, progress, events)
-        return
-    recorder = recording.recorder(position, unit, statistics) if recording else None
-    yield from pipeline.names(unit, statistics, progress, recorder)
+    return found, statistics, coverage
 
 
 def _write_batches(
@@ -250,9 +199,10 @@ def _write_batches(
     import pickle
 
     statistics = RunStatistics()
+    position, unit = numbered
     try:
         with file.open("wb") as stream:
-            for batch in _names_of(numbered, statistics, None, recording):
+            for batch in pipeline.names(unit, statistics, recording=recording, position=position):
                 pickle.dump(batch, stream)
             pickle.dump(None, stream)
     except OSError as error:

@@ -70,9 +70,8 @@ def _read(
     begin_worker()
     other.close()
     statistics = RunStatistics()
-    recorder = recording.recorder(0, files, statistics) if recording else None
     try:
-        for batch in pipeline.names(files, statistics, recorder=recorder):
+        for batch in pipeline.names(files, statistics, recording=recording):
             to.send(batch)
         to.send(statistics)
     except BrokenPipeError:

@@ -20,36 +20,49 @@ Each walk through the code follows one path:
   process that aggregates incidents (`netwatch.live`), whose alerts go through
   `netwatch.delivery` to a module of `netwatch.sinks`.
 
+- **A log.** `netwatch.logs` reads its records, `log_events` makes events of them, and `replay`
+  judges these as it judges stored ones: the same `Judging`, without packets.
+
 Captures that end and live captures take the same path. Here are those that end. What reads packets
 is imported with the first block, because to import it takes as long as to skip many files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
+from netwatch.engine.log_units import LogUnit, Unit
 
 if TYPE_CHECKING:
     from netwatch.engine.contact_flows import ContactCollector
+    from netwatch.engine.facts_process import Recording
     from netwatch.engine.observe import Observer
-    from netwatch.engine.record_facts import Recorder
 
 
 def names(
-    files: Sequence[CaptureFile],
+    unit: Unit,
     statistics: RunStatistics,
+    *,
     progress: Progress | None = None,
-    recorder: "Recorder | None" = None,
+    recording: "Recording | None" = None,
+    position: int = 0,
 ) -> Iterator[ObservationBatch]:
-    """Every observation of one capture, whether a rule matches it or not. A batch is valid until
-    the next one is asked for. The facts of the capture go to `recorder`, if given."""
+    """Every observation of one capture or log, whether a rule matches it or not. A batch is valid
+    until the next one is asked for. The facts of the unit, which is at `position` of the run, go to
+    the store that `recording` leads to."""
+    if isinstance(unit, LogUnit):
+        from netwatch.engine.log_scan import names_of_log
+
+        events = recording.event_recorder(position, unit.files, statistics) if recording else None
+        yield from names_of_log(unit, statistics, progress, events)
+        return
+    recorder = recording.recorder(position, unit, statistics) if recording else None
     observer = None
-    for block, source in read_blocks(files, statistics, progress):
+    for block, source in read_blocks(unit, statistics, progress):
         observer = observer or _observer(statistics, capture_seed(block))
         yield from observer.batches(block, source)
         if recorder is not None:
@@ -62,7 +75,7 @@ def names(
 
 
 def scan(
-    files: Sequence[CaptureFile],
+    unit: Unit,
     config: Config,
     statistics: RunStatistics,
     collector: "ContactCollector",
@@ -70,14 +83,33 @@ def scan(
     progress: Progress | None = None,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
-    recorder: "Recorder | None" = None,
+    recording: "Recording | None" = None,
+    position: int = 0,
 ) -> None:
-    """Judge one capture. Its contacts go to `collector`, its flows are counted in `coverage`, if
-    given; with `keep_frames` the contacts come with the captured frames that prove them. Its facts
-    go to `recorder`, if given."""
+    """Judge one capture or log. Its contacts go to `collector`, its flows are counted in
+    `coverage`, if given; with `keep_frames` the contacts come with the captured frames, or the
+    records, that prove them. The facts of the unit, which is at `position` of the run, go to the
+    store that `recording` leads to."""
+    if isinstance(unit, LogUnit):
+        from netwatch.engine.log_scan import scan_log
+
+        scan_log(
+            unit,
+            config,
+            statistics,
+            collector,
+            progress=progress,
+            coverage=coverage,
+            keep_records=keep_frames,
+            recorder=recording.event_recorder(position, unit.files, statistics)
+            if recording
+            else None,
+        )
+        return
+    recorder = recording.recorder(position, unit, statistics) if recording else None
     # Without a block there is no engine: its tables take longer to make than to skip a file.
     engine = None
-    for block, source in read_blocks(files, statistics, progress):
+    for block, source in read_blocks(unit, statistics, progress):
         if engine is None:
             from netwatch.engine.engine import Engine
 

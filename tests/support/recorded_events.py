@@ -27,6 +27,7 @@ from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.engine import jobs, pipeline
 from netwatch.engine.capture_files import capture_seed, read_blocks
+from netwatch.engine.log_units import LogUnit
 from netwatch.engine.observe import Observer
 from netwatch.engine.replay import ClaimEvent, Event, Replay
 from netwatch.formats.registry import FORMATS
@@ -131,7 +132,7 @@ def replay_all(monkeypatch: pytest.MonkeyPatch) -> None:
         **options: Any,
     ) -> None:
         scan(files, config, statistics, collector, **options)
-        if Replayed.busy or any(file.path == "-" for file in files):
+        if Replayed.busy or isinstance(files, LogUnit) or any(file.path == "-" for file in files):
             return
         Replayed.busy = True
         try:
