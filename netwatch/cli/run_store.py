@@ -9,7 +9,7 @@ from netwatch import config as configuration
 from netwatch.cli import terminal
 from netwatch.cli.printing import print_message
 from netwatch.config import Config
-from netwatch.core.alert import Alert
+from netwatch.core.alert import EVIDENCE_KEYS, Alert
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import CoverageReport
@@ -53,8 +53,9 @@ class RunStore:
         self._lines.append(json_line(jsonl.alert_record(alert)))
         if len(self._lines) >= INCIDENTS:
             self._send_lines()
-        if "evidence_file" in alert.extra:
-            self._process.send(EvidenceFile(alert.id, str(alert.extra["evidence_file"])))
+        for key in EVIDENCE_KEYS:
+            if key in alert.extra:
+                self._process.send(EvidenceFile(alert.id, str(alert.extra[key])))
 
     def end(self, statistics: RunStatistics, coverage: CoverageReport | None) -> None:
         """Keep the coverage, and end the run."""

@@ -43,7 +43,8 @@ def add(
         help=COMMANDS["verify"].summary,
         description="Reads evidence captures anew with scapy and with dpkt, which share no code"
         " with the readers of netwatch, and says for each piece of evidence whether that packet"
-        " shows that name from that device at that time.",
+        " shows that name from that device at that time. Lines of logs are looked for in the log"
+        " itself.",
         epilog=_EXAMPLES,
         parents=list(parents),
         formatter_class=HelpFormatter,
@@ -52,7 +53,8 @@ def add(
         "files",
         metavar="FILE",
         nargs="+",
-        help="an evidence capture, as scan --evidence writes it, or a folder of them",
+        help="an evidence capture or lines of logs, as scan --evidence writes them, or a folder of"
+        " them",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
@@ -114,9 +116,11 @@ def _files(paths: Sequence[str]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(path.glob("*.pcapng"))[:MAX_FILES]
+        inside = sorted([*path.glob("*.pcapng"), *path.glob("*.lines")])[:MAX_FILES]
         if not inside:
-            raise NetwatchError(f"{path}: expected evidence captures (*.pcapng), found none")
+            raise NetwatchError(
+                f"{path}: expected evidence captures (*.pcapng) or lines (*.lines), found none"
+            )
         yield from inside
 
 
@@ -166,6 +170,9 @@ def _alerts(name: str) -> dict[str, Mapping[str, Any]]:
 
 def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """A record for each piece of evidence of a file. Raises `NetwatchError`."""
+    if path.suffix == ".lines":
+        yield from _records_of_lines(path)
+        return
     from netwatch.verify.against_alert import differences
     from netwatch.verify.check import check
     from netwatch.verify.evidence_file import read_evidence_file
@@ -203,6 +210,31 @@ def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator
         }
 
 
+def _records_of_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The same of a file of lines of logs. Raises `NetwatchError`."""
+    from netwatch.verify.log_lines import check_lines, read_lines
+
+    for each in check_lines(*read_lines(path)):
+        piece = each.piece
+        yield {
+            "file": str(path),
+            "incident": piece.incident,
+            "result": each.result,
+            "evidence": piece.type,
+            "name": piece.name,
+            "time": piece.time or None,
+            "client": {"ip": piece.client, "mac": None, "vlan": None} if piece.client else None,
+            "source": piece.source,
+            "packet": None,
+            "line": piece.number,
+            "file_packet": None,
+            "readers": {"the log": each.result} if each.result != "unread" else {},
+            "bindings": [],
+            "expected": each.expected or None,
+            "found": each.found or None,
+        }
+
+
 def _print(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """The pieces of one file as aligned columns; differences stand below their piece."""
     print_line(f"{path}")
@@ -221,6 +253,8 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     vlan = None if client.get("vlan") is None else f"VLAN {client['vlan']}"
     by = [name for name, result in record["readers"].items() if result == "shown"]
     place = f"packet {record['file_packet']}" if record["file_packet"] else ""
+    if "line" in record:
+        place = f"line {record['line']:,}"
     return (
         record["result"].upper() if record["result"] != "shown" else "shown",
         record["evidence"],
@@ -238,7 +272,7 @@ def _summary(files: int, failed: int, results: Counter[str]) -> None:
     for result, words in (
         ("differs", "differ"),
         ("missing", "missing"),
-        ("unread", "that neither reader reads"),
+        ("unread", "that could not be read"),
     ):
         if results[result]:
             text += f", {results[result]:,} {words}"

@@ -26,6 +26,9 @@ from netwatch.core.verdict import (
 COMMUNITY_LIMIT = 64
 """Community IDs stored of one incident."""
 
+EVIDENCE_KEYS = ("evidence_file", "evidence_lines")
+"""The keys of a record with the path of the packets of an incident, and of the records of logs."""
+
 RecordKind = Literal["observations", "alerts"]
 """The two kinds of records that a run can write."""
 

@@ -9,6 +9,12 @@ from dataclasses import field
 
 from netwatch.core.dataclass import dataclass
 
+LOG_LINE = -1
+"""The link type of what is no frame but a record of a log."""
+
+MAX_RECORD = 65_536
+"""Bytes of a record of a log that are kept as evidence."""
+
 DIGEST_DIGITS = 16
 """Hexadecimal digits of a packet's digest."""
 
@@ -18,8 +24,9 @@ class Frame:
     """A frame as it was captured.
 
     `source`, `number`, `time` and `time_digits` are those of its `Packet`. `link_type` is a
-    LINKTYPE_ number, `interface` the name of the interface or empty, `wire_length` the length on
-    the wire in bytes, and `vlan_tci` the TCI of the VLAN tag that the NIC removed (-1 for none).
+    LINKTYPE_ number, or `LOG_LINE`; `interface` is the name of the interface or empty,
+    `wire_length` the length on the wire in bytes, and `vlan_tci` the TCI of the VLAN tag that the
+    NIC removed (-1 for none).
     """
 
     source: str
@@ -51,6 +58,11 @@ class EvidenceFrames:
     client_ip: bytes = b""
     client_mac: bytes | None = None
     vlan: int | None = None
+
+
+def record_digest(data: bytes) -> str:
+    """The beginning of the SHA-256 of a record of a log."""
+    return hashlib.sha256(data).hexdigest()[:DIGEST_DIGITS]
 
 
 def packet_digest(time: int, data: bytes) -> str:

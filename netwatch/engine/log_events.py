@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from netwatch.core.flow import Flow, NameStatus
-from netwatch.core.frame import Frame
+from netwatch.core.frame import LOG_LINE, MAX_RECORD, Frame
 from netwatch.core.log_info import LogInfo
 from netwatch.core.message import HANDSHAKES
 from netwatch.core.names import escape_bytes
@@ -23,14 +23,8 @@ from netwatch.logs.registry import LOG_FORMATS
 FLOW_LIMIT = 65_536
 """Identifiers of flows of one log that are known at a time."""
 
-MAX_RECORD = 65_536
-"""Bytes of a record that are kept as evidence."""
-
 MAX_WORD = 256
 """Characters of what a log calls a client, or what denied its request."""
-
-LOG_LINE = -1
-"""The link type of a frame that is no packet but a record of a log."""
 
 DNS_PORT = 53
 """The port whose conversations are lookups, and no flows."""
@@ -185,7 +179,8 @@ def _word(text: str) -> str:
     """A word of a log in printable ASCII, of bounded length."""
     if not text:
         return ""
-    return escape_bytes(text.encode("utf-8", "surrogateescape"))[:MAX_WORD]
+    parts = text.encode("utf-8", "backslashreplace").split(b" ")
+    return " ".join(map(escape_bytes, parts))[:MAX_WORD]
 
 
 @lru_cache(4096)

@@ -29,12 +29,18 @@ NOT_PROVED = (
     "shared-address",
     "server",
     "clock",
+    "log-clock",
+    "log-truth",
+    "log-lacks",
+    "log-denied",
     "left-out",
 )
 """The codes of what is not proved, in the order of a page."""
 
 REFUTATIONS = (
     "packet",
+    "log-line",
+    "log-packets",
     "file-hash",
     "binding",
     "class",
@@ -87,18 +93,39 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
         yield "shared-address", {"app": incident.app}
     if traffic.handshakes:
         yield "server", {}
-    yield "clock", {"sensor": incident.sensor}
+    yield from _doubts_of_logs(incident)
     if incident.left_out:
         yield "left-out", {"contacts": str(sum(incident.left_out.values()))}
+
+
+def _doubts_of_logs(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """What packets prove and logs do not."""
+    of_logs = [each for each in incident.contacts if each.log is not None]
+    if len(of_logs) < len(incident.contacts):
+        yield "clock", {"sensor": incident.sensor}
+    if not of_logs:
+        return
+    sources = ", ".join(dict.fromkeys(each.packet.source for each in of_logs))
+    yield "log-clock", {"source": sources}
+    if len(of_logs) == len(incident.contacts):
+        formats = dict.fromkeys(each.log.format for each in of_logs if each.log)
+        yield "log-truth", {"source": sources, "format": ", ".join(formats)}
+    lacks = dict.fromkeys(lack for each in of_logs if each.log for lack in each.log.lacks)
+    if lacks:
+        yield "log-lacks", {"lacks": ", ".join(lacks)}
+    if incident.outcome == "blocked" and incident.traffic.handshakes:
+        yield "log-denied", {"by": ", ".join(_by(incident))}
 
 
 def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]]:
     device, best = incident.device, strongest(incident)
     packet = best.packet
-    yield (
-        "packet",
-        {"packet": str(packet.number), "source": packet.source, "name": best.raw or best.name},
-    )
+    place = {"source": packet.source, "name": best.raw or best.name}
+    if best.log is None:
+        yield "packet", {"packet": str(packet.number), **place}
+    else:
+        yield "log-line", {"line": str(packet.number), **place}
+        yield "log-packets", {"name": best.name}
     if packet.file and packet.file.sha256:
         yield "file-hash", {"source": packet.source, "sha256": packet.file.sha256}
     yield "binding", {"ip": device.ip or device.id, "time": incident.first_seen}

@@ -65,6 +65,8 @@ def _with_places(record: AlertRecord, path: str, places: list[Place | None]) -> 
 
 
 def _placed(item: Mapping[str, Any], path: str, places: list[Place | None]) -> Mapping[str, Any]:
+    if item.get("log"):
+        return item
     number = item["packet"]
     place = places[number - 1] if item["source"] == path and number <= len(places) else None
     return item if place is None else {**item, "source": place[0], "packet": place[1]}

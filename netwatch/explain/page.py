@@ -25,7 +25,7 @@ def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Itera
     for note in notes:
         yield from value("note", note)
     parts = (
-        ("The packets", _packets),
+        (_shown_by(incident), _packets),
         ("The device and its network", _device),
         ("The ban", _ban),
         ("Exemptions", _exemptions),
@@ -40,6 +40,14 @@ def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Itera
     for number, (text, render) in enumerate(parts, 1):
         yield from heading(number, text)
         yield from render(incident)
+
+
+def _shown_by(incident: Explanation) -> str:
+    """What the incident was seen in: packets, lines of logs, or both."""
+    of_logs = [each.log is not None for each in incident.contacts]
+    if not any(of_logs):
+        return "The packets"
+    return "The lines of logs" if all(of_logs) else "The packets and the lines of logs"
 
 
 def _packets(incident: Explanation) -> Iterator[str]:
@@ -58,6 +66,8 @@ def _contact(number: int, contact: Contact) -> Iterator[str]:
     if contact.log:
         where = f"line {contact.log.line:,} of {packet.source} ({contact.log.format})"
         yield from value("log", where, 4)
+        lacks = (wording.LACKS.get(each, each) for each in contact.log.lacks)
+        yield from value("not said", ", ".join(lacks), 4)
     else:
         yield from value("packet", f"{packet.number:,} of {packet.source}", 4)
     yield from value("time", packet.time, 4)
@@ -210,6 +220,7 @@ def _traffic(incident: Explanation) -> Iterator[str]:
         yield from value("" if number else "community", text)
     yield from value("JA4", ", ".join(incident.ja4))
     yield from value("packets in", incident.evidence_file or "")
+    yield from value("lines in", incident.record.get("evidence_lines") or "")
 
 
 def _versions(incident: Explanation) -> Iterator[str]:

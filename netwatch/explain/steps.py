@@ -10,6 +10,7 @@ from typing import Any
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
+from netwatch.core.evidence_place import number_of
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 
 
@@ -57,15 +58,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line of a log that another tool wrote in a `format`, counted from 1."""
+    """A line of a log that another tool wrote in a `format`, counted from 1; a record, where it has
+    no lines. `lacks` are words for what it does not say (`netwatch.core.log_info`)."""
 
     format: str
     line: int
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
     """The first packet that shows a name by one kind of evidence, and how often that was seen.
+    Where `log` is given, it is no packet but a line of a log, and `packet` has its file and number.
 
     `raw` is the name as it is in the packet, None where the packet has no name; `chain` are the
     aliases from the name asked for to the one that matches.
@@ -288,7 +292,7 @@ def rule_of(piece: Mapping[str, Any]) -> Rule:
 def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Contact:
     source, tls, log = piece["source"], piece.get("tls") or {}, piece.get("log")
     return Contact(
-        Packet(source, piece["packet"], piece["time"], files.get(source)),
+        Packet(source, number_of(piece), piece["time"], files.get(source)),
         piece["type"],
         piece["name"],
         piece.get("raw"),
@@ -298,7 +302,7 @@ def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Cont
         bool(piece.get("app_only")),
         piece["count"],
         tls.get("ja4"),
-        LogLine(log["format"], log["line"]) if log else None,
+        LogLine(log["format"], log["line"], tuple(log.get("lacks") or ())) if log else None,
     )
 
 

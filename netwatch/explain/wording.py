@@ -39,6 +39,18 @@ NOT_PROVED: Mapping[str, str] = {
     "clock": mark(
         "The exact time by itself. Times are those of the clock of the capture (sensor {sensor})."
     ),
+    "log-clock": mark(
+        "The exact time by itself. Times are those of the machine that wrote {source}."
+    ),
+    "log-truth": mark(
+        "That {source} is true. netwatch read what another program ({format}) wrote; whoever may"
+        " write to the file could have changed it. No packet was seen."
+    ),
+    "log-lacks": mark("What the log does not say: {lacks}."),
+    "log-denied": mark(
+        "That the app would have been reached. The request was denied ({by}); only the attempt was"
+        " seen."
+    ),
     "left-out": mark("The details of {contacts} contacts, which did not fit into the record."),
 }
 """What is not proved, by code."""
@@ -47,6 +59,13 @@ REFUTATIONS: Mapping[str, str] = {
     "packet": mark(
         "Packet {packet} of {source}, read by another program, does not show {name}:"
         " netwatch verify compares it with two other readers."
+    ),
+    "log-line": mark(
+        "Line {line} of {source} does not show {name}, or was changed since: netwatch verify looks"
+        " for it in the file."
+    ),
+    "log-packets": mark(
+        "Packets of that time, or the log of another machine, show that {name} was not asked for."
     ),
     "file-hash": mark("The file {source} has another SHA-256 than {sha256}."),
     "binding": mark(
@@ -113,6 +132,18 @@ EVIDENCE: Mapping[str, str] = {
 }
 """What the kinds of evidence are."""
 
+LACKS: Mapping[str, str] = {
+    "client": mark("which device asked"),
+    "client-port": mark("the port of the device"),
+    "server": mark("which server was asked"),
+    "answer": mark("the answer"),
+    "query-type": mark("the type of the lookup"),
+    "year": mark("the year (it was assumed)"),
+    "time-zone": mark("the time zone (it was assumed)"),
+    "device-behind-nat": mark("which device was behind the translated address"),
+}
+"""What logs may not say."""
+
 WHY_NOT: Mapping[str, str] = {
     "": mark("applies"),
     "device": mark("names another device"),
@@ -135,4 +166,7 @@ def sentence(
         name: codes.get(value, value) if name in ("outcome", "class") else value
         for name, value in statement.values.items()
     }
+    if "lacks" in values:
+        lacks = values["lacks"].split(", ")
+        values["lacks"] = ", ".join(say(LACKS[each]) if each in LACKS else each for each in lacks)
     return say(words[statement.code]).format_map(values)

@@ -1,4 +1,5 @@
-"""A folder with one evidence capture for each incident: the packets that prove it.
+"""A folder with one evidence capture for each incident: the packets that prove it. The records of
+logs that do are in a text file beside it (`netwatch.incidents.evidence_lines`).
 
 A file is written when its incident is first reported, and again with each update, always as a
 whole: under a temporary name that is then renamed, so that a reader never finds half a file. Each
@@ -18,11 +19,12 @@ from pathlib import Path
 from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
-from netwatch.core.frame import Frame
+from netwatch.core.frame import LOG_LINE, Frame
 from netwatch.core.judgement import sentences
 from netwatch.core.patterns import pattern
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
 from netwatch.core.text import escaped, quantity
+from netwatch.incidents.evidence_lines import lines_text
 from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.incidents.evidence_selection import Limits, choose
 
@@ -36,7 +38,9 @@ MAX_UNWRITTEN = 64 << 20
 """Bytes of evidence captures that are kept in memory while they cannot be written."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FILE_NAME = pattern(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.pcapng")
+_FILE_NAME = pattern(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.(pcapng|lines)")
+
+Chosen = list[tuple[Frame, list[str]]]
 
 
 class EvidenceFolder:
@@ -86,21 +90,29 @@ class EvidenceFolder:
             raise NetwatchError(f"{folder}: cannot be written to")
         self._total = sum(self._sizes.values())
         self._from_earlier_process = set(self._sizes)
-        self._names = {_id_in(name): name for name in self._sizes}
+        self._stems = {_id_in(name): name.partition(".")[0] for name in self._sizes}
 
     def write(self, alert: Alert) -> Alert:
-        """Write the packets of an alert. Returns the alert without them, and with the path of
-        their file as ``evidence_file`` where there is one."""
-        name = self._names.get(alert.id) or file_name(alert)
+        """Write the packets of an alert, and the records of logs. Returns the alert without them,
+        and with the paths of their files as ``evidence_file`` and ``evidence_lines`` where there
+        are some."""
+        stem = self._stems.get(alert.id) or file_stem(alert)
         chosen, left_out = choose(alert, self._limits)
         self.left_out.update(left_out)
-        if chosen:
-            self._write_file(name, alert, chosen)
         extra = dict(alert.extra)
-        if name in self._sizes:
-            extra["evidence_file"] = str(self._folder / name)
-        if alert.status == "closed":
-            self._earlier_data.pop(name, None)
+        lines = [each for each in chosen if each[0].link_type == LOG_LINE]
+        packets = [each for each in chosen if each[0].link_type != LOG_LINE]
+        for key, suffix, found, make in (
+            ("evidence_file", "pcapng", packets, capture),
+            ("evidence_lines", "lines", lines, _lines_of),
+        ):
+            name = f"{stem}.{suffix}"
+            if found:
+                self._write_file(name, alert, self._earlier(name) + make(alert, found))
+            if name in self._sizes:
+                extra[key] = str(self._folder / name)
+            if alert.status == "closed":
+                self._earlier_data.pop(name, None)
         return replace(alert, evidence_frames=(), extra=extra)
 
     def retry(self) -> None:
@@ -124,8 +136,7 @@ class EvidenceFolder:
         """The captures that are lost, because they could not be written."""
         return self.left_out["evidence-not-written"]
 
-    def _write_file(self, name: str, alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> None:
-        data = self._earlier(name) + capture(alert, chosen)
+    def _write_file(self, name: str, alert: Alert, data: bytes) -> None:
         self._unwritten.pop(name, None)
         waiting = sum(map(len, self._unwritten.values()))
         others = len(self._sizes.keys() | self._unwritten.keys() if waiting else self._sizes)
@@ -136,7 +147,7 @@ class EvidenceFolder:
         if self._total - (known or 0) + waiting + len(data) > self._max_bytes:
             self.left_out["evidence-folder-bytes"] += 1
             return
-        self._names[alert.id] = name
+        self._stems[alert.id] = name.partition(".")[0]
         if self._try_to_write(name, data):
             return
         if waiting + len(data) > MAX_UNWRITTEN:
@@ -193,30 +204,33 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _id_in(name: str) -> str:
-    return name.partition("-")[2].removesuffix(".pcapng")
+    return name.partition("-")[2].partition(".")[0]
 
 
-def file_name(alert: Alert) -> str:
-    """The name of an incident's file: the second in which it began, and its id. Names sort by
-    time."""
+def file_stem(alert: Alert) -> str:
+    """How the names of an incident's files begin: the second in which it began, and its id. Names
+    sort by time."""
     began = _EPOCH + timedelta(seconds=alert.first_seen // 1_000_000_000)
-    return f"{began:%Y%m%dT%H%M%SZ}-{alert.id}.pcapng"
+    return f"{began:%Y%m%dT%H%M%SZ}-{alert.id}"
 
 
-def capture(alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bytes:
-    """A pcapng file of packets in the order given, each with its comments."""
+def _title(alert: Alert) -> str:
     ban, device = alert.ban, alert.device
     who = device.id if device.address is None else f"{device.id} ({device.address})"
-    blocks = [
-        section(
-            f"netwatch {__version__}",
-            escaped(
-                f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {who},"
-                f" ban {ban.id} of {ban.authority}; {alert.kind.value},"
-                f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip()
-            ),
-        )
-    ]
+    return escaped(
+        f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {who},"
+        f" ban {ban.id} of {ban.authority}; {alert.kind.value},"
+        f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip()
+    )
+
+
+def _lines_of(alert: Alert, chosen: Chosen) -> bytes:
+    return lines_text(_title(alert), chosen)
+
+
+def capture(alert: Alert, chosen: Chosen) -> bytes:
+    """A pcapng file of packets in the order given, each with its comments."""
+    blocks = [section(f"netwatch {__version__}", _title(alert))]
     longest = max((len(frame.data) + 4 for frame, _ in chosen), default=0)
     interfaces: dict[tuple[int, str, str], int] = {}
     for frame, _ in chosen:

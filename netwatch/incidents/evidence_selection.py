@@ -12,7 +12,7 @@ from operator import attrgetter
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert
 from netwatch.core.dataclass import dataclass
-from netwatch.core.frame import EvidenceFrames, Frame, packet_digest
+from netwatch.core.frame import LOG_LINE, EvidenceFrames, Frame, packet_digest, record_digest
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 from netwatch.incidents.evidence_pcapng import with_vlan_tag
@@ -84,13 +84,18 @@ def comment(alert: Alert, contact: EvidenceFrames, frame: Frame) -> str:
     contact in ns and the digest of the packet follow where the device is known, so that the file
     alone says what `netwatch verify` has to find in it."""
     part = "" if (frame.source, frame.number) == (contact.source, contact.packet) else "part of "
-    place = f"{frame.source}#{frame.number}"
-    text = f"{part}{contact.type} {contact.name}, incident {alert.id}, packet {place}"
+    is_line = frame.link_type == LOG_LINE
+    place = f"line {frame.source}:" if is_line else f"packet {frame.source}#"
+    text = f"{part}{contact.type} {contact.name}, incident {alert.id}, {place}{frame.number}"
     if contact.client_ip:
         mac = f" {mac_text(contact.client_mac)}" if contact.client_mac else ""
         vlan = "" if contact.vlan is None else f" vlan {contact.vlan}"
         client = f"{ip_text(contact.client_ip)}{mac}{vlan}"
-        digest = packet_digest(max(0, frame.time), with_vlan_tag(frame)[0])
+        digest = (
+            record_digest(frame.data)
+            if is_line
+            else packet_digest(max(0, frame.time), with_vlan_tag(frame)[0])
+        )
         text += f", from {client} at {rfc3339(contact.time, 9)}, sha256 {digest}"
     return escaped(text)
 

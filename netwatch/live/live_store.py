@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from netwatch.config import Config
-from netwatch.core.alert import Alert
+from netwatch.core.alert import EVIDENCE_KEYS, Alert
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
@@ -83,8 +83,9 @@ class LiveStore:
     def alert(self, alert: Alert) -> None:
         """Keep the present state of an incident, and where its evidence capture is."""
         self._put(Incidents([json_line(jsonl.alert_record(alert))]))
-        if alert.status == "closed" and "evidence_file" in alert.extra:
-            self._put(EvidenceFile(alert.id, str(alert.extra["evidence_file"])))
+        for key in EVIDENCE_KEYS:
+            if alert.status == "closed" and key in alert.extra:
+                self._put(EvidenceFile(alert.id, str(alert.extra[key])))
 
     def reconfigured(self, config: Config) -> None:
         """Describe clients by another configuration from now on."""

@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, Literal
 
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import EVIDENCE_KEYS, AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 
 Change = Literal["new", "withdrawn", "changed"]
 
-IGNORED = frozenset({"schema", "status", "sensor", "versions", "evidence_file"})
+IGNORED = frozenset({"schema", "status", "sensor", "versions", *EVIDENCE_KEYS})
 """Fields of an alert that are not compared."""
 
 _WHERE = frozenset({"file", "line", "sources"})

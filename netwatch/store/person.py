@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.alert import EVIDENCE_KEYS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 """A time from, and until, ns, both included."""
 
-_PLACES = frozenset({"source", "evidence_file"})
+_PLACES = frozenset({"source", *EVIDENCE_KEYS})
 """What names files of users, in records and facts. A folder may be called like a person, and that
 does not make what is in it hers."""
 

@@ -158,6 +158,8 @@ def packets_file(view: View, incident: Explanation) -> Path | None:
             .limit(5)
         ).scalars().all()  # fmt: skip
     for text in (*stored, incident.evidence_file):
-        if text and incident.id in Path(text).name and is_evidence_capture(Path(text)):
-            return Path(text)
+        path = Path(text or "")
+        is_capture = path.suffix == ".pcapng" and incident.id in path.name
+        if is_capture and is_evidence_capture(path):
+            return path
     return None
