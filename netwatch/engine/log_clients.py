@@ -20,6 +20,8 @@ class ClientHosts:
         self._entries = config.devices.entries
         self._leases = config.devices.leases
         self._by_label: dict[str, list[Lease]] | None = None
+        # Rows of the inventory by the first label of their host name.
+        self._rows: dict[str, list[int]] | None = None
         self._cache: dict[str, list[Lease]] = {}
 
     def address(self, host: str, time: int) -> bytes | None:
@@ -29,10 +31,10 @@ class ClientHosts:
         if not name:
             return None
         label = name.partition(".")[0]
-        entries = self._entries.with_label(label, time)
-        equal = [each for each in entries if each.hostname == name]
+        entries = self._listed(label, time)
+        equal = [each for each in entries if (each.hostname or "").lower() == name]
         found = equal or [
-            each for each in entries if not are_different_hosts(each.hostname or "", name)
+            each for each in entries if not are_different_hosts((each.hostname or "").lower(), name)
         ]
         if found:
             return self._of_entry(found[0], time) if len(found) == 1 else None
@@ -44,6 +46,22 @@ class ClientHosts:
         if len({mac for mac, _ in active}) != 1:
             return None
         return min((ip for _, ip in active), key=lambda ip: (len(ip), ip))
+
+    def _listed(self, label: str, time: int) -> list[Entry]:
+        """The entries with a host name that begins with a label, of those that are valid."""
+        if self._rows is None:
+            self._rows = {}
+            for row, entry in enumerate(self._entries):
+                if entry.hostname:
+                    of = entry.hostname.lower().partition(".")[0]
+                    self._rows.setdefault(of, []).append(row)
+        found = [self._entries[row] for row in self._rows.get(label, ())]
+        return [
+            each
+            for each in found
+            if (each.since is None or each.since <= time)
+            and (each.until is None or time < each.until)
+        ]
 
     def _of_entry(self, entry: Entry, time: int) -> bytes | None:
         if entry.mac is not None:

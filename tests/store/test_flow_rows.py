@@ -85,4 +85,5 @@ def test_a_row_is_the_flow_of_its_slot(found: list[list[int]]) -> None:
             "source": readable(flow.source),
             "packet": flow.packet,
             "flow": flow.flow_id,
+            "log_format": None,
         }
