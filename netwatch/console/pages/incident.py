@@ -39,6 +39,7 @@ def show(view: View) -> Answer:
         "zone": view.console.zone_of(incident.ban.id),
         "evidence": {code: say(text) for code, text in wording.EVIDENCE.items()},
         "bindings": {code: say(text) for code, text in wording.BINDINGS.items()},
+        "lacks": {code: say(text) for code, text in wording.LACKS.items()},
         "why_not": {code: say(text) for code, text in wording.WHY_NOT.items()},
         "in_force": period_text(period.start, period.end, texts),
         "not_proved": [
