@@ -22,7 +22,7 @@ from netwatch.cluster.storage import MissingError, Storage
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
-from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
+from netwatch.core.typed_json import MISMATCHES, dumps, field_names, loads, read
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.saved import coverage_state, restored_coverage
 from netwatch.incidents.incident import Incident
@@ -110,7 +110,7 @@ def write_result(
             "schema": SCHEMA,
             "name": name,
             "of": of,
-            "statistics": statistics,
+            "statistics": _statistics_state(statistics),
             "coverage": coverage_state(coverage),
             "partitions": sizes,
         }
@@ -121,6 +121,21 @@ def write_result(
             stream.write(MAGIC + len(packed).to_bytes(8) + packed)
             shutil.copyfileobj(body, stream)
     return size
+
+
+def _statistics_state(statistics: RunStatistics) -> dict[str, Any]:
+    """The counts of a unit, as JSON can have them: its keys are texts."""
+    state = {name: getattr(statistics, name) for name in field_names(RunStatistics)}
+    state["unread_records"] = [[*key, count] for key, count in statistics.unread_records.items()]
+    return state
+
+
+def _statistics(state: Any) -> RunStatistics:
+    """The counts of which `_statistics_state` gave this."""
+    unread = read(list[tuple[str, str, int]], state["unread_records"])
+    statistics: RunStatistics = read(RunStatistics, state | {"unread_records": {}})
+    statistics.unread_records.update({(path, reason): count for path, reason, count in unread})
+    return statistics
 
 
 def write_entries(writer: "LineWriter", entries: Iterable[Entry]) -> int:
@@ -149,7 +164,7 @@ def read_head(storage: Storage, name: str) -> Head:
         found = loads(b"".join(_decompressed([packed], MAX_HEAD)))
         if found["schema"] != SCHEMA or found["name"] != name:
             raise ValueError("it is the result of something else")
-        statistics = read(RunStatistics, found["statistics"])
+        statistics = _statistics(found["statistics"])
         coverage = restored_coverage(found["coverage"])
         sizes = read(list[tuple[int, int]], found["partitions"])
         of = read(str, found["of"])

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import fake_log
 from support.archives import make_archive
 from support.office import CONFIG, configured
 from support.waiting import TIMEOUT
 
 from netwatch.cli import main
 from netwatch.cluster import archive, tasks
-from netwatch.config import Config
+from netwatch.cluster.workers import ThisProcess
+from netwatch.config import Config, load
+from netwatch.core.statistics import RunStatistics
+from netwatch.engine.log_units import LogUnit
+from netwatch.logs.registry import LOG_FORMATS
 
 Captured = pytest.CaptureFixture[str]
 Scan = Callable[..., tuple[int, str, str]]
@@ -268,3 +273,32 @@ def test_a_ledger_that_cannot_be_written_ends_the_run(scan: Scan, folder: Path) 
     status, _, err = scan(folder, "--ledger", "/proc/none")
     assert status == 1
     assert "cannot be written" in err
+
+
+def test_logs_are_units_beside_captures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger keeps what a log gave, and reads it again when it has changed or is read another
+    way."""
+    monkeypatch.setitem(LOG_FORMATS, fake_log.NAME, fake_log.FORMAT)
+    site = load(configured(tmp_path))
+    log = fake_log.write(tmp_path / "a.log", [
+        fake_log.line("name", time=1_680_508_800_000_000_000, time_digits=0, evidence="tls-sni",
+                      name="www.tiktok.com", client_ip="0A140107", server_ip="CB007107"),
+        "no JSON",
+    ])  # fmt: skip
+
+    def scan(unit: LogUnit) -> tuple[list[str], RunStatistics, int]:
+        statistics = RunStatistics()
+        with archive.Archive(str(tmp_path / "ledger"), ThisProcess(site), site) as run:
+            alerts = list(run.scan([], [unit], statistics, None).alerts)
+            return [each.id for each in alerts], statistics, run.counts.judged
+
+    ids, statistics, judged = scan(fake_log.unit(log))
+    assert (len(ids), judged) == (1, 1)
+    assert statistics.unread_records == {(str(log), "json-invalid"): 1}
+    assert statistics.unread  # half of it could not be read, so that it is tried again
+    fake_log.write(log, log.read_text().splitlines()[:1])
+    assert scan(fake_log.unit(log))[::2] == (ids, 1)
+    assert scan(fake_log.unit(log))[::2] == (ids, 0)
+    assert scan(fake_log.unit(log, counts_flows=True))[::2] == (ids, 1)
+    log.write_text(log.read_text() + "\n\n")
+    assert scan(fake_log.unit(log))[::2] == (ids, 1)
