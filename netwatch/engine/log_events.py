@@ -100,7 +100,12 @@ class LogEvents:
             entry.raw,
             entry.asked,
             host,
-            _log_info(item.format, entry.lacks, entry.outcome or "", _word(entry.blocked_by)),
+            _log_info(
+                item.format,
+                (*entry.lacks, *item.assumed),
+                entry.outcome or "",
+                _word(entry.blocked_by),
+            ),
             frames,
         )
 

@@ -18,7 +18,7 @@ from netwatch.logs.interest import Interest
 from netwatch.logs.log_file import LogFile, Progress
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import ReaderContext, RecordError
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow
+from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
 
@@ -30,13 +30,15 @@ unread: its format may not be what it seems to be."""
 @dataclass(frozen=True, slots=True)
 class LogItem:
     """One thing that a record says. `source` is the path of the file, `line` the number of the
-    record in it from 1, `record` the record as it is in the file, with what carried it."""
+    record in it from 1, `record` the record as it is in the file, with what carried it. `assumed`
+    is what its time lacks, where the log has not said it."""
 
     source: str
     format: str
     line: int
     record: bytes
     entry: LogEntry
+    assumed: tuple[Lack, ...] = ()
 
 
 class LogReader:
@@ -75,7 +77,7 @@ class LogReader:
             source, line, record = self._files[-1].path, 0, b""
             if item is not None:
                 source, line, record = item.source, item.line, item.record
-            yield LogItem(source, self._name, line, record, entry)
+            yield LogItem(source, self._name, line, record, entry, self._assumed())
         self._note_assumptions()
 
     def _items_of(
@@ -89,7 +91,7 @@ class LogReader:
             for line, record in islice(records, limit):
                 for entry in self._entries(record):
                     if interest.wants(entry):
-                        yield LogItem(file.path, self._name, line, record, entry)
+                        yield LogItem(file.path, self._name, line, record, entry, self._assumed())
                     if (
                         not lines.passes_all
                         and not is_first_pass
@@ -130,6 +132,12 @@ class LogReader:
                 f"{path}: {total:,} of {quantity(self._read, 'record')} that were looked at could"
                 f" not be read as {self._format.title} ({reasons}); --as names another format"
             )
+
+    def _assumed(self) -> tuple[Lack, ...]:
+        """What the log lacks so that its times rest on an assumption."""
+        if self._times.assumed_year:
+            return ("year", "time-zone") if self._times.assumed_zone else ("year",)
+        return ("time-zone",) if self._times.assumed_zone else ()
 
     def _note_assumptions(self) -> None:
         path, notes = self._files[0].path, self._statistics.notes
