@@ -23,6 +23,7 @@ ARROW_TYPES: Mapping[str, str] = {
     "server_port": "uint16",
     "optional number": "uint16",
     "packet": "uint64",
+    "positive number": "uint64",
 }
 """Types in Arrow by the name of a column or the kind of its values."""
 
