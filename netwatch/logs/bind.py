@@ -1,0 +1,231 @@
+"""BIND: the query log, the log of responses, and what response policy zones rewrote.
+
+The lines are those of the categories ``queries``, ``responses`` (from 9.20) and ``rpz`` of named
+(BIND 9 Administrator Reference Manual, "The category Phrase"), and of Infoblox, whose named writes
+the records of the answer. Each has ``client @0x… ADDRESS#PORT (NAME):``, where older versions lack
+the pointer or the name, behind the time, category and severity that the channel is configured to
+print. The address in parentheses at the end is that of the server.
+
+A policy zone that rewrites an answer has blocked it, unless the policy is ``PASSTHRU``. named logs
+this before the response, so a response that follows to the same client and port is not shown again.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from netwatch.core.message import DnsInfo
+from netwatch.core.patterns import pattern
+from netwatch.logs.dns_text import (
+    LineTimes,
+    address,
+    alias,
+    answer_info,
+    port,
+    query_info,
+    record_type,
+    response_code,
+    shown,
+    unescaped,
+)
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName
+from netwatch.logs.timestamps import rfc3339
+
+MAX_REWRITTEN = 1024
+"""Maximum number of rewritten answers whose response is awaited; the oldest is forgotten."""
+
+_LINE = pattern(
+    rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? "
+    rb"|(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) )?"
+    rb"(?:[a-z-]{1,32}: )?(?:(?:info|debug \d+|notice|warning|error): )?"
+    rb"client (?:@0x[0-9a-f]+ )?([0-9a-fA-F.:]+(?:%[^# ]{1,32})?)#(\d+)"
+    rb"(?:/key \S+)?(?: \([^ ]*\))?:? (?:view \S+: )?(.*)"
+)
+_QUERY = pattern(
+    rb"query: (\S+) \S+ (\S+) ([+-][^ ]*)(?: \(([0-9a-fA-F.:%]+[^)]*)\))?(?: \[[^\]]*\])*"
+)
+_RESPONSE = pattern(
+    rb"response: (\S+) \S+ (\S+) (\S+) (\d+) \d+ \d+ ([+-][^ ]*)(?: \(([0-9a-fA-F.:]+)[^)]*\))?.*"
+)
+_ANSWER = pattern(
+    rb"(?:(UDP|TCP)(?: [a-z]+)?: )query: (\S+) \S+ (\S+) response: (\S+) [+-][^ ]*(?: (.*))?"
+)
+_REWRITTEN = pattern(
+    rb"(?:disabled )?rpz (\S+) (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*"
+)
+_REWRITE_CODES = {
+    b"NXDOMAIN": b"NXDOMAIN",
+    b"NODATA": b"NOERROR",
+    b"Local-Data": b"NOERROR",
+    b"CNAME": b"NOERROR",
+}
+_PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ")
+_RECORD = pattern(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
+_ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
+_REWRITE_LACKS: tuple[Lack, ...] = ("answer", "server")
+
+
+def recognise(sample: Sample) -> int:
+    """The number of lines of the sample that only BIND writes."""
+    found = 0
+    for line in sample.lines:
+        if b"client " in line and any(part in line for part in _PARTS):
+            match = _LINE.fullmatch(line)
+            found += match is not None and _content(match[6]) is not None
+    return found
+
+
+def _content(text: bytes) -> re.Match[bytes] | None:
+    for each in (_QUERY, _RESPONSE, _REWRITTEN, _ANSWER):
+        if found := each.fullmatch(text):
+            return found
+    return None
+
+
+class Reader:
+    """Reads the records of one log of BIND."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._context = context
+        self._times = LineTimes(context.times)
+        # The client, its port and the name of answers that were rewritten, in lower case.
+        self._rewritten: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says."""
+        if b"client " not in record:
+            return ()
+        line = _LINE.match(record)
+        if line is None:
+            return self._malformed(record)
+        content = line[6]
+        if content.startswith(b"query: "):
+            return self._query(line, carried)
+        if content.startswith(b"response: "):
+            return self._response(line, carried)
+        if content.startswith((b"rpz ", b"disabled rpz ")):
+            return self._rewrite(line, carried)
+        if content.startswith((b"UDP", b"TCP")):
+            return self._answer(line, carried)
+        return ()
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing waits."""
+        return ()
+
+    def _malformed(self, record: bytes) -> Iterable[LogEntry]:
+        if b": query: " in record or b": response: " in record:
+            raise RecordError("line-invalid")
+        return ()
+
+    def _query(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        found = _QUERY.fullmatch(line[6])
+        if found is None:
+            raise RecordError("query-invalid")
+        name, kind, flags, server = found.groups()
+        time, digits = self._time(line, carried)
+        return shown(
+            unescaped(name),
+            query_info(kind),
+            LogName(
+                time,
+                digits,
+                "dns-query",
+                "",
+                Endpoint(address(line[4]), port(line[5])),
+                _server(server),
+                "tcp" if b"T" in flags else "udp",
+            ),
+        )
+
+    def _response(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        found = _RESPONSE.fullmatch(line[6])
+        if found is None:
+            raise RecordError("response-invalid")
+        name, kind, rcode, answers, flags, server = found.groups()
+        if self._rewritten.pop((line[4], line[5], name.lower()), self) is None:
+            return ()
+        time, digits = self._time(line, carried)
+        template = LogName(
+            time,
+            digits,
+            "dns-answer",
+            "",
+            Endpoint(address(line[4]), port(line[5])),
+            _server(server),
+            "tcp" if b"T" in flags else "udp",
+            lacks=_ANSWER_LACKS if int(answers) else (),
+        )
+        return shown(unescaped(name), answer_info(kind, rcode), template)
+
+    def _rewrite(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        found = _REWRITTEN.fullmatch(line[6])
+        if found is None:
+            raise RecordError("rewrite-invalid")
+        trigger, policy, name, *kinds = found.groups()
+        if policy == b"PASSTHRU" or line[6].startswith(b"disabled"):
+            return ()
+        kind = kinds[0] or kinds[1]
+        info = DnsInfo(
+            record_type(kind.decode("latin-1")) if kind else "",
+            response_code(_REWRITE_CODES.get(policy, b"NOERROR").decode("ascii")),
+        )
+        time, digits = self._time(line, carried)
+        self._rewritten[line[4], line[5], name.lower()] = None
+        if len(self._rewritten) > MAX_REWRITTEN:
+            self._rewritten.popitem(last=False)
+        template = LogName(
+            time,
+            digits,
+            "dns-answer",
+            "",
+            Endpoint(address(line[4]), port(line[5])),
+            outcome="blocked",
+            blocked_by=f"rpz {trigger.decode('latin-1')} {policy.decode('latin-1')}",
+            lacks=_REWRITE_LACKS,
+        )
+        return shown(unescaped(name), info, template)
+
+    def _answer(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        """A response of Infoblox, with the records of its answer."""
+        found = _ANSWER.fullmatch(line[6])
+        if found is None:
+            return ()
+        transport, name, kind, rcode, records = found.groups()
+        time, digits = self._time(line, carried)
+        addresses: dict[str, int] = {}
+        chain: dict[str, None] = {}
+        for each in (records or b"").split(b";", 64)[:64]:
+            if record := _RECORD.fullmatch(each.strip()):
+                if record[3].upper() == b"CNAME":
+                    chain[alias(record[4])] = None
+                else:
+                    addresses.setdefault(record[4].decode("latin-1").lower(), int(record[2][:9]))
+        info = DnsInfo(
+            record_type(kind.decode("latin-1")),
+            response_code(rcode.decode("latin-1")),
+            tuple(addresses.items()),
+            tuple(chain),
+        )
+        template = LogName(
+            time,
+            digits,
+            "dns-answer",
+            "",
+            Endpoint(address(line[4]), port(line[5])),
+            transport="tcp" if transport == b"TCP" else "udp",
+        )
+        return shown(unescaped(name), info, template)
+
+    def _time(self, line: re.Match[bytes], carried: Carried) -> tuple[int, int]:
+        if line[1]:
+            digits = line[2] or b""
+            return self._times.bind(line[1]) + int(digits.ljust(9, b"0")), len(digits)
+        if line[3]:
+            return rfc3339(line[3].decode("ascii"), self._context.times)
+        return self._times.carried(carried)
+
+
+def _server(text: bytes | None) -> Endpoint:
+    return Endpoint(address(text)) if text else NOWHERE

@@ -1,0 +1,169 @@
+"""What the text logs of resolvers have in common: addresses, record types, names and times.
+
+Resolvers write names as in a zone file (RFC 1035 section 5.1), with or without the last dot, and
+the names of record types and response codes that IANA has registered. Addresses and types recur in
+a log, so their values are kept.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+
+from netwatch.core.addresses import parse_ip
+from netwatch.core.dns_code import RCODES, TYPES, rcode_text, type_text
+from netwatch.core.message import DnsInfo
+from netwatch.core.names import normalise_name
+from netwatch.core.patterns import pattern
+from netwatch.logs.lookups import lookup
+from netwatch.logs.reading import Carried, RecordError
+from netwatch.logs.records import LogEntry, LogName
+from netwatch.logs.times import LocalTimes
+
+MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+         b"Dec"), 1
+    )
+}  # fmt: skip
+"""The numbers of the months by their English names, as `ctime` of C abbreviates them."""
+
+_ESCAPED = pattern(rb"\\(\d{3}|[^\d])", re.DOTALL)
+_SYSLOG = pattern(rb"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)")
+_TYPE_NUMBER = pattern(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
+_TYPE_NAME = pattern(r"[A-Z][A-Z0-9-]{0,15}", re.IGNORECASE | re.ASCII)
+_KNOWN_TYPES = {name: name for name in TYPES.values()}
+_KNOWN_RCODES = {name: name for name in RCODES.values()} | {"NOTIMPL": "NOTIMP"}
+
+
+@lru_cache(maxsize=4096)
+def address(text: bytes) -> bytes:
+    """A packed address. The zone of a link-local one (RFC 4007) is left out, and IPv4 in IPv6
+    (``::ffff:192.0.2.1``) is the IPv4 address. Raises `RecordError`."""
+    packed = parse_ip(text.decode("latin-1").partition("%")[0])
+    if packed is None:
+        raise RecordError("address-invalid")
+    return packed[12:] if packed.startswith(b"\0" * 10 + b"\xff\xff") and len(packed) == 16 else (
+        packed
+    )
+
+
+def port(text: bytes) -> int:
+    """The number of a port. Raises `RecordError`."""
+    number = int(text) if text.isdigit() and len(text) < 6 else 65536
+    if number > 65535:
+        raise RecordError("port-invalid")
+    return number
+
+
+@lru_cache(maxsize=1024)
+def record_type(text: str) -> str:
+    """The name of a record type as in DNS messages (``TYPE65`` is ``HTTPS``). Raises
+    `RecordError`."""
+    upper = text.upper()
+    if upper in _KNOWN_TYPES:
+        return upper
+    if (found := _TYPE_NUMBER.fullmatch(text)) and (number := int(found[1])) < 65536:
+        return type_text(number)
+    if _TYPE_NAME.fullmatch(text):
+        return upper
+    raise RecordError("query-type-invalid")
+
+
+@lru_cache(maxsize=256)
+def response_code(text: str) -> str:
+    """The name of a response code, given as a name or a number. Raises `RecordError`."""
+    upper = text.strip().upper().replace("SERVER_FAILURE", "SERVFAIL")
+    if upper in _KNOWN_RCODES:
+        return _KNOWN_RCODES[upper]
+    if upper.isdigit() and len(upper) < 5:
+        return rcode_text(int(upper))
+    if upper.startswith("RCODE") and upper[5:].isdigit():
+        return upper
+    raise RecordError("response-code-invalid")
+
+
+@lru_cache(maxsize=1024)
+def query_info(kind: bytes) -> DnsInfo:
+    """What a query for records of this type contains. Raises `RecordError`."""
+    return DnsInfo(record_type(kind.decode("latin-1")))
+
+
+@lru_cache(maxsize=4096)
+def answer_info(kind: bytes, rcode: bytes) -> DnsInfo:
+    """What a response contains of which type and code are known. Raises `RecordError`."""
+    return DnsInfo(record_type(kind.decode("latin-1")), response_code(rcode.decode("latin-1")))
+
+
+def unescaped(name: bytes) -> bytes:
+    """The bytes of a name that is written as in a zone file."""
+    if b"\\" not in name:
+        return name
+    return _ESCAPED.sub(_unescape, name)
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    text = found[1]
+    return bytes((int(text) & 0xFF,)) if len(text) == 3 else text
+
+
+def shown(name: bytes, dns: DnsInfo, template: LogName) -> Iterable[LogEntry]:
+    """What a lookup of `name` shows, which may end in a dot; nothing if it is that of the root,
+    which shows nothing in packets either."""
+    name = name.removesuffix(b".")
+    return lookup(name, dns, template) if name else ()
+
+
+def alias(name: bytes) -> str:
+    """The normal spelling of an alias."""
+    return normalise_name(unescaped(name))
+
+
+class LineTimes:
+    """The times of the records of one log, whose lines may have one, or come with that of their
+    carrier. Most lines have the second of the line before them, which is read once."""
+
+    def __init__(self, times: LocalTimes) -> None:
+        self._times = times
+        self._text = b""
+        self._time = 0
+
+    def carried(self, carried: Carried) -> tuple[int, int]:
+        """The time of the carrier with its digits. Raises `RecordError` where it has none."""
+        if carried.time is None:
+            raise RecordError("time-missing")
+        return carried.time, carried.time_digits
+
+    def syslog(self, text: bytes) -> tuple[int, int]:
+        """A time like ``Nov 27 02:04:10``. Raises `RecordError`."""
+        if text != self._text:
+            found = _SYSLOG.fullmatch(text)
+            try:
+                if found is None:
+                    raise ValueError(text)
+                month, day, hour, minute, second = found.groups()
+                self._time = self._times.without_year(
+                    MONTHS[month], int(day), int(hour), int(minute), min(int(second), 59)
+                )
+            except (ValueError, KeyError, OverflowError):
+                raise RecordError("time-invalid") from None
+            self._text = text
+        return self._time, 0
+
+    def bind(self, text: bytes) -> int:
+        """A time of BIND like ``27-Nov-2026 02:04:10``, in whole seconds. Raises
+        `RecordError`."""
+        if text != self._text:
+            try:
+                date, _, clock = text.partition(b" ")
+                day, month, year = date.split(b"-")
+                hour, minute, second = (int(part) for part in clock.split(b":"))
+                moment = datetime(
+                    int(year), MONTHS[month], int(day), hour, minute, min(second, 59)
+                )
+                self._time = self._times.local(moment)
+            except (ValueError, KeyError, OverflowError):
+                raise RecordError("time-invalid") from None
+            self._text = text
+        return self._time

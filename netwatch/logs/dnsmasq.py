@@ -1,0 +1,231 @@
+"""dnsmasq and the pihole.log of Pi-hole, whose FTL is dnsmasq with lines of its own.
+
+With ``log-queries=extra`` each line of a lookup begins with its serial number and the client, so
+that queries and answers belong together. With plain ``log-queries`` only the query says who asked;
+a line behind it belongs to it where dnsmasq answered at once (from its cache, its configuration, or
+a list that blocks the name), because it logs nothing in between. Answers of other servers say then
+only that somebody was answered, and are left out.
+
+An answer has one line for each alias and address. It is shown at its first address, or at what it
+has in place of one. Names are in lower case since dnsmasq converts them.
+
+Lines of ``dnsmasq-dhcp`` in the same file say who has which address.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.dataclass import dataclass
+from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
+from netwatch.core.names import escape_bytes
+from netwatch.core.patterns import pattern
+from netwatch.logs.dns_text import LineTimes, address, alias, port, query_info, shown
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry, LogName
+
+MAX_LOOKUPS = 4096
+"""Maximum number of lookups whose answer is awaited; the oldest is forgotten."""
+
+MAX_ALIASES = 32
+"""Maximum number of aliases of one answer; further ones are left out."""
+
+_LINE = pattern(
+    rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) )?"
+    rb"(?:dnsmasq(-dhcp)?(?:\[\d+\])?: )?"
+    rb"(?:(\d{1,10}) (?:([0-9a-fA-F.:]+(?:%\S{1,32})?)/(\d{1,5}) )?)?(\S.*)"
+)
+_QUERY = pattern(rb"query\[([^\]\s]{1,24})\] (\S+) from (\S+)")
+_ANSWER = pattern(rb"(\S.{0,200}?) (\S+) is (\S.*)")
+_DHCP = pattern(
+    rb"DHCP(ACK|REQUEST|NAK|RELEASE|DECLINE|REPLY)\(([^)\s]{1,32})\) (\S+) (\S+)(?: (\S+))?.*"
+)
+_BLOCKED = pattern(
+    rb"(?:gravity|regex|exactly|blacklisted|special domain|blocked|external|Rate-limiting|denied"
+    rb"|regex denied|database)\b.*"
+)
+_NOT_PRINTED = frozenset({b"<name", b"unprintable>", b"<root>", b"error"})
+_CLAIMS: dict[bytes, AddressClaimKind] = {
+    b"ACK": "lease",
+    b"REPLY": "lease",
+    b"NAK": "nak",
+    b"RELEASE": "release",
+    b"DECLINE": "release",
+}
+_WITHOUT_SERIAL: tuple[Lack, ...] = ("client-port",)
+_NOT_AN_ANSWER = (b"DS ", b"DNSKEY ", b"BOGUS ", b"SECURE", b"INSECURE", b"no DS")
+
+
+def recognise(sample: Sample) -> int:
+    """The number of lines of the sample that only dnsmasq writes."""
+    found = 0
+    for line, carried in zip(sample.lines, sample.carried, strict=True):
+        if not (b"dnsmasq" in line or carried.program.startswith(("dnsmasq", "pihole-FTL"))):
+            continue
+        match = _LINE.match(line)
+        text = match[6] if match else b""
+        found += bool(_QUERY.fullmatch(text) or _DHCP.fullmatch(text) or _is_answer(text))
+    return found
+
+
+def _is_answer(text: bytes) -> bool:
+    return text.startswith((b"reply ", b"cached ", b"config ", b"forwarded ", b"gravity blocked "))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """A lookup that waits for its answer. With `alias_follows`, the next line is of an alias."""
+
+    name: bytes
+    kind: bytes
+    client: Endpoint
+    aliases: tuple[bytes, ...] = ()
+    alias_follows: bool = False
+
+
+class Reader:
+    """Reads the records of one log of dnsmasq."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._times = LineTimes(context.times)
+        # By serial number, empty for the last query of a log without them.
+        self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says."""
+        line = _LINE.match(record)
+        if line is None:
+            return ()
+        text = line[6]
+        if text.startswith(b"query["):
+            return self._query(line, carried)
+        if line[2] or carried.program == "dnsmasq-dhcp" or text.startswith(b"DHCP"):
+            return self._claim(line, carried)
+        if b" is " in text:
+            return self._answer(line, carried)
+        if not line[3]:
+            self._lookups.pop(b"", None)
+        return ()
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing waits that says something."""
+        return ()
+
+    def _query(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        found = _QUERY.fullmatch(line[6])
+        if found is None:
+            if b"<name unprintable>" in line[6]:
+                return ()
+            raise RecordError("query-invalid")
+        kind, name, source = found.groups()
+        client = Endpoint(address(line[4] or source), port(line[5]) if line[5] else 0)
+        time, digits = self._times.syslog(line[1]) if line[1] else self._times.carried(carried)
+        serial = line[3] or b""
+        self._lookups[serial] = _Lookup(name, kind, client)
+        self._lookups.move_to_end(serial)
+        if len(self._lookups) > MAX_LOOKUPS:
+            self._lookups.popitem(last=False)
+        template = LogName(
+            time, digits, "dns-query", "", client, lacks=() if line[5] else _WITHOUT_SERIAL
+        )
+        return shown(b"" if name in _NOT_PRINTED else name, query_info(kind), template)
+
+    def _answer(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        found = _ANSWER.fullmatch(line[6])
+        if found is None:
+            return ()
+        source, name, value = found.groups()
+        serial = line[3] or b""
+        lookup = self._lookups.get(serial)
+        if source in (b"validation", b"dnssec-query") or value.startswith(_NOT_AN_ANSWER):
+            return ()
+        if lookup is None:
+            if not line[4] or source != b"reply" or name in _NOT_PRINTED or parse_ip(_text(name)):
+                return ()
+            # The query came before the beginning of this log.
+            lookup = _Lookup(name, b"", Endpoint(address(line[4]), port(line[5])))
+        of_name = name in (lookup.name, b"error") or parse_ip(_text(name)) is not None
+        if not (of_name or lookup.alias_follows):
+            # No alias leads from the name asked for to this one: with serial numbers it was looked
+            # up for DNSSEC, without them it is that of another query.
+            if not serial:
+                del self._lookups[serial]
+            return ()
+        if not of_name and len(lookup.aliases) < MAX_ALIASES:
+            lookup = replace(lookup, aliases=(*lookup.aliases, name))
+        if value == b"<CNAME>":
+            self._lookups[serial] = replace(lookup, alias_follows=True)
+            return ()
+        self._lookups.pop(serial, None)
+        time, digits = self._times.syslog(line[1]) if line[1] else self._times.carried(carried)
+        return self._shown(lookup, source, value, time, digits)
+
+    def _shown(
+        self, lookup: _Lookup, source: bytes, value: bytes, time: int, digits: int
+    ) -> Iterable[LogEntry]:
+        """The answer of a lookup, whose last line has `value`."""
+        if lookup.name in _NOT_PRINTED:
+            return ()
+        word = value.split(b" ", 1)[0]
+        rcode, answers = _content(word)
+        kind = query_info(lookup.kind).type if lookup.kind else ""
+        aliases = tuple(dict.fromkeys(map(alias, lookup.aliases)))
+        blocked = _BLOCKED.match(source) or value.startswith(b"blocked ")
+        lacks: tuple[Lack, ...] = () if lookup.client.port else _WITHOUT_SERIAL
+        return shown(
+            lookup.name,
+            DnsInfo(kind, rcode, answers, aliases),
+            LogName(
+                time,
+                digits,
+                "dns-answer",
+                "",
+                lookup.client,
+                outcome="blocked" if blocked else None,
+                blocked_by=escape_bytes(source).replace("\\032", " ") if blocked else "",
+                lacks=lacks if lookup.kind else (*lacks, "query-type"),
+            ),
+        )
+
+    def _claim(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        found = _DHCP.fullmatch(line[6])
+        if found is None:
+            return ()
+        message, _, first, second, hostname = found.groups()
+        kind = _CLAIMS.get(message)
+        ip, mac = parse_ip(_text(first)), parse_mac(_text(second))
+        if kind is None or ip is None:
+            # A request that names no address yet, or what another server offered.
+            return ()
+        if mac is None and message != b"REPLY":
+            raise RecordError("mac-invalid")
+        client = mac if mac is not None else second
+        if kind != "lease":
+            hostname = None
+        time, digits = self._times.syslog(line[1]) if line[1] else self._times.carried(carried)
+        claim = AddressClaim(
+            kind, (ip,), mac, hostname=_host(hostname), client_id=client, server_id=b"dnsmasq"
+        )
+        return (LogClaim(time, digits, claim),)
+
+
+def _content(word: bytes) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """The response code and the address that the value of a line has. Lines have no TTL."""
+    text = _text(word)
+    if parse_ip(text) is not None:
+        return "NOERROR", ((text.lower(), 0),)
+    if text.startswith("NXDOMAIN"):
+        return "NXDOMAIN", ()
+    if text in ("SERVFAIL", "REFUSED", "FORMERR", "NOTIMP"):
+        return text, ()
+    return "NOERROR", ()
+
+
+def _host(name: bytes | None) -> str:
+    return "" if name is None else escape_bytes(name)
+
+
+def _text(text: bytes) -> str:
+    return text.decode("latin-1")
