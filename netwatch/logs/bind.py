@@ -13,14 +13,15 @@ this before the response, so a response that follows to the same client and port
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from datetime import datetime
 
 from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
-    LineTimes,
     address,
     alias,
     answer_info,
+    carried_time,
     port,
     query_info,
     record_type,
@@ -29,15 +30,15 @@ from netwatch.logs.dns_text import (
     unescaped,
 )
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
 from netwatch.logs.timestamps import rfc3339
 
 MAX_REWRITTEN = 1024
 """Maximum number of rewritten answers whose response is awaited; the oldest is forgotten."""
 
 _LINE = pattern(
-    rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? "
-    rb"|(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) )?"
+    rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
+    rb"(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)? )?"
     rb"(?:[a-z-]{1,32}: )?(?:(?:info|debug \d+|notice|warning|error): )?"
     rb"client (?:@0x[0-9a-f]+ )?([0-9a-fA-F.:]+(?:%[^# ]{1,32})?)#(\d+)"
     rb"(?:/key \S+)?(?: \([^ ]*\))?:? (?:view \S+: )?(.*)"
@@ -60,6 +61,7 @@ _REWRITE_CODES = {
     b"Local-Data": b"NOERROR",
     b"CNAME": b"NOERROR",
 }
+_MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 _PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ")
 _RECORD = pattern(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
 _ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
@@ -88,7 +90,9 @@ class Reader:
 
     def __init__(self, context: ReaderContext) -> None:
         self._context = context
-        self._times = LineTimes(context.times)
+        # The second and the zone of the last line, which most lines share, and when it began.
+        self._second: tuple[bytes, bytes | None] = (b"", None)
+        self._start = 0
         # The client, its port and the name of answers that were rewritten, in lower case.
         self._rewritten: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
 
@@ -124,19 +128,13 @@ class Reader:
         if found is None:
             raise RecordError("query-invalid")
         name, kind, flags, server = found.groups()
-        time, digits = self._time(line, carried)
         return shown(
             unescaped(name),
             query_info(kind),
-            LogName(
-                time,
-                digits,
-                "dns-query",
-                "",
-                Endpoint(address(line[4]), port(line[5])),
-                _server(server),
-                "tcp" if b"T" in flags else "udp",
-            ),
+            self._time(line, carried),
+            Endpoint(address(line[4]), port(line[5])),
+            _server(server),
+            "tcp" if b"T" in flags else "udp",
         )
 
     def _response(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
@@ -146,18 +144,15 @@ class Reader:
         name, kind, rcode, answers, flags, server = found.groups()
         if self._rewritten.pop((line[4], line[5], name.lower()), self) is None:
             return ()
-        time, digits = self._time(line, carried)
-        template = LogName(
-            time,
-            digits,
-            "dns-answer",
-            "",
+        return shown(
+            unescaped(name),
+            answer_info(kind, rcode),
+            self._time(line, carried),
             Endpoint(address(line[4]), port(line[5])),
             _server(server),
             "tcp" if b"T" in flags else "udp",
             lacks=_ANSWER_LACKS if int(answers) else (),
         )
-        return shown(unescaped(name), answer_info(kind, rcode), template)
 
     def _rewrite(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
         found = _REWRITTEN.fullmatch(line[6])
@@ -171,21 +166,18 @@ class Reader:
             record_type(kind.decode("latin-1")) if kind else "",
             response_code(_REWRITE_CODES.get(policy, b"NOERROR").decode("ascii")),
         )
-        time, digits = self._time(line, carried)
         self._rewritten[line[4], line[5], name.lower()] = None
         if len(self._rewritten) > MAX_REWRITTEN:
             self._rewritten.popitem(last=False)
-        template = LogName(
-            time,
-            digits,
-            "dns-answer",
-            "",
+        return shown(
+            unescaped(name),
+            info,
+            self._time(line, carried),
             Endpoint(address(line[4]), port(line[5])),
             outcome="blocked",
             blocked_by=f"rpz {trigger.decode('latin-1')} {policy.decode('latin-1')}",
             lacks=_REWRITE_LACKS,
         )
-        return shown(unescaped(name), info, template)
 
     def _answer(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
         """A response of Infoblox, with the records of its answer."""
@@ -193,7 +185,6 @@ class Reader:
         if found is None:
             return ()
         transport, name, kind, rcode, records = found.groups()
-        time, digits = self._time(line, carried)
         addresses: dict[str, int] = {}
         chain: dict[str, None] = {}
         for each in (records or b"").split(b";", 64)[:64]:
@@ -208,23 +199,37 @@ class Reader:
             tuple(addresses.items()),
             tuple(chain),
         )
-        template = LogName(
-            time,
-            digits,
-            "dns-answer",
-            "",
+        return shown(
+            unescaped(name),
+            info,
+            self._time(line, carried),
             Endpoint(address(line[4]), port(line[5])),
             transport="tcp" if transport == b"TCP" else "udp",
         )
-        return shown(unescaped(name), info, template)
 
     def _time(self, line: re.Match[bytes], carried: Carried) -> tuple[int, int]:
-        if line[1]:
-            digits = line[2] or b""
-            return self._times.bind(line[1]) + int(digits.ljust(9, b"0")), len(digits)
-        if line[3]:
-            return rfc3339(line[3].decode("ascii"), self._context.times)
-        return self._times.carried(carried)
+        if not line[1]:
+            return carried_time(carried)
+        second = line[1], line[3]
+        if second != self._second:
+            self._start = self._local(line[1]) if line[1][2:3] == b"-" else self._iso(*second)
+            self._second = second
+        digits = line[2] or b""
+        return self._start + int(digits.ljust(9, b"0")), len(digits)
+
+    def _iso(self, text: bytes, zone: bytes | None) -> int:
+        return rfc3339((text + (zone or b"")).decode("ascii"), self._context.times)[0]
+
+    def _local(self, text: bytes) -> int:
+        """A time like ``27-Nov-2026 02:04:10``."""
+        day, month, year = text[:11].split(b"-")
+        hour, minute, second = (int(part) for part in text[12:].split(b":"))
+        try:
+            number = _MONTHS.index(month) // 3 + 1
+            moment = datetime(int(year), number, int(day), hour, minute, min(second, 59))
+            return self._context.times.local(moment)
+        except (ValueError, OverflowError):
+            raise RecordError("time-invalid") from None
 
 
 def _server(text: bytes | None) -> Endpoint:

@@ -1,4 +1,4 @@
-"""What the text logs of resolvers have in common: addresses, record types, names and times.
+"""What the text logs of resolvers have in common: addresses, record types and names.
 
 Resolvers write names as in a zone file (RFC 1035 section 5.1), with or without the last dot, and
 the names of record types and response codes that IANA has registered. Addresses and types recur in
@@ -7,30 +7,29 @@ a log, so their values are kept.
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
 from functools import lru_cache
+from typing import Literal, TypedDict, Unpack
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.dns_code import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.message import DnsInfo
-from netwatch.core.names import normalise_name
+from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.patterns import pattern
-from netwatch.logs.lookups import lookup
+from netwatch.core.verdict import Outcome
 from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.records import LogEntry, LogName
-from netwatch.logs.times import LocalTimes
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName
 
-MONTHS = {
-    name: number
-    for number, name in enumerate(
-        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
-         b"Dec"), 1
-    )
-}  # fmt: skip
-"""The numbers of the months by their English names, as `ctime` of C abbreviates them."""
+
+class Others(TypedDict, total=False):
+    """Further fields of `LogName` that an answer may have."""
+
+    outcome: Outcome | None
+    blocked_by: str
+    lacks: tuple[Lack, ...]
+
 
 _ESCAPED = pattern(rb"\\(\d{3}|[^\d])", re.DOTALL)
-_SYSLOG = pattern(rb"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)")
 _TYPE_NUMBER = pattern(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
 _TYPE_NAME = pattern(r"[A-Z][A-Z0-9-]{0,15}", re.IGNORECASE | re.ASCII)
 _KNOWN_TYPES = {name: name for name in TYPES.values()}
@@ -44,8 +43,10 @@ def address(text: bytes) -> bytes:
     packed = parse_ip(text.decode("latin-1").partition("%")[0])
     if packed is None:
         raise RecordError("address-invalid")
-    return packed[12:] if packed.startswith(b"\0" * 10 + b"\xff\xff") and len(packed) == 16 else (
-        packed
+    return (
+        packed[12:]
+        if packed.startswith(b"\0" * 10 + b"\xff\xff") and len(packed) == 16
+        else (packed)
     )
 
 
@@ -108,11 +109,43 @@ def _unescape(found: re.Match[bytes]) -> bytes:
     return bytes((int(text) & 0xFF,)) if len(text) == 3 else text
 
 
-def shown(name: bytes, dns: DnsInfo, template: LogName) -> Iterable[LogEntry]:
-    """What a lookup of `name` shows, which may end in a dot; nothing if it is that of the root,
-    which shows nothing in packets either."""
-    name = name.removesuffix(b".")
-    return lookup(name, dns, template) if name else ()
+def shown(
+    name: bytes,
+    dns: DnsInfo,
+    when: tuple[int, int],
+    client: Endpoint,
+    server: Endpoint = NOWHERE,
+    transport: Literal["tcp", "udp"] = "udp",
+    **others: Unpack[Others],
+) -> Iterable[LogEntry]:
+    """What a lookup of `name` shows, as `netwatch.logs.lookups.lookup` has it, made for lines in
+    large numbers. `when` is the time with its digits. The name may end in a dot; the root shows
+    nothing, as in packets."""
+    if name[-1:] == b".":
+        name = name[:-1]
+    if not name:
+        return ()
+    asked = normalise_name(name)
+    rcode = dns.rcode
+    first = LogName(
+        when[0],
+        when[1],
+        "dns-query" if rcode is None else "dns-answer",
+        asked,
+        client,
+        server,
+        transport,
+        dns=dns,
+        raw=raw_name(name, asked),
+        **others,
+    )
+    if rcode is None or not dns.chain:
+        return (first,)
+    return first, *(
+        replace(first, evidence="dns-cname", name=alias, raw="", asked=asked)
+        for alias in dns.chain
+        if alias != asked
+    )
 
 
 def alias(name: bytes) -> str:
@@ -120,50 +153,9 @@ def alias(name: bytes) -> str:
     return normalise_name(unescaped(name))
 
 
-class LineTimes:
-    """The times of the records of one log, whose lines may have one, or come with that of their
-    carrier. Most lines have the second of the line before them, which is read once."""
-
-    def __init__(self, times: LocalTimes) -> None:
-        self._times = times
-        self._text = b""
-        self._time = 0
-
-    def carried(self, carried: Carried) -> tuple[int, int]:
-        """The time of the carrier with its digits. Raises `RecordError` where it has none."""
-        if carried.time is None:
-            raise RecordError("time-missing")
-        return carried.time, carried.time_digits
-
-    def syslog(self, text: bytes) -> tuple[int, int]:
-        """A time like ``Nov 27 02:04:10``. Raises `RecordError`."""
-        if text != self._text:
-            found = _SYSLOG.fullmatch(text)
-            try:
-                if found is None:
-                    raise ValueError(text)
-                month, day, hour, minute, second = found.groups()
-                self._time = self._times.without_year(
-                    MONTHS[month], int(day), int(hour), int(minute), min(int(second), 59)
-                )
-            except (ValueError, KeyError, OverflowError):
-                raise RecordError("time-invalid") from None
-            self._text = text
-        return self._time, 0
-
-    def bind(self, text: bytes) -> int:
-        """A time of BIND like ``27-Nov-2026 02:04:10``, in whole seconds. Raises
-        `RecordError`."""
-        if text != self._text:
-            try:
-                date, _, clock = text.partition(b" ")
-                day, month, year = date.split(b"-")
-                hour, minute, second = (int(part) for part in clock.split(b":"))
-                moment = datetime(
-                    int(year), MONTHS[month], int(day), hour, minute, min(second, 59)
-                )
-                self._time = self._times.local(moment)
-            except (ValueError, KeyError, OverflowError):
-                raise RecordError("time-invalid") from None
-            self._text = text
-        return self._time
+def carried_time(carried: Carried) -> tuple[int, int]:
+    """The time that the carrier of a line has, with its digits. Raises `RecordError` where there is
+    none."""
+    if carried.time is None:
+        raise RecordError("time-missing")
+    return carried.time, carried.time_digits

@@ -22,9 +22,9 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
 from netwatch.core.names import escape_bytes
 from netwatch.core.patterns import pattern
-from netwatch.logs.dns_text import LineTimes, address, alias, port, query_info, shown
+from netwatch.logs.dns_text import address, alias, carried_time, port, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry, LogName
+from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry
 
 MAX_LOOKUPS = 4096
 """Maximum number of lookups whose answer is awaited; the oldest is forgotten."""
@@ -33,7 +33,6 @@ MAX_ALIASES = 32
 """Maximum number of aliases of one answer; further ones are left out."""
 
 _LINE = pattern(
-    rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) )?"
     rb"(?:dnsmasq(-dhcp)?(?:\[\d+\])?: )?"
     rb"(?:(\d{1,10}) (?:([0-9a-fA-F.:]+(?:%\S{1,32})?)/(\d{1,5}) )?)?(\S.*)"
 )
@@ -65,7 +64,7 @@ def recognise(sample: Sample) -> int:
         if not (b"dnsmasq" in line or carried.program.startswith(("dnsmasq", "pihole-FTL"))):
             continue
         match = _LINE.match(line)
-        text = match[6] if match else b""
+        text = match[5] if match else b""
         found += bool(_QUERY.fullmatch(text) or _DHCP.fullmatch(text) or _is_answer(text))
     return found
 
@@ -88,8 +87,7 @@ class _Lookup:
 class Reader:
     """Reads the records of one log of dnsmasq."""
 
-    def __init__(self, context: ReaderContext) -> None:
-        self._times = LineTimes(context.times)
+    def __init__(self, _: ReaderContext) -> None:
         # By serial number, empty for the last query of a log without them.
         self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
 
@@ -98,14 +96,14 @@ class Reader:
         line = _LINE.match(record)
         if line is None:
             return ()
-        text = line[6]
+        text = line[5]
         if text.startswith(b"query["):
             return self._query(line, carried)
-        if line[2] or carried.program == "dnsmasq-dhcp" or text.startswith(b"DHCP"):
+        if line[1] or carried.program == "dnsmasq-dhcp" or text.startswith(b"DHCP"):
             return self._claim(line, carried)
         if b" is " in text:
             return self._answer(line, carried)
-        if not line[3]:
+        if not line[2]:
             self._lookups.pop(b"", None)
         return ()
 
@@ -114,38 +112,40 @@ class Reader:
         return ()
 
     def _query(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
-        found = _QUERY.fullmatch(line[6])
+        found = _QUERY.fullmatch(line[5])
         if found is None:
-            if b"<name unprintable>" in line[6]:
+            if b"<name unprintable>" in line[5]:
                 return ()
             raise RecordError("query-invalid")
         kind, name, source = found.groups()
-        client = Endpoint(address(line[4] or source), port(line[5]) if line[5] else 0)
-        time, digits = self._times.syslog(line[1]) if line[1] else self._times.carried(carried)
-        serial = line[3] or b""
+        client = Endpoint(address(line[3] or source), port(line[4]) if line[4] else 0)
+        serial = line[2] or b""
         self._lookups[serial] = _Lookup(name, kind, client)
         self._lookups.move_to_end(serial)
         if len(self._lookups) > MAX_LOOKUPS:
             self._lookups.popitem(last=False)
-        template = LogName(
-            time, digits, "dns-query", "", client, lacks=() if line[5] else _WITHOUT_SERIAL
+        return shown(
+            b"" if name in _NOT_PRINTED else name,
+            query_info(kind),
+            carried_time(carried),
+            client,
+            lacks=() if line[4] else _WITHOUT_SERIAL,
         )
-        return shown(b"" if name in _NOT_PRINTED else name, query_info(kind), template)
 
     def _answer(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
-        found = _ANSWER.fullmatch(line[6])
+        found = _ANSWER.fullmatch(line[5])
         if found is None:
             return ()
         source, name, value = found.groups()
-        serial = line[3] or b""
+        serial = line[2] or b""
         lookup = self._lookups.get(serial)
         if source in (b"validation", b"dnssec-query") or value.startswith(_NOT_AN_ANSWER):
             return ()
         if lookup is None:
-            if not line[4] or source != b"reply" or name in _NOT_PRINTED or parse_ip(_text(name)):
+            if not line[3] or source != b"reply" or name in _NOT_PRINTED or parse_ip(_text(name)):
                 return ()
             # The query came before the beginning of this log.
-            lookup = _Lookup(name, b"", Endpoint(address(line[4]), port(line[5])))
+            lookup = _Lookup(name, b"", Endpoint(address(line[3]), port(line[4])))
         of_name = name in (lookup.name, b"error") or parse_ip(_text(name)) is not None
         if not (of_name or lookup.alias_follows):
             # No alias leads from the name asked for to this one: with serial numbers it was looked
@@ -159,11 +159,10 @@ class Reader:
             self._lookups[serial] = replace(lookup, alias_follows=True)
             return ()
         self._lookups.pop(serial, None)
-        time, digits = self._times.syslog(line[1]) if line[1] else self._times.carried(carried)
-        return self._shown(lookup, source, value, time, digits)
+        return self._shown(lookup, source, value, carried)
 
     def _shown(
-        self, lookup: _Lookup, source: bytes, value: bytes, time: int, digits: int
+        self, lookup: _Lookup, source: bytes, value: bytes, carried: Carried
     ) -> Iterable[LogEntry]:
         """The answer of a lookup, whose last line has `value`."""
         if lookup.name in _NOT_PRINTED:
@@ -177,20 +176,15 @@ class Reader:
         return shown(
             lookup.name,
             DnsInfo(kind, rcode, answers, aliases),
-            LogName(
-                time,
-                digits,
-                "dns-answer",
-                "",
-                lookup.client,
-                outcome="blocked" if blocked else None,
-                blocked_by=escape_bytes(source).replace("\\032", " ") if blocked else "",
-                lacks=lacks if lookup.kind else (*lacks, "query-type"),
-            ),
+            carried_time(carried),
+            lookup.client,
+            outcome="blocked" if blocked else None,
+            blocked_by=escape_bytes(source).replace("\\032", " ") if blocked else "",
+            lacks=lacks if lookup.kind else (*lacks, "query-type"),
         )
 
     def _claim(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
-        found = _DHCP.fullmatch(line[6])
+        found = _DHCP.fullmatch(line[5])
         if found is None:
             return ()
         message, _, first, second, hostname = found.groups()
@@ -204,11 +198,10 @@ class Reader:
         client = mac if mac is not None else second
         if kind != "lease":
             hostname = None
-        time, digits = self._times.syslog(line[1]) if line[1] else self._times.carried(carried)
         claim = AddressClaim(
             kind, (ip,), mac, hostname=_host(hostname), client_id=client, server_id=b"dnsmasq"
         )
-        return (LogClaim(time, digits, claim),)
+        return (LogClaim(*carried_time(carried), claim),)
 
 
 def _content(word: bytes) -> tuple[str, tuple[tuple[str, int], ...]]:

@@ -15,9 +15,9 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from netwatch.core.patterns import pattern
-from netwatch.logs.dns_text import LineTimes, address, answer_info, port, query_info, shown
+from netwatch.logs.dns_text import address, answer_info, carried_time, port, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import Endpoint, Lack, LogEntry, LogName
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
 from netwatch.logs.times import SECOND
 from netwatch.logs.timestamps import rfc3339
 
@@ -41,17 +41,18 @@ DENYING_ZONES = frozenset(
 """Types of local zones that only serve to block (``local-zone`` in unbound.conf(5))."""
 
 _LINE = pattern(
-    rb"(?:\[(\d{9,11})\] |([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) "
-    rb"|(\d{4}-\d\d-\d\dT\S{8,24}) )?"
+    rb"(?:\[(\d{9,11})\] |(\d{4}-\d\d-\d\dT\S{8,24}) )?"
     rb"(?:unbound)?(?:\[\d+:[0-9a-f]+\] )?(?:info|reply|query): (\S.*)"
 )
 _LOOKUP = pattern(
     rb"([0-9a-fA-F.:]+(?:%\S{1,32})?) (\S+) ([A-Z0-9-]{1,16}) ([A-Z]{2,8}\d{0,5})"
-    rb"(?: ([A-Z]{2,12}\d{0,5}) \d+\.\d+ [01] \d+(?: .*)?)?"
+    rb"(?: ([A-Z]{2,12}\d{0,5}) \d+\.\d+ [01] \d+(?: on (udp|tcp|\S+) (\S+) (\d+))?)?"
 )
 _LOCAL = pattern(
-    rb"(\S+) ([a-z_]{3,32}) ([0-9a-fA-F.:]+(?:%\S{1,32})?)@(\d+) (\S+) ([A-Z0-9-]{1,16}) [A-Z]+"
+    rb"(?:rpz: applied (?:\[.{0,200}\] )?)?\S+ ([a-z_-]{3,32}) "
+    rb"([0-9a-fA-F.:]+(?:%\S{1,32})?)@\d{1,5} (\S+) ([A-Z0-9-]{1,16}) [A-Z]+"
 )
+_PASSED = (b"rpz-passthru", b"rpz-disabled", b"rpz-invalid")
 _ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 
 
@@ -62,7 +63,7 @@ def recognise(sample: Sample) -> int:
         if carried.program == "unbound" or b"unbound[" in line:
             match = _LINE.fullmatch(line)
             found += match is not None and bool(
-                _LOOKUP.fullmatch(match[4]) or _LOCAL.fullmatch(match[4])
+                _LOOKUP.fullmatch(match[3]) or _LOCAL.fullmatch(match[3])
             )
     return found
 
@@ -72,7 +73,6 @@ class Reader:
 
     def __init__(self, context: ReaderContext) -> None:
         self._context = context
-        self._times = LineTimes(context.times)
         # What denied a name to a client, by the address, the name and the type.
         self._denied: OrderedDict[tuple[bytes, bytes, bytes], bytes] = OrderedDict()
 
@@ -81,10 +81,10 @@ class Reader:
         line = _LINE.fullmatch(record)
         if line is None:
             return ()
-        found = _LOOKUP.fullmatch(line[4])
+        found = _LOOKUP.fullmatch(line[3])
         if found is not None:
             return self._lookup(line, found, carried)
-        found = _LOCAL.fullmatch(line[4])
+        found = _LOCAL.fullmatch(line[3])
         if found is not None:
             self._deny(found)
         return ()
@@ -96,29 +96,27 @@ class Reader:
     def _lookup(
         self, line: re.Match[bytes], found: re.Match[bytes], carried: Carried
     ) -> Iterable[LogEntry]:
-        source, name, kind, _, rcode = found.groups()
-        time, digits = self._time(line, carried)
+        source, name, kind, _, rcode, transport, server, number = found.groups()
+        when = self._time(line, carried)
         client = Endpoint(address(source))
         if rcode is None:
-            template = LogName(time, digits, "dns-query", "", client)
-            return shown(name, query_info(kind), template)
+            return shown(name, query_info(kind), when, client)
         zone = self._denied.pop((source, name, kind), b"")
-        template = LogName(
-            time,
-            digits,
-            "dns-answer",
-            "",
+        return shown(
+            name,
+            answer_info(kind, rcode),
+            when,
             client,
+            Endpoint(address(server), port(number)) if server else NOWHERE,
+            "tcp" if transport == b"tcp" else "udp",
             outcome="blocked" if zone else None,
-            blocked_by=f"local-zone {zone.decode('ascii')}" if zone else "",
+            blocked_by=zone.decode("ascii"),
             lacks=_ANSWER_LACKS if rcode == b"NOERROR" else (),
         )
-        return shown(name, answer_info(kind, rcode), template)
 
     def _deny(self, found: re.Match[bytes]) -> None:
-        _, zone, source, number, name, kind = found.groups()
-        port(number)
-        if zone in DENYING_ZONES:
+        zone, source, name, kind = found.groups()
+        if zone in DENYING_ZONES or (zone.startswith(b"rpz-") and zone not in _PASSED):
             self._denied[source, name, kind] = zone
             if len(self._denied) > MAX_DENIED:
                 self._denied.popitem(last=False)
@@ -127,9 +125,5 @@ class Reader:
         if line[1]:
             return int(line[1]) * SECOND, 0
         if line[2]:
-            return self._times.syslog(line[2])
-        if line[3]:
-            return rfc3339(line[3].decode("ascii", "replace"), self._context.times)
-        return self._times.carried(carried)
-
-
+            return rfc3339(line[2].decode("ascii", "replace"), self._context.times)
+        return carried_time(carried)
