@@ -26,6 +26,7 @@ class Others(TypedDict, total=False):
 
     outcome: Outcome | None
     blocked_by: str
+    client_host: str
     lacks: tuple[Lack, ...]
 
 

@@ -61,3 +61,8 @@ class LocalTimes:
             if time <= (latest - _EPOCH) // timedelta(microseconds=1) * 1000:
                 return time
         raise ValueError("no such day")
+
+    def is_past(self, moment: datetime) -> bool:
+        """Whether a time of the log's zone is not later than a day after the file was written."""
+        at = moment.replace(tzinfo=self._zone or UTC)
+        return at <= _EPOCH + timedelta(microseconds=self._modified // 1000) + timedelta(days=1)

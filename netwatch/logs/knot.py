@@ -1,0 +1,171 @@
+"""Knot Resolver: the requests and answers that its policies log.
+
+``policy.IPTRACE`` writes from whom a request came, ``policy.REQTRACE`` the request, and
+``policy.DEBUG_ALWAYS`` the request and the answer (documentation of Knot Resolver, "Debugging a
+single request"). Each begins with ``[reqdbg][policy][ID.00]``, where the id is that of the request,
+and packets follow as text of several lines. The journal has these lines in one record. Names are in
+lower case. Lines have no time of their own.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Literal
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.message import DnsInfo
+from netwatch.core.patterns import pattern
+from netwatch.logs.dns_text import (
+    address,
+    alias,
+    carried_time,
+    port,
+    record_type,
+    response_code,
+    shown,
+    unescaped,
+)
+from netwatch.logs.reading import Carried, ReaderContext, Sample
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+
+MAX_REQUESTS = 4096
+"""Maximum number of requests whose client is known; the oldest is forgotten."""
+
+MAX_RECORDS = 512
+"""Maximum number of records of an answer that are read."""
+
+_TAG = pattern(rb"\[(?:reqdbg|policy)\s*\](?:\[policy\s*\])?\[(\d+)\.\d\d\]\s+(.*)")
+_ARRIVED = pattern(rb"request packet arrived from (\S+)#(\d+) to (\S+)#(\d+) \((UDP|TCP)[^)]*\)\s*")
+_STATUS = pattern(rb";; ->>HEADER<<- opcode: QUERY; status: ([A-Z0-9]{1,16}); id: \d+")
+_RECORD = pattern(rb"(\S+)\s+(\d{1,10})\s+([A-Z0-9]{1,16})\s+(\S.*)")
+_QUESTION = pattern(rb"(\S+)\s+([A-Z0-9]{1,16})\s*")
+_NO_CLIENT: tuple[Lack, ...] = ("client",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Who sent a request, and how."""
+
+    client: Endpoint = NOWHERE
+    server: Endpoint = NOWHERE
+    transport: Literal["tcp", "udp"] = "udp"
+
+
+_UNKNOWN = _Request()
+
+
+def recognise(sample: Sample) -> int:
+    """The number of lines of the sample that only Knot Resolver writes."""
+    return sum(
+        b"request packet" in line or b"answer packet" in line
+        for line in sample.lines
+        if line.startswith((b"[reqdbg]", b"[policy]")) and _TAG.match(line)
+    )
+
+
+class Reader:
+    """Reads the records of one log of Knot Resolver."""
+
+    def __init__(self, _: ReaderContext) -> None:
+        self._requests: OrderedDict[bytes, _Request] = OrderedDict()
+        self._packet: _Packet | None = None
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says, or the lines of one record."""
+        entries: list[LogEntry] = []
+        for line in record.split(b"\n"):
+            entries += self._line(line, carried)
+        return entries
+
+    def flush(self) -> Iterable[LogEntry]:
+        """The packet that ends with the log."""
+        return self._end()
+
+    def _line(self, line: bytes, carried: Carried) -> Iterable[LogEntry]:
+        found = _TAG.match(line)
+        if found is None:
+            return self._packet_line(line)
+        ended = self._end()
+        number, text = found.groups()
+        if arrived := _ARRIVED.fullmatch(text):
+            source, source_port, server, server_port, transport = arrived.groups()
+            self._requests[number] = _Request(
+                Endpoint(address(source), port(source_port.lstrip(b"0") or b"0")),
+                Endpoint(address(server), port(server_port.lstrip(b"0") or b"0")),
+                "tcp" if transport == b"TCP" else "udp",
+            )
+            self._requests.move_to_end(number)
+            if len(self._requests) > MAX_REQUESTS:
+                self._requests.popitem(last=False)
+        elif text.startswith((b"request packet:", b"answer packet:")):
+            self._packet = _Packet(number, text.startswith(b"answer"), carried_time(carried))
+        return ended
+
+    def _packet_line(self, line: bytes) -> Iterable[LogEntry]:
+        packet = self._packet
+        if packet is None:
+            return ()
+        if line.startswith(b";; ADDITIONAL SECTION"):
+            return self._end()
+        packet.read(line)
+        return ()
+
+    def _end(self) -> Iterable[LogEntry]:
+        """What the packet shows that ends here."""
+        packet, self._packet = self._packet, None
+        if packet is None or not packet.name:
+            return ()
+        request = self._requests.get(packet.number, _UNKNOWN)
+        return shown(
+            unescaped(packet.name),
+            packet.info(),
+            packet.when,
+            request.client,
+            request.server,
+            request.transport,
+            lacks=_NO_CLIENT if request.client.ip is None else (),
+        )
+
+
+class _Packet:
+    """A packet whose lines are being read. `number` is the id of its request."""
+
+    def __init__(self, number: bytes, is_answer: bool, when: tuple[int, int]) -> None:
+        self.number = number
+        self.when = when
+        self.name = b""
+        self._is_answer = is_answer
+        self._kind = ""
+        self._rcode = "NOERROR"
+        self._section = b""
+        self._chain: dict[str, None] = {}
+        self._addresses: dict[str, int] = {}
+        self._records = 0
+
+    def read(self, line: bytes) -> None:
+        """Read a line of the packet."""
+        if line.startswith(b";;"):
+            if found := _STATUS.match(line):
+                self._rcode = response_code(found[1].decode("ascii"))
+            self._section = line
+        elif self._section.startswith(b";; QUESTION") and not self.name:
+            if found := _QUESTION.fullmatch(line):
+                self.name, self._kind = found[1], record_type(found[2].decode("ascii"))
+        elif self._section.startswith(b";; ANSWER") and (found := _RECORD.fullmatch(line)):
+            self._answer(found)
+
+    def _answer(self, found: re.Match[bytes]) -> None:
+        self._records += 1
+        if self._records > MAX_RECORDS:
+            return
+        kind, data = found[3], found[4].strip()
+        if kind == b"CNAME":
+            self._chain[alias(data)] = None
+        elif kind in (b"A", b"AAAA"):
+            self._addresses.setdefault(data.decode("latin-1"), int(found[2]))
+
+    def info(self) -> DnsInfo:
+        """What the packet contains besides the name."""
+        if not self._is_answer:
+            return DnsInfo(self._kind)
+        return DnsInfo(self._kind, self._rcode, tuple(self._addresses.items()), tuple(self._chain))

@@ -1,0 +1,183 @@
+"""Pi-hole FTL: the long-term database ``pihole-FTL.db``, an SQLite file.
+
+Its queries are in the table ``query_storage``, whose columns `domain`, `client` and
+`additional_info` have ids of other tables, or, in rows that were taken over from earlier versions,
+texts; before version 10 of the schema they are in the table ``queries``, which is a view since
+then. Views of a file that was handed in are not read. A row is a lookup with its answer, of which
+only the kind is known (https://docs.pi-hole.net/database/query-database/).
+
+The privacy levels of Pi-hole hide domains (``hidden``) and clients (``0.0.0.0``).
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from netwatch.core.addresses import parse_ip
+from netwatch.core.dns_code import type_text
+from netwatch.core.message import DnsInfo
+from netwatch.core.names import normalise_name
+from netwatch.logs.dns_text import Others, shown
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.times import SECOND
+
+MAX_IDS = 1 << 20
+"""Maximum number of ids of each kind that are known; rows with further ones cannot be read."""
+
+TABLES = ("domain_by_id", "client_by_id", "addinfo_by_id", "query_storage", "queries")
+"""The tables that are read, those with ids first."""
+
+_TYPES = {
+    1: "A",
+    2: "AAAA",
+    3: "ANY",
+    4: "SRV",
+    5: "SOA",
+    6: "PTR",
+    7: "TXT",
+    8: "NAPTR",
+    9: "MX",
+    10: "DS",
+    11: "RRSIG",
+    12: "DNSKEY",
+    13: "NS",
+    15: "SVCB",
+    16: "HTTPS",
+}
+_OTHER_TYPES = 100
+"""From here on a type is its number in DNS messages plus this."""
+
+_BLOCKED = {
+    1: "gravity",
+    4: "regex denied",
+    5: "exactly denied",
+    6: "blocked upstream with known address",
+    7: "blocked upstream with null address",
+    8: "blocked upstream with NXDOMAIN",
+    9: "gravity (CNAME)",
+    10: "regex denied (CNAME)",
+    11: "exactly denied (CNAME)",
+    15: "database busy",
+    16: "special domain",
+    18: "blocked upstream with EDE 15",
+}
+_BY_ALIAS = (9, 10, 11)
+_REPLIES = {
+    1: "NOERROR",
+    2: "NXDOMAIN",
+    3: "NOERROR",
+    4: "NOERROR",
+    5: "NOERROR",
+    6: "NOERROR",
+    7: "SERVFAIL",
+    8: "REFUSED",
+    9: "NOTIMP",
+    11: "NOERROR",
+    13: "NOERROR",
+}
+_NO_DATA = 1
+_ALIAS_INFO = 1
+_COLUMNS = {"domain_by_id": "domain", "client_by_id": "ip", "addinfo_by_id": "content"}
+
+
+def recognise(sample: Sample) -> int:
+    """The number of rows of the sample that only FTL writes."""
+    return sum(
+        each is not None
+        and (each.get("_table") in _COLUMNS or each.keys() >= {"domain", "client", "status"})
+        for each in sample.objects
+    )
+
+
+class Reader:
+    """Reads the rows of one database."""
+
+    def __init__(self, _: ReaderContext) -> None:
+        self._texts: dict[str, dict[int, str]] = {table: {} for table in _COLUMNS}
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a row says."""
+        try:
+            row = orjson.loads(record)
+        except orjson.JSONDecodeError:
+            raise RecordError("json-invalid") from None
+        if not isinstance(row, dict):
+            raise RecordError("json-invalid")
+        table = row.get("_table")
+        if table in _COLUMNS:
+            self._add(table, row)
+            return ()
+        if table not in ("query_storage", "queries"):
+            return ()
+        domain = self._text("domain_by_id", row.get("domain"))
+        if domain == "hidden":
+            return ()
+        client, others = _client(self._text("client_by_id", row.get("client")))
+        status = row.get("status")
+        if isinstance(status, int) and (word := _BLOCKED.get(status)):
+            others |= {"outcome": "blocked", "blocked_by": word}
+        info, lacks = self._info(row)
+        others["lacks"] = (*others.get("lacks", ()), *lacks)
+        name = domain.encode("utf-8", "surrogatepass")
+        return shown(name, info, _time(row.get("timestamp")), client, **others)
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing waits."""
+        return ()
+
+    def _add(self, table: str, row: dict[str, Any]) -> None:
+        number, text = row.get("id"), row.get(_COLUMNS[table])
+        if table == "addinfo_by_id" and row.get("type") != _ALIAS_INFO:
+            return
+        texts = self._texts[table]
+        if isinstance(number, int) and isinstance(text, str) and len(texts) < MAX_IDS:
+            texts[number] = text
+
+    def _text(self, table: str, value: object) -> str:
+        """A text, or the one of an id. Raises `RecordError`."""
+        found = self._texts[table].get(value) if isinstance(value, int) else value
+        if not isinstance(found, str):
+            raise RecordError("id-unknown" if isinstance(value, int) else "field-missing")
+        return found
+
+    def _info(self, row: dict[str, Any]) -> tuple[DnsInfo, tuple[Lack, ...]]:
+        """The type and the answer of a lookup, and what is not known of it."""
+        number, reply, status = row.get("type"), row.get("reply_type"), row.get("status")
+        if not isinstance(number, int):
+            raise RecordError("field-missing")
+        kind = _TYPES.get(number, "")
+        if number >= _OTHER_TYPES:
+            kind = type_text(number - _OTHER_TYPES)
+        rcode = _REPLIES.get(reply) if isinstance(reply, int) else None
+        lacks: tuple[Lack, ...] = () if kind else ("query-type",)
+        if rcode is None or (rcode == "NOERROR" and reply != _NO_DATA):
+            lacks = (*lacks, "answer")
+        chain: tuple[str, ...] = ()
+        if status in _BY_ALIAS and rcode is not None:
+            chain = self._alias(row.get("additional_info"))
+        return DnsInfo(kind, rcode, chain=chain), lacks
+
+    def _alias(self, info: object) -> tuple[str, ...]:
+        """The alias for which a name was blocked."""
+        found = self._texts["addinfo_by_id"].get(info) if isinstance(info, int) else info
+        name = normalise_name(found.encode("utf-8", "replace")) if isinstance(found, str) else ""
+        return (name,) if name else ()
+
+
+def _client(text: str) -> tuple[Endpoint, Others]:
+    ip = parse_ip(text.partition("%")[0])
+    if ip is None or not any(ip):
+        return NOWHERE, {"lacks": ("client",)}
+    return Endpoint(ip), {}
+
+
+def _time(value: object) -> tuple[int, int]:
+    """A time in seconds since the epoch, whole ones before version 5 of FTL."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 34:
+        raise RecordError("time-invalid")
+    if isinstance(value, int):
+        return value * SECOND, 0
+    # A double has no more than microseconds of today's times.
+    return round(value * 1_000_000) * 1000, 6

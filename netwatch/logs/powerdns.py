@@ -1,0 +1,174 @@
+"""PowerDNS: the Recursor with ``quiet=no``, and ``LogAction`` and ``LogResponseAction`` of dnsdist.
+
+The Recursor logs a question, then its answer. From 5.0 these are structured lines
+(``msg="Question" … qname="www.example.com" qtype="A" remote="192.0.2.1:5353"``, or JSON), before
+that sentences, of which those of answers do not say who asked. A question that is answered from the
+packet cache has one line only; before 5.0 it has no name. dnsdist writes ``Packet from ADDRESS:PORT
+for NAME TYPE with id ID``, and ``Answer to …`` with the text of the response code.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import orjson
+
+from netwatch.core.message import DnsInfo
+from netwatch.core.patterns import pattern
+from netwatch.logs.dns_text import (
+    address,
+    answer_info,
+    carried_time,
+    port,
+    query_info,
+    shown,
+    unescaped,
+)
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.timestamps import epoch
+
+MAX_QUESTIONS = 4096
+"""Maximum number of questions of the Recursor whose answer is awaited; the oldest is forgotten."""
+
+_PAIR = pattern(rb'([a-z][A-Za-z-]{0,31})="((?:[^"\\]|\\.)*+)"')
+_SENTENCE = pattern(
+    rb"(\d+ \[\d+/\d+\]) (?:(question for|answer to question) '(\S+)\|([A-Z0-9]{1,16})'"
+    rb"(?: from (\S+?)(?: .*)?|: \d+ answers.* rcode=(\d+).*))"
+)
+_DNSDIST = pattern(
+    rb"(?:\[(\d{9,11}\.\d{1,9})\] )?(?:Packet from|Answer to) (\S+) for (\S+) ([A-Z0-9]{1,16})"
+    rb"(?: \(([A-Za-z ,-]{1,64})\))? with id \d{1,5}"
+)
+_RCODES = {
+    b"No Error": b"NOERROR",
+    b"Form Error": b"FORMERR",
+    b"Server Failure": b"SERVFAIL",
+    b"Non-Existent domain": b"NXDOMAIN",
+    b"Not Implemented": b"NOTIMP",
+    b"Query Refused": b"REFUSED",
+    b"Name Exists when it should not": b"YXDOMAIN",
+    b"RR Set Exists when it should not": b"YXRRSET",
+    b"RR Set that should exist does not": b"NXRRSET",
+    b"Server Not Authoritative for zone / Not Authorized": b"NOTAUTH",
+    b"Name not contained in zone": b"NOTZONE",
+}
+_QUESTIONS = ("Question", "Question answered from packet cache")
+_ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
+
+
+def recognise(sample: Sample) -> int:
+    """The number of lines of the sample that only PowerDNS writes."""
+    found = 0
+    for line, json in zip(sample.lines, sample.objects, strict=True):
+        if json is not None:
+            found += json.keys() >= {"msg", "qname", "qtype", "remote"}
+        else:
+            found += (
+                (line.startswith(b'msg="') and b' qname="' in line and b' remote="' in line)
+                or _SENTENCE.fullmatch(line) is not None
+                or _DNSDIST.fullmatch(line) is not None
+            )
+    return found
+
+
+class Reader:
+    """Reads the records of one log of the Recursor or of dnsdist."""
+
+    def __init__(self, _: ReaderContext) -> None:
+        # The clients of questions, by the thread and task of the Recursor, name and type.
+        self._questions: OrderedDict[tuple[bytes, bytes, bytes], Endpoint] = OrderedDict()
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says."""
+        if record.startswith(b'msg="'):
+            pairs = _PAIR.findall(record)
+            fields = {key.decode("ascii"): _unquoted(value) for key, value in pairs}
+            return self._structured(fields, carried)
+        if record.startswith(b"{"):
+            return self._structured(_json(record), carried)
+        if found := _DNSDIST.fullmatch(record):
+            return self._dnsdist(found, carried)
+        if found := _SENTENCE.fullmatch(record):
+            return self._sentence(found, carried)
+        return ()
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing waits that says something."""
+        return ()
+
+    def _structured(self, fields: dict[str, bytes], carried: Carried) -> Iterable[LogEntry]:
+        message = fields.get("msg", b"").decode("latin-1").removeprefix("TCP ").capitalize()
+        if message not in (*_QUESTIONS, "Answer"):
+            return ()
+        name, kind, remote = (fields.get(key) for key in ("qname", "qtype", "remote"))
+        if name is None or kind is None or remote is None:
+            raise RecordError("field-missing")
+        info = query_info(kind)
+        lacks: tuple[Lack, ...] = ()
+        if message == "Answer":
+            info = answer_info(kind, fields.get("rcode", b""))
+            lacks = _ANSWER_LACKS if fields.get("answers", b"1") != b"0" else ()
+        moment = fields.get("ts", b"").decode("latin-1")
+        return shown(
+            unescaped(name),
+            info,
+            epoch(moment) if moment[:1].isdigit() else carried_time(carried),
+            _endpoint(remote),
+            NOWHERE,
+            "tcp" if fields.get("proto") == b"tcp" else "udp",
+            lacks=lacks,
+        )
+
+    def _sentence(self, found: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        task, what, name, kind, source, rcode = found.groups()
+        key = task, name, kind
+        if what == b"question for" and source is not None:
+            client = self._questions[key] = _endpoint(source)
+            if len(self._questions) > MAX_QUESTIONS:
+                self._questions.popitem(last=False)
+            return shown(unescaped(name), query_info(kind), carried_time(carried), client)
+        asked_by = self._questions.pop(key, None)
+        if asked_by is None or rcode is None:
+            return ()
+        info: DnsInfo = answer_info(kind, rcode)
+        lacks = _ANSWER_LACKS if b": 0 answers" not in found[0] else ()
+        return shown(unescaped(name), info, carried_time(carried), asked_by, lacks=lacks)
+
+    def _dnsdist(self, found: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        moment, source, name, kind, text = found.groups()
+        when = epoch(moment.decode("ascii")) if moment else carried_time(carried)
+        if text is None:
+            return shown(unescaped(name), query_info(kind), when, _endpoint(source))
+        rcode = _RCODES.get(text)
+        if rcode is None:
+            raise RecordError("response-code-invalid")
+        lacks = _ANSWER_LACKS if rcode == b"NOERROR" else ()
+        return shown(
+            unescaped(name), answer_info(kind, rcode), when, _endpoint(source), lacks=lacks
+        )
+
+
+def _endpoint(text: bytes) -> Endpoint:
+    """An address with its port, as ``192.0.2.1:53`` or ``[2001:db8::1]:53``."""
+    host, _, number = text.rpartition(b":")
+    return Endpoint(address(host.strip(b"[]")), port(number))
+
+
+def _unquoted(value: bytes) -> bytes:
+    """A value of a structured line without the escapes of its quotes and backslashes."""
+    return re.sub(rb"\\(.)", rb"\1", value) if b"\\" in value else value
+
+
+def _json(record: bytes) -> dict[str, bytes]:
+    try:
+        found = orjson.loads(record)
+    except orjson.JSONDecodeError:
+        raise RecordError("json-invalid") from None
+    if not isinstance(found, dict):
+        raise RecordError("json-invalid")
+    return {
+        key: value.encode("utf-8", "surrogatepass")
+        for key, value in found.items()
+        if isinstance(value, str)
+    }
