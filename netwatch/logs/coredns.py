@@ -20,7 +20,7 @@ from netwatch.logs.dns_text import (
     unescaped,
 )
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.timestamps import rfc3339
 
 _LINE = pattern(
@@ -29,7 +29,6 @@ _LINE = pattern(
     rb'(?:\d{1,5} )"([A-Z0-9]{1,16}) [A-Z0-9]{1,8} (\S+) (udp|tcp|tcp-tls|https|quic|grpc) '
     rb'\d+ (?:true|false) \d+" (\S+) (\S+) \d+ \S+(?: "?\d+"?)?'
 )
-_ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 
 
 def recognise(sample: Sample) -> int:
@@ -60,7 +59,6 @@ class Reader:
             Endpoint(address(source), port(number)),
             NOWHERE,
             "udp" if protocol in (b"udp", b"quic") else "tcp",
-            lacks=_ANSWER_LACKS if rcode == b"NOERROR" else (),
         )
 
     def flush(self) -> Iterable[LogEntry]:

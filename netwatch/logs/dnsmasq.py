@@ -36,6 +36,7 @@ _LINE = pattern(
     rb"(?:dnsmasq(-dhcp)?(?:\[\d+\])?: )?"
     rb"(?:(\d{1,10}) (?:([0-9a-fA-F.:]+(?:%\S{1,32})?)/(\d{1,5}) )?)?(\S.*)"
 )
+_CLIENT = pattern(rb" \d{1,10} ([0-9a-fA-F.:]+(?:%[^ /]{1,32})?/\d{1,5}) ")
 _QUERY = pattern(rb"query\[([^\]\s]{1,24})\] (\S+) from (\S+)")
 _ANSWER = pattern(rb"(\S.{0,200}?) (\S+) is (\S.*)")
 _DHCP = pattern(
@@ -71,6 +72,12 @@ def recognise(sample: Sample) -> int:
 
 def _is_answer(text: bytes) -> bool:
     return text.startswith((b"reply ", b"cached ", b"config ", b"forwarded ", b"gravity blocked "))
+
+
+def joins(record: bytes) -> bytes | None:
+    """What the lines of a lookup have in common: the client with its port."""
+    found = _CLIENT.search(record)
+    return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
 from netwatch.logs.dns_text import Others, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND
 
 MAX_IDS = 1 << 20
@@ -77,18 +77,16 @@ _REPLIES = {
     11: "NOERROR",
     13: "NOERROR",
 }
-_NO_DATA = 1
 _ALIAS_INFO = 1
 _COLUMNS = {"domain_by_id": "domain", "client_by_id": "ip", "addinfo_by_id": "content"}
 
 
 def recognise(sample: Sample) -> int:
-    """The number of rows of the sample that only FTL writes."""
-    return sum(
-        each is not None
-        and (each.get("_table") in _COLUMNS or each.keys() >= {"domain", "client", "status"})
-        for each in sample.objects
-    )
+    """The number of tables, whose names the sample has, that only FTL makes."""
+    tables = {*sample.lines}
+    if b"ftl" not in tables or not {b"query_storage", b"queries"} & tables:
+        return 0
+    return len(tables & {b"ftl", b"counters", *(table.encode() for table in TABLES)})
 
 
 class Reader:
@@ -118,8 +116,9 @@ class Reader:
         status = row.get("status")
         if isinstance(status, int) and (word := _BLOCKED.get(status)):
             others |= {"outcome": "blocked", "blocked_by": word}
-        info, lacks = self._info(row)
-        others["lacks"] = (*others.get("lacks", ()), *lacks)
+        info = self._info(row)
+        if not info.type:
+            others["lacks"] = (*others.get("lacks", ()), "query-type")
         name = domain.encode("utf-8", "surrogatepass")
         return shown(name, info, _time(row.get("timestamp")), client, **others)
 
@@ -142,8 +141,8 @@ class Reader:
             raise RecordError("id-unknown" if isinstance(value, int) else "field-missing")
         return found
 
-    def _info(self, row: dict[str, Any]) -> tuple[DnsInfo, tuple[Lack, ...]]:
-        """The type and the answer of a lookup, and what is not known of it."""
+    def _info(self, row: dict[str, Any]) -> DnsInfo:
+        """The type and the answer of a lookup."""
         number, reply, status = row.get("type"), row.get("reply_type"), row.get("status")
         if not isinstance(number, int):
             raise RecordError("field-missing")
@@ -151,13 +150,10 @@ class Reader:
         if number >= _OTHER_TYPES:
             kind = type_text(number - _OTHER_TYPES)
         rcode = _REPLIES.get(reply) if isinstance(reply, int) else None
-        lacks: tuple[Lack, ...] = () if kind else ("query-type",)
-        if rcode is None or (rcode == "NOERROR" and reply != _NO_DATA):
-            lacks = (*lacks, "answer")
         chain: tuple[str, ...] = ()
         if status in _BY_ALIAS and rcode is not None:
             chain = self._alias(row.get("additional_info"))
-        return DnsInfo(kind, rcode, chain=chain), lacks
+        return DnsInfo(kind, rcode, chain=chain)
 
     def _alias(self, info: object) -> tuple[str, ...]:
         """The alias for which a name was blocked."""

@@ -25,7 +25,7 @@ from netwatch.logs.dns_text import (
     unescaped,
 )
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.timestamps import epoch
 
 MAX_QUESTIONS = 4096
@@ -54,7 +54,6 @@ _RCODES = {
     b"Name not contained in zone": b"NOTZONE",
 }
 _QUESTIONS = ("Question", "Question answered from packet cache")
-_ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 
 
 def recognise(sample: Sample) -> int:
@@ -105,10 +104,8 @@ class Reader:
         if name is None or kind is None or remote is None:
             raise RecordError("field-missing")
         info = query_info(kind)
-        lacks: tuple[Lack, ...] = ()
         if message == "Answer":
             info = answer_info(kind, fields.get("rcode", b""))
-            lacks = _ANSWER_LACKS if fields.get("answers", b"1") != b"0" else ()
         moment = fields.get("ts", b"").decode("latin-1")
         return shown(
             unescaped(name),
@@ -117,7 +114,6 @@ class Reader:
             _endpoint(remote),
             NOWHERE,
             "tcp" if fields.get("proto") == b"tcp" else "udp",
-            lacks=lacks,
         )
 
     def _sentence(self, found: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
@@ -132,8 +128,7 @@ class Reader:
         if asked_by is None or rcode is None:
             return ()
         info: DnsInfo = answer_info(kind, rcode)
-        lacks = _ANSWER_LACKS if b": 0 answers" not in found[0] else ()
-        return shown(unescaped(name), info, carried_time(carried), asked_by, lacks=lacks)
+        return shown(unescaped(name), info, carried_time(carried), asked_by)
 
     def _dnsdist(self, found: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
         moment, source, name, kind, text = found.groups()
@@ -143,10 +138,7 @@ class Reader:
         rcode = _RCODES.get(text)
         if rcode is None:
             raise RecordError("response-code-invalid")
-        lacks = _ANSWER_LACKS if rcode == b"NOERROR" else ()
-        return shown(
-            unescaped(name), answer_info(kind, rcode), when, _endpoint(source), lacks=lacks
-        )
+        return shown(unescaped(name), answer_info(kind, rcode), when, _endpoint(source))
 
 
 def _endpoint(text: bytes) -> Endpoint:

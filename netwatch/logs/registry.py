@@ -8,6 +8,18 @@ from collections.abc import Callable
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
+from netwatch.logs import (
+    adguard,
+    bind,
+    coredns,
+    dnsmasq,
+    knot,
+    pihole_ftl,
+    powerdns,
+    unbound,
+    windows_dns,
+    windows_dns_events,
+)
 from netwatch.logs.reading import ReaderContext, RecordReader, Sample
 from netwatch.logs.records import Lack
 
@@ -57,5 +69,71 @@ class LogFormat:
     tables: tuple[str, ...] = ()
 
 
-LOG_FORMATS: dict[str, LogFormat] = {}
+LOG_FORMATS: dict[str, LogFormat] = {
+    "dnsmasq": LogFormat(
+        "dnsmasq, and pihole.log of Pi-hole",
+        dnsmasq.recognise,
+        dnsmasq.Reader,
+        ("server",),
+        always=(b"DHCP",),
+        joins=dnsmasq.joins,
+    ),
+    "pihole-ftl": LogFormat(
+        "Pi-hole FTL, the database of queries",
+        pihole_ftl.recognise,
+        pihole_ftl.Reader,
+        ("client-port", "server", "answer"),
+        container="sqlite",
+        encoded=True,
+        tables=pihole_ftl.TABLES,
+    ),
+    "unbound": LogFormat(
+        "Unbound, queries and replies",
+        unbound.recognise,
+        unbound.Reader,
+        ("client-port", "answer"),
+    ),
+    "bind": LogFormat("BIND, queries, responses and policy zones", bind.recognise, bind.Reader),
+    "adguard": LogFormat(
+        "AdGuard Home, querylog.json",
+        adguard.recognise,
+        adguard.Reader,
+        ("client-port", "server"),
+        encoded=True,
+    ),
+    "windows-dns": LogFormat(
+        "Windows DNS server, debug log",
+        windows_dns.recognise,
+        windows_dns.Reader,
+        ("client-port", "server", "answer"),
+        labels=True,
+    ),
+    "windows-dns-events": LogFormat(
+        "Windows DNS server, analytical events as JSON",
+        windows_dns_events.recognise,
+        windows_dns_events.Reader,
+        encoded=True,
+    ),
+    "windows-dns-evtx": LogFormat(
+        "Windows DNS server, analytical events in an event log",
+        windows_dns_events.recognise,
+        windows_dns_events.Reader,
+        container="evtx",
+    ),
+    "knot": LogFormat(
+        "Knot Resolver, traced requests and answers",
+        knot.recognise,
+        knot.Reader,
+        encoded=True,
+    ),
+    "powerdns": LogFormat(
+        "PowerDNS Recursor and dnsdist",
+        powerdns.recognise,
+        powerdns.Reader,
+        ("server", "answer"),
+    ),
+    "coredns": LogFormat(
+        "CoreDNS, plugin log", coredns.recognise, coredns.Reader, ("server", "answer")
+    ),
+}
 """The formats by their name, as ``--as`` and `log.format` of a record have it."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import address, answer_info, carried_time, port, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND
 from netwatch.logs.timestamps import rfc3339
 
@@ -53,7 +53,6 @@ _LOCAL = pattern(
     rb"([0-9a-fA-F.:]+(?:%\S{1,32})?)@\d{1,5} (\S+) ([A-Z0-9-]{1,16}) [A-Z]+"
 )
 _PASSED = (b"rpz-passthru", b"rpz-disabled", b"rpz-invalid")
-_ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 
 
 def recognise(sample: Sample) -> int:
@@ -111,7 +110,6 @@ class Reader:
             "tcp" if transport == b"tcp" else "udp",
             outcome="blocked" if zone else None,
             blocked_by=zone.decode("ascii"),
-            lacks=_ANSWER_LACKS if rcode == b"NOERROR" else (),
         )
 
     def _deny(self, found: re.Match[bytes]) -> None:

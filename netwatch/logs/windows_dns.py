@@ -19,7 +19,7 @@ from typing import Literal
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import address, answer_info, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 
 _LINE = pattern(
     rb"(\d{1,8})(?:([-./])\s?(\d{1,2})[-./]\s?(\d{2,4})\.?)? (\d{1,2})[:.](\d\d)[:.](\d\d)"
@@ -29,7 +29,6 @@ _LINE = pattern(
 )
 _LABEL = pattern(rb"\((\d{1,2})\)")
 _POINTER = pattern(rb"\[[0-9A-Fa-f]{4}\]")
-_ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 
 
 def recognise(sample: Sample) -> int:
@@ -58,12 +57,8 @@ class Reader:
             return ()
         client = Endpoint(address(source))
         transport: Literal["tcp", "udp"] = "tcp" if protocol == b"TCP" else "udp"
-        asked = labels(name)
-        if response == b"R":
-            lacks = _ANSWER_LACKS if rcode == b"NOERROR" else ()
-            info = answer_info(kind, rcode)
-            return shown(asked, info, self._when(found), client, NOWHERE, transport, lacks=lacks)
-        return shown(asked, query_info(kind), self._when(found), client, NOWHERE, transport)
+        info = answer_info(kind, rcode) if response == b"R" else query_info(kind)
+        return shown(labels(name), info, self._when(found), client, NOWHERE, transport)
 
     def flush(self) -> Iterable[LogEntry]:
         """Nothing waits."""
