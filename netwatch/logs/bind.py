@@ -38,7 +38,7 @@ MAX_REWRITTEN = 1024
 
 _LINE = pattern(
     rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
-    rb"(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)? )?"
+    rb"(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)? +)?"
     rb"(?:[a-z-]{1,32}: )?(?:(?:info|debug \d+|notice|warning|error): )?"
     rb"client (?:@0x[0-9a-f]+ )?([0-9a-fA-F.:]+(?:%[^# ]{1,32})?)#(\d+)"
     rb"(?:/key \S+)?(?: \([^ ]*\))?:? (?:view \S+: )?(.*)"

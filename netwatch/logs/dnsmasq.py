@@ -7,7 +7,8 @@ a list that blocks the name), because it logs nothing in between. Answers of oth
 only that somebody was answered, and are left out.
 
 An answer has one line for each alias and address. It is shown at its first address, or at what it
-has in place of one. Names are in lower case since dnsmasq converts them.
+has in place of one; further addresses are left out. Names are in lower case since dnsmasq converts
+them.
 
 Lines of ``dnsmasq-dhcp`` in the same file say who has which address.
 """
@@ -82,13 +83,15 @@ def joins(record: bytes) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """A lookup that waits for its answer. With `alias_follows`, the next line is of an alias."""
+    """A lookup, which waits for its answer until it `is_answered`. With `alias_follows`, the next
+    line is of an alias."""
 
     name: bytes
     kind: bytes
     client: Endpoint
     aliases: tuple[bytes, ...] = ()
     alias_follows: bool = False
+    is_answered: bool = False
 
 
 class Reader:
@@ -127,10 +130,7 @@ class Reader:
         kind, name, source = found.groups()
         client = Endpoint(address(line[3] or source), port(line[4]) if line[4] else 0)
         serial = line[2] or b""
-        self._lookups[serial] = _Lookup(name, kind, client)
-        self._lookups.move_to_end(serial)
-        if len(self._lookups) > MAX_LOOKUPS:
-            self._lookups.popitem(last=False)
+        self._remember(serial, _Lookup(name, kind, client))
         return shown(
             b"" if name in _NOT_PRINTED else name,
             query_info(kind),
@@ -139,20 +139,33 @@ class Reader:
             lacks=() if line[4] else _WITHOUT_SERIAL,
         )
 
+    def _remember(self, serial: bytes, lookup: _Lookup) -> None:
+        self._lookups[serial] = lookup
+        self._lookups.move_to_end(serial)
+        if len(self._lookups) > MAX_LOOKUPS:
+            self._lookups.popitem(last=False)
+
+    def _lookup(self, line: re.Match[bytes], serial: bytes) -> _Lookup | None:
+        """The lookup that a line belongs to. Serial numbers begin again where dnsmasq does."""
+        lookup = self._lookups.get(serial)
+        if lookup is None or not line[3]:
+            return lookup
+        return lookup if lookup.client == (address(line[3]), port(line[4])) else None
+
     def _answer(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
         found = _ANSWER.fullmatch(line[5])
         if found is None:
             return ()
         source, name, value = found.groups()
         serial = line[2] or b""
-        lookup = self._lookups.get(serial)
+        lookup = self._lookup(line, serial)
         if source in (b"validation", b"dnssec-query") or value.startswith(_NOT_AN_ANSWER):
             return ()
-        if lookup is None:
-            if not line[3] or source != b"reply" or name in _NOT_PRINTED or parse_ip(_text(name)):
-                return ()
+        if lookup is None and line[3] and source == b"reply" and name not in _NOT_PRINTED:
             # The query came before the beginning of this log.
             lookup = _Lookup(name, b"", Endpoint(address(line[3]), port(line[4])))
+        if lookup is None or lookup.is_answered:
+            return ()
         of_name = name in (lookup.name, b"error") or parse_ip(_text(name)) is not None
         if not (of_name or lookup.alias_follows):
             # No alias leads from the name asked for to this one: with serial numbers it was looked
@@ -163,9 +176,9 @@ class Reader:
         if not of_name and len(lookup.aliases) < MAX_ALIASES:
             lookup = replace(lookup, aliases=(*lookup.aliases, name))
         if value == b"<CNAME>":
-            self._lookups[serial] = replace(lookup, alias_follows=True)
+            self._remember(serial, replace(lookup, alias_follows=True))
             return ()
-        self._lookups.pop(serial, None)
+        self._remember(serial, replace(lookup, is_answered=True))
         return self._shown(lookup, source, value, carried)
 
     def _shown(

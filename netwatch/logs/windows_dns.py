@@ -22,7 +22,7 @@ from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 
 _LINE = pattern(
-    rb"(\d{1,8})(?:([-./])\s?(\d{1,2})[-./]\s?(\d{2,4})\.?)? (\d{1,2})[:.](\d\d)[:.](\d\d)"
+    rb"(\d{1,8})(?:([-./])\s?(\d{1,2})[-./]\s?(\d{1,4})\.?)? (\d{1,2})[:.](\d\d)[:.](\d\d)"
     rb"(?: ?([AaPp])\.?\s?[Mm]\.?)? +[0-9A-Fa-f]{1,8} PACKET +[0-9A-Fa-f]{4,16} (UDP|TCP) "
     rb"(Rcv|Snd) ([0-9a-fA-F.:]+(?:%\S{1,32})?) +[0-9a-fA-F]{4} (R| ) ?([QNU?]) "
     rb"\[[0-9a-fA-F]{4} +[ATDR ]*([A-Z0-9]{3,16})\] ([A-Z0-9]{1,16}) +(\S.*?)\s*"
