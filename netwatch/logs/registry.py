@@ -77,6 +77,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
         ("server",),
         always=(b"DHCP",),
         joins=dnsmasq.joins,
+        around=6,
     ),
     "pihole-ftl": LogFormat(
         "Pi-hole FTL, the database of queries",
