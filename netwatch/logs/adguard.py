@@ -101,7 +101,7 @@ def _outcome(result: object) -> Others:
     if not word:
         return {}
     service = result.get("ServiceName")
-    named = f"{word} {service[:64]}" if isinstance(service, str) and service else word
+    named = f"{word}:{service[:64]}" if isinstance(service, str) and service else word
     return {"outcome": "blocked", "blocked_by": named}
 
 

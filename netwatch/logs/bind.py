@@ -53,7 +53,7 @@ _ANSWER = pattern(
     rb"(?:(UDP|TCP)(?: [a-z]+)?: )query: (\S+) \S+ (\S+) response: (\S+) [+-][^ ]*(?: (.*))?"
 )
 _REWRITTEN = pattern(
-    rb"(?:disabled )?rpz (\S+) (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*"
+    rb"(?:disabled )?rpz \S+ (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*"
 )
 _REWRITE_CODES = {
     b"NXDOMAIN": b"NXDOMAIN",
@@ -158,7 +158,7 @@ class Reader:
         found = _REWRITTEN.fullmatch(line[6])
         if found is None:
             raise RecordError("rewrite-invalid")
-        trigger, policy, name, *kinds = found.groups()
+        policy, name, *kinds = found.groups()
         if policy == b"PASSTHRU" or line[6].startswith(b"disabled"):
             return ()
         kind = kinds[0] or kinds[1]
@@ -175,7 +175,7 @@ class Reader:
             self._time(line, carried),
             Endpoint(address(line[4]), port(line[5])),
             outcome="blocked",
-            blocked_by=f"rpz {trigger.decode('latin-1')} {policy.decode('latin-1')}",
+            blocked_by=f"rpz-{policy.decode('latin-1').lower()}",
             lacks=_REWRITE_LACKS,
         )
 

@@ -199,7 +199,7 @@ class Reader:
             carried_time(carried),
             lookup.client,
             outcome="blocked" if blocked else None,
-            blocked_by=escape_bytes(source).replace("\\032", " ") if blocked else "",
+            blocked_by=escape_bytes(source.replace(b" ", b"-")) if blocked else "",
             lacks=lacks if lookup.kind else (*lacks, "query-type"),
         )
 

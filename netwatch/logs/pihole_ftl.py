@@ -51,17 +51,17 @@ _OTHER_TYPES = 100
 
 _BLOCKED = {
     1: "gravity",
-    4: "regex denied",
-    5: "exactly denied",
-    6: "blocked upstream with known address",
-    7: "blocked upstream with null address",
-    8: "blocked upstream with NXDOMAIN",
-    9: "gravity (CNAME)",
-    10: "regex denied (CNAME)",
-    11: "exactly denied (CNAME)",
-    15: "database busy",
-    16: "special domain",
-    18: "blocked upstream with EDE 15",
+    4: "regex-denied",
+    5: "exactly-denied",
+    6: "upstream-known-address",
+    7: "upstream-null-address",
+    8: "upstream-NXDOMAIN",
+    9: "gravity-by-alias",
+    10: "regex-denied-by-alias",
+    11: "exactly-denied-by-alias",
+    15: "database-busy",
+    16: "special-domain",
+    18: "upstream-EDE-15",
 }
 _BY_ALIAS = (9, 10, 11)
 _REPLIES = {

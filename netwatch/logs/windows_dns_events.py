@@ -95,7 +95,7 @@ class Reader:
         others: Others = {"lacks": ("client",)} if client.ip is None else {}
         if event.number == IGNORED:
             reason = data.get("policyname") or data.get("reason") or "ignored"
-            others |= {"outcome": "blocked", "blocked_by": f"ignored query: {reason[:64]}"}
+            others |= {"outcome": "blocked", "blocked_by": f"ignored-query:{reason[:64]}"}
         when = _time(event.envelope, self._times, carried)
         message = _packet(data.get("packetdata", ""))
         names = message_names(message, when, client, server, transport, **others)

@@ -2,9 +2,9 @@
 
 import orjson
 import pytest
+from support.resolver_logs import names, read, sample, short
 
 from netwatch.logs.reading import RecordError
-from tests.support.resolver_logs import names, read, sample, short
 
 
 def record(**changes: object) -> bytes:
@@ -22,7 +22,7 @@ def test_the_answer_is_a_message() -> None:
     assert (blocked.outcome, blocked.blocked_by) == ("blocked", "FilteredBlockList")
     assert blocked.dns is not None
     assert blocked.dns.answers == (("0.0.0.0", 300),)
-    assert service.blocked_by == "FilteredBlockedService tiktok"
+    assert service.blocked_by == "FilteredBlockedService:tiktok"
     assert (blocked.transport, service.transport) == ("tcp", "tcp")
     assert short(other) == ("dns-query", "www.example.org", "10.0.0.13:0", "AAAA", "")
     assert other.lacks == ("answer",)

@@ -3,9 +3,9 @@
 from datetime import timedelta, timezone
 
 import pytest
+from support.resolver_logs import endpoint, names, read, sample, short
 
 from netwatch.logs.reading import RecordError
-from tests.support.resolver_logs import endpoint, names, read, sample, short
 
 _QUERY = (
     b"client @0x7f1c 10.0.0.12#40001 (www.tiktok.com): query: www.tiktok.com IN A + (10.0.0.53)"
@@ -58,7 +58,7 @@ def test_responses_and_policy_zones() -> None:
         ("dns-answer", "www.example.org", "NOERROR", None),
         ("dns-answer", "a.example.org", "SERVFAIL", None),
     ]
-    assert found[1].blocked_by == "rpz QNAME NXDOMAIN"
+    assert found[1].blocked_by == "rpz-nxdomain"
     assert (found[3].lacks, found[3].transport) == (("answer",), "tcp")
     assert found[4].lacks == ()
 

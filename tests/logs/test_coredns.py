@@ -1,9 +1,9 @@
 """Logs of CoreDNS, in the formats of its plugin ``log``, and in what carries them in a cluster."""
 
 import pytest
+from support.resolver_logs import names, read, sample, short
 
 from netwatch.logs.reading import RecordError
-from tests.support.resolver_logs import names, read, sample, short
 
 
 def test_the_common_format_in_the_log_of_a_container() -> None:

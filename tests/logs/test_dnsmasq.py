@@ -1,12 +1,12 @@
 """Logs of dnsmasq (``log-queries`` in dnsmasq(8)) and of Pi-hole, and what DHCP servers log."""
 
 import pytest
+from support.resolver_logs import names, read, sample, short
 
 from netwatch.core.addresses import ip_text
 from netwatch.logs.dnsmasq import joins
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogClaim
-from tests.support.resolver_logs import names, read, sample, short
 
 _CLIENT = "10.0.0.12:51000"
 _PREFIX = b"Mar  2 09:15:01 dnsmasq[1201]: "
@@ -78,9 +78,9 @@ def test_pihole_without_serial_numbers() -> None:
         for entry in found
     ] == [
         ("dns-query", "www.tiktok.com", "10.0.0.12:0", None, ""),
-        ("dns-answer", "www.tiktok.com", "10.0.0.12:0", "blocked", "gravity blocked"),
+        ("dns-answer", "www.tiktok.com", "10.0.0.12:0", "blocked", "gravity-blocked"),
         ("dns-query", "www.tiktok.com", "10.0.0.12:0", None, ""),
-        ("dns-answer", "www.tiktok.com", "10.0.0.12:0", "blocked", "exactly denied"),
+        ("dns-answer", "www.tiktok.com", "10.0.0.12:0", "blocked", "exactly-denied"),
         ("dns-query", "www.example.org", "10.0.0.13:0", None, ""),
         ("dns-query", "cached.example.org", "fe80::12:0", None, ""),
         ("dns-query", "mon.tiktokv.com", "10.0.0.14:0", None, ""),
@@ -97,10 +97,10 @@ def test_pihole_without_serial_numbers() -> None:
         (b"/etc/hosts", b"10.0.0.9", "NOERROR", (("10.0.0.9", 0),), ""),
         (b"cached-stale", b"203.0.113.7", "NOERROR", (("203.0.113.7", 0),), ""),
         (b"cached", b"<HTTPS>", "NOERROR", (), ""),
-        (b"regex denied", b"0.0.0.0", "NOERROR", (("0.0.0.0", 0),), "regex denied"),
+        (b"regex denied", b"0.0.0.0", "NOERROR", (("0.0.0.0", 0),), "regex-denied"),
         (b"gravity blocked (CNAME)", b"0.0.0.0", "NOERROR", (("0.0.0.0", 0),),
-         "gravity blocked (CNAME)"),
-        (b"special domain", b"NXDOMAIN", "NXDOMAIN", (), "special domain"),
+         "gravity-blocked-(CNAME)"),
+        (b"special domain", b"NXDOMAIN", "NXDOMAIN", (), "special-domain"),
         (b"Rate-limiting", b"REFUSED (EDE: blocked)", "REFUSED", (), "Rate-limiting"),
         (b"reply", b"blocked during CNAME inspection", "NOERROR", (), "reply"),
     ],

@@ -1,9 +1,9 @@
 """Logs of Knot Resolver: what its policies IPTRACE, REQTRACE and DEBUG_ALWAYS write."""
 
 import pytest
+from support.resolver_logs import endpoint, names, read, sample, short
 
 from netwatch.logs.reading import RecordError
-from tests.support.resolver_logs import endpoint, names, read, sample, short
 
 
 def test_requests_and_answers() -> None:

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.resolver_logs import names, read, short
 
 from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
@@ -12,7 +13,6 @@ from netwatch.logs.log_files import divide, items
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogName
-from tests.support.resolver_logs import names, read, short
 
 _V1 = """
 CREATE TABLE queries (id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp INTEGER NOT NULL,
@@ -88,14 +88,14 @@ def test_ids_and_texts_but_no_view(tmp_path: Path) -> None:
     first, second = read_file(tmp_path / "x.db", _V10)
     assert short(first)[1:3] == ("www.tiktok.com", "10.0.0.12:0")
     assert short(second)[1:4] == ("text.tiktok.com", "10.0.0.13:0", "HTTPS")
-    assert second.blocked_by == "regex denied"
+    assert second.blocked_by == "regex-denied"
 
 
 def test_kinds_of_answers_and_the_alias_that_was_blocked(tmp_path: Path) -> None:
     first, second, alias = read_file(tmp_path / "x.db", _V17)
     assert short(first) == ("dns-answer", "www.tiktok.com", "10.0.0.12:0", "A", "NOERROR")
     assert (first.time, first.time_digits) == (1772442901_250 * 10**6, 6)
-    assert (second.name, second.blocked_by) == ("shop.example.org", "gravity (CNAME)")
+    assert (second.name, second.blocked_by) == ("shop.example.org", "gravity-by-alias")
     assert (alias.evidence, alias.name, alias.asked) == (
         "dns-cname",
         "shops.tiktok.com",
@@ -107,7 +107,7 @@ def test_types_by_number_and_privacy_levels(tmp_path: Path) -> None:
     """A client that is hidden is no device, and a hidden domain shows nothing."""
     first, second = read_file(tmp_path / "x.db", _V22)
     assert short(first)[3:] == ("HTTPS", "NXDOMAIN")
-    assert first.blocked_by == "exactly denied"
+    assert first.blocked_by == "exactly-denied"
     assert (short(second)[2], short(second)[4]) == ("-:0", "REFUSED")
     assert second.lacks == ("client", "query-type")
 

@@ -1,9 +1,9 @@
 """Logs of the PowerDNS Recursor, before and since 5.0, and of dnsdist."""
 
 import pytest
+from support.resolver_logs import names, read, sample, short
 
 from netwatch.logs.reading import RecordError
-from tests.support.resolver_logs import names, read, sample, short
 
 
 def test_structured_lines() -> None:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from support.resolver_logs import SAMPLES
 
 from netwatch.logs.recognise import recognise_head
 from netwatch.logs.registry import LOG_FORMATS
-from tests.support.resolver_logs import SAMPLES
 
 _FILES = sorted(path for path in SAMPLES.rglob("*") if path.is_file())
 

@@ -5,6 +5,7 @@ from collections import OrderedDict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.resolver_logs import WRITTEN, all_lines, read_any, some_lines
 
 from netwatch.core.names import normalise_name
 from netwatch.logs import bind, dnsmasq, knot, powerdns, unbound
@@ -13,7 +14,6 @@ from netwatch.logs.reading import ReaderContext
 from netwatch.logs.records import LogName
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
-from tests.support.resolver_logs import WRITTEN, all_lines, read_any, some_lines
 
 _ROWS = [
     b'{"_table":"domain_by_id","id":1,"domain":"www.tiktok.com"}',

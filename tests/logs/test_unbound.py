@@ -3,9 +3,9 @@
 from datetime import timedelta, timezone
 
 import pytest
+from support.resolver_logs import endpoint, names, read, sample, short
 
 from netwatch.logs.reading import RecordError
-from tests.support.resolver_logs import endpoint, names, read, sample, short
 
 
 def test_queries_and_replies() -> None:

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from support.resolver_logs import names, read, sample, short
 
 from netwatch.logs.reading import RecordError
 from netwatch.logs.windows_dns import labels
-from tests.support.resolver_logs import names, read, sample, short
 
 _REST = (
     b" 0E70 PACKET  00000000033397A0 UDP Rcv 10.0.0.12       5b47   Q [0001   D   NOERROR] A      "

@@ -2,9 +2,9 @@
 
 import orjson
 import pytest
+from support.resolver_logs import endpoint, names, read, sample, short
 
 from netwatch.logs.reading import RecordError
-from tests.support.resolver_logs import endpoint, names, read, sample, short
 
 _LOOKUP = [
     ("dns-query", "www.tiktok.com", "10.0.0.12:57943", "A", ""),
@@ -41,7 +41,7 @@ def test_failures_and_ignored_queries() -> None:
     assert short(failed) == ("dns-answer", "m.tiktok.com", "2001:db8::12:50001", "HTTPS", "REFUSED")
     assert (failed.transport, endpoint(failed.server)) == ("tcp", "2001:db8::53:0")
     assert short(ignored)[:3] == ("dns-query", "m.tiktok.com", "10.0.0.13:0")
-    assert (ignored.outcome, ignored.blocked_by) == ("blocked", "ignored query: BlackholePolicy")
+    assert (ignored.outcome, ignored.blocked_by) == ("blocked", "ignored-query:BlackholePolicy")
 
 
 def test_a_message_in_text() -> None:

@@ -76,7 +76,7 @@ def some_lines(name: str, others: Sequence[bytes] = ()) -> st.SearchStrategy[lis
         st.integers(0, 12),
         st.one_of(st.binary(max_size=12), st.sampled_from([b"\0", b'"', b"\\", b"%", b"999999"])),
     )
-    return st.lists(st.one_of(st.binary(max_size=200), st.sampled_from(real), damaged), max_size=12)
+    return st.lists(st.one_of(st.binary(max_size=200), st.sampled_from(real), damaged), max_size=6)
 
 
 def read_any(name: str, lines: Iterable[bytes]) -> list[LogEntry]:
