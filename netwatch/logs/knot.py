@@ -108,7 +108,8 @@ class Reader:
         if line.startswith(b";; ADDITIONAL SECTION"):
             return self._end()
         packet.read(line)
-        return ()
+        # What follows the question of a request says nothing of it.
+        return self._end() if packet.name and not packet.is_answer else ()
 
     def _end(self) -> Iterable[LogEntry]:
         """What the packet shows that ends here."""
@@ -128,13 +129,13 @@ class Reader:
 
 
 class _Packet:
-    """A packet whose lines are being read. `number` is the id of its request."""
+    """A packet whose lines are being read, of the request with the id `number`."""
 
     def __init__(self, number: bytes, is_answer: bool, when: tuple[int, int]) -> None:
         self.number = number
         self.when = when
         self.name = b""
-        self._is_answer = is_answer
+        self.is_answer = is_answer
         self._kind = ""
         self._rcode = "NOERROR"
         self._section = b""
@@ -166,6 +167,6 @@ class _Packet:
 
     def info(self) -> DnsInfo:
         """What the packet contains besides the name."""
-        if not self._is_answer:
+        if not self.is_answer:
             return DnsInfo(self._kind)
         return DnsInfo(self._kind, self._rcode, tuple(self._addresses.items()), tuple(self._chain))
