@@ -19,6 +19,7 @@ from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
     address,
+    address_text,
     alias,
     answer_info,
     carried_time,
@@ -44,7 +45,7 @@ _LINE = pattern(
     rb"(?:/key \S+)?(?: \([^ ]*\))?:? (?:view \S+: )?(.*)"
 )
 _QUERY = pattern(
-    rb"query: (\S+) \S+ (\S+) ([+-][^ ]*)(?: \(([0-9a-fA-F.:%]+[^)]*)\))?(?: \[[^\]]*\])*"
+    rb"query: (\S+) \S+ (\S+)(?: ([+-][^ ]*))?(?: \(([0-9a-fA-F.:%]+[^)]*)\))?(?: \[[^\]]*\])*"
 )
 _RESPONSE = pattern(
     rb"response: (\S+) \S+ (\S+) (\S+) (\d+) \d+ \d+ ([+-][^ ]*)(?: \(([0-9a-fA-F.:]+)[^)]*\))?.*"
@@ -52,8 +53,10 @@ _RESPONSE = pattern(
 _ANSWER = pattern(
     rb"(?:(UDP|TCP)(?: [a-z]+)?: )query: (\S+) \S+ (\S+) response: (\S+) [+-][^ ]*(?: (.*))?"
 )
-_REWRITTEN = pattern(
-    rb"(?:disabled )?rpz \S+ (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*"
+_REWRITTEN = pattern(rb"rpz \S+ (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*")
+_CEF = pattern(
+    rb"CEF:0\|Infoblox\|NIOS\|[^|]{0,64}\|RPZ-[^|]{1,32}\|[^|]{1,32}\|\d{1,2}\|.{0,200}? "
+    rb'src=([0-9a-fA-F.:]+) spt=(\d{1,5}) .{0,200}?msg="(rpz [^"]*)".*'
 )
 _REWRITE_CODES = {
     b"NXDOMAIN": b"NXDOMAIN",
@@ -72,8 +75,9 @@ def recognise(sample: Sample) -> int:
     """The number of lines of the sample that only BIND writes."""
     found = 0
     for line in sample.lines:
+        found += line.startswith(b"CEF:0|Infoblox|") and _CEF.fullmatch(line) is not None
         if b"client " in line and any(part in line for part in _PARTS):
-            match = _LINE.fullmatch(line)
+            match = _LINE.search(line)
             found += match is not None and _content(match[6]) is not None
     return found
 
@@ -99,8 +103,12 @@ class Reader:
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says."""
         if b"client " not in record:
-            return ()
-        line = _LINE.match(record)
+            found = _CEF.fullmatch(record)
+            if found is None:
+                return ()
+            return self._rewrite(found[1], found[2], found[3], carried_time(carried))
+        # Something that a relay of syslog added may come first.
+        line = _LINE.search(record)
         if line is None:
             return self._malformed(record)
         content = line[6]
@@ -108,8 +116,8 @@ class Reader:
             return self._query(line, carried)
         if content.startswith(b"response: "):
             return self._response(line, carried)
-        if content.startswith((b"rpz ", b"disabled rpz ")):
-            return self._rewrite(line, carried)
+        if content.startswith(b"rpz "):
+            return self._rewrite(line[4], line[5], content, self._time(line, carried))
         if content.startswith((b"UDP", b"TCP")):
             return self._answer(line, carried)
         return ()
@@ -134,7 +142,7 @@ class Reader:
             self._time(line, carried),
             Endpoint(address(line[4]), port(line[5])),
             _server(server),
-            "tcp" if b"T" in flags else "udp",
+            "tcp" if flags and b"T" in flags else "udp",
         )
 
     def _response(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
@@ -154,26 +162,29 @@ class Reader:
             lacks=_ANSWER_LACKS if int(answers) else (),
         )
 
-    def _rewrite(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
-        found = _REWRITTEN.fullmatch(line[6])
+    def _rewrite(
+        self, source: bytes, number: bytes, text: bytes, when: tuple[int, int]
+    ) -> Iterable[LogEntry]:
+        """An answer to a client and its port that a policy zone changed."""
+        found = _REWRITTEN.fullmatch(text)
         if found is None:
             raise RecordError("rewrite-invalid")
         policy, name, *kinds = found.groups()
-        if policy == b"PASSTHRU" or line[6].startswith(b"disabled"):
+        if policy == b"PASSTHRU":
             return ()
         kind = kinds[0] or kinds[1]
         info = DnsInfo(
             record_type(kind.decode("latin-1")) if kind else "",
             response_code(_REWRITE_CODES.get(policy, b"NOERROR").decode("ascii")),
         )
-        self._rewritten[line[4], line[5], name.lower()] = None
+        self._rewritten[source, number, name.lower()] = None
         if len(self._rewritten) > MAX_REWRITTEN:
             self._rewritten.popitem(last=False)
         return shown(
             unescaped(name),
             info,
-            self._time(line, carried),
-            Endpoint(address(line[4]), port(line[5])),
+            when,
+            Endpoint(address(source), port(number)),
             outcome="blocked",
             blocked_by=f"rpz-{policy.decode('latin-1').lower()}",
             lacks=_REWRITE_LACKS,
@@ -191,8 +202,8 @@ class Reader:
             if record := _RECORD.fullmatch(each.strip()):
                 if record[3].upper() == b"CNAME":
                     chain[alias(record[4])] = None
-                else:
-                    addresses.setdefault(record[4].decode("latin-1").lower(), int(record[2][:9]))
+                elif text := address_text(record[4]):
+                    addresses.setdefault(text, int(record[2][:9]))
         info = DnsInfo(
             record_type(kind.decode("latin-1")),
             response_code(rcode.decode("latin-1")),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, TypedDict, Unpack
 
-from netwatch.core.addresses import parse_ip
+from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.dns_code import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name, raw_name
@@ -49,6 +49,13 @@ def address(text: bytes) -> bytes:
         if packed.startswith(b"\0" * 10 + b"\xff\xff") and len(packed) == 16
         else (packed)
     )
+
+
+@lru_cache(maxsize=4096)
+def address_text(text: bytes) -> str:
+    """An address in its usual spelling, empty where the text is none."""
+    packed = parse_ip(text.decode("latin-1"))
+    return "" if packed is None else ip_text(packed)
 
 
 def port(text: bytes) -> int:

@@ -23,7 +23,15 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
 from netwatch.core.names import escape_bytes
 from netwatch.core.patterns import pattern
-from netwatch.logs.dns_text import address, alias, carried_time, port, query_info, shown
+from netwatch.logs.dns_text import (
+    address,
+    address_text,
+    alias,
+    carried_time,
+    port,
+    query_info,
+    shown,
+)
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry
 
@@ -226,9 +234,9 @@ class Reader:
 
 def _content(word: bytes) -> tuple[str, tuple[tuple[str, int], ...]]:
     """The response code and the address that the value of a line has. Lines have no TTL."""
+    if found := address_text(word):
+        return "NOERROR", ((found, 0),)
     text = _text(word)
-    if parse_ip(text) is not None:
-        return "NOERROR", ((text.lower(), 0),)
     if text.startswith("NXDOMAIN"):
         return "NXDOMAIN", ()
     if text in ("SERVFAIL", "REFUSED", "FORMERR", "NOTIMP"):

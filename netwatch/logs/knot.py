@@ -17,6 +17,7 @@ from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
     address,
+    address_text,
     alias,
     carried_time,
     port,
@@ -162,8 +163,8 @@ class _Packet:
         kind, data = found[3], found[4].strip()
         if kind == b"CNAME":
             self._chain[alias(data)] = None
-        elif kind in (b"A", b"AAAA"):
-            self._addresses.setdefault(data.decode("latin-1"), int(found[2]))
+        elif kind in (b"A", b"AAAA") and (text := address_text(data)):
+            self._addresses.setdefault(text, int(found[2]))
 
     def info(self) -> DnsInfo:
         """What the packet contains besides the name."""

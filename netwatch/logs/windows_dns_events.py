@@ -91,10 +91,13 @@ class Reader:
         client = NOWHERE if side is None else _endpoint(side, data.get("port", ""))
         interface = data.get("interfaceip")
         server = _endpoint(interface, "") if interface else NOWHERE
+        if server.ip is not None and not any(server.ip):
+            server = NOWHERE
         transport: Literal["tcp", "udp"] = "tcp" if data.get("tcp") in ("1", "true") else "udp"
         others: Others = {"lacks": ("client",)} if client.ip is None else {}
         if event.number == IGNORED:
-            reason = data.get("policyname") or data.get("reason") or "ignored"
+            policy = data.get("policyname", "NULL")
+            reason = policy if policy != "NULL" else data.get("reason", "")
             others |= {"outcome": "blocked", "blocked_by": f"ignored-query:{reason[:64]}"}
         when = _time(event.envelope, self._times, carried)
         message = _packet(data.get("packetdata", ""))
@@ -139,7 +142,7 @@ def _event(found: Mapping[str, Any]) -> _Event | None:
     elif isinstance(winlog := found.get("winlog"), dict):
         data = winlog.get("event_data")
         number = winlog.get("event_id") or _object(found.get("event")).get("code")
-        provider = winlog.get("provider_name")
+        provider = winlog.get("provider_name") or _object(found.get("event")).get("provider")
     else:
         data = found.get("EventData") if isinstance(found.get("EventData"), dict) else found
         number = next((found[key] for key in ("EventID", "EventId", "Id") if key in found), None)

@@ -71,11 +71,15 @@ def test_older_versions() -> None:
 
 
 def test_infoblox_has_the_answer() -> None:
-    answer, alias, other = names("bind", sample("bind", "infoblox.log"))
+    answer, alias, other, rewritten, relayed = names("bind", sample("bind", "infoblox.log"))
     assert answer.dns is not None
     assert answer.dns.answers == (("203.0.113.7", 60),)
     assert (alias.name, alias.asked) == ("edge.example.net", "www.tiktok.com")
     assert (short(other)[3:], other.transport) == (("AAAA", "NXDOMAIN"), "tcp")
+    assert short(rewritten)[1:] == ("m.tiktok.com", "10.0.0.14:51424", "A", "NXDOMAIN")
+    assert rewritten.outcome == "blocked"
+    assert relayed.dns is not None
+    assert relayed.dns.answers == (("203.0.113.8", 60),)
 
 
 def test_a_policy_that_is_only_logged() -> None:
@@ -94,9 +98,9 @@ def test_a_policy_that_is_only_logged() -> None:
         (b"32-Mar-2026 09:15:01.123 " + _QUERY, "time-invalid"),
         (b"02-Mrz-2026 09:15:01.123 " + _QUERY, "time-invalid"),
         (b"02-Mar-2026 09:15:01.123 " + _QUERY.replace(b"#40001", b"#70001"), "port-invalid"),
-        (b"02-Mar-2026 09:15:01.123 " + _QUERY.replace(b" IN A", b" IN"), "query-invalid"),
+        (b"02-Mar-2026 09:15:01.123 " + _QUERY.replace(b" IN A", b" IN"), "query-type-invalid"),
         (b"02-Mar-2026 09:15:01.123 " + _QUERY.replace(b"10.0.0.12", b"10.0.0.999"), "address"),
-        (b"02/03/2026 09:15:01.123 " + _QUERY, "line-invalid"),
+        (b"02/03/2026 09:15:01.123 " + _QUERY, "time-missing"),
         (_QUERY, "time-missing"),
     ],
 )
