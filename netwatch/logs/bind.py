@@ -14,6 +14,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
@@ -243,5 +244,6 @@ class Reader:
             raise RecordError("time-invalid") from None
 
 
+@lru_cache(maxsize=256)
 def _server(text: bytes | None) -> Endpoint:
     return Endpoint(address(text)) if text else NOWHERE

@@ -38,7 +38,8 @@ _RFC5424 = pattern(
     re.DOTALL,
 )
 _RFC3164 = pattern(
-    rb"(?:\d{1,10}: )?\*?([A-Z][a-z]{2})  ?(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)"
+    rb"(?:\d{1,10}: )?\*?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?"
+    rb"([A-Z][a-z]{2})  ?(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)"
     rb"(?:\.(\d{1,9}))?(?: (\d{4}))?:? "
 )
 _RFC3339 = pattern(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ")

@@ -6,7 +6,7 @@ from support.resolver_logs import names, read, sample, short
 from netwatch.core.addresses import ip_text
 from netwatch.logs.dnsmasq import joins
 from netwatch.logs.reading import RecordError
-from netwatch.logs.records import LogClaim
+from netwatch.logs.records import LogClaim, LogName
 
 _CLIENT = "10.0.0.12:51000"
 _PREFIX = b"Mar  2 09:15:01 dnsmasq[1201]: "
@@ -173,6 +173,19 @@ def test_claims_of_addresses() -> None:
     ]
     assert claims[0].claim.mac == bytes.fromhex("020000000012")
     assert claims[0].claim.client_id == claims[2].claim.client_id
+
+
+def test_the_log_of_openwrt() -> None:
+    """As its ``logread`` has it: with the day of the week, the year, and the facility."""
+    claim, query, answer, *_ = read("dnsmasq", sample("dnsmasq", "openwrt.log"))
+    assert isinstance(claim, LogClaim)
+    assert claim.claim.hostname == "tablet"
+    assert isinstance(query, LogName)
+    assert short(query)[:3] == ("dns-query", "www.tiktok.com", "10.0.0.12:50002")
+    assert query.time == 1772442901 * 10**9
+    assert isinstance(answer, LogName)
+    assert answer.dns is not None
+    assert answer.dns.answers == (("::", 0),)
 
 
 def test_what_lines_of_a_lookup_have_in_common() -> None:
