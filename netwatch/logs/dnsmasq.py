@@ -79,6 +79,11 @@ def recognise(sample: Sample) -> int:
     return found
 
 
+def _is_of_another(program: str) -> bool:
+    """Whether a line of a file that programs share is of another one."""
+    return bool(program) and not program.startswith(("dnsmasq", "pihole-FTL"))
+
+
 def _is_answer(text: bytes) -> bool:
     return text.startswith((b"reply ", b"cached ", b"config ", b"forwarded ", b"gravity blocked "))
 
@@ -112,7 +117,7 @@ class Reader:
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says."""
         line = _LINE.match(record)
-        if line is None:
+        if line is None or _is_of_another(carried.program):
             return ()
         text = line[5]
         if text.startswith(b"query["):

@@ -175,6 +175,22 @@ def test_claims_of_addresses() -> None:
     assert claims[0].claim.client_id == claims[2].claim.client_id
 
 
+def test_other_programs_in_the_same_file() -> None:
+    found = names(
+        "dnsmasq",
+        [
+            b"Mar  2 09:15:01 gw dnsmasq[1]: query[A] www.tiktok.com from 10.0.0.12",
+            b"Mar  2 09:15:01 gw monitor[2]: config www.tiktok.com is 203.0.113.66",
+            b"Mar  2 09:15:01 gw monitor[2]: query[A] nothing",
+            b"Mar  2 09:15:01 gw dnsmasq[1]: config www.tiktok.com is 203.0.113.7",
+        ],
+    )
+    assert [entry.dns.answers for entry in found if entry.dns is not None] == [
+        (),
+        (("203.0.113.7", 0),),
+    ]
+
+
 def test_the_log_of_openwrt() -> None:
     """As its ``logread`` has it: with the day of the week, the year, and the facility."""
     claim, query, answer, *_ = read("dnsmasq", sample("dnsmasq", "openwrt.log"))
