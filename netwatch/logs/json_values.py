@@ -1,0 +1,62 @@
+"""Values of JSON objects in logs, which anybody may have written: of the type that is expected, or
+the value for "not there"."""
+
+from collections.abc import Mapping
+
+Object = Mapping[str, object]
+"""A JSON object."""
+
+NO_OBJECT: Object = {}
+"""What takes the place of an object that is not there."""
+
+MAX_NUMBER = 1 << 62
+"""Greater numbers are not there: no count of bytes is greater, and no column holds them."""
+
+
+def text(found: Object, key: str) -> str:
+    """The text under `key`, empty where there is none."""
+    value = found.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def inner(found: Object, key: str) -> Object:
+    """The object under `key`, an empty one where there is none."""
+    value = found.get(key)
+    return value if isinstance(value, dict) else NO_OBJECT
+
+
+def objects(found: Object, key: str, limit: int) -> list[Object]:
+    """The objects in the list under `key`, of its first `limit` values."""
+    value = found.get(key)
+    if not isinstance(value, list):
+        return []
+    return [each for each in value[:limit] if isinstance(each, dict)]
+
+
+def texts(found: Object, key: str, limit: int) -> list[str]:
+    """The texts in the list under `key`, of its first `limit` values; a text alone is a list of
+    one."""
+    value = found.get(key)
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        return []
+    return [each for each in value[:limit] if isinstance(each, str)]
+
+
+def number(found: Object, key: str) -> int:
+    """The number under `key`, also where it is text; 0 where there is none, or it is negative."""
+    value = found.get(key)
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal():
+        return int(value)
+    if isinstance(value, float) and 0 <= value < MAX_NUMBER:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_NUMBER:
+        return value
+    return 0
+
+
+def port(found: Object, key: str) -> int:
+    """The port under `key`, 0 where there is none."""
+    value = number(found, key)
+    return value if value < 65536 else 0

@@ -1,0 +1,223 @@
+"""Lookups in EVE logs, in the three versions of their events.
+
+Version 1 (to Suricata 4) has an event for each record of an answer; events of one answer have the
+same flow, identifier and time, and are put together here. Version 2 (``"version": 2``) has one
+event with all records (``answers``), or only their data by type (``grouped``). In both the source
+is the client, also in answers. Version 3 (Suricata 8) lists the questions (``queries``), and the
+source of a response is the server.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+
+from netwatch.core.dns_code import RCODES, TYPES
+from netwatch.core.message import DnsInfo
+from netwatch.core.names import escape_bytes, normalise_name, raw_name
+from netwatch.core.patterns import pattern
+from netwatch.logs.dns_records import MAX_RECORDS, MAX_TTL, TextRecord, answer
+from netwatch.logs.json_values import Object, inner, number, objects, text, texts
+from netwatch.logs.reading import RecordError
+from netwatch.logs.records import LogEntry, LogName
+from netwatch.logs.suricata_event import Event
+from netwatch.logs.times import SECOND
+from netwatch.protocols.dns import MAX_QUESTIONS
+
+MAX_PENDING = 64
+"""Maximum number of answers of version 1 of which more records may come; the oldest one is then
+taken as complete."""
+
+_QUERIES = frozenset({"query", "request"})
+_ANSWERS = frozenset({"answer", "response"})
+_PORTS = frozenset({53, 5353, 5355})
+_TYPES = frozenset(TYPES.values())
+_RCODES = frozenset(RCODES.values())
+_ESCAPED = pattern(rb"\\x([0-9a-fA-F]{2})")
+
+_Key = tuple[str, int, int]
+
+
+class DnsEvents:
+    """Reads the ``dns`` events of one log."""
+
+    def __init__(self) -> None:
+        self._pending: OrderedDict[_Key, tuple[Event, Object, list[Object]]] = OrderedDict()
+
+    def read(self, event: Event, dns: Object) -> Iterable[LogEntry]:
+        """The names of one event, and of answers that are complete now."""
+        kind, version = text(dns, "type"), number(dns, "version")
+        if kind not in _QUERIES and kind not in _ANSWERS:
+            raise RecordError("dns-type-missing")
+        if number(dns, "opcode"):
+            return ()  # an update of a zone is not a lookup
+        if kind in _QUERIES:
+            return self._complete(event, _query(event, dns))
+        if version < 2 and "answers" not in dns and "grouped" not in dns:
+            return self._record(event, dns)
+        return self._complete(event, _answer(event, dns, version))
+
+    def flush(self) -> Iterator[LogEntry]:
+        """The answers of which more records could have come."""
+        while self._pending:
+            yield from _joined(*self._pending.popitem(last=False)[1])
+
+    def _record(self, event: Event, dns: Object) -> Iterator[LogEntry]:
+        """One record of an answer of version 1."""
+        key = (event.flow, number(dns, "id"), event.time)
+        pending = self._pending.get(key)
+        if pending is None:
+            self._pending[key] = (event, dns, [dns])
+        elif len(pending[2]) < MAX_RECORDS:
+            pending[2].append(dns)
+        yield from self._complete(event, ())
+
+    def _complete(self, event: Event, names: Iterable[LogEntry]) -> Iterable[LogEntry]:
+        """The answers whose last record has come, and then `names`."""
+        if not self._pending:
+            return names
+        return self._before(event.time, names)
+
+    def _before(self, time: int, names: Iterable[LogEntry]) -> Iterator[LogEntry]:
+        for key in list(self._pending):
+            if len(self._pending) > MAX_PENDING or key[2] + SECOND <= time:
+                yield from _joined(*self._pending.pop(key))
+        yield from names
+
+
+def _query(event: Event, dns: Object) -> Iterator[LogName]:
+    for question in objects(dns, "queries", MAX_QUESTIONS) or [dns]:
+        info = DnsInfo(_type(question))
+        raw = _name(question, "rrname")
+        name = normalise_name(raw)
+        if name:
+            yield LogName(
+                event.time,
+                event.digits,
+                "dns-query",
+                name,
+                event.source,
+                event.destination,
+                event.transport,
+                client_mac=event.source_mac,
+                vlan=event.vlan,
+                flow=event.flow,
+                dns=info,
+                raw=raw_name(raw, name),
+            )
+
+
+def _answer(event: Event, dns: Object, version: int) -> Iterator[LogName]:
+    questions = objects(dns, "queries", MAX_QUESTIONS) or [dns]
+    records = [_record(each) for each in objects(dns, "answers", MAX_RECORDS)]
+    asked = [_name(question, "rrname") for question in questions]
+    if not asked[0] and records and records[0].type == "CNAME":
+        asked = [records[0].owner.encode()]  # as in packets without a question
+    if not records:
+        records = _grouped(normalise_name(asked[0]), inner(dns, "grouped"))
+    yield from _shown(event, dns, version, _type(questions[0]), asked, records)
+
+
+def _joined(event: Event, first: Object, events: list[Object]) -> Iterator[LogName]:
+    """The names of an answer of version 1. The first record has the name asked for, because
+    aliases come before what they lead to."""
+    records = [_record(each) for each in events]
+    addresses = [record.type for record in records if record.type in ("A", "AAAA")]
+    kind = addresses[0] if addresses else records[0].type
+    yield from _shown(event, first, 1, kind, [_name(first, "rrname")], records)
+
+
+def _shown(
+    event: Event,
+    dns: Object,
+    version: int,
+    kind: str,
+    asked: list[bytes],
+    records: list[TextRecord],
+) -> Iterator[LogName]:
+    """The names that an answer shows: those asked for, and the aliases."""
+    from_server = _is_from_server(event, version)
+    client, server, mac = (
+        (event.destination, event.source, event.destination_mac)
+        if from_server
+        else (event.source, event.destination, event.source_mac)
+    )
+    rcode = text(dns, "rcode") or "NOERROR"
+    if rcode not in _RCODES:
+        rcode = escape_bytes(rcode.encode())[:32]
+    names = {name: raw for raw in asked if (name := normalise_name(raw))}
+    if not names:
+        return
+    first = next(iter(names))
+    info = answer(first, kind, rcode, records)
+    for name, raw in names.items():
+        yield LogName(
+            event.time,
+            event.digits,
+            "dns-answer",
+            name,
+            client,
+            server,
+            event.transport,
+            client_mac=mac,
+            vlan=event.vlan,
+            flow=event.flow,
+            dns=info,
+            raw=raw_name(raw, name),
+        )
+    for alias in info.chain:
+        yield LogName(
+            event.time,
+            event.digits,
+            "dns-cname",
+            alias,
+            client,
+            server,
+            event.transport,
+            client_mac=mac,
+            vlan=event.vlan,
+            flow=event.flow,
+            dns=info,
+            asked=first,
+        )
+
+
+def _is_from_server(event: Event, version: int) -> bool:
+    """Whether the source of an answer is the server. The port of DNS tells it, because builds
+    before the release of Suricata 8 wrote version 3 with the client as the source."""
+    source, destination = event.source.port in _PORTS, event.destination.port in _PORTS
+    return source if source != destination else version >= 3
+
+
+def _record(values: Object) -> TextRecord:
+    return TextRecord(
+        normalise_name(_name(values, "rrname")),
+        text(values, "rrtype"),
+        min(number(values, "ttl"), MAX_TTL),
+        _name(values, "rdata").decode("utf-8", "replace"),
+    )
+
+
+def _grouped(asked: str, grouped: Object) -> list[TextRecord]:
+    """The records of an answer of which only the data by type are known: aliases follow each other,
+    and the last one has the addresses."""
+    records: list[TextRecord] = []
+    owner = asked
+    for alias in texts(grouped, "CNAME", MAX_RECORDS):
+        records.append(TextRecord(owner, "CNAME", 0, alias))
+        owner = normalise_name(alias.encode())
+    for kind in ("A", "AAAA"):
+        addresses = texts(grouped, kind, MAX_RECORDS)
+        records += [TextRecord(owner, kind, 0, address) for address in addresses]
+    return records
+
+
+def _type(question: Object) -> str:
+    kind = text(question, "rrtype")
+    return kind if kind in _TYPES else escape_bytes(kind.encode())[:32]
+
+
+def _name(values: Object, key: str) -> bytes:
+    """A name as it was on the wire: bytes that are no text are written ``\\xff``."""
+    written = text(values, key).encode()
+    if b"\\x" in written:
+        return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), written)
+    return written

@@ -1,0 +1,245 @@
+"""EVE, the JSON log of Suricata: its events of DNS, TLS, QUIC, HTTP, DHCP and flows.
+
+The fields are those of "EVE JSON Format" in the user guide of Suricata 3 to 8; how versions write
+lookups is in `suricata_dns`. An ``alert`` repeats the names of the transaction that it is about,
+which has an event of its own, so that these are not read; nor are ``netflow`` events, which say
+what ``flow`` says. The source of an event is the client, but for lookups of version 3.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import orjson
+
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.message import QuicInfo
+from netwatch.core.names import normalise_name, raw_name
+from netwatch.logs.json_values import Object, inner, objects, port, text, texts
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import Endpoint, LogEntry, LogName
+from netwatch.logs.suricata_dhcp import claims
+from netwatch.logs.suricata_dns import DnsEvents
+from netwatch.logs.suricata_event import Event, EventTimes
+from netwatch.logs.suricata_flow import flow
+from netwatch.logs.tls_names import certificate_names, tls_info
+from netwatch.logs.web_targets import Target, authority, target
+
+MAX_HEADERS = 256
+"""Maximum number of HTTP/2 header fields of a request that are looked at."""
+
+_TYPE = re.compile(rb'"event_type"\s*:\s*"([a-z0-9_]*)"')
+_READ = frozenset({b"dns", b"tls", b"quic", b"http", b"http2", b"flow", b"dhcp"})
+_QUIC_VERSION = re.compile(r"[0-9a-f]{7,8}|v?[0-9]{1,2}|Q0[0-9]{2}|T0[0-9]{2}")
+
+
+def recognise(sample: Sample) -> int:
+    """Every event has its type beside its time, and all but the statistics a source address."""
+    return sum(
+        1
+        for found in sample.objects
+        if found is not None
+        and isinstance(found.get("event_type"), str)
+        and isinstance(found.get("timestamp"), str)
+        and ("src_ip" in found or "flow_id" in found or found["event_type"] in ("stats", "arp"))
+    )
+
+
+class Reader:
+    """Reads one EVE log."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._times = EventTimes(context.times)
+        self._dns = DnsEvents()
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What an event says (see `netwatch.logs.reading.RecordReader`)."""
+        found = _TYPE.search(record)
+        if found is None:
+            if record.strip():
+                raise RecordError("event-type-missing")
+            return ()
+        if found[1] not in _READ:
+            return ()
+        try:
+            values = orjson.loads(record)
+        except ValueError:
+            raise RecordError("json-invalid") from None
+        if not isinstance(values, dict):
+            raise RecordError("json-invalid")
+        return self._event(values, text(values, "event_type"))
+
+    def flush(self) -> Iterable[LogEntry]:
+        """The answers of which more records could have come."""
+        return self._dns.flush()
+
+    def _event(self, values: Object, kind: str) -> Iterable[LogEntry]:
+        event = _common(values, self._times)
+        if event is None:
+            return ()
+        if kind == "dns":
+            return self._dns.read(event, inner(values, "dns"))
+        if kind == "tls":
+            return _tls(event, inner(values, "tls"))
+        if kind == "quic":
+            return _quic(event, inner(values, "quic"))
+        if kind in ("http", "http2"):
+            return _http(event, inner(values, "http") or inner(values, "http2"))
+        if kind == "flow":
+            return flow(event, values, self._times)
+        if kind == "dhcp":
+            return claims(event, inner(values, "dhcp"))
+        return ()
+
+
+def _common(values: Object, times: EventTimes) -> Event | None:
+    """The fields that all events have; None for a protocol without ports. Raises `RecordError`."""
+    transport = text(values, "proto").lower()
+    if transport not in ("tcp", "udp"):
+        if not transport:
+            raise RecordError("protocol-missing")
+        return None
+    source, destination = parse_ip(text(values, "src_ip")), parse_ip(text(values, "dest_ip"))
+    if source is None or destination is None:
+        raise RecordError("address-invalid")
+    time, digits = times.read(text(values, "timestamp"))
+    vlans = values.get("vlan")
+    # The innermost VLAN is that of the packet, as in observations of packets.
+    vlan = vlans[-1] if isinstance(vlans, list) and vlans else vlans
+    return Event(
+        time,
+        digits,
+        Endpoint(source, port(values, "src_port")),
+        Endpoint(destination, port(values, "dest_port")),
+        "tcp" if transport == "tcp" else "udp",
+        str(values.get("flow_id") or ""),
+        vlan if isinstance(vlan, int) and 0 <= vlan < 4096 else None,
+        _mac(values, "src_mac"),
+        _mac(values, "dest_mac"),
+    )
+
+
+def _mac(values: Object, key: str) -> bytes | None:
+    """The MAC address of one side. Flows list all that they have seen: one of several is no
+    evidence of a device."""
+    ether = values.get("ether")
+    if not isinstance(ether, dict):
+        return None
+    written = text(ether, key)
+    if not written:
+        several = texts(ether, key + "s", 2)
+        written = several[0] if len(several) == 1 else ""
+    return parse_mac(written) if written else None
+
+
+def _tls(event: Event, tls: Object) -> Iterator[LogName]:
+    """A TLS session: the name in the hello of the client, and those in the certificate."""
+    version = text(tls, "version")
+    # The version, fingerprint and certificate of the server are known only once it has answered.
+    answered = version not in ("", "UNDETERMINED") or "ja3s" in tls or "subject" in tls
+    info = tls_info(
+        version,
+        texts(tls, "client_alpns", 16),
+        text(tls, "ja4"),
+    )
+    sni = text(tls, "sni").encode()
+    name = normalise_name(sni)
+    if name:
+        yield LogName(
+            event.time,
+            event.digits,
+            "tls-sni",
+            name,
+            event.source,
+            event.destination,
+            event.transport,
+            client_mac=event.source_mac,
+            vlan=event.vlan,
+            flow=event.flow,
+            tls=info,
+            raw=raw_name(sni, name),
+            outcome="reached" if answered else None,
+        )
+    for name, raw in certificate_names(text(tls, "subject"), texts(tls, "subjectaltname", 256)):
+        yield LogName(
+            event.time,
+            event.digits,
+            "tls-cert",
+            name,
+            event.source,
+            event.destination,
+            event.transport,
+            client_mac=event.source_mac,
+            vlan=event.vlan,
+            flow=event.flow,
+            tls=info,
+            raw=raw,
+            outcome="reached",
+        )
+
+
+def _quic(event: Event, quic: Object) -> Iterator[LogName]:
+    """A QUIC packet with a ClientHello. Other long headers are events without a name, among them
+    such of datagrams that only look like QUIC."""
+    sni = text(quic, "sni").encode()
+    name = normalise_name(sni)
+    if not name:
+        return
+    version = text(quic, "version")
+    alpn = [
+        value
+        for extension in objects(quic, "extensions", 64)
+        if extension.get("type") == 16
+        for value in texts(extension, "values", 16)
+    ]
+    yield LogName(
+        event.time,
+        event.digits,
+        "quic-sni",
+        name,
+        event.source,
+        event.destination,
+        "udp",
+        client_mac=event.source_mac,
+        vlan=event.vlan,
+        flow=event.flow,
+        tls=tls_info("", alpn, text(quic, "ja4")),
+        quic=QuicInfo(version.lstrip("v")) if _QUIC_VERSION.fullmatch(version) else None,
+        raw=raw_name(sni, name),
+    )
+
+
+def _http(event: Event, http: Object) -> Iterator[LogName]:
+    """A request: its Host or ``:authority``, and the host of its target where this is a URL or that
+    of CONNECT; each once."""
+    method, url = text(http, "http_method"), text(http, "url")
+    hosts: dict[str, str] = {}
+    written = [text(http, "hostname")]
+    written += [
+        text(field, "value")
+        for field in objects(http, "request_headers", MAX_HEADERS)
+        if text(field, "name").lower() in ("host", ":authority")
+    ]
+    found: list[Target | None] = [authority(each.encode()) for each in written]
+    found.append(target(method.encode(), url.encode()))
+    for host in found:
+        if host is not None:
+            hosts.setdefault(host.name, host.raw)
+    status = http.get("status")
+    answered = isinstance(status, int) and status > 0
+    denied = method == "CONNECT" and status in (403, 407)
+    for name, raw in hosts.items():
+        yield LogName(
+            event.time,
+            event.digits,
+            "http-host",
+            name,
+            event.source,
+            event.destination,
+            "tcp",
+            client_mac=event.source_mac,
+            vlan=event.vlan,
+            flow=event.flow,
+            raw=raw,
+            outcome="blocked" if denied else "reached" if answered else None,
+            blocked_by=f"HTTP {status}" if denied else "",
+        )

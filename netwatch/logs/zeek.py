@@ -1,0 +1,102 @@
+"""Logs of Zeek: ``dns``, ``ssl``, ``quic``, ``http``, ``conn`` and ``dhcp``, as TSV or JSON.
+
+TSV logs say in their header what the columns are ("Zeek Log Formats and Inspection" in the book of
+Zeek); a file may have several headers, where rotated logs were put together. JSON records have the
+name of the log as ``_path`` where the package json-streaming-logs or the option of Zeek adds it;
+else the log is recognised by the keys. Records of other logs say nothing that is read here.
+
+What a log says is in `zeek_names`, `zeek_flows` and `zeek_dhcp`; each log has a row in `_LOGS`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import orjson
+
+from netwatch.logs import zeek_dhcp, zeek_flows, zeek_names
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import LogEntry
+from netwatch.logs.zeek_header import Header
+from netwatch.logs.zeek_row import Row, json_row
+
+_LOGS: Mapping[str, tuple[Callable[[Row], Iterable[LogEntry]], frozenset[str]]] = {
+    "dns": (zeek_names.dns, frozenset({"query", "qtype", "qtype_name", "rcode", "rcode_name"})),
+    "quic": (zeek_names.quic, frozenset({"client_initial_dcid", "client_scid", "server_scid"})),
+    "ssl": (zeek_names.ssl, frozenset({"established", "ssl_history", "curve"})),
+    "http": (zeek_names.http, frozenset({"request_body_len", "status_code"})),
+    "conn": (zeek_flows.conn, frozenset({"conn_state", "local_orig", "missed_bytes"})),
+    "dhcp": (zeek_dhcp.dhcp, frozenset({"assigned_addr", "msg_types", "assigned_ip"})),
+}
+"""How the records of a log are read, and keys of which no other log has one."""
+
+
+def recognise(sample: Sample) -> int:
+    """The header of TSV logs begins with the separator. Records in JSON have the identifier of the
+    connection, or name the log."""
+    if sample.lines and sample.lines[0].startswith((b"#separator ", b"#fields\tts\t")):
+        return len(sample.lines)
+    return sum(1 for found in sample.objects if found is not None and _is_record(found))
+
+
+def _is_record(found: Mapping[str, object]) -> bool:
+    if "ts" not in found:
+        return False
+    identifier = found.get("id")
+    has_sides = (
+        "id.orig_h" in found
+        or "id_orig_h" in found
+        or (isinstance(identifier, dict) and "orig_h" in identifier)
+    )
+    return has_sides or isinstance(found.get("_path"), str) or not _DHCP.isdisjoint(found)
+
+
+_DHCP = _LOGS["dhcp"][1]
+
+
+class Reader:
+    """Reads one log of Zeek."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._times = context.times
+        self._header = Header()
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a record says (see `netwatch.logs.reading.RecordReader`)."""
+        if record.startswith(b"#"):
+            self._header.read(record)
+            return ()
+        if record.startswith(b"{"):
+            return self._json(record)
+        if not record.strip():
+            return ()
+        known = _LOGS.get(self._header.path)
+        if known is None:
+            if not self._header.path:
+                raise RecordError("header-missing")
+            return ()
+        return known[0](self._header.row(record))
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing waits for a later record."""
+        return ()
+
+    def _json(self, record: bytes) -> Iterable[LogEntry]:
+        try:
+            found = orjson.loads(record)
+        except ValueError:
+            raise RecordError("json-invalid") from None
+        path = found.get("_path")
+        if not isinstance(path, str):
+            path = log_of(found)
+        known = _LOGS.get(path)
+        if known is None:
+            return ()
+        return known[0](json_row(found, self._times))
+
+
+def log_of(keys: Iterable[str] | Sequence[str]) -> str:
+    """The log whose records have these keys, empty where that is none that is read here."""
+    present = frozenset(keys)
+    for name, (_, known) in _LOGS.items():
+        if not known.isdisjoint(present):
+            return name
+    return ""

@@ -1,0 +1,116 @@
+"""A record of a Zeek log, from whichever form: its columns by name, and their values typed."""
+
+from typing import Literal
+
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.logs.json_values import number, port, text, texts
+from netwatch.logs.reading import RecordError
+from netwatch.logs.records import Endpoint
+from netwatch.logs.times import SECOND, LocalTimes
+from netwatch.logs.timestamps import epoch, rfc3339
+
+MAX_VALUES = 512
+"""Maximum number of values of a set or vector that are read."""
+
+_MILLISECONDS = 100_000_000_000
+"""Times of JSON logs from this number on are in milliseconds, less in seconds since the epoch."""
+_LATEST = (1 << 63) // SECOND
+
+
+class Row:
+    """The columns that a record has, by name. Columns that are unset are not there."""
+
+    __slots__ = ("_times", "values")
+
+    def __init__(self, values: dict[str, object], times: LocalTimes | None = None) -> None:
+        self.values = values
+        self._times = times
+
+    def text(self, key: str) -> str:
+        """The text of a column, empty where it is unset."""
+        return text(self.values, key)
+
+    def texts(self, key: str) -> list[str]:
+        """The texts of a set or vector."""
+        return texts(self.values, key, MAX_VALUES)
+
+    def number(self, key: str) -> int:
+        """A count, 0 where it is unset."""
+        return number(self.values, key)
+
+    def flag(self, key: str) -> bool:
+        """A truth value."""
+        return self.values.get(key) in (True, "T")
+
+    def seconds(self, key: str) -> int:
+        """An interval in ns, 0 where it is unset."""
+        return seconds(self.values.get(key))
+
+    def mac(self, key: str) -> bytes | None:
+        """A MAC address."""
+        written = self.text(key)
+        return parse_mac(written) if written else None
+
+    def time(self) -> tuple[int, int]:
+        """The time of the record in ns since the epoch, and its digits after the second."""
+        written = self.values.get("ts")
+        if isinstance(written, str):
+            if "T" in written or ":" in written:
+                return rfc3339(written, self._times)
+            return epoch(written)
+        if not isinstance(written, int | float) or isinstance(written, bool):
+            raise RecordError("time-missing")
+        if not 0 <= written < _LATEST * 1000:
+            raise RecordError("time-invalid")
+        if written >= _MILLISECONDS:
+            return int(written * 1000) * 1000, 3
+        if isinstance(written, int):
+            return written * SECOND, 0
+        # A double has no more than microseconds of a time of today.
+        return round(written * 1_000_000) * 1000, 6
+
+    def sides(self) -> tuple[Endpoint, Endpoint]:
+        """The side that opened the connection, and the other. Raises `RecordError`."""
+        values = self.values
+        client, server = parse_ip(text(values, "id.orig_h")), parse_ip(text(values, "id.resp_h"))
+        if client is None or server is None:
+            raise RecordError("address-invalid")
+        return Endpoint(client, port(values, "id.orig_p")), Endpoint(
+            server, port(values, "id.resp_p")
+        )
+
+    def vlan(self) -> int | None:
+        """The innermost VLAN (policy/protocols/conn/vlan-logging)."""
+        for key in ("inner_vlan", "vlan"):
+            if key in self.values:
+                found = self.number(key)
+                return found if found < 4096 else None
+        return None
+
+    def transport(self) -> Literal["tcp", "udp"] | None:
+        """The protocol of the transport layer, None for one without ports."""
+        found = self.text("proto")
+        return "tcp" if found == "tcp" else "udp" if found == "udp" else None
+
+
+def json_row(found: dict[str, object], times: LocalTimes) -> Row:
+    """The row of a record in JSON. Tools that read such logs may nest the sides in ``id``, and the
+    separator of scopes may be another one (``Log::default_scope_sep``)."""
+    identifier = found.get("id")
+    if isinstance(identifier, dict):
+        found = found | {f"id.{key}": value for key, value in identifier.items()}
+    elif "id_orig_h" in found:
+        found = found | {f"id.{key[3:]}": found[key] for key in found if key.startswith("id_")}
+    return Row(found, times)
+
+
+def seconds(value: object) -> int:
+    """An interval in seconds, as text or number, in ns; 0 where it is none."""
+    if isinstance(value, str):
+        try:
+            value = float(value) if len(value) < 32 else 0
+        except ValueError:
+            return 0
+    if isinstance(value, int | float) and 0 < value < _LATEST:
+        return round(value * 1_000_000) * 1000
+    return 0
