@@ -4,9 +4,10 @@ aliases to addresses, as those of `netwatch.protocols.dns_answers` do."""
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from netwatch.core.addresses import ip_text, parse_ip
+from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
+from netwatch.logs.packed import packed_ip
 
 MAX_RECORDS = 512
 """Maximum number of records of one answer that are read, as in packets."""
@@ -33,7 +34,7 @@ def answer(asked: str, kind: str, rcode: str, records: Iterable[TextRecord]) -> 
     addresses: list[tuple[str, str, int]] = []
     for record in records:
         if record.type in _ADDRESSES:
-            packed = parse_ip(record.data)
+            packed = packed_ip(record.data)
             if packed is not None:
                 addresses.append((record.owner, ip_text(packed), record.ttl))
         elif record.type == "CNAME":
@@ -68,7 +69,7 @@ def listed(kind: str, rcode: str, values: Iterable[tuple[str, int]]) -> DnsInfo:
     chain: dict[str, None] = {}
     addresses: list[tuple[str, int]] = []
     for data, ttl in values:
-        packed = parse_ip(data)
+        packed = packed_ip(data)
         if packed is not None:
             addresses.append((ip_text(packed), ttl))
         elif kind in ("A", "AAAA", "CNAME") and data and not addresses and " " not in data:

@@ -47,13 +47,11 @@ def texts(found: Object, key: str, limit: int) -> list[str]:
 def number(found: Object, key: str) -> int:
     """The number under `key`, also where it is text; 0 where there is none, or it is negative."""
     value = found.get(key)
-    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal():
-        return int(value)
-    if isinstance(value, float) and 0 <= value < MAX_NUMBER:
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_NUMBER:
-        return value
-    return 0
+    if isinstance(value, str):
+        return int(value) if len(value) < 19 and value.isascii() and value.isdecimal() else 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return int(value) if 0 <= value < MAX_NUMBER else 0
 
 
 def port(found: Object, key: str) -> int:

@@ -3,10 +3,10 @@ identifier of the server is not logged."""
 
 from collections.abc import Iterator
 
-from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.message import AddressClaim, AddressClaimKind
 from netwatch.core.names import normalise_name
 from netwatch.logs.json_values import Object, number, text
+from netwatch.logs.packed import packed_ip, packed_mac
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogClaim
 from netwatch.logs.suricata_event import Event
@@ -29,13 +29,13 @@ def claims(event: Event, dhcp: Object) -> Iterator[LogClaim]:
     kind = _KINDS.get(message)
     if kind is None:
         return
-    mac = parse_mac(text(dhcp, "client_mac"))
+    mac = packed_mac(text(dhcp, "client_mac"))
     if mac is None:
         raise RecordError("mac-invalid")
-    own = parse_ip(text(dhcp, "client_ip")) or _UNSPECIFIED
-    requested = parse_ip(text(dhcp, "requested_ip")) or own
+    own = packed_ip(text(dhcp, "client_ip")) or _UNSPECIFIED
+    requested = packed_ip(text(dhcp, "requested_ip")) or own
     if kind == "lease":
-        address = parse_ip(text(dhcp, "assigned_ip")) or _UNSPECIFIED
+        address = packed_ip(text(dhcp, "assigned_ip")) or _UNSPECIFIED
         if address == _UNSPECIFIED:
             return
     elif kind == "nak":

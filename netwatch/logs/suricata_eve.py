@@ -8,18 +8,20 @@ what ``flow`` says. The source of an event is the client, but for lookups of ver
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import orjson
 
-from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.message import QuicInfo
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.logs.json_values import Object, inner, objects, port, text, texts
+from netwatch.logs.minute_times import MinuteTimes
+from netwatch.logs.packed import packed_ip, packed_mac
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.suricata_dhcp import claims
 from netwatch.logs.suricata_dns import DnsEvents
-from netwatch.logs.suricata_event import Event, EventTimes
+from netwatch.logs.suricata_event import Event
 from netwatch.logs.suricata_flow import flow
 from netwatch.logs.tls_names import certificate_names, tls_info
 from netwatch.logs.web_targets import Target, authority, target
@@ -29,6 +31,7 @@ MAX_HEADERS = 256
 
 _TYPE = re.compile(rb'"event_type"\s*:\s*"([a-z0-9_]*)"')
 _READ = frozenset({b"dns", b"tls", b"quic", b"http", b"http2", b"flow", b"dhcp"})
+_TRANSPORTS: dict[str, Literal["tcp", "udp"]] = {"TCP": "tcp", "UDP": "udp"}
 _QUIC_VERSION = re.compile(r"[0-9a-f]{7,8}|v?[0-9]{1,2}|Q0[0-9]{2}|T0[0-9]{2}")
 
 
@@ -48,7 +51,7 @@ class Reader:
     """Reads one EVE log."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = EventTimes(context.times)
+        self._times = MinuteTimes(context.times)
         self._dns = DnsEvents()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -91,18 +94,19 @@ class Reader:
         return ()
 
 
-def _common(values: Object, times: EventTimes) -> Event | None:
+def _common(values: Object, times: MinuteTimes) -> Event | None:
     """The fields that all events have; None for a protocol without ports. Raises `RecordError`."""
-    transport = text(values, "proto").lower()
-    if transport not in ("tcp", "udp"):
-        if not transport:
+    protocol = text(values, "proto")
+    transport = _TRANSPORTS.get(protocol)
+    if transport is None:
+        if not protocol:
             raise RecordError("protocol-missing")
         return None
-    source, destination = parse_ip(text(values, "src_ip")), parse_ip(text(values, "dest_ip"))
+    source, destination = packed_ip(text(values, "src_ip")), packed_ip(text(values, "dest_ip"))
     if source is None or destination is None:
         raise RecordError("address-invalid")
     time, digits = times.read(text(values, "timestamp"))
-    vlans = values.get("vlan")
+    vlans, ether = values.get("vlan"), values.get("ether")
     # The innermost VLAN is that of the packet, as in observations of packets.
     vlan = vlans[-1] if isinstance(vlans, list) and vlans else vlans
     return Event(
@@ -110,25 +114,22 @@ def _common(values: Object, times: EventTimes) -> Event | None:
         digits,
         Endpoint(source, port(values, "src_port")),
         Endpoint(destination, port(values, "dest_port")),
-        "tcp" if transport == "tcp" else "udp",
+        transport,
         str(values.get("flow_id") or ""),
         vlan if isinstance(vlan, int) and 0 <= vlan < 4096 else None,
-        _mac(values, "src_mac"),
-        _mac(values, "dest_mac"),
+        _mac(ether, "src_mac") if isinstance(ether, dict) else None,
+        _mac(ether, "dest_mac") if isinstance(ether, dict) else None,
     )
 
 
-def _mac(values: Object, key: str) -> bytes | None:
+def _mac(ether: Object, key: str) -> bytes | None:
     """The MAC address of one side. Flows list all that they have seen: one of several is no
     evidence of a device."""
-    ether = values.get("ether")
-    if not isinstance(ether, dict):
-        return None
     written = text(ether, key)
     if not written:
         several = texts(ether, key + "s", 2)
         written = several[0] if len(several) == 1 else ""
-    return parse_mac(written) if written else None
+    return packed_mac(written) if written else None
 
 
 def _tls(event: Event, tls: Object) -> Iterator[LogName]:

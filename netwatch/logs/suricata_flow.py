@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from netwatch.core.flow import NameStatus, Sent
 from netwatch.logs.json_values import NO_OBJECT, Object, inner, number, text
+from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogFlow
-from netwatch.logs.suricata_event import Event, EventTimes
+from netwatch.logs.suricata_event import Event
 
 LOOKUP_PORTS = frozenset({53, 5353, 5355})
 """Ports of lookups, whose packets are no flows here."""
@@ -18,7 +19,7 @@ extensions, and TCP with all its options. A packet with more on average has payl
 _FIN, _SYN, _RST, _PSH = 1, 2, 4, 8
 
 
-def flow(event: Event, values: Object, times: EventTimes) -> Iterator[LogFlow]:
+def flow(event: Event, values: Object, times: MinuteTimes) -> Iterator[LogFlow]:
     """A flow that has ended. Its source is the client as Suricata saw it."""
     found = inner(values, "flow")
     if found is NO_OBJECT:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import orjson
 
 from netwatch.logs import zeek_dhcp, zeek_flows, zeek_names
+from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import LogEntry
 from netwatch.logs.zeek_header import Header
@@ -56,8 +57,8 @@ class Reader:
     """Reads one log of Zeek."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
-        self._header = Header()
+        self._times = MinuteTimes(context.times)
+        self._header = Header(self._times)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a record says (see `netwatch.logs.reading.RecordReader`)."""

@@ -6,9 +6,9 @@ it is one acknowledged lease.
 
 from collections.abc import Iterator
 
-from netwatch.core.addresses import parse_ip
 from netwatch.core.message import AddressClaim, AddressClaimKind
 from netwatch.core.names import normalise_name
+from netwatch.logs.packed import packed_ip
 from netwatch.logs.records import LogClaim
 from netwatch.logs.times import SECOND
 from netwatch.logs.zeek_row import Row
@@ -30,8 +30,8 @@ def dhcp(row: Row) -> Iterator[LogClaim]:
     if mac is None:
         return
     time, digits = row.time()
-    granted = parse_ip(row.text("assigned_addr") or row.text("assigned_ip")) or _UNSPECIFIED
-    own = parse_ip(row.text("client_addr")) or _UNSPECIFIED
+    granted = packed_ip(row.text("assigned_addr") or row.text("assigned_ip")) or _UNSPECIFIED
+    own = packed_ip(row.text("client_addr")) or _UNSPECIFIED
     messages = row.texts("msg_types") if "msg_types" in row.values else ["ACK"]
     # An ACK without an address answers an INFORM.
     relevant = [
@@ -40,7 +40,7 @@ def dhcp(row: Row) -> Iterator[LogClaim]:
         if each in _KINDS and (each != "ACK" or granted != _UNSPECIFIED)
     ]
     last = relevant[-1] if relevant else None
-    server = parse_ip(row.text("server_addr"))
+    server = packed_ip(row.text("server_addr"))
     host = row.text("client_fqdn") or row.text("host_name")
     name = normalise_name(host.encode("utf-8", "surrogateescape")[:255])
     if "lease" in relevant:

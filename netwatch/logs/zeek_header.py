@@ -6,6 +6,7 @@ or empty, the log, and the columns with their types. Bytes that are not printabl
 """
 
 from netwatch.core.patterns import pattern
+from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.reading import RecordError
 from netwatch.logs.zeek_row import MAX_VALUES, Row
 
@@ -42,7 +43,8 @@ class Header:
     log).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, times: MinuteTimes) -> None:
+        self._times = times
         self.path = ""
         self._separator = b"\t"
         self._set_separator = ","
@@ -115,7 +117,7 @@ class Header:
                 # A separator in a value is escaped, so the list is divided first.
                 several = value.split(self._set_separator, MAX_VALUES)[:MAX_VALUES]
                 values[name] = [_unescape(each) for each in several] if escaped else several
-        return Row(values)
+        return Row(values, self._times)
 
 
 def _unescape(value: str) -> str:

@@ -106,9 +106,9 @@ def ssl(row: Row) -> Iterator[LogName]:
     # A version was agreed on once the server has answered with its hello.
     outcome: Outcome | None = "reached" if established or version or row.text("cipher") else None
     yield from _handshake(row, "dtls-sni" if is_dtls else "tls-sni", info, None, outcome)
-    client, server = row.sides()
-    time, digits = row.time()
     for name, raw in certificate_names(row.text("subject"), row.texts("san.dns")):
+        client, server = row.sides()
+        time, digits = row.time()
         yield LogName(
             time, digits, "tls-cert", name, client, server, "udp" if is_dtls else "tcp",
             client_mac=row.mac("orig_l2_addr"), vlan=row.vlan(), flow=row.text("uid"),
@@ -137,9 +137,9 @@ def _handshake(
     """The name in a ClientHello, if it has one."""
     raw = _bytes(row.text("server_name"))
     name = normalise_name(raw)
-    client, server = row.sides()
-    time, digits = row.time()
     if name:
+        client, server = row.sides()
+        time, digits = row.time()
         yield LogName(
             time, digits, evidence, name, client, server, "tcp" if evidence == "tls-sni" else "udp",
             client_mac=row.mac("orig_l2_addr"), vlan=row.vlan(), flow=row.text("uid"),

@@ -1,13 +1,15 @@
 """A record of a Zeek log, from whichever form: its columns by name, and their values typed."""
 
+from functools import lru_cache
 from typing import Literal
 
-from netwatch.core.addresses import parse_ip, parse_mac
-from netwatch.logs.json_values import number, port, text, texts
+from netwatch.logs.json_values import number, port, texts
+from netwatch.logs.minute_times import MinuteTimes
+from netwatch.logs.packed import packed_ip, packed_mac
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import Endpoint
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import epoch, rfc3339
+from netwatch.logs.times import SECOND
+from netwatch.logs.timestamps import epoch
 
 MAX_VALUES = 512
 """Maximum number of values of a set or vector that are read."""
@@ -22,13 +24,14 @@ class Row:
 
     __slots__ = ("_times", "values")
 
-    def __init__(self, values: dict[str, object], times: LocalTimes | None = None) -> None:
+    def __init__(self, values: dict[str, object], times: MinuteTimes) -> None:
         self.values = values
         self._times = times
 
     def text(self, key: str) -> str:
         """The text of a column, empty where it is unset."""
-        return text(self.values, key)
+        value = self.values.get(key)
+        return value if isinstance(value, str) else ""
 
     def texts(self, key: str) -> list[str]:
         """The texts of a set or vector."""
@@ -49,14 +52,18 @@ class Row:
     def mac(self, key: str) -> bytes | None:
         """A MAC address."""
         written = self.text(key)
-        return parse_mac(written) if written else None
+        return packed_mac(written) if written else None
 
     def time(self) -> tuple[int, int]:
         """The time of the record in ns since the epoch, and its digits after the second."""
         written = self.values.get("ts")
         if isinstance(written, str):
+            if len(written) == 17 and written[10] == "." and written.isascii():
+                digits = written[:10] + written[11:]
+                if digits.isdecimal():
+                    return int(digits) * 1000, 6
             if "T" in written or ":" in written:
-                return rfc3339(written, self._times)
+                return self._times.read(written)
             return epoch(written)
         if not isinstance(written, int | float) or isinstance(written, bool):
             raise RecordError("time-missing")
@@ -72,7 +79,7 @@ class Row:
     def sides(self) -> tuple[Endpoint, Endpoint]:
         """The side that opened the connection, and the other. Raises `RecordError`."""
         values = self.values
-        client, server = parse_ip(text(values, "id.orig_h")), parse_ip(text(values, "id.resp_h"))
+        client, server = packed_ip(self.text("id.orig_h")), packed_ip(self.text("id.resp_h"))
         if client is None or server is None:
             raise RecordError("address-invalid")
         return Endpoint(client, port(values, "id.orig_p")), Endpoint(
@@ -93,7 +100,7 @@ class Row:
         return "tcp" if found == "tcp" else "udp" if found == "udp" else None
 
 
-def json_row(found: dict[str, object], times: LocalTimes) -> Row:
+def json_row(found: dict[str, object], times: MinuteTimes) -> Row:
     """The row of a record in JSON. Tools that read such logs may nest the sides in ``id``, and the
     separator of scopes may be another one (``Log::default_scope_sep``)."""
     identifier = found.get("id")
@@ -106,11 +113,13 @@ def json_row(found: dict[str, object], times: LocalTimes) -> Row:
 
 def seconds(value: object) -> int:
     """An interval in seconds, as text or number, in ns; 0 where it is none."""
-    if isinstance(value, str):
-        try:
-            value = float(value) if len(value) < 32 else 0
-        except ValueError:
-            return 0
-    if isinstance(value, int | float) and 0 < value < _LATEST:
-        return round(value * 1_000_000) * 1000
-    return 0
+    return _nanoseconds(value) if isinstance(value, str | int | float) else 0
+
+
+@lru_cache(4096)
+def _nanoseconds(value: str | float) -> int:
+    try:
+        found = float(value) if not isinstance(value, str) or len(value) < 32 else 0
+    except (ValueError, OverflowError):
+        return 0
+    return round(found * 1_000_000) * 1000 if 0 < found < _LATEST else 0

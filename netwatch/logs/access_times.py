@@ -1,0 +1,48 @@
+"""Times in the access logs of proxies: since the epoch, RFC 3339, and those of the Common Log
+Format (``20/Mar/2023:10:04:31 +0100``), of which HAProxy writes milliseconds and no zone."""
+
+from datetime import datetime, timedelta, timezone
+
+from netwatch.core.patterns import pattern
+from netwatch.logs.reading import RecordError
+from netwatch.logs.times import SECOND, LocalTimes
+from netwatch.logs.timestamps import epoch, rfc3339
+
+_CLF = pattern(
+    rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ?([+-]\d{4}))?"
+)
+_EPOCH = pattern(rb"\d{9,11}(\.\d{1,12})?")
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun",
+         b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1
+    )
+}  # fmt: skip
+_START = datetime(1970, 1, 1, tzinfo=timezone(timedelta()))
+
+
+def access_time(written: bytes, times: LocalTimes) -> tuple[int, int]:
+    """A time in one of these forms, in ns since the epoch, and its digits after the second.
+    Without a zone it is read by `times`. Raises `RecordError`."""
+    written = written.strip(b"[]")
+    found = _CLF.fullmatch(written)
+    if found is None:
+        text = written.decode("ascii", "replace")
+        return epoch(text) if _EPOCH.fullmatch(written) else rfc3339(text, times)
+    day, month, year, hour, minute, second, fraction, zone = found.groups()
+    digits = len(fraction or b"")
+    nanoseconds = int((fraction or b"").ljust(9, b"0"))
+    try:
+        moment = datetime(
+            int(year), _MONTHS[month], int(day), int(hour), int(minute), min(int(second), 59)
+        )
+        if zone is None:
+            return times.local(moment, nanoseconds), digits
+        offset = int(zone[1:3]) * 60 + int(zone[3:])
+        at = moment.replace(
+            tzinfo=timezone(timedelta(minutes=-offset if zone[:1] == b"-" else offset))
+        )
+    except (KeyError, ValueError, OverflowError):
+        raise RecordError("time-invalid") from None
+    return (at - _START) // timedelta(seconds=1) * SECOND + nanoseconds, digits

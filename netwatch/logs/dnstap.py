@@ -1,0 +1,128 @@
+"""dnstap: the DNS messages that a name server itself sent and received, with their sides.
+
+The container is Frame Streams; a record is one frame, a ``Dnstap`` message of dnstap.proto
+(dnstap.info), in which the DNS message is in wire format. Messages of the types ``CLIENT``,
+``AUTH``, ``STUB`` and ``TOOL`` were asked by the side at the query address. Those of ``RESOLVER``
+and ``FORWARDER`` are questions of the server itself, for somebody whom they do not name.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Literal
+
+from netwatch.core.errors import ParseError
+from netwatch.core.names import escape_bytes
+from netwatch.core.verdict import Outcome
+from netwatch.logs.protobuf import Fields
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
+from netwatch.logs.times import SECOND
+from netwatch.protocols import dns
+
+CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
+"""What the first control frame of a stream says of its frames."""
+
+_MESSAGE, _TYPE = 14, 15
+_KIND, _PROTOCOL, _CLIENT, _SERVER, _CLIENT_PORT, _SERVER_PORT = 1, 3, 4, 5, 6, 7
+_ASKED_AT, _ASKED_AT_NS, _QUERY, _ANSWERED_AT, _ANSWERED_AT_NS, _RESPONSE = 8, 9, 10, 12, 13, 14
+_POLICY, _POLICY_RULE, _POLICY_ACTION = 15, 2, 3
+_OF_SERVER = frozenset({3, 4, 7, 8})
+"""RESOLVER_QUERY, RESOLVER_RESPONSE, FORWARDER_QUERY, FORWARDER_RESPONSE."""
+_OF_CLIENT = frozenset({1, 2, 5, 6, 9, 10, 11, 12})
+_TCP = frozenset({2, 3, 4, 6})  # TCP, DNS over TLS and HTTPS, DNSCrypt over TCP
+_ACTIONS = {1: "NXDOMAIN", 2: "NODATA", 4: "DROP", 5: "TRUNCATE", 6: "LOCAL_DATA"}
+_LATEST = (1 << 63) // SECOND
+
+
+def recognise(sample: Sample) -> int:
+    """The first control frame names the type of the content."""
+    return max(len(sample.lines), 1) if CONTENT_TYPE in sample.head[:512] else 0
+
+
+class Reader:
+    """Reads one stream of frames."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        pass
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a frame says (see `netwatch.logs.reading.RecordReader`)."""
+        outer = Fields(record)
+        if outer.number(_TYPE) != 1:
+            return ()  # no type but MESSAGE is defined
+        return _message(Fields(outer.octets(_MESSAGE)))
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing waits for a later frame."""
+        return ()
+
+
+def _message(message: Fields) -> Iterator[LogName]:
+    kind = message.number(_KIND)
+    if kind not in _OF_CLIENT and kind not in _OF_SERVER:
+        return  # an update of a zone
+    is_response = kind % 2 == 0
+    payload = message.octets(_RESPONSE if is_response else _QUERY)
+    if not payload:
+        raise RecordError("dns-message-missing")
+    try:
+        parsed = dns.parse(payload)
+    except ParseError as error:
+        raise RecordError(error.anomaly) from None
+    is_of_server = kind in _OF_SERVER
+    transport: Literal["tcp", "udp"] = "tcp" if message.number(_PROTOCOL) in _TCP else "udp"
+    action = _ACTIONS.get(Fields(message.octets(_POLICY)).number(_POLICY_ACTION), "")
+    blocked: Outcome | None = "blocked" if action and is_response else None
+    template = LogName(
+        _time(message, is_response),
+        9,
+        "dns-query",
+        "",
+        NOWHERE if is_of_server else _endpoint(message, _CLIENT, _CLIENT_PORT),
+        _endpoint(message, _SERVER, _SERVER_PORT),
+        transport,
+        dns=parsed.dns,
+        outcome=blocked,
+        blocked_by=_blocked_by(message, action) if blocked else "",
+        lacks=("client",) if is_of_server else (),
+    )
+    for shown in parsed.names:
+        yield replace(
+            template,
+            evidence=shown.evidence,
+            name=shown.name,
+            raw=shown.raw,
+            asked=shown.asked,
+        )
+
+
+def _blocked_by(message: Fields, action: str) -> str:
+    """What a response policy zone did, and the rule of it that did."""
+    rule = Fields(message.octets(_POLICY)).octets(_POLICY_RULE)[:255]
+    return f"{action} ({escape_bytes(rule)})" if rule else action
+
+
+def _time(message: Fields, is_response: bool) -> int:
+    """When the message was sent or received. A response may have the time of its query only."""
+    for seconds, nanoseconds in (
+        ((_ANSWERED_AT, _ANSWERED_AT_NS), (_ASKED_AT, _ASKED_AT_NS))
+        if is_response
+        else ((_ASKED_AT, _ASKED_AT_NS),)
+    ):
+        found = message.number(seconds)
+        if found:
+            if found >= _LATEST or message.number(nanoseconds) >= SECOND:
+                raise RecordError("time-invalid")
+            return found * SECOND + message.number(nanoseconds)
+    raise RecordError("time-missing")
+
+
+def _endpoint(message: Fields, address: int, port: int) -> Endpoint:
+    """A side; servers may leave it out, and some leave out the other one only."""
+    packed = message.octets(address)
+    number = message.number(port)
+    if not packed:
+        return Endpoint(None, number if number < 65536 else 0)
+    if len(packed) not in (4, 16):
+        raise RecordError("address-invalid")
+    return Endpoint(packed, number if number < 65536 else 0)

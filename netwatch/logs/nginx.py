@@ -1,0 +1,181 @@
+"""The access log of NGINX as a forward proxy: ``combined``, JSON, and that of its stream module.
+
+NGINX mostly serves sites, where a name in its log is not what a client of ours asked for; only the
+user can say that it is a proxy for clients. The line is that of ``log_format combined``
+(ngx_http_log_module), as Apache HTTP Server writes it too; in JSON the keys are the names of the
+variables, or words that many use for them. The stream module has the server name of handshakes
+(``$ssl_preread_server_name``).
+
+The client is the address that connected (``$remote_addr``). ``X-Forwarded-For`` is not read,
+because any client can write into it what it likes.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import orjson
+
+from netwatch.core.names import normalise_name, raw_name
+from netwatch.core.patterns import pattern
+from netwatch.core.verdict import Outcome
+from netwatch.logs.access_times import access_time
+from netwatch.logs.json_values import Object, number, port, text
+from netwatch.logs.packed import packed_ip
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import Endpoint, LogEntry, LogName
+from netwatch.logs.web_targets import Target, authority, target
+
+FORWARD_PROXY = "Its log is mostly of sites, whose clients are not devices of this network."
+"""Why the format is read only where it is named."""
+
+_COMBINED = pattern(
+    rb'(?P<client>\S+) \S+ \S.{0,255}? ?\[(?P<time>[^\]]{1,40})\] "(?P<request>(?:[^"\\]|\\.)*)" '
+    rb'(?P<status>\d{3}) (?P<size>\d{1,18}|-)(?P<rest>$| "[^"]*" "[^"]*"(?: .*)?$)'
+)
+_REQUEST = pattern(rb"([!-~]{1,32}) (\S+)(?: HTTP/[\d.]+)?")
+_SQUID = pattern(rb".* (?:TCP|NONE|TAG)[A-Z_]*:[A-Z_]+")
+
+_CLIENT = ("remote_addr", "remote_ip", "client_ip", "clientip", "client", "remoteAddr")
+_TIME = ("time_iso8601", "@timestamp", "timestamp", "time", "time_local", "msec", "ts")
+_METHOD = ("request_method", "method", "verb")
+_URL = ("request_uri", "uri", "url", "path")
+_HOST = ("host", "http_host", "hostname")
+_STATUS = ("status", "status_code", "response", "response_status")
+_SNI = ("ssl_preread_server_name", "ssl_server_name")
+
+
+def recognise(sample: Sample) -> int:
+    """The fields of the Common Log Format in a line, or their usual names in JSON."""
+    return sum(
+        1
+        for line, found in zip(sample.lines, sample.objects, strict=True)
+        if (
+            _is_record(found)
+            if found is not None
+            else _COMBINED.match(line) and not _SQUID.match(line)
+        )
+    )
+
+
+def _is_record(found: Mapping[str, object]) -> bool:
+    has_request = "request" in found or any(key in found for key in _METHOD)
+    return (
+        any(key in found for key in _CLIENT)
+        and any(key in found for key in _TIME)
+        and any(key in found for key in _STATUS)
+        and (has_request or any(key in found for key in _SNI))
+    )
+
+
+class Reader:
+    """Reads one log."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._times = context.times
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says (see `netwatch.logs.reading.RecordReader`)."""
+        if record.startswith(b"{"):
+            return self._json(record)
+        if not record.strip():
+            return ()
+        found = _COMBINED.match(record)
+        if found is None:
+            raise RecordError("access-line-invalid")
+        request = _REQUEST.match(found["request"])
+        if request is None:
+            return ()  # what was sent is no request
+        asked = target(request[1], request[2])
+        if asked is None:
+            raise RecordError("host-missing")
+        return self._entry(
+            found["time"], found["client"], 0, asked, int(found["status"]), request[1]
+        )
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing waits for a later line."""
+        return ()
+
+    def _json(self, record: bytes) -> Iterable[LogEntry]:
+        try:
+            found: Object = orjson.loads(record)
+        except ValueError:
+            raise RecordError("json-invalid") from None
+        client = _first(found, _CLIENT).encode()
+        if not client:
+            return ()  # a message of another kind
+        time = _first(found, _TIME).encode()
+        status = next((number(found, key) for key in _STATUS if key in found), 0)
+        client_port = port(found, "remote_port")
+        sni = _first(found, _SNI).encode()
+        if sni and sni != b"-":
+            return self._handshake(time, client, client_port, sni, status)
+        method, url = _first(found, _METHOD).encode(), _first(found, _URL).encode()
+        request = _REQUEST.match(text(found, "request").encode())
+        if request is not None:
+            method, url = request[1], request[2]
+        # The URL of the request line may be logged without its host, which is a field of its own.
+        asked = target(method, url) or authority(_first(found, _HOST).encode())
+        if asked is None:
+            raise RecordError("host-missing")
+        return self._entry(time, client, client_port, asked, status, method)
+
+    def _entry(
+        self, time: bytes, client: bytes, port_: int, asked: Target, status: int, method: bytes
+    ) -> Iterable[LogEntry]:
+        ended, digits = access_time(time, self._times)
+        outcome, blocked_by = _outcome(status, method)
+        return (
+            LogName(
+                ended,
+                digits,
+                "http-host",
+                asked.name,
+                Endpoint(packed_ip(client.decode("ascii", "replace")), port_),
+                transport="tcp",
+                raw=asked.raw,
+                outcome=outcome,
+                blocked_by=blocked_by,
+            ),
+        )
+
+    def _handshake(
+        self, time: bytes, client: bytes, port_: int, sni: bytes, status: int
+    ) -> Iterable[LogEntry]:
+        """A connection that the stream module has passed on by its server name."""
+        name = normalise_name(sni)
+        ended, digits = access_time(time, self._times)
+        return (
+            LogName(
+                ended,
+                digits,
+                "tls-sni",
+                name,
+                Endpoint(packed_ip(client.decode("ascii", "replace")), port_),
+                transport="tcp",
+                raw=raw_name(sni, name),
+                outcome="reached" if status == 200 else "blocked" if status == 403 else "attempted",
+                blocked_by="status 403" if status == 403 else "",
+            ),
+        )
+
+
+def _first(found: Object, keys: Iterable[str]) -> str:
+    """The first text, or number as text, under one of the keys."""
+    for key in keys:
+        value = found.get(key)
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return repr(value)
+    return ""
+
+
+def _outcome(status: int, method: bytes) -> tuple[Outcome, str]:
+    """What came of a request. For CONNECT an answer other than 2xx is one of the proxy itself. For
+    others that is not known of 403, which both may give, and the errors of gateways are its own."""
+    if method.upper() == b"CONNECT":
+        if status == 403:
+            return "blocked", "HTTP 403"
+        return ("reached" if 200 <= status < 300 else "attempted"), ""
+    own = status in (403, 407, 502, 504)
+    return ("reached" if 100 <= status < 600 and not own else "attempted"), ""
