@@ -13,12 +13,18 @@ from netwatch.logs import (
     bind,
     coredns,
     dnsmasq,
+    dnstap,
+    haproxy,
     knot,
+    nginx,
     pihole_ftl,
     powerdns,
+    squid,
+    suricata_eve,
     unbound,
     windows_dns,
     windows_dns_events,
+    zeek,
 )
 from netwatch.logs.reading import ReaderContext, RecordReader, Sample
 from netwatch.logs.records import Lack
@@ -135,6 +141,44 @@ LOG_FORMATS: dict[str, LogFormat] = {
     ),
     "coredns": LogFormat(
         "CoreDNS, plugin log", coredns.recognise, coredns.Reader, ("server", "answer")
+    ),
+    "suricata-eve": LogFormat(
+        "Suricata EVE",
+        suricata_eve.recognise,
+        suricata_eve.Reader,
+        always=(b'"event_type":"dhcp"', b'"event_type": "dhcp"'),
+        flows=(b'"event_type":"flow"', b'"event_type": "flow"'),
+    ),
+    "zeek": LogFormat(
+        "Zeek",
+        zeek.recognise,
+        zeek.Reader,
+        family="zeek",
+        # Headers, and conversations of DHCP that claim an address.
+        always=(b"#", b"ACK", b"NAK", b"RELEASE"),
+        joins=zeek.connection,
+    ),
+    "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.Reader, container="frame-streams"),
+    "squid": LogFormat(
+        "Squid, access log",
+        squid.recognise,
+        squid.Reader,
+        ("client-port",),
+        flows=(b"CONNECT",),
+    ),
+    "haproxy": LogFormat(
+        "HAProxy, HTTP log",
+        haproxy.recognise,
+        haproxy.Reader,
+        ("server",),
+        only_if_named=haproxy.FORWARD_PROXY,
+    ),
+    "nginx": LogFormat(
+        "NGINX, access log",
+        nginx.recognise,
+        nginx.Reader,
+        ("server",),
+        only_if_named=nginx.FORWARD_PROXY,
     ),
 }
 """The formats by their name, as ``--as`` and `log.format` of a record have it."""

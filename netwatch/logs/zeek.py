@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import orjson
 
+from netwatch.core.patterns import pattern
 from netwatch.logs import zeek_dhcp, zeek_flows, zeek_names
 from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
@@ -51,6 +52,7 @@ def _is_record(found: Mapping[str, object]) -> bool:
 
 
 _DHCP = _LOGS["dhcp"][1]
+_UID = pattern(rb"\bC[A-Za-z0-9]{12,17}\b")
 
 
 class Reader:
@@ -92,6 +94,12 @@ class Reader:
         if known is None:
             return ()
         return known[0](json_row(found, self._times))
+
+
+def connection(record: bytes) -> bytes | None:
+    """The identifier of the connection of a record (``uid``), None where it has none."""
+    found = _UID.search(record)
+    return found[0] if found is not None else None
 
 
 def log_of(keys: Iterable[str] | Sequence[str]) -> str:
