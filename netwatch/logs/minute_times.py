@@ -18,14 +18,19 @@ class MinuteTimes:
 
     def read(self, written: str) -> tuple[int, int]:
         """The time in ns since the epoch, and its digits after the second. Raises `RecordError`."""
-        if written[:_SECONDS] == self._minute and written[_ZONE:] == self._zone:
+        if (
+            len(written) >= _ZONE
+            and written[:_SECONDS] == self._minute
+            and written[_ZONE:] == self._zone
+        ):
             second, fraction = written[17:19], written[20:_ZONE]
-            if written[19] == "." and second < "60" and (second + fraction).isdecimal():
+            is_number = fraction.isdecimal() and second.isdecimal() and written.isascii()
+            if is_number and second < "60" and written[19] == ".":
                 return self._start + int(second) * SECOND + int(fraction) * 1000, 6
         time, digits = rfc3339(written, self._times)
-        if digits == 6 and written[19:20] == "." and written.isascii():
-            second = written[17:19]
-            if second < "60" and len(written) >= _ZONE and not written[_ZONE : _ZONE + 1].isdigit():
-                self._minute, self._zone = written[:_SECONDS], written[_ZONE:]
-                self._start = time - int(second) * SECOND - int(written[20:_ZONE]) * 1000
+        second, fraction = written[17:19], written[20:_ZONE]
+        is_usual = written.isascii() and written[19:20] == "." and len(fraction) == 6
+        if is_usual and digits == 6 and second.isdecimal() and second < "60":
+            self._minute, self._zone = written[:_SECONDS], written[_ZONE:]
+            self._start = time - int(second) * SECOND - int(fraction) * 1000
         return time, digits

@@ -40,47 +40,43 @@ class DnsEvents:
     """Reads the ``dns`` events of one log."""
 
     def __init__(self) -> None:
+        self.has_pending = False
         self._pending: OrderedDict[_Key, tuple[Event, Object, list[Object]]] = OrderedDict()
 
     def read(self, event: Event, dns: Object) -> Iterable[LogEntry]:
-        """The names of one event, and of answers that are complete now."""
+        """The names of one event; of a record of version 1 they come when `complete`."""
         kind, version = text(dns, "type"), number(dns, "version")
         if kind not in _QUERIES and kind not in _ANSWERS:
             raise RecordError("dns-type-missing")
         if number(dns, "opcode"):
             return ()  # an update of a zone is not a lookup
         if kind in _QUERIES:
-            return self._complete(event, _query(event, dns))
+            return _query(event, dns)
         if version < 2 and "answers" not in dns and "grouped" not in dns:
-            return self._record(event, dns)
-        return self._complete(event, _answer(event, dns, version))
+            self._record(event, dns)
+            return ()
+        return _answer(event, dns, version)
+
+    def complete(self, time: int) -> Iterator[LogEntry]:
+        """The answers of which no more records come, now that there is an event of this time."""
+        for key in list(self._pending):
+            if len(self._pending) > MAX_PENDING or key[2] + SECOND <= time:
+                yield from _joined(*self._pending.pop(key))
 
     def flush(self) -> Iterator[LogEntry]:
         """The answers of which more records could have come."""
         while self._pending:
             yield from _joined(*self._pending.popitem(last=False)[1])
 
-    def _record(self, event: Event, dns: Object) -> Iterator[LogEntry]:
+    def _record(self, event: Event, dns: Object) -> None:
         """One record of an answer of version 1."""
         key = (event.flow, number(dns, "id"), event.time)
         pending = self._pending.get(key)
         if pending is None:
             self._pending[key] = (event, dns, [dns])
+            self.has_pending = True
         elif len(pending[2]) < MAX_RECORDS:
             pending[2].append(dns)
-        yield from self._complete(event, ())
-
-    def _complete(self, event: Event, names: Iterable[LogEntry]) -> Iterable[LogEntry]:
-        """The answers whose last record has come, and then `names`."""
-        if not self._pending:
-            return names
-        return self._before(event.time, names)
-
-    def _before(self, time: int, names: Iterable[LogEntry]) -> Iterator[LogEntry]:
-        for key in list(self._pending):
-            if len(self._pending) > MAX_PENDING or key[2] + SECOND <= time:
-                yield from _joined(*self._pending.pop(key))
-        yield from names
 
 
 def _query(event: Event, dns: Object) -> Iterator[LogName]:

@@ -79,6 +79,15 @@ class Reader:
         event = _common(values, self._times)
         if event is None:
             return ()
+        if self._dns.has_pending:
+            return self._with_complete(event, values, kind)
+        return self._names(event, values, kind)
+
+    def _with_complete(self, event: Event, values: Object, kind: str) -> Iterator[LogEntry]:
+        yield from self._dns.complete(event.time)
+        yield from self._names(event, values, kind)
+
+    def _names(self, event: Event, values: Object, kind: str) -> Iterable[LogEntry]:
         if kind == "dns":
             return self._dns.read(event, inner(values, "dns"))
         if kind == "tls":

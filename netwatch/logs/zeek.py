@@ -18,7 +18,7 @@ from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import LogEntry
 from netwatch.logs.zeek_header import Header
-from netwatch.logs.zeek_row import Row, json_row
+from netwatch.logs.zeek_row import Row, json_row, unescaped
 
 _LOGS: Mapping[str, tuple[Callable[[Row], Iterable[LogEntry]], frozenset[str]]] = {
     "dns": (zeek_names.dns, frozenset({"query", "qtype", "qtype_name", "rcode", "rcode_name"})),
@@ -93,6 +93,8 @@ class Reader:
         known = _LOGS.get(path)
         if known is None:
             return ()
+        if b"\\\\x" in record:
+            found = {key: unescaped(value) for key, value in found.items()}
         return known[0](json_row(found, self._times))
 
 

@@ -5,10 +5,9 @@ or empty, the log, and the columns with their types. Bytes that are not printabl
 ``\\xff`` in values.
 """
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.reading import RecordError
-from netwatch.logs.zeek_row import MAX_VALUES, Row
+from netwatch.logs.zeek_row import MAX_VALUES, Row, unescape
 
 MAX_COLUMNS = 1024
 """Maximum number of columns of a log."""
@@ -32,7 +31,6 @@ _SIDES = {
 }
 """The columns of the sides with the other separator of scopes (``Log::default_scope_sep``)."""
 
-_ESCAPED = pattern(r"\\x([0-9a-fA-F]{2})")
 _LISTS = (b"set[", b"vector[", b"table[")
 
 
@@ -57,7 +55,7 @@ class Header:
         """Read one line of a header. Raises `RecordError` if it is not valid."""
         if line.startswith(b"#separator "):
             written = line[11:].strip().decode("ascii", "replace")
-            self._separator = _unescape(written).encode("latin-1", "replace") or b"\t"
+            self._separator = unescape(written).encode("latin-1", "replace") or b"\t"
             self.path, self._names = "", []
             self._columns, self._lists = [], []
             self._set_separator, self._unset, self._empty = ",", "-", "(empty)"
@@ -65,11 +63,11 @@ class Header:
         name, _, rest = line[1:].partition(self._separator)
         value = rest.decode("utf-8", "replace")
         if name == b"set_separator":
-            self._set_separator = _unescape(value) or ","
+            self._set_separator = unescape(value) or ","
         elif name == b"empty_field":
-            self._empty = _unescape(value)
+            self._empty = unescape(value)
         elif name == b"unset_field":
-            self._unset = _unescape(value)
+            self._unset = unescape(value)
         elif name == b"path":
             self.path = value
         elif name == b"fields":
@@ -109,25 +107,12 @@ class Header:
             value = found[at]
             if value != unset:
                 if escaped:
-                    value = _unescape(value)
+                    value = unescape(value)
                 values[name] = "" if value == empty else value
         for at, name in self._lists:
             value = found[at]
             if value not in (unset, empty):
                 # A separator in a value is escaped, so the list is divided first.
                 several = value.split(self._set_separator, MAX_VALUES)[:MAX_VALUES]
-                values[name] = [_unescape(each) for each in several] if escaped else several
+                values[name] = [unescape(each) for each in several] if escaped else several
         return Row(values, self._times)
-
-
-def _unescape(value: str) -> str:
-    """Bytes that were escaped are bytes again: as the surrogates that stand for bytes which are no
-    text, so that the name of a host is what it was on the wire."""
-    if "\\x" not in value:
-        return value
-    raw = _ESCAPED.sub(lambda found: _character(int(found[1], 16)), value)
-    return raw.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-
-
-def _character(byte: int) -> str:
-    return chr(byte) if byte < 128 else chr(0xDC00 + byte)

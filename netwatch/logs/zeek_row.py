@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Literal
 
+from netwatch.core.patterns import pattern
 from netwatch.logs.json_values import number, port, texts
 from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.packed import packed_ip, packed_mac
@@ -14,6 +15,7 @@ from netwatch.logs.timestamps import epoch
 MAX_VALUES = 512
 """Maximum number of values of a set or vector that are read."""
 
+_ESCAPED = pattern(r"\\x([0-9a-fA-F]{2})")
 _MILLISECONDS = 100_000_000_000
 """Times of JSON logs from this number on are in milliseconds, less in seconds since the epoch."""
 _LATEST = (1 << 63) // SECOND
@@ -123,3 +125,25 @@ def _nanoseconds(value: str | float) -> int:
     except (ValueError, OverflowError):
         return 0
     return round(found * 1_000_000) * 1000 if 0 < found < _LATEST else 0
+
+
+def unescape(value: str) -> str:
+    """A text in which bytes that were written ``\\xff`` are bytes again: as the surrogates that
+    stand for bytes which are no text, so that the name of a host is what it was on the wire."""
+    if "\\x" not in value:
+        return value
+    raw = _ESCAPED.sub(lambda found: _character(int(found[1], 16)), value)
+    return raw.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def unescaped(value: object) -> object:
+    """The same of any value of a record, and of the texts in a list."""
+    if isinstance(value, str):
+        return unescape(value)
+    if isinstance(value, list):
+        return [unescape(each) if isinstance(each, str) else each for each in value]
+    return value
+
+
+def _character(byte: int) -> str:
+    return chr(byte) if byte < 128 else chr(0xDC00 + byte)
