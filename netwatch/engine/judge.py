@@ -246,9 +246,12 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
     An answer is ``blocked``, or ``attempted`` if it has an address that the device could go to, or
     ``unknown`` if it decides nothing: no data of the type asked for, or a failure. Where a search
     suffix follows the name, no such domain is what the resolver answers without any filter. What a
-    log says of a request comes first, and of a lookup that it was denied.
+    log says of a request comes first, and of a lookup that it was denied; but a sinkhole that has
+    answered a handshake is no server of the app.
     """
     evidence, dns, log = observation.evidence, observation.dns, observation.log
+    if evidence not in LOOKUPS and observation.server_ip in config.sinkholes:
+        return "blocked"
     if log is not None and log.outcome and (log.outcome == "blocked" or evidence not in LOOKUPS):
         return next(each for each in OUTCOMES if each == log.outcome)
     if evidence in ("dns-answer", "dns-cname") and dns is not None:
@@ -262,8 +265,6 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
         addresses = [parse_ip(text) for text, _ in dns.answers]
         usable = any(packed is not None and packed not in config.sinkholes for packed in addresses)
         return "attempted" if usable else "blocked"
-    if evidence not in LOOKUPS and observation.server_ip in config.sinkholes:
-        return "blocked"
     return "reached" if evidence == "tls-cert" else "attempted"
 
 
