@@ -7,6 +7,7 @@ what ``flow`` says. The source of an event is the client, but for lookups of ver
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -26,6 +27,8 @@ from netwatch.logs.suricata_flow import flow
 from netwatch.logs.tls_names import certificate_names, tls_info
 from netwatch.logs.web_targets import Target, authority, target
 
+MAX_HELLOS = 4096
+"""Maximum number of hellos of QUIC that are remembered; one that comes again counts once."""
 MAX_HEADERS = 256
 """Maximum number of HTTP/2 header fields of a request that are looked at."""
 
@@ -53,6 +56,7 @@ class Reader:
     def __init__(self, context: ReaderContext) -> None:
         self._times = MinuteTimes(context.times)
         self._dns = DnsEvents()
+        self._hellos: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What an event says (see `netwatch.logs.reading.RecordReader`)."""
@@ -83,6 +87,18 @@ class Reader:
             return self._with_complete(event, values, kind)
         return self._names(event, values, kind)
 
+    def _first_hello(self, event: Event, quic: Object) -> Iterable[LogEntry]:
+        """A hello of QUIC, which after a Retry and when it is lost comes again, and is logged
+        again."""
+        key = (event.flow, text(quic, "sni"))
+        if not key[1] or key in self._hellos:
+            return ()
+        if event.flow:
+            self._hellos[key] = None
+            if len(self._hellos) > MAX_HELLOS:
+                self._hellos.popitem(last=False)
+        return _quic(event, quic)
+
     def _with_complete(self, event: Event, values: Object, kind: str) -> Iterator[LogEntry]:
         yield from self._dns.complete(event.time)
         yield from self._names(event, values, kind)
@@ -93,7 +109,7 @@ class Reader:
         if kind == "tls":
             return _tls(event, inner(values, "tls"))
         if kind == "quic":
-            return _quic(event, inner(values, "quic"))
+            return self._first_hello(event, inner(values, "quic"))
         if kind in ("http", "http2"):
             return _http(event, inner(values, "http") or inner(values, "http2"))
         if kind == "flow":

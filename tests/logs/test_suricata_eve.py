@@ -221,6 +221,13 @@ def test_a_session_and_the_names_in_its_certificate():
     ]
 
 
+def test_a_hello_that_comes_again_counts_once():
+    """As after a Retry."""
+    line = event("quic", {"version": "1", "sni": "www.tiktok.com"}, proto="UDP")
+    other = event("quic", {"version": "1", "sni": "www.tiktok.com"}, proto="UDP", flow_id=2)
+    assert len(read(suricata_eve, [line, line, other])) == 2
+
+
 def test_quic_events_without_a_hello_show_nothing():
     assert read(suricata_eve, [event("quic", {"version": "58010000"}, proto="UDP")]) == []
 
