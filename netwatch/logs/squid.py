@@ -170,7 +170,8 @@ def _outcome(request: _Request) -> tuple[Outcome, str]:
     if b"DENIED" in code:
         if request.status == _CHALLENGE:
             return "attempted", ""
-        return "blocked", code.decode("ascii")
+        # How the client took it does not matter.
+        return "blocked", code.removesuffix(b"_ABORTED").decode("ascii")
     answered = request.status not in _NO_ANSWER and not (
         code.startswith((b"NONE", b"TAG_NONE")) and request.method != b"CONNECT"
     )

@@ -75,6 +75,7 @@ def test_a_site_may_write_another_time(time, read_as):
         ("TCP_DENIED/403", 4000, "CONNECT", "blocked"),
         ("TCP_DENIED/407", 4000, "GET", "attempted"),
         ("TCP_DENIED_REPLY/403", 4000, "GET", "blocked"),
+        ("TCP_DENIED_ABORTED/403", 4000, "GET", "blocked"),
         ("TCP_MISS_ABORTED/000", 0, "GET", "attempted"),
         ("TCP_MISS/404", 300, "GET", "reached"),
         ("TCP_MISS/504", 300, "GET", "attempted"),
@@ -88,7 +89,8 @@ def test_what_came_of_a_request(code, size, method, outcome):
     line = native(f"{method} {url} - HIER_NONE/-", code=code, size=size)
     found = read(squid, [line])
     assert found[0].outcome == outcome
-    assert found[0].blocked_by == (code.partition("/")[0] if outcome == "blocked" else "")
+    word = code.partition("/")[0].removesuffix("_ABORTED")
+    assert found[0].blocked_by == (word if outcome == "blocked" else "")
     assert len([each for each in found if isinstance(each, LogFlow)]) == (
         method == "CONNECT" and outcome == "reached"
     )
