@@ -88,8 +88,10 @@ def test_the_log_and_the_packets(
 
 
 def test_a_denied_request_alone_is_an_attempt(proxy: Squid, tmp_path: Path) -> None:
+    before = proxy.access.read_bytes().count(b"\n") if proxy.access.exists() else 0
+    assert curl(tmp_path, proxy, f"https://{API}/") != 0
+    proxy.wait_for_lines(before + 1)
     lines = [line for line in proxy.access.read_bytes().splitlines() if API.encode() in line]
-    assert lines
     alone = tmp_path / "access.log"
     alone.write_bytes(b"\n".join(lines))
     site = tmp_path / "netwatch.yaml"
@@ -99,6 +101,9 @@ def test_a_denied_request_alone_is_an_attempt(proxy: Squid, tmp_path: Path) -> N
     assert alert.blocked_by == ("TCP_DENIED",)
 
 
-def test_the_combined_log_says_the_same(proxy: Squid) -> None:
+def test_the_combined_log_says_the_same(proxy: Squid, tmp_path: Path) -> None:
+    before = proxy.access.read_bytes().count(b"\n") if proxy.access.exists() else 0
+    assert curl(tmp_path, proxy, f"http://{OTHER}:1/") == 0  # the error page of Squid
+    proxy.wait_for_lines(before + 1)
     named = [key[:2] for key in names_of_logs([proxy.access]).elements()]
     assert sorted(key[:2] for key in names_of_logs([proxy.combined]).elements()) == sorted(named)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from netwatch import config
 from netwatch.capture.files import find_captures
@@ -14,6 +15,7 @@ from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.engine.log_scan import names_of_log
 from netwatch.engine.log_units import LogUnit
+from netwatch.formats.observation_record import observation_record
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.log_files import LogOptions, divide
 
@@ -56,6 +58,16 @@ def alerts(
         found = list(incidents.result(None, Sensor("test", "0")).alerts)
     assert not counts.unread, counts.unread
     return found
+
+
+def records_of_logs(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """What logs say, as ``netwatch names --format jsonl`` has it."""
+    return [
+        observation_record(batch, row)
+        for unit in units(paths)
+        for batch in names_of_log(unit, RunStatistics())
+        for row in range(batch.count)
+    ]
 
 
 def names_of_logs(paths: Iterable[Path]) -> Counter[Key]:
