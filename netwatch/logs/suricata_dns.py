@@ -2,9 +2,9 @@
 
 Version 1 (to Suricata 4) has an event for each record of an answer; events of one answer have the
 same flow, identifier and time, and are put together here. Version 2 (``"version": 2``) has one
-event with all records (``answers``), or only their data by type (``grouped``). In both the source
-is the client, also in answers. Version 3 (Suricata 8) lists the questions (``queries``), and the
-source of a response is the server.
+event with all records (``answers``), or only their data by type (``grouped``). Version 3 (Suricata
+8) lists the questions (``queries``). The source of an answer is the server in Suricata 4 and 8, and
+the client in those between; the port of DNS tells which.
 """
 
 from collections import OrderedDict
@@ -177,8 +177,8 @@ def _shown(
 
 
 def _is_from_server(event: Event, version: int) -> bool:
-    """Whether the source of an answer is the server. The port of DNS tells it, because builds
-    before the release of Suricata 8 wrote version 3 with the client as the source."""
+    """Whether the source of an answer is the server. The port of DNS tells it, because this has
+    changed back and forth; where both sides have it, the version does."""
     source, destination = event.source.port in _PORTS, event.destination.port in _PORTS
     return source if source != destination else version >= 3
 

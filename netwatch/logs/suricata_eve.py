@@ -3,7 +3,7 @@
 The fields are those of "EVE JSON Format" in the user guide of Suricata 3 to 8; how versions write
 lookups is in `suricata_dns`. An ``alert`` repeats the names of the transaction that it is about,
 which has an event of its own, so that these are not read; nor are ``netflow`` events, which say
-what ``flow`` says. The source of an event is the client, but for lookups of version 3.
+what ``flow`` says. The source of an event is the client, but for answers in some versions.
 """
 
 import re

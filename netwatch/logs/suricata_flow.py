@@ -12,7 +12,7 @@ from netwatch.logs.suricata_event import Event
 LOOKUP_PORTS = frozenset({53, 5353, 5355})
 """Ports of lookups, whose packets are no flows here."""
 
-MAX_HEADERS = 118
+HEADERS = 118
 """Bytes of the headers of a packet without payload at most: Ethernet with a VLAN, IPv6 without
 extensions, and TCP with all its options. A packet with more on average has payload."""
 
@@ -69,6 +69,6 @@ def _sent(is_tcp: bool, flags: str, size: int, packets: int) -> Sent:
         seen = int(flags[:8] or "0", 16)
     except ValueError:
         seen = 0
-    if seen & _PSH or size > packets * MAX_HEADERS:
+    if seen & _PSH or size > packets * HEADERS:
         return "payload"
     return "refusal" if seen & _RST else "headers"

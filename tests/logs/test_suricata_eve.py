@@ -137,7 +137,7 @@ def test_version_3_has_the_responder_as_the_source():
 @pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("from_server", [False, True])
 def test_the_port_of_dns_tells_the_server_in_an_answer(version, from_server):
-    """Builds before the release of Suricata 8 wrote version 3 with the client as the source."""
+    """The source is the server in Suricata 4 and 8, the client in those between."""
     inner = {"version": version, "type": "response", "rcode": "NOERROR"}
     inner |= {"queries": [{"rrname": "a.example.org", "rrtype": "A"}], "answers": []}
     sides = {"src_ip": "10.20.1.31", "src_port": 51612, "dest_ip": "10.20.0.53", "dest_port": 53}
