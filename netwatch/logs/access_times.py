@@ -19,6 +19,7 @@ _MONTHS = {
          b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1
     )
 }  # fmt: skip
+_LATEST = 9_000_000_000  # The count of ns of a later second may not fit into 64 bits.
 _START = datetime(1970, 1, 1, tzinfo=timezone(timedelta()))
 
 
@@ -29,7 +30,10 @@ def access_time(written: bytes, times: LocalTimes) -> tuple[int, int]:
     found = _CLF.fullmatch(written)
     if found is None:
         text = written.decode("ascii", "replace")
-        return epoch(text) if _EPOCH.fullmatch(written) else rfc3339(text, times)
+        time, digits = epoch(text) if _EPOCH.fullmatch(written) else rfc3339(text, times)
+        if not 0 <= time < _LATEST * SECOND:
+            raise RecordError("time-invalid")
+        return time, digits
     day, month, year, hour, minute, second, fraction, zone = found.groups()
     digits = len(fraction or b"")
     nanoseconds = int((fraction or b"").ljust(9, b"0"))
@@ -38,11 +42,17 @@ def access_time(written: bytes, times: LocalTimes) -> tuple[int, int]:
             int(year), _MONTHS[month], int(day), int(hour), int(minute), min(int(second), 59)
         )
         if zone is None:
-            return times.local(moment, nanoseconds), digits
+            local = times.local(moment, nanoseconds)
+            if not 0 <= local < _LATEST * SECOND:
+                raise RecordError("time-invalid")
+            return local, digits
         offset = int(zone[1:3]) * 60 + int(zone[3:])
         at = moment.replace(
             tzinfo=timezone(timedelta(minutes=-offset if zone[:1] == b"-" else offset))
         )
     except (KeyError, ValueError, OverflowError):
         raise RecordError("time-invalid") from None
-    return (at - _START) // timedelta(seconds=1) * SECOND + nanoseconds, digits
+    seconds = (at - _START) // timedelta(seconds=1)
+    if not 0 <= seconds < _LATEST:
+        raise RecordError("time-invalid")
+    return seconds * SECOND + nanoseconds, digits

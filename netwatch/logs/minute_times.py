@@ -1,10 +1,12 @@
 """Times with microseconds (RFC 3339), read quickly where many of them are of one minute."""
 
+from netwatch.logs.reading import RecordError
 from netwatch.logs.times import SECOND, LocalTimes
 from netwatch.logs.timestamps import rfc3339
 
 _SECONDS = 17  # the offset of the seconds in 2023-03-20T10:04:31.123456Z
 _ZONE = 26
+_LATEST = 9_000_000_000 * SECOND  # A later time may not fit into 64 bits.
 
 
 class MinuteTimes:
@@ -28,6 +30,8 @@ class MinuteTimes:
             if is_number and second < "60" and written[19] == ".":
                 return self._start + int(second) * SECOND + int(fraction) * 1000, 6
         time, digits = rfc3339(written, self._times)
+        if not 0 <= time < _LATEST:
+            raise RecordError("time-invalid")
         second, fraction = written[17:19], written[20:_ZONE]
         is_usual = written.isascii() and written[19:20] == "." and len(fraction) == 6
         if is_usual and digits == 6 and second.isdecimal() and second < "60":

@@ -12,13 +12,17 @@ from netwatch.logs.records import Endpoint
 from netwatch.logs.times import SECOND
 from netwatch.logs.timestamps import epoch
 
+MAX_SECONDS = 200_000_000
+"""The longest interval in seconds, some years; a longer one is none."""
 MAX_VALUES = 512
 """Maximum number of values of a set or vector that are read."""
 
 _ESCAPED = pattern(r"\\x([0-9a-fA-F]{2})")
 _MILLISECONDS = 100_000_000_000
 """Times of JSON logs from this number on are in milliseconds, less in seconds since the epoch."""
-_LATEST = (1 << 63) // SECOND
+_LATEST = 9_000_000_000
+"""The first second since the epoch that is too late for a count of ns in 64 bits, about."""
+_LATEST_DIGITS = f"{_LATEST}000000"
 
 
 class Row:
@@ -62,17 +66,20 @@ class Row:
         if isinstance(written, str):
             if len(written) == 17 and written[10] == "." and written.isascii():
                 digits = written[:10] + written[11:]
-                if digits.isdecimal():
+                if digits.isdecimal() and digits < _LATEST_DIGITS:
                     return int(digits) * 1000, 6
             if "T" in written or ":" in written:
                 return self._times.read(written)
-            return epoch(written)
+            time, digits_read = epoch(written)
+            if time >= _LATEST * SECOND:
+                raise RecordError("time-invalid")
+            return time, digits_read
         if not isinstance(written, int | float) or isinstance(written, bool):
             raise RecordError("time-missing")
-        if not 0 <= written < _LATEST * 1000:
-            raise RecordError("time-invalid")
-        if written >= _MILLISECONDS:
+        if _MILLISECONDS <= written < _LATEST * 1000:
             return int(written * 1000) * 1000, 3
+        if not 0 <= written < _LATEST:
+            raise RecordError("time-invalid")
         if isinstance(written, int):
             return written * SECOND, 0
         # A double has no more than microseconds of a time of today.
@@ -124,7 +131,7 @@ def _nanoseconds(value: str | float) -> int:
         found = float(value) if not isinstance(value, str) or len(value) < 32 else 0
     except (ValueError, OverflowError):
         return 0
-    return round(found * 1_000_000) * 1000 if 0 < found < _LATEST else 0
+    return round(found * 1_000_000) * 1000 if 0 < found < MAX_SECONDS else 0
 
 
 def unescape(value: str) -> str:

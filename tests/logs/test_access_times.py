@@ -29,7 +29,16 @@ def test_times_of_access_logs(written, time, digits):
 
 
 @pytest.mark.parametrize(
-    "written", [b"", b"20/Foo/2023:10:04:31 +0100", b"32/Mar/2023:10:04:31 +0100", b"9" * 20]
+    "written",
+    [
+        b"",
+        b"20/Foo/2023:10:04:31 +0100",
+        b"32/Mar/2023:10:04:31 +0100",
+        b"9" * 20,
+        b"99999999999",
+        b"20/Mar/9999:10:04:31 +0100",
+        b"20/Mar/9999:10:04:31",
+    ],
 )
 def test_what_is_no_time(written):
     with pytest.raises(RecordError, match="time-invalid"):

@@ -374,6 +374,7 @@ def test_a_time_without_a_zone_is_local():
         (event("tls", {}, proto=5), "protocol-missing"),
         (event("tls", {}, src_ip="somewhere"), "address-invalid"),
         (event("tls", {}, timestamp="yesterday"), "time-invalid"),
+        (event("tls", {}, timestamp="9999-03-20T10:04:31.118342+0100"), "time-invalid"),
         (event("flow"), "flow-missing"),
         (event("dhcp", {"dhcp_type": "ack", "client_mac": "?"}), "mac-invalid"),
     ],
