@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
+from support import fuzz_logs
 from support import handshake_samples as handshakes
 from support import protocol_samples as samples
 from support.fuzz_corpus import load
@@ -203,6 +204,7 @@ TARGETS: Mapping[str, Target] = {
     "gquic": _connection(gquic.ClientHandshake),
     "http": _stream(http.parse),
     "http2": _conversation(lambda: http2.Connection().read),
+    "logs": fuzz_logs.read_log,
     "mdns": _datagram(mdns.parse),
     "nd": _datagram(neighbor.parse),
     "quic": _connection(quic.ClientHandshake),
@@ -290,6 +292,7 @@ _SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
         b"\x90POST http://a.example/ HTTP/1.0\r\nContent-Length: 2\r\n\r\nabGET / HTTP/1.1\r\n",
     ],
     "http2": lambda: [b"\x20\0" + handshakes.http2_requests("www.example.com", "a.example:80")],
+    "logs": fuzz_logs.seeds,
     "mdns": lambda: [_ANNOUNCED],
     "nd": lambda: [
         b"\x88\0\0\0\x20\0\0\0" + _IP6 + b"\2\1" + _MAC,
