@@ -1,0 +1,274 @@
+"""DNS queries of Windows hosts in logs of Sysmon: event 22, as EVTX, JSON or XML.
+
+Microsoft documents the event under "Event ID 22: DNSEvent (DNS query)". It says which program on
+which host asked, not from which address. JSON is that of an EVTX file, of Winlogbeat, or with flat
+fields as NXLog and others write; XML is that of ``wevtutil qe … /f:XML``, an event in one line or
+in several. Event 3 (network connection) has neither bytes nor an end, and a name that was looked
+up in reverse, so that it is not read.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from netwatch.core.addresses import ip_text
+from netwatch.core.message import DnsInfo
+from netwatch.core.patterns import pattern
+from netwatch.logs.fields import address, host_name, json_object, octets, text
+from netwatch.logs.lookups import lookup
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import NOWHERE, LogEntry, LogName
+from netwatch.logs.timestamps import rfc3339
+
+MAX_EVENT = 65_536
+"""Bytes of an event in XML that comes in several lines; Windows limits an event to 64 KiB."""
+
+MAX_ANSWERS = 256
+"""Addresses and aliases read of one lookup."""
+
+PROVIDER = "Microsoft-Windows-Sysmon"
+
+_STATUS = {
+    "0": "NOERROR",
+    "9001": "FORMERR",
+    "9002": "SERVFAIL",
+    "9003": "NXDOMAIN",
+    "9004": "NOTIMP",
+    "9005": "REFUSED",
+    "9501": "NOERROR",
+    "SUCCESS": "NOERROR",
+    "DNS_ERROR_RCODE_FORMAT_ERROR": "FORMERR",
+    "DNS_ERROR_RCODE_SERVER_FAILURE": "SERVFAIL",
+    "DNS_ERROR_RCODE_NAME_ERROR": "NXDOMAIN",
+    "DNS_ERROR_RCODE_NOT_IMPLEMENTED": "NOTIMP",
+    "DNS_ERROR_RCODE_REFUSED": "REFUSED",
+    "DNS_INFO_NO_RECORDS": "NOERROR",
+}
+"""Response codes by the error codes of Windows (winerror.h) and, as Winlogbeat writes them, their
+names. 9501 is an answer without records."""
+
+_DATA = pattern(rb"<Data\s+Name=['\"](\w+)['\"]\s*(?:/>|>([^<]*)</Data>)")
+_EVENT_ID = pattern(rb"<EventID[^>]*>\s*(\d+)\s*</EventID>")
+_COMPUTER = pattern(rb"<Computer>([^<]*)</Computer>")
+_SYSTEM_TIME = pattern(rb"SystemTime=['\"]([^'\"]*)['\"]")
+_ENTITY = pattern(r"&(?:#(\d{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_RECORD = pattern(r"\s*type:\s*(\d+)\s+(\S+)")
+"""A record that is no address in `QueryResults`: its type (5 is an alias) and the name in it."""
+
+
+def recognise(sample: Sample) -> int:
+    """The number of lines that name the provider, as object or as XML."""
+    found = 0
+    for line, values in zip(sample.lines, sample.objects, strict=True):
+        if values is not None:
+            event = _event(values)
+            found += event is not None and event.provider == PROVIDER
+        else:
+            found += b"<Provider" in line and PROVIDER.encode() in line
+    return found
+
+
+class _Event:
+    """An event, whatever it was written in. `data` are its values by their names."""
+
+    __slots__ = ("computer", "data", "number", "provider", "time")
+
+    def __init__(
+        self, provider: str, number: str, computer: str, time: str, data: Mapping[str, object]
+    ) -> None:
+        self.provider = provider
+        self.number = number
+        self.computer = computer
+        self.time = time
+        self.data = data
+
+
+class Reader:
+    """Reads the events of one log. An event in XML may come in several records, a line each."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._times = context.times
+        self._begun: bytearray | None = None
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """The lookup of an event 22. Raises `RecordError`."""
+        line = record.lstrip(b"\xef\xbb\xbf \t")
+        if self._begun is None and line.startswith(b"{"):
+            event = _event(json_object(line))
+            return () if event is None else self._lookup(event)
+        return self._xml(line)
+
+    def flush(self) -> Iterable[LogEntry]:
+        """Nothing: an event that has not ended cannot be read."""
+        self._begun = None
+        return ()
+
+    def _xml(self, line: bytes) -> Iterable[LogEntry]:
+        begin = line.find(b"<Event ")
+        if begin < 0 and b"<Event>" in line:
+            begin = line.index(b"<Event>")
+        if begin >= 0:
+            self._begun = bytearray()
+        elif self._begun is None:
+            return ()  # declarations, the element around all events
+        found: list[LogEntry] = []
+        rest = line[max(begin, 0) :]
+        while self._begun is not None:
+            end = rest.find(b"</Event>")
+            self._begun += (rest if end < 0 else rest[:end]) + b"\n"
+            if end < 0:
+                if len(self._begun) > MAX_EVENT:
+                    self._begun = None
+                    raise RecordError("event-too-long")
+                break
+            xml = bytes(self._begun[:MAX_EVENT])
+            rest = rest[end + 8 :]
+            more = rest.find(b"<Event")
+            self._begun = bytearray() if more >= 0 else None
+            rest = rest[max(more, 0) :]
+            found += self._lookup(_from_xml(xml))
+        return found
+
+    def _lookup(self, event: _Event) -> Iterable[LogEntry]:
+        if event.number != "22" or event.provider not in (PROVIDER, ""):
+            return ()
+        name = text(event.data.get("QueryName"))
+        if not name:
+            raise RecordError("name-missing")
+        asked = text(event.data.get("UtcTime"))
+        time, digits = rfc3339(asked + "Z" if asked else event.time)
+        host = event.computer
+        template = LogName(
+            time=time,
+            time_digits=digits,
+            evidence="dns-query",
+            name="",
+            client=NOWHERE,
+            client_host=host,
+            lacks=() if host else ("client",),
+        )
+        return lookup(octets(name), _dns(event.data), template)
+
+
+def _event(values: Mapping[str, object]) -> _Event | None:
+    """The event that an object is, None where it is none."""
+    inner = values.get("Event")
+    if isinstance(inner, dict):
+        return _from_evtx(inner)
+    if isinstance(values.get("winlog"), dict) or "event_data" in values:
+        return _from_winlogbeat(values)
+    if "EventID" in values:
+        provider = next(
+            (text(values[key]) for key in ("SourceName", "Provider", "ProviderName") if key in values),
+            "",
+        )
+        computer = text(values.get("Hostname")) or text(values.get("Computer"))
+        return _Event(provider, _plain(values["EventID"]), computer, "", values)
+    return None
+
+
+def _from_evtx(inner: Mapping[str, object]) -> _Event | None:
+    system = inner.get("System")
+    if not isinstance(system, dict):
+        return None
+    data = inner.get("EventData")
+    return _Event(
+        _attribute(system.get("Provider"), "Name"),
+        _plain(system.get("EventID")),
+        _plain(system.get("Computer")),
+        _attribute(system.get("TimeCreated"), "SystemTime"),
+        data if isinstance(data, dict) else {},
+    )
+
+
+def _from_winlogbeat(values: Mapping[str, object]) -> _Event:
+    inner = values.get("winlog")
+    # Versions before 7 have the same at the top.
+    event: Mapping[str, object] = inner if isinstance(inner, dict) else values
+    data = event.get("event_data")
+    if not (isinstance(data, dict) and "QueryName" in data):
+        data = _from_ecs(values)
+    return _Event(
+        text(event.get("provider_name")) or text(event.get("source_name")),
+        _plain(event.get("event_id")),
+        text(event.get("computer_name")),
+        text(values.get("@timestamp")),
+        data,
+    )
+
+
+def _from_ecs(values: Mapping[str, object]) -> Mapping[str, object]:
+    """The values of an event that the Sysmon module of Winlogbeat has renamed to fields of ECS."""
+    dns, sysmon = values.get("dns"), values.get("sysmon")
+    if not isinstance(dns, dict):
+        return {}
+    question, answers = dns.get("question"), dns.get("answers")
+    status = sysmon.get("dns") if isinstance(sysmon, dict) else None
+    results = []
+    for each in answers[:MAX_ANSWERS] if isinstance(answers, list) else []:
+        if isinstance(each, dict):
+            mark = "type: 5 " if each.get("type") == "CNAME" else ""
+            results.append(mark + text(each.get("data")))
+    return {
+        "QueryName": question.get("name") if isinstance(question, dict) else None,
+        "QueryResults": ";".join(results),
+        "QueryStatus": status.get("status") if isinstance(status, dict) else None,
+    }
+
+
+def _attribute(element: object, name: str) -> str:
+    if not isinstance(element, dict):
+        return ""
+    inner = element.get("#attributes")
+    attributes = inner if isinstance(inner, dict) else element
+    return text(attributes.get(name, attributes.get("@" + name)))
+
+
+def _plain(element: object) -> str:
+    """The text of an element, which is an object where it has attributes."""
+    if isinstance(element, dict):
+        element = element.get("#text")
+    return str(element) if isinstance(element, int) else text(element)
+
+
+def _from_xml(xml: bytes) -> _Event:
+    number, computer = _EVENT_ID.search(xml), _COMPUTER.search(xml)
+    time = _SYSTEM_TIME.search(xml)
+    data = {
+        found[1].decode("ascii", "replace"): _unescaped(found[2] or b"")
+        for found in _DATA.finditer(xml)
+    }
+    return _Event(
+        PROVIDER if PROVIDER.encode() in xml else "other",
+        number[1].decode() if number else "",
+        _unescaped(computer[1]) if computer else "",
+        time[1].decode("utf-8", "replace") if time else "",
+        data,
+    )
+
+
+def _unescaped(raw: bytes) -> str:
+    """Text of XML without its entities. Others than the five of XML cannot be in an event."""
+
+    def character(found: re.Match[str]) -> str:
+        if found[3]:
+            return _NAMED[found[3]]
+        code = int(found[1]) if found[1] else int(found[2], 16)
+        return chr(code) if 0 < code < 0xD800 or 0xDFFF < code < 0x110000 else "\ufffd"
+
+    return _ENTITY.sub(character, raw.decode("utf-8", "surrogateescape"))
+
+
+def _dns(data: Mapping[str, object]) -> DnsInfo:
+    rcode = _STATUS.get(_plain(data.get("QueryStatus")))
+    addresses: dict[str, int] = {}
+    chain: list[str] = []
+    for each in text(data.get("QueryResults")).split(";", MAX_ANSWERS)[:MAX_ANSWERS]:
+        found = _RECORD.match(each)
+        if found is None:
+            packed = address(each)
+            if packed is not None:
+                addresses[ip_text(packed)] = 0
+        elif found[1] == "5":
+            chain.append(host_name(found[2]))
+    return DnsInfo("", rcode, tuple(addresses.items()), tuple(chain))
