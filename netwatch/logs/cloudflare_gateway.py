@@ -7,6 +7,7 @@ is known by `DeviceName`.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from netwatch.core.dns_code import rcode_text, type_text
 from netwatch.core.message import DnsInfo
@@ -140,17 +141,11 @@ def _dns(values: dict[str, object]) -> DnsInfo:
 def _session(values: dict[str, object], kind: str, template: LogName) -> Iterable[LogName]:
     if kind == "SNI":
         name = text(values["SNI"])
-        # Sessions of other protocols have no name.
-        evidence = "tls-sni" if template.transport == "tcp" else "quic-sni"
-        return contact(evidence, name, template) if name else ()
+        if not name:  # a session of another protocol
+            return ()
+        return contact("tls-sni" if template.transport == "tcp" else "quic-sni", name, template)
     host = text(values["HTTPHost"]) or host_of_url(text(values.get("URL")))[0]
     status = number(values.get("HTTPStatusCode"))
     if template.outcome is None and 100 <= status < 600:
-        return contact("http-host", host_of_url(host)[0], _reached(template))
+        template = replace(template, outcome="reached")
     return contact("http-host", host_of_url(host)[0], template)
-
-
-def _reached(template: LogName) -> LogName:
-    from dataclasses import replace
-
-    return replace(template, outcome="reached")

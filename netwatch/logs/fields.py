@@ -109,9 +109,7 @@ def host_of_url(url: str) -> tuple[str, int]:
     return (found[1].strip(), port(found[2] or "")) if found else ("", 0)
 
 
-def sides(
-    inner: bytes | None, outer: bytes | None, host: str = "", client_port: int = 0
-) -> Sides:
+def sides(inner: bytes | None, outer: bytes | None, host: str = "", client_port: int = 0) -> Sides:
     """Which device asked, by its own address `inner`, its name, and the address `outer` that the
     service saw. An address of a private network (RFC 1918, RFC 4193) is one of a device wherever
     it stands, and so is a global one of IPv6, which is not translated."""
@@ -163,6 +161,11 @@ def contact(evidence: Evidence, host: str, template: LogName) -> Iterator[LogNam
         blocked_by=template.blocked_by,
         lacks=template.lacks,
     )
+
+
+def columns(names: str) -> list[str]:
+    """The columns of a row, by their names in order with blanks between them."""
+    return names.split()
 
 
 def field(row: Sequence[str], index: int) -> str:

@@ -6,7 +6,6 @@ volume. `srcip` is the address before the firewall itself translates it (`transi
 it), so that it is the device, unless another translation stands before the firewall.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -28,7 +27,9 @@ MAX_ANSWERS = 256
 """Addresses read of one lookup."""
 
 _PAIR = pattern(rb'([A-Za-z_]\w*)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
-_FORTIGATE = pattern(rb'\blogid="?\d{8,12}"?[\s,].*?\bsubtype="?[a-z]|\bdevid="?F[GW][^\s"]*"?.*\btype=')
+_FORTIGATE = pattern(
+    rb'\blogid="?\d{8,12}"?[\s,].*?\bsubtype="?[a-z]|\bdevid="?F[GW][^\s"]*"?.*\btype='
+)
 _UNITS = {10: SECOND, 13: 1_000_000, 16: 1_000, 19: 1}
 """Nanoseconds in the unit of `eventtime`, by its digits: seconds until FortiOS 6.0, nanoseconds
 since 6.2."""
@@ -109,9 +110,14 @@ class Reader:
     def _flow(self, values: Fields, carried: Carried) -> Iterable[LogEntry]:
         transport = _PROTOCOLS.get(values.get("proto", ""))
         action = values.get("action", "")
-        if transport is None or values.get("logid", "").endswith(_INTERIM) or action in (
-            "deny",
-            "ip-conn",
+        if (
+            transport is None
+            or values.get("logid", "").endswith(_INTERIM)
+            or action
+            in (
+                "deny",
+                "ip-conn",
+            )
         ):
             return ()
         client, server = address(values.get("srcip")), address(values.get("dstip"))

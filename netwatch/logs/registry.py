@@ -11,20 +11,27 @@ from netwatch.core.dataclass import dataclass
 from netwatch.logs import (
     adguard,
     bind,
+    cloudflare_gateway,
     coredns,
     dnsmasq,
     dnstap,
+    fortigate,
     haproxy,
     knot,
     nginx,
+    palo_alto,
     pihole_ftl,
     powerdns,
+    route53,
     squid,
     suricata_eve,
+    sysmon,
+    umbrella,
     unbound,
     windows_dns,
     windows_dns_events,
     zeek,
+    zscaler,
 )
 from netwatch.logs.reading import ReaderContext, RecordReader, Sample
 from netwatch.logs.records import Lack
@@ -179,6 +186,54 @@ LOG_FORMATS: dict[str, LogFormat] = {
         nginx.Reader,
         ("server",),
         only_if_named=nginx.FORWARD_PROXY,
+    ),
+    "sysmon": LogFormat(
+        "Sysmon, DNS queries (event 22)",
+        sysmon.recognise,
+        sysmon.Reader,
+        ("client-port", "server", "query-type"),
+        always=(
+            b"<Event",
+            b"</Event>",
+            b"<Provider",
+            b"<TimeCreated",
+            b"<Computer",
+            b"<Data Name=",
+        ),
+    ),
+    "umbrella": LogFormat(
+        "Cisco Umbrella, DNS and web logs",
+        umbrella.recognise,
+        umbrella.Reader,
+        ("client-port",),
+        always=(b"Timestamp", b"timestamp"),
+    ),
+    "zscaler": LogFormat(
+        "Zscaler Internet Access, web, DNS and firewall feeds",
+        zscaler.recognise,
+        zscaler.Reader,
+        ("client-port",),
+        flows=(b"zscalernss-fw", b"csip="),
+    ),
+    "cloudflare-gateway": LogFormat(
+        "Cloudflare Gateway, DNS, HTTP and network logs",
+        cloudflare_gateway.recognise,
+        cloudflare_gateway.Reader,
+    ),
+    "route53": LogFormat(
+        "Amazon Route 53 Resolver query logs", route53.recognise, route53.Reader, ("server",)
+    ),
+    "fortigate": LogFormat(
+        "FortiGate, UTM and traffic logs",
+        fortigate.recognise,
+        fortigate.Reader,
+        flows=(b'type="traffic"', b"type=traffic"),
+    ),
+    "palo-alto": LogFormat(
+        "Palo Alto Networks PAN-OS, URL, DNS threat and traffic logs",
+        palo_alto.recognise,
+        palo_alto.Reader,
+        flows=(b",TRAFFIC,",),
     ),
 }
 """The formats by their name, as ``--as`` and `log.format` of a record have it."""

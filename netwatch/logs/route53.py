@@ -21,7 +21,9 @@ MAX_ANSWERS = 256
 def recognise(sample: Sample) -> int:
     """The number of lines that are query logs: `query_timestamp` and `srcids` are of no other."""
     return sum(
-        each is not None and "query_name" in each and ("query_timestamp" in each or "srcids" in each)
+        each is not None
+        and "query_name" in each
+        and ("query_timestamp" in each or "srcids" in each)
         for each in sample.objects
     )
 
@@ -75,7 +77,4 @@ def _dns(values: dict[str, object]) -> DnsInfo:
             addresses.append((data, 0))
         elif kind == "CNAME" and data:
             chain.append(host_name(data))
-    return DnsInfo(
-        text(values.get("query_type")), rcode or None, tuple(addresses), tuple(chain)
-    )
-
+    return DnsInfo(text(values.get("query_type")), rcode or None, tuple(addresses), tuple(chain))

@@ -159,7 +159,11 @@ def _event(values: Mapping[str, object]) -> _Event | None:
         return _from_winlogbeat(values)
     if "EventID" in values:
         provider = next(
-            (text(values[key]) for key in ("SourceName", "Provider", "ProviderName") if key in values),
+            (
+                text(values[key])
+                for key in ("SourceName", "Provider", "ProviderName")
+                if key in values
+            ),
             "",
         )
         computer = text(values.get("Hostname")) or text(values.get("Computer"))

@@ -15,6 +15,7 @@ from netwatch.core.patterns import pattern
 from netwatch.logs.fields import (
     Sides,
     address,
+    columns,
     contact,
     csv_row,
     host_of_url,
@@ -27,16 +28,16 @@ from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import rfc3339
 
-_DNS = (
+_DNS = columns(
     "timestamp identity identities internalip externalip action querytype responsecode domain"
     " categories identitytype identitytypes"
-).split()
+)
 
-_WEB = (
+_WEB = columns(
     "timestamp identity internalip externalip destinationip contenttype action url referer"
     " useragent statuscode requestsize responsesize bodysize sha categories av pua ampdisposition"
     " ampname ampscore identitytype blockedcategories identities identitytypes method"
-).split()
+)
 
 _SAME = {
     "time": "timestamp",
@@ -125,10 +126,10 @@ class Reader:
         return ()
 
     def _values(self, row: Sequence[str]) -> Mapping[str, str] | None:
-        columns = self._columns or _order(row)
-        if columns is None:
+        names = self._columns or _order(row)
+        if names is None:
             return None
-        values = {name: value.strip() for name, value in zip(columns, row, strict=False)}
+        values = {name: value.strip() for name, value in zip(names, row, strict=False)}
         if "timestamp" not in values or not ("domain" in values or "url" in values):
             return None
         return values

@@ -8,6 +8,7 @@ order of the default format. Names of fields are those of these, or of the speci
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from netwatch.core.dns_code import RCODES
@@ -16,6 +17,7 @@ from netwatch.core.patterns import pattern
 from netwatch.logs.fields import (
     Sides,
     address,
+    columns,
     contact,
     csv_row,
     host_name,
@@ -34,21 +36,21 @@ from netwatch.logs.timestamps import epoch, rfc3339
 
 Fields = Mapping[str, str]
 
-_WEB = (
+_WEB = columns(
     "time login proto eurl action appname appclass reqsize respsize stime ctime urlclass"
     " urlsupercat urlcat malwarecat threatname riskscore dlpeng dlpdict location dept cip sip"
     " reqmethod respcode ua ereferer ruletype rulelabel contenttype unscannabletype deviceowner"
     " devicehostname"
-).split()
-_DNS = (
+)
+_DNS = columns(
     "time login dept location reqaction resaction reqrulelabel resrulelabel reqtype req res sport"
     " durationms cip sip domcat respipcategory deviceowner devicehostname"
-).split()
-_FIREWALL = (
+)
+_FIREWALL = columns(
     "time login dept location cdport csport sdport ssport csip cdip ssip sdip tsip tunsport tuntype"
     " action dnat stateful aggregate nwsvc nwapp proto ipcat destcountry avgduration rulelabel"
     " inbytes outbytes duration durationms"
-).split()
+)
 """The columns of the default formats in CSV."""
 
 _SAME = {
@@ -74,9 +76,7 @@ _SAME = {
 """Names in Zscaler's formats, and the specifier that stands for the same."""
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_TIME = pattern(
-    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII
-)
+_TIME = pattern(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII)
 _PAIRS = pattern(rb"\t(?:product=NSS|vendor=Zscaler|dns_req=|clt_sip=|urlcategory=|csip=)")
 _CSV = pattern(
     rb'"[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} [\d:]{8} \d{4}","[^"]*",(?:"(?:HTTP|SSL|FTP|DNS|TUN)'
@@ -134,8 +134,6 @@ class Reader:
         )
 
     def _lookup(self, values: Fields) -> Iterable[LogEntry]:
-        from dataclasses import replace
-
         asked, answered = values.get("reqaction", ""), values.get("resaction", "")
         side = sides(None, address(values.get("cip")), _device(values))
         template = self._template(values, side, asked if _denies(asked) else answered)
@@ -148,8 +146,6 @@ class Reader:
         )
 
     def _request(self, values: Fields) -> Iterable[LogEntry]:
-        from dataclasses import replace
-
         url = values.get("eurl", "")
         host, at = host_of_url(url)
         named = values.get("ehost", "")
@@ -211,16 +207,16 @@ def _fields(line: bytes) -> Fields:
     if b"\t" in line:
         return _named(_pairs(line.decode("utf-8", "surrogateescape")))
     row = [each.strip() for each in csv_row(line)]
-    for columns, shows in ((_WEB, 3), (_DNS, 9), (_FIREWALL, 9)):
-        if len(row) > shows + 4 and _is_of(columns, row):
-            return dict(zip(columns, row, strict=False))
+    for names, shows in ((_WEB, 3), (_DNS, 9), (_FIREWALL, 9)):
+        if len(row) > shows + 4 and _is_of(names, row):
+            return dict(zip(names, row, strict=False))
     raise RecordError("columns-unknown")
 
 
-def _is_of(columns: list[str], row: list[str]) -> bool:
-    if columns is _FIREWALL:
+def _is_of(names: list[str], row: list[str]) -> bool:
+    if names is _FIREWALL:
         return address(row[8]) is not None and address(row[9]) is not None
-    at = columns.index("cip")
+    at = names.index("cip")
     return len(row) > at and address(row[at]) is not None
 
 
@@ -248,9 +244,8 @@ def _time(values: Fields, times: LocalTimes) -> tuple[int, int]:
     if found is None:
         return rfc3339(text + "Z" if utc else text, times)
     try:
-        moment = datetime(
-            int(found[6]), _MONTHS.index(found[1]) + 1, *(int(found[at]) for at in (2, 3, 4, 5))
-        )
+        day, hour, minute, second = (int(found[at]) for at in (2, 3, 4, 5))
+        moment = datetime(int(found[6]), _MONTHS.index(found[1]) + 1, day, hour, minute, second)
     except ValueError:
         raise RecordError("time-invalid") from None
     return (LocalTimes().local(moment) if utc else times.local(moment)), 0
