@@ -89,13 +89,9 @@ def csv_row(record: bytes) -> list[str]:
 
 
 def octets(name: str) -> bytes:
-    """A name of a log as bytes, whatever escapes of JSON it was written in. Most logs of lookups
+    """A name of a log as bytes. Most logs of lookups
     end names with the dot of the root, which packets do not show, and which is left out."""
-    name = name.removesuffix(".")
-    try:
-        return name.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half of a pair, which only an escape of JSON can write
-        return name.encode("utf-8", "backslashreplace")
+    return name.removesuffix(".").encode("utf-8", "surrogateescape")
 
 
 def host_name(name: str) -> str:

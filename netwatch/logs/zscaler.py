@@ -80,7 +80,7 @@ _TIME = pattern(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) 
 _PAIRS = pattern(rb"\t(?:product=NSS|vendor=Zscaler|dns_req=|clt_sip=|urlcategory=|csip=)")
 _CSV = pattern(
     rb'"[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} [\d:]{8} \d{4}","[^"]*",(?:"(?:HTTP|SSL|FTP|DNS|TUN)'
-    rb'|"[^"]*","[^"]*","(?:REQ_)?(?:Allow|Block)|"[^"]*","[^"]*","\d+","\d+","\d+","\d+","[\da-f.:]+")'
+    rb'|"[^"]*","[^"]*","(?i:REQ_)?(?i:Allow|Block)|"[^"]*","[^"]*","\d+","\d+","\d+","\d+","[\da-f.:]+")'
 )
 _NONE = ("", "none", "na", "n/a", "unknown", "-")
 
