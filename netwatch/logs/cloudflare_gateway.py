@@ -12,6 +12,7 @@ from dataclasses import replace
 from netwatch.core.dns_code import rcode_text, type_text
 from netwatch.core.message import DnsInfo
 from netwatch.logs.fields import (
+    MAX_ANSWERS,
     address,
     contact,
     host_name,
@@ -28,9 +29,6 @@ from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import rfc3339
-
-MAX_ANSWERS = 256
-"""Addresses and aliases read of one lookup."""
 
 _KEYS = (
     ("QueryName", ("ResolverDecision", "ColoCode", "SrcIP")),

@@ -18,6 +18,9 @@ from netwatch.core.patterns import pattern
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogName
 
+MAX_ANSWERS = 256
+"""Addresses and aliases that are read of one lookup."""
+
 _MAPPED = bytes(10) + b"\xff\xff"
 
 _HOST_OF_URL = pattern(

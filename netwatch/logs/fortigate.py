@@ -14,7 +14,7 @@ from netwatch.core.dns_code import RCODES, rcode_text
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
 from netwatch.core.patterns import pattern
-from netwatch.logs.fields import address, contact, host_of_url, number, octets, port
+from netwatch.logs.fields import MAX_ANSWERS, address, contact, host_of_url, number, octets, port
 from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogFlow, LogName
@@ -22,9 +22,6 @@ from netwatch.logs.times import SECOND, LocalTimes
 from netwatch.logs.timestamps import rfc3339
 
 Fields = Mapping[str, str]
-
-MAX_ANSWERS = 256
-"""Addresses read of one lookup."""
 
 _PAIR = pattern(rb'([A-Za-z_]\w*)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
 _FORTIGATE = pattern(

@@ -201,6 +201,13 @@ LOG_FORMATS: dict[str, LogFormat] = {
             b"<Data Name=",
         ),
     ),
+    "sysmon-evtx": LogFormat(
+        "Sysmon, DNS queries (event 22), as a Windows event log",
+        sysmon.recognise,
+        sysmon.Reader,
+        ("client-port", "server", "query-type"),
+        container="evtx",
+    ),
     "umbrella": LogFormat(
         "Cisco Umbrella, DNS and web logs",
         umbrella.recognise,

@@ -8,14 +8,11 @@ come through an inbound endpoint it is the address of whatever forwarded them.
 from collections.abc import Iterable
 
 from netwatch.core.message import DnsInfo
-from netwatch.logs.fields import address, host_name, json_object, octets, port, text
+from netwatch.logs.fields import MAX_ANSWERS, address, host_name, json_object, octets, port, text
 from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import rfc3339
-
-MAX_ANSWERS = 256
-"""Answers read of one lookup. A DNS message of 64 KiB has some more at most."""
 
 
 def recognise(sample: Sample) -> int:

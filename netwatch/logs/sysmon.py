@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
-from netwatch.logs.fields import address, host_name, json_object, octets, text
+from netwatch.logs.fields import MAX_ANSWERS, address, host_name, json_object, octets, text
 from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, LogEntry, LogName
@@ -21,9 +21,6 @@ from netwatch.logs.timestamps import rfc3339
 
 MAX_EVENT = 65_536
 """Bytes of an event in XML that comes in several lines; Windows limits an event to 64 KiB."""
-
-MAX_ANSWERS = 256
-"""Addresses and aliases read of one lookup."""
 
 PROVIDER = "Microsoft-Windows-Sysmon"
 
