@@ -135,11 +135,9 @@ def _is_private(packed: bytes) -> bool:
 
 
 def contact(evidence: Evidence, host: str, template: LogName) -> Iterator[LogName]:
-    """What a handshake or a request with `host` shows; nothing where that is an address. Raises
-    `RecordError` where there is no name."""
-    if address(host) is not None:
-        return
-    asked = octets(host)
+    """What a handshake or a request with `host` shows: its name, or the address that it is, as in
+    packets. Raises `RecordError` where there is none."""
+    asked = octets(host.strip("[]"))
     name = normalise_name(asked)
     if not name:
         raise RecordError("name-missing")

@@ -73,9 +73,10 @@ def test_names_of_any_bytes() -> None:
     assert octets("a\udcff.example") == b"a\xff.example"
 
 
-def test_a_contact_with_an_address_shows_no_name() -> None:
+def test_a_contact_with_an_address() -> None:
     template = LogName(0, 0, "http-host", "", NOWHERE)
-    assert list(contact("http-host", "198.51.100.7", template)) == []
+    (entry,) = contact("http-host", "[2001:db8::7]", template)
+    assert entry.name == "2001:db8::7"
     with pytest.raises(RecordError, match="name-missing"):
         list(contact("http-host", "", template))
 
