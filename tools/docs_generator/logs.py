@@ -75,7 +75,7 @@ def format_block(name: str) -> str:
 
 def _recognised(row: LogFormat) -> str:
     if row.only_if_named:
-        return f"It is read only if you name it: it {row.only_if_named}."
+        return f"It is read only if you name it. {row.only_if_named}"
     return "It is recognised by its content."
 
 
