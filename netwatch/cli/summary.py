@@ -115,9 +115,9 @@ class Summary:
         if statistics.skipped:
             yield "skipped", f"neither captures nor logs: {_skipped(statistics.skipped, verbose)}"
         if statistics.damaged:
-            files = quantity(len(statistics.damaged), "file")
+            damaged = quantity(len(statistics.damaged), "file")
             unread = quantity(sum(statistics.damaged.values()), "byte")
-            yield "damaged", f"{files} (see above), {unread} not read"
+            yield "damaged", f"{damaged} (see above), {unread} not read"
         if statistics.unread:
             yield "not read", f"{quantity(len(statistics.unread), 'file')} (listed above)"
 

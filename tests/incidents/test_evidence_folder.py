@@ -13,7 +13,7 @@ from netwatch.core.alert import Alert, JudgedKind
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import MODE
 from netwatch.incidents import evidence_folder as module
-from netwatch.incidents.evidence_folder import EvidenceFolder, file_name
+from netwatch.incidents.evidence_folder import EvidenceFolder, file_stem
 
 ALERT = alert(proof(frame(1)))
 
@@ -32,7 +32,7 @@ def file_of(reported: Alert) -> Path:
 def test_the_file_name_has_time_and_id(tmp_path: Path) -> None:
     reported = EvidenceFolder(tmp_path, print).write(ALERT)
     assert file_of(reported) == tmp_path / f"20230320T090001Z-{ALERT.id}.pcapng"
-    assert file_of(reported).name == file_name(ALERT)
+    assert file_of(reported).name == f"{file_stem(ALERT)}.pcapng"
     assert reported.evidence_frames == ()
     assert replace(reported, extra={}) == replace(ALERT, evidence_frames=())
 
@@ -122,7 +122,7 @@ def test_a_failure_to_write_is_reported_at_once_and_tried_again(tmp_path: Path) 
     folder.rmdir()
     failed = [evidence.write(alert(proof(frame(number)), id=32 * str(number))) for number in (1, 2)]
     assert all("evidence_file" not in each.extra for each in failed)
-    path = folder / file_name(failed[0])
+    path = folder / f"{file_stem(failed[0])}.pcapng"
     assert warnings == [f"{path}: evidence cannot be written: No such file or directory"]
     assert evidence.problem.endswith(": No such file or directory")
     evidence.retry()
@@ -131,7 +131,9 @@ def test_a_failure_to_write_is_reported_at_once_and_tried_again(tmp_path: Path) 
     evidence.retry()
     assert warnings[1:] == [f"{folder}: evidence is written again"]
     assert evidence.problem == ""
-    assert sorted(folder.iterdir()) == sorted(folder / file_name(each) for each in failed)
+    assert sorted(folder.iterdir()) == sorted(
+        folder / f"{file_stem(each)}.pcapng" for each in failed
+    )
     evidence.close()
     assert (evidence.missing, evidence.files, evidence.left_out) == (0, 2, {})
     assert len(warnings) == 2
@@ -169,7 +171,7 @@ def test_a_symbolic_link_as_temporary_file_is_not_followed(tmp_path: Path) -> No
     (tmp_path / "victim").write_text("mine")
     folder = tmp_path / "evidence"
     folder.mkdir()
-    (folder / f".{file_name(ALERT)}.part").symlink_to(tmp_path / "victim")
+    (folder / f".{file_stem(ALERT)}.pcapng.part").symlink_to(tmp_path / "victim")
     evidence = EvidenceFolder(folder, print)
     evidence.write(ALERT)
     assert (tmp_path / "victim").read_text() == "mine"
