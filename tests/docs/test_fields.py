@@ -9,6 +9,7 @@ from docs_generator import records, siem_formats
 from support.made_records import ALERT, FULL_ALERT, ITEM
 from support.siem import read_cef, read_leef
 
+from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import BanPeriod, Network
 from netwatch.coverage.counts import Coverage
@@ -31,7 +32,8 @@ IPV6 = replace(
     ban=replace(FULL_ALERT.ban, periods=PERIODS),
 )
 BY_KIND = (replace(FULL_ALERT, evidence=(replace(ITEM, type=kind),)) for kind in KINDS)
-RECORDS = [jsonl.alert_record(alert) for alert in (ALERT, FULL_ALERT, IPV6, *BY_KIND)]
+OF_LOG = replace(FULL_ALERT, evidence=(replace(ITEM, log=LogInfo("dnsmasq", ("server",))),))
+RECORDS = [jsonl.alert_record(alert) for alert in (ALERT, FULL_ALERT, IPV6, OF_LOG, *BY_KIND)]
 
 
 def documented(name: str) -> set[str]:
@@ -54,8 +56,9 @@ def test_columns_of_csv_are_fields_of_the_records() -> None:
     assert flat == set(csv.OBSERVATION_COLUMNS)
     flat = {path.replace(".", "_") for path in documented("alert") if "[]" not in path}
     of_csv_alone = {"evidence_count", "first_source", "first_packet"}
+    of_csv_alone |= {"first_log_format", "first_log_line", "first_log_lacks"}
     of_records_alone = {"binding", "exemption", "left_out", "evidence_file", "shortened"}
-    of_records_alone |= {"versions_set"}
+    of_records_alone |= {"versions_set", "evidence_lines"}
     assert flat == set(csv.ALERT_COLUMNS) - of_csv_alone | of_records_alone
 
 
@@ -63,7 +66,7 @@ def test_fields_of_alerts_are_documented() -> None:
     found = set().union(*(leaves(each) for each in RECORDS))
     found = {path for path in found if not path.startswith("left_out.")} | {"left_out"}
     assert "versions.set" in found
-    assert documented("alert") - {"evidence_file", "shortened"} == found
+    assert documented("alert") - {"evidence_file", "evidence_lines", "shortened"} == found
 
 
 def test_fields_of_coverage_are_documented() -> None:
