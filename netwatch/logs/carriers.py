@@ -15,7 +15,7 @@ import orjson
 
 from netwatch.core.patterns import pattern
 from netwatch.logs.reading import PLAIN, Carried, RecordError
-from netwatch.logs.times import SECOND, LocalTimes
+from netwatch.logs.times import LAST, SECOND, LocalTimes
 from netwatch.logs.timestamps import rfc3339
 
 MAX_CARRIERS = 2
@@ -163,8 +163,9 @@ class Carriers:
             return None
         host = record.get("_HOSTNAME")
         program = record.get("SYSLOG_IDENTIFIER") or record.get("_COMM")
+        time = int(moment[:17]) * 1000
         return text, Carried(
-            int(moment[:17]) * 1000,
+            time if time < LAST else None,
             6,
             host if isinstance(host, str) else "",
             program if isinstance(program, str) else "",

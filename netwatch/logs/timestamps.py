@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from netwatch.core.patterns import pattern
 from netwatch.logs.reading import RecordError
-from netwatch.logs.times import SECOND, LocalTimes
+from netwatch.logs.times import LAST, SECOND, LocalTimes
 
 _RFC3339 = pattern(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))?"
@@ -40,7 +40,10 @@ def rfc3339(text: str, times: LocalTimes | None = None) -> tuple[int, int]:
         at = moment.replace(tzinfo=_zone(offset))
     except (ValueError, OverflowError):
         raise RecordError("time-invalid") from None
-    return (at - _START) // timedelta(seconds=1) * SECOND + fraction, min(len(digits), 9)
+    time = (at - _START) // timedelta(seconds=1) * SECOND + fraction
+    if not 0 <= time < LAST:
+        raise RecordError("time-invalid")
+    return time, min(len(digits), 9)
 
 
 def epoch(text: str) -> tuple[int, int]:
@@ -49,7 +52,10 @@ def epoch(text: str) -> tuple[int, int]:
     if found is None:
         raise RecordError("time-invalid")
     digits = found[2] or ""
-    return int(found[1]) * SECOND + int(digits[:9].ljust(9, "0")), min(len(digits), 9)
+    time = int(found[1]) * SECOND + int(digits[:9].ljust(9, "0"))
+    if time >= LAST:
+        raise RecordError("time-invalid")
+    return time, min(len(digits), 9)
 
 
 def _zone(offset: str) -> timezone:
