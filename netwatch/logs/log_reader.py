@@ -20,7 +20,7 @@ from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import ReaderContext, RecordError
 from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import LocalTimes
+from netwatch.logs.times import LAST, LocalTimes
 
 UNREAD_SHARE = 20
 """Where more than one of so many records that were looked at cannot be read, the file counts as
@@ -110,7 +110,10 @@ class LogReader:
         try:
             taken = self._carriers.take_off(record)
             if taken is not None:
-                yield from self._reader.read(*taken)
+                for entry in self._reader.read(*taken):
+                    if not 0 <= _earliest(entry) <= _time(entry) < LAST:
+                        raise RecordError("time-invalid")
+                    yield entry
         except RecordError as error:
             self._unread[str(error)] += 1
 
@@ -148,3 +151,11 @@ class LogReader:
                 f"{path}: the year of times follows from when the file was written; --year sets"
                 " another"
             )
+
+
+def _time(entry: LogEntry) -> int:
+    return entry.last if isinstance(entry, LogFlow) else entry.time
+
+
+def _earliest(entry: LogEntry) -> int:
+    return entry.first if isinstance(entry, LogFlow) else entry.time

@@ -149,6 +149,15 @@ def test_lines_of_any_length_and_ending(tmp_path):
 
 
 @pytest.mark.usefixtures("made")
+def test_a_time_that_no_log_has_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("support.made_log.epoch", lambda text: (int(text) * SECOND, 0))
+    path = write(tmp_path / "x.log", *noise(30), "made 9999999999999 10.0.0.7 a.example")
+    statistics = RunStatistics()
+    assert len(items_of(path, "made", statistics=statistics)) == 30
+    assert statistics.unread_records == {(str(path), "time-invalid"): 1}
+
+
+@pytest.mark.usefixtures("made")
 def test_utf_16_is_read(tmp_path):
     path = tmp_path / "x.log"
     path.write_text("made 2 10.0.0.7 a.example\r\nmade 3 10.0.0.7 b.example\r\n", "utf-16")

@@ -38,7 +38,7 @@ def check_entry(entry: LogEntry) -> None:
     if isinstance(entry, LogFlow):
         assert 0 <= entry.bytes_out < 1 << 63
         assert 0 <= entry.bytes_in < 1 << 63
-        assert -(1 << 62) < entry.first <= entry.last < 1 << 62
+        assert entry.first <= entry.last
         ends = (entry.client, entry.server)
     elif isinstance(entry, LogClaim):
         ends = ()
@@ -50,7 +50,6 @@ def check_entry(entry: LogEntry) -> None:
             assert text.isascii()
             assert text.isprintable()
             assert " " not in text
-        assert -(1 << 62) < entry.time < 1 << 62
         assert 0 <= entry.time_digits <= 9
         ends = (entry.client, entry.server)
     for end in ends:
