@@ -29,6 +29,7 @@ import hostile
 import live
 import live_cost
 import live_store
+import logs
 import many_bans
 import memory
 import netwatch_only
@@ -50,6 +51,7 @@ SECTIONS = {
     "new-flows": (new_flows.new_flows, new_flows.text),
     "bans": (many_bans.many_bans, many_bans.text),
     "columns": (columns.columns, columns.text),
+    "logs": (logs.logs, logs.text),
     "store": (store_rows.store_rows, store_rows.text),
     "compressed": (compressed.compressed, compressed.text),
     "urls": (urls.urls, urls.text),
