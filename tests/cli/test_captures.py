@@ -212,7 +212,7 @@ def test_a_damaged_capture_is_in_the_summary(
     status, out, err = run(command, str(damaged), day)
     assert status == 0
     (line,) = [line for line in err.splitlines() if line.startswith("damaged ")]
-    found = re.fullmatch(r"damaged       1 capture \(see above\), ([\d,]+) bytes not read", line)
+    found = re.fullmatch(r"damaged       1 file \(see above\), ([\d,]+) bytes not read", line)
     assert found
     unread = {"pcapng": "400", "truncated": "6"}.get(kind)
     assert unread in (None, found[1])
@@ -231,7 +231,7 @@ def test_damaged_captures_of_several_jobs_are_in_the_summary(
     for number in range(3):
         (tmp_path / f"{number}.damaged.pcap").write_bytes(Path(day).read_bytes()[:-1])
     *_, err = run("scan", str(tmp_path), "--jobs", "2")
-    assert re.search(r"(?m)^damaged       3 captures \(see above\), [\d,]+ bytes not read$", err)
+    assert re.search(r"(?m)^damaged       3 files \(see above\), [\d,]+ bytes not read$", err)
 
 
 def test_other_files_in_a_folder_are_skipped_and_listed(run: Run, day: str, tmp_path: Path) -> None:
