@@ -50,6 +50,6 @@ def seeds() -> list[bytes]:
     """The head of each sample behind the byte of its format, and what carriers write."""
     found = [bytes([0]) + line for line in _CARRIED]
     for number, name in enumerate(_NAMES):
-        for path in sample_files(name):
-            found.append(bytes([number]) + path.read_bytes()[:SEED_BYTES])
+        heads = (path.read_bytes()[:SEED_BYTES] for path in sample_files(name))
+        found.extend(bytes([number]) + head for head in heads)
     return found
