@@ -18,7 +18,7 @@ from netwatch.logs.interest import Interest
 from netwatch.logs.log_file import LogFile, Progress
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import ReaderContext, RecordError
-from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow
+from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, LocalTimes
 
@@ -58,7 +58,9 @@ class LogReader:
         self._statistics = statistics
         self._progress = progress
         self._times = LocalTimes(options.zone, options.year)
-        self._carriers = Carriers(self._times)
+        self._carried_times = LocalTimes(options.zone, options.year)
+        self._carriers = Carriers(self._carried_times)
+        self._takes_carried_time = False
         self._reader = self._format.reader(ReaderContext(self._times, files[0].path))
         self._read = 0
         self._unread: Counter[str] = Counter()
@@ -86,7 +88,9 @@ class LogReader:
         self._read, self._unread = 0, Counter()
         lines = interest.lines(self._format, is_first_pass)
         log_file = LogFile(file, self._format, self._statistics, self._progress)
-        self._times.file_written(log_file.written())
+        written = log_file.written()
+        self._times.file_written(written)
+        self._carried_times.file_written(written)
         with closing(log_file.records(lines)) as records:
             for line, record in islice(records, limit):
                 for entry in self._entries(record):
@@ -113,6 +117,10 @@ class LogReader:
                 for entry in self._reader.read(*taken):
                     if not 0 <= _earliest(entry) <= _time(entry) < LAST:
                         raise RecordError("time-invalid")
+                    # A reader that takes the time of the carrier takes this very number; one that
+                    # reads a time of the record may have an equal one.
+                    if isinstance(entry, LogName) and entry.time is taken[1].time:
+                        self._takes_carried_time = True
                     yield entry
         except RecordError as error:
             self._unread[str(error)] += 1
@@ -137,16 +145,22 @@ class LogReader:
             )
 
     def _assumed(self) -> tuple[Lack, ...]:
-        """What the log lacks so that its times rest on an assumption."""
-        if self._times.assumed_year:
-            return ("year", "time-zone") if self._times.assumed_zone else ("year",)
-        return ("time-zone",) if self._times.assumed_zone else ()
+        """What the log lacks so that its times rest on an assumption: those of its records, and
+        those of what carried them only where a record has none of its own."""
+        used = [self._times, self._carried_times] if self._takes_carried_time else [self._times]
+        found: list[Lack] = []
+        if any(each.assumed_year for each in used):
+            found.append("year")
+        if any(each.assumed_zone for each in used):
+            found.append("time-zone")
+        return tuple(found)
 
     def _note_assumptions(self) -> None:
         path, notes = self._files[0].path, self._statistics.notes
-        if self._times.assumed_zone:
+        assumed = self._assumed()
+        if "time-zone" in assumed:
             notes.append(f"{path}: times without a zone were read as UTC; --timezone sets another")
-        if self._times.assumed_year:
+        if "year" in assumed:
             notes.append(
                 f"{path}: the year of times follows from when the file was written; --year sets"
                 " another"
