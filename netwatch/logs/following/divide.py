@@ -1,0 +1,50 @@
+"""Divides what was appended to a file into records: lines, or frames of Frame Streams.
+
+A record that is not complete yet stays where it is. The input is of anybody who can write a log, so
+every record is bounded.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from netwatch.logs.frame_exchange import FrameError, frames
+
+MAX_LINE = 1 << 20
+"""Bytes of a line; a longer one is skipped."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""How some programs begin a file in UTF-8."""
+
+
+class Divided(NamedTuple):
+    """The complete `records` at the beginning of some bytes, of which they are the first `size`.
+    `too_long` says that what follows them is longer than a record may be."""
+
+    records: Sequence[bytes]
+    size: int
+    too_long: bool = False
+
+
+def divide_lines(data: bytes) -> Divided:
+    """The complete lines, without their ends."""
+    end = data.rfind(b"\n") + 1
+    if not end:
+        return Divided((), 0, len(data) > MAX_LINE)
+    lines = data[: end - 1].split(b"\n")
+    if b"\r" in data:
+        lines = [line.removesuffix(b"\r") for line in lines]
+    return Divided(lines, end)
+
+
+def divide_frames(data: bytes) -> Divided:
+    """The payloads of the complete data frames. Raises `FrameError` where these are no frames."""
+    records = []
+    size = 0
+    for frame in frames(data):
+        size = frame.end
+        if frame.control is None:
+            records.append(frame.payload)
+    return Divided(records, size)
+
+
+__all__ = ["BYTE_ORDER_MARK", "MAX_LINE", "Divided", "FrameError", "divide_frames", "divide_lines"]

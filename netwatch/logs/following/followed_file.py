@@ -1,0 +1,220 @@
+"""One open file to which a program appends: its complete records from a position on.
+
+The file is read by its descriptor, so that it may be renamed or deleted meanwhile. All that is kept
+between two readings is the position and the bytes before it, by which it is noticed that the file
+was truncated and written again, however much was written since.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from netwatch.logs.following.divide import (
+    BYTE_ORDER_MARK,
+    Divided,
+    FrameError,
+    divide_frames,
+    divide_lines,
+)
+from netwatch.logs.following.position import MARK_SIZE, Position, mark_of
+from netwatch.logs.frame_exchange import MAX_FRAME, is_frame_streams
+
+CHUNK = 1 << 18
+"""Bytes that are read at a time."""
+
+LEAST_HEAD = 12
+"""Bytes by which lines are told from frames."""
+
+Container = Literal["lines", "frame-streams"]
+
+
+class Chunk(NamedTuple):
+    """Records that were read at a time, the first of which has the number `first` in its file.
+    `unread` counts what could not be read, by the reason."""
+
+    first: int
+    records: Sequence[bytes]
+    unread: Sequence[str] = ()
+
+
+class FollowedFile:
+    """The file at `path`, from `position` on, or from its beginning. Raises `OSError`.
+
+    `container` is known once the file has its first bytes. `truncations` counts how often the file
+    was found shorter, or other, than it was.
+    """
+
+    def __init__(self, path: str, position: Position | None = None) -> None:
+        self.path = path
+        # A named pipe in place of a file must not keep anything waiting.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "it is no regular file")
+        self.inode, self.device = status.st_ino, status.st_dev
+        self.container: Container | None = None
+        self.truncations = 0
+        self._seen = (-1, 0)
+        self._offset = self._line = 0
+        self._skipping = False
+        self._before = b""
+        self._broken = False
+        if position is not None:
+            self._go_to(position.offset, position.line, position.skipping)
+
+    @property
+    def position(self) -> Position:
+        """How far the file was read."""
+        return Position(self.inode, self._offset, self._line, mark_of(self._before), self._skipping)
+
+    def matches(self, position: Position) -> bool:
+        """Whether this is the file in which a position was."""
+        if self._size() < position.offset:
+            return False
+        if position.offset == 0:
+            return self.inode == position.inode
+        return mark_of(self._read_before(position.offset)) == position.mark
+
+    def go_to(self, position: Position) -> None:
+        """Read from a position on."""
+        self._go_to(position.offset, position.line, position.skipping)
+
+    def go_to_end(self) -> None:
+        """Read what is appended from now on. The number of lines so far has to be counted."""
+        self._find_container()
+        size = self._size()
+        if self.container == "frame-streams":
+            while self._offset < size and self.read():
+                pass
+            return
+        lines = offset = end = 0
+        while offset < size and (data := os.pread(self._descriptor, 1 << 20, offset)):
+            lines += data.count(b"\n")
+            last = data.rfind(b"\n")
+            end = offset + last + 1 if last >= 0 else end
+            offset += len(data)
+        self._go_to(end, lines, skipping=False)
+
+    @property
+    def modified(self) -> int:
+        """When the file was last written, in ns since the epoch."""
+        return os.fstat(self._descriptor).st_mtime_ns
+
+    def has_changed(self, status: os.stat_result | None = None) -> bool:
+        """Whether the file was written since it was read to its end. `status` is what is known of
+        it already."""
+        status = status or os.fstat(self._descriptor)
+        return (status.st_size, status.st_mtime_ns) != self._seen
+
+    def was_replaced(self) -> bool:
+        """Whether the file was truncated, and perhaps written again, since it was read."""
+        if self._size() < self._offset:
+            return True
+        return bool(self._before) and self._read_before(self._offset) != self._before
+
+    def restart(self) -> None:
+        """Read the file from its beginning: it was truncated."""
+        self.truncations += 1
+        self.container = None
+        self._broken = False
+        self._go_to(0, 0, skipping=False)
+
+    def read(self) -> Chunk | None:
+        """The next complete records; None where there are none now."""
+        if self.container is None and not self._find_container():
+            status = os.fstat(self._descriptor)
+            self._seen = status.st_size, status.st_mtime_ns
+            return None
+        status = os.fstat(self._descriptor)
+        if self._broken:
+            self._seen = status.st_size, status.st_mtime_ns
+            return None
+        data = os.pread(self._descriptor, CHUNK, self._offset)
+        unread: list[str] = []
+        divided = self._divide(data, unread)
+        if not divided.size and len(data) == CHUNK and not self._broken:
+            # One record is longer than what was read.
+            data += os.pread(self._descriptor, max(MAX_FRAME, 1 << 20), self._offset + CHUNK)
+            divided = self._divide(data, unread)
+        first, records = self._line + 1, divided.records
+        if self._skipping and divided.size:
+            self._skipping = False
+            records = records[1:]
+            first += 1
+        elif divided.too_long:
+            if not self._skipping:
+                unread.append("line-too-long")
+            self._skipping = True
+            self._advance(data, len(data), 0)
+            return Chunk(first, (), unread)
+        if first == 1 and records and records[0].startswith(BYTE_ORDER_MARK):
+            records = [records[0].removeprefix(BYTE_ORDER_MARK), *records[1:]]
+        self._advance(data, divided.size, len(divided.records))
+        if not divided.size:
+            self._seen = status.st_size, status.st_mtime_ns
+            return Chunk(first, (), unread) if unread else None
+        return Chunk(first, records, unread)
+
+    def read_rest(self) -> Chunk | None:
+        """A last line without an end: the file is complete, nothing is appended any more."""
+        if self.container != "lines" or self._skipping:
+            return None
+        data = os.pread(self._descriptor, CHUNK, self._offset)
+        if not data or b"\n" in data or len(data) == CHUNK:
+            return None
+        self._advance(data, len(data), 1)
+        return Chunk(self._line, [data])
+
+    def head(self, size: int) -> bytes:
+        """The first bytes of the file."""
+        return os.pread(self._descriptor, size, 0)
+
+    def before(self, size: int) -> bytes:
+        """Up to so many bytes before the position, from the beginning of a line on."""
+        start = max(0, self._offset - size)
+        data = os.pread(self._descriptor, self._offset - start, start)
+        return data if start == 0 else data[data.find(b"\n") + 1 :]
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _divide(self, data: bytes, unread: list[str]) -> Divided:
+        if self.container == "lines":
+            return divide_lines(data)
+        try:
+            return divide_frames(data)
+        except FrameError as error:
+            # Where the next frame begins is not known.
+            self._broken = True
+            unread.append(str(error))
+            return Divided((), 0)
+
+    def _find_container(self) -> bool:
+        head = self.head(LEAST_HEAD)
+        if len(head) == LEAST_HEAD or b"\n" in head:
+            self.container = "frame-streams" if is_frame_streams(head) else "lines"
+        return self.container is not None
+
+    def _advance(self, data: bytes, size: int, records: int) -> None:
+        if size:
+            self._before = (self._before + data[max(0, size - MARK_SIZE) : size])[-MARK_SIZE:]
+            self._offset += size
+            self._line += records
+
+    def _go_to(self, offset: int, line: int, skipping: bool) -> None:
+        self._before = self._read_before(offset)
+        self._offset, self._line, self._skipping = offset, line, skipping
+        self._seen = (-1, 0)
+
+    def _read_before(self, offset: int) -> bytes:
+        start = max(0, offset - MARK_SIZE)
+        return os.pread(self._descriptor, offset - start, start)
+
+    def _size(self) -> int:
+        return os.fstat(self._descriptor).st_size

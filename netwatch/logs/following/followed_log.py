@@ -1,0 +1,261 @@
+"""The log at one path: the file there, and those that a rotation has put aside and that are not
+read to their end yet.
+
+A rotation by rename leaves the program writing to the renamed file until it is told to open a new
+one, so that file is followed for a while too. A rotation by copy truncates the file that is written
+to: what was appended before is in the copy, which is recognised by its content. A copy of a file of
+which nothing had been read yet is not recognised.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from netwatch.logs.following.followed_file import Chunk, FollowedFile
+from netwatch.logs.following.position import Position
+from netwatch.logs.following.rotated import is_compressed, is_rotated_from
+
+ASIDE_SECONDS = 60.0
+"""Seconds without an addition after which a file that was put aside is complete."""
+
+MAX_ASIDE = 8
+"""Files put aside that are followed at a time; the oldest is complete when there are more."""
+
+MAX_BESIDE = 1000
+"""Files in the folder of a log among which its rotated files are looked for."""
+
+
+class FollowedLog:
+    """The log at `path`. `saved` are the positions in its files at the end of the last run, None
+    where it was not followed before: then it is read from its beginning, or with `from_end` what
+    is appended from now on.
+
+    `notes` are sentences about what happened, which the caller may remove. `rotations`,
+    `truncations` and `gaps` are counted: what was not read when a file was gone is a gap.
+    `generation` changes whenever other files are followed than before. `problem` says why the file
+    cannot be opened, empty where it can.
+    """
+
+    def __init__(
+        self, path: str, saved: tuple[Position, ...] | None = None, *, from_end: bool = False
+    ) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self.rotations = self.truncations = self.gaps = 0
+        self.generation = 0
+        self.problem = ""
+        self._current: FollowedFile | None = None
+        self._aside: list[tuple[FollowedFile, float | None]] = []
+        self._last: list[Chunk] = []
+        if saved:
+            self._resume(saved)
+        elif from_end:
+            self._current = self._open(path)
+            if self._current is not None:
+                self._current.go_to_end()
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """How far the files were read, the oldest first."""
+        return tuple(file.position for file in self.files)
+
+    @property
+    def files(self) -> tuple[FollowedFile, ...]:
+        """The open files, the oldest first."""
+        current = () if self._current is None else (self._current,)
+        return (*(file for file, _ in self._aside), *current)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no file at the path, and none that was put aside is being read."""
+        return self._current is None and not self._aside
+
+    def poll(self, now: float) -> bool:
+        """Notice what happened to the files by `now` (s of a monotonic clock): whether there may be
+        something to read."""
+        try:
+            return self._poll(now)
+        except OSError as error:
+            self._reopen(error)
+            return False
+
+    def read(self) -> Chunk | None:
+        """The next records, those of older files first; None where there are none now."""
+        if self._last:
+            return self._last.pop(0)
+        try:
+            for file in self.files:
+                if file.has_changed() and (chunk := file.read()) is not None:
+                    return chunk
+        except OSError as error:
+            self._reopen(error)
+        return None
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self.files:
+            file.close()
+
+    def _poll(self, now: float) -> bool:
+        status = self._status()
+        current = self._current
+        if current is not None:
+            if status is None or (status.st_ino, status.st_dev) != (current.inode, current.device):
+                self._put_aside(current)
+                self._current = None
+            elif current.has_changed(status) and current.was_replaced():
+                self._truncated(current)
+        if self._current is None and status is not None:
+            # There may have been several rotations since the last look.
+            self._aside += [(file, None) for file in self._newer(self.files)]
+            self._current = self._open(self.path)
+            self.generation += self._current is not None
+        self._end_aside(now)
+        changed = self._current is not None and self._current.has_changed()
+        return changed or bool(self._last) or any(file.has_changed() for file, _ in self._aside)
+
+    def _reopen(self, error: OSError) -> None:
+        """Open the files again after one could not be read: a server of files may have forgotten
+        the descriptors."""
+        positions = self.positions
+        self.close()
+        self._current, self._aside = None, []
+        self._resume(positions)
+        self.problem = error.strerror or str(error)
+
+    def _status(self) -> os.stat_result | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - many times a second
+        except FileNotFoundError:
+            self.problem = "there is no such file"
+            return None
+        except OSError as error:
+            self.problem = error.strerror or str(error)
+            return None
+        return status
+
+    def _open(self, path: str, position: Position | None = None) -> FollowedFile | None:
+        try:
+            file = FollowedFile(path, position)
+        except OSError as error:
+            if path == self.path:
+                self.problem = error.strerror or str(error)
+            return None
+        if path == self.path:
+            self.problem = ""
+        return file
+
+    def _put_aside(self, file: FollowedFile) -> None:
+        self.rotations += 1
+        self.generation += 1
+        self._aside.append((file, None))
+
+    def _truncated(self, file: FollowedFile) -> None:
+        self.truncations += 1
+        self.generation += 1
+        before = file.position
+        copy = next(self._matching(before), None)
+        if copy is not None:
+            copy.go_to(before)
+            self._aside.append((copy, None))
+            self._aside += [(each, None) for each in self._newer(self.files[:-1])]
+        file.restart()
+
+    def _end_aside(self, now: float) -> None:
+        """Close the files to which nothing was added for a while."""
+        remaining: list[tuple[FollowedFile, float | None]] = []
+        excess = len(self._aside) - MAX_ASIDE
+        for number, (file, since) in enumerate(self._aside):
+            if file.has_changed():
+                remaining.append((file, None))
+            elif number >= excess and (since is None or now - since < ASIDE_SECONDS):
+                remaining.append((file, now if since is None else since))
+            else:
+                self.generation += 1
+                rest = file.read_rest()
+                self._last += [] if rest is None else [rest]
+                file.close()
+        self._aside = remaining
+
+    def _resume(self, saved: tuple[Position, ...]) -> None:
+        """Continue where the last run ended, with the files that were written since."""
+        known: list[FollowedFile] = []
+        for position in saved:
+            found = self._find(position)
+            if found is None:
+                if position.offset:
+                    self.gaps += 1
+                    self.notes.append(
+                        f"{self.path}: the file that was read to byte {position.offset:,} is gone;"
+                        " what was appended to it later is not read"
+                    )
+                continue
+            found.go_to(position)
+            known.append(found)
+        for file in known:
+            if file.path == self.path:
+                self._current = file
+            else:
+                self._aside.append((file, None))
+
+    def _find(self, position: Position) -> FollowedFile | None:
+        """The file in which a position was: the one at the path, or one that was put aside."""
+        file = self._open(self.path)
+        if file is not None:
+            if file.matches(position):
+                return file
+            file.close()
+        return next(self._matching(position), None)
+
+    def _matching(self, position: Position) -> Iterator[FollowedFile]:
+        """The files put aside that have the same content before a position, which the caller
+        closes; the one with the same inode first."""
+        for path in sorted(self._beside(), key=lambda path: _inode(path) != position.inode):
+            file = self._open(path)
+            if file is None:
+                continue
+            if file.matches(position):
+                yield file
+                return
+            file.close()
+
+    def _newer(self, known: Sequence[FollowedFile]) -> list[FollowedFile]:
+        """The files put aside that were written after those that are known; none if none is."""
+        if not known:
+            return []
+        inodes = {(file.device, file.inode) for file in known}
+        since = known[-1].modified
+        found = []
+        for path in self._beside():
+            file = self._open(path)
+            if file is None:
+                continue
+            if (file.device, file.inode) in inodes or file.modified < since:
+                file.close()
+            else:
+                found.append(file)
+        return sorted(found, key=lambda file: file.modified)
+
+    def _beside(self) -> Iterator[str]:
+        """The paths of the files that look as if a rotation had put them aside."""
+        folder, name = os.path.split(self.path)
+        try:
+            with os.scandir(folder or ".") as entries:
+                for number, entry in enumerate(entries):
+                    if number >= MAX_BESIDE:
+                        return
+                    if (
+                        not is_compressed(entry.name)
+                        and is_rotated_from(entry.name, name)
+                        and entry.is_file()
+                    ):
+                        yield str(Path(folder, entry.name)) if folder else entry.name
+        except OSError:
+            return
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116
+    except OSError:
+        return -1

@@ -1,0 +1,53 @@
+"""How far a file was read, in a form that is saved and recognises the file again.
+
+A file is recognised by what stands before the position, not by its path, which a rotation gives to
+another file, and not by its inode alone, which a file system gives to a new file when the old one
+was deleted. Of the bytes before the position only a hash is kept, since they name people.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+MARK_SIZE = 256
+"""Bytes before a position by which its file is recognised."""
+
+
+class Position(NamedTuple):
+    """A file was read to `offset`, behind its record with the number `line`. `mark` is the hash of
+    the `MARK_SIZE` bytes before that (all bytes where there are fewer). With `skipping` it is amid
+    a line that is too long, the rest of which is no record."""
+
+    inode: int
+    offset: int
+    line: int
+    mark: str
+    skipping: bool = False
+
+
+def mark_of(before: bytes) -> str:
+    """The hash of the bytes before a position."""
+    return hashlib.blake2b(before, digest_size=16).hexdigest()
+
+
+def encode(positions: Sequence[Position]) -> str:
+    """The positions in the files of one path, the oldest file first, as text."""
+    return json.dumps([list(position) for position in positions], separators=(",", ":"))
+
+
+def decode(text: str) -> tuple[Position, ...]:
+    """The positions of which `encode` made a text. Raises `ValueError`."""
+    rows = json.loads(text)
+    if not isinstance(rows, list):
+        raise ValueError("no list of positions")
+    return tuple(map(_position, rows))
+
+
+def _position(row: object) -> Position:
+    match row:
+        case [int(inode), int(offset), int(line), str(mark), bool(skipping)] if (
+            min(inode, offset, line) >= 0
+        ):
+            return Position(inode, offset, line, mark, skipping)
+    raise ValueError("no position")
