@@ -1,0 +1,282 @@
+"""Receives logs that are sent: all sockets of a capture, in one loop that never waits for a sender.
+
+Everybody who reaches a socket may send, so all is bounded: connections in all and of one address,
+the length of a record, the time until a connection is used, and what is read at a time. What was
+refused or dropped is counted.
+"""
+
+import contextlib
+import selectors
+import socket
+import ssl
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from netwatch.logs.receiving.address import ReceiverAddress
+from netwatch.logs.receiving.senders import DnstapSender, Sender, SenderError, SyslogSender
+from netwatch.logs.receiving.sockets import (
+    SO_RXQ_OVFL,
+    identity_of,
+    open_socket,
+    remove_socket,
+    tls_context,
+)
+
+MAX_CONNECTIONS = 256
+"""Connections at a time, in all."""
+
+MAX_OF_ADDRESS = 64
+"""Connections of one address that is not of loopback."""
+
+BEGIN_SECONDS = 60.0
+"""Seconds in which a connection has to bring its first record."""
+
+IDLE_SECONDS = 4 * 3600.0
+"""Seconds that a connection may then be idle. A sender notices an end only with a record that it
+loses, so this is long; connections that are idle give way earlier where there are too many."""
+
+EVICTION_IDLE = 60.0
+"""Seconds that a connection has to be idle to give way to another one."""
+
+DATAGRAM = 1 << 16
+"""Bytes of a datagram."""
+
+DATAGRAMS = 512
+"""Datagrams that are read at a time."""
+
+RECEIVE_SIZE = 1 << 16
+RECEIVES = 8
+"""Bytes that are read of a connection at a time, and how often before others are looked at."""
+
+_TIDY_SECONDS = 1.0
+
+
+class Received(NamedTuple):
+    """A record, the receiver that took it, and the address of its sender (``unix`` for a Unix
+    socket)."""
+
+    receiver: ReceiverAddress
+    sender: str
+    record: bytes
+
+
+class _Connection:
+    """A connection, its sender, and when it was opened and last heard of (monotonic s)."""
+
+    __slots__ = ("address", "last", "peer", "sender", "since", "socket", "too_long")
+
+    def __init__(
+        self, connected: socket.socket, address: ReceiverAddress, peer: str, now: float
+    ) -> None:
+        self.socket = connected
+        self.address = address
+        self.peer = peer
+        self.since = self.last = now
+        self.too_long = 0
+        self.sender: Sender = DnstapSender() if address.scheme == "dnstap+unix" else SyslogSender()
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether nothing useful came for too long."""
+        if not self.sender.has_begun:
+            return now - self.since > BEGIN_SECONDS
+        return now - self.last > IDLE_SECONDS
+
+
+class Receivers:
+    """Listens at `addresses`. Raises `NetwatchError` where that is not possible.
+
+    `events` counts what went wrong, by name. `dropped` datagrams were dropped by the kernel.
+    """
+
+    def __init__(self, addresses: Sequence[ReceiverAddress]) -> None:
+        self.events = Counter[str]()
+        self._drops: dict[int, int] = {}
+        self._sockets: list[tuple[ReceiverAddress, socket.socket]] = []
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._identities: dict[str, tuple[int, int]] = {}
+        self._connections: dict[int, _Connection] = {}
+        self._selector: selectors.BaseSelector | None = None
+        self._next_tidy = 0.0
+        try:
+            for address in addresses:
+                if address.scheme == "syslog+tls":
+                    self._contexts[address.text] = tls_context(address)
+                self._sockets.append((address, open_socket(address)))
+                if address.path:
+                    self._identities[address.path] = identity_of(address.path)
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel dropped because they were not read in time."""
+        return sum(self._drops.values())
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports that are listened at, for addresses with port 0."""
+        return [opened.getsockname()[1] for address, opened in self._sockets if address.host]
+
+    def poll(self, timeout: float, now: float) -> list[Received]:
+        """What arrives within `timeout` s; `now` is the monotonic time in s."""
+        selector = self._selector or self._select()
+        received: list[Received] = []
+        for key, _ in selector.select(timeout):
+            if isinstance(key.data, _Connection):
+                # It may have given way to another one just now.
+                if key.data.socket.fileno() >= 0:
+                    self._read(key.data, received, now)
+            elif key.data.scheme == "syslog+udp":
+                self._read_datagrams(key.data, key.fileobj, received)
+            else:
+                self._accept(key.data, key.fileobj, now)
+        if now >= self._next_tidy:
+            self._next_tidy = now + _TIDY_SECONDS
+            for connection in list(self._connections.values()):
+                if connection.is_overdue(now):
+                    self._drop(connection, "connection-idle")
+        return received
+
+    def close(self) -> None:
+        """Close all sockets and connections, and remove the files of Unix sockets."""
+        self.detach()
+        for path, identity in self._identities.items():
+            remove_socket(path, identity)
+
+    def detach(self) -> None:
+        """Close the descriptors of this process only, after a fork."""
+        if self._selector is not None:
+            self._selector.close()
+            self._selector = None
+        for connection in self._connections.values():
+            connection.socket.close()
+        self._connections.clear()
+        for _, opened in self._sockets:
+            opened.close()
+        self._sockets.clear()
+
+    def _select(self) -> selectors.BaseSelector:
+        """The selector, which is not made before the fork: processes would share it."""
+        self._selector = selectors.DefaultSelector()
+        for address, opened in self._sockets:
+            self._selector.register(opened, selectors.EVENT_READ, address)
+        return self._selector
+
+    def _read_datagrams(
+        self, address: ReceiverAddress, opened: object, received: list[Received]
+    ) -> None:
+        assert isinstance(opened, socket.socket)
+        for _ in range(DATAGRAMS):
+            try:
+                data, ancillary, _, sender = opened.recvmsg(DATAGRAM, 64)
+            except OSError:  # BlockingIOError, or an ICMP error for an earlier datagram
+                return
+            for level, kind, value in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, SO_RXQ_OVFL):
+                    (self._drops[opened.fileno()],) = struct.unpack("=I", value[:4])
+            if not address.accepts(sender[0]):
+                self.events["sender-refused"] += 1
+            elif record := data.rstrip(b"\r\n\0"):
+                received.append(Received(address, sender[0], record))
+
+    def _accept(self, address: ReceiverAddress, opened: object, now: float) -> None:
+        assert isinstance(opened, socket.socket)
+        try:
+            connected, name = opened.accept()
+        except OSError:
+            return
+        peer = name[0] if address.host else "unix"
+        if address.host and not address.accepts(peer):
+            self.events["sender-refused"] += 1
+            connected.close()
+            return
+        if not self._has_room(peer, now):
+            self.events["connection-refused"] += 1
+            connected.close()
+            return
+        connected.setblocking(False)
+        if address.host:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        context = self._contexts.get(address.text)
+        if context is not None:
+            try:
+                connected = context.wrap_socket(
+                    connected, server_side=True, do_handshake_on_connect=False
+                )
+            except OSError:
+                connected.close()
+                return
+        connection = _Connection(connected, address, peer, now)
+        self._connections[connected.fileno()] = connection
+        assert self._selector is not None
+        self._selector.register(connected, selectors.EVENT_READ, connection)
+
+    def _has_room(self, peer: str, now: float) -> bool:
+        """Whether there may be another connection; one that is of no use gives way to it."""
+        of_peer = sum(each.peer == peer for each in self._connections.values())
+        if not peer.startswith(("127.", "::1", "unix")) and of_peer >= MAX_OF_ADDRESS:
+            return False
+        if len(self._connections) < MAX_CONNECTIONS:
+            return True
+        oldest = min(
+            self._connections.values(), key=lambda each: (each.sender.has_begun, each.last)
+        )
+        if oldest.sender.has_begun and now - oldest.last < EVICTION_IDLE:
+            return False
+        self._drop(oldest, "connection-evicted")
+        return True
+
+    def _read(self, connection: _Connection, received: list[Received], now: float) -> None:
+        reads = 0
+        # What TLS has decrypted already makes no socket readable.
+        while reads < RECEIVES or _pending(connection.socket):
+            reads += 1
+            try:
+                data = connection.socket.recv(RECEIVE_SIZE)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._take(connection, connection.sender.end(), received)
+                self._drop(connection)
+                return
+            connection.last = now
+            try:
+                records, answer = connection.sender.feed(data)
+                if answer and connection.socket.send(answer) < len(answer):
+                    raise SenderError("answer-not-taken")
+            except OSError:
+                self._drop(connection, "answer-not-taken")
+                return
+            except SenderError as error:
+                self._drop(connection, str(error))
+                return
+            self._take(connection, records, received)
+
+    def _take(
+        self, connection: _Connection, records: list[bytes], received: list[Received]
+    ) -> None:
+        received += [Received(connection.address, connection.peer, record) for record in records]
+        self.events["line-too-long"] += connection.sender.too_long - connection.too_long
+        connection.too_long = connection.sender.too_long
+
+    def _drop(self, connection: _Connection, reason: str = "") -> None:
+        """Close a connection, for a reason that is counted if one is given."""
+        if reason:
+            self.events[reason] += 1
+        del self._connections[connection.socket.fileno()]
+        assert self._selector is not None
+        self._selector.unregister(connection.socket)
+        with contextlib.suppress(OSError):
+            connection.socket.close()
+
+
+def _pending(connected: socket.socket) -> int:
+    return connected.pending() if isinstance(connected, ssl.SSLSocket) else 0
