@@ -15,6 +15,7 @@ from netwatch.live.alert_sender import AlertDelivery, AlertEvidence, AlertSender
 from netwatch.live.config_update import ConfigUpdate
 from netwatch.live.events import Event, Listener, Note, Started, Stopped
 from netwatch.live.findings_receiver import FindingsReceiver
+from netwatch.live.messages import Resume
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
@@ -41,6 +42,7 @@ class Parts:
 
     `evidence` writes the packets of alerts, see `netwatch.live.alert_sender`.
     `listeners` get every event; `watchers` are called once a second with the aggregator.
+    `reads_logs`: the workers read logs, and go on where the last run has ended.
     """
 
     pool: WorkerPool
@@ -52,6 +54,7 @@ class Parts:
     evidence: AlertEvidence | None = None
     listeners: Sequence[Listener] = ()
     watchers: Sequence[Callable[["Aggregator"], None]] = ()
+    reads_logs: bool = False
 
 
 class Aggregator:
@@ -78,7 +81,7 @@ class Aggregator:
             incidents=self.incidents,
             emit=self._emit,
         )
-        self.state = StateSaver(parts.state_file, self.incidents)
+        self.state = StateSaver(parts.state_file, self.incidents, of_logs=parts.reads_logs)
         self._traffic = TrafficReporter(parts.pool, self.incidents, self._emit)
         self._parts = parts
         self._interfaces = tuple(interfaces)
@@ -103,7 +106,7 @@ class Aggregator:
         while not self.pool.has_ended and not self._is_stop_overdue():
             for worker, message in self.pool.receive(RECEIVE_TIMEOUT):
                 self.receiver.receive(worker, message, time.monotonic_ns())
-            self.receiver.release(time.monotonic())
+            self._release(time.monotonic())
             self._handle_stop()
             self._handle_reload()
             if self._save_soon:
@@ -115,6 +118,8 @@ class Aggregator:
     def _start(self) -> None:
         config = self.updates.config
         restored = self.state.restore(config.quiet_gap)
+        if self._parts.reads_logs:
+            self.pool.broadcast(Resume(self.state.positions()))
         self._emit(
             Started(
                 interfaces=self._interfaces,
@@ -142,6 +147,10 @@ class Aggregator:
         if watchdog_interval is not None:
             schedule.every(watchdog_interval, self._notify_watchdog, now)
         return schedule
+
+    def _release(self, now: float) -> None:
+        self.receiver.release(now)
+        self.state.note(self.receiver.take_positions())
 
     def _handle_stop(self) -> None:
         if self.alerts.reader_gone:
@@ -186,7 +195,8 @@ class Aggregator:
             watcher(self)
 
     def _notify_ready(self) -> None:
-        self._parts.service_manager.ready(f"capturing on {', '.join(self._interfaces)}")
+        what = "reading" if self._parts.reads_logs else "capturing on"
+        self._parts.service_manager.ready(f"{what} {', '.join(self._interfaces)}")
 
     def _notify_watchdog(self) -> None:
         if not self._live or self.pool.longest_silence() < WORKER_SILENCE_LIMIT:
@@ -204,7 +214,7 @@ class Aggregator:
         """Close all open incidents. After a failure they stay open where there is a state
         file, so that the next run continues them."""
         self._parts.service_manager.stopping()
-        self.receiver.release(float("inf"))
+        self._release(float("inf"))
         self._traffic.report_drops()
         if self.receiver.worker_error is None or not self.state.has_file:
             self.incidents.close_all()

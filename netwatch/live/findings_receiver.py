@@ -46,6 +46,7 @@ class FindingsReceiver:
             DELAY if len(pool) > 1 else 0
         )
         self._recent_notes: dict[str, tuple[int, float]] = {}
+        self._positions: dict[str, str | None] = {}
 
     def add_config(self, serial: int, sensor: Sensor) -> None:
         """Register the versions of a configuration before it is sent to the workers. They
@@ -62,6 +63,7 @@ class FindingsReceiver:
             for item in message.items:
                 time = item.progress.time if isinstance(item, FollowUp) else item.observation.time
                 self._buffer.add(time, (sensor, item), at / 1e9)
+            self._positions.update(message.positions)
         elif isinstance(message, StatusReport):
             if message.packet_time is not None:
                 self._update_clock(message.packet_time, at)
@@ -83,6 +85,14 @@ class FindingsReceiver:
                 self._incidents.add_progress(item.contact, item.progress, item.bans)
             else:
                 self._incidents.add(item, sensor, self.clock.offset)
+
+    def take_positions(self) -> dict[str, str | None]:
+        """How far logs were read, as far as that has changed since the last call: with all findings
+        that have been added to the incidents, and no others."""
+        if len(self._buffer):
+            return {}
+        positions, self._positions = self._positions, {}
+        return positions
 
     def _update_clock(self, packet_time: int, at: int) -> None:
         if self.clock.update(packet_time, at):

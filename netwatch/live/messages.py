@@ -51,12 +51,14 @@ class Findings:
     """What one block of packets gave, in packet order.
 
     `config_serial` numbers the configuration that judged it (see `Reload`), `packet_time`
-    is the time of the block's last packet in ns since the epoch.
+    is the time of the block's last packet in ns since the epoch. `positions` says how far the logs
+    were read with these items, by the keys of `netwatch.logs.following.follower`; None removes one.
     """
 
     config_serial: int
     packet_time: int
     items: tuple[Contact | FollowUp, ...]
+    positions: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,14 @@ class Reload:
 
     config_serial: int
     config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """To a worker that reads logs: how far they were read by the last run. Nothing is read before
+    this has come."""
+
+    positions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

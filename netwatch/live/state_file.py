@@ -1,4 +1,5 @@
-"""The state file: the open incidents on disk, so that a restart does not report them again.
+"""The state file: the open incidents on disk, so that a restart does not report them again, and how
+far logs were read for them.
 
 It is one small SQLite database that a single process locks, see `netwatch.core.owned_database`. The
 capture works without it: where it is damaged it is renamed and a new one gets what can be read of
@@ -9,7 +10,7 @@ import contextlib
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from netwatch.core import owned_database, sqlite_pages
@@ -28,10 +29,11 @@ from netwatch.live.state_format import StateError, decode, encode
 KIND = FileKind(
     "state file",
     0x4E577374,  # "NWst"
-    4,
-    "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL)",
+    5,
+    "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL);"
+    "CREATE TABLE position (log TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
 )
-"""How the file is recognised, and its table. The version has to be raised whenever the text that
+"""How the file is recognised, and its tables. The version has to be raised whenever the text that
 `netwatch.live.state_format.encode` writes gets other names."""
 
 STATE_FILE_NAME = "live.sqlite"
@@ -108,6 +110,7 @@ class StateFile:
             with transaction(database):
                 owned_database.quick_check(database)
                 database.execute("SELECT number, state FROM incident LIMIT 1").fetchone()
+                database.execute("SELECT log, state FROM position LIMIT 1").fetchone()
         except sqlite3.Error as error:
             database.close()
             if is_busy(error):
@@ -159,17 +162,41 @@ class StateFile:
             self._warn(f"{self}: could only be read in part ({error})")
         return incidents
 
-    def save(self, changed: Iterable[OpenIncident], numbers_to_delete: Iterable[int]) -> bool:
-        """Write changed incidents and delete ended ones in one transaction; False where that
-        failed."""
+    def load_positions(self) -> dict[str, str]:
+        """How far logs were read, by their keys."""
+        if self._database is None:
+            return {}
+        try:
+            return dict(self._database.execute("SELECT log, state FROM position"))
+        except sqlite3.Error as error:
+            self._warn(f"{self}: could only be read in part ({error})")
+            return {}
+
+    def save(
+        self,
+        changed: Iterable[OpenIncident],
+        numbers_to_delete: Iterable[int],
+        positions: Mapping[str, str | None] | None = None,
+        earlier: Mapping[int, str] | None = None,
+    ) -> bool:
+        """Write changed incidents and how far logs were read (None removes a log), and delete ended
+        incidents, in one transaction; False where that failed. `earlier` are incidents in encoded
+        form that were evicted before the others changed or ended."""
         rows = [(entry.number, encode(entry)) for entry in changed]
         ended = [(number,) for number in numbers_to_delete]
+        read = positions or {}
+        gone = [(log,) for log, state in read.items() if state is None]
+        known = [(log, state) for log, state in read.items() if state is not None]
         try:
             if self._database is None:
                 self._database = self._open()
             with transaction(self._database):
+                insert = "INSERT OR REPLACE INTO incident VALUES (?, ?)"
+                self._database.executemany(insert, (earlier or {}).items())
                 self._database.executemany("DELETE FROM incident WHERE number=?", ended)
-                self._database.executemany("INSERT OR REPLACE INTO incident VALUES (?, ?)", rows)
+                self._database.executemany(insert, rows)
+                self._database.executemany("DELETE FROM position WHERE log=?", gone)
+                self._database.executemany("INSERT OR REPLACE INTO position VALUES (?, ?)", known)
         except (sqlite3.Error, OSError, NetwatchError) as error:
             if is_damage(error):
                 # The next call opens it, which finds the damage, and replaces it.
