@@ -88,8 +88,9 @@ def raise_priority() -> None:
             os.setpriority(os.PRIO_PROCESS, 0, CAPTURE_NICENESS)
 
 
-def drop_privileges(user: str, group: str | None = None) -> None:
-    """Permanently become `user`, with `group` (by default the group of the user) as only group.
+def drop_privileges(user: str, group: str | None = None, *, keep_groups: bool = False) -> None:
+    """Permanently become `user`, with `group` (by default the group of the user) as only group, or
+    with `keep_groups` with all groups of the user: files that appear later may belong to them.
 
     Called as root after all sources were opened. All capabilities are dropped, and none can be
     regained: every set of them is emptied, also the bounding set, which limits what a program
@@ -114,14 +115,15 @@ def drop_privileges(user: str, group: str | None = None) -> None:
     bounding = bool((effective_capabilities() or 0) >> _SETPCAP & 1)
     if bounding:
         _empty_bounding_set()
+    groups = sorted({*os.getgrouplist(user, gid)} - {0}) if keep_groups else []
     try:
-        os.setgroups([])
+        os.setgroups(groups)
         os.setresgid(gid, gid, gid)
         os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     except PermissionError:
         raise NetwatchError(f"only root can become user '{user}'") from None
     _empty_capability_sets()
-    _verify_dropped(entry.pw_uid, gid)
+    _verify_dropped(entry.pw_uid, gid, groups)
     _verify_capabilities(bounding=bounding)
 
 
@@ -169,8 +171,9 @@ def _verify_capabilities(*, bounding: bool) -> None:
         raise NetwatchError(f"capabilities remain after they were dropped: {', '.join(left)}")
 
 
-def _verify_dropped(uid: int, gid: int) -> None:
-    """Raise `NetwatchError` unless the privileges of root were dropped."""
+def _verify_dropped(uid: int, gid: int, groups: list[int]) -> None:
+    """Raise `NetwatchError` unless the privileges of root were dropped, and no group is left beside
+    these."""
     can_regain_root = True
     try:
         os.setuid(0)
@@ -180,6 +183,6 @@ def _verify_dropped(uid: int, gid: int) -> None:
         can_regain_root
         or os.getresuid() != (uid,) * 3
         or os.getresgid() != (gid,) * 3
-        or os.getgroups() not in ([], [gid])
+        or not {*os.getgroups()} <= {gid, *groups}
     ):
         raise NetwatchError("privileges of root remain after they were dropped")

@@ -230,6 +230,14 @@ class ContactFlows:
                     else:
                         self._report(groups, progress, part.bans)
 
+    def forget(self, before: int) -> None:
+        """Forget the flows without a contact since `before` (ns): the log that has shown them may
+        never say that they have ended."""
+        for flow, followed in list(self._flows.items()):
+            groups = [each for part in followed.parts for each in part.groups.values()]
+            if all(group.last < before for each in groups for group in each):
+                del self._flows[flow]
+
     def _report(
         self, groups: list[_Group], flow: FlowProgress, bans: frozenset[str] | None
     ) -> None:

@@ -159,6 +159,10 @@ class Judging:
         """Report the bytes so far of the flows with contacts."""
         self._contact_flows.report()
 
+    def forget_flows(self, before: int) -> None:
+        """Forget the flows without a contact since `before`, ns since the epoch."""
+        self._contact_flows.forget(before)
+
     def table_usage(self) -> dict[str, TableUsage]:
         """How full the tables are, by name."""
         flows, resolved = self._contact_flows, self.resolved

@@ -29,6 +29,7 @@ from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress,
 from netwatch.core.message import LOOKUPS, AddressClaim, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
+from netwatch.core.statistics import TableUsage
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.event_batch import EventBatch
 from netwatch.engine.judging import CaptureTables, Judging
@@ -92,6 +93,22 @@ class Replay:
     def learned(self) -> LearnedBindings | None:
         """What was learned of devices so far, None where nothing is to be learned."""
         return self._judging.learned
+
+    def reload(self, config: Config) -> None:
+        """Judge by another configuration from now on. Resolved addresses and what was learned of
+        devices stay."""
+        self._judging.reload(config)
+        self._learn = frozenset(config.learn)
+        self._zones = frozenset(map(bytes.decode, self._judge.domains_of_interest()))
+        self._interesting.clear()
+
+    def forget_flows(self, before: int) -> None:
+        """Forget the flows without a contact since `before`, ns since the epoch."""
+        self._judging.forget_flows(before)
+
+    def table_usage(self) -> dict[str, TableUsage]:
+        """How full the tables are, by name."""
+        return self._judging.table_usage()
 
     def finish(self) -> None:
         """The capture has ended. Of the flows that did not end nothing is known: the flow table had

@@ -72,7 +72,9 @@ class StatusReport:
     them, and `interfaces_down` names the interfaces that deliver nothing now. `clock_steps`
     counts jumps of packet time. `findings_lost` were discarded because the channel to the
     aggregator was full; `bytes_queued` wait in it. `tables` maps each bounded table to its
-    entries, its limit and its evictions. `coverage` is only in every tenth report.
+    entries, its limit and its evictions. `coverage` is only in every tenth report. Of logs,
+    `log_events` counts what happened to files and connections by name, and `log_lag` is the age in
+    s of the last record that was read where there are more to read, else 0.
     """
 
     config_serial: int
@@ -89,6 +91,8 @@ class StatusReport:
     last_packet: float | None = None
     tables: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     coverage: Coverage | None = None
+    log_events: Mapping[str, int] = field(default_factory=dict)
+    log_lag: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import field
 from typing import Any
 
 from netwatch.core.dataclass import dataclass
-from netwatch.live.source_openers import FILE
+from netwatch.live.source_openers import FILE, LOGS
+from netwatch.logs.options import LogOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +14,10 @@ class LiveOptions:
     """The options of ``netwatch live``.
 
     `source` is a name of `netwatch.live.source_openers.SOURCE_NAMES`, `source_options` are
-    passed to it. `config` is the path of the configuration, `output` that of the records;
-    None is where `netwatch.config.load` looks, and standard output. `metrics` (host and
-    port) overrides the address in the configuration.
+    passed to it. Where it reads logs, `interfaces` are paths and addresses of receivers, and
+    `logs` is what the user said of logs. `config` is the path of the configuration, `output` that
+    of the records; None is where `netwatch.config.load` looks, and standard output. `metrics` (host
+    and port) overrides the address in the configuration.
     """
 
     interfaces: tuple[str, ...]
@@ -29,8 +31,14 @@ class LiveOptions:
     state: str | None = None
     evidence: str | None = None
     metrics: tuple[str, int] | None = None
+    logs: LogOptions = LogOptions()
+
+    @property
+    def reads_logs(self) -> bool:
+        """Whether logs are read, not packets."""
+        return self.source == LOGS
 
     @property
     def live(self) -> bool:
-        """Whether packets are captured from interfaces, not read from a file."""
+        """Whether what is read happens now: it does not come from a file with packets."""
         return self.source != FILE

@@ -111,6 +111,7 @@ class Resources:
                 *self._fleet_listeners(),
             ),
             watchers=(*self._store_watchers(), snapshots.take, *self._status_watchers(snapshots)),
+            reads_logs=options.reads_logs,
         )
         aggregator = Aggregator(parts, config, options.interfaces, live=options.live)
         if config.updates is not None:

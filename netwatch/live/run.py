@@ -22,11 +22,12 @@ from netwatch.coverage.counts import CoverageReport
 from netwatch.fleet.sensor import is_sensor, outputs_of, require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.events import Listener
+from netwatch.live.log_opener import LogOpener, log_opener
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.options import LiveOptions
-from netwatch.live.preload import preload, preload_fleet, preload_store
+from netwatch.live.preload import preload, preload_fleet, preload_logs, preload_store
 from netwatch.live.resources import Resources, ShowView
 from netwatch.live.signals import hang_ups_noted, signal_handlers
 from netwatch.live.source_openers import SourceOpener, source_openers
@@ -124,23 +125,30 @@ def run(
     )
 
 
-def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener]:
+def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener] | list[LogOpener]:
     """Steps 1 to 3: import all modules, open the interfaces and drop the privileges."""
     prepare(config)
     if is_sensor(config):
         require_fleet(config.path or "netwatch.yaml")
         preload_fleet()
     preload(options.format, outputs_of(config), from_file=not options.live)
+    if options.reads_logs:
+        preload_logs()
     if config.store is not None:
         require_extra(config.path or "netwatch.yaml")
         preload_store(config.store)
-    sources = source_openers(
-        options.source, options.interfaces, options.fanout, options.source_options
-    )
-    if options.live:
-        privileges.raise_priority()
+    sources: list[SourceOpener] | list[LogOpener]
+    if options.reads_logs:
+        sources = [log_opener(options.interfaces, options.logs)]
+    else:
+        sources = source_openers(
+            options.source, options.interfaces, options.fanout, options.source_options
+        )
+        if options.live:
+            privileges.raise_priority()
     if options.user:
-        privileges.drop_privileges(options.user)
+        # Logs belong to groups such as adm, of which the user has to be a member.
+        privileges.drop_privileges(options.user, keep_groups=options.reads_logs)
     if options.output is None and sys.stdout is None:
         raise NetwatchError("standard output is closed; -o writes the records to a file")
     # Each worker would write what is in the buffers now once more.

@@ -20,7 +20,10 @@ from netwatch.core.errors import CaptureError
 FILE = "file"
 """The source that reads captures and pipes instead of interfaces."""
 
-SOURCE_NAMES = (*live_sources.SOURCES, FILE)
+LOGS = "logs"
+"""The source that reads logs instead of packets."""
+
+SOURCE_NAMES = (*live_sources.SOURCES, FILE, LOGS)
 """The values of ``--source``."""
 
 

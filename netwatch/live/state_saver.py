@@ -85,7 +85,7 @@ class StateSaver:
         if self._state_file.replacements != self._replacements:
             # A new file may lack incidents that the damaged one had.
             self._replacements = self._state_file.replacements
-            self._positions = dict(self._saved_positions) | self._positions
+            self._positions = {**self._saved_positions, **self._positions}
             for entry in self._incidents:
                 entry.is_changed = True
 

@@ -5,11 +5,8 @@ records, saving state or reading a configuration, is done by the aggregator at t
 end of its channel.
 """
 
-import os
 import secrets
-import signal
 import time
-import traceback
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,17 +18,13 @@ from netwatch.core.errors import CaptureError
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
-from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.engine import FLOW_TIMEOUT, Engine
-from netwatch.engine.forking import end_with_parent
-from netwatch.incidents.contacts import strip_frames, without_details
-from netwatch.incidents.progress import ContactProgress
 from netwatch.live.channel import Channel
+from netwatch.live.findings_buffer import FindingsBuffer
 from netwatch.live.messages import (
     AddressClaims,
     Findings,
-    FollowUp,
     Reload,
     StatusReport,
     Stop,
@@ -40,6 +33,7 @@ from netwatch.live.messages import (
 )
 from netwatch.live.packet_clock import PacketClock
 from netwatch.live.source_openers import SourceOpener
+from netwatch.live.worker_process import FINAL_SEND_TIMEOUT
 
 if TYPE_CHECKING:
     from netwatch.engine.record_facts import Recorder
@@ -64,27 +58,6 @@ COMMAND_PATIENCE = 2.0
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
 of a socket; without waiting, blocks would be judged by the old one meanwhile."""
 
-FINAL_SEND_TIMEOUT = 30.0
-"""Seconds that the worker waits at its end for the aggregator to read its last messages."""
-
-
-class _FindingsBuffer:
-    """The findings of a block until they are sent. It stands in for
-    `netwatch.incidents.aggregate.Incidents` as the receiver of the engine's contacts."""
-
-    def __init__(self) -> None:
-        self.items: list[Contact | FollowUp] = []
-
-    def add(self, contact: Contact) -> None:
-        """Take a contact, or several that are alike."""
-        self.items.append(without_details(contact))
-
-    def add_progress(
-        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
-    ) -> None:
-        """Take what became of contacts."""
-        self.items.append(FollowUp(strip_frames(without_details(contact)), progress, bans))
-
 
 class Worker:
     """Captures from one source until that ends or the worker is stopped. With
@@ -105,7 +78,7 @@ class Worker:
         self._live = options.live
         self._statistics = RunStatistics()
         self._coverage = Coverage()
-        self._findings = _FindingsBuffer()
+        self._findings = FindingsBuffer()
         self._engine = Engine(
             config,
             self._statistics,
@@ -146,14 +119,6 @@ class Worker:
         self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
         self._send_report(with_coverage=True, required=True)
         self._channel.send(WorkerEnded(error), required=True)
-        self._channel.finish(FINAL_SEND_TIMEOUT)
-
-    def report_failure(self, error: Exception) -> None:
-        """Send the traceback of a defect as the last message. The aggregator writes it: standard
-        error may be a pipe that nobody reads, and then this process would never end."""
-        lines = "".join(traceback.format_exception(error)).splitlines()
-        text = f"a worker failed: {type(error).__name__}: {error}"
-        self._channel.send(WorkerEnded(text, tuple(lines)), required=True)
         self._channel.finish(FINAL_SEND_TIMEOUT)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -262,8 +227,7 @@ class Worker:
         self._channel.send(AddressClaims(replace(packet, frames=()), claims))
 
     def _send_findings(self, packet_time: int) -> None:
-        items = tuple(self._findings.items)
-        self._findings.items.clear()
+        items = self._findings.take()
         if items and not self._channel.send(Findings(self._config_serial, packet_time, items)):
             self._findings_lost += len(items)
 
@@ -295,20 +259,3 @@ class Worker:
 
 class _Stopped(Exception):  # noqa: N818 - nothing went wrong
     """Interrupts a read from a pipe into which nothing more may be written."""
-
-
-def main(worker: Worker) -> None:
-    """Run a worker in its process, and end the process."""
-    # A terminal or systemd sends these to all processes; only the aggregator handles them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, worker.stop)
-    # A read from a silent pipe is interrupted too when the aggregator dies. On other systems the
-    # closed channel is noticed with the next block.
-    end_with_parent(signal.SIGTERM)
-    try:
-        worker.run()
-    except Exception as error:  # A defect: the aggregator logs it and ends.
-        worker.report_failure(error)
-        os._exit(1)
-    os._exit(0)

@@ -20,9 +20,12 @@ from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage, FlowCounts
 from netwatch.live.channel import Channel, pair
+from netwatch.live.log_opener import LogOpener
+from netwatch.live.log_worker import LogWorker
 from netwatch.live.messages import StatusReport, Stop, WorkerEnded, WorkerOptions
 from netwatch.live.source_openers import SourceOpener
-from netwatch.live.worker import Worker, main
+from netwatch.live.worker import Worker
+from netwatch.live.worker_process import CaptureWorker, main
 
 
 class WorkerPool:
@@ -30,7 +33,7 @@ class WorkerPool:
     None before the first."""
 
     def __init__(
-        self, openers: Sequence[SourceOpener], config: Config, options: WorkerOptions
+        self, openers: Sequence[SourceOpener | LogOpener], config: Config, options: WorkerOptions
     ) -> None:
         context = multiprocessing.get_context("fork")
         self.reports: list[StatusReport | None] = [None] * len(openers)
@@ -157,6 +160,14 @@ class WorkerPool:
         """Findings that were discarded because the channel to here was full."""
         return sum(report.findings_lost for report in filter(None, self.reports))
 
+    @property
+    def log_events(self) -> Counter[str]:
+        """What happened to logs and to connections that bring them, by name."""
+        total = Counter[str]()
+        for report in filter(None, self.reports):
+            total.update(report.log_events)
+        return total
+
     def longest_silence(self) -> float:
         """Seconds since the last message of the worker that has been silent longest."""
         now = time.monotonic()
@@ -170,7 +181,7 @@ class WorkerPool:
 
 def _run_worker(
     number: int,
-    openers: Sequence[SourceOpener],
+    openers: Sequence[SourceOpener | LogOpener],
     config: Config,
     channel: Channel,
     options: WorkerOptions,
@@ -186,13 +197,13 @@ def _run_worker(
     for other, opener in enumerate(openers):
         if other != number:
             opener.release()
-    main(
-        Worker(
-            openers[number],
-            config,
-            channel,
-            options,
-            shares_claims=len(openers) > 1,
-            number=number,
+    opener = openers[number]
+    worker: CaptureWorker
+    if isinstance(opener, LogOpener):
+        worker = LogWorker(opener, config, channel, options)
+    else:
+        shares_claims = len(openers) > 1
+        worker = Worker(
+            opener, config, channel, options, shares_claims=shares_claims, number=number
         )
-    )
+    main(worker, channel)

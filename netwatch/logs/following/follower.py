@@ -65,6 +65,10 @@ class Follower:
         """The logs that are followed."""
         return self._logs.values()
 
+    def log(self, path: str) -> FollowedLog:
+        """The log at a path that is followed."""
+        return self._logs[path]
+
     @property
     def events(self) -> Counter[str]:
         """How often a log was rotated, was truncated, or was gone before it was read."""

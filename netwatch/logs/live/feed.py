@@ -1,0 +1,162 @@
+"""One feed of all logs of a capture: files that are followed, and what senders send.
+
+Files are read as far as they are behind, those that are furthest behind first, so that what several
+files say of one device comes nearly in order of time even where hours are caught up on. What is
+read at a time is put into order.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from netwatch.core.statistics import RunStatistics
+from netwatch.logs.following.follower import Follower
+from netwatch.logs.live.record_reading import time_of
+from netwatch.logs.live.sent import SentLogs
+from netwatch.logs.live.written import WrittenLog
+from netwatch.logs.log_reader import LogItem
+from netwatch.logs.options import LogOptions
+from netwatch.logs.receiving.receivers import Receivers
+from netwatch.logs.times import SECOND
+
+POLL_SECONDS = 0.1
+"""How often files are looked at."""
+
+TOGETHER = SECOND
+"""How close the last record of a file has to be to that of the file furthest behind to be read
+together with it, ns."""
+
+
+class LogFeed:
+    """Reads the logs of `paths` and what `receivers` get. `saved` says how far logs were read by an
+    earlier run. Counts of records go to `statistics`.
+
+    `is_behind` says whether there was more to read than was read the last time. `notes` are
+    sentences, which the caller may remove.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        receivers: Receivers,
+        options: LogOptions,
+        statistics: RunStatistics,
+        saved: Mapping[str, str],
+    ) -> None:
+        self.notes: list[str] = []
+        self.is_behind = False
+        self._paths = frozenset(paths)
+        self._receivers = receivers
+        self._options = options
+        self._statistics = statistics
+        self._follower = Follower(paths, saved, time.monotonic())
+        self._sent = SentLogs(options, statistics)
+        self._written: dict[str, WrittenLog] = {}
+        self._next_poll = 0.0
+
+    @property
+    def down(self) -> tuple[str, ...]:
+        """The files that the user has named and that cannot be read now, with the reason."""
+        return tuple(f"{path} ({why})" for path, why in self._follower.unreadable.items())
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel dropped because they were not read in time."""
+        return self._receivers.dropped
+
+    @property
+    def events(self) -> Counter[str]:
+        """What happened to files and connections, by name."""
+        events = self._follower.events + self._receivers.events
+        events["records-of-others"] += self._sent.others
+        return +events
+
+    @property
+    def tables(self) -> dict[str, tuple[int, int, int]]:
+        """How full the tables are: entries, limit, evictions."""
+        from netwatch.logs.following.follower import MAX_LOGS
+        from netwatch.logs.live.sent import MAX_SENT_LOGS
+        from netwatch.logs.receiving.receivers import MAX_CONNECTIONS
+
+        evicted = self._receivers.events["connection-evicted"]
+        return {
+            "logs": (len(list(self._follower.logs)), MAX_LOGS, 0),
+            "log_senders": (len(self._sent), MAX_SENT_LOGS, self._sent.evicted),
+            "log_connections": (len(self._receivers), MAX_CONNECTIONS, evicted),
+        }
+
+    def context(self) -> list[LogItem]:
+        """What was said before the positions in the files, in order of time: it was judged before,
+        and only tells what later records belong to."""
+        wall = time.time_ns()
+        items = [item for log in self._follower.logs for item in self._log(log.path).context(wall)]
+        return sorted(items, key=_time)
+
+    def read(self, timeout: float) -> list[LogItem]:
+        """What is said within `timeout` s, in order of time."""
+        now = time.monotonic()
+        wait = min(timeout, max(0.0, self._next_poll - now))
+        received = self._receivers.poll(0 if self.is_behind else wait, now)
+        wall = time.time_ns()
+        items = self._sent.read(received, wall)
+        now = time.monotonic()
+        if self.is_behind or now >= self._next_poll:
+            self._next_poll = now + POLL_SECONDS
+            items += self._read_files(now, wall)
+        self._collect_notes()
+        return sorted(items, key=_time)
+
+    def take_positions(self) -> dict[str, str | None]:
+        """How far files were read, as far as that has changed since the last call."""
+        return self._follower.take_positions()
+
+    def finish(self, *, resuming: bool) -> list[LogItem]:
+        """What waits for a later record, at the end. Where the next run goes on with the files
+        (`resuming`), that of files is left for it."""
+        items = list(self._sent.flush())
+        if not resuming:
+            for written in self._written.values():
+                items += written.flush()
+        return sorted(items, key=_time)
+
+    def close(self) -> None:
+        """Close files and sockets."""
+        self._follower.close()
+        self._receivers.close()
+
+    def _read_files(self, now: float, wall: int) -> list[LogItem]:
+        ready = [self._log(log.path) for log in self._follower.poll(now)]
+        self.is_behind = False
+        items: list[LogItem] = []
+        until: int | None = None
+        for log in sorted(ready, key=lambda log: log.last):
+            if until is not None and log.last > until:
+                self.is_behind = True
+                break
+            last = log.last
+            found = log.read(wall)
+            if found is not None:
+                items += found
+                self.is_behind = True
+                until = last + TOGETHER if last and until is None else until
+        return items
+
+    def _log(self, path: str) -> WrittenLog:
+        log = self._follower.log(path)
+        written = self._written.get(path)
+        if written is None or written.log is not log:
+            written = self._written[path] = WrittenLog(
+                log, self._options, self._statistics, is_named=path in self._paths
+            )
+        return written
+
+    def _collect_notes(self) -> None:
+        sources = [self._follower.notes, self._sent.notes]
+        sources += [written.notes for written in self._written.values() if written.notes]
+        for notes in sources:
+            self.notes += notes
+            notes.clear()
+
+
+def _time(item: LogItem) -> int:
+    return time_of(item.entry)

@@ -1,0 +1,144 @@
+"""The log of one followed path: its format, and what its records say."""
+
+from collections.abc import Iterator
+
+from netwatch.core.statistics import RunStatistics
+from netwatch.logs.following.divide import divide_lines
+from netwatch.logs.following.followed_file import FollowedFile
+from netwatch.logs.following.followed_log import FollowedLog
+from netwatch.logs.live.record_reading import RecordReading, time_of
+from netwatch.logs.log_reader import LogItem
+from netwatch.logs.options import LogOptions
+from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head
+from netwatch.logs.registry import LOG_FORMATS
+
+CONTEXT = 1 << 20
+"""Bytes before the position that are read again after a start, to know what later records belong
+to: queries that wait for their answers, addresses of devices, flows. They are not judged again."""
+
+_NOT_FOLLOWED = (b"SQLite format 3\0", b"ElfFile\0", b"\xff\xfe", b"\xfe\xff")
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+
+
+class WrittenLog:
+    """The log at a path, which is followed by `log`. With `is_named` the user has written this
+    path, and it is said where it is no log; other files of a folder are left out.
+
+    `last` is the time of the last record that was read, ns since the epoch, 0 before the first.
+    """
+
+    def __init__(
+        self, log: FollowedLog, options: LogOptions, statistics: RunStatistics, *, is_named: bool
+    ) -> None:
+        self.log = log
+        self.last = 0
+        self.notes: list[str] = []
+        self.is_left_out = False
+        self._options = options
+        self._statistics = statistics
+        self._is_named = is_named
+        self._reading: RecordReading | None = None
+        self._examined = -1
+
+    @property
+    def format(self) -> str:
+        """The format, empty while it is not known."""
+        return self._reading.name if self._reading is not None else ""
+
+    def context(self, wall: int) -> list[LogItem]:
+        """What was said before the position, which is not to be judged."""
+        file = next(iter(self.log.files), None)
+        if file is None or file.position.offset == 0 or not self._recognise(file):
+            return []
+        assert self._reading is not None
+        # It counts nothing: these records were counted when they were read.
+        silent = RunStatistics()
+        reading = RecordReading(self.log.path, self._reading.name, self._options, silent)
+        self._reading.notes.clear()
+        if file.container != "lines":
+            return []
+        head = [*divide_lines(file.head(min(SAMPLE_BYTES, file.position.offset))).records]
+        always = LOG_FORMATS[reading.name].always
+        headers = [line for line in head if any(text in line for text in always)]
+        lines = [*headers, *divide_lines(file.before(CONTEXT)).records]
+        items = list(reading.read(((0, line) for line in lines), wall))
+        reading.notes.clear()
+        reading.count_in(self._statistics)
+        self._reading = reading
+        return items
+
+    def read(self, wall: int) -> list[LogItem] | None:
+        """What the next records say; None where there are none now."""
+        if self.is_left_out:
+            self._skip()
+            return None
+        file = next((file for file in self.log.files if file.has_changed()), None)
+        if self._reading is None and (file is None or not self._recognise(file)):
+            return None
+        chunk = self.log.read()
+        if chunk is None:
+            return None
+        assert self._reading is not None
+        for reason in chunk.unread:
+            self._statistics.unread_records[self.log.path, reason] += 1
+        items = list(self._reading.read(enumerate(chunk.records, chunk.first), wall))
+        if items:
+            self.last = max(self.last, max(min(time_of(item.entry), wall) for item in items))
+        self.notes += self._reading.notes
+        self._reading.notes.clear()
+        return items
+
+    def flush(self) -> Iterator[LogItem]:
+        """What waits for a later record: nothing more will come."""
+        if self._reading is not None:
+            yield from self._reading.flush()
+
+    def _recognise(self, file: FollowedFile) -> bool:
+        """Whether the format is known, by the head of a file."""
+        if self._reading is not None:
+            return True
+        head = file.head(SAMPLE_BYTES)
+        if len(head) == self._examined:
+            return False
+        self._examined = len(head)
+        found = recognised(head, self._options.format)
+        if found.format is not None:
+            self._reading = RecordReading(
+                self.log.path, found.format, self._options, self._statistics
+            )
+            self._statistics.logs[found.format] += 1
+            return True
+        if len(head) >= SAMPLE_BYTES or found.is_capture or found.doubt:
+            self._leave_out(found)
+        return False
+
+    def _leave_out(self, found: Recognised) -> None:
+        self.is_left_out = True
+        if self._is_named or found.doubt:
+            reason = found.doubt or "is no log of a format that netwatch knows; --as names one"
+            self.notes.append(f"{self.log.path}: {reason}")
+
+    def _skip(self) -> None:
+        for file in self.log.files:
+            file.go_to_end()
+
+
+def recognised(head: bytes, named: str | None) -> Recognised:
+    """What a file with these first bytes is, as far as it can be followed; of the format `named`,
+    if given."""
+    if head.startswith(_NOT_FOLLOWED):
+        return Recognised(doubt="cannot be followed, only scanned: it is a database or UTF-16")
+    if head.startswith(_PACKED):
+        return Recognised(doubt="cannot be followed, only scanned: it is compressed")
+    if named is not None:
+        return Recognised(format=named)
+    if head[:4] == bytes(4):
+        return Recognised(format=frame_format())
+    return recognise_head(head)
+
+
+def frame_format() -> str | None:
+    """The only format that comes in Frame Streams."""
+    return next(
+        (name for name, row in LOG_FORMATS.items() if row.container == "frame-streams"), None
+    )
