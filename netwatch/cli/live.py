@@ -18,6 +18,8 @@ _EXAMPLES = """examples:
   netwatch live -i eth1 --user netwatch --state /var/lib/netwatch/live.sqlite
   netwatch live -i eth1 --fanout 4                  four processes share the packets
   tcpdump -w - -i eth1 | netwatch live --source file -i -
+  netwatch live --source logs /var/log/unbound.log --state /var/lib/netwatch/live.sqlite
+  netwatch live --source logs syslog+udp://:5514 dnstap+unix:///run/netwatch/dnstap.sock
 
 signals:
   SIGTERM, SIGINT  close all open incidents, deliver their alerts, and end
@@ -41,7 +43,8 @@ def add(
     parser = groups.add_parser(
         "live",
         help=COMMANDS["live"].summary,
-        description="Captures on interfaces and reports which devices contact banned apps. An"
+        description="Captures on interfaces, or reads logs while they are written, and reports"
+        " which devices contact banned apps. An"
         " alert is sent as 'open' as soon as an incident begins, as 'update' when its confidence"
         " rises, and as 'closed' after the quiet gap.",
         epilog=_EXAMPLES,
@@ -49,6 +52,7 @@ def add(
         formatter_class=HelpFormatter,
     )
     _add_capture_options(parser)
+    _add_log_options(parser)
     _add_output_options(parser)
     parser.set_defaults(func=live)
 
@@ -64,7 +68,7 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
         metavar="IFACE",
         nargs="+",
         action="extend",
-        required=True,
+        default=[],
         help="interfaces to capture on; with --source file a capture, a pipe, or - for standard"
         " input",
     )
@@ -72,7 +76,7 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
         "--source",
         choices=SOURCE_NAMES,
         help="ring: AF_PACKET ring (default on Linux); scapy: portable but slow (default"
-        " elsewhere); file: a capture or pipe",
+        " elsewhere); file: a capture or pipe; logs: the logs at PATH",
     )
     group.add_argument(
         "--fanout",
@@ -108,6 +112,22 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
         metavar="USER",
         help="drop root privileges and become USER once the interfaces are open",
     )
+
+
+def _add_log_options(parser: argparse.ArgumentParser) -> None:
+    """What logs are read, and how."""
+    from netwatch.cli.log_options import add_log_options
+
+    group = parser.add_argument_group("logs")
+    group.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        help="with --source logs: a file, folder or glob to follow, or where to receive logs:"
+        " syslog+udp://ADDRESS:PORT, syslog+tcp://ADDRESS:PORT, syslog+tls://ADDRESS:PORT?cert=FILE,"
+        " dnstap+unix:///PATH (without an address only from this machine)",
+    )
+    add_log_options(group, beside_captures=False)
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -172,6 +192,7 @@ def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
     from netwatch.capture.live_sources import default_source
     from netwatch.cli import terminal
+    from netwatch.cli.log_options import log_options
     from netwatch.cli.printing import print_message
     from netwatch.cli.summary import Summary
     from netwatch.live.display import Display
@@ -181,7 +202,7 @@ def live(args: argparse.Namespace) -> int:
     terminal.warn_interpreted(args)
     source = args.source or default_source()
     options = LiveOptions(
-        interfaces=tuple(args.interface),
+        interfaces=_sources(args, source),
         source=source,
         config=args.config,
         fanout=args.fanout,
@@ -192,6 +213,7 @@ def live(args: argparse.Namespace) -> int:
         state=args.state,
         evidence=args.evidence,
         metrics=args.metrics,
+        logs=log_options(args),
     )
     with Display(quiet=args.quiet, view=not args.no_view) as display:
         if display.has_view and args.output is None and sys.stdout.isatty():
@@ -223,6 +245,24 @@ def live(args: argparse.Namespace) -> int:
     if result.evidence is not None:
         unwritten += result.evidence.missing
     return 1 if result.error or unwritten else 0
+
+
+def _sources(args: argparse.Namespace, source: str) -> tuple[str, ...]:
+    """The interfaces, or the logs. Raises `CaptureError` where they do not fit the source."""
+    from netwatch.core.errors import CaptureError
+    from netwatch.live.source_openers import LOGS
+
+    if source == LOGS:
+        if args.interface or not args.paths:
+            raise CaptureError("--source logs reads logs: give their paths, without -i")
+        if args.fanout > 1:
+            raise CaptureError("--source logs does not support --fanout, only ring does")
+        return tuple(args.paths)
+    if args.paths or args.log_format or args.year or args.timezone:
+        raise CaptureError("logs are read with --source logs")
+    if not args.interface:
+        raise CaptureError("give the interfaces to capture on with -i, or logs with --source logs")
+    return tuple(args.interface)
 
 
 def _describe(losses: "Losses") -> str:

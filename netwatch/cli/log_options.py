@@ -1,4 +1,4 @@
-"""The options of ``netwatch scan`` and ``netwatch names`` that say how logs are read.
+"""The options of commands that read logs, which say how they are read.
 
 The table of formats is imported only where an option names one, or a file may be a log.
 """
@@ -22,8 +22,8 @@ FIRST_YEAR, LAST_YEAR = 1990, 2100
 _OFFSET = pattern(r"([+-])(\d\d):?(\d\d)")
 
 
-def add_log_options(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say how logs are read."""
+def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool = True) -> None:
+    """The arguments that say how logs are read, and with `beside_captures` whether they are."""
     parser.add_argument(
         "--as",
         dest="log_format",
@@ -46,6 +46,8 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
         help="the time zone of times in logs that have none, as Europe/Brussels or +01:00 (default"
         " UTC)",
     )
+    if not beside_captures:
+        return
     parser.add_argument(
         "--only",
         choices=("captures", "logs"),
@@ -57,7 +59,7 @@ def log_options(args: argparse.Namespace) -> "LogOptions":
     """What the arguments say of logs."""
     from netwatch.logs.options import LogOptions
 
-    return LogOptions(args.log_format, args.year, args.timezone, args.only)
+    return LogOptions(args.log_format, args.year, args.timezone, getattr(args, "only", None))
 
 
 def divided(

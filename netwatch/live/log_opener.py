@@ -3,20 +3,22 @@
 Sockets are opened by the first process, while it may have the privileges to do so. Files are opened
 by the worker: a rotation makes new ones at any time, so the user who reads them has to be allowed
 to in any case.
+
+The formats of logs are imported only where logs are read.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.live.feed import LogFeed
-from netwatch.logs.live.written import recognised
 from netwatch.logs.options import LogOptions
-from netwatch.logs.receiving.address import is_receiver, parse
-from netwatch.logs.receiving.receivers import Receivers
-from netwatch.logs.recognise import SAMPLE_BYTES
+
+if TYPE_CHECKING:
+    from netwatch.logs.live.feed import LogFeed
+    from netwatch.logs.receiving.receivers import Receivers
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,13 @@ class LogOpener:
     """The logs at `paths`, and the sockets of `receivers`."""
 
     paths: tuple[str, ...]
-    receivers: Receivers
+    receivers: "Receivers"
     options: LogOptions
 
-    def open(self, saved: Mapping[str, str], statistics: RunStatistics) -> LogFeed:
+    def open(self, saved: Mapping[str, str], statistics: RunStatistics) -> "LogFeed":
         """Begin to read where an earlier run has ended."""
+        from netwatch.logs.live.feed import LogFeed
+
         return LogFeed(self.paths, self.receivers, self.options, statistics, saved)
 
     def release(self) -> None:
@@ -39,6 +43,9 @@ class LogOpener:
 def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
     """The opener of the logs that a user has named. Raises `NetwatchError` for an address that
     cannot be listened at, and for a file that exists and is no log."""
+    from netwatch.logs.receiving.address import is_receiver, parse
+    from netwatch.logs.receiving.receivers import Receivers
+
     addresses = [parse(argument) for argument in arguments if is_receiver(argument)]
     paths = tuple(dict.fromkeys(each for each in arguments if not is_receiver(each)))
     for path in paths:
@@ -47,6 +54,9 @@ def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
 
 
 def _check(path: str, options: LogOptions) -> None:
+    from netwatch.logs.live.written import recognised
+    from netwatch.logs.recognise import SAMPLE_BYTES
+
     if not Path(path).is_file():
         return
     try:

@@ -19,10 +19,6 @@ from netwatch.capture.compression import COMPRESSIONS
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.delivery.output import Output
 from netwatch.formats.registry import FORMATS
-from netwatch.logs.reading import ReaderContext
-from netwatch.logs.recognise import recognise_head
-from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import LocalTimes
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.options import StoreOptions
 
@@ -89,8 +85,8 @@ FLEET_MODULES = (
 SERVER_MODULES = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
 """Those of a catalogue in PostgreSQL, whose extra may be missing."""
 
-OPTIONAL_LOG_MODULES = ("zoneinfo",)
-"""Modules that times in logs need."""
+LOG_MODULES = ("glob", "netwatch.live.log_worker", "netwatch.logs.live.feed")
+"""Modules that logs need."""
 
 CODECS = ("ascii", "idna", "latin-1", "punycode", "utf-8")
 """Codecs that sockets, addresses and texts need; ``idna`` is that of `socket.getaddrinfo`."""
@@ -142,11 +138,16 @@ def preload_store(options: StoreOptions) -> None:
 
 def preload_logs() -> None:
     """Import what the formats of logs need, too: which ones are read is seen when they are."""
+    for module in LOG_MODULES:
+        importlib.import_module(module)
+    from netwatch.logs.reading import ReaderContext
+    from netwatch.logs.recognise import recognise_head
+    from netwatch.logs.registry import LOG_FORMATS
+    from netwatch.logs.times import LocalTimes
+
     for log_format in LOG_FORMATS.values():
-        importlib.import_module(log_format.reader.__module__)
         log_format.reader(ReaderContext(LocalTimes()))
     recognise_head(b"Nov 27 00:00:00 resolver dnsmasq[1]: started\n{}\n")
-    _import_optional(OPTIONAL_LOG_MODULES)
 
 
 def preload_fleet() -> None:

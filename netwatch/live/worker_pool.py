@@ -21,7 +21,6 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage, FlowCounts
 from netwatch.live.channel import Channel, pair
 from netwatch.live.log_opener import LogOpener
-from netwatch.live.log_worker import LogWorker
 from netwatch.live.messages import StatusReport, Stop, WorkerEnded, WorkerOptions
 from netwatch.live.source_openers import SourceOpener
 from netwatch.live.worker import Worker
@@ -200,6 +199,8 @@ def _run_worker(
     opener = openers[number]
     worker: CaptureWorker
     if isinstance(opener, LogOpener):
+        from netwatch.live.log_worker import LogWorker
+
         worker = LogWorker(opener, config, channel, options)
     else:
         shares_claims = len(openers) > 1
