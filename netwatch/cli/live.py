@@ -54,7 +54,7 @@ def add(
     _add_capture_options(parser)
     _add_log_options(parser)
     _add_output_options(parser)
-    parser.set_defaults(func=live)
+    parser.set_defaults(func=live, mistake=parser.error)
 
 
 def _add_capture_options(parser: argparse.ArgumentParser) -> None:
@@ -248,20 +248,19 @@ def live(args: argparse.Namespace) -> int:
 
 
 def _sources(args: argparse.Namespace, source: str) -> tuple[str, ...]:
-    """The interfaces, or the logs. Raises `CaptureError` where they do not fit the source."""
-    from netwatch.core.errors import CaptureError
+    """The interfaces, or the logs. It exits with status 2 where they do not fit the source."""
     from netwatch.live.source_openers import LOGS
 
     if source == LOGS:
         if args.interface or not args.paths:
-            raise CaptureError("--source logs reads logs: give their paths, without -i")
+            args.mistake("--source logs reads logs: PATH is required, and -i is not allowed")
         if args.fanout > 1:
-            raise CaptureError("--source logs does not support --fanout, only ring does")
+            args.mistake("--source logs does not support --fanout, only ring does")
         return tuple(args.paths)
     if args.paths or args.log_format or args.year or args.timezone:
-        raise CaptureError("logs are read with --source logs")
+        args.mistake("PATH, --as, --year and --timezone need --source logs")
     if not args.interface:
-        raise CaptureError("give the interfaces to capture on with -i, or logs with --source logs")
+        args.mistake("-i is required: the interfaces to capture on")
     return tuple(args.interface)
 
 
