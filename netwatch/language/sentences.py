@@ -191,6 +191,8 @@ TEXTS: Mapping[str, str] = {
     "trouble-outbox": mark("outbox: %(problem)s; %(waiting)s in memory only"),
     "trouble-outbox-lost": mark("outbox: %(problem)s; %(waiting)s in memory only, %(lost)s lost"),
     "trouble-down": mark("interface %(interface)s is down"),
+    "trouble-unreadable": mark("log %(log)s cannot be read: %(problem)s"),
+    "trouble-lagging": mark("logs are read %(time)s after they were written"),
     "trouble-records": mark("records cannot be written: %(problem)s"),
     "trouble-evidence": mark("evidence cannot be written: %(problem)s"),
     "trouble-expired": mark("set %(version)s expired %(time)s ago, and stays in use"),

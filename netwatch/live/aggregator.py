@@ -82,7 +82,9 @@ class Aggregator:
             emit=self._emit,
         )
         self.state = StateSaver(parts.state_file, self.incidents, of_logs=parts.reads_logs)
-        self._traffic = TrafficReporter(parts.pool, self.incidents, self._emit)
+        self._traffic = TrafficReporter(
+            parts.pool, self.incidents, self._emit, of_logs=parts.reads_logs
+        )
         self._parts = parts
         self._interfaces = tuple(interfaces)
         self._live = live

@@ -59,13 +59,15 @@ class ReloadRefused:
 
 @dataclass(frozen=True, slots=True)
 class TrafficReport:
-    """The traffic of the last `seconds`, and how many incidents are open now."""
+    """The traffic of the last `seconds`, and how many incidents are open now. `records` are those
+    of logs, None where packets are read."""
 
     seconds: float
     packets: int
     wire_bytes: int
     dropped: int
     open_incidents: int
+    records: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,13 +75,19 @@ def lines(event: Event) -> list[str]:
             mistakes = event.error.splitlines()
             return ["reload refused, the previous configuration stays in use", *mistakes]
         case TrafficReport():
-            return [
-                f"{event.packets / event.seconds:,.0f} packets/s,"
-                f" {8e-6 * event.wire_bytes / event.seconds:,.1f} Mbit/s,"
-                f" {event.dropped:,} dropped, {quantity(event.open_incidents, 'open incident')}"
-            ]
+            open_now = quantity(event.open_incidents, "open incident")
+            return [f"{_traffic(event)}, {event.dropped:,} dropped, {open_now}"]
         case Stopped():
             return [f"stopped: {event.reason}"]
+
+
+def _traffic(event: TrafficReport) -> str:
+    if event.records is not None:
+        return f"{event.records / event.seconds:,.0f} records/s"
+    return (
+        f"{event.packets / event.seconds:,.0f} packets/s,"
+        f" {8e-6 * event.wire_bytes / event.seconds:,.1f} Mbit/s"
+    )
 
 
 def _started(event: Started) -> str:

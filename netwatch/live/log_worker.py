@@ -152,7 +152,7 @@ class LogWorker:
                 statistics=self._statistics,
                 dropped=feed.dropped,
                 notes=tuple(notes),
-                interfaces_down=feed.down,
+                logs_unreadable=feed.unreadable,
                 log_events=dict(feed.events),
                 log_lag=max(0, behind) / 1e9,
                 clock_steps=self._clock.steps,

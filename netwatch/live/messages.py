@@ -74,7 +74,8 @@ class StatusReport:
     aggregator was full; `bytes_queued` wait in it. `tables` maps each bounded table to its
     entries, its limit and its evictions. `coverage` is only in every tenth report. Of logs,
     `log_events` counts what happened to files and connections by name, and `log_lag` is the age in
-    s of the last record that was read where there are more to read, else 0.
+    s of the last record that was read where there are more to read, else 0 (None: no logs are
+    read). `logs_unreadable` has the logs that cannot be read now, and why.
     """
 
     config_serial: int
@@ -92,7 +93,8 @@ class StatusReport:
     tables: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     coverage: Coverage | None = None
     log_events: Mapping[str, int] = field(default_factory=dict)
-    log_lag: float = 0.0
+    log_lag: float | None = None
+    logs_unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,8 @@ def run(
                 signal.raise_signal(signal.SIGHUP)
             aggregator.run()
     statistics = pool.statistics()
-    statistics.files = len(options.interfaces)
+    if not options.reads_logs:
+        statistics.files = len(options.interfaces)
     aggregator.updates.config.geo.note_damaged(statistics.anomalies)
     return RunResult(
         statistics=statistics,

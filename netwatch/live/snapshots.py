@@ -12,6 +12,7 @@ from typing import Protocol
 from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.anomalies import limit_ether_types
+from netwatch.core.statistics import RunStatistics
 from netwatch.delivery.queue_values import OutputStatus
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.incidents.aggregate import INCIDENT_LIMIT
@@ -186,6 +187,11 @@ class Snapshots:
             compiled=COMPILED,
             packets=statistics.packets,
             wire_bytes=statistics.wire_bytes,
+            records=statistics.records,
+            unread_records=_unread_records(statistics),
+            log_events=pool.log_events,
+            log_lag=max((r.log_lag for r in reports if r.log_lag is not None), default=None),
+            logs_unreadable={p: w for r in reports for p, w in r.logs_unreadable.items()},
             candidates=statistics.candidates,
             dropped=pool.dropped,
             ring_freezes=pool.ring_freezes,
@@ -278,6 +284,14 @@ def _tables(reports: Sequence[StatusReport], incidents: OpenIncidents) -> dict[s
     )
     tables["ended_incidents"] = TableUsage(incidents.ended_count, ENDED_LIMIT)
     return tables
+
+
+def _unread_records(statistics: RunStatistics) -> Counter[str]:
+    """The records of logs that could not be read, by the reason."""
+    reasons = Counter[str]()
+    for (_, reason), count in statistics.unread_records.items():
+        reasons[reason] += count
+    return reasons
 
 
 def _interface_events(reports: Sequence[StatusReport]) -> Counter[str]:

@@ -8,14 +8,18 @@ from netwatch.live.worker_pool import WorkerPool
 
 
 class TrafficReporter:
-    """Compares the counters of `pool` with those of its last reports."""
+    """Compares the counters of `pool` with those of its last reports, with `of_logs` those of
+    records."""
 
-    def __init__(self, pool: WorkerPool, incidents: OpenIncidents, emit: Listener) -> None:
+    def __init__(
+        self, pool: WorkerPool, incidents: OpenIncidents, emit: Listener, *, of_logs: bool = False
+    ) -> None:
         self._pool = pool
         self._incidents = incidents
         self._emit = emit
         self._dropped = 0
-        self._last = (time.monotonic(), 0, 0, 0)
+        self._of_logs = of_logs
+        self._last = (time.monotonic(), 0, 0, 0, 0)
 
     def report_drops(self) -> None:
         """Report the packets that the kernel dropped since the last call, if any."""
@@ -26,9 +30,10 @@ class TrafficReporter:
 
     def report_traffic(self) -> None:
         """Report packets, bytes and drops since the last call."""
-        since, packets, wire_bytes, dropped = self._last
+        since, packets, wire_bytes, dropped, records = self._last
         statistics = self._pool.statistics()
-        self._last = time.monotonic(), statistics.packets, statistics.wire_bytes, self._pool.dropped
+        counts = statistics.packets, statistics.wire_bytes, self._pool.dropped, statistics.records
+        self._last = time.monotonic(), *counts
         now, *totals = self._last
         report = TrafficReport(
             seconds=now - since,
@@ -36,5 +41,6 @@ class TrafficReporter:
             wire_bytes=totals[1] - wire_bytes,
             dropped=totals[2] - dropped,
             open_incidents=len(self._incidents),
+            records=totals[3] - records if self._of_logs else None,
         )
         self._emit(report)

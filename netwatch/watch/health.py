@@ -106,6 +106,17 @@ def _down(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str
         yield name, sentence("trouble-down", interface=name)
 
 
+def _unreadable(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    for path, problem in sorted(snapshot.logs_unreadable.items()):
+        yield path, sentence("trouble-unreadable", log=path, problem=problem)
+
+
+def _lagging(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    lag = snapshot.log_lag or 0.0
+    if lag > thresholds.stuck:
+        yield "", sentence("trouble-lagging", time=_seconds(lag))
+
+
 def _records(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     if snapshot.records_problem:
         yield "", sentence("trouble-records", problem=snapshot.records_problem)
@@ -162,7 +173,8 @@ def _seconds(seconds: float) -> str:
 TROUBLES: tuple[TroubleKind, ...] = (
     TroubleKind(
         "silent",
-        "No packet has arrived for longer than this; after the start, if none ever arrived.",
+        "No packet has arrived, and no record of a log was read, for longer than this; after the"
+        " start, if none ever arrived.",
         "silence",
         _silent,
     ),
@@ -172,6 +184,8 @@ TROUBLES: tuple[TroubleKind, ...] = (
     TroubleKind("stuck", "An alert has waited for its output longer than this.", "stuck", _stuck),
     TroubleKind("outbox", "Alerts cannot be stored on disk, and wait in memory.", None, _outbox),
     TroubleKind("down", "An interface was removed, is down, or has no link.", None, _down),
+    TroubleKind("unreadable", "A log cannot be read.", None, _unreadable),
+    TroubleKind("lagging", "Logs are read this long after they were written.", "stuck", _lagging),
     TroubleKind(
         "records",
         "Records cannot be written, because the disk is full for example.",

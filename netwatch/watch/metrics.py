@@ -33,7 +33,7 @@ def _build_info(snapshot: Snapshot, _: Thresholds) -> Samples:
 
 def _interface_up(snapshot: Snapshot, _: Thresholds) -> Samples:
     for name in snapshot.interfaces:
-        yield (name,), float(name not in snapshot.interfaces_down)
+        yield (name,), float(name not in (*snapshot.interfaces_down, *snapshot.logs_unreadable))
 
 
 def _reloads(snapshot: Snapshot, _: Thresholds) -> Samples:
@@ -120,8 +120,33 @@ METRICS: tuple[Metric, ...] = (
     ),
     counter(
         "netwatch_packets_dropped_total",
-        "Packets that the kernel dropped before netwatch received them.",
+        "Packets that the kernel dropped before netwatch received them, also datagrams of syslog.",
         lambda snapshot: snapshot.dropped,
+    ),
+    counter(
+        "netwatch_log_records_total",
+        "Records of logs that were read.",
+        lambda snapshot: snapshot.records,
+    ),
+    counts(
+        "netwatch_log_records_unread_total",
+        "reason",
+        "Records of logs that could not be read, by the reason.",
+        lambda snapshot: snapshot.unread_records,
+    ),
+    counts(
+        "netwatch_log_events_total",
+        "event",
+        "What happened to logs: `log-rotated`, `log-truncated`, `log-gap` (a file was gone before"
+        " it was read); to what is sent: `line-too-long`, `sender-refused`, `connection-refused`,"
+        " `connection-evicted`, `connection-idle`, frames that were wrong by the reason, and"
+        " `records-of-others` (of programs whose logs are not read).",
+        lambda snapshot: snapshot.log_events,
+    ),
+    gauge(
+        "netwatch_log_lag_seconds",
+        "Age of the last record that was read where logs have more to read, else 0.",
+        lambda snapshot: snapshot.log_lag,
     ),
     counter(
         "netwatch_ring_freezes_total",
@@ -135,14 +160,14 @@ METRICS: tuple[Metric, ...] = (
     ),
     gauge(
         "netwatch_last_packet_timestamp_seconds",
-        "When the last packet arrived.",
+        "When the last packet arrived, or the last record of a log was read.",
         lambda snapshot: snapshot.last_packet,
     ),
     Metric(
         "netwatch_interface_up",
         "gauge",
         ("interface",),
-        "1 where packets can arrive on the interface, else 0.",
+        "1 where packets can arrive on the interface, or the log can be read, else 0.",
         _interface_up,
     ),
     counts(
@@ -213,7 +238,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Entries in a bounded table now: `flows`, `streams`, `handshakes`, `fragments`,"
         " `learned_addresses`, `resolved_addresses`, `contact_flows`, `incidents`,"
-        " `ended_incidents`.",
+        " `ended_incidents`; of logs `logs`, `log_senders`, `log_connections`.",
         lambda table: table.entries,
     ),
     table(

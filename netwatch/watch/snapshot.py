@@ -182,7 +182,11 @@ class Snapshot:
     that was refused, one a line, empty where the last reload was applied. `messages` are the
     last warnings and reloads, the newest last. `recent` has the last alert of each of
     the most recently reported incidents, newest first; `apps` and `devices` those with most
-    contacts.
+    contacts. Of logs, `records` counts the records that were read, `unread_records` those that
+    could not be read, by the reason, and `log_events` what happened to files and to connections
+    that bring records, by name. `log_lag` is the age of the last record that was read where there
+    are more to read, in s, else 0; None where no logs are read. `logs_unreadable` has the logs that
+    cannot be read now, and why.
     """
 
     now: float
@@ -194,6 +198,11 @@ class Snapshot:
     compiled: bool = True
     packets: int = 0
     wire_bytes: int = 0
+    records: int = 0
+    unread_records: Mapping[str, int] = field(default_factory=dict)
+    log_events: Mapping[str, int] = field(default_factory=dict)
+    log_lag: float | None = None
+    logs_unreadable: Mapping[str, str] = field(default_factory=dict)
     candidates: int = 0
     dropped: int = 0
     ring_freezes: int = 0

@@ -55,9 +55,11 @@ class LogFeed:
         self._next_poll = 0.0
 
     @property
-    def down(self) -> tuple[str, ...]:
-        """The files that the user has named and that cannot be read now, with the reason."""
-        return tuple(f"{path} ({why})" for path, why in self._follower.unreadable.items())
+    def unreadable(self) -> dict[str, str]:
+        """The files that the user has named and that cannot be read now, and why."""
+        return self._follower.unreadable | {
+            path: log.problem for path, log in self._written.items() if log.problem
+        }
 
     @property
     def dropped(self) -> int:

@@ -25,6 +25,7 @@ class WrittenLog:
     path, and it is said where it is no log; other files of a folder are left out.
 
     `last` is the time of the last record that was read, ns since the epoch, 0 before the first.
+    `problem` says why it is no log that can be read, empty where it is.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class WrittenLog:
         self.last = 0
         self.notes: list[str] = []
         self.is_left_out = False
+        self.problem = ""
         self._options = options
         self._statistics = statistics
         self._is_named = is_named
@@ -116,6 +118,7 @@ class WrittenLog:
         self.is_left_out = True
         if self._is_named or found.doubt:
             reason = found.doubt or "is no log of a format that netwatch knows; --as names one"
+            self.problem = reason
             self.notes.append(f"{self.log.path}: {reason}")
 
     def _skip(self) -> None:
