@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from netwatch.logs.receiving.address import ReceiverAddress
-from netwatch.logs.receiving.senders import DnstapSender, Sender, SenderError, SyslogSender
+from netwatch.logs.receiving.senders import DnstapSender, Sender, SyslogSender
 from netwatch.logs.receiving.sockets import (
     SO_RXQ_OVFL,
     identity_of,
@@ -248,17 +248,14 @@ class Receivers:
                 self._drop(connection)
                 return
             connection.last = now
-            try:
-                records, answer = connection.sender.feed(data)
-                if answer and connection.socket.send(answer) < len(answer):
-                    raise SenderError("answer-not-taken")
-            except OSError:
-                self._drop(connection, "answer-not-taken")
-                return
-            except SenderError as error:
-                self._drop(connection, str(error))
-                return
+            records, answer = connection.sender.feed(data)
             self._take(connection, records, received)
+            failure = connection.sender.failure
+            if not failure and answer and not _is_sent(connection.socket, answer):
+                failure = "answer-not-taken"
+            if failure:
+                self._drop(connection, failure)
+                return
 
     def _take(
         self, connection: _Connection, records: list[bytes], received: list[Received]
@@ -280,3 +277,11 @@ class Receivers:
 
 def _pending(connected: socket.socket) -> int:
     return connected.pending() if isinstance(connected, ssl.SSLSocket) else 0
+
+
+def _is_sent(connected: socket.socket, answer: bytes) -> bool:
+    """Send an answer, which is so short that the buffer of every socket has room for it."""
+    try:
+        return connected.send(answer) == len(answer)
+    except OSError:
+        return False

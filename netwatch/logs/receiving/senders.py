@@ -3,17 +3,14 @@
 from typing import Protocol
 
 from netwatch.logs.frame_exchange import FrameError, Handshake, frames
-from netwatch.logs.receiving.syslog_frames import FramingError, SyslogFrames
-
-
-class SenderError(Exception):
-    """A connection cannot be read any further. The argument is the reason, a constant of a few
-    words in the form ``frame-too-long``."""
+from netwatch.logs.receiving.syslog_frames import SyslogFrames
 
 
 class Sender(Protocol):
     """One connection. `too_long` counts records that were skipped; `has_begun` says whether the
-    other side has sent what only a sender of this kind sends."""
+    other side has sent what only a sender of this kind sends. `failure` is the reason why nothing
+    more can be read, a constant of a few words in the form ``frame-too-long``, empty while it
+    can."""
 
     @property
     def too_long(self) -> int: ...  # noqa: D102
@@ -21,8 +18,11 @@ class Sender(Protocol):
     @property
     def has_begun(self) -> bool: ...  # noqa: D102
 
+    @property
+    def failure(self) -> str: ...  # noqa: D102
+
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
-        """The records that are complete with more bytes, and the answer. Raises `SenderError`."""
+        """The records that are complete with more bytes, and the answer."""
         ...
 
     def end(self) -> list[bytes]:
@@ -42,12 +42,14 @@ class SyslogSender:
         """Messages that were skipped."""
         return self._frames.too_long
 
+    @property
+    def failure(self) -> str:
+        """Why the stream cannot be divided."""
+        return self._frames.failure
+
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
         """The messages that are complete; nothing is ever answered."""
-        try:
-            records = self._frames.feed(data)
-        except FramingError as error:
-            raise SenderError(str(error)) from None
+        records = self._frames.feed(data)
         self.has_begun = self.has_begun or bool(records)
         return records, b""
 
@@ -63,6 +65,7 @@ class DnstapSender:
         self._handshake = Handshake()
         self._buffer = b""
         self.too_long = 0
+        self.failure = ""
 
     @property
     def has_begun(self) -> bool:
@@ -82,9 +85,7 @@ class DnstapSender:
                 if frame.control is None:
                     records.append(frame.payload)
         except FrameError as error:
-            if not records:
-                raise SenderError(str(error)) from None
-            # The rest is still in the buffer, and is refused with the next bytes.
+            self.failure = str(error)
         self._buffer = self._buffer[end:]
         return records, answer
 

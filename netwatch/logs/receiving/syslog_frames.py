@@ -15,20 +15,17 @@ _COUNT = pattern(rb"([1-9][0-9]{0,8}) ")
 _MAX_COUNT_DIGITS = 10
 
 
-class FramingError(Exception):
-    """The stream cannot be divided any further. The argument is the reason."""
-
-
 class SyslogFrames:
-    """Divides one stream. `too_long` counts messages that were skipped."""
+    """Divides one stream. `too_long` counts messages that were skipped. `failure` is the reason why
+    the stream cannot be divided any further, empty while it can."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._is_counted: bool | None = None
         self._skip = 0
         self._skipping_line = False
-        self._broken = False
         self.too_long = 0
+        self.failure = ""
 
     @property
     def waiting(self) -> int:
@@ -36,10 +33,7 @@ class SyslogFrames:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages that are complete with more bytes. Raises `FramingError` with the call after
-        the one that gave the last message."""
-        if self._broken:
-            raise FramingError("frame-length-invalid")
+        """The messages that are complete with more bytes."""
         self._buffer += data
         if self._is_counted is None:
             self._find_framing()
@@ -74,7 +68,7 @@ class SyslogFrames:
             if found is None:
                 rest = self._buffer[at : at + _MAX_COUNT_DIGITS]
                 if len(rest) == _MAX_COUNT_DIGITS or not rest.isdigit():
-                    self._broken = True
+                    self.failure = "frame-length-invalid"
                 break
             size = int(found[1])
             if size > MAX_MESSAGE:
@@ -87,8 +81,6 @@ class SyslogFrames:
             at = found.end() + size
             messages.append(bytes(self._buffer[found.end() : at]).rstrip(b"\r\n\0"))
         del self._buffer[:at]
-        if self._broken and not messages:
-            raise FramingError("frame-length-invalid")
         return messages
 
     def _lines(self) -> list[bytes]:
