@@ -18,7 +18,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.client_description import description
-from netwatch.engine.fact_sinks import QueuedSink, WriterConnection
+from netwatch.engine.fact_sinks import FactSink, QueuedSink, WriterConnection
 from netwatch.engine.forking import forking
 from netwatch.engine.record_events import EventRecorder
 from netwatch.engine.record_facts import Recorder
@@ -50,14 +50,16 @@ class Recording:
         self, position: int, files: Sequence[CaptureFile], statistics: RunStatistics
     ) -> EventRecorder:
         """A recorder of the log in `files`, which is at `position` of the run."""
-        return EventRecorder(WriterConnection(self.address), position, files, statistics)
+        return EventRecorder(self._sink(), position, files, statistics)
 
     def recorder(
         self, position: int, files: Sequence[CaptureFile], statistics: RunStatistics
     ) -> Recorder:
         """A recorder of the capture in `files`, which is at `position` of the run."""
-        sink = QueuedSink(self.address) if self.is_live else WriterConnection(self.address)
-        return Recorder(sink, position, files, statistics)
+        return Recorder(self._sink(), position, files, statistics)
+
+    def _sink(self) -> FactSink:
+        return QueuedSink(self.address) if self.is_live else WriterConnection(self.address)
 
 
 class FactsProcess:

@@ -6,18 +6,22 @@ the others.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from netwatch.config import Config
-from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import Contact
+from netwatch.coverage.counts import Coverage
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.log_clients import ClientHosts
 from netwatch.engine.log_events import LogEvents
-from netwatch.engine.replay import Event, Replay
+from netwatch.engine.log_scan import LogJudge
 from netwatch.incidents.progress import ContactProgress
 from netwatch.logs.log_reader import LogItem
+
+if TYPE_CHECKING:
+    from netwatch.engine.record_events import EventRecorder
 
 FLOW_AGE = 6 * 3_600_000_000_000
 """How long the end of a flow with a contact is waited for, ns."""
@@ -45,20 +49,23 @@ class _Gate:
 
 class LiveLogs:
     """Judges what logs say by `config`. Contacts go to `collector`, with `keep_records` with the
-    records that prove them, and counts to `statistics`."""
+    records that prove them; flows are counted in `coverage`, and the rest in `statistics`. With a
+    `recorder` all goes to the store, too.
+    """
 
     def __init__(
         self,
         config: Config,
         statistics: RunStatistics,
         collector: ContactCollector,
+        coverage: Coverage,
         *,
         keep_records: bool,
     ) -> None:
+        self.recorder: EventRecorder | None = None
         self._statistics = statistics
         self._gate = _Gate(collector)
-        self._without_verdict = Counter[str]()
-        self._replay = Replay(config, self._gate, self._without_verdict)
+        self._judge = LogJudge(config, statistics, self._gate, coverage)
         self._hosts = ClientHosts(config)
         self._events = LogEvents(
             lambda host, time: self._hosts.address(host, time), keep_records=keep_records
@@ -67,40 +74,44 @@ class LiveLogs:
 
     def judge(self, items: Iterable[LogItem]) -> None:
         """Judge what records say, in order of time."""
-        self._replay.add(self._observed(self._events.events(items)))
-        self._statistics.without_verdict.update(self._without_verdict)
-        self._without_verdict.clear()
+        events = self._events.events(items)
+        self._judge.judge(events if self.recorder is None else self.recorder.recorded(events))
 
     def learn(self, items: Iterable[LogItem]) -> None:
         """Take what records said that were judged in an earlier run, only to know what later ones
         belong to."""
+        without_verdict = Counter(self._statistics.without_verdict)
         self._gate.is_open = False
-        self._replay.add(self._events.events(items))
-        self._without_verdict.clear()
+        self._judge.learn(self._events.events(items))
         self._gate.is_open = True
+        self._statistics.without_verdict.clear()
+        self._statistics.without_verdict.update(without_verdict)
 
     def reload(self, config: Config) -> None:
         """Judge by another configuration from now on."""
-        self._replay.reload(config)
+        self._judge.reload(config)
         self._hosts = ClientHosts(config)
 
     def checkpoint(self, now: int) -> None:
-        """Forget flows whose end has not come by `now`, ns since the epoch."""
-        self._replay.forget_flows(now - FLOW_AGE)
+        """Forget flows whose end has not come by `now`, ns since the epoch, and send what waits to
+        be stored."""
+        self._judge.forget_flows(now - FLOW_AGE)
+        if self.recorder is not None:
+            self.recorder.checkpoint()
+
+    def finish(self) -> None:
+        """Nothing follows: store the rest."""
+        self.update_statistics()
+        if self.recorder is not None:
+            self.recorder.finish()
 
     def update_statistics(self) -> None:
         """Add what was counted since the last call to the statistics."""
-        anomalies = self._replay.anomalies()
+        anomalies = self._judge.anomalies()
         anomalies["log-flows-full"] += self._events.evicted
         self._statistics.anomalies.update(anomalies - self._counted)
         self._counted = anomalies
 
     def table_usage(self) -> dict[str, TableUsage]:
         """How full the tables are, by name."""
-        return self._replay.table_usage()
-
-    def _observed(self, events: Iterable[Event]) -> Iterator[Event]:
-        for event in events:
-            if isinstance(event, Observation):
-                self._statistics.observations[event.evidence] += 1
-            yield event
+        return self._judge.table_usage()

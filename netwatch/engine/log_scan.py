@@ -4,6 +4,7 @@ The records of a log become events (`netwatch.engine.log_events`), and these con
 (`netwatch.engine.replay`), flows in the coverage, rows of the store, or observations to write.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from netwatch.config import Config
 from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
 from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.statistics import RunStatistics
+from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.flow_counter import FlowCounter
 from netwatch.coverage.flow_visibility import visibility_of
@@ -46,11 +47,8 @@ class LogJudge:
         self._replay = Replay(config, collector, statistics.without_verdict)
         self._catalog = config.catalog
         self._addresses: dict[bytes, NameStatus] | None = None
-        self._counter = (
-            None
-            if coverage is None
-            else FlowCounter(coverage, ConfiguredDirectory(config, self._replay.learned))
-        )
+        self._coverage = coverage
+        self._counter = self._counter_of(config)
 
     @property
     def domains_of_interest(self) -> tuple[bytes, ...]:
@@ -60,6 +58,33 @@ class LogJudge:
     def judge(self, events: Iterator[Event]) -> None:
         """Judge events, in their order."""
         self._replay.add(self._counted(events))
+
+    def learn(self, events: Iterator[Event]) -> None:
+        """Take events that were counted before, in their order."""
+        self._replay.add(events)
+
+    def reload(self, config: Config) -> None:
+        """Judge by another configuration from now on."""
+        self._replay.reload(config)
+        self._catalog, self._addresses = config.catalog, None
+        self._counter = self._counter_of(config)
+
+    def forget_flows(self, before: int) -> None:
+        """Forget the flows without a contact since `before`, ns since the epoch."""
+        self._replay.forget_flows(before)
+
+    def anomalies(self) -> Counter[str]:
+        """What the tables have counted so far."""
+        return self._replay.anomalies()
+
+    def table_usage(self) -> dict[str, TableUsage]:
+        """How full the tables are, by name."""
+        return self._replay.table_usage()
+
+    def _counter_of(self, config: Config) -> FlowCounter | None:
+        if self._coverage is None:
+            return None
+        return FlowCounter(self._coverage, ConfiguredDirectory(config, self._replay.learned))
 
     def finish(self) -> None:
         """The log has ended."""

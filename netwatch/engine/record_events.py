@@ -72,13 +72,17 @@ class EventRecorder:
                 self._claim(event)
             yield event
 
-    def finish(self) -> None:
-        """The log has ended."""
+    def checkpoint(self) -> None:
+        """Send what waits to be sent: nobody waits for the end of a log that has none."""
         if self._numbers:
             self._send_observations()
         for buffer in (self._flows, self._claims):
             if len(buffer):
                 self._send_rows(buffer)
+
+    def finish(self) -> None:
+        """The log has ended."""
+        self.checkpoint()
         is_whole = len(self._statistics.unread) == self._unread
         self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, self._lost))
         self._sink.close()

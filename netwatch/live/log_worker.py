@@ -60,8 +60,13 @@ class LogWorker:
         self._coverage = Coverage()
         self._findings = FindingsBuffer()
         self._judge = LiveLogs(
-            config, self._statistics, self._findings, keep_records=options.keep_frames
+            config,
+            self._statistics,
+            self._findings,
+            self._coverage,
+            keep_records=options.keep_frames,
         )
+        self._recording = options.recording
         self._clock = PacketClock(live=True)
         self._config_serial = 0
         self._saved: dict[str, str] | None = None
@@ -71,21 +76,24 @@ class LogWorker:
         self._next_report = 0.0
         self._reports = 0
         self._stopping = False
-        self._feed: LogFeed | None = None
 
     def run(self) -> None:
         """Read until the end, then send the last findings and a final report."""
         while self._saved is None and not self._stopping:
             self._handle_commands()
             time.sleep(0.01)
-        feed = self._feed = self._opener.open(self._saved or {}, self._statistics)
+        feed = self._opener.open(self._saved or {}, self._statistics)
+        if self._recording is not None:
+            # It has a thread, which only the process that has it can start.
+            self._judge.recorder = self._recording.event_recorder(0, (), self._statistics)
         try:
             self._judge.learn(feed.context())
             while not self._stopping:
                 self._handle_commands()
                 self._step(feed)
             self._judge_items(feed.finish(resuming=True))
-            self._send_findings(feed)
+            self._judge.finish()
+            self._send_findings(feed, at_end=True)
             self._report(feed, required=True)
         finally:
             feed.close()
@@ -116,10 +124,10 @@ class LogWorker:
         self._record_time = min(time_of(items[-1].entry), time.time_ns())
         self._clock.update(self._record_time, time.monotonic_ns())
 
-    def _send_findings(self, feed: LogFeed) -> None:
+    def _send_findings(self, feed: LogFeed, *, at_end: bool = False) -> None:
         self._positions.update(feed.take_positions())
         items = self._findings.take()
-        if items:
+        if items or (at_end and self._positions):
             self._send(items)
 
     def _send(self, items: tuple[Contact | FollowUp, ...]) -> None:
