@@ -21,6 +21,7 @@ _EXAMPLES = """examples:
   netwatch doctor                     privileges, interfaces, configuration, outputs
   netwatch doctor -i eth1 -i eth2     try to capture on these interfaces
   netwatch doctor -c site.yaml
+  netwatch doctor /var/log/unbound.log    can this log be read, and what is it
 
 exit status:
   0  no problem was found
@@ -61,6 +62,12 @@ def add(
         action="append",
         default=[],
         help="an interface to try; may be repeated (default: all that are up)",
+    )
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        help="logs that `live --source logs` is to read",
     )
     parser.set_defaults(func=doctor)
 
@@ -143,6 +150,16 @@ def _try_interface(name: str, source: str, state: object) -> Finding:
     link = "link up" if state.running else "no link"
     properties = f"LINKTYPE {state.link_type}, MTU {state.mtu}, {link}"
     return Finding(name, True, f"capture works ({source}): {properties}")
+
+
+def _logs(args: argparse.Namespace) -> Iterator[Finding]:
+    """Can each log be read, and what is it?"""
+    if args.paths:
+        from netwatch.logs.live.examine import examine
+
+        for path in args.paths:
+            is_ok, text, todo = examine(path)
+            yield Finding(path, is_ok, text, todo)
 
 
 def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
@@ -238,6 +255,7 @@ CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (
     _packet_loop,
     _privileges,
     _interfaces,
+    _logs,
     _configuration,
     _set,
     _outputs,

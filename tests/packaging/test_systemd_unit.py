@@ -15,6 +15,7 @@ from netwatch.live.aggregator import STOP_TIMEOUT, WORKER_SILENCE_LIMIT
 from netwatch.live.resources import DRAIN_TIMEOUT, FINAL_WRITE_TIMEOUT
 
 UNIT = ROOT / "packaging" / "netwatch.service"
+LOGS = ROOT / "packaging" / "netwatch-logs.conf"
 TEXT = UNIT.read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guides" / "mirror-port.md").read_text(encoding="utf-8")
 
@@ -73,3 +74,25 @@ def test_it_has_one_capability_and_sufficient_timeouts() -> None:
     assert float(stop) > STOP_TIMEOUT + DRAIN_TIMEOUT + FINAL_WRITE_TIMEOUT
     (watchdog,) = settings("WatchdogSec")
     assert float(watchdog) > WORKER_SILENCE_LIMIT
+
+
+@needs_systemd_analyze
+def test_systemd_verifies_the_unit_that_reads_logs(tmp_path: Path) -> None:
+    drop_in = tmp_path / f"{UNIT.name}.d" / "logs.conf"
+    drop_in.parent.mkdir()
+    program = shutil.which("true") or ""
+    for path, text in ((tmp_path / UNIT.name, TEXT), (drop_in, LOGS.read_text(encoding="utf-8"))):
+        path.write_text(text.replace("/opt/netwatch/bin/netwatch", program))
+    done = analyze("verify", "--man=no", str(tmp_path / UNIT.name))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_command_that_reads_logs_exists() -> None:
+    command = LOGS.read_text(encoding="utf-8").rpartition("ExecStart=")[2].splitlines()[0]
+    words = [
+        word
+        for word in shlex.split(command.replace("$LOGS", "u.log syslog+udp://:5514"))[1:]
+        if not word.startswith("$OPTIONS")
+    ]
+    args = build_parser().parse_args(words)
+    assert args.paths == ["u.log", "syslog+udp://:5514"]

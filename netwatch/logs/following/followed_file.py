@@ -209,6 +209,8 @@ class FollowedFile:
 
     def _go_to(self, offset: int, line: int, skipping: bool) -> None:
         self._before = self._read_before(offset)
+        if offset:
+            self._find_container()
         self._offset, self._line, self._skipping = offset, line, skipping
         self._seen = (-1, 0)
 

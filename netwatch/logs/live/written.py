@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from netwatch.capture.files import is_capture
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.following.divide import divide_lines
 from netwatch.logs.following.followed_file import FollowedFile
@@ -129,6 +130,8 @@ class WrittenLog:
 def recognised(head: bytes, named: str | None) -> Recognised:
     """What a file with these first bytes is, as far as it can be followed; of the format `named`,
     if given."""
+    if is_capture(head[:8]):
+        return Recognised(is_capture=True)
     if head.startswith(_NOT_FOLLOWED):
         return Recognised(doubt="cannot be followed, only scanned: it is a database or UTF-16")
     if head.startswith(_PACKED):

@@ -1,0 +1,36 @@
+"""What is said of a log before it is followed."""
+
+import socket
+from pathlib import Path
+
+from netwatch.logs.live.examine import examine
+
+UNBOUND = "[1795746910] unbound[1:0] info: 10.0.0.12 www.example.org. A IN NOERROR 0.01 0 60\n"
+
+
+def test_files(tmp_path: Path) -> None:
+    log = tmp_path / "unbound.log"
+    assert examine(str(log)) == (False, "there is no such file; it is read once it appears", ())
+    log.touch()
+    assert examine(str(log)) == (True, "is empty so far", ())
+    log.write_text(UNBOUND)
+    assert examine(str(log)) == (True, "a log of Unbound, queries and replies", ())
+    assert examine(str(tmp_path))[:2] == (
+        True,
+        "unbound.log: a log of Unbound, queries and replies",
+    )
+    log.write_bytes(b"SQLite format 3\0" + bytes(100))
+    is_ok, text, _ = examine(str(log))
+    assert (is_ok, text.partition(":")[0]) == (False, "cannot be followed, only scanned")
+    log.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
+    assert examine(str(log))[:2] == (False, "is a capture, which --source file reads")
+
+
+def test_receivers(tmp_path: Path) -> None:
+    assert examine(f"dnstap+unix://{tmp_path / 'd.sock'}")[0]
+    assert not (tmp_path / "d.sock").exists()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        is_ok, text, _ = examine(f"syslog+tcp://:{port}")
+    assert (is_ok, text) == (False, "cannot be listened at: Address already in use")
+    assert examine("syslog+tcp://resolver")[0] is False
