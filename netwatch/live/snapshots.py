@@ -189,7 +189,7 @@ class Snapshots:
             wire_bytes=statistics.wire_bytes,
             records=statistics.records,
             unread_records=_unread_records(statistics),
-            log_events=pool.log_events,
+            log_events=sum((Counter(report.log_events) for report in reports), Counter()),
             log_lag=max((r.log_lag for r in reports if r.log_lag is not None), default=None),
             logs_unreadable={p: w for r in reports for p, w in r.logs_unreadable.items()},
             candidates=statistics.candidates,

@@ -159,14 +159,6 @@ class WorkerPool:
         """Findings that were discarded because the channel to here was full."""
         return sum(report.findings_lost for report in filter(None, self.reports))
 
-    @property
-    def log_events(self) -> Counter[str]:
-        """What happened to logs and to connections that bring them, by name."""
-        total = Counter[str]()
-        for report in filter(None, self.reports):
-            total.update(report.log_events)
-        return total
-
     def longest_silence(self) -> float:
         """Seconds since the last message of the worker that has been silent longest."""
         now = time.monotonic()
