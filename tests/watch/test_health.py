@@ -40,6 +40,18 @@ def test_an_interface_that_is_down() -> None:
     assert kinds(replace(BUSY, interfaces_down=("eth2",))) == [("down", "eth2")]
 
 
+def test_logs_that_cannot_be_read() -> None:
+    missing = replace(BUSY, logs_unreadable={"/var/log/dns.log": "there is no such file"})
+    assert kinds(missing) == [("unreadable", "/var/log/dns.log")]
+    (trouble,) = troubles(missing, Thresholds())
+    assert trouble.message == "log /var/log/dns.log cannot be read: there is no such file"
+
+
+@pytest.mark.parametrize(("lag", "found"), [(None, []), (300, []), (301, [("lagging", "")])])
+def test_logs_that_are_read_late(lag: float | None, found: list) -> None:
+    assert kinds(replace(BUSY, log_lag=lag)) == found
+
+
 def test_an_outbox_that_cannot_be_written() -> None:
     outbox = OutboxBacklog("the disk is full", waiting=1, lost=2)
     assert kinds(replace(BUSY, outbox=outbox)) == [("outbox", "")]
