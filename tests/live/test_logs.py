@@ -16,6 +16,7 @@ import pytest
 from support.live import Capture
 from support.log_programs import answers, dnsmasq, rsyslog, unbound
 from support.ports import free_port
+from support.stored_facts import facts
 from support.waiting import wait_until
 
 CONFIG = """version: 1
@@ -34,6 +35,7 @@ TIKTOK = "www.tiktok.com"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("logs")
     (made / "netwatch.yaml").write_text(CONFIG)
+    (made / "stored.yaml").write_text(f"{CONFIG}store: {{path: store}}\n")
     return made
 
 
@@ -50,8 +52,9 @@ class Reading(Capture):
         sources += [f"dnstap+unix://{self.socket}", str(self.late)]
         super().__init__(
             folder,
-            *("--source", "logs", *sources, "-c", str(folder / "netwatch.yaml")),
+            *("--source", "logs", *sources, "-c", str(folder / "stored.yaml")),
             *("--timezone", "UTC", "--metrics", f"127.0.0.1:{self.metrics}"),
+            *("--evidence", str(folder / "proof")),
         )
         self.wait_for_log("started on")
 
@@ -141,6 +144,32 @@ def test_missing_log_is_a_trouble(reading: Reading) -> None:
     wait_until(lambda: f"{trouble} 1" in metrics(reading.metrics))
     reading.late.write_text("no log of any known format\n")
     wait_until(lambda: f"{trouble} 0" in metrics(reading.metrics))
+
+
+def test_changed_bans_are_in_use(reading: Reading, folder: Path, resolver: int) -> None:
+    site = folder / "stored.yaml"
+    site.write_text(site.read_text().replace("apps: [tiktok]", "apps: [tiktok, temu]"))
+    reading.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reloaded: policy" in reading.log(), reading.log)
+    # The worker has it a moment after the aggregator.
+    wait_until(
+        lambda: (
+            answers(resolver, "127.0.0.15", "www.temu.com")
+            and any(record["app"]["id"] == "temu" for record in reading.records())
+        ),
+        reading.log,
+    )
+
+
+def test_logs_are_stored_and_prove_incidents(reading: Reading, folder: Path) -> None:
+    devices = {record["device"]["ip"] for record in reading.records()}
+    assert len(devices) >= 4, reading.log()
+    assert reading.stop() == 0
+    (closed,) = [r for r in reading.closed() if r["device"]["ip"] == "127.0.0.11"]
+    assert TIKTOK in Path(closed["evidence_lines"]).read_text(errors="replace")
+    names = {name for (name,) in facts(folder / "store", "observation", ["name"])}
+    assert names >= {TIKTOK, "ready.example.org"}
+    assert not reading.socket.exists()
 
 
 class Written:
