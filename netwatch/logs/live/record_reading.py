@@ -8,7 +8,7 @@ from netwatch.logs.carriers import Carriers
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import Carried, ReaderContext, RecordError
-from netwatch.logs.records import LogEntry, LogFlow
+from netwatch.logs.records import Lack, LogEntry, LogFlow
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import SECOND, LocalTimes
 
@@ -21,17 +21,26 @@ JUDGED_RECORDS = 100
 
 class RecordReading:
     """Reads records of the format `name` from `source`. Counts go to `statistics`; `notes` are
-    sentences, which the caller may remove."""
+    sentences, which the caller may remove. `times` read what carries the records, too, where that
+    is taken off elsewhere.
+
+    A year that times lack is no assumption here: the records are written now. A zone is one.
+    """
 
     def __init__(
-        self, source: str, name: str, options: LogOptions, statistics: RunStatistics
+        self,
+        source: str,
+        name: str,
+        options: LogOptions,
+        statistics: RunStatistics,
+        times: LocalTimes | None = None,
     ) -> None:
         self.source = source
         self.name = name
         self.notes: list[str] = []
         self._statistics = statistics
         self._format = LOG_FORMATS[name]
-        self._times = LocalTimes(options.zone, options.year)
+        self._times = times or LocalTimes(options.zone, options.year)
         self._carriers = Carriers(self._times)
         self._reader = self._format.reader(ReaderContext(self._times, source))
         self._records = self._unread = 0
@@ -64,7 +73,7 @@ class RecordReading:
             for entry in self._reader.read(inner, carried):
                 if time_of(entry) > wall + FUTURE:
                     raise RecordError("time-in-future")
-                yield LogItem(self.source, self.name, number, record, entry)
+                yield LogItem(self.source, self.name, number, record, entry, self._assumed())
         except RecordError as error:
             self._note_unread(str(error))
 
@@ -82,7 +91,10 @@ class RecordReading:
         """What waits for a later record: nothing more will come."""
         number, record = self._last
         for entry in self._reader.flush():
-            yield LogItem(self.source, self.name, number, record, entry)
+            yield LogItem(self.source, self.name, number, record, entry, self._assumed())
+
+    def _assumed(self) -> tuple[Lack, ...]:
+        return ("time-zone",) if self._times.assumed_zone else ()
 
     def _note_unread(self, reason: str) -> None:
         self._unread += 1

@@ -48,8 +48,7 @@ class SentLogs:
         self._options = options
         self._statistics = statistics
         self._numbers: dict[str, int] = {}
-        self._times = LocalTimes(options.zone, options.year)
-        self._carriers: OrderedDict[tuple[str, str], Carriers] = OrderedDict()
+        self._carriers: OrderedDict[tuple[str, str], tuple[Carriers, LocalTimes]] = OrderedDict()
         self._logs: OrderedDict[Key, _SentLog] = OrderedDict()
 
     def __len__(self) -> int:
@@ -57,14 +56,13 @@ class SentLogs:
 
     def read(self, received: Iterable[Received], wall: int) -> list[LogItem]:
         """What records say. They are numbered by their receiver."""
-        self._times.file_written(wall)
         items: list[LogItem] = []
         changed: dict[int, tuple[Key, _SentLog]] = {}
         for each in received:
             source = each.receiver.text
             number = self._numbers[source] = self._numbers.get(source, 0) + 1
             try:
-                inner, carried = self._without_carrier(each)
+                inner, carried = self._without_carrier(each, wall)
             except RecordError as error:
                 self._statistics.unread_records[source, str(error)] += 1
                 continue
@@ -87,16 +85,22 @@ class SentLogs:
             if log.reading is not None:
                 yield from log.reading.flush()
 
-    def _without_carrier(self, each: Received) -> tuple[bytes | None, Carried]:
+    def _without_carrier(self, each: Received, wall: int) -> tuple[bytes | None, Carried]:
         if each.receiver.scheme == "dnstap+unix":
             return each.record, PLAIN
-        key = each.receiver.text, each.sender
-        carriers = self._carriers.get(key)
-        if carriers is None:
-            carriers = self._carriers[key] = Carriers(self._times)
+        carriers, times = self._carriers_of((each.receiver.text, each.sender))
+        times.file_written(wall)
+        return carriers.take_off(each.record) or (None, PLAIN)
+
+    def _carriers_of(self, key: tuple[str, str]) -> tuple[Carriers, LocalTimes]:
+        """What takes off what carries the records of a sender to a receiver, with its times."""
+        known = self._carriers.get(key)
+        if known is None:
+            times = LocalTimes(self._options.zone, self._options.year)
+            known = self._carriers[key] = Carriers(times), times
             if len(self._carriers) > MAX_SENT_LOGS:
                 self._carriers.popitem(last=False)
-        return carriers.take_off(each.record) or (None, PLAIN)
+        return known
 
     def _log(self, key: Key) -> _SentLog:
         log = self._logs.get(key)
@@ -113,7 +117,8 @@ class SentLogs:
 
     def _reading(self, key: Key, name: str) -> RecordReading:
         self._statistics.logs[name] += 1
-        return RecordReading(key[0], name, self._options, self._statistics)
+        _, times = self._carriers_of((key[0], key[1]))
+        return RecordReading(key[0], name, self._options, self._statistics, times)
 
     def _hold(self, log: _SentLog, record: tuple[int, bytes, bytes, Carried]) -> None:
         log.held.append(record)

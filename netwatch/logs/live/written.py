@@ -65,7 +65,6 @@ class WrittenLog:
         headers = [line for line in head if any(text in line for text in always)]
         lines = [*headers, *divide_lines(file.before(CONTEXT)).records]
         items = list(reading.read(((0, line) for line in lines), wall))
-        reading.notes.clear()
         reading.count_in(self._statistics)
         self._reading = reading
         return items

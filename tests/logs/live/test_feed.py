@@ -169,3 +169,13 @@ def test_other_programs_are_counted(start: Start) -> None:
         feed.feed.read(0.01)
     wait_until(lambda: feed.feed.read(0.01) or feed.feed.events["records-of-others"] == 100)
     assert feed.statistics.unread_records == {}
+
+
+def test_time_without_a_zone_is_said(start: Start) -> None:
+    feed = start("syslog+udp://:0")
+    query = "1 10.0.0.12/53000 query[A] www.example.org from 10.0.0.12"
+    stamp = time.strftime("%b %e %H:%M:%S", time.gmtime())
+    send(feed.receivers.ports[0], *[f"<30>{stamp} resolver dnsmasq[9]: {query}"] * 2)
+    wait_until(lambda: feed.items.extend(feed.feed.read(0.01)) or len(feed.items) == 2)
+    assert {item.assumed for item in feed.items} == {("time-zone",)}
+    assert "times without a zone are read as UTC" in feed.feed.notes[0]
