@@ -32,6 +32,9 @@ RECEIVE_TIMEOUT = 0.1
 WORKER_SILENCE_LIMIT = 20.0
 """Seconds without a message of a worker after which the watchdog is no longer notified."""
 
+START_TIMEOUT = 60.0
+"""Seconds that workers have to begin to read logs; lines of large files are counted meanwhile."""
+
 STOP_TIMEOUT = 60.0
 """Seconds that the workers have to end after they were asked to."""
 
@@ -122,6 +125,7 @@ class Aggregator:
         restored = self.state.restore(config.quiet_gap)
         if self._parts.reads_logs:
             self.pool.broadcast(Resume(self.state.positions()))
+            self._await_reports()
         self._emit(
             Started(
                 interfaces=self._interfaces,
@@ -134,6 +138,16 @@ class Aggregator:
         for text in config.notes:
             self._emit(Note(text, warning=False))
         self._notify_ready()
+
+    def _await_reports(self) -> None:
+        """Wait until the workers know where in the logs they begin: what is written from now on is
+        read."""
+        end = time.monotonic() + START_TIMEOUT
+        while None in self.pool.reports and not self.pool.has_ended and not self._stop_reason:
+            for worker, message in self.pool.receive(RECEIVE_TIMEOUT):
+                self.receiver.receive(worker, message, time.monotonic_ns())
+            if time.monotonic() > end:
+                return
 
     def _schedule(self, now: float) -> Schedule:
         schedule = Schedule()

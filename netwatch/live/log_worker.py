@@ -87,6 +87,7 @@ class LogWorker:
             # It has a thread, which only the process that has it can start.
             self._judge.recorder = self._recording.event_recorder(0, (), self._statistics)
         try:
+            self._report(feed, required=True)
             self._judge.learn(feed.context())
             while not self._stopping:
                 self._handle_commands()
