@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.owned_database import PAGE_SIZE, ForeignFileError
 from netwatch.core.verdict import Decision, Exemption, Ruling
 from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND
+from netwatch.incidents.first_contacts import FirstContacts
 from netwatch.incidents.incident_state import OBSERVATION
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.open_incidents import OpenIncident, OpenIncidents
@@ -101,11 +102,9 @@ def test_an_exempt_incident_that_was_not_reported_yet() -> None:
     incidents = OpenIncidents(GAP, None, lambda alert: None)
     incidents.add(made, SENSOR, 0)
     (entry,) = incidents
-    entry.incident.first_contact = type(made)(
-        **{name: getattr(made, name) for name in ("observation", "match", "device", "network")},
-        decision=Decision.of((Ruling(BAN, "exempt", leave),)),
-        confidence="possible",
-    )
+    decision = Decision.of((Ruling(BAN, "exempt", leave),))
+    entry.incident.firsts = FirstContacts()
+    entry.incident.firsts.add(replace(made, decision=decision, confidence="possible"))
     again = decode(entry.number, encode(entry), GAP)
     assert again.id is None
     assert again.incident.first_contact == entry.incident.first_contact
