@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 SECOND = 1_000_000_000
 LAST = 1 << 62
-"""Times before 1970 and from here on (ns; in the year 2116) are no times of a log."""
+"""Times before 1970 and from here on (ns; in the year 2116) are no times of a log: a record with
+one counts as unread."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -37,15 +38,11 @@ class LocalTimes:
 
     def local(self, moment: datetime, nanoseconds: int = 0) -> int:
         """A time of the log's zone, without a zone of its own, in ns since the epoch. Of the two
-        times of an hour that is repeated in autumn it is the first one. Raises `ValueError` for a
-        time that no log has."""
+        times of an hour that is repeated in autumn it is the first one."""
         if self._zone is None:
             self.assumed_zone = True
         at = moment.replace(tzinfo=self._zone or UTC)
-        time = (at - _EPOCH) // timedelta(microseconds=1) * 1000 + nanoseconds
-        if not 0 <= time < LAST:
-            raise ValueError("out of range")
-        return time
+        return (at - _EPOCH) // timedelta(microseconds=1) * 1000 + nanoseconds
 
     def without_year(
         self, month: int, day: int, hour: int, minute: int, second: int, nanoseconds: int = 0
