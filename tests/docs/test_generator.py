@@ -21,6 +21,7 @@ from netwatch.core.user_yaml import Fields
 from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.formats import schemas
 from netwatch.formats.registry import FORMATS
+from netwatch.language.sentences import TEXTS as SENTENCES
 from netwatch.protocols import PROTOCOLS
 from netwatch.protocols.quic_packet import VERSIONS
 from netwatch.rules.bans import load_pack
@@ -112,6 +113,7 @@ def test_every_anomaly_is_described_and_occurs() -> None:
     there = set().union(*map(literals, files))
     others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}
     others |= {*NAME_STATUSES, *(version.name for version in VERSIONS.values())}
+    others |= {"utf-8", *SENTENCES}
     assert list(ANOMALIES) == sorted(ANOMALIES)
     assert there - others == set(ANOMALIES)
 
