@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SKIPPED_LISTED = 8
 """Skipped files that are listed without --verbose; the others are only counted."""
 
+NOTES_LISTED = 3
+"""Files that are listed without --verbose where the same is to be said of several."""
 
 _KINDS: Mapping[IncidentKind, str] = {
     "session": "session",
@@ -72,7 +74,10 @@ class Summary:
         `strict`, notes on captures that were read only in part are errors."""
         for error in self.statistics.unread:
             print_message(f"netwatch: {error}")
-        for note in self.statistics.notes if self.strict or not args.quiet else ():
+        notes = self.statistics.notes
+        if not (self.strict or args.verbose):
+            notes = [] if args.quiet else [*_shortened(notes)]
+        for note in notes:
             print_message(f"netwatch: {note}")
         if args.quiet:
             return
@@ -120,6 +125,18 @@ class Summary:
             yield "damaged", f"{damaged} (see above), {unread} not read"
         if statistics.unread:
             yield "not read", f"{quantity(len(statistics.unread), 'file')} (listed above)"
+
+
+def _shortened(notes: Sequence[str]) -> Iterator[str]:
+    """Notes on files (``path: text``), where many say the same only the first few and how many
+    more there are."""
+    same: dict[str, list[str]] = {}
+    for note in notes:
+        same.setdefault(note.partition(": ")[2] or note, []).append(note)
+    for text, all_of_them in same.items():
+        yield from all_of_them[:NOTES_LISTED]
+        if len(all_of_them) > NOTES_LISTED:
+            yield f"{quantity(len(all_of_them) - NOTES_LISTED, 'more file')}: {text}"
 
 
 def _read(statistics: RunStatistics) -> Iterator[str]:

@@ -89,7 +89,7 @@ class LogJudge:
     def finish(self) -> None:
         """The log has ended."""
         self._replay.finish()
-        self._statistics.anomalies.update(self._replay.anomalies())
+        self._statistics.anomalies.update(+self._replay.anomalies())
 
     def _counted(self, events: Iterator[Event]) -> Iterator[Event]:
         """The events, of which observations and flows are counted."""
