@@ -1,10 +1,11 @@
 """BIND: the query log, the log of responses, and what response policy zones rewrote.
 
-The lines are those of the categories ``queries``, ``responses`` (from 9.20) and ``rpz`` of named
-(BIND 9 Administrator Reference Manual, "The category Phrase"), and of Infoblox, whose named writes
-the records of the answer. Each has ``client @0x… ADDRESS#PORT (NAME):``, where older versions lack
-the pointer or the name, behind the time, category and severity that the channel is configured to
-print. The address in parentheses at the end is that of the server.
+The lines are those of the categories ``queries``, ``responses`` (from 9.20), ``rpz`` and, for
+queries that were denied, ``security`` of named (BIND 9 Administrator Reference Manual, "The
+category Phrase"), and of patched ones (Infoblox), which write the records of the answer. Each has
+``client @0x… ADDRESS#PORT (NAME):``, where older versions lack the pointer or the name, behind the
+time, category and severity that the channel is configured to print. The address in parentheses at
+the end is that of the server.
 
 A policy zone that rewrites an answer has blocked it, unless the policy is ``PASSTHRU``. named logs
 this before the response, so a response that follows to the same client and port is not shown again.
@@ -15,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 
 from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
@@ -38,6 +40,9 @@ from netwatch.logs.timestamps import rfc3339
 MAX_REWRITTEN = 1024
 """Maximum number of rewritten answers whose response is awaited; the oldest is forgotten."""
 
+MAX_RECORDS = 64
+"""Records of one answer that are read."""
+
 _LINE = pattern(
     rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
     rb"(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)? +)?"
@@ -54,6 +59,10 @@ _RESPONSE = pattern(
 _ANSWER = pattern(
     rb"(?:(UDP|TCP)(?: [a-z]+)?: )query: (\S+) \S+ (\S+) response: (\S+) [+-][^ ]*(?: (.*))?"
 )
+_RECORDED = pattern(
+    rb"answer: (\S+) \S+ (\S+) ([+-][^ ]*)(?: \(([0-9a-fA-F.:]+)[^)]*\))? -> (\S+)(?: (.*))?"
+)
+_DENIED = pattern(rb"query(?: \(cache\))? '(\S+)/(\S+?)/\S+' denied.*")
 _REWRITTEN = pattern(rb"rpz \S+ (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*")
 _CEF = pattern(
     rb"CEF:0\|Infoblox\|NIOS\|[^|]{0,64}\|RPZ-[^|]{1,32}\|[^|]{1,32}\|\d{1,2}\|.{0,200}? "
@@ -66,8 +75,9 @@ _REWRITE_CODES = {
     b"CNAME": b"NOERROR",
 }
 _MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
-_PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ")
+_PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ", b": answer: ", b"' denied")
 _RECORD = pattern(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
+_LISTED = pattern(rb"(\S+) (\d{1,10})(?: IN)? (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
 _ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 _REWRITE_LACKS: tuple[Lack, ...] = ("answer", "server")
 
@@ -84,7 +94,7 @@ def recognise(sample: Sample) -> int:
 
 
 def _content(text: bytes) -> re.Match[bytes] | None:
-    for each in (_QUERY, _RESPONSE, _REWRITTEN, _ANSWER):
+    for each in (_QUERY, _RESPONSE, _REWRITTEN, _ANSWER, _RECORDED, _DENIED):
         if found := each.fullmatch(text):
             return found
     return None
@@ -121,6 +131,10 @@ class Reader:
             return self._rewrite(line[4], line[5], content, self._time(line, carried))
         if content.startswith((b"UDP", b"TCP")):
             return self._answer(line, carried)
+        if content.startswith(b"answer: "):
+            return self._recorded(line, carried)
+        if found := _DENIED.fullmatch(content):
+            return self._denied(found, line, carried)
         return ()
 
     def flush(self) -> Iterable[LogEntry]:
@@ -167,6 +181,8 @@ class Reader:
         self, source: bytes, number: bytes, text: bytes, when: tuple[int, int]
     ) -> Iterable[LogEntry]:
         """An answer to a client and its port that a policy zone changed."""
+        if b" failed: " in text:
+            return ()  # named could not rewrite it, and answers as without a policy
         found = _REWRITTEN.fullmatch(text)
         if found is None:
             raise RecordError("rewrite-invalid")
@@ -197,26 +213,44 @@ class Reader:
         if found is None:
             return ()
         transport, name, kind, rcode, records = found.groups()
-        addresses: dict[str, int] = {}
-        chain: dict[str, None] = {}
-        for each in (records or b"").split(b";", 64)[:64]:
-            if record := _RECORD.fullmatch(each.strip()):
-                if record[3].upper() == b"CNAME":
-                    chain[alias(record[4])] = None
-                elif text := address_text(record[4]):
-                    addresses.setdefault(text, int(record[2][:9]))
-        info = DnsInfo(
-            record_type(kind.decode("latin-1")),
-            response_code(rcode.decode("latin-1")),
-            tuple(addresses.items()),
-            tuple(chain),
-        )
+        parts = map(_RECORD.fullmatch, map(bytes.strip, (records or b"").split(b";", MAX_RECORDS)))
+        info = _answered(kind, rcode, filter(None, parts))
         return shown(
             unescaped(name),
             info,
             self._time(line, carried),
             Endpoint(address(line[4]), port(line[5])),
             transport="tcp" if transport == b"TCP" else "udp",
+        )
+
+    def _recorded(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
+        """A response with the records of its answer behind an arrow."""
+        found = _RECORDED.fullmatch(line[6])
+        if found is None:
+            raise RecordError("answer-invalid")
+        name, kind, flags, server, rcode, records = found.groups()
+        return shown(
+            unescaped(name),
+            _answered(kind, rcode, _LISTED.finditer(records or b"")),
+            self._time(line, carried),
+            Endpoint(address(line[4]), port(line[5])),
+            _server(server),
+            "tcp" if b"T" in flags else "udp",
+        )
+
+    def _denied(
+        self, found: re.Match[bytes], line: re.Match[bytes], carried: Carried
+    ) -> Iterable[LogEntry]:
+        """A query that the client may not ask, which named has refused."""
+        name, kind = found.groups()
+        return shown(
+            unescaped(name),
+            answer_info(kind, b"REFUSED"),
+            self._time(line, carried),
+            Endpoint(address(line[4]), port(line[5])),
+            outcome="blocked",
+            blocked_by="denied",
+            lacks=("server",),
         )
 
     def _time(self, line: re.Match[bytes], carried: Carried) -> tuple[int, int]:
@@ -247,3 +281,20 @@ class Reader:
 @lru_cache(maxsize=256)
 def _server(text: bytes | None) -> Endpoint:
     return Endpoint(address(text)) if text else NOWHERE
+
+
+def _answered(kind: bytes, rcode: bytes, records: Iterable[re.Match[bytes]]) -> DnsInfo:
+    """A response with records, each as owner, TTL, type and data."""
+    addresses: dict[str, int] = {}
+    chain: dict[str, None] = {}
+    for record in islice(records, MAX_RECORDS):
+        if record[3].upper() == b"CNAME":
+            chain[alias(record[4])] = None
+        elif text := address_text(record[4]):
+            addresses.setdefault(text, int(record[2][:9]))
+    return DnsInfo(
+        record_type(kind.decode("latin-1")),
+        response_code(rcode.decode("latin-1")),
+        tuple(addresses.items()),
+        tuple(chain),
+    )

@@ -82,6 +82,37 @@ def test_infoblox_has_the_answer() -> None:
     assert relayed.dns.answers == (("203.0.113.8", 60),)
 
 
+_AT = b"02-Mar-2026 09:15:01.123 client @0x7f1c 10.0.0.12#40001 (www.tiktok.com): "
+
+
+def test_an_answer_behind_an_arrow() -> None:
+    line = (
+        b"answer: www.tiktok.com IN A +EDCT (10.0.0.53) -> NOERROR"
+        b" www.tiktok.com. 5 CNAME edge.example.net. edge.example.net. 60 A 203.0.113.7"
+    )
+    answer, alias = names("bind", [_AT + line])
+    assert short(answer) == ("dns-answer", "www.tiktok.com", "10.0.0.12:40001", "A", "NOERROR")
+    assert answer.dns is not None
+    assert answer.dns.answers == (("203.0.113.7", 60),)
+    assert (answer.transport, endpoint(answer.server)) == ("tcp", "10.0.0.53:0")
+    assert (alias.name, alias.asked) == ("edge.example.net", "www.tiktok.com")
+    (empty,) = names("bind", [_AT + b"answer: a.example IN MX +E -> NXDOMAIN"])
+    assert short(empty)[3:] == ("MX", "NXDOMAIN")
+
+
+@pytest.mark.parametrize("cache", [b"", b" (cache)"])
+def test_a_query_that_named_denies(cache: bytes) -> None:
+    (denied,) = names("bind", [_AT + b"query" + cache + b" 'www.tiktok.com/A/IN' denied"])
+    assert short(denied) == ("dns-answer", "www.tiktok.com", "10.0.0.12:40001", "A", "REFUSED")
+    assert (denied.outcome, denied.blocked_by) == ("blocked", "denied")
+
+
+def test_a_rewrite_that_failed_says_nothing() -> None:
+    for policy in (b"QNAME", b"NSIP/NSDNAME NS"):
+        line = b"rpz " + policy + b" rewrite www.tiktok.com via a.rpz.example.net failed: SERVFAIL"
+        assert not read("bind", [_AT + line])
+
+
 def test_a_policy_that_is_only_logged() -> None:
     assert not read(
         "bind",
@@ -102,6 +133,7 @@ def test_a_policy_that_is_only_logged() -> None:
         (b"02-Mar-2026 09:15:01.123 " + _QUERY.replace(b"10.0.0.12", b"10.0.0.999"), "address"),
         (b"02/03/2026 09:15:01.123 " + _QUERY, "time-missing"),
         (_QUERY, "time-missing"),
+        (_AT + b"answer: a.example IN A", "answer-invalid"),
     ],
 )
 def test_what_cannot_be_read(line: bytes, reason: str) -> None:
