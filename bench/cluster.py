@@ -2,17 +2,20 @@
 
 ``python bench/cluster.py`` scans units of 50 MB and more with two jobs, with a ledger, and with a
 cluster of two workers, and compares their records. ``python bench/cluster.py fold --incidents N``
-writes a ledger with so many incidents, each of which is in two units, and folds and reports it as a
-run does; each step is a process, whose peak memory counts. A million takes some half an hour.
+writes results with so many incidents, each of which is in two of them, as the last folds of an
+archive have them, and selects and reports from them as a run does; one fold of units is made as
+well. Each step has processes of its own, whose peak memory counts.
 """
 
 import argparse
+import json
+import re
 import resource
 import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -90,37 +93,51 @@ def text(found: dict[str, Any]) -> str:
 
 def fold(incidents: int, work: Path) -> dict[str, Any]:
     """Write, fold and report an archive with so many incidents."""
+    from netwatch.cluster.archive import FAN_IN
     from netwatch.cluster.storage import open_storage
+    from netwatch.incidents.spill import PARTITIONS
 
     place = work / "fold-ledger"
     shutil.rmtree(place, ignore_errors=True)
     storage = open_storage(str(place))
-    units = max(2, 2 * incidents // INCIDENTS)
+    folds = max(2, 2 * incidents // (FAN_IN * INCIDENTS))
     steps = {
-        "units": _in_process(_write_units, storage, incidents, units),
-        "folds": _in_process(_fold_units, storage, units),
-        "selection": _in_process(_select, storage, units),
-        "records": _in_process(_report, storage),
+        "units": _in_processes(_write_results, [(storage, "unit", incidents // folds, FAN_IN)]),
+        "fold": _in_processes(_fold_units, [(storage, FAN_IN)]),
+        "folds": _in_processes(_write_results, [(storage, "fold", incidents, folds)]),
+        "selections": _in_processes(
+            _select, [(storage, folds, partition) for partition in range(PARTITIONS)]
+        ),
+        "records": _in_processes(_report, [(storage,)]),
     }
-    reported = steps["records"]["result"]
+    (reported,) = steps["records"]["results"]
     if reported != incidents:
         raise SystemExit(f"{reported} incidents are reported, expected {incidents}")
-    return {"incidents": incidents, "units": units, "steps": steps}
+    return {"incidents": incidents, "folds": folds, "steps": steps}
 
 
-def _in_process(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-    """What a function gives in a process of its own, its CPU seconds and peak memory in MB."""
-    with get_context("spawn").Pool(1) as pool:
-        result: dict[str, Any] = pool.apply(_measured, (function, arguments))
-    print(f"{function.__name__[1:]:<12} {result['cpu']:8.1f} s {result['rss']:8.0f} MB", flush=True)
-    return result
+def _in_processes(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """What the calls of a function give, in two processes as two workers have them; their CPU
+    seconds, and the most memory that one needed in MB."""
+    begin = time.monotonic()
+    with get_context("spawn").Pool(min(2, len(calls))) as pool:
+        done = pool.map(_measured, [(function, each) for each in calls], chunksize=1)
+    results, cpu, peaks = zip(*done, strict=True)
+    found = {"results": results, "cpu": sum(cpu), "rss": max(peaks)}
+    print(
+        f"{function.__name__[1:]:<14} {sum(cpu):8.1f} s CPU {time.monotonic() - begin:8.1f} s"
+        f" {max(peaks):8.0f} MB",
+        flush=True,
+    )
+    return found
 
 
-def _measured(function: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, Any]:
+def _measured(call: tuple[Callable[..., Any], tuple[Any, ...]]) -> tuple[Any, float, float]:
+    function, arguments = call
     begin = time.process_time()
     result = function(*arguments)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"result": result, "cpu": time.process_time() - begin, "rss": peak}
+    return result, time.process_time() - begin, peak
 
 
 def _configuration() -> Any:
@@ -129,84 +146,99 @@ def _configuration() -> Any:
     return config.load(str(CONFIG))
 
 
-def _template(config: Any) -> Any:
-    """An incident of the sample captures with its key."""
+def _template(config: Any) -> tuple[list[bytes], str, str]:
+    """An incident of the sample captures as lines of a result: what it shares, and itself; and the
+    id of its device."""
     from netwatch.capture.files import find_captures
+    from netwatch.cluster.result_file import Entry
     from netwatch.core.statistics import RunStatistics
+    from netwatch.core.typed_json import dumps
     from netwatch.engine import jobs
     from netwatch.engine.capture_files import group_files
+    from netwatch.incidents.incident_state import SharedValues, incident_state
     from netwatch.incidents.scan import ScanIncidents
 
     found = ScanIncidents(config.quiet_gap)
     captures = list(group_files(find_captures([str(ROOT / "pcaps")]), continuous=False))
     jobs.scan(captures, config, RunStatistics(), found)
-    entries = [entry for part in found.partitions() for entry in part]
-    return max(entries, key=lambda entry: (entry[1].confidence or "", entry[1].names.total))
+    entries: list[Entry] = [entry for part in found.partitions() for entry in part]
+    key, incident = max(entries, key=lambda entry: (entry[1].confidence or "",
+                                                    entry[1].names.total))  # fmt: skip
+    shared: list[bytes] = []
+    state = incident_state(
+        incident, SharedValues(lambda kind, value: shared.append(dumps([kind, value])))
+    )
+    return shared, dumps(["incident", key, state]).decode(), key[0]
 
 
-def _write_units(storage: Any, incidents: int, units: int) -> None:
-    from dataclasses import replace
-
-    from netwatch.cluster.result_file import write_result
+def _write_results(storage: Any, kind: str, incidents: int, results: int) -> None:
+    """Write results in which each of so many incidents is twice, in two of them. An incident is the
+    template with a device of its own, some microseconds later than the one before."""
+    from netwatch.cluster.result_file import LineWriter, write_result
     from netwatch.core.statistics import RunStatistics
     from netwatch.coverage.counts import Coverage
-    from netwatch.incidents.scan import entry_order
     from netwatch.incidents.spill import PARTITIONS, partition_of
 
-    config = _configuration()
-    key, incident = _template(config)
+    shared, line, device = _template(_configuration())
+    key = json.loads(line)[1]
+    # Every second piece is a time in ns.
+    pieces = re.split(r"\b(1[67][0-9]{17})\b", line)
+    times = [int(each) for each in pieces[1::2]]
 
-    def entries(unit: int) -> Iterator[list[Any]]:
-        parts: list[list[Any]] = [[] for _ in range(PARTITIONS)]
-        for number in range(unit // 2, incidents, max(1, units // 2)):
-            made = incident.copy()
-            device = replace(made.first_contact.device, id=f"device-{number:08}")
-            made.first_contact = replace(made.first_contact, device=device)
-            made.named_device = device
-            own = (device.id, *key[1:])
-            parts[partition_of(own)].append((own, made))
-        for part in parts:
-            yield sorted(part, key=entry_order)
+    def write(writer: LineWriter, numbers: Iterable[int]) -> int:
+        count = 0
+        for count, number in enumerate(numbers, 1):
+            if count == 1:
+                for each in shared:
+                    writer.text(each)
+            pieces[1::2] = [str(each + 1000 * number) for each in times]
+            text = "".join(pieces).replace(f'"{device}"', f'"device-{number:08}"')
+            writer.text(text.encode())
+        return count
 
-    for unit in range(units):
-        name = f"results/bench/{unit}"
-        write_result(storage, name, name, RunStatistics(files=1), Coverage(), entries(unit))
+    for result in range(results):
+        parts: list[list[int]] = [[] for _ in range(PARTITIONS)]
+        for number in range(result // 2, incidents, max(1, results // 2)):
+            parts[partition_of((f"device-{number:08}", *key[1:]))].append(number)
+        name = f"results/bench/{kind}-{result}"
+        write_result(storage, name, name, RunStatistics(files=1), Coverage(), parts, write)
 
 
 def _fold_units(storage: Any, units: int) -> None:
     from netwatch.cluster import tasks
-    from netwatch.cluster.archive import FAN_IN
     from netwatch.cluster.units import code_version
 
-    config, version = _configuration(), code_version()
-    for at in range(0, units, FAN_IN):
-        parts = tuple(f"results/bench/{unit}" for unit in range(at, min(at + FAN_IN, units)))
-        name = f"runs/bench/fold-{at}"
-        tasks.fold(config, tasks.FoldTask(storage, version, name, parts))
+    parts = tuple(f"results/bench/unit-{unit}" for unit in range(units))
+    task = tasks.FoldTask(storage, code_version(), "runs/bench/fold", parts)
+    done = tasks.fold(_configuration(), task)
+    if done.damaged or not done.entries:
+        raise SystemExit(f"the fold failed: {done}")
 
 
-def _select(storage: Any, units: int) -> None:
-    import pickle
-
+def _select(storage: Any, folds: int, partition: int) -> None:
     from netwatch.cluster import tasks
-    from netwatch.cluster.archive import FAN_IN
     from netwatch.cluster.storage import write
     from netwatch.cluster.units import code_version
-    from netwatch.incidents.spill import PARTITIONS
 
-    folds = tuple(f"runs/bench/fold-{at}" for at in range(0, units, FAN_IN))
-    task = tasks.ReportTask(storage, code_version(), "runs/bench/report", folds, range(PARTITIONS))
-    write(storage, "runs/bench/chunks", pickle.dumps(tasks.select(_configuration(), task).chunks))
+    names = tuple(f"results/bench/fold-{number}" for number in range(folds))
+    report = f"runs/bench/report-{partition}"
+    of = range(partition, partition + 1)
+    task = tasks.ReportTask(storage, code_version(), report, names, of)
+    chunks = tasks.select(_configuration(), task).chunks
+    write(storage, f"{report}.chunks", json.dumps([[each.start, each.end] for each in chunks])
+          .encode())  # fmt: skip
 
 
 def _report(storage: Any) -> int:
-    import pickle
-
-    from netwatch.cluster.reports import Report
+    from netwatch.cluster.reports import Chunk, Report
+    from netwatch.incidents.spill import PARTITIONS
 
     config = _configuration()
-    chunks = pickle.loads(storage.read("runs/bench/chunks"))
-    named = [("runs/bench/report", chunk) for chunk in chunks]
+    named = []
+    for partition in range(PARTITIONS):
+        name = f"runs/bench/report-{partition}"
+        chunks = json.loads(storage.read(f"{name}.chunks"))
+        named += [(name, Chunk(*each)) for each in chunks]
     return sum(1 for _ in Report(storage, named, config.quiet_gap, config.geo, config.sensor))
 
 

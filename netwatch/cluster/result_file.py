@@ -13,8 +13,8 @@ Nothing in it can run, and whatever is not as it should be is a `ResultError`.
 import io
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, TypeVar
 
 import zstandard
 
@@ -51,6 +51,7 @@ _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
 _WRONG = (*MISMATCHES, IndexError, zstandard.ZstdError)
 
 Entry = tuple[SharedKey, Incident]
+T = TypeVar("T")
 
 
 class ResultError(NetwatchError):
@@ -94,15 +95,17 @@ def write_result(
     of: str,
     statistics: RunStatistics,
     coverage: Coverage,
-    partitions: Iterable[Iterable[Entry]],
+    partitions: Iterable[Iterable[T]],
+    write: "Callable[[LineWriter, Iterable[T]], int]",
 ) -> int:
-    """Write a result, whose partitions are sorted, as the object `name`; its size in bytes. Raises
-    `netwatch.cluster.storage.StorageError`."""
+    """Write a result, whose partitions are sorted, as the object `name`; its size in bytes. `write`
+    writes those of a partition and says how many there were: `write_entries` where they are
+    incidents. Raises `netwatch.cluster.storage.StorageError`."""
     with tempfile.TemporaryFile(prefix="netwatch-") as body:
         sizes = []
         for entries in partitions:
             before, writer = body.tell(), LineWriter(body)
-            count = write_entries(writer, entries)
+            count = write(writer, entries)
             if count:
                 writer.close()
             sizes.append([count, body.tell() - before])
@@ -212,7 +215,11 @@ class LineWriter:
 
     def line(self, value: Any) -> None:
         """Write a value."""
-        self._buffer.write(dumps(value))
+        self.text(dumps(value))
+
+    def text(self, line: bytes) -> None:
+        """Write a value that is JSON already."""
+        self._buffer.write(line)
         self._buffer.write(b"\n")
         if self._buffer.tell() > BLOCK:
             self._flush()

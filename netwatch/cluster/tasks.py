@@ -18,6 +18,7 @@ from netwatch.cluster.result_file import (
     ResultError,
     read_entries,
     read_head,
+    write_entries,
     write_result,
 )
 from netwatch.cluster.storage import MissingError, Storage
@@ -123,7 +124,8 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
             if error is not None:
                 return UnitDone(None, error)
         name = task.kept if is_kept else task.unkept
-        write_result(task.storage, name, unit.name, statistics, coverage, incidents.partitions())
+        found = incidents.partitions()
+        write_result(task.storage, name, unit.name, statistics, coverage, found, write_entries)
     return UnitDone(name, is_kept=is_kept)
 
 
@@ -149,7 +151,15 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
     entries = sum(head.entries for head in heads)
     partitions = _merged_partitions(task.storage, heads, config.quiet_gap)
     try:
-        write_result(task.storage, task.name, "several captures", statistics, coverage, partitions)
+        write_result(
+            task.storage,
+            task.name,
+            "several captures",
+            statistics,
+            coverage,
+            partitions,
+            write_entries,
+        )
     except ResultError as error:
         return FoldDone(damaged=(error.name,))
     return FoldDone(entries)

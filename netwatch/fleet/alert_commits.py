@@ -6,21 +6,19 @@ An alert that is sent again says what is stored already, so to store it twice is
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from netwatch.core.dataclass import dataclass
 from netwatch.fleet.envelope import Envelope
 from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_alert
+from netwatch.store.sensor_alerts import read_record
 from netwatch.store.use_lock import UseLock
 
 MAX_ALERTS = 5000
 """Alerts of one message."""
 
-TRANSACTION = 500
+TRANSACTION = 2000
 """Alerts that are stored in one transaction."""
 
 MAX_REASON = 200
@@ -46,6 +44,7 @@ class AlertCommits:
 
     def __init__(self, options: StoreOptions, gap: int, offsets: Mapping[str, int]) -> None:
         self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
         self._gap = gap
         self._offsets = offsets
@@ -78,11 +77,7 @@ class AlertCommits:
         said = record.get("sensor") if isinstance(record, dict) else None
         if not isinstance(said, dict) or said.get("name") != sensor:
             raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
-        try:
-            line = orjson.dumps(record)
-        except (orjson.JSONEncodeError, RecursionError) as error:
-            raise BadAlertError(f"an alert that cannot be stored: {error}") from None
-        return read_alert(sensor, line, self._offsets.get(sensor, 0))
+        return read_record(sensor, record, self._offsets.get(sensor, 0))
 
     def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
         """Store alerts, and find those that cannot be stored by halves."""

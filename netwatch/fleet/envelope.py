@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any, Final
 
+import orjson
+
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.subjects import MAX_PAYLOAD
@@ -160,9 +162,13 @@ _KNOWN = frozenset((*_HEADER_FIELDS, "content"))
 
 def _value(content: bytes) -> Any:
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        raise EnvelopeError("the content is not valid JSON") from None
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        # It is strict: a name with an unpaired surrogate must not cost the alerts beside it.
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError):
+            raise EnvelopeError("the content is not valid JSON") from None
     if value is None:
         raise EnvelopeError("the content is empty")
     return value

@@ -5,7 +5,7 @@ What the catalogue, cases and pages need of a record has to be there, so that a 
 refused by itself and never fails the transaction of others. Fields that are not known are kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
@@ -62,7 +62,7 @@ def _named(error: Exception) -> str:
 def _check(record: Any) -> None:
     if record["schema"] != "netwatch.alert/1":
         raise ValueError(f"schema {str(record['schema'])[:40]!r}; expected netwatch.alert/1")
-    _word(record, "id")
+    _words(record, ("id",))
     if not record["id"]:
         raise ValueError("id is empty")
     for name, words in _WORDS.items():
@@ -76,22 +76,17 @@ def _check(record: Any) -> None:
     if not 0 <= record["duration"] <= _LATEST / 1e9:
         raise ValueError("duration is out of range")
     for name, fields in _NEEDED.items():
-        for field in fields:
-            _word(record[name], field)
+        _words(record[name], fields)
     if not (record["app"]["id"] and record["ban"]["id"]):
         raise ValueError("the id of the app or of the ban is empty")
     _check_lists(record)
-    counts = record["counts"]
-    for value in (*(counts[name] for name in _COUNTS),
-                  *(counts["outcomes"][name] for name in _OUTCOMES)):  # fmt: skip
-        if type(value) is not int or not 0 <= value < 1 << 62:
-            raise ValueError("a count is no number from 0 on")
-    for name, value in record["versions"].items():
-        if name != "set":
-            _word({name: value}, name)
+    _numbers(record["counts"], _COUNTS)
+    _numbers(record["counts"]["outcomes"], _OUTCOMES)
+    versions = record["versions"]
+    _words(versions, [name for name, _ in versions.items() if name != "set"])
     binding = record.get("binding")
     if binding is not None:
-        _word(binding, "source")
+        _words(binding, ("source",))
 
 
 def _check_lists(record: Mapping[str, Any]) -> None:
@@ -104,7 +99,7 @@ def _check_lists(record: Mapping[str, Any]) -> None:
             if not isinstance(value, str) or len(value) > MAX_WORD:
                 raise ValueError(f"{name} has something that is no name")
     for server in record["destinations"]:
-        _word(server, "ip")
+        _words(server, ("ip",))
         if server["ip"] is None:
             raise ValueError("a destination without an address")
         if type(server["port"]) is not int:
@@ -113,23 +108,30 @@ def _check_lists(record: Mapping[str, Any]) -> None:
     if not record["evidence"]:
         raise ValueError("no evidence")
     for item in record["evidence"]:
-        for name in _EVIDENCE:
-            _word(item, name)
-        _word(item["rule"], "text")
+        _words(item, _EVIDENCE)
+        _words(item["rule"], ("text",))
         epoch_ns(item["time"])
         if type(number_of(item)) is not int or type(item["count"]) is not int:
             raise ValueError("evidence whose place or count is no number")
         if log := item.get("log"):
             _word(log, "format")
     if record["exemption"] is not None:
-        for name in _EXEMPTION:
-            _word(record["exemption"], name)
+        _words(record["exemption"], _EXEMPTION)
 
 
-def _word(values: Mapping[str, Any], name: str) -> None:
+def _words(values: Mapping[str, Any], names: Sequence[str]) -> None:
     """Refuse a value that is no text that a database can keep."""
-    value = values[name]
-    if value is None:
-        return
-    if not isinstance(value, str) or len(value) > MAX_WORD or "\0" in value:
-        raise ValueError(f"{name} is no text of at most {MAX_WORD} characters")
+    for name in names:
+        value = values[name]
+        if value is not None and (
+            not isinstance(value, str) or len(value) > MAX_WORD or "\0" in value
+        ):
+            raise ValueError(f"{name} is no text of at most {MAX_WORD} characters")
+
+
+def _numbers(counts: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse counts that are none, or do not fit into a database as a sum."""
+    for name in names:
+        value = counts[name]
+        if type(value) is not int or not 0 <= value < 1 << 62:
+            raise ValueError("a count is no number from 0 on")

@@ -7,9 +7,9 @@ its states spans.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
+from json.encoder import encode_basestring_ascii
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
@@ -18,6 +18,9 @@ from netwatch.formats.values import epoch_ns
 
 INVENTORY = "inventory"
 """The source of the binding of a device that an inventory names."""
+
+# Hashed texts are JSON lists with a space behind each comma; this is what json.dumps does to texts.
+_quoted = encode_basestring_ascii
 
 _STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
 _SKETCH = 8
@@ -103,7 +106,7 @@ class Member:
 
 def case_id(sensor: str, incident: str) -> str:
     """The id of the case whose first incident is this one."""
-    text = json.dumps(["netwatch.case/1", sensor, incident])
+    text = f'["netwatch.case/1", {_quoted(sensor)}, {_quoted(incident)}]'
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -115,10 +118,11 @@ def _words(record: AlertRecord, flows: frozenset[str]) -> Iterator[str]:
              ("hostname", (device["hostname"] or "").lower())]  # fmt: skip
     if not device["ip"]:
         names += [("flow", each) for each in sorted(flows)[:_SKETCH]]
+    said = f"[{_quoted(record['app']['id'])}, {_quoted(record['ban']['id'])}"
     for kind, name in names:
         if name:
-            said = [record["app"]["id"], record["ban"]["id"], kind, name]
-            yield hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
+            text = f'{said}, "{kind}", {_quoted(name)}]'
+            yield hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _state(member: Member) -> tuple[bool, int, int, int, int, str]:

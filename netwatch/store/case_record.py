@@ -52,7 +52,7 @@ class Case:
 def make_case(members: Sequence[Member]) -> Case:
     """The case of incidents that belong together, in the order in which they began."""
     identity = members[0].begins
-    lead = max(members, key=_says)
+    lead = members[0] if len(members) == 1 else max(members, key=_says)
     first, last = min(each.first for each in members), max(each.last for each in members)
     sensors = {each.sensor for each in members}
     parts = _shared_flows(members)
@@ -78,8 +78,10 @@ def make_case(members: Sequence[Member]) -> Case:
         "joined_by": joined,
         "seen_by": [_seen_by(each, members) for each in members[:MAX_LISTED]],
     }
-    members = tuple(replace(each, case=identity) for each in members)
-    return Case(identity, members, first, last, joined, len(sensors), record)
+    placed = tuple(
+        each if each.case == identity else replace(each, case=identity) for each in members
+    )
+    return Case(identity, placed, first, last, joined, len(sensors), record)
 
 
 def case_line(case: Case) -> str:
@@ -115,7 +117,7 @@ def _end(member: Member) -> int:
     return max(member.last, member.first + int(member.record["duration"] * 1_000_000) * 1000)
 
 
-def _device(members: Iterable[Member]) -> Mapping[str, Any]:
+def _device(members: Sequence[Member]) -> Mapping[str, Any]:
     """The device as the sensor describes it that knows it best: from an inventory, else with most
     of MAC, host name and owner."""
 
@@ -126,7 +128,8 @@ def _device(members: Iterable[Member]) -> Mapping[str, Any]:
             member.is_listed, named, device["class"] != "unknown", -member.first, member.key,
         )  # fmt: skip
 
-    device: Mapping[str, Any] = max(members, key=knows).record["device"]
+    found = members[0] if len(members) == 1 else max(members, key=knows)
+    device: Mapping[str, Any] = found.record["device"]
     return device
 
 
@@ -168,6 +171,13 @@ def _joined_by(sensors: int, parts: Sequence[set[str]]) -> JoinedBy | None:
 
 def _counts(members: Sequence[Member], parts: Sequence[set[str]]) -> dict[str, Any]:
     """The counts of a case, see the head."""
+    if len(members) == 1:
+        said = members[0].record["counts"]
+        outcomes = said["outcomes"]
+        return {
+            **{name: said[name] for name in _COUNTS},
+            "outcomes": {name: outcomes[name] for name in _OUTCOMES},
+        }
     by_sensor: dict[str, dict[str, int]] = {}
     names_all_flows: dict[str, bool] = {}
     for member in members:

@@ -14,14 +14,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_grouping import distance, group
 from netwatch.store.case_members import Key, Member
 from netwatch.store.case_record import Case, case_line, make_case
 from netwatch.store.chunks import chunks
-from netwatch.store.upsert import upsert
+from netwatch.store.upsert import insert_rows, upsert
 
 MEMBER_LIMIT = 256
 """Incidents that are looked at together; see the head."""
@@ -250,13 +250,12 @@ def _write_cases(
     for part in chunks(sorted(removed)):
         connection.execute(delete(tables.fleet_case).where(row.id.in_(part)))
     names = [column.name for column in tables.fleet_case.columns if column.name != "id"]
-    for some in chunks(cases):
-        upsert(
-            connection,
-            tables.fleet_case,
-            [_case_values(case, gap) for case in some],
-            lambda new: {name: new[name] for name in names},
-        )
+    upsert(
+        connection,
+        tables.fleet_case,
+        [_case_values(case, gap) for case in cases],
+        lambda new: {name: new[name] for name in names},
+    )
 
 
 def _case_values(case: Case, gap: int) -> dict[str, Any]:
@@ -283,20 +282,19 @@ def _case_values(case: Case, gap: int) -> dict[str, Any]:
 
 
 def _write_incidents(connection: Connection, members: Sequence[Member]) -> None:
-    for part in chunks(members):
-        upsert(
-            connection,
-            tables.fleet_case_incident,
-            [
-                {
-                    "sensor": each.sensor,
-                    "incident": each.record["id"],
-                    **{name: getattr(each, name) for name in _MEMBER},
-                }
-                for each in part
-            ],
-            lambda new: {name: new[name] for name in _MEMBER},
-        )
+    upsert(
+        connection,
+        tables.fleet_case_incident,
+        [
+            {
+                "sensor": each.sensor,
+                "incident": each.record["id"],
+                **{name: getattr(each, name) for name in _MEMBER},
+            }
+            for each in members
+        ],
+        lambda new: {name: new[name] for name in _MEMBER},
+    )
 
 
 def _remove_words(connection: Connection, keys: Sequence[Key]) -> None:
@@ -314,5 +312,4 @@ def _write_words(connection: Connection, members: Sequence[Member]) -> None:
         for each in members
         for text in sorted(each.words)
     ]  # fmt: skip
-    if rows:
-        connection.execute(insert(tables.fleet_case_word), rows)
+    insert_rows(connection, tables.fleet_case_word, rows)

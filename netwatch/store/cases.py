@@ -16,7 +16,6 @@ from sqlalchemy import Connection, func, insert, select
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.alert_check import check_alert
 from netwatch.store.case_members import Key, Member
 from netwatch.store.case_rows import stored_members, write_members
 from netwatch.store.catalogue import Catalogue, VersionHashes, version_number
@@ -28,9 +27,9 @@ MAX_OFFSET = 366 * 86_400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class SensorAlert:
-    """An alert of a sensor: its record, and that record as its line of JSON, without the end.
-    `clock_offset` is how far the sensor's clock was ahead of the one here (ns); it counts as
-    `MAX_OFFSET` where it is greater."""
+    """An alert of a sensor: its record, which `netwatch.store.alert_check` has let pass, and that
+    record as its line of JSON, without the end. `clock_offset` is how far the sensor's clock was
+    ahead of the one here (ns); it counts as `MAX_OFFSET` where it is greater."""
 
     sensor: str
     record: AlertRecord
@@ -41,7 +40,7 @@ class SensorAlert:
 def keep_alerts(catalogue: Catalogue, alerts: Sequence[SensorAlert], gap: int) -> int:
     """Store alerts with the cases that they belong to, all in one transaction; of how many
     incidents something new was said. `gap` is the quiet gap of incidents in ns. Raises
-    `BadAlertError` for a record that is none, and `NetwatchError`; then none is stored."""
+    `NetwatchError`; then none is stored."""
     with catalogue.database.writing(numbers=True) as connection:
         return store_alerts(connection, alerts, gap)
 
@@ -50,7 +49,6 @@ def store_alerts(connection: Connection, alerts: Sequence[SensorAlert], gap: int
     """The same within a transaction that hands out numbers."""
     offered: dict[Key, Member] = {}
     for alert in alerts:
-        check_alert(alert.record)
         offset = max(-MAX_OFFSET, min(MAX_OFFSET, alert.clock_offset))
         member = Member.of(alert.sensor, alert.record, alert.line, offset)
         known = offered.get(member.key)
@@ -108,8 +106,10 @@ def _said(member: Member) -> tuple[Any, ...]:
 
 
 def _hashes(record: Mapping[str, Any]) -> VersionHashes:
-    versions = record["versions"]
+    said = record["versions"].get
     return VersionHashes(
-        *(str(versions.get(name) or "") for name in ("netwatch", "signatures", "bans",
-                                                     "configuration"))
-    )  # fmt: skip
+        str(said("netwatch") or ""),
+        str(said("signatures") or ""),
+        str(said("bans") or ""),
+        str(said("configuration") or ""),
+    )

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -122,6 +122,7 @@ incident = Table(
     Column("record", Text, nullable=False, comment="the alert, as scan --format jsonl wrote it"),
     Column("shown", Integer, nullable=False, comment="1 in the newest run that has the id, else 0"),
     Index("incident_id", "id"),
+    Index("incident_position", "run", "position"),
     # Lists are paged by time, and every filter of a list is answered from this index alone.
     Index(
         "incident_shown", "shown", "first_seen", "id", "verdict", "confidence", "kind", "outcome",

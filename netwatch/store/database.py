@@ -47,6 +47,12 @@ FILE = "catalogue.sqlite"
 BUSY_TIMEOUT = 30.0
 """How long to wait for another writer of an SQLite catalogue, in s."""
 
+CACHE_KB = 65_536
+"""Memory for pages of an SQLite catalogue that gets many rows, in KB."""
+
+LOG_PAGES = 16_000
+"""Pages in the log of such a catalogue until they are copied into the file; 64 MB."""
+
 _STEPS = 10_000  # steps of SQLite's machine between two looks at the clock
 _ADVISORY_LOCK = 0x6E77_7374  # "nwst"
 _WRITES = {"netwatch_writes": True}
@@ -123,6 +129,13 @@ class Database:
         writer at a time anyway."""
         if self._is_postgres:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+
+    def expect_many_rows(self) -> None:
+        """Let the connections of SQLite that are opened from now on have more memory: rows of
+        alerts have random keys, so their indexes are written all over. PostgreSQL has its own."""
+        if not self._is_postgres:
+            self.engine.dispose()
+            event.listen(self.engine, "connect", _enlarge)
 
     def close(self) -> None:
         """Close the connections."""
@@ -238,6 +251,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _enlarge(database: Any, _: Any) -> None:
+    database.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+    database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
 
 
 def _begin(connection: Connection) -> None:

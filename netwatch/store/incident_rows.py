@@ -2,15 +2,27 @@
 
 Of an incident that several runs found, the row of the newest run is shown. How many shown incidents
 there are of each sort on each day (`incident_day`), and of each device (`incident_device`), is kept
-beside the rows, in the same transaction: new rows are added to the counts, and where a row changes
-or goes, its day and its device are counted anew. One that goes is taken out of its case as well.
+beside the rows, in the same transaction: what a row that is stored adds to the counts, or what it
+replaces takes from them, is added; where rows are deleted, their days and devices are counted anew.
+One that goes is taken out of its case as well.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    RowMapping,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from netwatch.core.alert import AlertRecord
 from netwatch.formats.values import epoch_ns
@@ -28,6 +40,8 @@ SORTS = ("verdict", "confidence", "kind", "outcome", "status", "app", "ban", "ne
 VERDICTS = ("violation", "advisory", "exempt")
 """The verdicts by which the incidents of a device are counted."""
 
+_Row = Mapping[str, Any] | RowMapping
+
 
 class _Place(NamedTuple):
     """Where an incident is counted."""
@@ -42,42 +56,45 @@ def store_incidents(
     """Store alerts of a run, each with its line of JSON. An alert with the id of one before
     replaces it, as the next state of the same incident."""
     incidents = tables.incident
-    following = connection.execute(
-        select(func.coalesce(func.max(incidents.c.position), -1)).where(incidents.c.run == run)
-    ).scalar_one()
-    written = [(str(record["id"]), _values(record, text)) for record, text in alerts]
-    newest, own = _known(connection, run, {identity for identity, _ in written})
-    new: dict[str, dict[str, Any]] = {}
-    changed: set[_Place] = set()
-    hidden: set[str] = set()
-    for identity, values in written:
-        if identity in new:
-            new[identity] |= values
-        elif identity in own:
-            row = (incidents.c.run == run) & (incidents.c.id == identity)
-            connection.execute(update(incidents).where(row).values(values))
-            changed |= {own[identity], _place(values)}
+    written = {str(record["id"]): _values(record, text) for record, text in alerts}
+    if not written:
+        return
+    newest, own = _known(connection, run, [*written])
+    following = -1
+    if len(own) < len(written):
+        following = connection.execute(
+            select(func.coalesce(func.max(incidents.c.position), -1)).where(incidents.c.run == run)
+        ).scalar_one()
+    counts = _Counts()
+    hidden: list[str] = []
+    rows: list[dict[str, Any]] = []
+    for identity, values in written.items():
+        last, mine = newest.get(identity), own.get(identity)
+        if mine is not None:
+            position, shown = mine.position, bool(mine.shown)
+            if shown:
+                counts.replace(mine._mapping, values)
         else:
             following += 1
-            shown = newest.get(identity, -1) < run
-            if shown and identity in newest:
-                hidden.add(identity)
-            new[identity] = {
-                "run": run, "id": identity, "position": following, "shown": int(shown), **values,
-            }  # fmt: skip
-    for part in chunks(sorted(hidden)):
+            position, shown = following, last is None or last.run < run
+            if shown and last is not None:
+                hidden.append(identity)
+                counts.remove(last._mapping)
+            if shown:
+                counts.add(values)
+        rows.append(
+            {"run": run, "id": identity, "position": position, "shown": int(shown), **values}
+        )
+    for part in chunks(hidden):
         row = incidents.c.id.in_(part) & (incidents.c.shown == 1)
-        changed |= {
-            _place(found._mapping)
-            for found in connection.execute(
-                select(incidents.c.first_seen, incidents.c.device).where(row)
-            )
-        }
         connection.execute(update(incidents).where(row).values(shown=0))
-    if new:
-        connection.execute(insert(incidents), [*new.values()])
-        _count_new(connection, [values for values in new.values() if values["shown"]])
-    recount(connection, changed)
+    upsert(
+        connection,
+        incidents,
+        rows,
+        lambda new: {name: new[name] for name in rows[0] if name not in ("run", "id")},
+    )
+    counts.write(connection)
 
 
 def remove_incidents(connection: Connection, where: Any) -> int:
@@ -118,8 +135,13 @@ def remove_incidents(connection: Connection, where: Any) -> int:
 def recount(connection: Connection, places: Iterable[tuple[int, str]]) -> None:
     """Count the shown incidents of days (UTC, since the epoch) and devices anew."""
     places = [*places]
-    incident, days, devices = tables.incident.c, tables.incident_day, tables.incident_device
-    for day in sorted({day for day, _ in places}):
+    _recount_days(connection, sorted({day for day, _ in places}))
+    _recount_devices(connection, sorted({device for _, device in places}))
+
+
+def _recount_days(connection: Connection, numbers: Sequence[int]) -> None:
+    incident, days = tables.incident.c, tables.incident_day
+    for day in numbers:
         connection.execute(delete(days).where(days.c.day == day))
         sorts = [incident[name] for name in SORTS]
         connection.execute(
@@ -134,7 +156,11 @@ def recount(connection: Connection, places: Iterable[tuple[int, str]]) -> None:
                 .group_by(*sorts),
             )
         )
-    for part in chunks(sorted({device for _, device in places})):
+
+
+def _recount_devices(connection: Connection, names: Sequence[str]) -> None:
+    incident, devices = tables.incident.c, tables.incident_device
+    for part in chunks(names):
         connection.execute(delete(devices).where(devices.c.device.in_(part)))
         connection.execute(
             insert(devices).from_select(
@@ -173,71 +199,107 @@ def recount_all(connection: Connection) -> None:
 
 
 def _known(
-    connection: Connection, run: int, ids: set[str]
-) -> tuple[dict[str, int], dict[str, _Place]]:
-    """The newest run of each incident that there is, and where those of `run` are counted."""
+    connection: Connection, run: int, ids: Sequence[str]
+) -> tuple[dict[str, Row[Any]], dict[str, Row[Any]]]:
+    """The row of the newest run of each incident that there is, and that of `run`."""
     incident = tables.incident.c
-    newest: dict[str, int] = {}
-    own: dict[str, _Place] = {}
-    for part in chunks(sorted(ids)):
-        for row in connection.execute(
-            select(incident.id, incident.run, incident.first_seen, incident.device).where(
-                incident.id.in_(part)
-            )
-        ):
-            newest[row.id] = max(row.run, newest.get(row.id, row.run))
+    newest: dict[str, Row[Any]] = {}
+    own: dict[str, Row[Any]] = {}
+    counted = [incident[name] for name in (*SORTS, "device", "first_seen", "last_seen")]
+    statement = select(incident.id, incident.run, incident.position, incident.shown, *counted)
+    for part in chunks(ids):
+        for row in connection.execute(statement.where(incident.id.in_(part))):
+            if row.id not in newest or newest[row.id].run < row.run:
+                newest[row.id] = row
             if row.run == run:
-                own[row.id] = _place(row._mapping)
+                own[row.id] = row
     return newest, own
 
 
-def _count_new(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Add new rows to the counts."""
-    days: Counter[tuple[Any, ...]] = Counter()
-    devices: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        days[row["first_seen"] // DAY, *(row[name] for name in SORTS)] += 1
-        key = row["device"], row["network"]
-        device = devices.setdefault(
-            key,
+class _Counts:
+    """What becomes of the counts of days and devices with rows that come, change and go. The work
+    depends on these rows, not on how many there are of a day."""
+
+    def __init__(self) -> None:
+        self._days: Counter[tuple[Any, ...]] = Counter()
+        self._devices: dict[tuple[str, str], dict[str, Any]] = {}
+        self._again: set[str] = set()
+
+    def add(self, row: _Row) -> None:
+        """A row is shown."""
+        self._days[_sort(row)] += 1
+        self._count_device(row, 1)
+
+    def remove(self, row: _Row) -> None:
+        """A row is not shown any more. What its device spans without it has to be looked up."""
+        self._days[_sort(row)] -= 1
+        self._again.add(row["device"])
+
+    def replace(self, old: _Row, new: _Row) -> None:
+        """A row that is shown becomes another."""
+        self._days[_sort(old)] -= 1
+        self._days[_sort(new)] += 1
+        is_wider = old["first_seen"] >= new["first_seen"] and old["last_seen"] <= new["last_seen"]
+        if is_wider and (old["device"], old["network"]) == (new["device"], new["network"]):
+            self._count_device(new, 1)
+            self._count_device(old, -1)
+        else:
+            self._again |= {old["device"], new["device"]}
+
+    def _count_device(self, row: _Row, by: int) -> None:
+        first, last = row["first_seen"], row["last_seen"]
+        device = self._devices.setdefault(
+            (row["device"], row["network"]),
             {
                 "device": row["device"],
                 "network": row["network"],
-                "first_seen": row["first_seen"],
-                "last_seen": row["last_seen"],
+                "first_seen": first,
+                "last_seen": last,
                 **dict.fromkeys(VERDICTS, 0),
             },
         )
-        device["first_seen"] = min(device["first_seen"], row["first_seen"])
-        device["last_seen"] = max(device["last_seen"], row["last_seen"])
+        device["first_seen"] = min(device["first_seen"], first)
+        device["last_seen"] = max(device["last_seen"], last)
         if row["verdict"] in VERDICTS:
-            device[row["verdict"]] += 1
-    if not rows:
-        return
-    upsert(
-        connection,
-        tables.incident_day,
-        [
-            {"day": day, **dict(zip(SORTS, sorts, strict=True)), "incidents": count}
-            for (day, *sorts), count in days.items()
-        ],
-        lambda new: {"incidents": tables.incident_day.c.incidents + new.incidents},
-    )
-    column = tables.incident_device.c
-    upsert(
-        connection,
-        tables.incident_device,
-        [*devices.values()],
-        lambda new: {
-            "first_seen": case(
-                (new.first_seen < column.first_seen, new.first_seen), else_=column.first_seen
-            ),
-            "last_seen": case(
-                (new.last_seen > column.last_seen, new.last_seen), else_=column.last_seen
-            ),
-            **{name: column[name] + new[name] for name in VERDICTS},
-        },
-    )
+            device[row["verdict"]] += by
+
+    def write(self, connection: Connection) -> None:
+        """Write the counts, once the rows are written."""
+        days = tables.incident_day
+        changed = {sort: count for sort, count in self._days.items() if count}
+        upsert(
+            connection,
+            days,
+            [
+                {"day": day, **dict(zip(SORTS, sorts, strict=True)), "incidents": count}
+                for (day, *sorts), count in changed.items()
+            ],
+            lambda new: {"incidents": days.c.incidents + new.incidents},
+        )
+        if any(count < 0 for count in changed.values()):
+            of_days = days.c.day.in_({day for day, *_ in changed})
+            connection.execute(delete(days).where(of_days, days.c.incidents <= 0))
+        column = tables.incident_device.c
+        upsert(
+            connection,
+            tables.incident_device,
+            [row for row in self._devices.values() if row["device"] not in self._again],
+            lambda new: {
+                "first_seen": case(
+                    (new.first_seen < column.first_seen, new.first_seen), else_=column.first_seen
+                ),
+                "last_seen": case(
+                    (new.last_seen > column.last_seen, new.last_seen), else_=column.last_seen
+                ),
+                **{name: column[name] + new[name] for name in VERDICTS},
+            },
+        )
+        _recount_devices(connection, sorted(self._again))
+
+
+def _sort(row: _Row) -> tuple[Any, ...]:
+    """The day of an incident and what it is counted by: the key of `incident_day`."""
+    return row["first_seen"] // DAY, *(row[name] for name in SORTS)
 
 
 def _number_of(verdict: str) -> Any:

@@ -46,7 +46,14 @@ def _add_fleet(connection: Connection) -> None:
     connection.execute(text("DROP TABLE sensor"))
 
 
-STEPS: Mapping[int, Step] = {1: _add_counts, 2: _add_fleet}
+def _add_index(connection: Connection) -> None:
+    """Version 4: the last place in the output of a run is found without reading all of it."""
+    wanted = next(each for each in tables.incident.indexes if each.name == "incident_position")
+    # Version 2 makes all indexes that incidents have now.
+    wanted.create(connection, checkfirst=True)
+
+
+STEPS: Mapping[int, Step] = {1: _add_counts, 2: _add_fleet, 3: _add_index}
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, inspect, select, text, update
 
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.store import catalogue_tables as tables
@@ -19,7 +19,7 @@ from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError, VersionHashes
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.coverage_sums import coverage_sums
-from netwatch.store.fleet_sensors import roster
+from netwatch.store.fleet_sensors import heard, roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.options import StoreOptions
 
@@ -313,19 +313,22 @@ def test_journal(options: StoreOptions) -> None:
 
 def make_older(options: StoreOptions, version: int = 1) -> None:
     """A catalogue of an older version with an incident that two runs found, and a record of
-    coverage; that of version 2 has the status of a sensor."""
+    coverage; those of version 2 and later have the status of a sensor."""
     with Catalogue.open(options, create=True) as catalogue:
         for content in ("a", "b"):
             run = store_run(catalogue, [content])
             catalogue.add_incidents(run, [(alert("one"), "{}")])
         catalogue.add_coverage(run, 0, 1, 2, COVERAGE)
+        if version == 3:
+            heard(catalogue, "gate", 7, {"packets": 1})
         with catalogue.database.writing() as connection:
+            connection.execute(text("DROP INDEX incident_position"))
             for table in reversed(tables.metadata.sorted_tables):
-                if table.name.startswith("fleet_"):
+                if version < 3 and table.name.startswith("fleet_"):
                     connection.execute(text(f"DROP TABLE {table.name}"))
             if version == 1:
                 take_counts(connection)
-            else:
+            if version == 2:
                 connection.execute(
                     text("CREATE TABLE sensor (name TEXT, time BIGINT, status TEXT)")
                 )
@@ -340,7 +343,7 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
 def take_counts(connection: Connection) -> None:
     """Take away what version 2 has and version 1 has not."""
     for index in tables.incident.indexes:
-        connection.execute(text(f"DROP INDEX {index.name}"))
+        connection.execute(text(f"DROP INDEX IF EXISTS {index.name}"))
     connection.execute(text("ALTER TABLE incident DROP COLUMN shown"))
     for table in ("incident_day", "incident_device", "coverage_network"):
         connection.execute(text(f"DROP TABLE {table}"))
@@ -364,7 +367,7 @@ COVERAGE = json.dumps(
 )
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
     make_older(options, version)
 
@@ -373,7 +376,9 @@ def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
             schema = connection.execute(select(tables.store.c.schema)).scalar_one()
             assert schema == tables.SCHEMA_VERSION
             sensors = [(each.name, each.heard, each.status) for each in roster(catalogue)]
-            assert sensors == ([("gate", 7, {"packets": 1})] if version == 2 else [])
+            assert sensors == ([("gate", 7, {"packets": 1})] if version >= 2 else [])
+            indexes = {each["name"] for each in inspect(connection).get_indexes("incident")}
+            assert indexes == {each.name for each in tables.incident.indexes}
             shown = select(tables.incident.c.run, tables.incident.c.shown)
             assert sorted(connection.execute(shown).all()) == [(1, 0), (2, 1)]
             assert incident_counts(catalogue, IncidentFilter(), ["app"]) == {("tiktok",): 1}

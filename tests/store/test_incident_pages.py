@@ -184,9 +184,14 @@ def test_counts_that_were_kept_are_those_counted_anew(
 ) -> None:
     rng = random.Random(3)
     changed = [alert | {"status": "open", "last_seen": "2023-04-01T00:00:00Z"} for alert in alerts]
+    moved = [
+        alert
+        | {"network": alert["network"] | {"name": "moved"}, "first_seen": "2023-03-01T00:00:00Z"}
+        for alert in alerts
+    ]
     run = catalogue.begin_run("live", "sensor")
     for _ in range(20):
-        part = rng.sample(alerts, 5) + rng.sample(changed, 5)
+        part = rng.sample(alerts, 5) + rng.sample(changed, 5) + rng.sample(moved, 5)
         catalogue.add_incidents(run, [(alert, "{}") for alert in part])  # type: ignore[misc]
         with catalogue.database.writing() as connection:
             remove_incidents(connection, tables.incident.c.id == rng.choice(alerts)["id"])
