@@ -33,6 +33,9 @@ UNIT_PACKETS = 60_000
 TIMEOUT = 1800.0
 """Seconds that a scan may take."""
 
+FOLDED = 16_000
+"""Incidents of the units that are folded."""
+
 INCIDENTS = 20_000
 """Incidents of a unit of the archive that is folded."""
 
@@ -102,7 +105,7 @@ def fold(incidents: int, work: Path) -> dict[str, Any]:
     storage = open_storage(str(place))
     folds = max(2, 2 * incidents // (FAN_IN * INCIDENTS))
     steps = {
-        "units": _in_processes(_write_results, [(storage, "unit", incidents // folds, FAN_IN)]),
+        "units": _in_processes(_write_results, [(storage, "unit", min(incidents, FOLDED), FAN_IN)]),
         "fold": _in_processes(_fold_units, [(storage, FAN_IN)]),
         "folds": _in_processes(_write_results, [(storage, "fold", incidents, folds)]),
         "selections": _in_processes(
@@ -212,7 +215,7 @@ def _fold_units(storage: Any, units: int) -> None:
     task = tasks.FoldTask(storage, code_version(), "runs/bench/fold", parts)
     done = tasks.fold(_configuration(), task)
     if done.damaged or not done.entries:
-        raise SystemExit(f"the fold failed: {done}")
+        raise RuntimeError(f"the fold failed: {done}")
 
 
 def _select(storage: Any, folds: int, partition: int) -> None:

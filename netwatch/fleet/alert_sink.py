@@ -41,6 +41,10 @@ OUTPUT = "fleet"
 TIMEOUT = 15.0
 """Seconds in which a batch has to be sent and committed."""
 
+ENROL_SECONDS = 60.0
+"""Seconds in which a refusal may be that of a server that has not read yet that the sensor was
+enrolled; then it is one that somebody has to correct."""
+
 _MARGIN = 2.0
 _KEY_BYTES = 300
 
@@ -121,6 +125,7 @@ class CentreSink(NatsSink):
         self._refused: dict[str, str] = {}
         self._news = asyncio.Event()
         self._sequence = 0
+        self._refused_since: float | None = None
 
     def connect_arguments(self) -> dict[str, Any]:
         """Those of the sensor as a user."""
@@ -129,6 +134,7 @@ class CentreSink(NatsSink):
     async def connect(self) -> Any:
         """The client, which has subscribed to what the centre commits."""
         client = await super().connect()
+        self._refused_since = None
         if client is not self._subscribed:
             self._news = asyncio.Event()
             await client.subscribe(subject(self._sensor, "committed"), cb=self._take_news)
@@ -136,6 +142,19 @@ class CentreSink(NatsSink):
             await client.flush(timeout=TIMEOUT)
             self._subscribed = client
         return client
+
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Send a batch and wait until it is committed. A server that refuses the sensor is asked
+        again soon at first."""
+        try:
+            return super().send(alerts)
+        except MisconfiguredError as error:
+            now = time.monotonic()
+            if self._refused_since is None:
+                self._refused_since = now
+            if now - self._refused_since < ENROL_SECONDS:
+                raise UnavailableError(str(error)) from None
+            raise
 
     async def _take_news(self, message: Any) -> None:
         try:

@@ -34,8 +34,9 @@ CLOCK_SECONDS = 30.0
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds until the next attempt to connect, after one failure, two, and so on."""
 
-REFUSED_SECONDS = 60.0
-"""Seconds until the next attempt where somebody has to correct something."""
+REFUSED_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+"""The same where the server refuses the sensor. Somebody has to correct something then; or the
+sensor was enrolled a moment ago, and the server has not read that yet."""
 
 STOP_SECONDS = 5.0
 """Seconds that the end of the capture waits for the link."""
@@ -43,7 +44,11 @@ STOP_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
 """Seconds that facts have at the end of the capture; the rest is sent at the next start."""
 
+JUMP = 100_000_000
+"""Nanoseconds by which the clock has to move against the monotonic one to be compared at once."""
+
 _PROBES = 4
+_LOOK_SECONDS = 1.0
 
 Task = Callable[[Connection], Coroutine[Any, Any, None]]
 """Something that runs as long as a connection."""
@@ -137,8 +142,8 @@ class Link:
                 return
             self._set_problem(problem)
             failures = 0 if time.monotonic() - began > 10 else failures + 1
-            delay = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
-            await self._pause(REFUSED_SECONDS if self._is_refused else delay)
+            delays = REFUSED_SECONDS if self._is_refused else RECONNECT_SECONDS
+            await self._pause(delays[min(failures, len(delays) - 1)])
 
     def _set_problem(self, problem: str) -> None:
         """Note that the link is broken; a reason is reported once."""
@@ -237,20 +242,25 @@ class Link:
         }
 
     async def _compare_clocks(self, client: Any) -> None:
-        """Measure how far the clock here is ahead: of a few answers, by the quickest one."""
+        """Measure how far the clock here is ahead: of a few answers, by the quickest one. A clock
+        that jumps is measured at once, and the centre is told."""
         while True:
+            began, base = time.monotonic(), _drift()
             found = [await self._probe(client) for _ in range(_PROBES)]
             answers = [each for each in found if each is not None]
             if answers:
-                self._offset = min(answers)[1]
-            await asyncio.sleep(CLOCK_SECONDS)
+                before, self._offset = self._offset, min(answers)[1]
+                if before is None or abs(self._offset - before) > JUMP:
+                    await self._beat(client)
+            while time.monotonic() - began < CLOCK_SECONDS and abs(_drift() - base) <= JUMP:
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def _probe(self, client: Any) -> tuple[int, int] | None:
         """The time (ns) that an answer took, and the offset by the four times of NTP (RFC 5905,
         section 8); None without an answer."""
         import nats.errors
 
-        sent = time.time_ns()
+        sent, base = time.time_ns(), _drift()
         try:
             answer = await client.request(subject(self._sensor, "clock"), b"{}", timeout=2)
             theirs = json.loads(answer.data)
@@ -258,8 +268,15 @@ class Link:
         except (nats.errors.Error, TimeoutError, ValueError, KeyError, TypeError):
             return None
         now = time.time_ns()
+        if abs(_drift() - base) > JUMP:
+            return None  # The times before and after are those of two clocks.
         took = (now - sent) - (answered - received)
         return took, ((sent - received) + (now - answered)) // 2
+
+
+def _drift() -> int:
+    """The clock less the monotonic one, in ns: it changes where somebody sets the clock."""
+    return time.time_ns() - time.monotonic_ns()
 
 
 def _reason(group: BaseExceptionGroup[Exception]) -> str:

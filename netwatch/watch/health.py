@@ -151,19 +151,19 @@ def _store(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, st
 def _fleet(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     fleet = snapshot.fleet
     if fleet.evicted:
-        yield "spool", f"the spool was full: {quantity(fleet.evicted, 'row')} of facts were evicted"
+        yield "spool", sentence("trouble-spool", rows=quantity(fleet.evicted, "row"))
     if fleet.offset is not None and abs(fleet.offset) > MAX_CLOCK_OFFSET:
-        where = "ahead of" if fleet.offset > 0 else "behind"
-        yield "clock", f"the clock is {abs(fleet.offset):,.1f} s {where} that of the centre"
+        kind = "trouble-clock-ahead" if fleet.offset > 0 else "trouble-clock-behind"
+        yield "clock", sentence(kind, time=f"{abs(fleet.offset):,.1f} s")
     for problem in fleet.published.problems:
-        yield "published", f"what the centre published is refused: {problem}"
+        yield "published", sentence("trouble-published", problem=problem)
     if not fleet.problem:
         return
     if fleet.since is None:
-        yield "", f"the fleet: {fleet.problem}"
+        yield "", sentence("trouble-fleet", problem=fleet.problem)
     elif snapshot.now - fleet.since > thresholds.stuck:
         age = _seconds(snapshot.now - fleet.since)
-        yield "", f"no connection to the centre for {age}: {fleet.problem}"
+        yield "", sentence("trouble-centre", time=age, problem=fleet.problem)
 
 
 def _seconds(seconds: float) -> str:
