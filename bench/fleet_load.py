@@ -2,9 +2,11 @@
 
 ``python bench/fleet_load.py --sensors 200 --alerts 100 --rows 1000000 --seconds 600`` offers so
 many alerts a second of each sensor, and so many rows of facts a second of all together, to a centre
-with its own server on loopback. The sensors are connections of one process, with the credentials,
-subjects and messages of real ones. None offers more while a few of its messages are not committed,
-as an outbox and a spool do, so what cannot be kept up with shows as a lower rate and as lag.
+with its own server on loopback; with ``--postgres URL`` its catalogue is there. Every incident is
+reported twice, as it begins and as it ends. The sensors are connections of one process, with the
+credentials, subjects and messages of real ones. None offers more while a few of its messages are
+not committed, as an outbox and a spool do, so what cannot be kept up with shows as a lower rate and
+as lag.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from netwatch.fleet.connection import Connection
 from netwatch.fleet.envelope import Envelope, cut
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.subjects import subject
+from netwatch.formats.values import rfc3339
 from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
 
@@ -51,6 +54,7 @@ class Sensor:
         self._number = self._sequence = 0
         self._news = asyncio.Event()
         self._record = sensor_records(name, [1])[0]
+        self._open: list[dict[str, Any]] = []
 
     async def run(self, connection: Connection, until: float) -> None:
         """Offer until a time, then wait for what is not committed."""
@@ -76,18 +80,26 @@ class Sensor:
     async def _send_alerts(self, client: Any) -> None:
         if not self._rate:
             return
-        entries = []
-        for _ in range(self._rate):
-            self._number += 1
-            number = f"{self.name}-{self._number}"
-            device = {**self._record["device"], "id": number, "ip": None}
-            record = {**self._record, "id": number, "device": device, "community_ids": [number]}
-            entries.append({"key": f"{number}-k", "record": record})
+        if self._open:
+            now = rfc3339(time.time_ns(), 6)
+            records = [{**each, "status": "closed", "last_seen": now} for each in self._open]
+            self._open = []
+        else:
+            records = self._open = [self._incident() for _ in range(self._rate)]
+        entries = [{"key": f"{each['id']}-{each['status']}", "record": each} for each in records]
         self._waiting[entries[-1]["key"]] = (time.monotonic(), len(entries))
         await self._publish(client, "alerts", Envelope(
             sensor=self.name, kind="alerts", sequence=self._number, sent=time.time_ns(),
-            version=__version__, id=f"a{self._number}", body={"alerts": entries},
+            version=__version__, id=f"a{entries[0]['key']}", body={"alerts": entries},
         ))  # fmt: skip
+
+    def _incident(self) -> dict[str, Any]:
+        """Another incident of the sensor, which has just begun, with a device of its own."""
+        self._number += 1
+        number, now = f"{self.name}-{self._number}", rfc3339(time.time_ns(), 6)
+        device = {**self._record["device"], "id": number, "ip": None}
+        return {**self._record, "id": number, "device": device, "community_ids": [number],
+                "status": "open", "first_seen": now, "last_seen": now}  # fmt: skip
 
     async def _send_facts(self, client: Any) -> None:
         self._sequence += 1
@@ -129,13 +141,15 @@ def packed() -> bytes:
     return pack(FactBatch("observation", run, clients, pa.table(columns, schema=layout)))
 
 
-def memory(pid: int) -> dict[str, int]:
-    """The memory (MB) of the centre and of the server, its child."""
-    page = os.sysconf("SC_PAGE_SIZE")
+def used(pid: int) -> dict[str, tuple[float, int]]:
+    """The CPU seconds and the memory (MB) of the centre and of the server, its child."""
+    page, ticks = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     found = {}
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     for name, each in (("centre", str(pid)), *(("server", child) for child in children)):
-        found[name] = int(Path(f"/proc/{each}/statm").read_text().split()[1]) * page >> 20
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        cpu = (int(fields[11]) + int(fields[12])) / ticks
+        found[name] = cpu, int(fields[21]) * page >> 20
     return found
 
 
@@ -158,6 +172,7 @@ async def measure(centre: CentreProcess, names: Sequence[str], arguments: Any) -
         for sensor, connection in zip(sensors, connections, strict=True)
     ]
     alerts = rows = 0
+    cpu = began_cpu = used(centre.pid)["centre"][0]
     last, end = began, asyncio.gather(*running)
     while not end.done():
         await asyncio.wait([end], timeout=max(1.0, arguments.seconds / 12))
@@ -168,14 +183,20 @@ async def measure(centre: CentreProcess, names: Sequence[str], arguments: Any) -
         for each in sensors:
             each.lags.clear()
         p50, p95 = (lags[int(len(lags) * share)] if lags else 0.0 for share in (0.5, 0.95))
-        took = now - last
+        took, use = now - last, used(centre.pid)
+        spent, cpu = use["centre"][0] - cpu, use["centre"][0]
         print(f"{now - began:6.0f} s  {(new_alerts - alerts) / took:8,.0f} alerts/s"
               f"  {(new_rows - rows) / took:10,.0f} rows/s  lag p50 {p50:.2f} s, p95 {p95:.2f} s"
-              f"  memory {memory(centre.pid)} MB", flush=True)  # fmt: skip
+              f"  CPU {spent / took:.2f}"
+              f"  MB {', '.join(f'{name} {each[1]}' for name, each in use.items())}",
+              flush=True)  # fmt: skip
         alerts, rows, last = new_alerts, new_rows, now
     await end
     took = time.monotonic() - began
     print(f"sustained: {alerts / took:,.0f} alerts/s, {rows / took:,.0f} rows/s for {took:.0f} s")
+    spent = cpu - began_cpu
+    print(f"for each CPU second of the centre: {alerts / spent:,.0f} alerts and {rows / spent:,.0f}"
+          f" rows together; machine load {os.getloadavg()[0]:.1f}")  # fmt: skip
     for connection in connections:
         await connection.close()
 
@@ -188,10 +209,11 @@ def main() -> None:
     parser.add_argument("--alerts", type=int, default=100, help="a second, of each sensor")
     parser.add_argument("--rows", type=int, default=1_000_000, help="a second, of all sensors")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--postgres", default="", metavar="URL", help="of an empty database")
     arguments = parser.parse_args()
     names = [f"sensor-{number}" for number in range(arguments.sensors)]
     with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as place:
-        centre = CentreProcess(Path(place), *names)
+        centre = CentreProcess(Path(place), *names, catalogue=arguments.postgres)
         centre.start()
         try:
             asyncio.run(measure(centre, names, arguments))

@@ -14,13 +14,16 @@ from support.programs import require_programs
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch import __version__
+from netwatch.config import load
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
-from netwatch.fleet import fact_sender
+from netwatch.fleet import alert_sink, fact_sender, link
 from netwatch.fleet.alert_sink import centre_output
+from netwatch.fleet.credentials import write_credentials
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_sender import FactSender, read_news
+from netwatch.fleet.link import Link
 from netwatch.fleet.spool import Spool, SpoolWriter
 from netwatch.fleet.subjects import STREAM, subject
 from netwatch.store.arrow_schema import chunk_schema
@@ -46,10 +49,10 @@ def deliver(tmp_path):
     """Starts the delivery of a sensor's alerts to a centre."""
     made = []
 
-    def start(centre, sensor):
+    def start(centre, sensor, timing=QUICK):
         output = centre_output(centre.options(sensor), "fleet", "")
         outbox = OutboxOptions(tmp_path / f"{sensor}.outbox")
-        made.append(Delivery((output,), outbox, [].append, QUICK))
+        made.append(Delivery((output,), outbox, [].append, timing))
         made[-1].start()
         return made[-1]
 
@@ -206,6 +209,73 @@ def test_forged_messages_are_refused_counted_and_named(centre):
 
     wait_until(lambda: refused() >= 7)
     assert stored_alerts(centre, "liege-1") == []
+
+
+def test_a_sensor_that_starts_before_the_server_knows_it_is_let_in_soon(centre, deliver):
+    write_credentials(centre.folder / "namur-1.creds", centre.keys.enrol("namur-1"))
+    place = centre.keys.path / "sensors" / "namur-1.json"
+    hidden = place.rename(place.with_suffix(".later"))
+    # A pause would be longer than the test.
+    delivery = deliver(centre, "namur-1", replace(QUICK, paused_delay=600.0))
+    delivery.put(*sensor_records("namur-1", range(3)))
+    wait_until(lambda: delivery.status()[0].state == "retrying")
+    assert "authorization" in delivery.status()[0].reason.lower()
+    hidden.rename(place)
+    assert not delivery.drain(30)
+    assert len(stored_alerts(centre, "namur-1")) == 3
+
+
+def test_a_refusal_that_lasts_pauses_the_alerts(centre, deliver, monkeypatch):
+    monkeypatch.setattr(alert_sink, "ENROL_SECONDS", 0.1)
+    write_credentials(centre.folder / "mons-1.creds", centre.keys.enrol("mons-1"))
+    centre.keys.revoke("mons-1")
+    delivery = deliver(centre, "mons-1")
+    delivery.put(*sensor_records("mons-1", [1]))
+    wait_until(lambda: delivery.status()[0].state == "paused")
+
+
+def test_a_clock_that_jumps_is_measured_and_reported(centre, deliver, tmp_path, monkeypatch):
+    real, ahead = time.time_ns, [0]
+
+    class Clock:
+        """The module ``time`` of the link, with a clock that can be set."""
+
+        time_ns = staticmethod(lambda: real() + ahead[0])
+
+        def __getattr__(self, name):
+            return getattr(time, name)
+
+    monkeypatch.setattr(link, "time", Clock())
+    monkeypatch.setattr(link, "HEARTBEAT_SECONDS", 0.2)
+    options = centre.options("ghent-1")
+    place = tmp_path / "sensor.yaml"
+    place.write_text(
+        f'version: 1\nfleet: {{sensor: ghent-1, centre: "{centre.url}",'
+        f" credentials: {options.credentials}, spool: {{path: {tmp_path}/spool}}}}\n"
+    )
+    running = Link(load(str(place)), [].append)
+
+    def is_known():
+        with centre.catalogue() as catalogue:
+            known = {each.name: each.clock_offset for each in roster(catalogue)}
+        offset = known.get("ghent-1")
+        return offset is not None and abs(offset - ahead[0]) < 10**9
+
+    running.start()
+    try:
+        for seconds in (0, 100, -3600):
+            ahead[0] = seconds * 10**9
+            wait_until(is_known, f"the centre knows that the clock is {seconds} s ahead")
+            assert abs(running.status().offset - seconds) < 1
+        # Cases compare by the clock of the centre.
+        record = sensor_records("ghent-1", [900])[0]
+        delivery = deliver(centre, "ghent-1")
+        delivery.put(record)
+        assert not delivery.drain(20)
+        query = f"SELECT clock_offset FROM fleet_case_incident WHERE incident = '{record['id']}'"
+        assert abs(centre.rows(query)[0][0] - ahead[0]) < 10**9
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize(("where", "what"), [("commit", "facts"), ("say", "alerts"),

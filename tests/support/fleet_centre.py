@@ -28,19 +28,20 @@ from netwatch.store.options import StoreOptions
 
 class CentreProcess:
     """The command ``fleet centre`` with everything in `folder`. `sensors` are enrolled. Its clients
-    use TLS as they would elsewhere."""
+    use TLS as they would elsewhere. `catalogue` is the URL of one in PostgreSQL."""
 
-    def __init__(self, folder: Path, *sensors: str) -> None:
+    def __init__(self, folder: Path, *sensors: str, catalogue: str = "") -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"tls://127.0.0.1:{self.port}"
         self.configuration = folder / "centre.yaml"
+        database = f', catalogue: "{catalogue}"' if catalogue else ""
         self.configuration.write_text(
-            "version: 1\nstore: {path: store}\nfleet:\n"
+            f"version: 1\nstore: {{path: store{database}}}\nfleet:\n"
             f'  centre: "{self.url}"\n'
             f'  server: {{listen: "127.0.0.1:{self.port}", folder: centre}}\n'
         )
-        self.store = StoreOptions(str(folder / "store"))
+        self.store = StoreOptions(str(folder / "store"), catalogue)
         fleet = load(str(self.configuration)).fleet
         assert fleet is not None
         self.keys = CentreFolder(fleet)
