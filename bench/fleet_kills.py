@@ -17,9 +17,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import veth
+from compare import Options
 from support.fleet_centre import sensor_records
 from support.network_namespace import Namespace, created, missing_requirements
 
@@ -31,6 +34,7 @@ from netwatch.delivery.worker import RetryTiming
 from netwatch.fleet.alert_sink import centre_output
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.credentials import write_credentials
+from netwatch.fleet.server import PROGRAM
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 
@@ -103,8 +107,8 @@ def deliver(folder: Path, first: int, last: int, seconds: float) -> None:
     delivery.stop()
 
 
-def run(folder: Path, kills: int, alerts: int, seconds: float) -> bool:
-    """Run it; whether every alert arrived once."""
+def run(folder: Path, kills: int, alerts: int, seconds: float) -> dict[str, int]:
+    """Run it; what `judge` gives."""
     url = f"tls://{HOSTS['server']}:4222"
     server = f'server: {{listen: "{HOSTS["server"]}:4222", folder: {folder}/centre}}'
     (folder / "server.yaml").write_text(f'version: 1\nfleet: {{centre: "{url}", {server}}}\n')
@@ -151,8 +155,9 @@ def run(folder: Path, kills: int, alerts: int, seconds: float) -> bool:
     return judge(folder, alerts)
 
 
-def judge(folder: Path, alerts: int) -> bool:
-    """Compare what is stored with what was reported."""
+def judge(folder: Path, alerts: int) -> dict[str, int]:
+    """Compare what is stored with what was reported: how many alerts are missing, and how many are
+    there that nobody reported or twice."""
     wanted = sorted(each["id"] for each in sensor_records(SENSOR, range(alerts)))
     store = StoreOptions(f"{folder}/store")
     with Catalogue.open(store) as catalogue, catalogue.database.reading() as connection:
@@ -160,16 +165,35 @@ def judge(folder: Path, alerts: int) -> bool:
         members = sorted(row[0] for row in found)
         found = connection.exec_driver_sql("SELECT id FROM incident WHERE shown = 1")
         shown = sorted(row[0] for row in found)
-    result = {
+    put = folder / "put"
+    return {
         "alerts": alerts,
-        "put": int((folder / "put").read_text()),
+        "put": int(put.read_text()) if put.exists() else 0,
         "stored": len(members),
         "shown": len(shown),
-        "missing": len({*wanted} - {*members}),
+        "missing": len({*wanted} - ({*members} & {*shown})),
+        "foreign": len(({*members} | {*shown}) - {*wanted}),
         "twice": len(members) - len({*members}) + len(shown) - len({*shown}),
     }
-    print(json.dumps(result))
-    return members == wanted and shown == wanted
+
+
+def is_right(found: dict[str, int]) -> bool:
+    """Whether every alert arrived once, and nothing else."""
+    return not found["missing"] and not found["foreign"] and not found["twice"]
+
+
+def kills(options: Options) -> dict[str, Any]:
+    """Measure as a section of ``bench/run.py``: three kills of each."""
+    veth.require(PROGRAM)
+    with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as place:
+        found = run(Path(place), 3, 300, 30.0)
+    wrong = [] if is_right(found) else [f"fleet kills: {found}"]
+    return {"found": found, "rows": [{"peer": "fleet kills", "wrong": wrong}]}
+
+
+def text(found: dict[str, Any]) -> str:
+    """What was measured as text."""
+    return f"fleet, server, centre and sensor killed three times each: {found['found']}"
 
 
 def main() -> int:
@@ -187,11 +211,12 @@ def main() -> int:
     if problem := missing_requirements():
         sys.exit(problem)
     with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as place:
-        is_right = run(Path(place), arguments.kills, arguments.alerts, arguments.seconds)
-        if not is_right:
+        found = run(Path(place), arguments.kills, arguments.alerts, arguments.seconds)
+        print(json.dumps(found))
+        if not is_right(found):
             for log in sorted(Path(place).glob("*.log")):
                 print(f"{log.name}:\n{log.read_text()[-1500:]}", file=sys.stderr)
-    return 0 if is_right else 1
+    return 0 if is_right(found) else 1
 
 
 if __name__ == "__main__":

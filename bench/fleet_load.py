@@ -23,6 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import veth
+from compare import Options
 from support.fleet_centre import CentreProcess, sensor_records
 
 from netwatch import __version__
@@ -30,6 +32,7 @@ from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.connection import Connection
 from netwatch.fleet.envelope import Envelope, cut
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
+from netwatch.fleet.server import PROGRAM
 from netwatch.fleet.subjects import subject
 from netwatch.formats.values import rfc3339
 from netwatch.store.arrow_schema import chunk_schema
@@ -153,8 +156,10 @@ def used(pid: int) -> dict[str, tuple[float, int]]:
     return found
 
 
-async def measure(centre: CentreProcess, names: Sequence[str], arguments: Any) -> None:
-    """Offer the load and print a line every few seconds."""
+async def measure(
+    centre: CentreProcess, names: Sequence[str], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Offer the load and print a line every few seconds; what was committed."""
     facts = packed()
     interval = len(names) * BATCH_ROWS / arguments.rows if arguments.rows else 0.0
     print(f"a batch of {BATCH_ROWS:,} rows has {len(facts):,} bytes;"
@@ -193,16 +198,52 @@ async def measure(centre: CentreProcess, names: Sequence[str], arguments: Any) -
         alerts, rows, last = new_alerts, new_rows, now
     await end
     took = time.monotonic() - began
-    print(f"sustained: {alerts / took:,.0f} alerts/s, {rows / took:,.0f} rows/s for {took:.0f} s")
-    spent = cpu - began_cpu
-    print(f"for each CPU second of the centre: {alerts / spent:,.0f} alerts and {rows / spent:,.0f}"
-          f" rows together; machine load {os.getloadavg()[0]:.1f}")  # fmt: skip
     for connection in connections:
         await connection.close()
+    return {
+        "alerts": alerts,
+        "facts": rows,
+        "seconds": took,
+        "cpu": cpu - began_cpu,
+        "memory": {name: each[1] for name, each in used(centre.pid).items()},
+        "load": os.getloadavg()[0],
+        "rows": [{"peer": "fleet", "cpu": cpu - began_cpu, "wall": took}],
+    }
 
 
-def main() -> None:
-    """Run the measurement."""
+def text(found: dict[str, Any]) -> str:
+    """What was measured as text."""
+    took, cpu = found["seconds"], found["cpu"]
+    sizes = ", ".join(f"{name} {size} MB" for name, size in found["memory"].items())
+    return (
+        f"fleet: {found['alerts'] / took:,.0f} alerts/s and {found['facts'] / took:,.0f} rows/s"
+        f" for {took:.0f} s; for each CPU second of the centre {found['alerts'] / cpu:,.0f} alerts"
+        f" and {found['facts'] / cpu:,.0f} rows together; {sizes};"
+        f" load of the machine {found['load']:.1f}"
+    )
+
+
+def fleet(options: Options) -> dict[str, Any]:
+    """Measure as a section of ``bench/run.py``: twenty sensors, as much as the centre takes."""
+    veth.require(PROGRAM)
+    return run(build_parser().parse_args(["--sensors", "20", "--seconds", "30"]))
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure with a centre of its own."""
+    names = [f"sensor-{number}" for number in range(arguments.sensors)]
+    with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as place:
+        centre = CentreProcess(Path(place), *names, catalogue=arguments.postgres)
+        centre.start()
+        try:
+            return asyncio.run(measure(centre, names, arguments))
+        finally:
+            centre.end()
+            print(centre.log, file=sys.stderr)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sensors", type=int, default=200)
@@ -210,16 +251,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="a second, of all sensors")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--postgres", default="", metavar="URL", help="of an empty database")
-    arguments = parser.parse_args()
-    names = [f"sensor-{number}" for number in range(arguments.sensors)]
-    with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as place:
-        centre = CentreProcess(Path(place), *names, catalogue=arguments.postgres)
-        centre.start()
-        try:
-            asyncio.run(measure(centre, names, arguments))
-        finally:
-            centre.end()
-            print(centre.log, file=sys.stderr)
+    return parser
+
+
+def main() -> None:
+    """Measure and print."""
+    print(text(run(build_parser().parse_args())))
 
 
 if __name__ == "__main__":

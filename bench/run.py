@@ -23,6 +23,8 @@ import columns
 import compare
 import compressed
 import console
+import fleet_kills
+import fleet_load
 import goals
 import growth
 import hostile
@@ -66,6 +68,8 @@ SECTIONS = {
     "live-store": (live_store.loss_with_store, live_store.text),
     "latency": (live.latency, live.latency_text),
     "floods": (hostile.floods, hostile.text),
+    "fleet": (fleet_load.fleet, fleet_load.text),
+    "fleet-kills": (fleet_kills.kills, fleet_kills.text),
     "console": (console.console, console.text),
 }
 """The sections: how each is measured, and its text."""
