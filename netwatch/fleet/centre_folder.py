@@ -8,7 +8,7 @@ Commands and the running centre share it. A sensor is enrolled by one file that 
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,6 +51,8 @@ class CentreFolder:
         self.path = options.server.folder
         self.configuration = self.path / "nats.conf"
         self.log = self.path / "nats.log"
+        self._read_before: dict[tuple[str, int, int], EnrolledSensor] = {}
+        self._written: tuple[list[EnrolledSensor], int] | None = None
 
     def prepare(self) -> None:
         """Make what is missing: the folder, the keys, the certificates."""
@@ -139,24 +141,30 @@ class CentreFolder:
         path.unlink()
 
     def sensors(self) -> list[EnrolledSensor]:
-        """All that are enrolled, by name."""
-        found = []
+        """All that are enrolled, by name. A file is read again when it is another one."""
+        found: dict[tuple[str, int, int], EnrolledSensor] = {}
         for path in sorted((self.path / "sensors").glob("*.json")):
             try:
-                record = json.loads(_read(path))
-                found.append(EnrolledSensor(path.stem, record["user"], int(record["enrolled"])))
-            except (ValueError, KeyError, TypeError) as error:
-                raise NetwatchError(f"{path}: expected what 'fleet enrol' wrote: {error}") from None
-        return found
+                status = path.stat()
+                key = (path.stem, status.st_ino, status.st_mtime_ns)
+                found[key] = self._read_before.get(key) or _sensor(path)
+            except FileNotFoundError:
+                continue  # revoked meanwhile
+        self._read_before = found
+        return [*found.values()]
 
     # The server
 
     def write_configuration(self) -> bool:
         """Write the configuration of the server, or for one that is joined the users that its
         administrator includes there. Whether it is another than before."""
-        text = self._users() if self._server.join else self._configuration()
         path = self.path / "users.conf" if self._server.join else self.configuration
+        sensors = self.sensors()
+        if path.exists() and self._written == (sensors, path.stat().st_mtime_ns):
+            return False
+        text = self._users(sensors) if self._server.join else self._configuration(sensors)
         if path.exists() and _read(path) == text:
+            self._written = sensors, path.stat().st_mtime_ns
             return False
         temporary = path.with_suffix(".tmp")
         with contextlib.suppress(FileNotFoundError):
@@ -165,7 +173,7 @@ class CentreFolder:
         temporary.replace(path)
         return True
 
-    def _configuration(self) -> str:
+    def _configuration(self, sensors: Sequence[EnrolledSensor]) -> str:
         options = self._server
         host = f"[{options.host}]" if ":" in options.host else options.host
         lines = [
@@ -195,14 +203,22 @@ class CentreFolder:
                 "  timeout: 5",
                 "}",
             ]
-        return "\n".join(lines) + "\nauthorization {\n  users: " + self._users() + "}\n"
+        return "\n".join(lines) + "\nauthorization {\n  users: " + self._users(sensors) + "}\n"
 
-    def _users(self) -> str:
+    def _users(self, sensors: Sequence[EnrolledSensor]) -> str:
         users: list[object] = [{"nkey": public_key(self.seed)}]
-        for sensor in self.sensors():
+        for sensor in sensors:
             permissions = permissions_of(sensor.name)
             users.append({"nkey": sensor.user, "permissions": permissions})
         return json.dumps(users, indent=1) + "\n"
+
+
+def _sensor(path: Path) -> EnrolledSensor:
+    try:
+        record = json.loads(_read(path))
+        return EnrolledSensor(path.stem, record["user"], int(record["enrolled"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise NetwatchError(f"{path}: expected what 'fleet enrol' wrote: {error}") from None
 
 
 def _authority_text() -> str:

@@ -6,9 +6,8 @@ gives the same cases.
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple, replace
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -19,6 +18,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_members import Key, Member
 from netwatch.store.case_rows import stored_members, write_members
 from netwatch.store.catalogue import Catalogue, VersionHashes, version_number
+from netwatch.store.chunks import chunks
 from netwatch.store.incident_rows import store_incidents
 
 MAX_OFFSET = 366 * 86_400 * 10**9
@@ -60,45 +60,54 @@ def store_alerts(connection: Connection, alerts: Sequence[SensorAlert], gap: int
         newest = member if known is None else known.merged(member)
         if known is None or _said(known) != _said(newest):
             changed.append(newest)
-    numbers: dict[tuple[str, VersionHashes], int] = {}
-    of_runs: defaultdict[int, list[Member]] = defaultdict(list)
-    for member in changed:
-        if member.run is None:
-            run = sensor_run(connection, member.sensor, _hashes(member.record), numbers)
-            member = replace(member, run=run)
-        assert member.run is not None
-        of_runs[member.run].append(member)
-    for run, members in of_runs.items():
-        store_incidents(connection, run, [(each.record, each.line) for each in members])
-    write_members(connection, [each for members in of_runs.values() for each in members], gap)
-    return len(changed)
+    new = [each for each in changed if each.run is None]
+    runs = sensor_runs(connection, {_source(each) for each in new})
+    placed = [
+        each if each.run is not None else replace(each, run=runs[_source(each)]) for each in changed
+    ]
+    store_incidents(
+        connection, ((each.run, each.record, each.line) for each in placed if each.run is not None)
+    )
+    write_members(connection, placed, gap)
+    return len(placed)
 
 
-def sensor_run(
-    connection: Connection,
-    sensor: str,
-    hashes: VersionHashes,
-    known: dict[tuple[str, VersionHashes], int] | None = None,
-) -> int:
-    """The run that has what a sensor reports under some versions: the newest one, or a new one.
-    It is a run of ``live`` that does not end. `known` are runs that were looked up before, and gets
-    this one."""
-    if known is not None and (sensor, hashes) in known:
-        return known[sensor, hashes]
-    version = version_number(connection, hashes)
+def sensor_runs(
+    connection: Connection, sources: Collection[tuple[str, VersionHashes]]
+) -> dict[tuple[str, VersionHashes], int]:
+    """The runs that have what sensors report under some versions: the newest one of each, or a new
+    one. It is a run of ``live`` that does not end."""
+    versions = {
+        hashes: version_number(connection, hashes)
+        for hashes in sorted({hashes for _, hashes in sources}, key=astuple)
+    }
     column = tables.run.c
-    number = connection.execute(
-        select(func.max(column.id)).where(
-            column.command == "live", column.sensor == sensor, column.version == version
+    numbers: dict[tuple[str, int], int] = {}
+    for part in chunks(sorted({sensor for sensor, _ in sources})):
+        statement = (
+            select(column.sensor, column.version, func.max(column.id).label("id"))
+            .where(
+                column.command == "live",
+                column.sensor.in_(part),
+                column.version.in_([*versions.values()]),
+            )
+            .group_by(column.sensor, column.version)
         )
-    ).scalar()
-    if number is None:
-        values = {"command": "live", "sensor": sensor, "version": version}
-        result = connection.execute(insert(tables.run).values(started=time.time_ns(), **values))
-        number = result.inserted_primary_key[0]  # type: ignore[index]
-    if known is not None:
-        known[sensor, hashes] = int(number)
-    return int(number)
+        for row in connection.execute(statement):
+            numbers[row.sensor, row.version] = row.id
+    found = {}
+    for sensor, hashes in sorted(sources, key=lambda source: (source[0], astuple(source[1]))):
+        number = numbers.get((sensor, versions[hashes]))
+        if number is None:
+            values = {"command": "live", "sensor": sensor, "version": versions[hashes]}
+            result = connection.execute(insert(tables.run).values(started=time.time_ns(), **values))
+            number = result.inserted_primary_key[0]  # type: ignore[index]
+        found[sensor, hashes] = int(number)
+    return found
+
+
+def _source(member: Member) -> tuple[str, VersionHashes]:
+    return member.sensor, _hashes(member.record)
 
 
 def _said(member: Member) -> tuple[Any, ...]:

@@ -275,7 +275,7 @@ class Catalogue:
         the run was replaced meanwhile, nothing is stored."""
         with self.database.writing() as connection:
             if _has_run(connection, run):
-                store_incidents(connection, run, alerts)
+                store_incidents(connection, ((run, *alert) for alert in alerts))
 
     def add_coverage(
         self, run: int, part: int, first: int | None, last: int | None, record: str

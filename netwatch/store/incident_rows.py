@@ -50,41 +50,45 @@ class _Place(NamedTuple):
     device: str
 
 
-def store_incidents(
-    connection: Connection, run: int, alerts: Iterable[tuple[AlertRecord, str]]
-) -> None:
-    """Store alerts of a run, each with its line of JSON. An alert with the id of one before
-    replaces it, as the next state of the same incident."""
+def store_incidents(connection: Connection, alerts: Iterable[tuple[int, AlertRecord, str]]) -> None:
+    """Store alerts, each with its run and its line of JSON. An alert with the run and the id of one
+    before replaces it, as the next state of the same incident."""
     incidents = tables.incident
-    written = {str(record["id"]): _values(record, text) for record, text in alerts}
+    written: dict[str, dict[int, dict[str, Any]]] = {}
+    for run, record, text in alerts:
+        written.setdefault(str(record["id"]), {})[run] = _values(record, text)
     if not written:
         return
-    newest, own = _known(connection, run, [*written])
-    following = -1
-    if len(own) < len(written):
-        following = connection.execute(
-            select(func.coalesce(func.max(incidents.c.position), -1)).where(incidents.c.run == run)
-        ).scalar_one()
-    counts = _Counts()
-    hidden: list[str] = []
-    rows: list[dict[str, Any]] = []
-    for identity, values in written.items():
-        last, mine = newest.get(identity), own.get(identity)
-        if mine is not None:
-            position, shown = mine.position, bool(mine.shown)
-            if shown:
-                counts.replace(mine._mapping, values)
-        else:
-            following += 1
-            position, shown = following, last is None or last.run < run
-            if shown and last is not None:
-                hidden.append(identity)
-                counts.remove(last._mapping)
-            if shown:
-                counts.add(values)
-        rows.append(
-            {"run": run, "id": identity, "position": position, "shown": int(shown), **values}
-        )
+    known = _known(connection, [*written])
+    new = {
+        run
+        for identity, of_runs in written.items()
+        for run in of_runs
+        if run not in known[identity]
+    }
+    places = _last_places(connection, sorted(new))
+    counts, hidden, rows = _Counts(), [], []
+    for identity, of_runs in written.items():
+        before = known[identity]
+        newest = max(*before, *of_runs, -1)
+        shown = next((row for row in before.values() if row.shown), None)
+        if shown is None:
+            counts.add(of_runs[newest])
+        elif shown.run != newest:
+            hidden.append(identity)
+            counts.remove(shown._mapping)
+            counts.add(of_runs[newest])
+        elif newest in of_runs:
+            counts.replace(shown._mapping, of_runs[newest])
+        for run, values in of_runs.items():
+            if run in before:
+                position = before[run].position
+            else:
+                position = places[run] = places[run] + 1
+            is_shown = int(run == newest)
+            rows.append(
+                {"run": run, "id": identity, "position": position, "shown": is_shown, **values}
+            )
     for part in chunks(hidden):
         row = incidents.c.id.in_(part) & (incidents.c.shown == 1)
         connection.execute(update(incidents).where(row).values(shown=0))
@@ -198,22 +202,35 @@ def recount_all(connection: Connection) -> None:
     recount(connection, {_place(row._mapping) for row in rows})
 
 
-def _known(
-    connection: Connection, run: int, ids: Sequence[str]
-) -> tuple[dict[str, Row[Any]], dict[str, Row[Any]]]:
-    """The row of the newest run of each incident that there is, and that of `run`."""
+def _known(connection: Connection, ids: Sequence[str]) -> dict[str, dict[int, Row[Any]]]:
+    """The rows of incidents that there are, by id and run."""
     incident = tables.incident.c
-    newest: dict[str, Row[Any]] = {}
-    own: dict[str, Row[Any]] = {}
+    found: dict[str, dict[int, Row[Any]]] = {identity: {} for identity in ids}
     counted = [incident[name] for name in (*SORTS, "device", "first_seen", "last_seen")]
     statement = select(incident.id, incident.run, incident.position, incident.shown, *counted)
     for part in chunks(ids):
         for row in connection.execute(statement.where(incident.id.in_(part))):
-            if row.id not in newest or newest[row.id].run < row.run:
-                newest[row.id] = row
-            if row.run == run:
-                own[row.id] = row
-    return newest, own
+            found[row.id][row.run] = row
+    return found
+
+
+def _last_places(connection: Connection, runs: Sequence[int]) -> dict[int, int]:
+    """The last place in the output of each run; -1 where it has none."""
+    incident, found = tables.incident.c, dict.fromkeys(runs, -1)
+    # A query for each run, which an index answers: a group would read all rows of the runs.
+    last = (
+        select(func.max(incident.position))
+        .where(incident.run == tables.run.c.id)
+        .correlate(tables.run)
+        .scalar_subquery()
+    )
+    for part in chunks(runs):
+        for row in connection.execute(
+            select(tables.run.c.id, last.label("last")).where(tables.run.c.id.in_(part))
+        ):
+            if row.last is not None:
+                found[row.id] = row.last
+    return found
 
 
 class _Counts:

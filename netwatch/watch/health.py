@@ -151,7 +151,7 @@ def _store(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, st
 def _fleet(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     fleet = snapshot.fleet
     if fleet.evicted:
-        yield "spool", sentence("trouble-spool", rows=quantity(fleet.evicted, "row"))
+        yield "spool", sentence("trouble-spool", lost=quantity(fleet.evicted, "row"))
     if fleet.offset is not None and abs(fleet.offset) > MAX_CLOCK_OFFSET:
         kind = "trouble-clock-ahead" if fleet.offset > 0 else "trouble-clock-behind"
         yield "clock", sentence(kind, time=f"{abs(fleet.offset):,.1f} s")
