@@ -71,14 +71,14 @@ class Sensor:
     async def _offer(
         self, client: Any, until: float, interval: float, send: Any, waiting: Any
     ) -> None:
-        await asyncio.sleep(interval * (hash(self.name) % 100) / 100)
+        await asyncio.sleep(min(interval, until - time.monotonic()) * (hash(self.name) % 100) / 100)
         due = time.monotonic()
         while time.monotonic() < until:
             while len(waiting) >= UNDER_WAY and time.monotonic() < until:
                 await asyncio.sleep(0.05)
             await send(client)
             due = max(due + interval, time.monotonic() - 5 * interval)
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
 
     async def _send_alerts(self, client: Any) -> None:
         if not self._rate:
