@@ -1,5 +1,5 @@
-"""The traffic that ``netwatch signatures export`` looks at: captures and stores, for a preview and
-for addresses."""
+"""The traffic that ``netwatch signatures export`` looks at: captures, logs and stores, for a
+preview and for addresses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -96,13 +96,10 @@ class Traffic:
                 captures.append(path)
         if not captures:
             return
-        from netwatch.capture.files import find_captures
-        from netwatch.engine import jobs
-        from netwatch.engine.capture_files import group_files
+        from netwatch.cli.log_options import observations
 
         unread = len(self._statistics.unread)
-        found = list(group_files(find_captures(captures), continuous=False))
-        yield from jobs.names(found, self._statistics)
+        yield from observations(captures, self._statistics)
         for each in self._statistics.unread[unread:]:
             print_message(f"netwatch: {each}")
 

@@ -57,7 +57,7 @@ def add(
     parser.add_argument(
         "--look",
         metavar="SOURCE",
-        help="a capture, a folder of captures or an interface to look at",
+        help="a capture, a log, a folder of these or an interface to look at",
     )
     parser.add_argument(
         "--seconds",
@@ -129,7 +129,7 @@ class _Interview:
         if self._asks:
             print_message("Five questions; Enter takes what is in brackets. Ctrl-D ends.")
         args.look = self._text(
-            args.look, "A capture or interface of your network to look at, empty for none", ""
+            args.look, "A capture, log or interface of your network to look at, empty for none", ""
         )
         survey = look(args.look, args.seconds) if args.look else SiteSurvey()
         authority = self._text(args.authority, "Whose networks these are, as alerts name it", "")
@@ -204,17 +204,15 @@ def look(source: str, seconds: int) -> SiteSurvey:
 
 
 def _read(source: str, survey: SiteSurvey) -> None:
-    from netwatch.capture.files import find_captures
+    from netwatch.cli.log_options import observations
     from netwatch.core.statistics import RunStatistics
-    from netwatch.engine import jobs
-    from netwatch.engine.capture_files import group_files
 
     statistics = RunStatistics()
-    for batch in jobs.names(list(group_files(find_captures([source]), False)), statistics):
+    for batch in observations([source], statistics):
         survey.add(batch)
         if statistics.observations.total() > MAX_OBSERVATIONS:
             break
-    if statistics.unread and not statistics.files:
+    if statistics.unread and not (statistics.files or statistics.logs):
         raise NetwatchError(statistics.unread[0])
 
 

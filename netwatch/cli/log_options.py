@@ -4,7 +4,7 @@ The table of formats is imported only where an option names one, or a file may b
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +13,8 @@ from netwatch.capture.files import CaptureFile, has_capture_name
 from netwatch.core.patterns import pattern
 
 if TYPE_CHECKING:
+    from netwatch.core.observation_batch import ObservationBatch
+    from netwatch.core.statistics import RunStatistics
     from netwatch.logs.log_files import Log
     from netwatch.logs.options import LogOptions
 
@@ -30,7 +32,7 @@ def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool
         metavar="FORMAT",
         type=_format,
         help="read what is no capture as a log of this format, instead of recognising it"
-        " (dnsmasq, suricata and others; a wrong name lists all)",
+        " (dnsmasq, suricata-eve and others; a wrong name lists all)",
     )
     parser.add_argument(
         "--year",
@@ -72,6 +74,21 @@ def divided(
     from netwatch.logs.log_files import divide
 
     return divide(files, options)
+
+
+def observations(paths: Sequence[str], statistics: "RunStatistics") -> "Iterator[ObservationBatch]":
+    """The observations of all captures and logs that paths lead to, for commands that look at
+    traffic by the way. A batch is valid until the next one is asked for."""
+    from netwatch.capture.files import find_captures
+    from netwatch.engine import jobs
+    from netwatch.engine.capture_files import group_files
+    from netwatch.engine.log_units import LogUnit
+    from netwatch.logs.options import LogOptions
+
+    options = LogOptions()
+    captures, logs = divided(find_captures(paths), options)
+    units = [LogUnit(log, options) for log in logs]
+    yield from jobs.names(list(group_files(captures, continuous=False)), statistics, logs=units)
 
 
 def _format(text: str) -> str:

@@ -92,13 +92,13 @@ def add(group: Group) -> None:
         "--preview",
         metavar="PATH",
         nargs="+",
-        help="report what the file would have stopped and missed in captures or stores",
+        help="report what the file would have stopped and missed in captures, logs or stores",
     )
     parser.add_argument(
         "--addresses",
         metavar="PATH",
         nargs="+",
-        help="with --as nftables: captures or stores whose answers and handshakes have the"
+        help="with --as nftables: captures, logs or stores whose answers and handshakes have the"
         " addresses",
     )
     parser.add_argument(

@@ -114,7 +114,7 @@ def _check_lists(record: Mapping[str, Any]) -> None:
         if type(number_of(item)) is not int or type(item["count"]) is not int:
             raise ValueError("evidence whose place or count is no number")
         if log := item.get("log"):
-            _word(log, "format")
+            _words(log, ("format",))
     if record["exemption"] is not None:
         _words(record["exemption"], _EXEMPTION)
 

@@ -49,6 +49,14 @@ def test_networks_of_a_capture_are_taken(folder: Path, capsys: pytest.CaptureFix
     assert main(["policy", "check"]) == 0
 
 
+def test_networks_of_a_log_are_taken(folder: Path) -> None:
+    log = Path(__file__).parents[1] / "logs" / "samples" / "dnsmasq" / "extra.log"
+    assert main(["init", "--yes", "--look", str(log)]) == 0
+    assert networks(written(folder / "netwatch.yaml")) == {
+        "service": ["10.0.0.0/24", "2001:db8::/64"]
+    }
+
+
 def test_options_need_no_capture(folder: Path) -> None:
     words = "init --yes --service 10.20.0.0/16 --personal 10.30.0.0/16 --guest 10.40.0.0/16"
     more = "--resolver 10.20.0.53 --resolver 2001:db8::53 --ban be-fed-tiktok-2023 -o site.yaml"

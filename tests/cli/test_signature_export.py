@@ -178,6 +178,14 @@ def test_a_preview_of_a_store_is_that_of_its_capture(
     assert capsys.readouterr().out == of_capture
 
 
+def test_a_preview_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Path(__file__).parents[1] / "logs" / "samples" / "dnsmasq" / "extra.log"
+    assert run("--as", "rpz", "--format", "jsonl", "-q", "--preview", str(log)) == 0
+    summary, *names = records(capsys.readouterr().out)
+    assert summary["devices"]["stopped"] == 1
+    assert {each["name"]: each["result"] for each in names}["www.tiktok.com"] == "stopped"
+
+
 def test_traffic_that_cannot_be_read_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
