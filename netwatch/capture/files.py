@@ -162,11 +162,13 @@ _looked_at: list[Content] = []
 
 
 def look_at(file: CaptureFile, size: int) -> bytes:
-    """The first `size` bytes of what is in a file, fewer where it is shorter. Standard input can
-    be opened afterwards like any file. Raises `CaptureError`."""
+    """The first `size` bytes of what is in a file, fewer where it is shorter; of a capture only the
+    first few, because a pipe may deliver no more for hours. Standard input can be opened afterwards
+    like any file. Raises `CaptureError`."""
     content = open_content(file)
     try:
-        return content.stream.peek(size)
+        head = content.stream.peek(8)
+        return head if is_capture(head) else content.stream.peek(size)
     finally:
         if file.path == STDIN:
             _looked_at[:] = [content]

@@ -2,6 +2,7 @@
 
 import argparse
 
+from netwatch.capture.files import STDIN
 from netwatch.core.errors import ConfigError, Problem
 
 
@@ -40,6 +41,8 @@ def is_archive(args: argparse.Namespace) -> bool:
         raise _usage(
             "--store does not go with --ledger or --cluster: a store takes what one process reads"
         )
+    if STDIN in args.paths:
+        raise _usage("standard input cannot be kept in a ledger: name files")
     if args.cluster is not None:
         from netwatch.cluster.dask_workers import LOCAL, check_address
 

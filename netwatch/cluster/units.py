@@ -14,11 +14,11 @@ from pathlib import Path
 
 import netwatch
 from netwatch import __version__
-from netwatch.capture.files import STDIN, CaptureFile, file_info
+from netwatch.capture.files import CaptureFile, file_info
 from netwatch.capture.locations import FileInfo
 from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
-from netwatch.core.errors import CaptureError, ConfigError, Problem
+from netwatch.core.errors import CaptureError
 from netwatch.core.typed_json import dumps
 from netwatch.engine.log_units import LogUnit
 
@@ -122,9 +122,6 @@ def changed(unit: Unit) -> str | None:
 
 
 def _identified(file: CaptureFile) -> UnitFile | Unread:
-    if file.path == STDIN:
-        text = "standard input cannot be kept in a ledger: name files"
-        raise ConfigError([Problem("netwatch scan", 0, 0, text)])
     if file.error is not None:
         return Unread(file.error)
     try:

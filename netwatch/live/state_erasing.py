@@ -53,12 +53,13 @@ def _readable(state: Any) -> Any:
     """The state of an incident with packed addresses, which are in hexadecimal digits, as text."""
     from netwatch.core.addresses import ip_text, mac_text
 
-    observation = state["contact"]["observation"]
     found = [state]
-    for name in ("client_ip", "server_ip"):
-        packed = bytes.fromhex(observation.get(name) or "")
-        if len(packed) in (4, 16):
-            found.append(ip_text(packed))
-    if observation.get("client_mac"):
-        found.append(mac_text(bytes.fromhex(observation["client_mac"])))
+    for contact in state["contacts"]:
+        observation = contact["observation"]
+        for name in ("client_ip", "server_ip"):
+            packed = bytes.fromhex(observation.get(name) or "")
+            if len(packed) in (4, 16):
+                found.append(ip_text(packed))
+        if observation.get("client_mac"):
+            found.append(mac_text(bytes.fromhex(observation["client_mac"])))
     return found

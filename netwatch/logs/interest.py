@@ -10,6 +10,7 @@ common.
 from collections.abc import Collection
 from ipaddress import ip_address
 
+from netwatch.core.addresses import ip_text
 from netwatch.logs.prefilter import MAX_WORDS, LineFilter
 from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LogFormat
@@ -55,14 +56,18 @@ class Interest:
             self._words.add(word.lower())
 
     def wants(self, entry: LogEntry) -> bool:
-        """Whether an entry is more than what the sample says: it has a name of interest,
-        or an address that such a name was resolved to."""
+        """Whether an entry is more than what the sample says: it has a name of interest, or an
+        address that such a name was resolved to, in its answer or as its server."""
         if not isinstance(entry, LogName) or self.zones is None:
             return True
         chain = entry.dns.chain if entry.dns is not None else ()
         if any(map(self._is_of_interest, (entry.name, *chain))):
             return True
-        answers = entry.dns.answers if entry.dns is not None and self._in_use else ()
+        if not self._in_use:
+            return False
+        if entry.server.ip is not None and ip_text(entry.server.ip).encode() in self._in_use:
+            return True
+        answers = entry.dns.answers if entry.dns is not None else ()
         return any(text.lower().encode() in self._in_use for text, _ in answers)
 
     def ask_for_words(self) -> None:

@@ -147,7 +147,10 @@ def test_what_cannot_be_read(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["verify", str(PCAPS / "office-day.pcap")]) == 1
     assert "expected an evidence capture (pcapng)" in capsys.readouterr().err
     assert main(["verify", str(tmp_path)]) == 1
-    assert "expected evidence captures (*.pcapng), found none" in capsys.readouterr().err
+    assert (
+        "expected evidence captures (*.pcapng) or lines (*.lines), found none"
+        in capsys.readouterr().err
+    )
     (tmp_path / "alerts.jsonl").write_text("[]\n")
     assert main(["verify", str(good), "--alerts", str(tmp_path / "alerts.jsonl")]) == 1
     assert "alerts.jsonl:1: expected an alert as a line of JSON" in capsys.readouterr().err
@@ -172,7 +175,7 @@ def test_an_encapsulation_that_neither_reads(
     out, err = capsys.readouterr()
     assert "UNREAD" in out
     assert "scapy: no IP packet in it; dpkt: no IP packet in it" in out
-    assert err == "1 piece of evidence in 1 file: 0 shown, 1 that neither reader reads\n"
+    assert err == "1 piece of evidence in 1 file: 0 shown, 1 that could not be read\n"
 
 
 def each_fields(packet):

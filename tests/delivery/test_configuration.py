@@ -26,6 +26,7 @@ outputs:
      sasl: {user: u, password: {env: P}}}
   - {type: nats, url: "tls://nats.example:4222", user: u, password: {env: P}}
   - {type: email, host: mail.example, from: netwatch@example.org, to: [soc@example.org], every: 1h}
+  - {type: apprise, url: {env: CHAT}, quiet_hours: "22:00-07:00", timezone: Europe/Brussels}
 """
 
 
@@ -45,12 +46,15 @@ def test_every_type_is_read_with_its_defaults(tmp_path):
         "siem": "cef",
         "elastic": "ecs",
         "email": "",
+        "apprise": "",
     }
     assert (found["siem"].options.host, found["siem"].options.port) == ("siem.example", 6514)
     assert (found["old"].options.port, found["old"].options.max_bytes) == (514, 2048)
     assert (found["six"].options.host, found["six"].options.port) == ("2001:db8::1", 601)
     assert found["kafka"].options.brokers == ("kafka.example:9092", "[2001:db8::2]:9093")
     assert found["email"].digest_interval == 3600
+    assert found["apprise"].digest_interval == 60
+    assert found["apprise"].quiet_hours.start == 22 * 60
     assert found["file"].options.path == tmp_path / "alerts.jsonl"
 
 

@@ -123,7 +123,9 @@ def test_progress_is_reported_after_every_block(tmp_path: Path) -> None:
         pipeline.names(
             find_captures([path]),
             RunStatistics(),
-            lambda statistics, source, at: calls.append((statistics.packets, source.name, at)),
+            progress=lambda statistics, source, at: calls.append(
+                (statistics.packets, source.name, at)
+            ),
         )
     )
     assert calls == [(1, path, Path(path).stat().st_size)]

@@ -90,7 +90,7 @@ def scan(paths: list[str], site: Config, workers: int, *, frames: bool = False) 
     found["anomalies"] = {
         name: count for name, count in found["anomalies"].items() if name not in FULL_TABLES
     }
-    return {"records": stream.getvalue(), "frames": kept, "limits": result.limits, **found}
+    return {**found, "records": stream.getvalue(), "frames": kept, "limits": result.limits}
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])

@@ -25,6 +25,8 @@ from support.stored_facts import (
 from support.waiting import TIMEOUT, wait_until
 
 CAPTURE = PCAPS / "five-kinds.pcap"
+HEAD = 24
+"""Bytes before the first packet, by which standard input is known to be a capture."""
 COLUMNS = (
     "time", "evidence", "name", "address", "client_port", "hardware", "server_ip", "server_port",
     "transport", "vlan", "packet", "dns_type", "dns_rcode", "dns_answers", "dns_chain",
@@ -222,6 +224,12 @@ def test_repeated_scans_leave_few_files(tmp_path: Path) -> None:
     assert len(facts(tmp_path, "observation")) == len(names_of(*PCAPS.glob("*.pcap")))
 
 
+def _begin(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin is not None
+    process.stdin.write(CAPTURE.read_bytes()[:HEAD])
+    process.stdin.flush()
+
+
 class Piped:
     """A scan of standard input whose writer something happens to before the packets come."""
 
@@ -233,6 +241,7 @@ class Piped:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        _begin(self.process)
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         database = store / "catalogue.sqlite"
         wait_until(lambda: bool(children.read_text().strip()) and database.exists())
@@ -241,7 +250,7 @@ class Piped:
 
     def finish(self) -> str:
         """Send the packets; what was said. The alerts are printed, and the exit status is 1."""
-        out, errors = self.process.communicate(CAPTURE.read_bytes(), TIMEOUT * 2)
+        out, errors = self.process.communicate(CAPTURE.read_bytes()[HEAD:], TIMEOUT * 2)
         assert self.process.returncode == 1
         assert len(out.splitlines()) == len(
             netwatch("scan", CAPTURE, "--format", "jsonl").stdout.splitlines()
@@ -316,10 +325,11 @@ def test_a_bucket_that_goes_away_is_told(tmp_path: Path, s3_url: str, postgres_u
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    _begin(process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     wait_until(lambda: bool(children.read_text().strip()))
     s3fs.S3FileSystem().rmdir(s3_url.removeprefix("s3://").partition("/")[0])
-    out, errors = process.communicate(CAPTURE.read_bytes(), TIMEOUT * 2)
+    out, errors = process.communicate(CAPTURE.read_bytes()[HEAD:], TIMEOUT * 2)
     assert process.returncode == 1
     assert len(out.splitlines()) == 8
     assert b"the store cannot be written to: " in errors
