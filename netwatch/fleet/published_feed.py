@@ -23,6 +23,10 @@ from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject, published_
 LOOK_SECONDS = 60.0
 """Seconds between two looks, where the centre writes nothing."""
 
+AGAIN_SECONDS = 1.0
+"""Seconds between a look that a message of the centre caused and the next one: the message may
+arrive before the server has stored it."""
+
 Report = Callable[[Applied], Awaitable[None]]
 """Tells the centre what became of a bundle, and the capture what is in use now."""
 
@@ -55,14 +59,16 @@ class PublishedFeed:
             if current is not None:
                 await self._report(current)
         jetstream = client.jetstream(timeout=10)
+        seconds = LOOK_SECONDS
         while True:
             self._changed.clear()
             await self.look(jetstream)
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(seconds):
                     await self._changed.wait()
+                seconds = AGAIN_SECONDS
             except TimeoutError:
-                continue
+                seconds = LOOK_SECONDS
 
     async def _on_change(self, message: Any) -> None:
         self._changed.set()
