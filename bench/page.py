@@ -50,6 +50,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
+def _logs(results: Results, machine: dict[str, str]) -> str:
+    found = results["logs"]
+    rows = []
+    for row in found["rows"]:
+        lines = found["lines"] * (1 if row["script"] else 10)
+        beside = f"{row['script'] / row['cpu']:.2f}" if row["script"] else ""
+        rows.append(
+            (
+                row["format"],
+                f"{lines:,}",
+                f"{lines / row['cpu']:,.0f}",
+                beside,
+                f"{row['rss'] / 1e6:.0f}",
+            )
+        )
+    head = ("log", "lines", "lines a CPU s", "CPU of the script / netwatch", "peak MB")
+    return table(head, rows)
+
+
 def _goals(results: Results, machine: dict[str, str]) -> str:
     rows = [[cell(goal) for cell in goals.CELLS] for goal in goals.goals(results)]
     office, dns = (results[kind]["manifest"] for kind in ("office", "dns"))
@@ -203,6 +222,7 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "new-flows": (_ran("new-flows"), _commands("new-flows")),
     "compressed": (_ran("compressed"), _commands("compressed")),
     "urls": (_ran("urls"), _commands("urls")),
+    "logs": (_ran("logs"), _logs),
     "columns": (_ran("columns"), _columns),
     "store": (_ran("store"), _store),
     "memory": (_ran("memory"), _memory),

@@ -208,7 +208,7 @@ class LineFilter:
         self.domain_set: frozenset[bytes] = frozenset()
         self.table, self.mask, self.bits = _domain_table(known)
         # What ends with a digit is an address, in nearly all logs.
-        self.numeric = any(domain[-1:].isdigit() for domain in known)
+        self.numeric = any(domain.rstrip(b"0123456789") != domain for domain in known)
         if not cython.compiled:
             self.domain_set = _domain_set(known)
 
