@@ -173,6 +173,13 @@ class Dissector:
         if self._flow_records is not None:
             self._flow_records.hand_over_others()
 
+    def hand_over_all_flows(self) -> None:
+        """Hand all counts to the consumer. Needed before networks change: whether a client is
+        outside of all of them was decided when its flow ended."""
+        if self._flow_records is not None:
+            self._flow_records.hand_over_named(all_=True)
+            self._flow_records.hand_over_others()
+
     def report_end_of(self, flow: int) -> None:
         """Let `flows` report this flow by itself when it has ended."""
         if self._flow_records is not None:
@@ -187,9 +194,7 @@ class Dissector:
             done = self.loop.flows.close_flows(before)
             self._collect()
             yield from self.flows()
-        if self._flow_records is not None:
-            self._flow_records.hand_over_named(all_=True)
-            self._flow_records.hand_over_others()
+        self.hand_over_all_flows()
 
     def _collect(self) -> None:
         """Take the flows that have ended from the packet loop."""

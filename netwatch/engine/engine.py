@@ -103,7 +103,7 @@ class Engine:
     def reload(self, config: Config) -> None:
         """Judge by another configuration from now on. Flows, unfinished messages, resolved
         addresses and what was learned of devices stay."""
-        self._dissector.hand_over_other_flows()
+        self._dissector.hand_over_all_flows()
         self._judging.reload(config)
         self._flow_counter = self._counter(config)
         self._dissector.reload(

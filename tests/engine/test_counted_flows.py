@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import handshakes
 import messages
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
@@ -233,6 +233,8 @@ def judged(
 @pytest.mark.parametrize("kind", TEXTS)
 def test_tables_give_what_single_flows_give(kind: str, folder: Path) -> None:
     @examples(60, deadline=None)
+    # Named flows of clients that only the second configuration has in a network.
+    @example(262144, 42, [1], 8, 2, 1, 1, "vlans", False)
     @given(
         seed=st.integers(0, 1 << 30),
         count=st.integers(1, 80),
