@@ -285,9 +285,12 @@ def test_every_table_has_its_markers_in_the_page(
     monkeypatch.setattr(page, "PAGE", copy)
     some = results(CPU) | live_results() | {"console": console_results()}
     some["urls"] = some["compressed"]
+    short = {"format": "eve", "cpu": 2.0, "script": 1.0, "rss": 10**8}
+    some["logs"] = {"lines": 10**6, "rows": [short, short | {"script": None}]}
     assert page.write(some, MACHINE) == list(page.PARTS)
     told = copy.read_text(encoding="utf-8")
     assert "| office, suricata / netwatch scan | ≥ 4 | 4.00 | met |" in told
+    assert "| eve | 1,000,000 | 500,000 | 0.50 | 100 |" in told
     work = "live, 100,000 packets/s, CPU a packet, suricata / netwatch"
     assert f"| {work} | ≥ 2 | 3.00 | met |" in told
     assert "| netwatch live | 9,990 | 1,000 | 0 | 0.50 |" in told
