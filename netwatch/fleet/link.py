@@ -243,7 +243,7 @@ class Link:
 
     async def _compare_clocks(self, client: Any) -> None:
         """Measure how far the clock here is ahead: of a few answers, by the quickest one. A clock
-        that jumps is measured at once, and the centre is told."""
+        that jumps is measured at once, and reported to the centre."""
         while True:
             began, base = time.monotonic(), _drift()
             found = [await self._probe(client) for _ in range(_PROBES)]

@@ -22,7 +22,7 @@ EVICTED_LIMIT = 100_000
 
 class StateSaver:
     """Saves `incidents` to `state_file`; does nothing where that is None. With `of_logs` they are
-    saved together with how far logs were read, which `note` is told."""
+    saved together with how far logs were read, which `note` takes."""
 
     def __init__(
         self, state_file: StateFile | None, incidents: OpenIncidents, *, of_logs: bool = False
