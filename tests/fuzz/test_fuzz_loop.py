@@ -16,7 +16,7 @@ from support.fuzz_targets import BrokenPromiseError
 
 from netwatch.dissect.loop.loop import COMPILED
 
-RUNS = 1500
+RUNS = 3000
 SEEDS = seeds()
 KINDS = [name for name in TARGETS if COMPILED or name in ("interpreted", "street", "filled")]
 
