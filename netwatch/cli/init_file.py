@@ -36,7 +36,7 @@ def configuration_text(answers: Answers) -> str:
         "devices:",
         "  # Who is who, as CSV with the columns id, mac, ip, hostname, owner, class:",
         "  # inventory: devices.csv",
-        "  # Without it devices are told apart by what they say in these protocols.",
+        "  # Without it devices are distinguished by what they send in these protocols.",
         "  learn: [dhcp, mdns]",
         "",
         "# netwatch bans list shows the shipped bans, netwatch bans show ID one of them.",

@@ -26,8 +26,8 @@ ALERT_MESSAGES, ALERT_BYTES = 64, 8 << 20
 times larger."""
 
 FACT_MESSAGES, FACT_BYTES = 16, 16 << 20
-"""The same for facts, whose rows are some ten times larger in memory. Sensors are told when all are
-committed, so more at a time would only be later."""
+"""The same for facts, whose rows are some ten times larger in memory. Sensors get an answer when
+all are committed, so more at a time would only be later."""
 
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds until a commit that failed is tried again, at first, then, and so on."""

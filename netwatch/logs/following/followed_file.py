@@ -25,7 +25,7 @@ CHUNK = 1 << 18
 """Bytes that are read at a time."""
 
 LEAST_HEAD = 12
-"""Bytes by which lines are told from frames."""
+"""Bytes by which lines are distinguished from frames."""
 
 Container = Literal["lines", "frame-streams"]
 

@@ -1,7 +1,7 @@
 """The log at one path: the file there, and those that a rotation has put aside and that are not
 read to their end yet.
 
-A rotation by rename leaves the program writing to the renamed file until it is told to open a new
+A rotation by rename leaves the program writing to the renamed file until it is made to open a new
 one, so that file is followed for a while too. A rotation by copy truncates the file that is written
 to: what was appended before is in the copy, which is recognised by its content. A copy of a file of
 which nothing had been read yet is not recognised.
