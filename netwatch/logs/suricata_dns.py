@@ -85,17 +85,9 @@ def _query(event: Event, dns: Object) -> Iterator[LogName]:
         raw = _name(question, "rrname")
         name = normalise_name(raw)
         if name:
-            yield LogName(
-                event.time,
-                event.digits,
+            yield event.shown(
                 "dns-query",
                 name,
-                event.source,
-                event.destination,
-                event.transport,
-                client_mac=event.source_mac,
-                vlan=event.vlan,
-                flow=event.flow,
                 dns=info,
                 raw=raw_name(raw, name),
             )
@@ -130,12 +122,8 @@ def _shown(
     records: list[TextRecord],
 ) -> Iterator[LogName]:
     """The names that an answer shows: those asked for, and the aliases."""
-    from_server = _is_from_server(event, version)
-    client, server, mac = (
-        (event.destination, event.source, event.destination_mac)
-        if from_server
-        else (event.source, event.destination, event.source_mac)
-    )
+    if _is_from_server(event, version):
+        event = event.reversed()
     rcode = text(dns, "rcode") or "NOERROR"
     if rcode not in _RCODES:
         rcode = escape_bytes(rcode.encode())[:32]
@@ -145,32 +133,16 @@ def _shown(
     first = next(iter(names))
     info = answer(first, kind, rcode, records)
     for name, raw in names.items():
-        yield LogName(
-            event.time,
-            event.digits,
+        yield event.shown(
             "dns-answer",
             name,
-            client,
-            server,
-            event.transport,
-            client_mac=mac,
-            vlan=event.vlan,
-            flow=event.flow,
             dns=info,
             raw=raw_name(raw, name),
         )
     for alias in info.chain:
-        yield LogName(
-            event.time,
-            event.digits,
+        yield event.shown(
             "dns-cname",
             alias,
-            client,
-            server,
-            event.transport,
-            client_mac=mac,
-            vlan=event.vlan,
-            flow=event.flow,
             dns=info,
             asked=first,
         )

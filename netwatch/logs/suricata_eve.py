@@ -170,33 +170,17 @@ def _tls(event: Event, tls: Object) -> Iterator[LogName]:
     sni = text(tls, "sni").encode()
     name = normalise_name(sni)
     if name:
-        yield LogName(
-            event.time,
-            event.digits,
+        yield event.shown(
             "tls-sni",
             name,
-            event.source,
-            event.destination,
-            event.transport,
-            client_mac=event.source_mac,
-            vlan=event.vlan,
-            flow=event.flow,
             tls=info,
             raw=raw_name(sni, name),
             outcome="reached" if answered else None,
         )
     for name, raw in certificate_names(text(tls, "subject"), texts(tls, "subjectaltname", 256)):
-        yield LogName(
-            event.time,
-            event.digits,
+        yield event.shown(
             "tls-cert",
             name,
-            event.source,
-            event.destination,
-            event.transport,
-            client_mac=event.source_mac,
-            vlan=event.vlan,
-            flow=event.flow,
             tls=info,
             raw=raw,
             outcome="reached",
@@ -217,17 +201,9 @@ def _quic(event: Event, quic: Object) -> Iterator[LogName]:
         if extension.get("type") == 16
         for value in texts(extension, "values", 16)
     ]
-    yield LogName(
-        event.time,
-        event.digits,
+    yield event._replace(transport="udp").shown(
         "quic-sni",
         name,
-        event.source,
-        event.destination,
-        "udp",
-        client_mac=event.source_mac,
-        vlan=event.vlan,
-        flow=event.flow,
         tls=tls_info("", alpn, text(quic, "ja4")),
         quic=QuicInfo(version.lstrip("v")) if _QUIC_VERSION.fullmatch(version) else None,
         raw=raw_name(sni, name),
@@ -254,17 +230,9 @@ def _http(event: Event, http: Object) -> Iterator[LogName]:
     answered = isinstance(status, int) and status > 0
     denied = method == "CONNECT" and status in (403, 407)
     for name, raw in hosts.items():
-        yield LogName(
-            event.time,
-            event.digits,
+        yield event._replace(transport="tcp").shown(
             "http-host",
             name,
-            event.source,
-            event.destination,
-            "tcp",
-            client_mac=event.source_mac,
-            vlan=event.vlan,
-            flow=event.flow,
             raw=raw,
             outcome="blocked" if denied else "reached" if answered else None,
             blocked_by=f"HTTP {status}" if denied else "",

@@ -1,8 +1,22 @@
 """What all EVE events have in common: time, sides, flow, VLAN and MAC addresses."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
-from netwatch.logs.records import Endpoint
+from netwatch.core.message import DnsInfo, Evidence, QuicInfo, TlsInfo
+from netwatch.core.verdict import Outcome
+from netwatch.logs.records import Endpoint, LogName
+
+
+class Details(TypedDict, total=False):
+    """What the record of a name has beside what all events have (see `LogName`)."""
+
+    dns: DnsInfo | None
+    tls: TlsInfo | None
+    quic: QuicInfo | None
+    raw: str
+    asked: str
+    outcome: Outcome | None
+    blocked_by: str
 
 
 class Event(NamedTuple):
@@ -18,3 +32,28 @@ class Event(NamedTuple):
     vlan: int | None
     source_mac: bytes | None
     destination_mac: bytes | None
+
+    def reversed(self) -> "Event":
+        """The same with source and destination exchanged."""
+        return self._replace(
+            source=self.destination,
+            destination=self.source,
+            source_mac=self.destination_mac,
+            destination_mac=self.source_mac,
+        )
+
+    def shown(self, evidence: Evidence, name: str, **details: Unpack[Details]) -> LogName:
+        """A name that the source showed the destination."""
+        return LogName(
+            self.time,
+            self.digits,
+            evidence,
+            name,
+            self.source,
+            self.destination,
+            self.transport,
+            client_mac=self.source_mac,
+            vlan=self.vlan,
+            flow=self.flow,
+            **details,
+        )
