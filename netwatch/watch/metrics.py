@@ -5,62 +5,16 @@ for counters. A new metric is a row of `METRICS`; the endpoint and the documenta
 the table.
 """
 
-import platform
-from collections import Counter
-from itertools import product
-from typing import get_args
-
-from netwatch.core.alert import IncidentKind
-from netwatch.core.verdict import Outcome
-from netwatch.watch.health import TROUBLES, Thresholds, troubles
-from netwatch.watch.metric_kinds import (
-    Metric,
-    Samples,
-    backlog,
-    counter,
-    counts,
-    gauge,
-    output,
-    table,
+from netwatch.watch.metric_kinds import Metric, backlog, counter, counts, gauge, output, table
+from netwatch.watch.metric_samples import (
+    build_info,
+    interface_up,
+    judged,
+    oldest,
+    open_incidents,
+    reloads,
+    troubles_by_kind,
 )
-from netwatch.watch.snapshot import OutputQueue, Snapshot
-
-
-def _build_info(snapshot: Snapshot, _: Thresholds) -> Samples:
-    compiled = "true" if snapshot.compiled else "false"
-    yield (snapshot.version, snapshot.signatures, platform.python_version(), compiled), 1
-
-
-def _interface_up(snapshot: Snapshot, _: Thresholds) -> Samples:
-    for name in snapshot.interfaces:
-        yield (name,), float(name not in (*snapshot.interfaces_down, *snapshot.logs_unreadable))
-
-
-def _reloads(snapshot: Snapshot, _: Thresholds) -> Samples:
-    yield ("applied",), snapshot.reloads
-    yield ("refused",), snapshot.refused_reloads
-
-
-def _open_incidents(snapshot: Snapshot, _: Thresholds) -> Samples:
-    for verdict, count in sorted(snapshot.open_incidents.items()):
-        yield (verdict,), count
-
-
-def _judged(snapshot: Snapshot, _: Thresholds) -> Samples:
-    # All pairs are exposed, so that a rate is known when the first incident of a pair ends.
-    for kind, outcome in product(get_args(IncidentKind), get_args(Outcome)):
-        yield (kind, outcome), snapshot.judged.get((kind, outcome), 0)
-
-
-def _troubles(snapshot: Snapshot, thresholds: Thresholds) -> Samples:
-    found = Counter(trouble.kind for trouble in troubles(snapshot, thresholds))
-    for trouble in TROUBLES:
-        yield (trouble.kind,), found[trouble.kind]
-
-
-def _oldest(queue: OutputQueue, now: float) -> float:
-    return 0 if queue.oldest is None else max(0.0, now - queue.oldest)
-
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -68,7 +22,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         ("version", "signatures", "python", "compiled"),
         "The versions in use; the value is always 1.",
-        _build_info,
+        build_info,
     ),
     gauge(
         "netwatch_start_time_seconds",
@@ -80,7 +34,7 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         ("outcome",),
         "Configurations that were reloaded: `applied` or `refused`.",
-        _reloads,
+        reloads,
     ),
     gauge(
         "netwatch_last_reload_timestamp_seconds",
@@ -168,7 +122,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         ("interface",),
         "1 where packets can arrive on the interface, or the log can be read, else 0.",
-        _interface_up,
+        interface_up,
     ),
     counts(
         "netwatch_interface_events_total",
@@ -218,14 +172,14 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         ("verdict",),
         "Reported incidents that are open now.",
-        _open_incidents,
+        open_incidents,
     ),
     Metric(
         "netwatch_incidents_closed_total",
         "counter",
         ("kind", "outcome"),
         "Reported incidents that have ended, by what they look like and by what came of them.",
-        _judged,
+        judged,
     ),
     counts(
         "netwatch_contacts_without_verdict_total",
@@ -275,7 +229,7 @@ METRICS: tuple[Metric, ...] = (
         "netwatch_output_oldest_seconds",
         "gauge",
         "Age of the oldest alert that is not delivered yet; 0 where there is none.",
-        _oldest,
+        oldest,
     ),
     output(
         "netwatch_output_delivered_total",
@@ -401,7 +355,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         ("trouble",),
         "Reasons why /healthz reports the capture as unhealthy now, by kind.",
-        _troubles,
+        troubles_by_kind,
     ),
 )
 """All metrics, in the order in which they are exposed."""
