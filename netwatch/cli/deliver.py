@@ -75,6 +75,10 @@ class RunDelivery:
         if undelivered.unwritten:
             lost = quantity(undelivered.unwritten, "alert")
             self._log(f"{lost} lost: the outbox could not be written")
+        if undelivered.unread:
+            self._log(
+                f"alerts may be left in the outbox: it could not be read: {undelivered.unread}"
+            )
 
 
 def _failed(status: Sequence[OutputStatus]) -> int:

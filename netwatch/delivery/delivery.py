@@ -32,13 +32,16 @@ _DRAIN_POLL = 0.05
 @dataclass(frozen=True, slots=True)
 class Undelivered:
     """How many alerts are not delivered yet: queued in the outbox by output, and buffered in memory
-    only, because the outbox cannot be written. False if there are none."""
+    only, because the outbox cannot be written. `unread` is why the outbox could not be read; then
+    the queued ones are those of the last time that it could, and there may be others. False if
+    there are none."""
 
     queued: Mapping[str, int]
     unwritten: int
+    unread: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.unwritten or any(self.queued.values()))
+        return bool(self.unwritten or self.unread or any(self.queued.values()))
 
 
 class Delivery:
@@ -72,6 +75,7 @@ class Delivery:
         self._buffer = AlertBuffer(self.outputs, log)
         self._write_problem = ""
         self._known_status = [_unknown(output) for output in self.outputs]
+        self._read_problem = ""
         self._stopping = threading.Event()
         self._workers: list[DeliveryWorker] = []
         self._maintenance = threading.Thread(
@@ -232,7 +236,9 @@ class Delivery:
                 found = {status.name: status for status in self._reader.get().status()}
             except (sqlite3.Error, NetwatchError) as error:
                 self._reader.failed(error)
+                self._read_problem = str(error)
             else:
+                self._read_problem = ""
                 self._known_status = [
                     found.get(output.name) or _unknown(output) for output in self.outputs
                 ]
@@ -262,7 +268,7 @@ class Delivery:
     def undelivered(self) -> Undelivered:
         """How many alerts are not delivered yet."""
         queued = {status.name: status.queued for status in self._stored_status()}
-        return Undelivered(queued, len(self._buffer))
+        return Undelivered(queued, len(self._buffer), self._read_problem)
 
     def drain(self, timeout: float) -> Undelivered:
         """Wait until everything is delivered or only paused outputs have alerts left, at most
@@ -283,7 +289,7 @@ class Delivery:
 
     def _waits_for_people(self, undelivered: Undelivered) -> bool:
         """Whether only paused outputs have alerts left."""
-        if undelivered.unwritten:
+        if undelivered.unwritten or undelivered.unread:
             return False
         if self._lock.is_held:
             paused = {worker.output.name for worker in self._workers if worker.is_paused}

@@ -233,6 +233,8 @@ class Resources:
                     f"output {name}: {quantity(queued, 'alert')} {verb} in the outbox"
                     " until the next start"
                 )
+        if left.unread:
+            self._warn(f"alerts may be left in the outbox: it could not be read: {left.unread}")
 
     @property
     def alerts_lost(self) -> int:

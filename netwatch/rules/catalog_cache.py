@@ -131,7 +131,7 @@ def _create(path: Path) -> None:
     if not place.exists():
         if place.parent.stat().st_uid != os.geteuid():
             return
-        place.mkdir(mode=0o700)
+        place.mkdir(mode=0o700, exist_ok=True)  # another process may be as far
     if place.stat().st_uid == os.geteuid():
         path.mkdir(mode=0o700, exist_ok=True)
 

@@ -209,11 +209,37 @@ def test_database_that_fails_later_is_replaced_with_all_that_can_be_read(
         return next_batch(database, name, limit)
 
     monkeypatch.setattr(OutboxDatabase, "next_batch", failing)
+    delivery.reopen()
+    wait_until(lambda: any("a new outbox has" in line for line in deliver.log), "it is replaced")
+    # It cannot be read yet, or has alerts: in both cases something may be undelivered.
+    assert delivery.undelivered()
     http.faults = []
     delivery.reopen()
     assert not delivery.drain(30)
     assert ids(http) == [each["id"] for each in records(30)]
     assert sum("a new outbox has 30 alerts of it" in line for line in deliver.log) == 1
+
+
+def test_outbox_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    http, deliver, tmp_path, monkeypatch
+):
+    stop_sending(http)
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(*records(3))
+
+    def failing(database):
+        raise sqlite3.OperationalError("database is locked")
+
+    with monkeypatch.context() as failures:
+        failures.setattr(OutboxDatabase, "status", failing)
+        undelivered = delivery.drain(0.2)
+    assert undelivered
+    assert (dict(undelivered.queued), undelivered.unwritten) == ({"http": 0}, 0)
+    assert undelivered.unread == "database is locked"
+    http.faults = []
+    delivery.reopen()
+    assert not delivery.drain(30)
+    assert len(ids(http)) == 3
 
 
 def test_outbox_that_was_removed_is_created_again(http, deliver, tmp_path):

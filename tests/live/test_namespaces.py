@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,15 +60,13 @@ def tcpreplay(place: Namespace, *samples: str) -> None:
     subprocess.run([*call, *files], check=True, capture_output=True, timeout=TIMEOUT)
 
 
-def writable_by_all(folder: Path) -> Path:
-    """A folder that every user may write to."""
-    for parent in (folder, *folder.parents):  # pytest makes two, or three in a worker
-        if not parent.stat().st_mode & 0o001:
-            parent.chmod(0o755)
-    shared = folder / "nobody"
-    shared.mkdir()
-    shared.chmod(0o777)
-    return shared
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may write to. It is not one of pytest, which closes the folder that
+    has its own to other users whenever another run begins."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        yield Path(place)
 
 
 def without_times(record: dict[str, Any]) -> str:
@@ -134,10 +133,10 @@ def test_an_interface_that_goes_down_and_up_is_logged(place: Namespace, tmp_path
     "how", [(), ("--user", "nobody"), ("--fanout", "2")], ids=["one", "unprivileged", "fanout"]
 )
 def test_an_interface_that_is_removed_and_created_again_is_captured_again(
-    place: Namespace, tmp_path: Path, how: tuple[str, ...]
+    place: Namespace, open_folder: Path, how: tuple[str, ...]
 ) -> None:
     with place.entered():
-        live = Capture(writable_by_all(tmp_path), "-i", "in", *CONFIG, *how)
+        live = Capture(open_folder, "-i", "in", *CONFIG, *how)
     try:
         live.wait_for_log("started on in")
         replay(place, "vlan-mirror")
@@ -296,12 +295,10 @@ def test_reloads_under_load_miss_no_packet(place: Namespace, tmp_path: Path) -> 
 
 
 def test_privileges_are_dropped_and_packets_still_captured(
-    place: Namespace, tmp_path: Path
+    place: Namespace, open_folder: Path
 ) -> None:
     with place.entered():
-        live = Capture(
-            writable_by_all(tmp_path), "-i", "in", *CONFIG, "--user", "nobody", "--fanout", "2"
-        )
+        live = Capture(open_folder, "-i", "in", *CONFIG, "--user", "nobody", "--fanout", "2")
     try:
         live.wait_for_log("started on in")
         for pid in (live.process.pid, *live.workers()):
