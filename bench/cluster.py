@@ -27,7 +27,7 @@ from peers import CONFIG
 from shared import ROOT
 
 CAPTURES = 4
-UNITS = 96
+UNITS = 384
 """Units, which are links to so many captures: work enough that a start does not weigh much."""
 
 UNIT_PACKETS = 60_000
@@ -68,7 +68,8 @@ def cluster(options: Options) -> dict[str, Any]:
             shutil.rmtree(ledger, ignore_errors=True)
             arguments = [str(ledger) if word == "LEDGER" else word for word in words]
             output = options.work / "cluster.jsonl"
-            scan = netwatch("scan", "-q", "-c", str(CONFIG), "--format", "jsonl", str(folder))
+            # With its summary: what nobody could see is a part of each result in a ledger.
+            scan = netwatch("scan", "-c", str(CONFIG), "--format", "jsonl", str(folder))
             runs[mode].append(measure([*scan, *arguments], output, options.timeout))
             records[mode] = output.read_bytes()
     for mode, each in runs.items():

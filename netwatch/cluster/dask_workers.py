@@ -6,7 +6,8 @@ that is started here has certificates of its own, because others may have accoun
 
 The configuration is the input of a task and not scattered: data that was scattered is gone when the
 workers that hold it die, a task is done again. Results are in the ledger, so a future that is done
-is released at once and nothing is computed twice.
+is released at once and nothing is computed twice. Dask takes some 50 ms for each of its tasks,
+which is as long as 50 MB take to read, so it gets ours in groups.
 """
 
 import contextlib
@@ -16,11 +17,14 @@ import logging
 import pickle
 import platform
 import secrets
+import time
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic
 from urllib.parse import urlsplit
 
+from netwatch.cluster.task_groups import GroupSizes
 from netwatch.cluster.units import code_version
 from netwatch.cluster.workers import Failed, Function, Lost, R, T, attempt
 from netwatch.config import Config
@@ -56,7 +60,8 @@ GATHER_SECONDS = 0.1
 """Seconds in which a worker has to hand over a result, until the next one gets its turn."""
 
 WINDOW = 64
-"""Tasks at least that the scheduler has at a time; otherwise four for each thread of a worker."""
+"""Groups of tasks at least that the scheduler has at a time, which a cluster that grows with its
+work has to see; otherwise four for each thread of a worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,38 +130,43 @@ class DaskWorkers:
         """See `netwatch.cluster.workers.Workers`."""
         from distributed import as_completed
 
-        pending, under_way = iter(tasks), dict[Any, tuple[T, Any, int]]()
+        pending, groups = deque(tasks), GroupSizes(self.count)
+        under_way = dict[Any, tuple[Sequence[T], Any, int]]()
         completed = as_completed(with_results=False)
 
-        def submit(task: T, attempts: int) -> None:
+        def submit(group: Sequence[T], attempts: int) -> None:
             future = self._client.submit(
-                _attempt, function, self._configuration(), task, pure=False
+                _attempt_each, function, self._configuration(), group, pure=False
             )
-            under_way[future.key] = task, future, attempts
+            under_way[future.key] = group, future, attempts
             completed.add(future)
 
         while True:
-            while len(under_way) < max(WINDOW, 4 * self.count):
-                task = next(pending, _END)
-                if task is _END:
-                    break
-                submit(task, 1)
+            window = max(WINDOW, 4 * self.count) if groups.is_known else 2 * self.count
+            while pending and len(under_way) < window:
+                size = groups.next(len(pending))
+                submit([pending.popleft() for _ in range(size)], 1)
             if not under_way:
                 return
             future = next(completed)
-            task, _, attempts = under_way[future.key]
+            group, _, attempts = under_way[future.key]
             outcome = self._outcome(future)
             if isinstance(outcome, _Gone):
                 completed.add(future)
                 continue
             del under_way[future.key]
             future.release()
-            if isinstance(outcome, _WithoutConfiguration):
-                if attempts < CONFIGURATION_ATTEMPTS:
-                    submit(task, attempts + 1)
-                    continue
-                outcome = Lost()
-            yield task, outcome
+            if isinstance(outcome, _WithoutConfiguration) and attempts < CONFIGURATION_ATTEMPTS:
+                submit(group, attempts + 1)
+            elif isinstance(outcome, _Done):
+                groups.took(len(group), outcome.seconds)
+                yield from zip(group, outcome.outcomes, strict=True)
+            elif isinstance(outcome, Failed) and len(group) == 1:
+                yield group[0], outcome
+            else:
+                # Nobody knows which task of the group it was; each is tried again, alone.
+                for task in group:
+                    yield task, Lost()
 
     def _configuration(self) -> "Future[Config]":
         """The task that gives the configuration. It is made anew where it was blamed for the death
@@ -166,7 +176,9 @@ class DaskWorkers:
             self._config = self._client.submit(_unpacked, self._packed, key=key, pure=False)
         return self._config
 
-    def _outcome(self, future: "Future[R]") -> "R | Lost | Failed | _WithoutConfiguration | _Gone":
+    def _outcome(
+        self, future: "Future[_Done[R]]"
+    ) -> "_Done[R] | Lost | Failed | _WithoutConfiguration | _Gone":
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
@@ -288,11 +300,18 @@ class _Gone:
     """A result went with its worker before it was fetched."""
 
 
-_END: Any = object()
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[R]):
+    """What the tasks of a group gave, in order, and the seconds that they took together."""
+
+    outcomes: tuple[R | Failed, ...]
+    seconds: float
 
 
-def _attempt(function: Function[T, R], config: Config, task: T) -> R | Failed:
-    return attempt(function, config, task)
+def _attempt_each(function: Function[T, R], config: Config, group: Sequence[T]) -> _Done[R]:
+    began = time.monotonic()
+    outcomes = tuple(attempt(function, config, task) for task in group)
+    return _Done(outcomes, time.monotonic() - began)
 
 
 def _unpacked(packed: bytes) -> Config:

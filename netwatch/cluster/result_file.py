@@ -106,8 +106,7 @@ def write_result(
         for entries in partitions:
             before, writer = body.tell(), LineWriter(body)
             count = write(writer, entries)
-            if count:
-                writer.close()
+            writer.close()
             sizes.append([count, body.tell() - before])
         head = {
             "schema": SCHEMA,
@@ -206,11 +205,11 @@ def read_entries(storage: Storage, head: Head, partition: int, quiet_gap: int) -
 
 
 class LineWriter:
-    """Writes JSON lines as one zstd frame to a stream."""
+    """Writes JSON lines as one zstd frame to a stream, and nothing where there is no line."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        compressor = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
-        self._writer = compressor.stream_writer(stream, closefd=False)
+        self._stream = stream
+        self._writer: Any = None
         self._buffer = io.BytesIO()
 
     def line(self, value: Any) -> None:
@@ -226,10 +225,16 @@ class LineWriter:
 
     def close(self) -> None:
         """End the frame. The stream stays open."""
+        if self._writer is None and not self._buffer.tell():
+            return
         self._flush()
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def _flush(self) -> None:
+        if self._writer is None:
+            # Most of the partitions of a unit are empty, and a compressor costs more than a line.
+            compressor = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
+            self._writer = compressor.stream_writer(self._stream, closefd=False)
         self._writer.write(self._buffer.getvalue())
         self._buffer = io.BytesIO()
 

@@ -129,9 +129,8 @@ class Folder:
                 folder.mkdir(mode=0o700, exist_ok=True)
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as stream:
+                # It is not synchronised: an object that a power failure damages is made again.
                 yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
             temporary.replace(target)
         except OSError as error:
             temporary.unlink(missing_ok=True)

@@ -209,7 +209,8 @@ def _subjects(
 ) -> Iterator[Sequence[Entry]]:
     """The merged incidents of one device and app after the other, in a partition of several
     results."""
-    streams = [read_entries(storage, head, partition, quiet_gap) for head in heads]
+    filled = [head for head in heads if head.parts[partition].entries]
+    streams = [read_entries(storage, head, partition, quiet_gap) for head in filled]
     ordered = heapq.merge(*streams, key=entry_order)
     for _, group in groupby(ordered, key=lambda entry: entry[0][:2]):
         merged = Incidents(quiet_gap, limit=sys.maxsize, evidence_bytes=sys.maxsize)

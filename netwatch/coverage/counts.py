@@ -180,10 +180,13 @@ class Coverage:
         self._missed.update(other._missed)
         for name, (device_class, counts) in other._networks.items():
             _add(self._networks.setdefault(name, (device_class, _zeros()))[1], counts)
+        devices = self._devices
         for key, counts in other._devices.items():
-            own = self._devices.get(key) or self._insert(key)
+            own = devices.get(key)
             if own is not None:
                 _add(own, counts)
+            elif self._insert(key) is not None:
+                devices[key] = counts.copy()
 
     def since(self, earlier: "Coverage") -> "Coverage":
         """What was counted since a copy of these counts, which go on, was made."""
