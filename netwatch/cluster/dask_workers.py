@@ -10,6 +10,7 @@ is released at once and nothing is computed twice. Dask takes some 50 ms for eac
 which is as long as 50 MB take to read, so it gets ours in groups.
 """
 
+import asyncio
 import contextlib
 import importlib.util
 import ipaddress
@@ -93,6 +94,22 @@ def check_address(address: str) -> None:
         )
 
 
+class _WithoutConfiguration:
+    """A task was not done, because that of the configuration was blamed in its place."""
+
+
+class _Gone:
+    """A result went with its worker before it was fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[R]):
+    """What the tasks of a group gave, in order, and the seconds that they took together."""
+
+    outcomes: tuple[R | Failed, ...]
+    seconds: float
+
+
 class DaskWorkers:
     """The workers of the cluster at `address`; `count` is the number that is started for ``local``.
     Raises `ConfigError` and `NetwatchError` where the cluster cannot be used."""
@@ -106,6 +123,7 @@ class DaskWorkers:
         self.count = 0
         self._config: Future[Config] | None = None
         self._packed = pickle.dumps(config)
+        self._requests: dict[Any, asyncio.Future[Any]] = {}
         with warnings.catch_warnings():
             # Where versions of libraries differ, `_check_workers` says it better.
             warnings.simplefilter("ignore")
@@ -184,13 +202,9 @@ class DaskWorkers:
 
         try:
             if future.status != "error":
-                return future.result(timeout=GATHER_SECONDS)
+                found: _Done[R] | _Gone = self._client.sync(self._fetched, future)
+                return found
             error = future.exception()
-        except TimeoutError:
-            # The worker that has the result died just now; the task is done again, and finds what
-            # it did in the ledger. To wait for that here would keep the results of other tasks in
-            # workers, which may die as well.
-            return _Gone()
         except Exception as raised:  # By the task, or since the scheduler has gone.
             error = raised
         if isinstance(error, KilledWorker):
@@ -198,11 +212,34 @@ class DaskWorkers:
         if isinstance(error, NetwatchError):
             raise error
         if self._client.status != "running" or isinstance(error, FutureCancelledError):
-            raise NetwatchError(
-                f"the scheduler at {self._address} has gone; run the same command again, and it"
-                " goes on with what the ledger has"
-            )
+            raise self._has_gone()
         return Failed(f"{type(error).__name__}: {error}")
+
+    async def _fetched(self, future: "Future[R]") -> R | _Gone:
+        """A result, if it comes soon. A worker that has it may have died just now: the task is done
+        again then, and finds what it did in the ledger. To wait for that here would keep the
+        results of other tasks in workers, which may die as well.
+
+        The request is never cancelled. `Client` joins requests, and after it had to cancel one
+        before it was sent, all later ones join that one."""
+        request = self._requests.get(future.key)
+        if request is None:
+            coroutine = self._client.gather(future, asynchronous=True)
+            request = self._requests[future.key] = asyncio.ensure_future(coroutine)
+        done, _ = await asyncio.wait({request}, timeout=GATHER_SECONDS)
+        if not done:
+            return _Gone()
+        del self._requests[future.key]
+        if request.cancelled():
+            raise self._has_gone()
+        result: R = request.result()
+        return result
+
+    def _has_gone(self) -> NetwatchError:
+        return NetwatchError(
+            f"the scheduler at {self._address} has gone; run the same command again, and it goes on"
+            " with what the ledger has"
+        )
 
     def close(self) -> None:
         """See `netwatch.cluster.workers.Workers`."""
@@ -290,22 +327,6 @@ class DaskWorkers:
             text = f"worker {worker} of {self._address} {what}; install the same everywhere"
             raise NetwatchError(text)
         return sum(self._client.nthreads().values())
-
-
-class _WithoutConfiguration:
-    """A task was not done, because that of the configuration was blamed in its place."""
-
-
-class _Gone:
-    """A result went with its worker before it was fetched."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Done(Generic[R]):
-    """What the tasks of a group gave, in order, and the seconds that they took together."""
-
-    outcomes: tuple[R | Failed, ...]
-    seconds: float
 
 
 def _attempt_each(function: Function[T, R], config: Config, group: Sequence[T]) -> _Done[R]:

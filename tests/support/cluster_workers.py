@@ -1,5 +1,5 @@
-"""What Dask loads into the workers of a test: units are counted when they begin, and a capture
-that is called ``poison`` kills the worker that reads it.
+"""What Dask loads into the workers of a test: units are counted when they begin to be read, and a
+capture that is called ``poison`` kills the worker that reads it.
 
 ``DASK_DISTRIBUTED__WORKER__PRELOAD`` names this module; each start is a line of the file that
 ``NETWATCH_TEST_STARTS`` names. ``NETWATCH_TEST_VERSION`` is the version that a worker says it has.
@@ -17,7 +17,9 @@ _judge = tasks.judge
 
 
 def judge(config: Config, task: tasks.UnitTask) -> tasks.UnitDone:
-    """Judge a unit, after its start was noted."""
+    """Judge a unit, after its start was noted. One whose result is there is not read."""
+    if tasks._is_there(task.storage, task.kept):
+        return _judge(config, task)
     with Path(os.environ["NETWATCH_TEST_STARTS"]).open("a") as stream:
         stream.write(f"{os.getpid()} {task.unit.name}\n")
     if "poison" in task.unit.name:
