@@ -17,14 +17,13 @@ from netwatch.cli.capture_options import FAIL_ON, add_capture_options, add_scan_
 from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
-    from netwatch.capture.files import CaptureFile
     from netwatch.cli.deliver import RunDelivery
     from netwatch.cli.run_store import RunStore
     from netwatch.cluster.archive import UnitCounts
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
     from netwatch.coverage.counts import Coverage, CoverageReport
-    from netwatch.engine.log_units import LogUnit
+    from netwatch.engine.log_units import Capture, LogUnit
     from netwatch.formats.base import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
     from netwatch.incidents.scan import ScanResult
@@ -172,23 +171,24 @@ def _check(args: argparse.Namespace) -> None:
 
 def _units(
     args: argparse.Namespace, *, counts_flows: bool
-) -> "tuple[list[Sequence[CaptureFile]], list[LogUnit]]":
+) -> "tuple[list[Capture], list[LogUnit]]":
     """The files of each capture, and the logs, of whose flows the coverage is wanted."""
-    from netwatch.capture.files import find_captures
-    from netwatch.cli.log_options import divided, log_options
-    from netwatch.engine.capture_files import group_files
-    from netwatch.engine.log_units import LogUnit
+    from netwatch.cli.log_options import log_options
+    from netwatch.engine.inputs import find_units
 
-    options = log_options(args)
-    captures, logs = divided(find_captures(args.paths), options)
-    units = [LogUnit(log, options, counts_flows) for log in logs]
-    return list(group_files(captures, args.continuous, args.by_day)), units
+    return find_units(
+        args.paths,
+        log_options(args),
+        continuous=args.continuous,
+        by_day=args.by_day,
+        counts_flows=counts_flows,
+    )
 
 
 @contextlib.contextmanager
 def _found_here(
     args: argparse.Namespace,
-    captures: "Sequence[Sequence[CaptureFile]]",
+    captures: "Sequence[Capture]",
     logs: "Sequence[LogUnit]",
     config: "Config",
     statistics: RunStatistics,
@@ -197,30 +197,30 @@ def _found_here(
 ) -> "Iterator[tuple[ScanResult, None]]":
     """What this process and its workers find. The alerts can be read until the context ends."""
     from netwatch.cli import terminal
-    from netwatch.engine import jobs
-    from netwatch.incidents.scan import ScanIncidents
+    from netwatch.engine.jobs import scanned
 
-    with ScanIncidents(config.quiet_gap) as incidents:
+    with contextlib.ExitStack() as stack:
         with terminal.progress(args, [*captures, *(unit.files for unit in logs)]) as progress:
-            jobs.scan(
-                captures,
-                config,
-                statistics,
-                incidents,
-                logs=logs,
-                workers=args.jobs,
-                progress=progress,
-                coverage=coverage,
-                keep_frames=bool(args.evidence),
-                recording=store.recording if store else None,
+            result = stack.enter_context(
+                scanned(
+                    captures,
+                    config,
+                    statistics,
+                    logs=logs,
+                    workers=args.jobs,
+                    progress=progress,
+                    coverage=coverage,
+                    keep_frames=bool(args.evidence),
+                    recording=store.recording if store else None,
+                )
             )
-        yield incidents.result(config.geo, config.sensor), None
+        yield result, None
 
 
 @contextlib.contextmanager
 def _found_in_archive(
     args: argparse.Namespace,
-    captures: "Sequence[Sequence[CaptureFile]]",
+    captures: "Sequence[Capture]",
     logs: "Sequence[LogUnit]",
     config: "Config",
     statistics: RunStatistics,

@@ -204,8 +204,8 @@ def look(source: str, seconds: int) -> SiteSurvey:
 
 
 def _read(source: str, survey: SiteSurvey) -> None:
-    from netwatch.cli.log_options import observations
     from netwatch.core.statistics import RunStatistics
+    from netwatch.engine.inputs import observations
 
     statistics = RunStatistics()
     for batch in observations([source], statistics):

@@ -11,6 +11,7 @@ a second process reads what this one writes (`netwatch.engine.names_process`).
 Logs come behind the captures of a run. A log is always read by one worker, because it has state.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress, expected_packets
 from netwatch.engine.log_units import Capture, LogUnit, Unit
-from netwatch.incidents.scan import ScanIncidents
+from netwatch.incidents.scan import ScanIncidents, ScanResult
 from netwatch.incidents.spill import SpillFolder
 
 if TYPE_CHECKING:
@@ -35,6 +36,37 @@ if TYPE_CHECKING:
 LEAST_SHARED = 250_000
 """Packets that captures must have, about, for several workers to share out the clients in each:
 to make these workers takes as long as to scan some hundred thousand packets."""
+
+
+@contextlib.contextmanager
+def scanned(
+    captures: Sequence[Capture],
+    config: Config,
+    statistics: RunStatistics,
+    *,
+    logs: Sequence[LogUnit] = (),
+    workers: int = 1,
+    progress: Progress | None = None,
+    coverage: Coverage | None = None,
+    keep_frames: bool = False,
+    recording: "Recording | None" = None,
+) -> Iterator[ScanResult]:
+    """What this process and its workers find; the arguments are those of `scan`. The alerts
+    can be read until the context ends, which deletes what of them is on disk."""
+    with ScanIncidents(config.quiet_gap) as incidents:
+        scan(
+            captures,
+            config,
+            statistics,
+            incidents,
+            logs=logs,
+            workers=workers,
+            progress=progress,
+            coverage=coverage,
+            keep_frames=keep_frames,
+            recording=recording,
+        )
+        yield incidents.result(config.geo, config.sensor)
 
 
 def scan(

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.made_log import made_formats
 
-from netwatch.capture.files import CaptureFile
-from netwatch.cli.log_options import add_log_options, divided, log_options
+from netwatch.cli.log_options import add_log_options, log_options
 
 
 def options(*arguments):
@@ -51,8 +50,5 @@ def test_what_is_refused(arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def test_files_with_names_of_captures_are_not_opened():
-    files = [CaptureFile("none.pcap"), CaptureFile("none.pcapng.gz")]
-    assert divided(files, options()) == (files, ())
-    assert divided(files, options("--only", "logs")) == ([], ())
+def test_utc_needs_no_database_of_zones():
     assert options("--timezone", "UTC").zone is UTC
