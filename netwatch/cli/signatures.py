@@ -6,7 +6,7 @@ that of grep: 1 where a name matches no rule. Mistakes in a file give exit statu
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,15 @@ from netwatch.cli.group import Group
 from netwatch.cli.printing import Lines, print_columns, print_line, print_message, print_record
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.names import normalise_name
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Problems, did_you_mean
-from netwatch.core.verdict import App
 from netwatch.rules import bans
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.explain import explain_name
+from netwatch.rules.explain import MatchRecords, app_record, rule_record
 from netwatch.rules.lint import check_examples, lint
 from netwatch.rules.load import BUILTIN, load_signatures, read_signatures
 from netwatch.rules.pack_lint import lint_packs
-from netwatch.rules.signature import Rule, Signature
+from netwatch.rules.signature import Signature
 
 MAX_LINE = 4096
 """Bytes of a line of names on standard input."""
@@ -115,7 +113,7 @@ def _list(args: argparse.Namespace) -> int:
     signatures = _catalog(args).signatures.values()
     signature_update.print_installed(args)
     if args.format == "jsonl":
-        _jsonl({**_app(item.app), "rules": len(item.rules)} for item in signatures)
+        _jsonl({"app": app_record(item.app), "rules": len(item.rules)} for item in signatures)
         return 0
     rows = [("APP", "NAME", "VENDOR", "CATEGORY", "RULES")]
     for item in signatures:
@@ -136,8 +134,8 @@ def _show(args: argparse.Namespace) -> int:
     ban_ids = _bans(catalog, signature.app.id)
     if args.format == "jsonl":
         record = {
-            **_app(signature.app),
-            "domains": [_rule(rule) for rule in signature.rules],
+            "app": app_record(signature.app),
+            "domains": [rule_record(rule) for rule in signature.rules],
             "aliases": [alias.tail for alias in signature.aliases],
             "asns": [{"number": asn.number, "name": asn.name} for asn in signature.asns],
             "addresses": list(map(ip_text, signature.addresses)),
@@ -175,46 +173,36 @@ def _find_signature(catalog: Catalog, word: str) -> Signature | None:
 
 
 def _match(args: argparse.Namespace) -> int:
-    catalog = _catalog(args)
+    records = MatchRecords(_catalog(args))
     unmatched = False
     problems: list[Problem] = []
-    # Many names have the same rule, and a rule is identified by its kind and name.
-    abouts: dict[tuple[str, str], _AboutRule] = {}
     with Lines() as lines:
         for raw in _given_names(args.names, problems):
-            name = normalise_name(raw)
-            rule, why = explain_name(catalog, name)
-            about = None
-            if rule is None:
-                unmatched = True
-            else:
-                about = abouts.get((rule.kind, rule.name))
-                if about is None:
-                    about = abouts[rule.kind, rule.name] = _AboutRule(rule)
+            record = records.record(raw)
+            unmatched |= "rule" not in record
             if args.format == "jsonl":
-                lines.record({"name": name, **(about.fields if about else {}), "why": why})
+                lines.record(record)
             else:
-                lines.line(f"{name}: {about.headline if about else 'no rule matches'}")
-                for line in about.lines if about else ():
+                for line in _match_lines(record):
                     lines.line(line)
-                lines.line(f"  why      {why}")
     for problem in problems:
         print_message(str(problem))
     return 2 if problems else 1 if unmatched else 0
 
 
-class _AboutRule:
-    """What the records and the lines of all names have in common that a rule matches."""
-
-    def __init__(self, rule: Rule) -> None:
-        place = {"file": rule.file, "line": rule.line}
-        self.fields: dict[str, Any] = {**_app(rule.app), **_rule(rule), **place}
-        self.headline = f"{rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}"
-        self.lines = (
-            f"  where    {rule.file}:{rule.line}",
-            f"  sources  {', '.join(rule.sources)}",
-            f"  grade    {rule.grade.value}: {'; '.join(rule.grade.reasons)}",
+def _match_lines(record: Mapping[str, Any]) -> Iterator[str]:
+    """The record of a name as lines for people."""
+    if "rule" not in record:
+        yield f"{record['name']}: no rule matches"
+    else:
+        app = record["app"]
+        yield (
+            f"{record['name']}: {app['id']} ({app['name']}), {record['role']}, by {record['rule']}"
         )
+        yield f"  where    {record['file']}:{record['line']}"
+        yield f"  sources  {', '.join(record['sources'])}"
+        yield f"  grade    {record['grade']}: {'; '.join(record['grade_reasons'])}"
+    yield f"  why      {record['why']}"
 
 
 def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:
@@ -298,21 +286,6 @@ def _bans(catalog: Catalog, app: str) -> list[str]:
         if app in pack.ban.apps:
             found.append(ban_id)
     return found
-
-
-def _app(app: App) -> dict[str, Any]:
-    fields = ("id", "name", "vendor", "category")
-    return {"app": {field: getattr(app, field) for field in fields}}
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "rule": rule.text,
-        "role": rule.role,
-        "grade": rule.grade.value,
-        "grade_reasons": list(rule.grade.reasons),
-        "sources": list(rule.sources),
-    }
 
 
 def _count(items: Iterable[object]) -> int:

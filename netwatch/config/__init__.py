@@ -250,13 +250,17 @@ def load(
 
 
 @_without_collection
-def load_catalog(path: str | None = None) -> Catalog:
-    """The catalogue of the signatures that the configuration names, which is found as by `load`.
-    Of the other sections only the syntax is checked. Raises `ConfigError`."""
+def load_catalog(
+    path: str | None = None, *, replacements: Replacements = NOTHING_REPLACED
+) -> Catalog:
+    """The catalogue of the signatures that the configuration names, which is found, and in whose
+    place others are taken, as by `load`. Of the other sections only the syntax is checked. Raises
+    `ConfigError`."""
     fields = _open(path)
     base = Path(fields.file).parent
     read_updates(fields, base, [])
     layers, _ = read_layers(fields, read_fleet(fields, base), [])
+    replacements.replace_in(layers)
     catalog = signatures_section(*layers.of("signatures"))
     fields.problems.raise_if_any()
     return catalog

@@ -1,7 +1,51 @@
-"""Why a rule matches a name, or why no rule does, in words for people."""
+"""Which rule matches a name and why, or why no rule does: as a record, and in words for people."""
 
+from typing import Any
+
+from netwatch.core.names import normalise_name
+from netwatch.core.verdict import App
 from netwatch.rules.catalog import Catalog, Hit
 from netwatch.rules.signature import Rule
+
+
+class MatchRecords:
+    """The records of names, of which many have the same rule, by the rules of a catalogue."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        # A rule is identified by its kind and name.
+        self._of_rules: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def record(self, raw: bytes) -> dict[str, Any]:
+        """The record of a name in any spelling. Where no rule matches, it has ``name`` and ``why``
+        alone."""
+        name = normalise_name(raw)
+        rule, why = explain_name(self._catalog, name)
+        if rule is None:
+            return {"name": name, "why": why}
+        fields = self._of_rules.get((rule.kind, rule.name))
+        if fields is None:
+            place = {"file": rule.file, "line": rule.line}
+            fields = {"app": app_record(rule.app), **rule_record(rule), **place}
+            self._of_rules[rule.kind, rule.name] = fields
+        return {"name": name, **fields, "why": why}
+
+
+def app_record(app: App) -> dict[str, Any]:
+    """An app as a record."""
+    return {"id": app.id, "name": app.name, "vendor": app.vendor, "category": app.category}
+
+
+def rule_record(rule: Rule) -> dict[str, Any]:
+    """A rule as a record, without its app."""
+    grade = rule.grade
+    return {
+        "rule": rule.text,
+        "role": rule.role,
+        "grade": grade.value,
+        "grade_reasons": list(grade.reasons),
+        "sources": list(rule.sources),
+    }
 
 
 def explain_name(catalog: Catalog, name: str) -> tuple[Rule | None, str]:
