@@ -12,7 +12,7 @@ Logs come behind the captures of a run. A log is always read by one worker, beca
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,8 @@ from netwatch.incidents.spill import SpillFolder
 if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
 
+MOST_WORKERS = 256
+"""Processes that a run can be asked for."""
 
 LEAST_SHARED = 250_000
 """Packets that captures must have, about, for several workers to share out the clients in each:
@@ -153,7 +155,7 @@ def names(
     workers: int = 1,
     progress: Progress | None = None,
     recording: "Recording | None" = None,
-) -> Iterator[ObservationBatch]:
+) -> Generator[ObservationBatch, None, None]:
     """The observations of all captures and logs, one after the other, read by up to `workers`
     processes. A batch is valid until the next one is asked for. The facts go to the store that
     `recording` leads to."""

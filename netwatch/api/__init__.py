@@ -1,0 +1,86 @@
+"""The Python API: what `netwatch scan`, `names` and `signatures match` do, as functions.
+
+The package `netwatch` exports the functions, and this one the classes of all values, too; nothing
+else of netwatch is an interface (docs/internals/releasing.md). A call reads files and returns
+values: it prints nothing, ends no process, installs no signal handler and changes no setting of
+this one.
+"""
+
+# Imported first, so that `netwatch.core.late_inspect` puts nothing in its place.
+import inspect  # noqa: F401
+
+from netwatch.api.coverage import Coverage, DeviceCoverage, Flows, NetworkCoverage, Packets
+from netwatch.api.incident import Incident
+from netwatch.api.matching import Match, match
+from netwatch.api.naming import Observations, names
+from netwatch.api.observation import Observation
+from netwatch.api.parts import (
+    Answer,
+    App,
+    Ban,
+    BanPeriod,
+    Binding,
+    Counts,
+    Destination,
+    Device,
+    Dns,
+    Endpoint,
+    Evidence,
+    Exemption,
+    InstalledSet,
+    Kind,
+    Log,
+    Network,
+    Outcomes,
+    Quic,
+    Rule,
+    Sensor,
+    Tls,
+    Versions,
+)
+from netwatch.api.scanning import ScanResult, scan
+from netwatch.api.summary import Summary
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import NetwatchError as Error
+
+__all__ = [
+    "Answer",
+    "App",
+    "Ban",
+    "BanPeriod",
+    "Binding",
+    "ConfigError",
+    "Counts",
+    "Coverage",
+    "Destination",
+    "Device",
+    "DeviceCoverage",
+    "Dns",
+    "Endpoint",
+    "Error",
+    "Evidence",
+    "Exemption",
+    "Flows",
+    "Incident",
+    "InstalledSet",
+    "Kind",
+    "Log",
+    "Match",
+    "Network",
+    "NetworkCoverage",
+    "Observation",
+    "Observations",
+    "Outcomes",
+    "Packets",
+    "Problem",
+    "Quic",
+    "Rule",
+    "ScanResult",
+    "Sensor",
+    "Summary",
+    "Tls",
+    "Versions",
+    "match",
+    "names",
+    "scan",
+]

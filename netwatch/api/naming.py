@@ -1,0 +1,179 @@
+"""`names`: every name in captures and logs, one by one or as columns of Arrow."""
+
+import importlib
+from collections.abc import Generator, Iterable, Iterator
+from datetime import datetime, tzinfo
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from netwatch.api.observation import Observation
+from netwatch.api.options import AnyPath, Period, read_options, readable_errors
+from netwatch.api.summary import Summary, summary_of
+from netwatch.core.errors import NetwatchError
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import WORD_TIME
+from netwatch.core.statistics import RunStatistics
+from netwatch.engine import jobs as engine
+from netwatch.formats.observation_record import observation_record
+from netwatch.logs.options import Only
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Batches = Generator[ObservationBatch, None, None]
+
+
+class Observations(Iterator[Observation]):
+    """The observations of captures and logs, in the order of files and packets, read while they are
+    asked for, once, and in bounded memory.
+
+    It is an iterator of objects. `to_arrow` or `arrow_reader`, in place of iterating, give columns
+    and make no object for each. It is also a context, and `close` ends the reading.
+    """
+
+    def __init__(self, batches: Batches, statistics: RunStatistics, period: Period) -> None:
+        self._batches = batches
+        self._statistics = statistics
+        self._period = period
+        self._is_asked = False
+        self._rows = self._observations()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Observation:
+        self._is_asked = True
+        return next(self._rows)
+
+    @property
+    def summary(self) -> Summary:
+        """The counts so far, complete when all observations were read."""
+        return summary_of(self._statistics)
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """All observations as a table in memory, with the columns of ``netwatch names --format
+        parquet``. Raises `netwatch.Error` where the extra ``arrow`` is not installed, or where
+        reading has begun."""
+        self._ask_for_columns("to_arrow()")
+        import pyarrow as pa
+
+        from netwatch.formats.arrow_rows import schema
+
+        layout = schema()
+        batches = self._record_batches(layout)
+        return pa.Table.from_batches(batches, layout).unify_dictionaries()
+
+    def arrow_reader(self) -> "pyarrow.RecordBatchReader":
+        """The same as a reader of record batches, in bounded memory. The dictionaries of texts
+        are those of each batch."""
+        self._ask_for_columns("arrow_reader()")
+        import pyarrow as pa
+
+        from netwatch.formats.arrow_rows import schema
+
+        layout = schema()
+        return pa.RecordBatchReader.from_batches(layout, self._record_batches(layout))
+
+    def close(self) -> None:
+        """End the reading, and the processes that read."""
+        self._rows.close()
+        self._batches.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        seen = self._statistics.observations.total()
+        return f"<netwatch.Observations: {seen:,} read so far>"
+
+    def _observations(self) -> Generator[Observation, None, None]:
+        period = self._period
+        with readable_errors():
+            for batch in self._batches:
+                for start, stop in batch.spans:
+                    for row in range(start, stop):
+                        time = batch.word(row, WORD_TIME)
+                        if period.overlaps(time, time):
+                            yield Observation.of(observation_record(batch, row))
+
+    def _record_batches(self, layout: "pyarrow.Schema") -> "Iterator[pyarrow.RecordBatch]":
+        from netwatch.formats.arrow_rows import record_batch
+
+        with readable_errors():
+            for batch in self._batches:
+                found = record_batch(batch, layout)
+                yield found if self._period.is_open else _within(found, self._period)
+
+    def _ask_for_columns(self, asked: str) -> None:
+        """Raise `NetwatchError` where there can be no columns."""
+        try:
+            importlib.import_module("pyarrow")
+        except ImportError:
+            raise NetwatchError(f"{asked} needs an extra: pip install 'netwatch[arrow]'") from None
+        if self._is_asked:
+            raise NetwatchError(f"{asked} gives all observations; some were read already")
+        self._is_asked = True
+
+
+def _within(batch: "pyarrow.RecordBatch", period: Period) -> "pyarrow.RecordBatch":
+    """The rows whose time is in a period."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    times = batch.column("time").cast(pa.int64())
+    wanted = pa.array([True] * len(times))
+    if period.since is not None:
+        wanted = pc.and_(wanted, pc.greater_equal(times, period.since))
+    if period.until is not None:
+        wanted = pc.and_(wanted, pc.less(times, period.until))
+    return batch.filter(wanted)
+
+
+def names(
+    paths: AnyPath | Iterable[AnyPath],
+    *,
+    jobs: int = 1,
+    continuous: bool = False,
+    by_day: bool = False,
+    only: Only | None = None,
+    as_: str | None = None,
+    year: int | None = None,
+    timezone: tzinfo | str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Observations:
+    """Every name that devices show in captures and logs, before any rule, as ``netwatch names``
+    lists them.
+
+    `paths` are files, folders, globs or URLs. `jobs` processes read; `continuous`, `by_day`,
+    `only`, `as_` (a format of logs), `year` and `timezone` are the options of the command. With
+    `since` and `until`, which need a time zone, observations from then on, and before then, are
+    given.
+
+    A file that cannot be read is no error: `Summary.unread` names it. Raises `netwatch.ConfigError`
+    where an argument is wrong, and, while reading, `netwatch.Error` where netwatch cannot go on.
+    """
+    with readable_errors():
+        reading = read_options(
+            paths,
+            jobs=jobs,
+            continuous=continuous,
+            by_day=by_day,
+            only=only,
+            as_=as_,
+            year=year,
+            timezone=timezone,
+            since=since,
+            until=until,
+        )
+    statistics = RunStatistics()
+    batches = engine.names(reading.captures, statistics, logs=reading.logs, workers=reading.workers)
+    return Observations(batches, statistics, reading.period)

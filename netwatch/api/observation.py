@@ -1,0 +1,34 @@
+"""An observation as the Python API gives it."""
+
+from datetime import datetime
+from typing import Literal
+
+from netwatch.api.parts import Dns, Endpoint, Log, Quic, Tls
+from netwatch.api.view import Record
+from netwatch.core.dataclass import dataclass
+from netwatch.core.message import Evidence
+
+_NOBODY = Endpoint()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation(Record):
+    """One name that one device showed, with its evidence: the record of an observation with its
+    keys as attributes, None where a key is left out. `time` is aware and in UTC, in microseconds;
+    `record` has it as fine as the capture."""
+
+    time: datetime
+    evidence: Evidence
+    name: str
+    raw: str | None = None
+    client: Endpoint = _NOBODY
+    server: Endpoint = _NOBODY
+    transport: Literal["tcp", "udp"]
+    vlan: int | None = None
+    community_id: str | None = None
+    source: str
+    packet: int | None = None
+    dns: Dns | None = None
+    tls: Tls | None = None
+    quic: Quic | None = None
+    log: Log | None = None

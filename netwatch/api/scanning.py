@@ -1,0 +1,184 @@
+"""`scan`: captures and logs in, incidents out."""
+
+import contextlib
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime, tzinfo
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+from netwatch import config as configuration
+from netwatch.api.coverage import Coverage
+from netwatch.api.incident import Incident
+from netwatch.api.options import (
+    AnyPath,
+    Period,
+    load_apart,
+    read_options,
+    readable_errors,
+    source_list,
+)
+from netwatch.api.summary import Summary, summary_of
+from netwatch.config.replacements import Replacements
+from netwatch.core.alert import Alert
+from netwatch.core.errors import NetwatchError
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.counts import Coverage as FlowCoverage
+from netwatch.engine import jobs as engine
+from netwatch.formats.coverage import report_record
+from netwatch.formats.jsonl import alert_record
+from netwatch.logs.options import Only
+
+
+class ScanResult:
+    """What a scan found. Iterating gives the incidents in the order of their first contact, any
+    number of times and with one of them in memory at a time.
+
+    `summary` says what was read and what was not. `coverage` is None unless it was asked for.
+    `notes` are sentences on the configuration that a user may not expect.
+
+    Where there are more incidents than fit into memory, they are in temporary files until the
+    result is closed (it is a context) or forgotten.
+    """
+
+    def __init__(
+        self,
+        alerts: Iterable[Alert],
+        summary: Summary,
+        coverage: Coverage | None,
+        notes: tuple[str, ...],
+        files: contextlib.ExitStack,
+    ) -> None:
+        self._alerts = alerts
+        self._files = weakref.finalize(self, files.close)
+        self.summary = summary
+        self.coverage = coverage
+        self.notes = notes
+
+    def __iter__(self) -> Iterator[Incident]:
+        for alert in self._alerts:
+            if not self._files.alive:
+                raise NetwatchError("the result of the scan was closed")
+            yield Incident.of(alert_record(alert))
+
+    def __len__(self) -> int:
+        return sum(self.summary.incidents.values())
+
+    @cached_property
+    def incidents(self) -> tuple[Incident, ...]:
+        """All incidents, in memory."""
+        return tuple(self)
+
+    def close(self) -> None:
+        """Delete the temporary files. Only `incidents` can be read afterwards, if it was before."""
+        self._files()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{count} {name}" for name, count in self.summary.incidents.items())
+        return f"<netwatch.ScanResult: {found or 'no incidents'}>"
+
+
+def scan(
+    paths: AnyPath | Iterable[AnyPath],
+    config: AnyPath | None = None,
+    *,
+    jobs: int = 1,
+    continuous: bool = False,
+    by_day: bool = False,
+    only: Only | None = None,
+    as_: str | None = None,
+    year: int | None = None,
+    timezone: tzinfo | str | None = None,
+    signatures: AnyPath | Iterable[AnyPath] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    coverage: bool = False,
+) -> ScanResult:
+    """Read captures and logs, and judge them, as ``netwatch scan`` does.
+
+    `paths` are files, folders, globs or URLs. `config` is a configuration; without it, it is
+    searched for as by the command (./netwatch.yaml, /etc/netwatch/netwatch.yaml, built-in
+    defaults). `jobs` processes read; `continuous`, `by_day`, `only`, `as_` (a format of logs),
+    `year` and `timezone` are the options of the command. `signatures` take the place of those of
+    the configuration: files, folders, or ``builtin``.
+
+    With `since` and `until`, which need a time zone, those incidents are given that overlap this
+    time. Everything is read nevertheless, and counted in the summary. With `coverage` it is also
+    counted in how many flows no name could be read.
+
+    A file that cannot be read is no error: `Summary.unread` names it. Raises `netwatch.ConfigError`
+    where the configuration or an argument is wrong, and `netwatch.Error` where netwatch cannot go
+    on.
+    """
+    with readable_errors(), contextlib.ExitStack() as files:
+        reading = read_options(
+            paths,
+            jobs=jobs,
+            continuous=continuous,
+            by_day=by_day,
+            only=only,
+            as_=as_,
+            year=year,
+            timezone=timezone,
+            since=since,
+            until=until,
+            counts_flows=coverage,
+        )
+        loaded = load_apart(
+            configuration.load, config, replacements=Replacements(source_list(signatures))
+        )
+        statistics, counted = RunStatistics(), FlowCoverage() if coverage else None
+        found = files.enter_context(
+            engine.scanned(
+                reading.captures,
+                loaded,
+                statistics,
+                logs=reading.logs,
+                workers=reading.workers,
+                coverage=counted,
+            )
+        )
+        alerts = _Overlapping(found.alerts, reading.period)
+        verdicts: Counter[str] = Counter(alert.verdict for alert in alerts)
+        loaded.geo.note_damaged(statistics.anomalies)
+        summary = summary_of(
+            statistics, incidents=verdicts, recorded=found.recorded, left_out=found.limits
+        )
+        return ScanResult(
+            alerts,
+            summary,
+            None if counted is None else _coverage(counted, statistics),
+            loaded.notes,
+            files.pop_all(),
+        )
+
+
+class _Overlapping:
+    """The alerts that overlap a period, any number of times."""
+
+    def __init__(self, alerts: Iterable[Alert], period: Period) -> None:
+        self._alerts = alerts
+        self._period = period
+
+    def __iter__(self) -> Iterator[Alert]:
+        for alert in self._alerts:
+            if self._period.overlaps(alert.first_seen, alert.last_seen):
+                yield alert
+
+
+def _coverage(counted: FlowCoverage, statistics: RunStatistics) -> Coverage:
+    report = counted.report(statistics.packets, statistics.anomalies, statistics.without_verdict)
+    return Coverage.of(report_record(report))
