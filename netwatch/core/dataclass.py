@@ -111,15 +111,17 @@ def _fill(
 
 def _compile_init(cls: Any, frozen: bool) -> Callable[..., None]:
     """The ``__init__`` that takes the fields of a class as its parameters."""
+    # A field may be named `set`: defaults have numbers, so that none of them hides another name.
     names: dict[str, Any] = {"_set": object.__setattr__, "_MISSING": dataclasses.MISSING}
     positional, by_keyword, lines = ["self"], ["*"], ["pass"]
-    for each in dataclasses.fields(cls):
+    for number, each in enumerate(dataclasses.fields(cls)):
         name, default, value = each.name, "", each.name
+        its_default = f"_{number}"
         if each.default is not dataclasses.MISSING:
-            names[f"_{name}"], default = each.default, f"=_{name}"
+            names[its_default], default = each.default, f"={its_default}"
         elif each.default_factory is not dataclasses.MISSING:
-            names[f"_{name}"], default = each.default_factory, "=_MISSING"
-            value = f"_{name}() if {name} is _MISSING else {name}"
+            names[its_default], default = each.default_factory, "=_MISSING"
+            value = f"{its_default}() if {name} is _MISSING else {name}"
         (by_keyword if each.kw_only else positional).append(name + default)
         lines.append(f"_set(self, '{name}', {value})" if frozen else f"self.{name} = {value}")
     parameters = ", ".join(positional + (by_keyword if len(by_keyword) > 1 else []))

@@ -130,6 +130,21 @@ def test_objects_are_pickled_and_copied(options: Any, monkeypatch: pytest.Monkey
     assert copy.deepcopy(value) == value
 
 
+@pytest.mark.parametrize("few", [0, FEW])
+def test_fields_may_be_named_like_what_compiled_code_uses(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwatch.core.dataclass.FEW", few)
+
+    @dataclass(frozen=True, slots=True)
+    class Named:
+        set: int = 1
+        MISSING: list[int] = field(default_factory=list)
+        name: str = "n"
+
+    assert (Named().set, Named().MISSING, Named(2, name="m")) == (1, [], Named(2, [], "m"))
+
+
 def test_methods_that_a_class_defines_stay() -> None:
     @dataclass(frozen=True, slots=True)
     class Name:
