@@ -106,6 +106,7 @@ lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p netwatch
+	$(BIN)/mypy tests/api/programs
 	$(BIN)/lint-imports
 	$(BIN)/netwatch signatures lint
 

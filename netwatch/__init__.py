@@ -4,7 +4,7 @@
 when they are named, because the command line imports this package, too.
 """
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # to a type checker it is true, and `typing` need not be imported
 
 if TYPE_CHECKING:
     from netwatch.api import (
