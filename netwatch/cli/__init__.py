@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from netwatch.core.patterns import patterns_of_imports
 
-with patterns_of_imports():
+with patterns_of_imports(is_command=True):
     import argparse
     import glob  # noqa: F401 - with this and the others, what commands import later
     import json  # noqa: F401

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, AnyStr, cast
 
 _compile = re.compile
+_is_command = False
 
 
 class _LazyPattern:
@@ -53,11 +54,21 @@ def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 
 
 @contextlib.contextmanager
-def patterns_of_imports() -> Iterator[None]:
+def patterns_of_imports(*, is_command: bool = False) -> Iterator[None]:
     """Where a library is imported: the expressions that it compiles meanwhile are patterns like
     those of `pattern`. PyYAML compiles two dozen, for a reader that is not used where libyaml is,
     and for types that do not occur; modules of the standard library those of fallbacks that are
-    used where a part is missing that is written in C."""
+    used where a part is missing that is written in C.
+
+    So it is from the first time on that it is called with `is_command`, as by the command line,
+    whose process is its own. In a program that uses netwatch as a library, other threads may
+    compile expressions at the same time, or import netwatch too.
+    """
+    global _is_command
+    _is_command |= is_command
+    if not _is_command:
+        yield
+        return
     before = re.compile
     re.compile = _LazyPattern  # type: ignore[assignment]
     try:

@@ -15,7 +15,13 @@ import sys
 before = set(sys.modules)
 import netwatch
 assert set(sys.modules) - before == {"netwatch"}, set(sys.modules) - before
-netwatch.match
+import re
+class Watched(type(re)):
+    def __setattr__(self, name, value):
+        raise AssertionError(name)
+re.__class__ = Watched
+netwatch.match("tiktok.com")
+netwatch.scan("none.pcap")
 assert type(sys.modules["inspect"]).__module__ != "netwatch.core.late_inspect"
 assert "netwatch.cli" not in sys.modules
 """

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from netwatch.core import patterns
 from netwatch.core.patterns import pattern, patterns_of_imports
 from netwatch.core.yaml_reader import _UNPRINTABLE
 
@@ -31,9 +32,14 @@ def test_a_mistake_is_raised_at_the_first_use() -> None:
         late.match("")
 
 
-def test_a_library_is_imported_with_late_patterns() -> None:
+def test_a_library_is_imported_with_late_patterns_in_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = re.compile
+    monkeypatch.setattr(patterns, "_is_command", False)
     with patterns_of_imports():
+        assert re.compile is before
+    with patterns_of_imports(is_command=True):
         assert re.compile is not before
         assert re.compile("a+").match("aa") is not None
     assert re.compile is before
@@ -46,6 +52,10 @@ def test_what_yaml_does_not_accept_is_the_opposite_of_what_it_accepts() -> None:
 
 
 def test_yaml_reads_dates_and_numbers_with_late_patterns() -> None:
-    code = "import netwatch.core.yaml_reader, yaml; print(yaml.safe_load('[1.5, 2024-01-02, yes]'))"
+    code = (
+        "from netwatch.core.patterns import patterns_of_imports\n"
+        "with patterns_of_imports(is_command=True):\n    import netwatch.core.yaml_reader\n"
+        "import yaml; print(yaml.safe_load('[1.5, 2024-01-02, yes]'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[1.5, datetime.date(2024, 1, 2), True]\n"
