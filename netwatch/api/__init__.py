@@ -40,8 +40,12 @@ from netwatch.api.parts import (
 )
 from netwatch.api.scanning import ScanResult, scan
 from netwatch.api.summary import Summary
+from netwatch.core.alert import IncidentKind
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.errors import NetwatchError as Error
+from netwatch.core.message import Evidence as EvidenceType
+from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity
+from netwatch.core.verdict import VerdictKind as Verdict
 
 __all__ = [
     "Answer",
@@ -49,19 +53,23 @@ __all__ = [
     "Ban",
     "BanPeriod",
     "Binding",
+    "Confidence",
     "ConfigError",
     "Counts",
     "Coverage",
     "Destination",
     "Device",
+    "DeviceClass",
     "DeviceCoverage",
     "Dns",
     "Endpoint",
     "Error",
     "Evidence",
+    "EvidenceType",
     "Exemption",
     "Flows",
     "Incident",
+    "IncidentKind",
     "InstalledSet",
     "Kind",
     "Log",
@@ -70,15 +78,19 @@ __all__ = [
     "NetworkCoverage",
     "Observation",
     "Observations",
+    "Outcome",
     "Outcomes",
     "Packets",
     "Problem",
     "Quic",
+    "Role",
     "Rule",
     "ScanResult",
     "Sensor",
+    "Severity",
     "Summary",
     "Tls",
+    "Verdict",
     "Versions",
     "match",
     "names",

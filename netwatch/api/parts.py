@@ -4,11 +4,10 @@ with its keys as attributes; docs/reference/records.md describes them."""
 from datetime import date, datetime
 from typing import Literal
 
+from netwatch.core.alert import IncidentKind
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.verdict import Confidence, DeviceClass, Role
-
-KindValue = Literal["session", "background", "embed", "lookup"]
+from netwatch.core.verdict import DeviceClass, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +188,7 @@ class Evidence:
 class Kind:
     """What an incident looks like, and the reasons."""
 
-    value: KindValue
+    value: IncidentKind
     reasons: tuple[str, ...]
 
 
@@ -254,34 +253,3 @@ class Binding:
     until: datetime | None
     file: str | None = None
     line: int | None = None
-
-
-__all__ = [
-    "Answer",
-    "App",
-    "Ban",
-    "BanPeriod",
-    "Binding",
-    "Confidence",
-    "Counts",
-    "Destination",
-    "Device",
-    "DeviceClass",
-    "Dns",
-    "Endpoint",
-    "Evidence",
-    "EvidenceType",
-    "Exemption",
-    "InstalledSet",
-    "Kind",
-    "KindValue",
-    "Log",
-    "Network",
-    "Outcomes",
-    "Quic",
-    "Role",
-    "Rule",
-    "Sensor",
-    "Tls",
-    "Versions",
-]

@@ -29,8 +29,9 @@ class Record:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """The value with this record, which may be read from a file of records. Raises `KeyError`,
-        `TypeError` or `ValueError` where it is none."""
+        """The value with this record, which may be read from a file of records. Words and numbers
+        are taken as they are. Raises `KeyError` where a key is missing, and `TypeError` or
+        `ValueError` where a value cannot be that of its key."""
         return view(cls, record, _record=record)
 
     def record(self) -> dict[str, Any]:

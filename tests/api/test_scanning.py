@@ -52,8 +52,11 @@ def test_incidents_of_logs_are_those_of_the_command(capsys: pytest.CaptureFixtur
     assert result.coverage is None
 
 
-def test_several_processes_find_the_same(found: netwatch.ScanResult) -> None:
-    assert list(netwatch.scan(PCAPS, CONFIG, jobs=2)) == list(found)
+def test_several_processes_find_the_same() -> None:
+    paths = [PCAPS / "office-day.pcap", PCAPS / "http-host.pcap"]
+    found = list(netwatch.scan(paths, CONFIG))
+    assert found
+    assert list(netwatch.scan(paths, CONFIG, jobs=2)) == found
 
 
 def test_the_summary_counts_what_was_read(found: netwatch.ScanResult) -> None:

@@ -7,6 +7,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.made_records import ALERT, FULL_ALERT
 
 from netwatch import api
@@ -104,6 +106,25 @@ def test_what_is_no_record_is_refused(key: str) -> None:
     else:
         with pytest.raises(KeyError, match=key):
             api.Incident.of(record)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "time", "from", "value"]), inner, max_size=3)
+    ),
+)
+
+
+@given(st.sampled_from(sorted(alert_record(FULL_ALERT))), VALUES)
+def test_anything_is_a_record_or_is_refused(key: str, value: Any) -> None:
+    record = {**alert_record(FULL_ALERT), key: value}
+    try:
+        incident = api.Incident.of(record)
+    except (KeyError, TypeError, ValueError):
+        return
+    assert incident.record() == record
 
 
 def test_a_view_takes_the_defaults_of_its_class() -> None:

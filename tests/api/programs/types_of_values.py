@@ -7,7 +7,7 @@ from typing import assert_type
 import pyarrow
 
 import netwatch
-from netwatch.api import Device
+from netwatch.api import Confidence, Device, EvidenceType, Verdict
 
 result = netwatch.scan(Path("day.pcap"), jobs=2, coverage=True)
 for incident in result:
@@ -15,6 +15,9 @@ for incident in result:
     assert_type(incident.device, Device)
     assert_type(incident.names, tuple[str, ...])
     assert_type(incident.json(), str)
+    assert_type(incident.verdict, Verdict)
+    assert_type(incident.confidence, Confidence)
+    assert_type(incident.evidence[0].type, EvidenceType)
     incident.device.id = "other"  # type: ignore[misc]
     incident.devices  # type: ignore[attr-defined]  # noqa: B018
 assert_type(result.summary.unread, tuple[str, ...])
