@@ -58,6 +58,8 @@ class Coverage(Record):
     """What could be read in one run. `without_verdict` are contacts with apps of which nothing can
     be said, by the reason."""
 
+    __hash__ = Record.__hash__
+
     schema: str
     flows: int
     named: int

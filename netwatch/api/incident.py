@@ -30,6 +30,8 @@ class Incident(Record):
     attributes. Times are aware and in UTC, in microseconds; `record` has them as fine as the
     capture. `duration` is in seconds."""
 
+    __hash__ = Record.__hash__
+
     schema: str
     id: str
     status: Literal["open", "update", "closed"]

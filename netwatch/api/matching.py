@@ -22,6 +22,8 @@ class Match(Record):
     the confidence that the rule gives to a name in a handshake, with its reasons.
     """
 
+    __hash__ = Record.__hash__
+
     name: str
     app: App | None = None
     rule: str | None = None

@@ -17,6 +17,8 @@ class Observation(Record):
     keys as attributes, None where a key is left out. `time` is aware and in UTC, in microseconds;
     `record` has it as fine as the capture."""
 
+    __hash__ = Record.__hash__
+
     time: datetime
     evidence: Evidence
     name: str

@@ -23,7 +23,8 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A value that is a record as a whole. Two are equal where their records are."""
+    """A value that is a record as a whole. Two are equal where their records are. Subclasses take
+    `__hash__` of this class, because a record has parts that have none."""
 
     _record: Mapping[str, Any] = field(repr=False)
 
@@ -33,6 +34,9 @@ class Record:
         are taken as they are. Raises `KeyError` where a key is missing, and `TypeError` or
         `ValueError` where a value cannot be that of its key."""
         return view(cls, record, _record=record)
+
+    def __hash__(self) -> int:
+        return hash(self.json())
 
     def record(self) -> dict[str, Any]:
         """The record as the command line writes it, as objects of JSON: a copy."""

@@ -129,3 +129,11 @@ def test_anything_is_a_record_or_is_refused(key: str, value: Any) -> None:
 
 def test_a_view_takes_the_defaults_of_its_class() -> None:
     assert view(api.Tls, {"ja4": "t13d"}) == api.Tls(ja4="t13d")
+
+
+def test_values_can_be_in_sets() -> None:
+    record = alert_record(FULL_ALERT)
+    other = {**record, "id": "other"}
+    assert len({api.Incident.of(each) for each in (record, dict(record), other)}) == 2
+    found = api.match("tiktok.com")
+    assert len({found, api.match("TikTok.com."), api.match("example.org")}) == 2
