@@ -64,8 +64,8 @@ class ClientHosts:
         ]
 
     def _of_entry(self, entry: Entry, time: int) -> bytes | None:
-        if entry.mac is not None:
-            leased = self._leases.address_of(entry.mac, time)
+        for mac in entry.macs:
+            leased = self._leases.address_of(mac, time)
             if leased is not None:
                 return leased
         return min(entry.ips, key=lambda ip: (len(ip), ip), default=None)

@@ -184,7 +184,7 @@ class Devices:
         classed = "entry" if entry.device_class else "network"
         source = f"class of the {classed}"
         code = f"device-{'mac' if by_mac else 'address' if by_ip else 'hostname'}-{classed}"
-        found = entry.mac or mac
+        found = mac if entry.has_mac(mac) else entry.mac or mac
         device = Device(
             id=entry.id,
             ip=text,

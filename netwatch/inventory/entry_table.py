@@ -24,7 +24,8 @@ from netwatch.inventory.row_chains import RowChains
 class Entry:
     """One row of the inventory. `id` is the one that is written, else the first of MAC, IP address
     and host name. MAC (6 bytes) and addresses (4 or 16 bytes) are packed. It is valid from `since`
-    up to, but without, `until` (ns); None means no limit. `line` is where `file` has it."""
+    up to, but without, `until` (ns); None means no limit. `line` is where `file` has it.
+    `other_macs` are those of its further interfaces."""
 
     id: str
     mac: bytes | None
@@ -36,12 +37,25 @@ class Entry:
     since: int | None = None
     until: int | None = None
     file: str = ""
+    other_macs: tuple[bytes, ...] = ()
+
+    @property
+    def macs(self) -> tuple[bytes, ...]:
+        """All MACs of the device."""
+        return self.other_macs if self.mac is None else (self.mac, *self.other_macs)
+
+    def has_mac(self, mac: bytes | None) -> bool:
+        """Whether this is a MAC of the device."""
+        return mac is not None and (mac == self.mac or mac in self.other_macs)
 
 
 Fields = tuple[
     str, bytes | None, tuple[bytes, ...], str | None, str | None, DeviceClass | None, int
 ]
-"""The fields of an `Entry` up to its line, in their order."""
+"""The fields of an `Entry` up to its line, in their order; of several MACs the bytes are one after
+the other."""
+
+_MAC_BYTES = 6
 
 _FORMAT = 2
 """The version of marshal's format: from 3 on it depends on how often an object is referred to."""
@@ -71,8 +85,9 @@ class EntryTable:
         self._ends = array("Q", [0])
         self._since, self._until = array("q"), array("q")
         self._by_id = RowChains(self._has_id, expected)
+        # MACs and addresses of all entries by their number, since an entry may have several.
+        self._mac_rows = array("I")
         self._by_mac = RowChains(self._has_mac, expected)
-        # The addresses of all entries by their number, since an entry may have several.
         self._address_rows = array("I")
         self._by_ip = RowChains(self._has_ip, expected)
         self._by_label = RowChains(self._has_label)
@@ -82,7 +97,8 @@ class EntryTable:
         for entry in entries:
             if entry.file != (self._files[-1] if self._files else ""):
                 self.begin_file(entry.file)
-            fields = entry.id, entry.mac, entry.ips, entry.hostname, entry.owner
+            macs = b"".join(entry.macs) or None
+            fields = entry.id, macs, entry.ips, entry.hostname, entry.owner
             since = BEGINNING if entry.since is None else entry.since
             until = FOREVER if entry.until is None else entry.until
             self.add((*fields, entry.device_class, entry.line), since, until)
@@ -93,11 +109,16 @@ class EntryTable:
     def __getitem__(self, row: int) -> Entry:
         row = range(len(self))[row]
         since, until = self._since[row], self._until[row]
+        fields = self._load(row)
+        macs = split_macs(fields[1])
         return Entry(
-            *self._load(row),
+            fields[0],
+            macs[0] if macs else None,
+            *fields[2:],
             None if since == BEGINNING else since,
             None if until == FOREVER else until,
             self.file_of(row),
+            tuple(macs[1:]),
         )
 
     def __iter__(self) -> Iterator[Entry]:
@@ -130,8 +151,8 @@ class EntryTable:
     def _has_id(self, row: int, key: bytes) -> bool:
         return _encoded(self._load(row)[0]) == key
 
-    def _has_mac(self, row: int, key: bytes) -> bool:
-        return self._load(row)[1] == key
+    def _has_mac(self, number: int, key: bytes) -> bool:
+        return self._mac_of(number) == key
 
     def _has_ip(self, number: int, key: bytes) -> bool:
         return self._ip_of(number) == key
@@ -150,7 +171,7 @@ class EntryTable:
         An entry that says the same of a device as its last one, of a period that ends where this
         one begins, is prolonged instead.
         """
-        identity, mac, ips, hostname = fields[:4]
+        identity, macs, ips, hostname = fields[:4]
         key = _encoded(identity)
         if since != BEGINNING or until != FOREVER:
             self.has_periods = True
@@ -168,12 +189,13 @@ class EntryTable:
         self._since.append(since)
         self._until.append(until)
         self._by_id.add(key, row)
-        if mac:
-            self._by_mac.add(mac, row)
+        for mac in split_macs(macs):
+            self._by_mac.add(mac, len(self._mac_rows))
+            self._mac_rows.append(row)
         for ip in ips:
             self._by_ip.add(ip, len(self._address_rows))
             self._address_rows.append(row)
-        if hostname and not mac and not ips:
+        if hostname and not macs and not ips:
             self._by_label.add(_label(hostname), row)
 
     def duplicates(self) -> Iterator[tuple[str, int, int]]:
@@ -182,13 +204,19 @@ class EntryTable:
         for rows in self._by_id.shared():
             for row, earlier in self._overlapping(rows):
                 yield f"id '{self._load(row)[0]}'", row, earlier
-        for rows in self._by_mac.shared():
-            for row, earlier in self._overlapping(rows):
-                yield f"MAC '{mac_text(self._load(row)[1] or b'')}'", row, earlier
+        for numbers in self._by_mac.shared():
+            mac = self._mac_of(numbers[0])
+            for row, earlier in self._overlapping([self._mac_rows[n] for n in numbers]):
+                yield f"MAC '{mac_text(mac)}'", row, earlier
         for numbers in self._by_ip.shared():
             ip = self._ip_of(numbers[0])
             for row, earlier in self._overlapping([self._address_rows[n] for n in numbers]):
                 yield f"IP '{ip_text(ip)}'", row, earlier
+
+    def _mac_of(self, number: int) -> bytes:
+        row = self._mac_rows[number]
+        at = _MAC_BYTES * (number - bisect_left(self._mac_rows, row))
+        return (self._load(row)[1] or b"")[at : at + _MAC_BYTES]
 
     def _ip_of(self, number: int) -> bytes:
         row = self._address_rows[number]
@@ -214,7 +242,7 @@ class EntryTable:
     ) -> Entry | None:
         """The entry with this packed MAC at a time (ns), or None. `span` is narrowed to the time
         in which that is the answer."""
-        return self._entry(self._by_mac.rows(mac), time, span)
+        return self._entry(map(self._mac_rows.__getitem__, self._by_mac.rows(mac)), time, span)
 
     def with_ip(self, ip: bytes, time: int | None = None, span: Span | None = None) -> Entry | None:
         """The same for a packed address."""
@@ -234,7 +262,7 @@ class EntryTable:
         """All entries with this packed address (empty: none has it) or MAC, whenever they are
         valid, in order."""
         rows = {self._address_rows[number] for number in self._by_ip.rows(ip)} if ip else set()
-        rows |= set(self._by_mac.rows(mac)) if mac else set()
+        rows |= {self._mac_rows[number] for number in self._by_mac.rows(mac)} if mac else set()
         return [self[row] for row in sorted(rows)]
 
     def labelled(self, label: str) -> list[Entry]:
@@ -276,6 +304,12 @@ class EntryTable:
             content.update(self._since.tobytes())
             content.update(self._until.tobytes())
         return content.hexdigest()
+
+
+def split_macs(macs: bytes | None) -> list[bytes]:
+    """The MACs of a field."""
+    packed = macs or b""
+    return [packed[at : at + _MAC_BYTES] for at in range(0, len(packed), _MAC_BYTES)]
 
 
 def _encoded(text: str) -> bytes:

@@ -13,7 +13,8 @@ from netwatch.core.user_yaml import Problems, did_you_mean
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "id": "the id of the device in alerts and exemptions; else its first of MAC, IP, host name",
-        "mac": "six bytes: `02:00:00:00:00:01`, with hyphens, as `0200.0000.0001`, or bare",
+        "mac": "six bytes: `02:00:00:00:00:01`, with hyphens, as `0200.0000.0001`, or bare; of "
+        "several interfaces separated by spaces",
         "ip": "IP addresses, separated by spaces",
         "hostname": "shown in alerts; alone in a row it identifies devices that are learned",
         "owner": "shown in alerts",

@@ -185,9 +185,7 @@ def _read_fields(cells: list[str], file: str, line: int, problems: Problems) -> 
     identity, mac_cell, ip_cell, hostname, owner, kind = cells
     before = len(problems.found)
     mac = parse_mac(mac_cell) if mac_cell else None
-    if mac_cell and mac is None:
-        expected = "a MAC address like 02:00:00:00:00:01"
-        problems.add(file, line, f"'mac': expected {expected}, found {describe(mac_cell)}")
+    macs = mac or (_read_macs(mac_cell, file, line, problems) if mac_cell else None)
     ip = parse_ip(ip_cell) if ip_cell else None
     ips = (ip,) if ip else _read_addresses(ip_cell, file, line, problems) if ip_cell else ()
     if kind and kind not in CLASSES and kind.lower() not in CLASSES:
@@ -200,9 +198,22 @@ def _read_fields(cells: list[str], file: str, line: int, problems: Problems) -> 
     if len(problems.found) > before:
         return None
     if not identity:
-        identity = mac_text(mac) if mac else ip_text(ips[0]) if ips else hostname
+        identity = mac_text(macs[:6]) if macs else ip_text(ips[0]) if ips else hostname
     device_class: Any = kind.lower() or None
-    return identity, mac, ips, hostname or None, owner or None, device_class, line
+    return identity, macs, ips, hostname or None, owner or None, device_class, line
+
+
+def _read_macs(cell: str, file: str, line: int, problems: Problems) -> bytes:
+    """The MACs of a cell, one after the other."""
+    macs: list[bytes] = []
+    for text in cell.replace(";", " ").replace(",", " ").split():
+        mac = parse_mac(text)
+        if mac is None:
+            expected = "a MAC address like 02:00:00:00:00:01"
+            problems.add(file, line, f"'mac': expected {expected}, found {describe(text)}")
+        elif mac not in macs:
+            macs.append(mac)
+    return b"".join(macs)
 
 
 def _read_addresses(cell: str, file: str, line: int, problems: Problems) -> tuple[bytes, ...]:

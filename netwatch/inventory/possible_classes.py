@@ -43,10 +43,10 @@ def possible_classes(
 
 def _is_router_of(entry: Entry, ip: bytes, mac: bytes | None) -> bool:
     is_router = entry.device_class == "infrastructure" and bool(entry.ips)
-    return is_router and entry.mac == mac and bool(ip) and ip not in entry.ips
+    return is_router and entry.has_mac(mac) and bool(ip) and ip not in entry.ips
 
 
 def _is_certain(entry: Entry, ip: bytes, mac: bytes | None) -> bool:
     """Whether an entry is of the client at any time: a MAC decides, else the address."""
     is_dated = entry.since is not None or entry.until is not None
-    return not is_dated and (entry.mac == mac if entry.mac is not None else ip in entry.ips)
+    return not is_dated and (entry.has_mac(mac) if entry.mac is not None else ip in entry.ips)

@@ -84,7 +84,7 @@ def _candidates(
     """Whatever the pseudonym may be of: network and identity."""
     for entry in entries:
         found = [entry.id, *map(ip_text, entry.ips)]
-        found += [mac_text(entry.mac)] if entry.mac is not None else []
+        found += map(mac_text, entry.macs)
         yield from ((network, each) for network in sorted(networks) for each in found)
     for client in clients:
         for identity in (client.ip, client.mac):
@@ -104,10 +104,10 @@ def _described(
     hostname = owner = None
     for entry in entries:
         own = {entry.id, *map(ip_text, entry.ips)}
-        own |= {mac_text(entry.mac)} if entry.mac is not None else set()
+        own |= set(map(mac_text, entry.macs))
         if identity in own:
             ips |= set(map(ip_text, entry.ips))
-            macs |= {mac_text(entry.mac)} if entry.mac is not None else set()
+            macs |= set(map(mac_text, entry.macs))
             hostname, owner = hostname or entry.hostname, owner or entry.owner
     for client in clients:
         if client.ip and (client.ip == identity or client.mac == identity or client.mac in macs):

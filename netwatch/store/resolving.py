@@ -132,13 +132,13 @@ class Resolver:
     def _ask_inventory(self, text: str) -> None:
         for entry in self._entries:
             if self._is_hers(entry) or _same(entry.owner, text):
-                mac = mac_text(entry.mac) if entry.mac is not None else None
-                self._add_device(entry.id, mac, entry.hostname)
+                self._macs.update(map(mac_text, entry.macs))
+                self._add_device(entry.id, None, entry.hostname)
                 for ip in map(ip_text, entry.ips):
                     self._add_address(ip, _validity(entry))
 
     def _is_hers(self, entry: Entry) -> bool:
-        if entry.mac is not None and mac_text(entry.mac) in self._macs:
+        if not self._macs.isdisjoint(map(mac_text, entry.macs)):
             return True
         if entry.id in self._words or self._has_word(entry.hostname):
             return True
@@ -169,7 +169,7 @@ class Resolver:
         for client in self._clients:
             if client.mac and client.ip and ":" not in client.ip:
                 addresses[client.mac].add(client.ip)
-        listed = {mac_text(entry.mac) for entry in self._entries if entry.mac is not None}
+        listed = {mac_text(mac) for entry in self._entries for mac in entry.macs}
         for client in self._clients:
             if client.mac is None or client.ip is None or client.mac in listed | self._macs:
                 continue

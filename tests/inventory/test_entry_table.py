@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.user_yaml import Problems
+from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import Entry, EntryTable
 from netwatch.inventory.inventory_file import parse_inventory
 
@@ -93,3 +94,38 @@ def test_one_key_in_all_rows_costs_no_more_than_different_ones() -> None:
     assert len(problems.found) == 2 * 29_999
     names = EntryTable(Entry(f"{n}", None, (), "same", None, None, n) for n in range(30_000))
     assert len(names.with_label("same", 0)) == 30_000
+
+
+def test_a_device_with_several_interfaces_is_found_by_each_mac() -> None:
+    problems = Problems()
+    text = "id,mac,ip\nlaptop,02:00:00:00:00:01 0200.0000.0002,10.0.0.1\npc,02-00-00-00-00-03,\n"
+    table = parse_inventory(text, "d.csv", problems)
+    first, second, other = (bytes([2, 0, 0, 0, 0, n]) for n in (1, 2, 3))
+    assert not problems.found
+    assert table[0].macs == (first, second)
+    assert table.with_mac(first) == table.with_mac(second) == table[0]
+    assert table.with_mac(other) == table[1]
+    assert table.at_any_time(b"", second) == [table[0]]
+    copy = EntryTable(table)
+    assert list(copy) == list(table)
+    assert copy.digest() == table.digest()
+
+
+def test_a_further_mac_that_two_devices_have_is_a_mistake() -> None:
+    problems = Problems()
+    text = "id,mac\na,02:00:00:00:00:01 02:00:00:00:00:02\nb,02:00:00:00:00:03 02:00:00:00:00:02\n"
+    parse_inventory(text, "d.csv", problems)
+    assert [str(each) for each in problems.found] == [
+        "d.csv:3: duplicate MAC '02:00:00:00:00:02' (first on line 2)"
+    ]
+
+
+def test_frames_of_both_interfaces_are_of_one_device() -> None:
+    text = "id,mac,ip,class\nlaptop,02:00:00:00:00:01 02:00:00:00:00:02,10.0.0.1,service\n"
+    devices = Devices(parse_inventory(text, "d.csv", Problems()))
+    ip = bytes([10, 0, 0, 1])
+    for last in (1, 2):
+        mac = bytes([2, 0, 0, 0, 0, last])
+        found = devices.identify(ip, mac, None, 0).device
+        assert (found.id, found.mac) == ("laptop", f"02:00:00:00:00:0{last}")
+        assert devices.identify(bytes([10, 0, 0, 9]), mac, None, 0).device.id == "laptop"

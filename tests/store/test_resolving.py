@@ -204,3 +204,9 @@ def test_columns_are_searched_as_texts_are(word: str, texts: list[str]) -> None:
         table = pa.table({"time": times, "client": clients, "column": column})
         said = [person.is_mentioned(value, at, at) for at, value in enumerate(values)]
         assert person.rows(table, "time").to_pylist() == said
+
+
+def test_all_macs_of_a_device_in_the_inventory_are_hers(made: Made) -> None:
+    laptop = entry("laptop", HERS, (), owner="Ada", other_macs=(parse_mac(HIS),))
+    for text in ("laptop", HIS, "Ada"):
+        assert {HERS, HIS} <= set(made.resolve(text, laptop).person.macs)

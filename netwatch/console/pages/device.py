@@ -60,7 +60,7 @@ def show(view: View) -> Answer:
         "device": device,
         "entry": entry,
         "ips": [ip_text(ip) for ip in entry.ips] if entry else [],
-        "mac": mac_text(entry.mac) if entry and entry.mac else "",
+        "mac": ", ".join(map(mac_text, entry.macs)) if entry else "",
         "found_by": _bindings(records),
         "bindings": {code: texts.say(text) for code, text in wording.BINDINGS.items()},
         "rows": [listed(view, row) for row in page.rows],
@@ -106,8 +106,8 @@ def _facts(
     """What the facts say, or a sentence on why that is not known."""
     console = view.console
     addresses = [(ip, None) for ip in entry.ips] if entry else []
-    if entry and entry.mac:
-        addresses.append((None, entry.mac))  # type: ignore[arg-type]
+    if entry:
+        addresses += [(None, mac) for mac in entry.macs]  # type: ignore[misc]
     wanted = Filter(device=device, addresses=tuple(addresses))
     clients = device_clients(console.catalogue, wanted, [record["device"] for record in records])
     if not clients:

@@ -88,7 +88,7 @@ def _held(view: View, device: str) -> Held:
     addresses: list[tuple[bytes | None, bytes | None]] = []
     if entry is not None:
         addresses = [(ip, None) for ip in entry.ips]
-        addresses += [(None, entry.mac)] if entry.mac else []
+        addresses += [(None, mac) for mac in entry.macs]
     clients = device_clients(
         console.catalogue, Filter(device=device, addresses=tuple(addresses)), ()
     )
