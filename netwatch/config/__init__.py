@@ -34,6 +34,7 @@ from netwatch.config.sections import (
     read_fleet,
     read_layers,
     read_privacy,
+    read_refresh,
     read_store,
     search_suffixes_section,
     sensor_section,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from netwatch.config.fleet_section import FleetOptions
     from netwatch.config.published import Published
     from netwatch.privacy.options import Privacy
+    from netwatch.refresh.options import RefreshOptions
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.updates.store import Installed
     from netwatch.watch.endpoint_options import EndpointOptions
@@ -309,6 +311,15 @@ def load_store(path: str | None = None) -> "StoreOptions | None":
     store = read_store(fields, Path(fields.file).parent)
     fields.problems.raise_if_any()
     return store
+
+
+def load_refresh(path: str | None = None) -> "RefreshOptions | None":
+    """Where the inventory of the configuration is refreshed from, which is found as by `load`. The
+    inventory itself is not read. Raises `ConfigError`."""
+    fields = _open(path)
+    options = read_refresh(fields, Path(fields.file).parent)
+    fields.problems.raise_if_any()
+    return options
 
 
 def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOptions]:

@@ -7,6 +7,7 @@ outputs and of the spool are beside their readers, in `netwatch.delivery.configu
 
 from netwatch.config.service_keys import SERVICE_KEYS
 from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.refresh.options import CLASS_KEYS, SOURCE_KEYS
 from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PERIOD_KEYS
 from netwatch.updates.options import UPDATE_KEYS
 
@@ -104,6 +105,14 @@ _DEVICES = Section(
             "time zone of the days in the inventory and in the names of dated files",
         ),
         Key("columns", "mapping", "their own names", "what its columns are called"),
+        Key(
+            "sources",
+            "list of mappings",
+            "none",
+            "where `netwatch inventory refresh` reads devices, to write `inventory`; the first one "
+            "takes precedence",
+        ),
+        Key("keep", "time", "for ever", "a refresh leaves out rows that ended longer ago"),
         Key("leases", "list of mappings", "none", "lease files of DHCP servers"),
         Key(
             "learn",
@@ -204,6 +213,8 @@ CONFIGURATION_KEYS = (
     _DEVICES,
     _COLUMNS,
     _LEASES,
+    SOURCE_KEYS,
+    CLASS_KEYS,
     PACK_ENTRY_KEYS,
     BAN_KEYS,
     PERIOD_KEYS,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from netwatch.config.published import Published
     from netwatch.inventory.lease_files import LeaseFile
     from netwatch.privacy.options import Privacy
+    from netwatch.refresh.options import RefreshOptions
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
 
@@ -66,6 +67,8 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
         return Devices(), ()
     entries = _inventory(section, base)
     leases = _leases(section, base)
+    if section.has("sources") or section.has("keep"):
+        read_refresh(fields, base, section)
     learn = section.texts("learn")
     for line, word in learn:
         if word not in LEARNING_SOURCES:
@@ -84,11 +87,29 @@ def _inventory(devices: Fields, base: Path) -> EntryTable:
     if not path:
         return EntryTable()
     place = base / path
+    if devices.has("sources") and not place.exists():
+        devices.add_problem(
+            "inventory",
+            f"'inventory': there is no {place} yet: 'netwatch inventory refresh' writes it",
+        )
+        return EntryTable()
     if not place.is_dir():
         return read_inventory(place, devices.problems, columns, timezone)
     from netwatch.inventory.inventory_folder import read_inventory_folder
 
     return read_inventory_folder(place, devices.problems, columns, timezone)
+
+
+def read_refresh(
+    fields: Fields, base: Path, devices: Fields | None = None
+) -> "RefreshOptions | None":
+    """Where the inventory is refreshed from; None where it is not."""
+    section = devices or fields.nested("devices", "devices")
+    if section is None:
+        return None
+    from netwatch.refresh.options import read_refresh_options
+
+    return read_refresh_options(section, base, read_timezone(section))
 
 
 def _columns(devices: Fields) -> dict[str, str]:

@@ -7,6 +7,7 @@ before the date; the last one stays valid. Before the first one nothing is known
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import Problems, describe
@@ -28,15 +29,18 @@ def read_inventory_folder(
     problems: Problems,
     headers: Mapping[str, str] = NO_HEADERS,
     timezone: str = UTC_ZONE,
+    candidates: Mapping[str, str] = MappingProxyType({}),
 ) -> EntryTable:
     """The rows of all dated files of a folder; mistakes are noted. Files whose name begins with a
-    dot are left out. `headers` and `timezone` are those of `read_inventory`."""
+    dot are left out. `headers` and `timezone` are those of `read_inventory`. `candidates` are texts
+    of files that are to be written, by their names."""
     table = EntryTable()
     try:
-        files = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+        found = {each for each in path.iterdir() if not each.name.startswith(".")}
     except OSError as error:
         problems.add(str(path), 0, f"the inventory cannot be read: {error.strerror}")
         return table
+    files = sorted(found | {path / name for name in candidates})
     if len(files) > MAX_FILES:
         problems.add(str(path), 0, f"expected at most {MAX_FILES:,} files, found {len(files):,}")
         return table
@@ -54,7 +58,7 @@ def read_inventory_folder(
         dated.sort()
         days = [day for day, _ in dated]
         for (day, file), until in zip(dated, [*days[1:], FOREVER], strict=True):
-            text = read_text(file, problems)
+            text = candidates.get(file.name) or read_text(file, problems)
             if text is not None:
                 add_rows(table, text, str(file), problems, headers, timezone, (day, until))
     report_duplicates(table, problems)

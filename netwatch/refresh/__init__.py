@@ -1,0 +1,10 @@
+"""Refreshes the inventory from where devices are registered: NetBox, a directory, a spreadsheet.
+
+- `options`: ``sources`` of ``devices`` in netwatch.yaml;
+- `netbox`: a register over the REST API of NetBox;
+- `sources`: the devices of each source;
+- `target`: the file, or folder of dated files, that is replaced in one step;
+- `run`: these together.
+
+What a register says is read by pure modules of `netwatch.inventory`.
+"""

@@ -1,0 +1,167 @@
+"""The inventory that a refresh writes: one file, or the file of the day in a folder of dated ones.
+
+A new file takes the place of the former in one step: it is written beside it, under a name that no
+reader looks at, and is on disk before it is renamed. A file that does not begin with our marker was
+written by somebody else and is never replaced. Of two refreshes at one time the second fails.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.core.private_files import FOLDER_MODE, MODE, give_to_owner, set_permissions
+from netwatch.core.user_files import MAX_FILE_BYTES
+from netwatch.core.user_yaml import Problems
+from netwatch.inventory.history import MARKER, Row, row_of
+from netwatch.inventory.inventory_file import parse_inventory, read_text
+from netwatch.inventory.inventory_folder import read_inventory_folder
+
+SERIES = "registered"
+"""What dated files are called before their day."""
+
+_DATED = re.compile(rf"{SERIES}-(\d{{4}}-\d\d-\d\d)\.csv", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The inventory before a refresh: its rows, and the file that has them, None where there is
+    none. `is_of_today` says whether a refresh of today goes on in this file."""
+
+    rows: tuple[Row, ...]
+    file: Path | None
+    is_of_today: bool
+
+
+class Target:
+    """The file `path`, or the folder if `is_folder`, whose days are those of `timezone`. Methods
+    raise `NetwatchError`, and `ConfigError` for mistakes in files."""
+
+    def __init__(self, path: Path, *, is_folder: bool, timezone: str) -> None:
+        # A symbolic link stays: what it leads to is replaced.
+        self._path = Path(os.path.realpath(path))
+        self._is_folder = is_folder
+        self._timezone = timezone
+
+    @property
+    def _folder(self) -> Path:
+        return self._path if self._is_folder else self._path.parent
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """A context in which no other refresh changes the inventory. It creates the folder."""
+        try:
+            if not self._folder.exists():
+                self._folder.mkdir(FOLDER_MODE)
+                give_to_owner(self._folder, self._folder.parent)
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NetwatchError(f"{self._folder}: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise NetwatchError(f"{self._path}: another refresh is running") from None
+        finally:
+            os.close(descriptor)
+
+    def former(self, now: int) -> Former:
+        """What is there at `now` (ns)."""
+        if not self._is_folder:
+            file = self._path if self._path.exists() else None
+            return Former(self._rows(file), file, is_of_today=True)
+        today = self._day(now)
+        dated = []
+        with contextlib.suppress(FileNotFoundError):
+            for file in self._path.iterdir():
+                match = _DATED.fullmatch(file.name)
+                if match:
+                    dated.append((match[1], file))
+        if not dated:
+            return Former((), None, is_of_today=False)
+        day, file = max(dated)
+        if day > today:
+            raise NetwatchError(f"{file}: expected no file of a later day than today, {today}")
+        return Former(self._rows(file), file, is_of_today=day == today)
+
+    def write(self, text: str, now: int) -> Path:
+        """Put a file with this text in the place of the former, after it was validated together
+        with all others; the result is its path. Whatever fails, the former is as it was."""
+        path = self._path / f"{SERIES}-{self._day(now)}.csv" if self._is_folder else self._path
+        data = text.encode()
+        if len(data) > MAX_FILE_BYTES:
+            expected = f"at most {MAX_FILE_BYTES:,} bytes"
+            raise NetwatchError(
+                f"{path}: expected {expected}, found {len(data):,}; 'keep' limits its rows"
+            )
+        self._validate(path, text)
+        new = path.with_name(f".{path.name}.new")
+        try:
+            _write(new, path, data)
+            new.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                new.unlink()
+        return path
+
+    def _day(self, now: int) -> str:
+        moment = datetime.fromtimestamp(now // 1_000_000_000, UTC)
+        return date.isoformat(moment.astimezone(ZoneInfo(self._timezone)).date())
+
+    def _rows(self, file: Path | None) -> tuple[Row, ...]:
+        if file is None:
+            return ()
+        problems = Problems()
+        text = read_text(file, problems)
+        problems.raise_if_any()
+        if text is not None and not text.startswith(MARKER):
+            raise NetwatchError(
+                f'{file}: expected a file that begins with "{MARKER}"; other files are not'
+                " replaced, so name another one or move it away"
+            )
+        table = parse_inventory(text or "", str(file), problems, timezone=self._timezone)
+        problems.raise_if_any()
+        return tuple(map(row_of, table))
+
+    def _validate(self, path: Path, text: str) -> None:
+        problems = Problems()
+        if self._is_folder:
+            candidate = {path.name: text}
+            read_inventory_folder(
+                self._path, problems, timezone=self._timezone, candidates=candidate
+            )
+        else:
+            parse_inventory(text, str(path), problems, timezone=self._timezone)
+        if problems.found:
+            raise ConfigError(problems.found)
+
+
+def _write(new: Path, replaced: Path, data: bytes) -> None:
+    """Write a new file to disk, with the permissions of the one that it will replace."""
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()  # what an earlier refresh left that was killed
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    with os.fdopen(os.open(new, flags, MODE), "wb") as file:
+        if not replaced.exists():
+            give_to_owner(file.fileno(), new.parent)
+        set_permissions(file.fileno(), replaced)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
