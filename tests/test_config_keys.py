@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from netwatch.config import load
+from netwatch.config import load, load_refresh
 from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Section
 from netwatch.core.user_yaml import Fields, Problems
@@ -62,6 +62,19 @@ console:
   oidc: {issuer: "https://id.example", client_id: netwatch, roles: {analysts: analyst}}
   proxy: {addresses: [192.0.2.10], roles: {analysts: analyst}}
 """
+REFRESHED = """\
+version: 1
+devices:
+  inventory: devices.csv
+  keep: 730d
+  sources:
+    - type: netbox
+      url: https://netbox.example
+      proxy: http://proxy.example:3128
+      classes: [{class: service, role: laptop}]
+    - {type: directory, path: computers.ldif}
+    - {type: csv, path: assets.csv}
+"""
 SIGNATURE = """\
 app: clips
 name: Clips
@@ -103,6 +116,8 @@ def test_the_configuration_has_exactly_the_keys_of_the_table(
     Path("root.json").write_text("{}")
     write_new_key(Path("new.key"))
     write_new_key(Path("old.key"))
+    Path("netwatch.yaml").write_text(REFRESHED)
+    load_refresh("netwatch.yaml")
     Path("netwatch.yaml").write_text(CONFIGURATION)
     load("netwatch.yaml")
     Path("netwatch.yaml").write_text(

@@ -15,7 +15,7 @@ from netwatch.inventory.netbox_objects import DEFAULT_OWNER as NETBOX_OWNER
 from netwatch.inventory.netbox_objects import KINDS
 from netwatch.inventory.networks import CLASSES
 from netwatch.sinks.http_client import HTTP_OPTIONS, HttpOptions, read_http_options
-from netwatch.sinks.options import read_duration
+from netwatch.sinks.options import Option, read_duration
 from netwatch.sinks.secrets import Secret, read_secret
 
 MAX_SOURCES = 64
@@ -32,6 +32,13 @@ TYPES: Mapping[str, str] = MappingProxyType(
     }
 )
 """The types of sources, each with a description."""
+
+
+def _as_note(option: Option) -> str:
+    """The description of an option of outputs, as keys are described."""
+    first, rest = option.description[:1], option.description[1:]
+    return f"{first.lower()}{rest}".removesuffix(".")
+
 
 SOURCE_KEYS = Section(
     "devices.sources[]",
@@ -62,10 +69,11 @@ SOURCE_KEYS = Section(
             "directory, that has the owner",
         ),
         Key("classes", "list of mappings", "none", "which devices have which class"),
+        Key("timeout", "duration", f"{REQUEST_TIMEOUT:.0f}s", "`netbox`: limit for one request"),
         *(
-            Key(each.key, each.kind, each.default or "none", f"`netbox`: {each.description}")
+            Key(each.key, each.kind, each.default or "none", f"`netbox`: {_as_note(each)}")
             for each in HTTP_OPTIONS
-            if "." not in each.key
+            if "." not in each.key and each.key != "timeout"
         ),
         Key(
             "tls", "mapping", "none", "`netbox`: `ca`, `cert`, `key`, `server_name`, as of outputs"

@@ -85,6 +85,7 @@ def test_example_configurations_are_valid(place: str, example: str, tmp_path: Pa
     for path in re.findall(r"/var/lib/[\w/]+/[\w.-]*leases[\w.]*", example):
         (tmp_path / Path(path).name).touch()
         example = example.replace(path, Path(path).name)
+    example = example.replace("/var/lib/netwatch/inventory/", "inventory/")
     (tmp_path / "assets.csv").write_text("Device Name,Ethernet MAC,Department\nlab-07,,\n")
     (tmp_path / "inventory").mkdir()
     (tmp_path / "inventory" / "devices-2023-03-01.csv").write_text("id,ip\nlab-07,10.20.7.7\n")

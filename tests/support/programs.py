@@ -32,6 +32,7 @@ _PROBES: dict[str, tuple[str, ...]] = {
     "promtool": ("--version",),
     "rsyslogd": ("-v",),
     "setpriv": ("--version",),
+    "slapd": ("-VV",),
     "systemd-analyze": ("--version",),
     "squid": ("-v",),
     "suricata": ("-V",),
