@@ -4,11 +4,15 @@
 The file is a log: a renewal is a further line. A lease that was deleted has a last line with the
 lifetime 0, which does not say when that was; its period ends as it was granted, or when the address
 is leased again.
+
+From time to time the server begins a new file and a process of its own, lease file cleanup, removes
+from the former what is superseded. `earlier_files` names the files that continue in the lease file.
 """
 
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.user_yaml import describe
@@ -29,6 +33,14 @@ _NEEDED = ("address", "valid_lifetime", "expire")
 def recognise(text: str) -> bool:
     """Whether this is the beginning of such a file."""
     return text.startswith(("address,hwaddr,", "address,duid,"))
+
+
+def earlier_files(path: Path) -> list[Path]:
+    """The files beside a lease file that the server reads before it, oldest first: what a cleanup
+    has completed, or else the result of the former cleanup and what waits for the next one."""
+    completed, former, waiting = (Path(f"{path}.{end}") for end in ("completed", "2", "1"))
+    found = [completed] if completed.exists() else [former, waiting]
+    return [each for each in found if each.exists()]
 
 
 def read_declarations(text: str) -> Iterator[Declaration | LeaseSyntaxError]:

@@ -20,6 +20,9 @@ from netwatch.inventory.lease_table import LEASE_LIMIT, Declaration, Lease, Leas
 MAX_MISTAKES = 20
 """Mistakes of one lease file that are reported; the rest of the file is then not read."""
 
+ATTEMPTS = 3
+"""How often files are read that a server renames meanwhile."""
+
 _HEAD = 65_536
 _NAME_LENGTH = 255
 
@@ -36,11 +39,13 @@ class LeaseFile:
 
 @dataclass(frozen=True, slots=True)
 class LeaseFormat:
-    """A format: whether a text begins like it, the declarations in a text, and a description."""
+    """A format: whether a text begins like it, the declarations in a text, a description, and the
+    files that continue in a lease file, oldest first."""
 
     recognise: Callable[[str], bool]
     read: Callable[[str, LeaseFile], Iterator[Declaration | LeaseSyntaxError]]
     description: str
+    earlier: Callable[[Path], list[Path]] = lambda _: []
 
 
 FORMATS: Mapping[str, LeaseFormat] = MappingProxyType(
@@ -54,6 +59,7 @@ FORMATS: Mapping[str, LeaseFormat] = MappingProxyType(
             kea_leases.recognise,
             lambda text, _: kea_leases.read_declarations(text),
             "`kea-leases4.csv` and `kea-leases6.csv` of Kea (memfile)",
+            kea_leases.earlier_files,
         ),
         "dnsmasq": LeaseFormat(
             dnsmasq_leases.recognise,
@@ -66,20 +72,45 @@ FORMATS: Mapping[str, LeaseFormat] = MappingProxyType(
 
 
 def read_leases(file: LeaseFile, problems: Problems) -> list[Lease]:
-    """The leases of a file; mistakes are noted."""
-    name = str(file.path)
-    try:
-        text = read_user_file(file.path).decode("utf-8", "replace").removeprefix("\ufeff")
-    except NetwatchError as error:
-        problems.add(name, 0, f"the lease file {error}")
+    """The leases of a file, and of those that continue in it; mistakes are noted."""
+    text = _text(file.path, problems)
+    if text is None:
         return []
     format_ = file.format or _recognise(text[:_HEAD])
     if format_ is None:
         if any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
             expected = f"a lease file of {', '.join(FORMATS)}"
+            name = str(file.path)
             problems.add(name, 1, f"expected {expected}; name its 'format' if it is one")
         return []
-    return _record(FORMATS[format_].read(text, file), format_, name, problems)
+    known = FORMATS[format_]
+    recorder = LeaseRecorder(format_)
+    for path, part in (*_earlier(file, known, problems), (file.path, text)):
+        recorder.begin_file(str(path))
+        if not _record(known.read(part, file), recorder, str(path), problems):
+            break
+    return list(recorder.leases())
+
+
+def _text(path: Path, problems: Problems) -> str | None:
+    try:
+        return read_user_file(path).decode("utf-8", "replace").removeprefix("\ufeff")
+    except NetwatchError as error:
+        problems.add(str(path), 0, f"the lease file {error}")
+        return None
+
+
+def _earlier(file: LeaseFile, known: LeaseFormat, problems: Problems) -> list[tuple[Path, str]]:
+    """The files that continue in a lease file, with their texts. The server may rename them while
+    they are read, so they are read again where others are there afterwards."""
+    for _ in range(ATTEMPTS):
+        paths = known.earlier(file.path)
+        found = Problems()
+        texts = [(path, _text(path, found)) for path in paths]
+        if known.earlier(file.path) == paths and not found.found:
+            break
+    problems.found += found.found
+    return [(path, text) for path, text in texts if text is not None]
 
 
 def _recognise(head: str) -> str | None:
@@ -87,9 +118,12 @@ def _recognise(head: str) -> str | None:
 
 
 def _record(
-    found: Iterator[Declaration | LeaseSyntaxError], format_: str, name: str, problems: Problems
-) -> list[Lease]:
-    recorder = LeaseRecorder(format_, name)
+    found: Iterator[Declaration | LeaseSyntaxError],
+    recorder: LeaseRecorder,
+    name: str,
+    problems: Problems,
+) -> bool:
+    """Record the declarations of a file; whether there is room for more."""
     mistakes = 0
     for item in found:
         if isinstance(item, LeaseSyntaxError):
@@ -103,5 +137,5 @@ def _record(
         recorder.add(item._replace(hostname=hostname))
         if len(recorder) > LEASE_LIMIT:
             problems.add(name, item.line, f"expected at most {LEASE_LIMIT:,} leases, found more")
-            break
-    return list(recorder.leases())
+            return False
+    return True

@@ -48,8 +48,8 @@ class Lease(NamedTuple):
 
 
 class LeaseRecorder:
-    """The periods of one lease file, from its declarations in their order; `source` is its
-    format, and `file` its path."""
+    """The periods of a lease file, from its declarations in their order; `source` is its format,
+    and `file` its path. A log may begin in other files, which come first."""
 
     def __init__(self, source: str, file: str = "") -> None:
         self._source, self._file = source, file
@@ -58,6 +58,10 @@ class LeaseRecorder:
 
     def __len__(self) -> int:
         return self._count
+
+    def begin_file(self, file: str) -> None:
+        """The declarations that are added from now on are those of this file."""
+        self._file = file
 
     def add(self, declared: Declaration) -> None:
         """Add a declaration. It supersedes what the last one of the same address says of the
@@ -68,7 +72,11 @@ class LeaseRecorder:
             hostname = declared.hostname or last.hostname
             since = min(last.since, declared.since)
             periods[-1] = last._replace(
-                since=since, until=declared.until, hostname=hostname, line=declared.line
+                since=since,
+                until=declared.until,
+                hostname=hostname,
+                file=self._file,
+                line=declared.line,
             )
         else:
             if last is not None and declared.since < last.until:

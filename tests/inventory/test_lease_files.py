@@ -178,6 +178,33 @@ def test_kea_a_lease_begins_its_lifetime_before_it_expires(tmp_path: Path) -> No
     assert [who(table, "10.0.0.5", clock) for clock in clocks] == expected
 
 
+def test_kea_a_lease_file_begins_in_those_of_the_cleanup(tmp_path: Path) -> None:
+    def write(end: str, *rows: str) -> None:
+        (tmp_path / f"leases{end}").write_text(f"{KEA4}\n{''.join(rows)}")
+
+    write(".2", kea(ONE, 7200, "10:00"))
+    write(".1", kea(ONE, 7200, "11:00"), kea(TWO, 3600, "12:00"))
+    table, mistakes = read(f"{KEA4}\n{kea(TWO, 3600, '12:30')}", tmp_path)
+    assert mistakes == []
+    one, two = f"{ONE} pc.corp.example", f"{TWO} pc.corp.example"
+    clocks = ["07:59", "08:00", "10:59", "11:00", "12:29", "12:30"]
+    assert [who(table, "10.0.0.5", clock) for clock in clocks] == [None, one, one, two, two, None]
+    (first, second) = table.leases_of(parse_ip("10.0.0.5") or b"")
+    assert (first.file, first.line) == (f"{tmp_path / 'leases'}.1", 2)
+    assert (second.file, second.line) == (str(tmp_path / "leases"), 2)
+    # A cleanup that has ended takes the place of both.
+    write(".completed", kea(ONE, 3600, "09:00"))
+    table, _ = read(f"{KEA4}\n", tmp_path)
+    assert [who(table, "10.0.0.5", clock) for clock in ("08:30", "10:00")] == [one, None]
+    (tmp_path / "leases.completed").write_text(f"{KEA4}\nx\n")
+    path = tmp_path / "leases"
+    problems = Problems()
+    read_leases(LeaseFile(path), problems)
+    assert [str(each) for each in problems.found] == [
+        f"{path}.completed:2: 'address': expected an IP address, found 'x'"
+    ]
+
+
 def test_kea_ipv6_and_prefixes(tmp_path: Path) -> None:
     duid = "00:03:00:01:" + ONE
     rows = [
