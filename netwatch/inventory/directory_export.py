@@ -104,11 +104,10 @@ def _entry_of_row(cells: Mapping[str, str], line: int) -> DirectoryEntry:
 
 
 def _is_computer(entry: DirectoryEntry) -> bool:
-    """Whether an entry is a computer: by its class, where the export has that."""
+    """Whether an entry is a computer: by its class, where the export has that; one without it has
+    what it was asked for."""
     classes = entry.attributes.get("objectclass")
-    if classes is not None:
-        return any(each.strip().lower() in _CLASSES for each in classes)
-    return any(name in entry.attributes for name in ("dnshostname", *_MAC_ATTRIBUTES))
+    return classes is None or any(each.strip().lower() in _CLASSES for each in classes)
 
 
 def _is_disabled(entry: DirectoryEntry) -> bool:

@@ -64,10 +64,11 @@ class Target:
         except OSError as error:
             raise NetwatchError(f"{self._folder}: {error.strerror}") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NetwatchError(f"{self._path}: another refresh is running") from None
             yield
-        except BlockingIOError:
-            raise NetwatchError(f"{self._path}: another refresh is running") from None
         finally:
             os.close(descriptor)
 
