@@ -11,6 +11,15 @@ from fnmatch import fnmatchcase
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import DeviceClass
 
+MAX_DN = 8192
+"""Characters of a distinguished name; a longer one is in no folder."""
+
+MAX_FOLDERS = 64
+"""Folders above an entry that rules are compared with, from the uppermost one down."""
+
+MAX_VALUE = 1024
+"""Characters of a value that rules are compared with."""
+
 Attributes = Mapping[str, Sequence[str]]
 """What a register says of a device: the values of each attribute."""
 
@@ -41,7 +50,7 @@ class ClassRule:
         """Whether a device with these attributes has the class."""
         return all(
             any(
-                fnmatchcase(value.lower(), pattern)
+                fnmatchcase(value[:MAX_VALUE].lower(), pattern)
                 for value in attributes.get(name, ())
                 for pattern in patterns
             )
@@ -61,8 +70,9 @@ def pattern_of(attribute: str, text: str) -> str:
 
 def folders_of(dn: str) -> list[str]:
     """The distinguished names above a distinguished name, from the nearest one up."""
-    parts = _split_dn(dn)
-    return [",".join(parts[at:]) for at in range(1, len(parts))]
+    parts = _split_dn(dn) if len(dn) <= MAX_DN else []
+    first = max(1, len(parts) - MAX_FOLDERS)
+    return [",".join(parts[at:]) for at in range(first, len(parts))]
 
 
 def folded_dn(dn: str) -> str:
@@ -72,14 +82,13 @@ def folded_dn(dn: str) -> str:
 
 def _split_dn(dn: str) -> list[str]:
     """The relative distinguished names of a name (RFC 4514 section 2.1): a comma separates them
-    unless a backslash is before it."""
-    parts, start, at = [], 0, 0
-    while at < len(dn):
-        if dn[at] == "\\":
-            at += 1
-        elif dn[at] == ",":
-            parts.append(dn[start:at])
-            start = at + 1
-        at += 1
-    parts.append(dn[start:])
-    return [part.strip().lower() for part in parts]
+    unless an odd number of backslashes is before it."""
+    parts = dn.lower().split(",")
+    found = parts[:1]
+    for part in parts[1:]:
+        before = found[-1]
+        if (len(before) - len(before.rstrip("\\"))) % 2:
+            found[-1] = f"{before},{part}"
+        else:
+            found.append(part)
+    return [*map(str.strip, found)]
