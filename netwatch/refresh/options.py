@@ -21,6 +21,10 @@ from netwatch.sinks.secrets import Secret, read_secret
 MAX_SOURCES = 64
 """Sources of one inventory."""
 
+_NO_FILTERS = frozenset(
+    {"limit", "offset", "start", "ordering", "fields", "omit", "exclude", "brief", "format"}
+)
+
 REQUEST_TIMEOUT = 60.0
 """How long one request to a NetBox may take unless the configuration says otherwise, in s."""
 
@@ -233,7 +237,7 @@ def _filters(fields: Fields) -> tuple[tuple[str, str], ...]:
         return ()
     found: list[tuple[str, str]] = []
     for name in section.mapping:
-        if name in ("limit", "offset", "ordering", "fields", "exclude", "brief"):
+        if name in _NO_FILTERS:
             section.add_problem(name, f"'{name}': expected a filter, which this is not")
             section.value(name)
         else:
