@@ -56,14 +56,17 @@ class Target:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """A context in which no other refresh changes the inventory. It creates the folder."""
+        place = self._folder / (".lock" if self._is_folder else f".{self._path.name}.lock")
         try:
             if not self._folder.exists():
                 self._folder.mkdir(FOLDER_MODE)
                 give_to_owner(self._folder, self._folder.parent)
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
         except OSError as error:
-            raise NetwatchError(f"{self._folder}: {error.strerror}") from None
+            raise NetwatchError(f"{place}: {error.strerror}") from None
         try:
+            with contextlib.suppress(OSError):
+                give_to_owner(descriptor, self._folder)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -65,7 +65,7 @@ class Place:
         return sorted(f"{entry.id}={entry.owner or ''}" for entry in known if entry)
 
     def files(self) -> dict[str, bytes]:
-        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        paths = (path for path in self.folder.rglob("[!.]*") if path.is_file())
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
 
@@ -115,7 +115,7 @@ def test_days_of_a_folder_are_exact_to_the_second(tmp_path: Path) -> None:
     place.refresh(NOON + 11 * HOUR)  # midnight in Brussels
     place.register("a", "c", "b=x")
     place.refresh(NOON + 40 * HOUR)
-    assert sorted(path.name for path in (tmp_path / "inventory").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "inventory").glob("*.csv")) == [
         "registered-2023-03-20.csv",
         "registered-2023-03-21.csv",
         "registered-2023-03-22.csv",
@@ -238,6 +238,7 @@ def test_an_error_while_writing_leaves_the_former(
     now = place.files()
     now["computers.ldif"] = files["computers.ldif"]
     assert now == files
+    assert [*place.folder.rglob(".*.new")] == []
 
 
 def test_the_permissions_of_the_former_stay_and_so_does_a_link(tmp_path: Path) -> None:
@@ -258,8 +259,8 @@ def test_the_permissions_of_the_former_stay_and_so_does_a_link(tmp_path: Path) -
 def test_of_two_refreshes_at_one_time_the_second_fails(place: Place) -> None:
     place.register("a")
     place.refresh(NOON)
-    folder = place.folder / "inventory" if (place.folder / "inventory").exists() else place.folder
-    descriptor = os.open(folder, os.O_RDONLY)
+    (file,) = place.folder.rglob(".*lock")
+    descriptor = os.open(file, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         place.register("a", "b")
@@ -278,7 +279,7 @@ def test_what_a_killed_refresh_left_is_no_obstacle(place: Place) -> None:
     assert place.at(NOON) == ["a="]
     place.register("a", "b")
     place.refresh(NOON + HOUR)
-    assert [name for name in place.files() if ".new" in name] == []
+    assert [*place.folder.rglob(".*.new")] == []
 
 
 def test_a_live_capture_notices_the_new_inventory(place: Place) -> None:
