@@ -179,6 +179,13 @@ def test_a_source_that_is_broken_changes_nothing(place: Place) -> None:
     assert {name: text for name, text in place.files().items() if "ldif" not in name} == files
 
 
+def test_what_ldifde_writes_as_unicode(place: Place) -> None:
+    place.register("größe=Ämter")
+    place.source.write_bytes(place.source.read_text().replace("\n", "\r\n").encode("utf-16"))
+    place.refresh(NOON)
+    assert place.at(NOON) == ["größe=Ämter"]
+
+
 def test_a_file_of_somebody_else_is_never_replaced(place: Place) -> None:
     place.register("a")
     (place.folder / "inventory").mkdir()
