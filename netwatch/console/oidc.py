@@ -8,28 +8,25 @@ can be used once.
 """
 
 import hashlib
-import ipaddress
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import urllib3
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 from sqlalchemy import delete, func, insert, select
 
 from netwatch.config.console_section import OidcOptions
 from netwatch.console import tables
 from netwatch.console.identity import MAX_FOREIGN_NAME, role_of
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.console.oidc_client import ProviderClient, ProviderError
 from netwatch.store.database import Database
 
 CALLBACK = "/sign-in/callback"
@@ -41,12 +38,6 @@ PENDING_SECONDS = 600
 MAX_PENDING = 10_000
 """Sign-ins under way; beyond that further ones are refused."""
 
-MAX_ANSWER = 1 << 20
-"""Bytes of an answer of the provider."""
-
-KEY_SECONDS = 3600
-"""Seconds for which the addresses and keys of the provider are kept."""
-
 LEEWAY = 60
 """Seconds by which the clocks may differ."""
 
@@ -54,11 +45,6 @@ ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
 """Signatures that are accepted: none with a shared key, and never ``none``."""
 
 _SECOND = 1_000_000_000
-_TIMEOUT = urllib3.Timeout(connect=5, read=5)
-
-
-class ProviderError(NetwatchError):
-    """The provider cannot be asked, or says what cannot be believed."""
 
 
 class Provider:
@@ -68,20 +54,15 @@ class Provider:
     def __init__(
         self, options: OidcOptions, database: Database, now: Callable[[], int] = time.time_ns
     ) -> None:
-        _check_issuer(options.issuer)
+        self._client = ProviderClient(options)
         self._options = options
         self._database = database
         self._now = now
-        self._pool = urllib3.PoolManager(
-            num_pools=4, retries=False, timeout=_TIMEOUT, ca_certs=options.ca_file or None
-        )
-        self._lock = threading.Lock()
-        self._known: tuple[float, Mapping[str, Any], KeySet] | None = None
 
     def begin(self, callback: str, target: str) -> tuple[str, str]:
         """Begin a sign-in: the address at the provider to go to, and the token for the cookie.
         `callback` is the address to come back to, `target` the page that was wanted."""
-        metadata, _ = self._discovered()
+        metadata, _ = self._client.discovered()
         token, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         state, nonce = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         detail = {"state": state, "nonce": nonce, "verifier": verifier, "target": target,
@@ -121,7 +102,7 @@ class Provider:
 
     def _claims(self, code: str, detail: Mapping[str, str]) -> Mapping[str, Any]:
         """The verified claims of the ID token that a code is exchanged for."""
-        metadata, keys = self._discovered()
+        metadata, keys = self._client.discovered()
         fields = {
             "grant_type": "authorization_code",
             "code": code,
@@ -133,7 +114,9 @@ class Provider:
         if self._options.secret is not None:
             user = f"{_quoted(self._options.client_id)}:{_quoted(self._options.secret.value())}"
             headers |= urllib3.util.make_headers(basic_auth=user)
-        granted = self._ask("POST", str(metadata["token_endpoint"]), urlencode(fields), headers)
+        granted = self._client.ask(
+            "POST", str(metadata["token_endpoint"]), urlencode(fields), headers
+        )
         token = granted.get("id_token")
         if not isinstance(token, str):
             raise ProviderError("the provider gave no ID token")
@@ -141,7 +124,7 @@ class Provider:
             decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
         except (JoseError, ValueError):
             # The provider may have new keys.
-            _, keys = self._discovered(again=True)
+            _, keys = self._client.discovered(again=True)
             try:
                 decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
             except (JoseError, ValueError) as error:
@@ -166,53 +149,6 @@ class Provider:
         except (JoseError, ValueError, TypeError) as error:
             raise ProviderError(f"the ID token cannot be believed: {error}") from None
         return dict(claims)
-
-    def _discovered(self, *, again: bool = False) -> tuple[Mapping[str, Any], KeySet]:
-        """The addresses and keys of the provider."""
-        with self._lock:
-            known = self._known
-            if known is not None and not again and time.monotonic() - known[0] < KEY_SECONDS:
-                return known[1], known[2]
-            metadata = self._ask("GET", f"{self._options.issuer}/.well-known/openid-configuration")
-            if str(metadata.get("issuer", "")).rstrip("/") != self._options.issuer:
-                raise ProviderError("its discovery document names another issuer")
-            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                if not isinstance(metadata.get(name), str):
-                    raise ProviderError(f"its discovery document has no {name}")
-                _check_issuer(metadata[name])
-            try:
-                keys = KeySet.import_key_set(self._ask("GET", metadata["jwks_uri"]))  # type: ignore[arg-type]
-            except (JoseError, ValueError, KeyError, TypeError) as error:
-                raise ProviderError(f"its keys cannot be read: {error}") from None
-            self._known = (time.monotonic(), metadata, keys)
-            return metadata, keys
-
-    def _ask(
-        self,
-        method: str,
-        url: str,
-        body: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """The answer of the provider, which has to be an object of JSON."""
-        try:
-            response = self._pool.request(
-                method, url, body=body, headers={"Accept": "application/json", **(headers or {})},
-                redirect=False, preload_content=False,
-            )  # fmt: skip
-            content = response.read(MAX_ANSWER + 1)
-            response.release_conn()
-        except urllib3.exceptions.HTTPError as error:
-            raise ProviderError(f"{urlsplit(url).netloc} cannot be asked: {error}") from None
-        if response.status != 200 or len(content) > MAX_ANSWER:
-            raise ProviderError(f"{urlsplit(url).netloc} answered with status {response.status}")
-        try:
-            found = json.loads(content)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise ProviderError(f"{urlsplit(url).netloc} did not answer with an object of JSON")
-        return found
 
     def _remember(self, token: str, detail: Mapping[str, str]) -> None:
         columns, now = tables.pending.c, self._now()
@@ -241,19 +177,6 @@ class Provider:
             ).scalar()
             taken = connection.execute(delete(tables.pending).where(row)).rowcount
         return dict(json.loads(found)) if found is not None and taken else None
-
-
-def _check_issuer(url: str) -> None:
-    """Raise `ConfigError` for an address of a provider without TLS that is not on loopback."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
-        message = "expected an address with https: whoever could change the answers could sign in"
-        raise ConfigError([Problem(url, 0, 0, message)])
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,8 @@ from netwatch.console.view import View
 
 def begin(view: View) -> Answer:
     """Go to the provider."""
-    from netwatch.console.oidc import CALLBACK, ProviderError
+    from netwatch.console.oidc import CALLBACK
+    from netwatch.console.oidc_client import ProviderError
 
     provider = view.console.provider
     if provider is None:
@@ -23,7 +24,7 @@ def begin(view: View) -> Answer:
 
 def finish(view: View) -> Answer:
     """Come back from the provider, and begin a session."""
-    from netwatch.console.oidc import ProviderError
+    from netwatch.console.oidc_client import ProviderError
 
     console = view.console
     if console.provider is None:
