@@ -22,8 +22,9 @@ from netwatch.engine.live_facts import maintain
 from netwatch.fleet import streams
 from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_folder import CentreFolder
+from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
-from netwatch.fleet.connection import Connection, Peer
+from netwatch.fleet.connection import Connection
 from netwatch.fleet.consumers import Consumers, Receiver
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.publications import open_publications
@@ -131,33 +132,11 @@ class Centre:
         if self._server is not None:
             self._server.reload()
 
-    def peer(self) -> Peer:
-        """The server, and the centre as its user."""
-        server = self._fleet.server
-        assert server is not None
-        scheme, _, _ = self._fleet.centre.partition("://")
-        name = self._fleet.centre.rpartition("/")[2]
-        host = name.rpartition(":")[0] or name
-        if server.join:
-            url, host = server.join, ""
-        else:
-            listening = server.host if server.host not in ("0.0.0.0", "::") else "127.0.0.1"
-            address = f"[{listening}]" if ":" in listening else listening
-            url = f"{scheme}://{address}:{server.port}"
-        return Peer(
-            url=url,
-            name="netwatch centre",
-            seed="" if server.credentials else self.folder.seed,
-            credentials=server.credentials,
-            ca=self.folder.ca,
-            server_name=host.strip("[]"),
-        )
-
     async def _serve(self) -> None:
         """Connect, again and again."""
         failures = 0
         while True:
-            connection = Connection(self.peer())
+            connection = Connection(centre_peer(self._fleet, self.folder))
             began = time.monotonic()
             try:
                 await connection.open()
