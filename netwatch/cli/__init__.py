@@ -73,7 +73,7 @@ COMMANDS: Mapping[str, Command] = {
     "users": Command("netwatch.cli.users:add", "show and change the accounts of the console"),
     "audit": Command("netwatch.cli.audit:add", "show, verify and export who looked at what"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
-    "doctor": Command("netwatch.cli.doctor:add", "check privileges, configuration and outputs"),
+    "doctor": Command("netwatch.cli.doctor:add", "check this machine and all that is configured"),
 }
 """All commands, in the order in which ``netwatch --help`` lists them."""
 

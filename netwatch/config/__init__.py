@@ -341,6 +341,15 @@ def load_fleet(path: str | None = None) -> "FleetOptions | None":
     return fleet
 
 
+def load_console(path: str | None = None) -> "ConsoleOptions | None":
+    """``console`` of the configuration, which is found as by `load`; None without that section. Of
+    the other sections only the syntax is checked. Raises `ConfigError`."""
+    fields = _open(path)
+    console = read_console(fields, Path(fields.file).parent)
+    fields.problems.raise_if_any()
+    return console if fields.has("console") else None
+
+
 def _open(path: str | None) -> Fields:
     """The top level of the configuration; that of the defaults has the version alone. Raises
     `ConfigError` where the file cannot be read."""

@@ -263,24 +263,24 @@ def test_deliver_needs_outputs(tmp_path, capsys):
 
 
 def outputs_of(out):
-    return [line for line in out.splitlines() if line[4:].startswith(("outbox", "output"))]
+    return [line for line in out.splitlines() if line[5:].startswith(("outbox", "output"))]
 
 
 def test_doctor_says_whether_outputs_can_be_reached(site, http, capsys, tmp_path):
     _, out, _ = run(capsys, "doctor", "-c", str(site))
     assert outputs_of(out) == [
-        f"ok  outbox        {tmp_path / 'spool'} can be written",
-        f"ok  output file   {tmp_path / 'alerts.jsonl'} can be written",
-        "ok  output hook   answers: HTTP 405 Method Not Allowed",
+        f"ok   outbox        {tmp_path / 'spool'} can be written",
+        f"ok   output file   {tmp_path / 'alerts.jsonl'} can be written",
+        "ok   output hook   answers: HTTP 405 Method Not Allowed",
     ]
     http.faults = [lambda request: request.answer(401, {})]
     status, out, _ = run(capsys, "doctor", "-c", str(site))
     assert status == 1
-    assert outputs_of(out)[2].startswith("bad output hook   HTTP 401 Unauthorized")
+    assert outputs_of(out)[2].startswith("bad  output hook   HTTP 401 Unauthorized")
     http.end()
     _, out, _ = run(capsys, "doctor", "-c", str(site))
     assert outputs_of(out)[2] == (
-        f"bad output hook   127.0.0.1:{http.server_port}: Connection refused"
+        f"bad  output hook   127.0.0.1:{http.server_port}: Connection refused"
     )
     assert http.events == []
     assert not (tmp_path / "spool").exists()
@@ -292,7 +292,7 @@ def test_doctor_says_why_an_outbox_cannot_be_used(site, capsys, tmp_path):
     folder.mkdir()
     folder.chmod(0o777)
     _, out, _ = run(capsys, "doctor", "-c", str(site))
-    assert outputs_of(out)[0].startswith(f"bad outbox        {folder} has mode 0777")
+    assert outputs_of(out)[0].startswith(f"bad  outbox        {folder} has mode 0777")
     (folder / "outbox.sqlite").symlink_to(tmp_path / "elsewhere")
     _, out, _ = run(capsys, "doctor", "-c", str(site))
     assert "is a symbolic link" in outputs_of(out)[0]
@@ -303,8 +303,8 @@ def test_doctor_reports_what_is_missing_for_an_output(site, capsys, monkeypatch,
     site.write_text(site.read_text().replace("path: alerts", "path: none/alerts"))
     _, out, _ = run(capsys, "doctor", "-c", str(site))
     assert outputs_of(out)[1:] == [
-        f"bad output file   there is no folder {tmp_path / 'none'}",
-        "bad output hook   the environment variable NW_TOKEN is not set",
+        f"bad  output file   there is no folder {tmp_path / 'none'}",
+        "bad  output hook   the environment variable NW_TOKEN is not set",
     ]
 
 

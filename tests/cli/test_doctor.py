@@ -31,13 +31,13 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, lines = doctor(capsys, "-i", "lo", "-c", configured(tmp_path))
     assert status == 0
-    assert {line[:4] for line in lines} == {"ok  "}
-    assert "ok  packet loop   compiled" in lines
-    assert "ok  privileges    CAP_NET_RAW: interfaces can be opened" in lines
+    assert {line[:5] for line in lines} == {"ok   "}
+    assert "ok   packet loop   compiled" in lines
+    assert "ok   privileges    CAP_NET_RAW: interfaces can be opened" in lines
     assert any(
-        line.startswith("ok  lo            capture works (ring): LINKTYPE 1") for line in lines
+        line.startswith("ok   lo            capture works (ring): LINKTYPE 1") for line in lines
     )
-    assert f"ok  configuration {tmp_path}/netwatch.yaml: no mistakes" in lines
+    assert f"ok   configuration {tmp_path}/netwatch.yaml: no mistakes" in lines
 
 
 @needs_namespaces
@@ -50,13 +50,13 @@ def test_interfaces_that_are_up_are_tried(
         with net.entered():
             _, every = doctor(capsys, "-c", configured(tmp_path))
             status, named = doctor(capsys, "-i", "out0", "-i", "none0")
-    tried = {line[4:18].strip(): line[:3] for line in every}
-    assert (tried["lo"], tried["in0"]) == ("ok ", "ok ")
+    tried = {line[5:19].strip(): line[:4].strip() for line in every}
+    assert (tried["lo"], tried["in0"]) == ("ok", "ok")
     assert "out0" not in tried
     assert status == 1
-    assert "bad out0          capture works, but the interface is down" in named
-    assert " " * 18 + "ip link set out0 up" in named
-    assert any(line.startswith("bad none0         no such interface, expected") for line in named)
+    assert "bad  out0          capture works, but the interface is down" in named
+    assert " " * 19 + "ip link set out0 up" in named
+    assert any(line.startswith("bad  none0         no such interface, expected") for line in named)
 
 
 @needs_namespaces
@@ -66,7 +66,7 @@ def test_no_interface_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         with net.entered():
             status, lines = doctor(capsys, "-c", configured(tmp_path))
     assert status == 1
-    assert "bad interfaces    no interface is up" in lines
+    assert "bad  interfaces    no interface is up" in lines
 
 
 @needs_namespaces
@@ -78,10 +78,10 @@ def test_without_privileges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         os.seteuid(0)
     assert status == 1
     at = lines.index(
-        "bad privileges    CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
+        "bad  privileges    CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
     )
     assert lines[at + 1].strip().startswith("setcap cap_net_raw=ep /")
-    assert "bad lo            cannot be tried without CAP_NET_RAW" in lines
+    assert "bad  lo            cannot be tried without CAP_NET_RAW" in lines
 
 
 def test_an_interpreted_packet_loop(
@@ -90,7 +90,7 @@ def test_an_interpreted_packet_loop(
     monkeypatch.setattr(loop, "COMPILED", False)
     status, lines = doctor(capsys, "-i", "lo")
     assert status == 1
-    assert "bad packet loop   interpreted, a hundred times slower than compiled" in lines
+    assert "bad  packet loop   interpreted, a hundred times slower than compiled" in lines
 
 
 def test_every_mistake_in_the_configuration(
@@ -100,7 +100,7 @@ def test_every_mistake_in_the_configuration(
     file.write_text("version: 2\nnets: []\n")
     status, lines = doctor(capsys, "-i", "lo", "-c", str(file))
     assert status == 1
-    assert "bad configuration 2 mistakes:" in lines
+    assert "bad  configuration 2 mistakes:" in lines
     assert sum(line.strip().startswith(f"{file}:") for line in lines) == 2
 
 
@@ -109,7 +109,7 @@ def test_other_systems(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setattr(live, "default_source", lambda: "scapy")
     monkeypatch.setattr(interfaces, "interface_names", list)
     _, lines = doctor(capsys, "-i", "lo")
-    assert "ok  lo            capture works (scapy)" in lines
+    assert "ok   lo            capture works (scapy)" in lines
 
 
 def test_a_secret_that_is_not_set_is_bad(
@@ -121,6 +121,6 @@ def test_a_secret_that_is_not_set_is_bad(
     place.write_text(f"version: 1\noutputs:\n  - {output}\n")
     status, lines = doctor(capsys, "-c", str(place))
     assert status == 1
-    at = next(n for n, line in enumerate(lines) if line.startswith("bad configuration"))
+    at = next(n for n, line in enumerate(lines) if line.startswith("bad  configuration"))
     assert lines[at].endswith("1 mistake:")
     assert "the environment variable NETWATCH_TEST_TOKEN is not set" in lines[at + 1]

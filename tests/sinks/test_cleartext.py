@@ -114,7 +114,7 @@ def test_commands_say_what_is_sent_in_the_clear(command, accepted, tmp_path, cap
         assert code == (0 if accepted else 2)
     else:
         assert code == 1
-    assert ("warning" in text) is accepted
+    assert ("warn" in text) is accepted
     assert ("'insecure: true'" in text) is not accepted
 
 

@@ -188,7 +188,7 @@ def test_builtin_is_the_installed_set(run: Run, published: str) -> None:
     (record,) = (each for each in map(json.loads, out.splitlines()) if each["kind"] == "set")
     assert record["version"] == 1
     _, out, _ = run("doctor")
-    assert re.search(r"^ok  set +builtin is set 1 \(", out, re.MULTILINE)
+    assert re.search(r"^ok   set +builtin is set 1 \(", out, re.MULTILINE)
     Path("one.pcap").write_bytes(pcap(one_hello(DURING, name="www.one.example").frames))
     status, out, _ = run("scan", "-q", "--format", "jsonl", "one.pcap")
     (alert,) = map(json.loads, out.splitlines())
@@ -204,7 +204,7 @@ def test_without_a_set_builtin_is_what_is_shipped(run: Run, published: str) -> N
     status, out, _ = run("policy", "check")
     assert "no set is installed in sets yet" in out
     _, out, _ = run("doctor")
-    assert re.search(r"^bad set +builtin is what netwatch ships", out, re.MULTILINE)
+    assert re.search(r"^bad  set +builtin is what netwatch ships", out, re.MULTILINE)
     assert load().sensor.installed_set is None
 
 

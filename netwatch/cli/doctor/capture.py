@@ -1,0 +1,82 @@
+"""Can this machine capture: the compiled packet loop, the privilege, the interfaces, the logs?"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from netwatch.cli.doctor.finding import Finding, bad, ok
+from netwatch.core.errors import NetwatchError
+
+
+def check_packet_loop(args: argparse.Namespace) -> Iterator[Finding]:
+    """Are the loops compiled that read every packet?"""
+    from netwatch.capture import framing
+    from netwatch.dissect.loop import loop
+
+    if framing.COMPILED and loop.COMPILED:
+        yield ok("packet loop", "compiled")
+    else:
+        todo = "install a C compiler, then reinstall netwatch"
+        yield bad("packet loop", "interpreted, a hundred times slower than compiled", todo)
+
+
+def check_privileges(args: argparse.Namespace) -> Iterator[Finding]:
+    """Does this process have the privilege to capture?"""
+    from netwatch.capture import privileges
+
+    if privileges.can_capture():
+        yield ok("privileges", "CAP_NET_RAW: interfaces can be opened")
+    else:
+        text = "CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
+        yield bad("privileges", text, *privileges.grant_instructions())
+
+
+def check_interfaces(args: argparse.Namespace) -> Iterator[Finding]:
+    """Can each interface be opened with the default source?"""
+    from netwatch.capture import interfaces, live_sources, privileges
+
+    source = live_sources.default_source()
+    if not privileges.can_capture():
+        for name in args.interface:
+            yield bad(name, "cannot be tried without CAP_NET_RAW")
+        return
+    states = {}
+    if sys.platform == "linux":
+        with interfaces.open_query_socket() as query_socket:
+            states = {
+                name: interfaces.query_state(query_socket, name)
+                for name in interfaces.interface_names()
+            }
+    wanted = args.interface or [name for name, state in states.items() if state and state.up]
+    if not wanted:
+        todo = "give one with -i, or set one up: ip link set IFACE up"
+        yield bad("interfaces", "no interface is up", todo)
+    for name in wanted:
+        yield _try_interface(name, source, states.get(name))
+
+
+def _try_interface(name: str, source: str, state: object) -> Finding:
+    from netwatch.capture import interfaces, live_sources
+
+    try:
+        live_sources.SOURCES[source]([name]).close()
+    except NetwatchError as error:
+        return bad(name, str(error).removeprefix(f"{name}: "))
+    if not isinstance(state, interfaces.InterfaceState):
+        return ok(name, f"capture works ({source})")
+    if not state.up:
+        todo = f"ip link set {name} up"
+        return bad(name, "capture works, but the interface is down", todo)
+    link = "link up" if state.running else "no link"
+    properties = f"LINKTYPE {state.link_type}, MTU {state.mtu}, {link}"
+    return ok(name, f"capture works ({source}): {properties}")
+
+
+def check_logs(args: argparse.Namespace) -> Iterator[Finding]:
+    """Can each log be read, and what is it?"""
+    if args.paths:
+        from netwatch.logs.live.examine import examine
+
+        for path in args.paths:
+            is_ok, text, todo = examine(path)
+            yield Finding(path, "ok" if is_ok else "bad", text, todo)

@@ -1,0 +1,155 @@
+"""Can the console be served, and can somebody sign in?"""
+
+import argparse
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from netwatch.cli.doctor import certificates, places
+from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, within
+from netwatch.core.errors import ConfigError, NetwatchError
+
+if TYPE_CHECKING:
+    from netwatch.config.console_section import ConsoleOptions, OidcOptions
+    from netwatch.store.options import StoreOptions
+
+_ANSWER_BYTES = 64 << 10
+
+
+def check(args: argparse.Namespace) -> Iterator[Finding]:
+    """The console of the configuration, if it has one."""
+    from netwatch.config import load_console, load_store
+    from netwatch.console.extra import require_extra, require_oidc
+    from netwatch.store.options import StoreOptions, default_path
+
+    try:
+        options, store = load_console(args.config), load_store(args.config)
+    except ConfigError:
+        return  # The check of the configuration has reported it.
+    if options is None:
+        return
+    try:
+        require_extra("console")
+        if options.oidc is not None:
+            require_oidc("console")
+    except ConfigError as error:
+        yield bad("console", reason(error))
+        return
+    yield _accounts(options, store or StoreOptions(default_path()))
+    if options.certificate:
+        host = urlsplit(options.url).hostname or ""
+        key = Path(options.key)
+        yield certificates.pair("console TLS", Path(options.certificate), key, host)
+    elif not _is_loopback(options.host):
+        text = f"{options.host} is not an address of loopback, so that 'serve' refuses to start"
+        yield bad("console TLS", text, "give it 'tls' under 'console', or a proxy before it")
+    yield _address(options)
+    if options.oidc is not None:
+        yield from _provider(options.oidc)
+
+
+def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:
+    """Can anybody sign in?"""
+    from netwatch.console.database import FILE
+    from netwatch.console.examine import account_counts
+
+    if not store.catalogue and "://" not in store.path:
+        place = places.writable("accounts", Path(store.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
+        if place.level == "bad":
+            return place
+    try:
+        counts = within(ANSWER_SECONDS, lambda: account_counts(store, ANSWER_SECONDS - 1))
+    except NetwatchError as error:
+        return bad("accounts", reason(error))
+    if counts:
+        listed = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
+        return ok("accounts", f"those of this console: {listed}")
+    if options.oidc is not None or options.proxy is not None:
+        return ok("accounts", "none of this console; people sign in elsewhere")
+    todo = "netwatch users add NAME --role analyst"
+    return bad("accounts", "there are none, so nobody can sign in", todo)
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(options: "ConsoleOptions") -> Finding:
+    """Is the address free, or does a console answer there?"""
+    place = f"{options.host}:{options.port}"
+    try:
+        found = within(
+            ANSWER_SECONDS,
+            lambda: socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0],
+        )
+    except (NetwatchError, OSError, UnicodeError) as error:
+        return bad("console", f"{place}: {getattr(error, 'strerror', None) or error}")
+    try:
+        with socket.socket(found[0], socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(found[4])
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            text = f"{place}: {error.strerror}"
+            return bad("console", text, "is it an address of this machine, and a port above 1023?")
+    else:
+        return ok("console", f"{place} is free: netwatch serve listens there")
+    try:
+        is_ours = within(ANSWER_SECONDS, lambda: _is_console(options, str(found[4][0])))
+    except (NetwatchError, OSError):
+        is_ours = False
+    if is_ours:
+        return ok("console", f"a console answers at {place}")
+    return bad("console", f"{place} is in use by something else", "choose another 'listen'")
+
+
+def _is_console(options: "ConsoleOptions", address: str) -> bool:
+    """Whether what answers at the address gives the page to sign in. Nothing secret is sent, so
+    that the certificate is not verified: its name need not be that of the address."""
+    plain = socket.create_connection((address, options.port), timeout=ANSWER_SECONDS)
+    with plain:
+        connection: socket.socket = plain
+        if options.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            connection = context.wrap_socket(plain)
+        with connection:
+            host = urlsplit(options.url).netloc or f"{options.host}:{options.port}"
+            request = f"GET /sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            connection.sendall(request.encode())
+            answer = b""
+            while len(answer) < _ANSWER_BYTES and (more := connection.recv(_ANSWER_BYTES)):
+                answer += more
+    return b"netwatch-form" in answer
+
+
+def _provider(options: "OidcOptions") -> Iterator[Finding]:
+    """Does the provider answer, with keys, and can the secret of this console be read?"""
+    from netwatch.console.oidc_client import ProviderClient
+
+    if options.secret is not None:
+        try:
+            options.secret.value()
+        except NetwatchError as error:
+            yield bad("sign-in", f"client_secret: {error}")
+    try:
+        within(ANSWER_SECONDS, lambda: ProviderClient(options).discovered())
+    except NetwatchError as error:
+        yield bad("sign-in", f"{options.issuer}: {reason(error)}")
+    except OSError as error:
+        yield bad("sign-in", f"{options.ca_file}: {error.strerror}")  # The file of authorities.
+    else:
+        yield ok("sign-in", f"{options.issuer} answers, and has keys")
+    if not options.roles:
+        text = "no group has a role, so nobody can sign in by OpenID Connect"
+        yield bad("sign-in", text, "fill in 'roles' under 'oidc'")
