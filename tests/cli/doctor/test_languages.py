@@ -53,7 +53,7 @@ def test_texts_that_are_not_translated(package: Path) -> None:
 
 def test_catalogues_that_are_damaged_or_missing(package: Path) -> None:
     catalogue(package).unlink()
-    catalogue(package, "de").write_text('msgid "a\nmsgstr nothing\n')
+    catalogue(package, "de").write_text("a shopping list\n")
     found, *_ = languages.check_catalogues(package, CODES)
     assert found.level == "bad"
     assert len(found.todo) == 2
