@@ -21,7 +21,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery build lint messages wheels release clean
+.PHONY: report-delivery build lint messages wheels check-wheels test-pythons release clean
 
 demo: $(VENV)/demo
 	@echo
@@ -110,10 +110,19 @@ lint: $(VENV)/test
 	$(BIN)/lint-imports
 	$(BIN)/netwatch signatures lint
 
-# What is published, into build/wheels: an sdist, wheels for each Python on PATH, an SBOM, checksums.
-# make wheels WHEELS='--python python3.12' builds for one.
+# What is published, into build/wheels: an sdist, wheels for each Python on PATH or of pyenv, an SBOM,
+# checksums. make wheels WHEELS='--python python3.12' builds for one.
 wheels: $(VENV)/release
 	$(BIN)/python packaging/wheels.py $(WHEELS)
+
+# Install each of these wheels in a new environment, and compare what they print of pcaps/.
+check-wheels: $(VENV)/python
+	$(BIN)/python packaging/check_wheels.py
+
+# A selection of tests with each Python on PATH or of pyenv but that of .venv; installs from SDIST
+# where that is given. make test-pythons MATRIX='--python 3.13' tests with one.
+test-pythons: $(VENV)/test
+	PATH="/usr/lib/ccache:$$PATH" $(BIN)/python packaging/python_matrix.py $(if $(SDIST),--sdist $(SDIST)) $(MATRIX)
 
 # A release of what is committed: version, changelog, commit and tag, then what is published.
 release: $(VENV)/release

@@ -61,10 +61,12 @@ def _extension(module: str, suffix: str) -> Extension:
     """A module with its compiler flags.
 
     Code at -O3 is no faster, and takes the compiler twice as long. Debugging information would make
-    the files five times as large.
+    the files five times as large. A level in CFLAGS has precedence: at -O0 the modules are compiled
+    in a quarter of the time, for tests of what they do.
     """
     headers = [str(path.relative_to(ROOT)) for path in ROOT.glob("netwatch/**/*.h")]
-    flags = ["-O2", "-g0", "-w"]
+    level = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O2"]
+    flags = [*level, "-g0", "-w"]
     return Extension(module, [path_of(module, suffix)], depends=headers, extra_compile_args=flags)
 
 

