@@ -60,12 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="a version to test, such as 3.12, several times for several (default: all but that"
         " of .venv, with which the whole suite runs)",
     )
+    parser.add_argument("--newest", action="store_true", help="only the newest of them")
     args = parser.parse_args(arguments)
     found = find_pythons()
     own = f"3.{sys.version_info.minor}"
     for version in missing(found):
         print(f"Python {version} is not installed here, so nothing is tested with it", flush=True)
     wanted = args.python or [version for version in found if version != own]
+    if args.newest:
+        wanted = wanted[-1:]
     if not args.python:
         print(f"Python {own} is that of .venv, with which the whole suite runs", flush=True)
     if absent := [version for version in wanted if version not in found]:
