@@ -170,7 +170,9 @@ def test_defining_classes_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     compiled: list[Any] = []
 
     def counted(source: Any, *args: Any) -> None:
-        compiled.append(source)
+        # The standard library of Python 3.13 compiles this for a class without methods to add.
+        if source != "def __create_fn__():\n\n return ()":
+            compiled.append(source)
         run(source, *args)
 
     run = builtins.exec
