@@ -22,6 +22,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -276,12 +277,9 @@ def connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
             factory=_Connection,
         )
         database.file = _connections.add(path)
-    database.text_factory = _decode
+    # A partial of a type is called without a frame of Python, and there are many texts.
+    database.text_factory = partial(str, encoding="utf-8", errors="backslashreplace")
     return database
-
-
-def _decode(octets: bytes) -> str:
-    return octets.decode(errors="backslashreplace")
 
 
 def quick_check(database: sqlite3.Connection) -> None:

@@ -33,12 +33,16 @@ def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-@lru_cache(1024)
 def epoch_ns(text: str) -> int:
     """The inverse of `rfc3339`: its text as ns since the epoch."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
-    seconds = (datetime.fromisoformat(whole).replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
+    seconds: int = _seconds(whole)
     return seconds * 1_000_000_000 + int(fraction.ljust(9, "0"))
+
+
+@lru_cache(1024)
+def _seconds(text: str) -> int:
+    return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
 
 
 def endpoint(ip: str, port: int) -> str:
@@ -66,6 +70,11 @@ def json_line(record: Mapping[str, Any]) -> str:
         raw = orjson.dumps(record)
     except orjson.JSONEncodeError:
         return UNSAFE.sub(_escape_in_json, _encode(record))
+    return line_of(raw)
+
+
+def line_of(raw: bytes) -> str:
+    """The same for the JSON that orjson has made of a record."""
     text = raw.decode()
     # The only unsafe ASCII character that orjson does not escape is DEL.
     if raw.isascii() and b"\x7f" not in raw:

@@ -121,6 +121,15 @@ def _check_lists(record: Mapping[str, Any]) -> None:
 
 def _words(values: Mapping[str, Any], names: Sequence[str]) -> None:
     """Refuse a value that is no text that a database can keep."""
+    texts = [text for name in names if (text := values[name]) is not None]
+    try:
+        # Of many texts one call says that they are texts, and with another one whether all are
+        # short: nearly every record is right.
+        whole = "".join(texts)
+        if len(whole) <= MAX_WORD and "\0" not in whole:
+            return
+    except TypeError:
+        pass
     for name in names:
         value = values[name]
         if value is not None and (

@@ -9,6 +9,7 @@ its states spans.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 
 from netwatch.core.alert import AlertRecord
@@ -22,7 +23,9 @@ INVENTORY = "inventory"
 # Hashed texts are JSON lists with a space behind each comma; this is what json.dumps does to texts.
 _quoted = encode_basestring_ascii
 
-_STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
+STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
+"""How far along an incident is in a state."""
+
 _SKETCH = 8
 
 Key = tuple[str, str]
@@ -31,12 +34,12 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An incident of a sensor: its newest record with its line of JSON, the times (ns) that all its
-    states span by the sensor's clock, how far that was ahead (ns), the Community IDs of its flows,
-    at most `COMMUNITY_LIMIT`, and hashes by which others of the same device, app and ban are found.
-    `run` and `case` are where it is stored, None and empty where it is not yet."""
+    """An incident of a sensor: its `key`, its newest record with its line of JSON, the times (ns)
+    that all its states span by the sensor's clock, how far that was ahead (ns), the Community IDs
+    of its flows, at most `COMMUNITY_LIMIT`, and hashes by which others of the same device, app and
+    ban are found. `run` and `case` are where it is stored, None and empty where it is not yet."""
 
-    sensor: str
+    key: Key
     record: AlertRecord
     line: str
     first_seen: int
@@ -64,12 +67,13 @@ class Member:
         first, last = span or (epoch_ns(record["first_seen"]), epoch_ns(record["last_seen"]))
         flows = frozenset(record["community_ids"])
         words = frozenset(_words(record, flows))
-        return cls(sensor, record, line, first, last, clock_offset, flows, words, run, case)
+        key = sensor, record["id"]
+        return cls(key, record, line, first, last, clock_offset, flows, words, run, case)
 
     @property
-    def key(self) -> Key:
-        """What tells it from all others."""
-        return self.sensor, self.record["id"]
+    def sensor(self) -> str:
+        """The sensor that reported it."""
+        return self.key[0]
 
     @property
     def begins(self) -> str:
@@ -92,6 +96,20 @@ class Member:
         """Whether an inventory names its device."""
         return (self.record.get("binding") or {}).get("source") == INVENTORY
 
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """How new the state is: one with a greater rank is newer, whatever else it says."""
+        record = self.record
+        status = record["status"]
+        return status == "closed", epoch_ns(record["last_seen"]), STATUS_RANK[status]
+
+    def placed(self, run: int | None, case: str) -> "Member":
+        """The same incident where it is stored."""
+        if run == self.run and case == self.case:
+            return self
+        return Member(self.key, self.record, self.line, self.first_seen, self.last_seen,
+                      self.clock_offset, self.community_ids, self.words, run, case)  # fmt: skip
+
     def merged(self, other: "Member") -> "Member":
         """The same incident as two states of it say."""
         newer = max(self, other, key=_state)
@@ -104,6 +122,7 @@ class Member:
         )
 
 
+@lru_cache(8192)
 def case_id(sensor: str, incident: str) -> str:
     """The id of the case whose first incident is this one."""
     text = f'["netwatch.case/1", {_quoted(sensor)}, {_quoted(incident)}]'
@@ -118,11 +137,19 @@ def _words(record: AlertRecord, flows: frozenset[str]) -> Iterator[str]:
              ("hostname", (device["hostname"] or "").lower())]  # fmt: skip
     if not device["ip"]:
         names += [("flow", each) for each in sorted(flows)[:_SKETCH]]
-    said = f"[{_quoted(record['app']['id'])}, {_quoted(record['ban']['id'])}"
+    said = _said(record["app"]["id"], record["ban"]["id"])
     for kind, name in names:
         if name:
-            text = f'{said}, "{kind}", {_quoted(name)}]'
-            yield hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+            word = said.copy()
+            word.update(f'"{kind}", {_quoted(name)}]'.encode())
+            yield word.hexdigest()
+
+
+@lru_cache(256)
+def _said(app: str, ban: str) -> "hashlib.blake2b":
+    """The hash of how the words of an app and a ban begin."""
+    text = f"[{_quoted(app)}, {_quoted(ban)}, "
+    return hashlib.blake2b(text.encode(), digest_size=16)
 
 
 def _state(member: Member) -> tuple[bool, int, int, int, int, str]:
@@ -130,9 +157,7 @@ def _state(member: Member) -> tuple[bool, int, int, int, int, str]:
     record = member.record
     counts = record["counts"]
     return (
-        record["status"] == "closed",
-        epoch_ns(record["last_seen"]),
-        _STATUS_RANK[record["status"]],
+        *member.rank,
         CONFIDENCE_RANK[record["confidence"]],
         counts["lookups"] + counts["handshakes"] + counts["bytes_out"] + counts["bytes_in"],
         member.line,

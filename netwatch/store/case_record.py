@@ -10,8 +10,7 @@ because they saw the same flows. Only where their Community IDs are complete (an
 they see different flows, and these are added. Sensors that name no flow prove neither.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from netwatch.core.alert import COMMUNITY_LIMIT
@@ -51,8 +50,10 @@ class Case:
 
 def make_case(members: Sequence[Member]) -> Case:
     """The case of incidents that belong together, in the order in which they began."""
+    if len(members) == 1:
+        return _alone(members[0])
     identity = members[0].begins
-    lead = members[0] if len(members) == 1 else max(members, key=_says)
+    lead = max(members, key=_says)
     first, last = min(each.first for each in members), max(each.last for each in members)
     sensors = {each.sensor for each in members}
     parts = _shared_flows(members)
@@ -78,10 +79,34 @@ def make_case(members: Sequence[Member]) -> Case:
         "joined_by": joined,
         "seen_by": [_seen_by(each, members) for each in members[:MAX_LISTED]],
     }
-    placed = tuple(
-        each if each.case == identity else replace(each, case=identity) for each in members
-    )
+    placed = tuple(each.placed(each.run, identity) for each in members)
     return Case(identity, placed, first, last, joined, len(sensors), record)
+
+
+def _alone(member: Member) -> Case:
+    """The case of an incident that no other belongs to, as most are."""
+    identity, said, first = member.begins, member.record, member.first
+    counts = said["counts"]
+    outcomes = counts["outcomes"]
+    record = {
+        **said,
+        "schema": SCHEMA,
+        "id": identity,
+        "first_seen": _moment(member, first),
+        "last_seen": _moment(member, member.last),
+        "duration": (_end(member) - first) // 1000 / 1_000_000,
+        "destinations": _all((member,), "destinations"),
+        "names": sorted(_all((member,), "names")),
+        "counts": {
+            **{name: counts[name] for name in _COUNTS},
+            "outcomes": {name: outcomes[name] for name in _OUTCOMES},
+        },
+        "community_ids": sorted(_all((member,), "community_ids")),
+        "joined_by": None,
+        "seen_by": [_seen_by(member, ())],
+    }
+    placed = (member.placed(member.run, identity),)
+    return Case(identity, placed, first, member.last, None, 1, record)
 
 
 def case_line(case: Case) -> str:
@@ -128,13 +153,15 @@ def _device(members: Sequence[Member]) -> Mapping[str, Any]:
             member.is_listed, named, device["class"] != "unknown", -member.first, member.key,
         )  # fmt: skip
 
-    found = members[0] if len(members) == 1 else max(members, key=knows)
+    found = max(members, key=knows)
     device: Mapping[str, Any] = found.record["device"]
     return device
 
 
-def _all(members: Iterable[Member], name: str) -> list[Any]:
+def _all(members: Sequence[Member], name: str) -> list[Any]:
     """The values of lists of all members, each once, as many as a record has."""
+    if len(members) == 1 and len(members[0].record[name]) <= 1:
+        return list(members[0].record[name])
     found: dict[Any, Any] = {}
     for member in members:
         for value in member.record[name]:
@@ -171,13 +198,6 @@ def _joined_by(sensors: int, parts: Sequence[set[str]]) -> JoinedBy | None:
 
 def _counts(members: Sequence[Member], parts: Sequence[set[str]]) -> dict[str, Any]:
     """The counts of a case, see the head."""
-    if len(members) == 1:
-        said = members[0].record["counts"]
-        outcomes = said["outcomes"]
-        return {
-            **{name: said[name] for name in _COUNTS},
-            "outcomes": {name: outcomes[name] for name in _OUTCOMES},
-        }
     by_sensor: dict[str, dict[str, int]] = {}
     names_all_flows: dict[str, bool] = {}
     for member in members:

@@ -8,6 +8,7 @@ gives the same cases.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -16,7 +17,8 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_members import Key, Member
-from netwatch.store.case_rows import stored_members, write_members
+from netwatch.store.case_reading import StoredState, stored_states
+from netwatch.store.case_rows import write_members
 from netwatch.store.catalogue import Catalogue, VersionHashes, version_number
 from netwatch.store.chunks import chunks
 from netwatch.store.incident_rows import store_incidents
@@ -53,23 +55,38 @@ def store_alerts(connection: Connection, alerts: Sequence[SensorAlert], gap: int
         member = Member.of(alert.sensor, alert.record, alert.line, offset)
         known = offered.get(member.key)
         offered[member.key] = member if known is None else known.merged(member)
-    stored = stored_members(connection, offered)
-    changed = []
-    for key, member in offered.items():
-        known = stored.get(key)
-        newest = member if known is None else known.merged(member)
-        if known is None or _said(known) != _said(newest):
-            changed.append(newest)
-    new = [each for each in changed if each.run is None]
-    runs = sensor_runs(connection, {_source(each) for each in new})
+    stored = stored_states(connection, offered)
+    changed = [
+        newest
+        for key, member in offered.items()
+        if (newest := _newest(key[0], stored.get(key), member)) is not None
+    ]
+    runs = sensor_runs(connection, {_source(each) for each in changed if each.run is None})
     placed = [
-        each if each.run is not None else replace(each, run=runs[_source(each)]) for each in changed
+        each if each.run is not None else each.placed(runs[_source(each)], each.case)
+        for each in changed
     ]
     store_incidents(
         connection, ((each.run, each.record, each.line) for each in placed if each.run is not None)
     )
     write_members(connection, placed, gap)
     return len(placed)
+
+
+def _newest(sensor: str, known: StoredState | None, member: Member) -> Member | None:
+    """What an incident is with a state that a sensor sent; None if that says nothing new."""
+    if known is None:
+        return member
+    first = min(known.first_seen, member.first_seen)
+    last = max(known.last_seen, member.last_seen)
+    if known.rank < member.rank:
+        return replace(member, first_seen=first, last_seen=last, case=known.case)
+    is_wider = (first, last) != (known.first_seen, known.last_seen)
+    if known.line == member.line and not is_wider:
+        return None
+    before = known.member(sensor)
+    newest = before.merged(member)
+    return newest if is_wider or newest.line != known.line else None
 
 
 def sensor_runs(
@@ -110,15 +127,14 @@ def _source(member: Member) -> tuple[str, VersionHashes]:
     return member.sensor, _hashes(member.record)
 
 
-def _said(member: Member) -> tuple[Any, ...]:
-    return member.line, member.first_seen, member.last_seen, member.clock_offset
-
-
 def _hashes(record: Mapping[str, Any]) -> VersionHashes:
     said = record["versions"].get
-    return VersionHashes(
-        str(said("netwatch") or ""),
-        str(said("signatures") or ""),
-        str(said("bans") or ""),
-        str(said("configuration") or ""),
+    return _version(
+        said("netwatch") or "",
+        said("signatures") or "",
+        said("bans") or "",
+        said("configuration") or "",
     )
+
+
+_version = lru_cache(256)(VersionHashes)

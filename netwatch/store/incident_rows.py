@@ -9,12 +9,11 @@ One that goes is taken out of its case as well.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
-    Row,
-    RowMapping,
     case,
     delete,
     func,
@@ -28,7 +27,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_rows import remove_members
-from netwatch.store.chunks import chunks
+from netwatch.store.chunks import MANY, among, chunks
 from netwatch.store.upsert import upsert
 
 DAY = 86_400 * 10**9
@@ -40,7 +39,7 @@ SORTS = ("verdict", "confidence", "kind", "outcome", "status", "app", "ban", "ne
 VERDICTS = ("violation", "advisory", "exempt")
 """The verdicts by which the incidents of a device are counted."""
 
-_Row = Mapping[str, Any] | RowMapping
+_Row = Mapping[str, Any]
 
 
 class _Place(NamedTuple):
@@ -71,24 +70,27 @@ def store_incidents(connection: Connection, alerts: Iterable[tuple[int, AlertRec
     for identity, of_runs in written.items():
         before = known[identity]
         newest = max(*before, *of_runs, -1)
-        shown = next((row for row in before.values() if row.shown), None)
+        shown = next((row for row in before.values() if row["shown"]), None)
         if shown is None:
             counts.add(of_runs[newest])
-        elif shown.run != newest:
+        elif shown["run"] != newest:
             hidden.append(identity)
-            counts.remove(shown._mapping)
+            counts.remove(shown)
             counts.add(of_runs[newest])
         elif newest in of_runs:
-            counts.replace(shown._mapping, of_runs[newest])
+            counts.replace(shown, of_runs[newest])
         for run, values in of_runs.items():
             if run in before:
-                position = before[run].position
+                position = before[run]["position"]
             else:
                 position = places[run] = places[run] + 1
-            is_shown = int(run == newest)
-            rows.append(
-                {"run": run, "id": identity, "position": position, "shown": is_shown, **values}
-            )
+            values |= {
+                "run": run,
+                "id": identity,
+                "position": position,
+                "shown": int(run == newest),
+            }
+            rows.append(values)
     for part in chunks(hidden):
         row = incidents.c.id.in_(part) & (incidents.c.shown == 1)
         connection.execute(update(incidents).where(row).values(shown=0))
@@ -202,15 +204,16 @@ def recount_all(connection: Connection) -> None:
     recount(connection, {_place(row._mapping) for row in rows})
 
 
-def _known(connection: Connection, ids: Sequence[str]) -> dict[str, dict[int, Row[Any]]]:
+def _known(connection: Connection, ids: Sequence[str]) -> dict[str, dict[int, dict[str, Any]]]:
     """The rows of incidents that there are, by id and run."""
     incident = tables.incident.c
-    found: dict[str, dict[int, Row[Any]]] = {identity: {} for identity in ids}
-    counted = [incident[name] for name in (*SORTS, "device", "first_seen", "last_seen")]
-    statement = select(incident.id, incident.run, incident.position, incident.shown, *counted)
-    for part in chunks(ids):
-        for row in connection.execute(statement.where(incident.id.in_(part))):
-            found[row.id][row.run] = row
+    found: dict[str, dict[int, dict[str, Any]]] = {identity: {} for identity in ids}
+    names = ("id", "run", "position", "shown", *SORTS, "device", "first_seen", "last_seen")
+    statement = select(*(incident[name] for name in names))
+    for part in chunks(ids, MANY):
+        rows = connection.execute(statement.where(among(connection, incident.id, part))).all()
+        for row in rows:
+            found[row[0]][row[1]] = dict(zip(names, row, strict=True))
     return found
 
 
@@ -265,18 +268,20 @@ class _Counts:
 
     def _count_device(self, row: _Row, by: int) -> None:
         first, last = row["first_seen"], row["last_seen"]
-        device = self._devices.setdefault(
-            (row["device"], row["network"]),
-            {
-                "device": row["device"],
-                "network": row["network"],
+        key = row["device"], row["network"]
+        device = self._devices.get(key)
+        if device is None:
+            device = self._devices[key] = {
+                "device": key[0],
+                "network": key[1],
                 "first_seen": first,
                 "last_seen": last,
                 **dict.fromkeys(VERDICTS, 0),
-            },
-        )
-        device["first_seen"] = min(device["first_seen"], first)
-        device["last_seen"] = max(device["last_seen"], last)
+            }
+        if first < device["first_seen"]:
+            device["first_seen"] = first
+        if last > device["last_seen"]:
+            device["last_seen"] = last
         if row["verdict"] in VERDICTS:
             device[row["verdict"]] += by
 
@@ -316,7 +321,10 @@ class _Counts:
 
 def _sort(row: _Row) -> tuple[Any, ...]:
     """The day of an incident and what it is counted by: the key of `incident_day`."""
-    return row["first_seen"] // DAY, *(row[name] for name in SORTS)
+    return row["first_seen"] // DAY, *_sorts(row)
+
+
+_sorts = itemgetter(*SORTS)
 
 
 def _number_of(verdict: str) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from netwatch.formats.values import json_line
+from netwatch.formats.values import line_of
 from netwatch.store.alert_check import BadAlertError, check_alert
 from netwatch.store.cases import SensorAlert
 
@@ -28,12 +28,12 @@ def read_record(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
     """The same for what was read from JSON already."""
     check_alert(record)
     try:
-        size = len(orjson.dumps(record))
+        raw = orjson.dumps(record)
     except (orjson.JSONEncodeError, RecursionError) as error:
         raise BadAlertError(f"an alert that cannot be stored: {error}") from None
-    if size > MAX_LINE:
-        raise _too_large(size)
-    return SensorAlert(sensor, record, json_line(record), clock_offset)
+    if len(raw) > MAX_LINE:
+        raise _too_large(len(raw))
+    return SensorAlert(sensor, record, line_of(raw), clock_offset)
 
 
 def _too_large(size: int) -> BadAlertError:
