@@ -18,6 +18,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.dataclass import dataclass
@@ -25,6 +26,7 @@ from netwatch.fleet.envelope import EnvelopeError
 from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.landing import DAY
+from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +124,9 @@ def unpack(table: str, content: bytes) -> FactBatch:
         raise EnvelopeError("the content is of no table of facts")
     try:
         about, at = _read_about(content)
-        file = parquet.ParquetFile(pa.BufferReader(pa.py_buffer(content).slice(at)))
+        # Texts come as the dictionaries that they are in the file.
+        rows_at = pa.BufferReader(pa.py_buffer(content).slice(at))
+        file = parquet.ParquetFile(rows_at, read_dictionary=_texts(table))
         _check_size(file.metadata)
         rows = _in_layout(table, file.read(use_threads=False))
         rows.validate(full=True)
@@ -173,10 +177,25 @@ def _in_layout(table: str, rows: "pa.Table") -> "pa.Table":
         column = rows[field.name]
         if not field.nullable and column.null_count:
             raise ValueError(f"the column {field.name} lacks values")
-        if pa.types.is_dictionary(field.type):
+        if pa.types.is_dictionary(field.type) and not _is_encoded(column, field.type):
             column = column.cast(pa.string()).dictionary_encode()
         columns.append(column if column.type == field.type else column.cast(field.type))
     return pa.table(columns, schema=layout)
+
+
+def _is_encoded(column: "pa.ChunkedArray", wanted: "pa.DataType") -> bool:
+    """Whether a column has dictionaries, none of which has more texts than there are rows. A sensor
+    could fill one with texts that no row has."""
+    return column.type == wanted and all(
+        len(chunk.dictionary) <= len(chunk) and not chunk.dictionary.null_count
+        for chunk in column.chunks
+    )
+
+
+@cache
+def _texts(table: str) -> list[str]:
+    """The columns of a table whose texts are dictionaries."""
+    return [column.name for column in FACTS[table] if column.kind == "text"]
 
 
 def _check_days(times: "pa.ChunkedArray") -> None:

@@ -16,7 +16,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
 from netwatch.store.chunks import chunks
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_tables import read_file, write_file
+from netwatch.store.fact_tables import encoded, read_file, write_file
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class FactRemoval:
             return Removed()
         new = None
         if count < file.rows:
-            rows = read_file(self.files, file).filter(compute.invert(chosen))
+            rows = encoded(read_file(self.files, file).filter(compute.invert(chosen)))
             new = write_file(self.files, file.table, file.day, file.bucket, rows)
         try:
             self._retire([file.path], [new] if new is not None else [])
