@@ -23,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import orjson
 import veth
 from compare import Options
 from support.fleet_centre import CentreProcess, sensor_records
@@ -43,6 +44,9 @@ UNDER_WAY = 4
 
 BATCH_ROWS = 30_000
 
+GOAL_ALERTS, GOAL_ROWS = 20_000, 1_000_000
+"""Alerts and rows a second that a centre shall commit."""
+
 
 class Sensor:
     """A connection that offers alerts and facts at a pace. `lags` are seconds until a commit."""
@@ -56,8 +60,8 @@ class Sensor:
         self._batches: dict[int, float] = {}
         self._number = self._sequence = 0
         self._news = asyncio.Event()
-        self._record = sensor_records(name, [1])[0]
-        self._open: list[dict[str, Any]] = []
+        self._template = alert_template(name)
+        self._open: list[tuple[bytes, bytes]] = []
 
     async def run(self, connection: Connection, until: float) -> None:
         """Offer until a time, then wait for what is not committed."""
@@ -83,41 +87,42 @@ class Sensor:
     async def _send_alerts(self, client: Any) -> None:
         if not self._rate:
             return
-        if self._open:
-            now = rfc3339(time.time_ns(), 6)
-            records = [{**each, "status": "closed", "last_seen": now} for each in self._open]
+        status = b"closed" if self._open else b"open"
+        if not self._open:
+            now = rfc3339(time.time_ns(), 6).encode()
+            self._open = [(self._incident(), now) for _ in range(self._rate)]
+        last = rfc3339(time.time_ns(), 6).encode()
+        entries = [
+            self._template % (each, status, each, status, each, first, last, each)
+            for each, first in self._open
+        ]
+        key = f"{self._open[-1][0].decode()}-{status.decode()}"
+        if status == b"closed":
             self._open = []
-        else:
-            records = self._open = [self._incident() for _ in range(self._rate)]
-        entries = [{"key": f"{each['id']}-{each['status']}", "record": each} for each in records]
-        self._waiting[entries[-1]["key"]] = (time.monotonic(), len(entries))
-        await self._publish(client, "alerts", Envelope(
+        self._waiting[key] = (time.monotonic(), len(entries))
+        header, _, _ = Envelope(
             sensor=self.name, kind="alerts", sequence=self._number, sent=time.time_ns(),
-            version=__version__, id=f"a{entries[0]['key']}", body={"alerts": entries},
-        ))  # fmt: skip
+            version=__version__, id=f"a{key}", body={},
+        ).encode().partition(b"\n")  # fmt: skip
+        message = b'%b\n{"alerts":[%b]}' % (header, b",".join(entries))
+        await client.jetstream(timeout=60).publish(subject(self.name, "alerts"), message)
 
-    def _incident(self) -> dict[str, Any]:
+    def _incident(self) -> bytes:
         """Another incident of the sensor, which has just begun, with a device of its own."""
         self._number += 1
-        number, now = f"{self.name}-{self._number}", rfc3339(time.time_ns(), 6)
-        device = {**self._record["device"], "id": number, "ip": None}
-        return {**self._record, "id": number, "device": device, "community_ids": [number],
-                "status": "open", "first_seen": now, "last_seen": now}  # fmt: skip
+        return f"{self.name}-{self._number}".encode()
 
     async def _send_facts(self, client: Any) -> None:
         self._sequence += 1
         self._batches[self._sequence] = time.monotonic()
-        await self._publish(client, "facts", Envelope(
+        jetstream = client.jetstream(timeout=60)
+        for data in cut(Envelope(
             sensor=self.name, kind="facts", sequence=self._sequence, sent=time.time_ns(),
             version=__version__, id=f"f{self._sequence}", payload=self._facts,
             fields={"epoch": "bench", "after": self._sequence - 1, "table": "observation",
                     "rows": BATCH_ROWS},
-        ))  # fmt: skip
-
-    async def _publish(self, client: Any, kind: str, envelope: Envelope) -> None:
-        jetstream = client.jetstream(timeout=60)
-        for data in cut(envelope):
-            await jetstream.publish(subject(self.name, kind), data)
+        )):  # fmt: skip
+            await jetstream.publish(subject(self.name, "facts"), data)
 
     async def _take(self, message: Any) -> None:
         news, now = json.loads(message.data), time.monotonic()
@@ -128,6 +133,19 @@ class Sensor:
         for number in [each for each in self._batches if each <= news.get("through", 0)]:
             self.lags.append(now - self._batches.pop(number))
             self.rows += BATCH_ROWS
+
+
+def alert_template(sensor: str) -> bytes:
+    """An alert of a sensor with its key, ready for what is different in each: id and status for the
+    key, then id, status, id of the device, first and last time, and Community ID. So to make an
+    alert costs next to nothing of what to store it costs."""
+    record = sensor_records(sensor, [1])[0]
+    device = {**record["device"], "id": "%b", "ip": None}
+    wanted = {"id": "%b", "status": "%b", "device": device, "first_seen": "%b", "last_seen": "%b",
+              "community_ids": ["%b"]}  # fmt: skip
+    rest = {name: value for name, value in record.items() if name not in wanted}
+    fixed = orjson.dumps(rest).replace(b"%", b"%%")
+    return b'{"key":"%b-%b","record":' + orjson.dumps(wanted)[:-1] + b"," + fixed[1:] + b"}"
 
 
 def packed() -> bytes:
@@ -145,11 +163,13 @@ def packed() -> bytes:
 
 
 def used(pid: int) -> dict[str, tuple[float, int]]:
-    """The CPU seconds and the memory (MB) of the centre and of the server, its child."""
+    """The CPU seconds and the memory (MB) of the centre, of the server, its child, and of this
+    process, which is all sensors."""
     page, ticks = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     found = {}
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for name, each in (("centre", str(pid)), *(("server", child) for child in children)):
+    processes = [("centre", str(pid)), *(("server", child) for child in children)]
+    for name, each in (*processes, ("sensors", "self")):
         fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
         cpu = (int(fields[11]) + int(fields[12])) / ticks
         found[name] = cpu, int(fields[21]) * page >> 20
@@ -177,7 +197,10 @@ async def measure(
         for sensor, connection in zip(sensors, connections, strict=True)
     ]
     alerts = rows = 0
-    cpu = began_cpu = used(centre.pid)["centre"][0]
+    began_use = used(centre.pid)
+    cpu = began_use["centre"][0]
+    peaks = dict.fromkeys(began_use, 0)
+    all_lags: list[float] = []
     last, end = began, asyncio.gather(*running)
     while not end.done():
         await asyncio.wait([end], timeout=max(1.0, arguments.seconds / 12))
@@ -186,10 +209,12 @@ async def measure(
                                 for kind in ("alerts", "rows"))  # fmt: skip
         lags = sorted(lag for each in sensors for lag in each.lags)
         for each in sensors:
+            all_lags += each.lags
             each.lags.clear()
         p50, p95 = (lags[int(len(lags) * share)] if lags else 0.0 for share in (0.5, 0.95))
         took, use = now - last, used(centre.pid)
         spent, cpu = use["centre"][0] - cpu, use["centre"][0]
+        peaks = {name: max(peak, use[name][1]) for name, peak in peaks.items()}
         print(f"{now - began:6.0f} s  {(new_alerts - alerts) / took:8,.0f} alerts/s"
               f"  {(new_rows - rows) / took:10,.0f} rows/s  lag p50 {p50:.2f} s, p95 {p95:.2f} s"
               f"  CPU {spent / took:.2f}"
@@ -200,33 +225,66 @@ async def measure(
     took = time.monotonic() - began
     for connection in connections:
         await connection.close()
+    all_lags.sort()
     return {
         "alerts": alerts,
         "facts": rows,
         "seconds": took,
-        "cpu": cpu - began_cpu,
-        "memory": {name: each[1] for name, each in used(centre.pid).items()},
+        "cpu": {name: use[name][0] - began_use[name][0] for name in peaks},
+        "memory": peaks,
+        "lag": [all_lags[int(len(all_lags) * share)] for share in (0.5, 0.95)] if all_lags else [],
         "load": os.getloadavg()[0],
-        "rows": [{"peer": "fleet", "cpu": cpu - began_cpu, "wall": took}],
+        "rows": [{"peer": "fleet", "cpu": use["centre"][0] - began_use["centre"][0], "wall": took}],
     }
+
+
+def line(found: dict[str, Any]) -> str:
+    """What was measured in a run, as text."""
+    took, cpu = found["seconds"], found["cpu"]
+    used_by = ", ".join(
+        f"{name} {seconds / took:.2f} cores and {found['memory'][name]} MB"
+        for name, seconds in cpu.items()
+    )
+    lag = "; lag p50 {:.1f} s, p95 {:.1f} s".format(*found["lag"]) if found["lag"] else ""
+    return (
+        f"{found['alerts'] / took:,.0f} alerts/s and {found['facts'] / took:,.0f} rows/s"
+        f" for {took:.0f} s; for each CPU second of the centre"
+        f" {found['alerts'] / cpu['centre']:,.0f} alerts and {found['facts'] / cpu['centre']:,.0f}"
+        f" rows; {used_by}{lag}; load of the machine {found['load']:.1f}"
+    )
+
+
+def cores(found: dict[str, Any]) -> list[tuple[str, float, float, float]]:
+    """By process: the CPU time of an alert and of a row (µs), and the cores that the goal needs."""
+    alerts, facts = found["alerts"], found["facts"]
+    rows = []
+    for name in alerts["cpu"]:
+        alert = 1e6 * alerts["cpu"][name] / max(1, alerts["alerts"])
+        row = 1e6 * facts["cpu"][name] / max(1, facts["facts"])
+        rows.append((name, alert, row, (alert * GOAL_ALERTS + row * GOAL_ROWS) / 1e6))
+    return rows
 
 
 def text(found: dict[str, Any]) -> str:
     """What was measured as text."""
-    took, cpu = found["seconds"], found["cpu"]
-    sizes = ", ".join(f"{name} {size} MB" for name, size in found["memory"].items())
-    return (
-        f"fleet: {found['alerts'] / took:,.0f} alerts/s and {found['facts'] / took:,.0f} rows/s"
-        f" for {took:.0f} s; for each CPU second of the centre {found['alerts'] / cpu:,.0f} alerts"
-        f" and {found['facts'] / cpu:,.0f} rows together; {sizes};"
-        f" load of the machine {found['load']:.1f}"
-    )
+    return "\n".join([
+        *(f"fleet, {name} alone: {line(found[name])}" for name in ("alerts", "facts")),
+        *(f"fleet: an alert costs the {name} {alert:.0f} µs, a row {row:.2f} µs; the goal needs"
+          f" {whole:.1f} cores of it" for name, alert, row, whole in cores(found)),
+    ])  # fmt: skip
 
 
 def fleet(options: Options) -> dict[str, Any]:
-    """Measure as a section of ``bench/run.py``: twenty sensors, as much as the centre takes."""
+    """Measure as a section of ``bench/run.py``: twenty sensors, first with alerts alone, then with
+    facts alone, as much as the centre takes of each."""
     veth.require(PROGRAM)
-    return run(build_parser().parse_args(["--sensors", "20", "--seconds", "30"]))
+    common = ["--sensors", "20", "--seconds", "20"]
+    found = {
+        name: run(build_parser().parse_args([*common, *others]))
+        for name, others in (("alerts", ["--rows", "0", "--alerts", "500"]),
+                             ("facts", ["--alerts", "0"]))
+    }  # fmt: skip
+    return {**found, "rows": [row for each in found.values() for row in each["rows"]]}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -256,7 +314,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Measure and print."""
-    print(text(run(build_parser().parse_args())))
+    print(line(run(build_parser().parse_args())))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import console
+import fleet_load
 import goals
 import growth
 import hostile
@@ -182,6 +183,19 @@ def _live_store(results: Results, machine: dict[str, str]) -> str:
     return f"\n{table([name for name, _ in live_store.COLUMNS], rows)}\n"
 
 
+def _fleet(results: Results, machine: dict[str, str]) -> str:
+    found = results["fleet"]
+    rows = [
+        (name, f"{alert:.0f}", f"{row:.2f}", f"{whole:.1f}")
+        for name, alert, row, whole in fleet_load.cores(found)
+    ]
+    rows.append(("all", *(f"{sum(float(row[at]) for row in rows):.{digits}f}"
+                          for at, digits in ((1, 0), (2, 2), (3, 1)))))  # fmt: skip
+    goal = f"cores for {fleet_load.GOAL_ALERTS:,} alerts/s and {fleet_load.GOAL_ROWS:,} rows/s"
+    head = ("process", "CPU µs an alert", "CPU µs a row", goal)
+    return f"\n{table(head, rows)}\n"
+
+
 def _loss(results: Results, machine: dict[str, str]) -> str:
     rows = [[shows(row) for _, shows in live.COLUMNS] for row in results["loss"]["rows"]]
     return f"\n{table([name for name, _ in live.COLUMNS], rows)}\n"
@@ -231,6 +245,7 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "loss": (_ran("loss"), _loss),
     "live-store": (_ran("live-store"), _live_store),
     "latency": (_ran("latency"), _latency),
+    "fleet": (_ran("fleet"), _fleet),
     "floods": (_ran("floods"), _floods),
     "console": (_ran("console"), lambda results, _: console_text(results["console"])),
 }

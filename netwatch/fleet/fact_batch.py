@@ -26,6 +26,7 @@ from netwatch.fleet.envelope import EnvelopeError
 from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.landing import DAY
+from netwatch.store.parquet import writer_options
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
@@ -110,8 +111,10 @@ def pack(batch: FactBatch) -> bytes:
     stream.write(_LENGTH.pack(len(head)) + head)
     with pa.PythonFile(stream, "w") as sink:
         rows = batch.rows.replace_schema_metadata(None)
-        # The layout is known; a schema of Arrow would be larger than the rows of a small batch.
-        parquet.write_table(rows, sink, compression="zstd", compression_level=1, store_schema=False)
+        # The layout is known; a schema of Arrow would be larger than the rows of a small batch. The
+        # centre reads all rows, and has no use for statistics.
+        options = {**writer_options(batch.table, ordered=False), "write_statistics": False}
+        parquet.write_table(rows, sink, store_schema=False, **options)
         return stream.getvalue()
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 30_000
-"""Rows after which a batch is written; some 0.8 MB."""
+"""Rows after which a batch is written; some 0.5 MB."""
 
 BATCH_SECONDS = 5.0
 """Seconds after which a batch is written, however few rows it has."""
