@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -140,6 +141,9 @@ def _centre(args: argparse.Namespace) -> int:
     if not args.quiet:
         assert config.store is not None
         report(f"the centre {config.fleet.centre} stores into {config.store.path}")
+    # What is there now stays, and need not be looked at in every run of the garbage collector.
+    gc.collect()
+    gc.freeze()
     try:
         asyncio.run(_run(centre))
     finally:
