@@ -36,6 +36,7 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
         ConsumerConfig,
         DiscardPolicy,
         KeyValueConfig,
+        RetentionPolicy,
         StorageType,
         StreamConfig,
     )
@@ -45,6 +46,10 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
         name=STREAM,
         subjects=[f"{ROOT}.*.{kind}" for kind in STREAM_KINDS],
         storage=StorageType.FILE,
+        # What the centre has acknowledged is gone. It would stay for `max_age` otherwise, and fill
+        # the stream in days, or under load in minutes. Of a stream that is there already, a work
+        # queue cannot be made.
+        retention=RetentionPolicy.INTEREST,
         # A full stream takes nothing more, and sensors keep it. To drop the oldest would save
         # nothing: they would send it again.
         discard=DiscardPolicy.NEW,

@@ -15,6 +15,7 @@ from support.waiting import TIMEOUT, wait_until
 
 from netwatch import __version__
 from netwatch.config import load
+from netwatch.core.errors import NetwatchError
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
 from netwatch.fleet import alert_sink, fact_sender, link
@@ -30,7 +31,7 @@ from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fleet_sensors import roster
 
-pytest.importorskip("nats")
+NotFoundError = pytest.importorskip("nats.js.errors").NotFoundError
 pytest.importorskip("nkeys")
 pa = pytest.importorskip("pyarrow")
 
@@ -158,6 +159,36 @@ def test_facts_are_stored_once_whatever_is_sent_again(centre):
     assert centre.rows(query) == [("hq", "", 4), ("hq", "ech", 1)]
     known = centre.rows("SELECT ip, pseudonym FROM client ORDER BY ip")
     assert known == [(None, "p-1"), ("10.1.0.1", None)]
+
+
+def test_what_is_committed_takes_no_room_on_the_server(centre, tmp_path):
+    """In a stream of an earlier version as well, which kept everything for a week."""
+
+    async def forget_nothing(connection):
+        jetstream = connection.client.jetstream()
+        stream = (await jetstream.stream_info(STREAM)).config
+        await jetstream.delete_stream(STREAM)
+        await jetstream.add_stream(replace(stream, retention="limits"))
+
+    async def waiting(connection):
+        info = await connection.client.jetstream().stream_info(STREAM)
+        return info.state.messages, info.config.retention
+
+    def is_empty():
+        try:
+            return centre.as_centre(waiting) == (0, "interest")
+        except (NetwatchError, NotFoundError):
+            return False  # the server has just been killed, or the stream
+
+    SpoolWriter(centre.options("liege-1").spool.folder).put("observation", 50, batch(50, seed=9))
+    send_facts(centre, "liege-1")
+    wait_until(is_empty)
+    centre.as_centre(forget_nothing)
+    assert centre.as_centre(waiting)[1] == "limits"
+    SpoolWriter(centre.options("liege-1").spool.folder).put("observation", 50, batch(50, seed=8))
+    send_facts(centre, "liege-1", timeout=40)
+    centre.kill_server()
+    wait_until(is_empty)
 
 
 def test_sensor_cannot_publish_as_another_or_read_what_is_for_it(centre):
