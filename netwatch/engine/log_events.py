@@ -17,7 +17,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
 from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.logs.log_files import LogItem
-from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName
+from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName, Place
 from netwatch.logs.registry import LOG_FORMATS
 
 FLOW_LIMIT = 65_536
@@ -76,9 +76,8 @@ class LogEvents:
             flow = self._number(entry.flow)
             if entry.evidence in HANDSHAKES:
                 self._note_name(flow, entry)
-        frames: tuple[Frame, ...] = ()
-        if self._keep_records:
-            frames = (_frame(item, entry.time, entry.time_digits),)
+        at = entry.shown_at or item
+        frames = _frames(item, entry) if self._keep_records else ()
         return Observation(
             entry.time,
             entry.time_digits,
@@ -91,8 +90,8 @@ class LogEvents:
             entry.server.port,
             entry.transport,
             entry.vlan,
-            item.source,
-            max(1, item.line),
+            at.source,
+            max(1, at.line),
             flow,
             entry.dns,
             entry.tls,
@@ -132,12 +131,12 @@ class LogEvents:
             entry.client_mac,
             number,
             item.format,
-            (_frame(item, entry.first, 9),) if self._keep_records else (),
+            (_whole(item, entry.first, 9),) if self._keep_records else (),
         )
 
     def _claim(self, item: LogItem, entry: LogClaim) -> ClaimEvent:
         source = entry.source or b""
-        frames = (_frame(item, entry.time, entry.time_digits),) if self._keep_records else ()
+        frames = (_whole(item, entry.time, entry.time_digits),) if self._keep_records else ()
         packet = Packet(
             item.source,
             item.line,
@@ -196,16 +195,40 @@ def _log_info(name: str, lacks: tuple[str, ...], outcome: str, blocked_by: str) 
     return LogInfo(name, tuple(dict.fromkeys((*of_format, *lacks))), outcome, blocked_by)
 
 
-def _frame(item: LogItem, time: int, digits: int) -> Frame:
-    record = item.record
-    return Frame(
+def _frames(item: LogItem, entry: LogName) -> tuple[Frame, ...]:
+    """The record that has a name, and behind it the others that say something of it."""
+    read = Place(
         item.source,
         item.line,
-        time,
-        digits,
-        LOG_LINE,
-        item.format,
-        len(record),
-        -1,
-        record[:MAX_RECORD],
+        entry.time,
+        entry.time_digits,
+        item.record[:MAX_RECORD],
+        len(item.record),
     )
+    if entry.shown_at is None and not entry.parts:
+        return (_frame(read, item.format),)
+    by_line = {
+        (place.source, place.line): place for place in (entry.shown_at or read, *entry.parts)
+    }
+    return tuple([_frame(place, item.format) for place in by_line.values()])
+
+
+def _frame(place: Place, name: str) -> Frame:
+    return Frame(
+        place.source,
+        place.line,
+        place.time,
+        place.time_digits,
+        LOG_LINE,
+        name,
+        place.size,
+        -1,
+        place.record,
+    )
+
+
+def _whole(item: LogItem, time: int, digits: int) -> Frame:
+    """The record of an item."""
+    record = item.record
+    place = Place(item.source, item.line, time, digits, record[:MAX_RECORD], len(record))
+    return _frame(place, item.format)

@@ -6,7 +6,7 @@ a log, so their values are kept.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, TypedDict, Unpack
@@ -18,7 +18,7 @@ from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.patterns import pattern
 from netwatch.core.verdict import Outcome
 from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName, Place
 
 
 class Others(TypedDict, total=False):
@@ -28,8 +28,11 @@ class Others(TypedDict, total=False):
     blocked_by: str
     client_host: str
     lacks: tuple[Lack, ...]
+    shown_at: Place | None
+    parts: tuple[Place, ...]
 
 
+_NO_PLACES: Mapping[str, Place | None] = {}
 _ESCAPED = pattern(rb"\\(\d{3}|[^\d])", re.DOTALL)
 _TYPE_NUMBER = pattern(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
 _TYPE_NAME = pattern(r"[A-Z][A-Z0-9-]{0,15}", re.IGNORECASE | re.ASCII)
@@ -124,11 +127,13 @@ def shown(
     client: Endpoint,
     server: Endpoint = NOWHERE,
     transport: Literal["tcp", "udp"] = "udp",
+    aliases_at: Mapping[str, Place | None] = _NO_PLACES,
     **others: Unpack[Others],
 ) -> Iterable[LogEntry]:
     """What a lookup of `name` shows, as `netwatch.logs.lookups.lookup` has it, made for lines in
-    large numbers. `when` is the time with its digits. The name may end in a dot; the root shows
-    nothing, as in packets."""
+    large numbers. `when` is the time with its digits, `aliases_at` are the records that have
+    aliases, where these are not the one that was read last. The name may end in a dot; the root
+    shows nothing, as in packets."""
     if name[-1:] == b".":
         name = name[:-1]
     if not name:
@@ -150,7 +155,14 @@ def shown(
     if rcode is None or not dns.chain:
         return (first,)
     return first, *(
-        replace(first, evidence="dns-cname", name=alias, raw="", asked=asked)
+        replace(
+            first,
+            evidence="dns-cname",
+            name=alias,
+            raw="",
+            asked=asked,
+            shown_at=aliases_at.get(alias),
+        )
         for alias in dns.chain
         if alias != asked
     )

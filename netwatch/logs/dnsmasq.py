@@ -6,9 +6,9 @@ a line behind it belongs to it where dnsmasq answered at once (from its cache, i
 a list that blocks the name), because it logs nothing in between. Answers of other servers say then
 only that somebody was answered, and are left out.
 
-An answer has one line for each alias and address. It is shown at its first address, or at what it
-has in place of one; further addresses are left out. Names are in lower case since dnsmasq converts
-them.
+An answer has one line for each alias and address. It is complete with its first address, or with
+what it has in place of one; further addresses are left out. Each name is shown at the first line
+of the answer that has it. Names are in lower case since dnsmasq converts them.
 
 Lines of ``dnsmasq-dhcp`` in the same file say who has which address.
 """
@@ -33,7 +33,7 @@ from netwatch.logs.dns_text import (
     shown,
 )
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry
+from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry, Place
 
 MAX_LOOKUPS = 4096
 """Maximum number of lookups whose answer is awaited; the oldest is forgotten."""
@@ -97,11 +97,14 @@ def joins(record: bytes) -> bytes | None:
 @dataclass(frozen=True, slots=True)
 class _Lookup:
     """A lookup, which waits for its answer until it `is_answered`. With `alias_follows`, the next
-    line is of an alias."""
+    line is of an alias. `asked_at` is the query, `places` are the lines of the answer so far, with
+    the name that each is of."""
 
     name: bytes
     kind: bytes
     client: Endpoint
+    asked_at: Place | None = None
+    places: tuple[tuple[bytes, Place | None], ...] = ()
     aliases: tuple[bytes, ...] = ()
     alias_follows: bool = False
     is_answered: bool = False
@@ -110,7 +113,8 @@ class _Lookup:
 class Reader:
     """Reads the records of one log of dnsmasq."""
 
-    def __init__(self, _: ReaderContext) -> None:
+    def __init__(self, context: ReaderContext) -> None:
+        self._current = context.current
         # By serial number, empty for the last query of a log without them.
         self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
 
@@ -143,11 +147,12 @@ class Reader:
         kind, name, source = found.groups()
         client = Endpoint(address(line[3] or source), port(line[4]) if line[4] else 0)
         serial = line[2] or b""
-        self._remember(serial, _Lookup(name, kind, client))
+        when = carried_time(carried)
+        self._remember(serial, _Lookup(name, kind, client, self._current.place(*when)))
         return shown(
             b"" if name in _NOT_PRINTED else name,
             query_info(kind),
-            carried_time(carried),
+            when,
             client,
             lacks=() if line[4] else _WITHOUT_SERIAL,
         )
@@ -188,6 +193,9 @@ class Reader:
             return ()
         if not of_name and len(lookup.aliases) < MAX_ALIASES:
             lookup = replace(lookup, aliases=(*lookup.aliases, name))
+        if len(lookup.places) <= MAX_ALIASES:
+            place = self._current.place(*carried_time(carried))
+            lookup = replace(lookup, places=(*lookup.places, (name, place)))
         if value == b"<CNAME>":
             self._remember(serial, replace(lookup, alias_follows=True))
             return ()
@@ -206,6 +214,10 @@ class Reader:
         aliases = tuple(dict.fromkeys(map(alias, lookup.aliases)))
         blocked = _BLOCKED.match(source) or value.startswith(b"blocked ")
         lacks: tuple[Lack, ...] = () if lookup.client.port else _WITHOUT_SERIAL
+        places: dict[bytes, Place | None] = {}
+        for name, place in lookup.places:
+            places.setdefault(name, place)
+        every = (lookup.asked_at, *[place for _, place in lookup.places])
         return shown(
             lookup.name,
             DnsInfo(kind, rcode, answers, aliases),
@@ -214,6 +226,10 @@ class Reader:
             outcome="blocked" if blocked else None,
             blocked_by=escape_bytes(source.replace(b" ", b"-")) if blocked else "",
             lacks=lacks if lookup.kind else (*lacks, "query-type"),
+            # An answer that is an error, or to a question for an address, does not have the name.
+            shown_at=places.get(lookup.name, lookup.asked_at),
+            parts=tuple([place for place in every if place is not None]),
+            aliases_at={alias(name): place for name, place in reversed(places.items())},
         )
 
     def _claim(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:

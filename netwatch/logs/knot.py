@@ -26,8 +26,8 @@ from netwatch.logs.dns_text import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.reading import MAX_PARTS, Carried, CurrentRecord, ReaderContext, Sample
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, Place
 
 MAX_REQUESTS = 4096
 """Maximum number of requests whose client is known; the oldest is forgotten."""
@@ -45,11 +45,12 @@ _NO_CLIENT: tuple[Lack, ...] = ("client",)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Who sent a request, and how."""
+    """Who sent a request, and how, and the line that says it."""
 
     client: Endpoint = NOWHERE
     server: Endpoint = NOWHERE
     transport: Literal["tcp", "udp"] = "udp"
+    arrived: Place | None = None
 
 
 _UNKNOWN = _Request()
@@ -67,7 +68,8 @@ def recognise(sample: Sample) -> int:
 class Reader:
     """Reads the records of one log of Knot Resolver."""
 
-    def __init__(self, _: ReaderContext) -> None:
+    def __init__(self, context: ReaderContext) -> None:
+        self._current = context.current
         self._requests: OrderedDict[bytes, _Request] = OrderedDict()
         self._packet: _Packet | None = None
 
@@ -94,12 +96,15 @@ class Reader:
                 Endpoint(address(source), port(source_port.lstrip(b"0") or b"0")),
                 Endpoint(address(server), port(server_port.lstrip(b"0") or b"0")),
                 "tcp" if transport == b"TCP" else "udp",
+                self._current.place(carried.time or 0, carried.time_digits),
             )
             self._requests.move_to_end(number)
             if len(self._requests) > MAX_REQUESTS:
                 self._requests.popitem(last=False)
         elif text.startswith((b"request packet:", b"answer packet:")):
-            self._packet = _Packet(number, text.startswith(b"answer"), carried_time(carried))
+            self._packet = _Packet(
+                number, text.startswith(b"answer"), carried_time(carried), self._current
+            )
         return ended
 
     def _packet_line(self, line: bytes) -> Iterable[LogEntry]:
@@ -126,13 +131,24 @@ class Reader:
             request.server,
             request.transport,
             lacks=_NO_CLIENT if request.client.ip is None else (),
+            shown_at=packet.asked_at,
+            parts=tuple([at for at in (request.arrived, *packet.places) if at is not None]),
+            aliases_at=packet.aliases_at,
         )
 
 
 class _Packet:
-    """A packet whose lines are being read, of the request with the id `number`."""
+    """A packet whose lines are being read, of the request with the id `number`. `asked_at` is the
+    line with the name asked for, `aliases_at` are those with the aliases, and `places` all lines
+    that are read of it, but for those of addresses behind the first."""
 
-    def __init__(self, number: bytes, is_answer: bool, when: tuple[int, int]) -> None:
+    def __init__(
+        self, number: bytes, is_answer: bool, when: tuple[int, int], current: CurrentRecord
+    ) -> None:
+        self.asked_at: Place | None = None
+        self.aliases_at: dict[str, Place | None] = {}
+        self.places = [current.place(*when)]
+        self._current = current
         self.number = number
         self.when = when
         self.name = b""
@@ -153,6 +169,7 @@ class _Packet:
         elif self._section.startswith(b";; QUESTION") and not self.name:
             if found := _QUESTION.fullmatch(line):
                 self.name, self._kind = found[1], record_type(found[2].decode("ascii"))
+                self.asked_at = self._keep_place()
         elif self._section.startswith(b";; ANSWER") and (found := _RECORD.fullmatch(line)):
             self._answer(found)
 
@@ -162,9 +179,20 @@ class _Packet:
             return
         kind, data = found[3], found[4].strip()
         if kind == b"CNAME":
-            self._chain[alias(data)] = None
+            target = alias(data)
+            if target not in self._chain:
+                self.aliases_at[target] = self._keep_place()
+            self._chain[target] = None
         elif kind in (b"A", b"AAAA") and (text := address_text(data)):
+            if not self._addresses:
+                self._keep_place()
             self._addresses.setdefault(text, int(found[2]))
+
+    def _keep_place(self) -> Place | None:
+        place = self._current.place(*self.when)
+        if len(self.places) < MAX_PARTS:
+            self.places.append(place)
+        return place
 
     def info(self) -> DnsInfo:
         """What the packet contains besides the name."""

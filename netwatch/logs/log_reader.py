@@ -17,7 +17,7 @@ from netwatch.logs.carriers import Carriers
 from netwatch.logs.interest import Interest
 from netwatch.logs.log_file import LogFile, Progress
 from netwatch.logs.options import LogOptions
-from netwatch.logs.reading import ReaderContext, RecordError
+from netwatch.logs.reading import CurrentRecord, ReaderContext, RecordError
 from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, LocalTimes
@@ -61,7 +61,8 @@ class LogReader:
         self._carried_times = LocalTimes(options.zone, options.year)
         self._carriers = Carriers(self._carried_times)
         self._takes_carried_time = False
-        self._reader = self._format.reader(ReaderContext(self._times, files[0].path))
+        self._current = CurrentRecord()
+        self._reader = self._format.reader(ReaderContext(self._times, files[0].path, self._current))
         self._read = 0
         self._unread: Counter[str] = Counter()
 
@@ -92,7 +93,10 @@ class LogReader:
         self._times.file_written(written)
         self._carried_times.file_written(written)
         with closing(log_file.records(lines)) as records:
+            current = self._current
+            current.source = file.path
             for line, record in islice(records, limit):
+                current.line, current.record = line, record
                 for entry in self._entries(record):
                     if interest.wants(entry):
                         yield LogItem(file.path, self._name, line, record, entry, self._assumed())
@@ -114,7 +118,7 @@ class LogReader:
         try:
             taken = self._carriers.take_off(record)
             if taken is not None:
-                for entry in self._reader.read(*taken):
+                for entry in self._current.with_pieces(self._reader.read(*taken)):
                     if not 0 <= _earliest(entry) <= _time(entry) < LAST:
                         raise RecordError("time-invalid")
                     # A reader that takes the time of the carrier takes this very number; one that
@@ -122,6 +126,8 @@ class LogReader:
                     if isinstance(entry, LogName) and entry.time is taken[1].time:
                         self._takes_carried_time = True
                     yield entry
+            else:
+                self._current.keep_piece()
         except RecordError as error:
             self._unread[str(error)] += 1
 

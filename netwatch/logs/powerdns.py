@@ -25,7 +25,7 @@ from netwatch.logs.dns_text import (
     unescaped,
 )
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
+from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, Place
 from netwatch.logs.timestamps import epoch
 
 MAX_QUESTIONS = 4096
@@ -74,9 +74,13 @@ def recognise(sample: Sample) -> int:
 class Reader:
     """Reads the records of one log of the Recursor or of dnsdist."""
 
-    def __init__(self, _: ReaderContext) -> None:
-        # The clients of questions, by the thread and task of the Recursor, name and type.
-        self._questions: OrderedDict[tuple[bytes, bytes, bytes], Endpoint] = OrderedDict()
+    def __init__(self, context: ReaderContext) -> None:
+        self._current = context.current
+        # The clients of questions and where these are, by the thread and task of the Recursor, name
+        # and type.
+        self._questions: OrderedDict[tuple[bytes, bytes, bytes], tuple[Endpoint, Place | None]] = (
+            OrderedDict()
+        )
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says."""
@@ -120,15 +124,18 @@ class Reader:
         task, what, name, kind, source, rcode = found.groups()
         key = task, name, kind
         if what == b"question for" and source is not None:
-            client = self._questions[key] = _endpoint(source)
+            client, when = _endpoint(source), carried_time(carried)
+            self._questions[key] = client, self._current.place(*when)
             if len(self._questions) > MAX_QUESTIONS:
                 self._questions.popitem(last=False)
-            return shown(unescaped(name), query_info(kind), carried_time(carried), client)
+            return shown(unescaped(name), query_info(kind), when, client)
         asked_by = self._questions.pop(key, None)
         if asked_by is None or rcode is None:
             return ()
         info: DnsInfo = answer_info(kind, rcode)
-        return shown(unescaped(name), info, carried_time(carried), asked_by)
+        client, place = asked_by
+        parts = () if place is None else (place,)
+        return shown(unescaped(name), info, carried_time(carried), client, parts=parts)
 
     def _dnsdist(self, found: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
         moment, source, name, kind, text = found.groups()

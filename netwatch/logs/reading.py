@@ -5,11 +5,13 @@ one by one. It may keep state between records (the header of a Zeek log, a query
 answer), in tables with a limit; the last records that wait come out of `flush`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import field, replace
 from typing import NamedTuple, Protocol
 
 from netwatch.core.dataclass import dataclass
-from netwatch.logs.records import LogEntry
+from netwatch.core.frame import MAX_RECORD
+from netwatch.logs.records import LogEntry, LogName, Place
 from netwatch.logs.times import LocalTimes
 
 
@@ -33,13 +35,69 @@ PLAIN = Carried()
 """Nothing carried the line."""
 
 
+MAX_PARTS = 64
+"""Records of one answer or event whose places are kept; further ones are no evidence."""
+
+
+MAX_PIECES = 16
+"""Pieces of a record whose places are kept, the last ones."""
+
+
+class CurrentRecord:
+    """The record that is being read, as it is in the file; `line` is 0 where it is in none. Who
+    reads a log sets it. What carried a record may have divided it: the pieces before the last are
+    kept until that has been read."""
+
+    __slots__ = ("_pieces", "line", "record", "source")
+
+    def __init__(self) -> None:
+        self.source = ""
+        self.line = 0
+        self.record = b""
+        self._pieces: list[Place] = []
+
+    def keep_piece(self) -> None:
+        """The record is a piece of one whose end comes later."""
+        place = self.place()
+        if place is not None:
+            self._pieces = [*self._pieces, place][-MAX_PIECES:]
+
+    def with_pieces(self, entries: Iterable[LogEntry]) -> Iterable[LogEntry]:
+        """What the record says, with the pieces of it that came before as parts."""
+        if not self._pieces:
+            return entries
+        pieces, self._pieces = self._pieces, []
+        return _with_parts(entries, pieces)
+
+    def place(self, time: int = 0, digits: int = 0) -> Place | None:
+        """Where it is, with its time in ns and the digits of that, for a reader that shows what
+        it says only at a later one. None where it is in no file."""
+        if not self.line:
+            return None
+        record = self.record
+        size = len(record)
+        if size > MAX_RECORD:
+            record = record[:MAX_RECORD]
+        return Place(self.source, self.line, time, digits, record, size)
+
+
 @dataclass(frozen=True, slots=True)
 class ReaderContext:
     """What the reader of a log may ask: `times` reads times without zone or year, `source` is the
-    path of the first file, for messages."""
+    path of the first file, for messages, `current` says where the record is that is being read."""
 
     times: LocalTimes
     source: str = ""
+    current: CurrentRecord = field(default_factory=CurrentRecord, compare=False)
+
+
+def _with_parts(entries: Iterable[LogEntry], pieces: Iterable[Place]) -> Iterator[LogEntry]:
+    for entry in entries:
+        if isinstance(entry, LogName):
+            time, digits = entry.time, entry.time_digits
+            parts = [piece._replace(time=time, time_digits=digits) for piece in pieces]
+            entry = replace(entry, parts=(*entry.parts, *parts))
+        yield entry
 
 
 class RecordReader(Protocol):

@@ -27,6 +27,19 @@ Lack = Literal[
 address after translation."""
 
 
+class Place(NamedTuple):
+    """A record of a log: the path of the file, its number there from 1, its time in ns with its
+    digits after the second, its first bytes as they are in the file, with what carried it, and how
+    many bytes it has in all."""
+
+    source: str
+    line: int
+    time: int
+    time_digits: int
+    record: bytes
+    size: int
+
+
 class Endpoint(NamedTuple):
     """One side of a contact: its packed address (4 or 16 bytes), None where the log has none, and
     its port, 0 where the log has none."""
@@ -51,6 +64,9 @@ class LogName:
     `LogFlow`. `outcome` is what the log itself says came of the contact, None where it says
     nothing: a proxy has denied it (``blocked``, `blocked_by` says by what), or an answer came
     (``reached``). For lookups it follows from `dns` alone.
+
+    `shown_at` is the record that has the name, None where that is the one that was read last;
+    `parts` are further records that say something of it: who asked, which alias leads to it.
     """
 
     time: int
@@ -72,6 +88,8 @@ class LogName:
     outcome: Outcome | None = None
     blocked_by: str = ""
     lacks: tuple[Lack, ...] = ()
+    shown_at: Place | None = None
+    parts: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ the client in those between; the port of DNS tells which.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
 
 from netwatch.core.dns_code import RCODES, TYPES
 from netwatch.core.message import DnsInfo
@@ -16,8 +18,8 @@ from netwatch.core.names import escape_bytes, normalise_name, raw_name
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_records import MAX_RECORDS, MAX_TTL, TextRecord, answer
 from netwatch.logs.json_values import Object, inner, number, objects, text, texts
-from netwatch.logs.reading import RecordError
-from netwatch.logs.records import LogEntry, LogName
+from netwatch.logs.reading import MAX_PARTS, CurrentRecord, RecordError
+from netwatch.logs.records import LogEntry, LogName, Place
 from netwatch.logs.suricata_event import Event
 from netwatch.logs.times import SECOND
 from netwatch.protocols.dns import MAX_QUESTIONS
@@ -36,12 +38,22 @@ _ESCAPED = pattern(rb"\\x([0-9a-fA-F]{2})")
 _Key = tuple[str, int, int]
 
 
-class DnsEvents:
-    """Reads the ``dns`` events of one log."""
+class _Answer(NamedTuple):
+    """An answer of version 1 whose records come in events of their own: what they have in common,
+    the records, and where the first ones are."""
 
-    def __init__(self) -> None:
+    event: Event
+    records: list[Object]
+    places: list[Place | None]
+
+
+class DnsEvents:
+    """Reads the ``dns`` events of one log, the one at `current` now."""
+
+    def __init__(self, current: CurrentRecord) -> None:
         self.has_pending = False
-        self._pending: OrderedDict[_Key, tuple[Event, Object, list[Object]]] = OrderedDict()
+        self._current = current
+        self._pending: OrderedDict[_Key, _Answer] = OrderedDict()
 
     def read(self, event: Event, dns: Object) -> Iterable[LogEntry]:
         """The names of one event; of a record of version 1 they come when `complete`."""
@@ -61,22 +73,24 @@ class DnsEvents:
         """The answers of which no more records come, now that there is an event of this time."""
         for key in list(self._pending):
             if len(self._pending) > MAX_PENDING or key[2] + SECOND <= time:
-                yield from _joined(*self._pending.pop(key))
+                yield from _joined(self._pending.pop(key))
 
     def flush(self) -> Iterator[LogEntry]:
         """The answers of which more records could have come."""
         while self._pending:
-            yield from _joined(*self._pending.popitem(last=False)[1])
+            yield from _joined(self._pending.popitem(last=False)[1])
 
     def _record(self, event: Event, dns: Object) -> None:
         """One record of an answer of version 1."""
         key = (event.flow, number(dns, "id"), event.time)
         pending = self._pending.get(key)
         if pending is None:
-            self._pending[key] = (event, dns, [dns])
+            pending = self._pending[key] = _Answer(event, [], [])
             self.has_pending = True
-        elif len(pending[2]) < MAX_RECORDS:
-            pending[2].append(dns)
+        if len(pending.records) < MAX_RECORDS:
+            pending.records.append(dns)
+        if len(pending.places) < MAX_PARTS:
+            pending.places.append(self._current.place(event.time, event.digits))
 
 
 def _query(event: Event, dns: Object) -> Iterator[LogName]:
@@ -104,13 +118,21 @@ def _answer(event: Event, dns: Object, version: int) -> Iterator[LogName]:
     yield from _shown(event, dns, version, _type(questions[0]), asked, records)
 
 
-def _joined(event: Event, first: Object, events: list[Object]) -> Iterator[LogName]:
+def _joined(found: _Answer) -> Iterator[LogName]:
     """The names of an answer of version 1. The first record has the name asked for, because
     aliases come before what they lead to."""
-    records = [_record(each) for each in events]
+    first = found.records[0]
+    records = [_record(each) for each in found.records]
     addresses = [record.type for record in records if record.type in ("A", "AAAA")]
     kind = addresses[0] if addresses else records[0].type
-    yield from _shown(event, first, 1, kind, [_name(first, "rrname")], records)
+    aliases: dict[str, Place | None] = {}
+    for record, place in zip(records, found.places, strict=False):
+        if record.type == "CNAME":
+            aliases.setdefault(normalise_name(record.data.encode()), place)
+    parts = tuple(place for place in found.places if place is not None)
+    for name in _shown(found.event, first, 1, kind, [_name(first, "rrname")], records):
+        at = aliases.get(name.name) if name.evidence == "dns-cname" else found.places[0]
+        yield replace(name, shown_at=at, parts=parts)
 
 
 def _shown(

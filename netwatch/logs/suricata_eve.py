@@ -55,7 +55,7 @@ class Reader:
 
     def __init__(self, context: ReaderContext) -> None:
         self._times = MinuteTimes(context.times)
-        self._dns = DnsEvents()
+        self._dns = DnsEvents(context.current)
         self._hellos: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:

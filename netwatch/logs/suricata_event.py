@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from netwatch.core.message import DnsInfo, Evidence, QuicInfo, TlsInfo
 from netwatch.core.verdict import Outcome
-from netwatch.logs.records import Endpoint, LogName
+from netwatch.logs.records import Endpoint, LogName, Place
 
 
 class Details(TypedDict, total=False):
@@ -17,6 +17,8 @@ class Details(TypedDict, total=False):
     asked: str
     outcome: Outcome | None
     blocked_by: str
+    shown_at: Place | None
+    parts: tuple[Place, ...]
 
 
 class Event(NamedTuple):

@@ -8,15 +8,16 @@ up in reverse, so that it is not read.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
 from netwatch.logs.fields import MAX_ANSWERS, address, host_name, json_object, octets, text
 from netwatch.logs.lookups import lookup
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, LogEntry, LogName
+from netwatch.logs.reading import MAX_PARTS, Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import NOWHERE, LogEntry, LogName, Place
 from netwatch.logs.timestamps import rfc3339
 
 MAX_EVENT = 65_536
@@ -85,7 +86,9 @@ class Reader:
 
     def __init__(self, context: ReaderContext) -> None:
         self._times = context.times
+        self._current = context.current
         self._begun: bytearray | None = None
+        self._lines: list[Place] = []
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """The lookup of an event 22. Raises `RecordError`."""
@@ -105,9 +108,12 @@ class Reader:
         if begin < 0 and b"<Event>" in line:
             begin = line.index(b"<Event>")
         if begin >= 0:
-            self._begun = bytearray()
+            self._begun, self._lines = bytearray(), []
         elif self._begun is None:
             return ()  # declarations, the element around all events
+        place = self._current.place()
+        if place is not None and len(self._lines) < MAX_PARTS:
+            self._lines.append(place)
         found: list[LogEntry] = []
         rest = line[max(begin, 0) :]
         while self._begun is not None:
@@ -123,10 +129,11 @@ class Reader:
             more = rest.find(b"<Event")
             self._begun = bytearray() if more >= 0 else None
             rest = rest[max(more, 0) :]
-            found += self._lookup(_from_xml(xml))
+            found += _with_lines(self._lookup(_from_xml(xml)), self._lines)
+            self._lines = self._lines[-1:]
         return found
 
-    def _lookup(self, event: _Event) -> Iterable[LogEntry]:
+    def _lookup(self, event: _Event) -> Iterable[LogName]:
         if event.number != "22" or event.provider not in (PROVIDER, ""):
             return ()
         name = text(event.data.get("QueryName"))
@@ -145,6 +152,20 @@ class Reader:
             lacks=() if host else ("client",),
         )
         return lookup(octets(name), _dns(event.data), template)
+
+
+def _with_lines(names: Iterable[LogName], lines: list[Place]) -> Iterator[LogName]:
+    """Names of an event in XML with the lines that it came in, where these are several."""
+    for name in names:
+        if len(lines) < 2:
+            yield name
+            continue
+        places = tuple(
+            [line._replace(time=name.time, time_digits=name.time_digits) for line in lines]
+        )
+        written = (name.raw or name.name).encode()
+        at = next((place for place in places if written in place.record), None)
+        yield replace(name, shown_at=at, parts=places)
 
 
 def _event(values: Mapping[str, object]) -> _Event | None:

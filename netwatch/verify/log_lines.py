@@ -1,35 +1,34 @@
 """Files of lines of logs as evidence, checked against the logs themselves.
 
 The file says of each record what it shows, where it is written, and its digest. Here the log is
-opened again, with nothing of what netwatch reads logs with, and the line with that number is
-compared byte by byte. Then the name is looked for in it. A log that is not there any more, or is
-none of lines, is not read; the record in the file is still compared with its digest.
+opened again (`log_contents`), with nothing of what netwatch reads logs with, and the record with
+that number is compared byte by byte. Then the name is looked for in it (`log_names`). Records that
+are part of a piece, since they say who asked or lead to the name, must be there as they were. A log
+that is not there any more is not read; the record in the file is still compared with its digest.
 """
 
 import base64
 import binascii
-import bz2
-import gzip
-import lzma
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import MAX_RECORD, record_digest
 from netwatch.incidents.evidence_lines import BASE64, hashed
+from netwatch.verify.log_contents import Found, look_up
+from netwatch.verify.log_names import shows
 
 MAX_BYTES = 64 << 20
 """Bytes of a file of lines."""
 
-MAX_LINE = 1 << 20
-"""Bytes of a line of a log that are read."""
-
 _PIECE = re.compile(
-    r"# (?P<type>[a-z-]{3,16}) (?P<name>\S*), incident (?P<incident>[0-9a-f]{32}),"
-    r" line (?P<source>.*):(?P<number>\d{1,18})"
+    r"# (?P<part>part of )?(?P<type>[a-z-]{3,16}) (?P<name>\S*),"
+    r" incident (?P<incident>[0-9a-f]{32}), line (?P<source>.*):(?P<number>\d{1,18})"
     r"(?:, from (?P<ip>[0-9A-Fa-f:.]+)(?P<client>.*?) at (?P<time>\S+Z),"
     r" sha256 (?P<digest>[0-9a-f]{16}))?",
     re.DOTALL,
@@ -37,13 +36,16 @@ _PIECE = re.compile(
 _LOG = re.compile(r"# log (?P<source>.*), sha256 (?P<sha256>[0-9a-f]{64}) of its first"
                   r" (?P<size>[0-9,]+) bytes", re.DOTALL)  # fmt: skip
 
+_ADDRESS = re.compile(rb"(?<![\w.:])[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]+[0-9A-Fa-f](?![\w.:])")
+
 Result = Literal["shown", "differs", "missing", "unread"]
 
 
 @dataclass(frozen=True, slots=True)
 class LinePiece:
     """What a file says of a record: the kind of evidence, the name, the incident, the log and the
-    number of the record in it, and its digest, empty where it is not said; and the record."""
+    number of the record in it, and its digest, empty where it is not said; and the record. One
+    that `is_part` of a piece is needed for it and need not have the name."""
 
     type: str
     name: str
@@ -54,6 +56,7 @@ class LinePiece:
     time: str
     digest: str
     record: bytes
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ def _pieces(found: list[re.Match[str]], record: bytes, is_encoded: bool) -> Iter
             each["time"] or "",
             each["digest"] or "",
             record,
+            bool(each["part"]),
         )
 
 
@@ -119,96 +123,71 @@ def check_lines(
     pieces: list[LinePiece], logs: Mapping[str, tuple[str, int]]
 ) -> Iterator[LineFinding]:
     """Check every piece, in the order of the file."""
-    wanted: dict[str, set[int]] = {}
+    wanted: dict[str, dict[int, bytes]] = {}
     for piece in pieces:
-        wanted.setdefault(piece.source, set()).add(piece.number)
-    lines = {source: _lines_of(source, numbers) for source, numbers in wanted.items()}
+        wanted.setdefault(piece.source, {})[piece.number] = piece.record
+    found = {source: look_up(Path(source), records) for source, records in wanted.items()}
     changed = {source for source, told in logs.items() if _is_changed(source, *told)}
+    parts: dict[tuple[str, str, str], list[LinePiece]] = {}
     for piece in pieces:
-        yield _check(piece, lines[piece.source], piece.source in changed)
+        if piece.is_part:
+            parts.setdefault((piece.type, piece.name, piece.incident), []).append(piece)
+    for piece in pieces:
+        others = parts.get((piece.type, piece.name, piece.incident), ())
+        yield _check(piece, found[piece.source], piece.source in changed, others)
 
 
-def _check(piece: LinePiece, lines: Mapping[int, bytes] | str, is_changed: bool) -> LineFinding:
+def _check(
+    piece: LinePiece,
+    records: Mapping[int, Found] | str,
+    is_changed: bool,
+    parts: Sequence[LinePiece],
+) -> LineFinding:
     if piece.digest and piece.digest != record_digest(piece.record):
         expected = f"the record as it was written, sha256 {piece.digest}"
         return LineFinding(piece, "differs", expected, f"sha256 {record_digest(piece.record)}")
-    if isinstance(lines, str):
-        return LineFinding(piece, "unread", f"line {piece.number:,} of {piece.source}", lines)
-    line = lines.get(piece.number)
-    record = piece.record.rstrip(b"\r")
-    is_cut = len(piece.record) == MAX_RECORD
-    if line is None or not (
-        line.rstrip(b"\r") == record or (is_cut and line.startswith(piece.record))
-    ):
-        what = "no such line" if line is None else "another line"
+    place = f"{piece.number:,} of {piece.source}"
+    if isinstance(records, str):
+        return LineFinding(piece, "unread", f"record {place}", records)
+    found = records.get(piece.number)
+    if found is None or not _is_same(found.record, piece.record):
+        what = "no such record" if found is None else "another record"
         why = "; the log was changed since it was read" if is_changed else ""
-        return LineFinding(
-            piece, "differs", f"line {piece.number:,} of {piece.source} as it was", what + why
-        )
-    if not has_name(line, piece.name):
-        return LineFinding(
-            piece,
-            "unread",
-            f"{piece.name} in line {piece.number:,}",
-            "the line is as it was, but the name is in another line that belongs to it",
-        )
-    return LineFinding(piece, "shown")
+        return LineFinding(piece, "differs", f"record {place} as it was", what + why)
+    if piece.is_part or shows(found.record + b"\n" + found.referred, piece.type, piece.name):
+        return LineFinding(piece, "shown")
+    if piece.type == "ip-from-dns" and any(_leads_to(piece, each) for each in parts):
+        return LineFinding(piece, "shown")
+    expected = f"{piece.name} in record {place}"
+    for each in parts:
+        if shows(each.record, piece.type, piece.name):
+            return LineFinding(piece, "unread", expected, f"the name in record {each.number:,}")
+    return LineFinding(
+        piece, "differs", expected, "the record is as it was, and does not have the name"
+    )
 
 
-def has_name(line: bytes, name: str) -> bool:
-    """Whether a line has a name, in any letters, or label by label as Windows writes it."""
-    lower = line.lower()
-    if name.lower().encode() in lower:
-        return True
-    labels = "".join(f"({len(label)}){label}" for label in name.lower().split("."))
-    return labels.encode() in lower
+def _is_same(record: bytes, kept: bytes) -> bool:
+    is_cut = len(kept) == MAX_RECORD
+    return record.rstrip(b"\r") == kept.rstrip(b"\r") or (is_cut and record.startswith(kept))
+
+
+def _leads_to(flow: LinePiece, answer: LinePiece) -> bool:
+    """Whether an answer has the name and an address that is in the record of a flow, other than
+    that of the device."""
+    common = _addresses(flow.record) & _addresses(answer.record) - _addresses(flow.client.encode())
+    return bool(common) and shows(answer.record, "dns-answer", flow.name)
+
+
+def _addresses(text: bytes) -> set[str]:
+    """The addresses in a text, in their usual spelling."""
+    found = set()
+    for each in _ADDRESS.findall(text):
+        with suppress(ValueError):
+            found.add(str(ip_address(each.decode("ascii"))))
+    return found
 
 
 def _is_changed(source: str, sha256: str, size: int) -> bool:
     found = hashed(source, size)
     return found is not None and found != (sha256, size)
-
-
-def _lines_of(source: str, numbers: set[int]) -> dict[int, bytes] | str:
-    """The lines of a log with these numbers; why it is not read, as a clause, where it is not."""
-    try:
-        with _opened(Path(source)) as stream:
-            found: dict[int, bytes] = {}
-            last = max(numbers)
-            for number, line in enumerate(_bounded(stream), 1):
-                if b"\0" in line:
-                    return "the log is not one of lines of text"
-                if number in numbers:
-                    found[number] = line
-                if number >= last:
-                    break
-            return found
-    except FileNotFoundError:
-        return "the log is not where it was"
-    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
-        return f"the log cannot be read: {error}"
-
-
-def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
-    """The lines without their ends; of one that is too long the beginning."""
-    while line := stream.readline(MAX_LINE):
-        is_whole = line.endswith(b"\n")
-        rest = line
-        while not is_whole and rest:
-            rest = stream.readline(MAX_LINE)
-            is_whole = rest.endswith(b"\n")
-        yield line.removesuffix(b"\n")
-
-
-def _opened(path: Path) -> IO[bytes]:
-    with path.open("rb") as stream:
-        head = stream.read(6)
-    if head.startswith(b"\x1f\x8b"):
-        return gzip.open(path)  # type: ignore[return-value]
-    if head.startswith(b"BZh"):
-        return bz2.open(path)
-    if head.startswith(b"\xfd7zXZ\0"):
-        return lzma.open(path)
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
-        raise ValueError("it is compressed with zstd; decompress it beside itself")
-    return path.open("rb")

@@ -18,7 +18,8 @@ from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.incidents.evidence_lines import lines_text
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.verify.log_lines import check_lines, has_name, read_lines
+from netwatch.verify.log_lines import check_lines, read_lines
+from netwatch.verify.log_names import has_name
 
 NOON = 1_679_313_600_000_000_000
 Captured = pytest.CaptureFixture[str]
@@ -71,14 +72,14 @@ def test_a_log_that_has_grown_or_was_compressed_is_the_same(proof: Path) -> None
 def test_what_is_not_as_it_was_differs(proof: Path, capsys: Captured) -> None:
     log = proof / "office.log"
     log.write_text(log.read_text().replace("www.tiktok.com", "www.example.net"))
-    changed = "another line; the log was changed since it was read"
+    changed = "another record; the log was changed since it was read"
     assert results(proof) == [("shown", 2, ""), ("differs", 3, changed)]
     assert main(["verify", str(proof / "proof"), "--format", "jsonl", "-q"]) == 3
     (record, *_) = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
     assert (record["line"], record["source"]) == (3, str(log))
     log.write_text("")
     assert {each[2] for each in results(proof)} == {
-        "no such line; the log was changed since it was read"}  # fmt: skip
+        "no such record; the log was changed since it was read"}  # fmt: skip
     log.unlink()
     assert {each[0::2] for each in results(proof)} == {("unread", "the log is not where it was")}
     assert main(["verify", str(proof / "proof"), "-q"]) == 1

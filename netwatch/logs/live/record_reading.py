@@ -7,7 +7,7 @@ from netwatch.core.text import quantity
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem
 from netwatch.logs.options import LogOptions
-from netwatch.logs.reading import Carried, ReaderContext, RecordError
+from netwatch.logs.reading import Carried, CurrentRecord, ReaderContext, RecordError
 from netwatch.logs.records import Lack, LogEntry, LogFlow
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import SECOND, LocalTimes
@@ -42,7 +42,9 @@ class RecordReading:
         self._format = LOG_FORMATS[name]
         self._times = times or LocalTimes(options.zone, options.year)
         self._carriers = Carriers(self._times)
-        self._reader = self._format.reader(ReaderContext(self._times, source))
+        self._current = CurrentRecord()
+        self._current.source = source
+        self._reader = self._format.reader(ReaderContext(self._times, source, self._current))
         self._records = self._unread = 0
         self._is_judged = self._is_assumed = False
         self._last = (0, b"")
@@ -58,7 +60,10 @@ class RecordReading:
             except RecordError as error:
                 self._note_unread(str(error))
                 continue
-            if taken is not None:
+            if taken is None:
+                self._current.line, self._current.record = number, record
+                self._current.keep_piece()
+            else:
                 yield from self.read_inner(number, record, *taken, wall)
         self._judge()
 
@@ -67,10 +72,11 @@ class RecordReading:
     ) -> Iterator[LogItem]:
         """What a record says, from which `inner` and `carried` were taken."""
         self._last = number, record
+        self._current.line, self._current.record = number, record
         self._records += 1
         self._statistics.records += 1
         try:
-            for entry in self._reader.read(inner, carried):
+            for entry in self._current.with_pieces(self._reader.read(inner, carried)):
                 if time_of(entry) > wall + FUTURE:
                     raise RecordError("time-in-future")
                 yield LogItem(self.source, self.name, number, record, entry, self._assumed())

@@ -62,9 +62,10 @@ class WrittenLog:
             return []
         head = [*divide_lines(file.head(min(SAMPLE_BYTES, file.position.offset))).records]
         always = LOG_FORMATS[reading.name].always
-        headers = [line for line in head if any(text in line for text in always)]
-        lines = [*headers, *divide_lines(file.before(CONTEXT)).records]
-        items = list(reading.read(((0, line) for line in lines), wall))
+        headers = [(0, line) for line in head if any(text in line for text in always)]
+        before = divide_lines(file.before(CONTEXT)).records
+        numbered = enumerate(before, file.position.line - len(before) + 1)
+        items = list(reading.read([*headers, *numbered], wall))
         reading.count_in(self._statistics)
         self._reading = reading
         return items

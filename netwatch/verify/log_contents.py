@@ -1,0 +1,249 @@
+"""The records of a log that evidence names, read anew and not by what netwatch reads logs with.
+
+Lines come from the file as it is, in UTF-8 or UTF-16, or unpacked by the libraries of the
+compressions: gzip, bzip2, xz, zstd, lz4. Frames of dnstap are divided here. Rows of an SQLite
+database are asked of SQLite by their key, with the names that they refer to; records of a Windows
+event log are those of the package ``evtx``, which the first reader uses, too. Rows and events are
+found by what they are: older ones may have been deleted, so that they are counted otherwise now.
+"""
+
+import base64
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+MAX_LINE = 1 << 20
+"""Bytes of a line, and of a frame, that are read."""
+
+_TABLES = ("query_storage", "queries")
+_NAMES = {"domain": "domain_by_id", "additional_info": "addinfo_by_id"}
+_BUSY_SECONDS = 2.0
+
+
+class Found(NamedTuple):
+    """A record as the log has it now, and further text with the names that it refers to."""
+
+    record: bytes
+    referred: bytes = b""
+
+
+def look_up(path: Path, wanted: Mapping[int, bytes]) -> Mapping[int, Found] | str:
+    """The records of a log with the numbers of `wanted`, which has them as evidence keeps them; why
+    the log is not read, as a clause, where it is not."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+        if head.startswith(b"SQLite format 3\0"):
+            return _rows(path, wanted)
+        if head.startswith(b"ElfFile\0"):
+            return _events(path, wanted)
+        with opened(path) as stream:
+            return _numbered(stream, wanted)
+    except FileNotFoundError:
+        return "the log is not where it was"
+    except ImportError as error:
+        return f"the log cannot be read without the package {error.name}"
+    except Exception as error:  # damaged bytes may raise anything in a library
+        return f"the log cannot be read: {error}"
+
+
+def opened(path: Path) -> IO[bytes]:
+    """A file, unpacked where it is compressed. Raises `OSError` and `ImportError`."""
+    with path.open("rb") as stream:
+        head = stream.read(6)
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.open(path)  # type: ignore[return-value]
+    if head.startswith(b"BZh"):
+        return bz2.open(path)
+    if head.startswith(b"\xfd7zXZ\0"):
+        return lzma.open(path)
+    if head.startswith(b"\x04\x22\x4d\x18"):
+        import lz4.frame  # type: ignore[import-untyped]
+
+        unpacked: IO[bytes] = lz4.frame.open(path, "rb")
+        return unpacked
+    # A frame that is skipped (RFC 8878 section 3.1.2) stands before those of pzstd.
+    if head.startswith(b"\x28\xb5\x2f\xfd") or head[1:4] == b"\x2a\x4d\x18":
+        return _zstd(path)
+    return path.open("rb")
+
+
+def _zstd(path: Path) -> IO[bytes]:
+    import zstandard
+
+    reader = zstandard.ZstdDecompressor().stream_reader(
+        path.open("rb"), read_across_frames=True, closefd=True
+    )
+    return io.BufferedReader(reader)
+
+
+def _numbered(stream: IO[bytes], wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
+    """The lines or frames with these numbers."""
+    head = stream.read(4)
+    found: dict[int, Found] = {}
+    last = max(wanted)
+    is_text = head != bytes(4)
+    for number, record in enumerate(_lines(head, stream) if is_text else _frames(stream), 1):
+        if is_text and b"\0" in record:
+            return "the log is not one of lines of text"
+        if number in wanted:
+            found[number] = Found(record)
+        if number >= last:
+            break
+    return found
+
+
+def _lines(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+    """The lines without their ends, in UTF-8; of one that is too long the beginning."""
+    whole = io.BufferedReader(_Behind(head, stream))
+    if head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        for number, octets in enumerate(_bounded(whole)):
+            yield octets.removeprefix(b"\xef\xbb\xbf") if number == 0 else octets
+        return
+    text = io.TextIOWrapper(whole, encoding="utf-16", errors="replace", newline="\n")
+    while line := text.readline(MAX_LINE):
+        rest = line
+        while not rest.endswith("\n") and (rest := text.readline(MAX_LINE)):
+            pass
+        yield line.removesuffix("\n").encode("utf-8", "replace")
+
+
+class _Behind(io.RawIOBase):
+    """A stream of which the first bytes were taken."""
+
+    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
+        self._head, self._stream = head, stream
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer."""
+        got = self._head or self._stream.read(len(buffer))
+        self._head = got[len(buffer) :]
+        got = got[: len(buffer)]
+        buffer[: len(got)] = got
+        return len(got)
+
+
+def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
+    while line := stream.readline(MAX_LINE):
+        rest = line
+        while not rest.endswith(b"\n") and (rest := stream.readline(MAX_LINE)):
+            pass
+        yield line.removesuffix(b"\n")
+
+
+def _frames(stream: IO[bytes]) -> Iterator[bytes]:
+    """The data frames of Frame Streams, behind the first four bytes."""
+    size = 0
+    while True:
+        if size:
+            frame = stream.read(min(size, MAX_LINE))
+            left = size - len(frame)
+            while left > 0 and (skipped := stream.read(min(left, MAX_LINE))):
+                left -= len(skipped)
+            yield frame if size <= MAX_LINE else b""
+        else:
+            stream.read(min(int.from_bytes(stream.read(4)), MAX_LINE))
+        head = stream.read(4)
+        if len(head) < 4:
+            return
+        size = int.from_bytes(head)
+
+
+def _events(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found]:
+    """The records of an event log: those that are as they were, else those with the number."""
+    import evtx
+
+    numbers: dict[bytes, list[int]] = {}
+    for number, record in wanted.items():
+        numbers.setdefault(record, []).append(number)
+    same: dict[int, Found] = {}
+    others: dict[int, Found] = {}
+    try:
+        records = evtx.PyEvtxParser(str(path), number_of_threads=1).records_json()
+        for number, event in enumerate(_undamaged(records), 1):
+            text = event.encode("utf-8", "surrogatepass")
+            for each in numbers.get(text, ()):
+                same[each] = Found(text)
+            if number in wanted:
+                others[number] = Found(text)
+            if len(same) == len(wanted):
+                break
+    except BaseException as error:
+        # What the library did not expect is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(str(error)) from None
+    return others | same
+
+
+def _undamaged(records: Iterator[Any]) -> Iterator[str]:
+    """The records as JSON, empty for those that are damaged."""
+    for _ in range(1 << 32):
+        try:
+            record = next(records, None)
+        except RuntimeError:
+            yield ""
+            continue
+        if record is None:
+            return
+        yield str(record["data"])
+
+
+def _rows(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
+    """The rows of the database of Pi-hole FTL with the keys of `wanted`."""
+    # Where nobody has it open with a write-ahead log, SQLite would make files beside it.
+    options = "mode=ro&readonly_shm=1" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    found: dict[int, Found] = {}
+    uri = f"{path.resolve().as_uri()}?{options}"
+    with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as database:
+        database.text_factory = lambda octets: octets.decode("utf-8", "backslashreplace")
+        database.execute("PRAGMA trusted_schema = OFF")
+        for number, record in wanted.items():
+            try:
+                values = json.loads(record)
+                table, key = values.pop("_table"), values["id"]
+            except (ValueError, TypeError, KeyError, AttributeError):
+                return "the evidence is no row with a key"
+            if table not in _TABLES or not isinstance(key, int) or abs(key) >= 1 << 63:
+                return f"rows of the table {table} are not read"
+            row = _row(database, table, key)
+            if row is not None:
+                now = record if row == values else json.dumps({"_table": table, **row}).encode()
+                found[number] = Found(now, _referred(database, row))
+    return found
+
+
+def _row(database: sqlite3.Connection, table: str, key: int) -> dict[str, Any] | None:
+    if not database.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? AND rootpage > 0", (table,)
+    ).fetchone():
+        return None
+    found = database.execute(f"SELECT * FROM {table} WHERE id = ?", (key,))
+    row = found.fetchone()
+    if row is None:
+        return None
+    return {
+        column[0]: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        for column, value in zip(found.description, row, strict=True)
+    }
+
+
+def _referred(database: sqlite3.Connection, row: Mapping[str, Any]) -> bytes:
+    """The names that the columns of a row have numbers of."""
+    names: list[str] = []
+    for column, table in _NAMES.items():
+        other = _row(database, table, row[column]) if isinstance(row.get(column), int) else None
+        if other is not None:
+            names += [value for value in other.values() if isinstance(value, str)]
+    return "\n".join(names).encode()
