@@ -143,12 +143,12 @@ class LogFile:
 
     def _from_disk(self) -> Iterator[tuple[int, bytes]]:
         with on_disk(self._file) as path:
-            found = (
-                rows(path, self._format.tables)
-                if self._format.container == "sqlite"
-                else windows_events.events(path, self.name)
-            )
-            yield from self._numbered(found, None)
+            if self._format.container == "sqlite":
+                for number, record in rows(path, self._format.tables):
+                    self._statistics.records += 1
+                    yield number, record
+            else:
+                yield from self._numbered(windows_events.events(path, self.name), None)
 
     def _numbered(
         self, found: Iterator[bytes | None], stream: Stream | None

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def table_names(path: Path) -> list[str]:
     try:
         with closing(_connect(path)) as database:
             return [name for (name,) in database.execute(_TABLES)]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are no UTF-8
         raise DatabaseError(str(error)) from None
 
 
@@ -53,9 +53,11 @@ _TABLES = (
 )
 
 
-def rows(path: Path, tables: tuple[str, ...]) -> Iterator[bytes]:
+def rows(path: Path, tables: tuple[str, ...]) -> Iterator[tuple[int, bytes]]:
     """The rows of `tables`, as far as there are such tables, in this order: JSON objects with the
-    names of the columns and ``_table``; blobs are in base64. Raises `DatabaseError`."""
+    names of the columns and ``_table``; blobs are in base64. Each comes with its key, the column
+    ``id``, by which it is found again; in a table without one it is counted. Raises
+    `DatabaseError`."""
     budget = [0]
 
     def is_too_long() -> int:
@@ -72,10 +74,12 @@ def rows(path: Path, tables: tuple[str, ...]) -> Iterator[bytes]:
                 quoted = table.replace('"', '""')
                 found = database.execute(f'SELECT * FROM main."{quoted}"')
                 columns = [column[0] for column in found.description]
-                for row in found:
+                key = columns.index("id") if "id" in columns else None
+                for number, row in enumerate(found, 1):
                     budget[0] = 0
-                    yield _record(table, columns, row)
-    except sqlite3.Error as error:
+                    own = number if key is None else row[key]
+                    yield own if _is_key(own) else number, record_of(table, columns, row)
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are no UTF-8
         raise DatabaseError(str(error)) from None
 
 
@@ -126,7 +130,12 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "backslashreplace")
 
 
-def _record(table: str, columns: list[str], row: tuple[object, ...]) -> bytes:
+def _is_key(value: object) -> bool:
+    return isinstance(value, int) and value > 0
+
+
+def record_of(table: str, columns: Sequence[str], row: Sequence[object]) -> bytes:
+    """A row as a JSON object."""
     record: dict[str, object] = {"_table": table}
     for column, value in zip(columns, row, strict=True):
         record[column] = b64encode(value).decode() if isinstance(value, bytes) else value

@@ -38,10 +38,11 @@ def test_rows_of_tables_in_the_order_asked_for(tmp_path):
         "INSERT INTO b VALUES (7, 'x.example', x'00ff')",
     )
     assert sorted(sqlite_rows.table_names(path)) == ["a", "b"]
-    assert [orjson.loads(row) for row in sqlite_rows.rows(path, ("b", "none", "a"))] == [
-        {"_table": "b", "id": 7, "name": "x.example", "raw": "AP8="},
-        {"_table": "a", "id": 1},
-        {"_table": "a", "id": 2},
+    found = sqlite_rows.rows(path, ("b", "none", "a"))
+    assert [(number, orjson.loads(row)) for number, row in found] == [
+        (7, {"_table": "b", "id": 7, "name": "x.example", "raw": "AP8="}),
+        (1, {"_table": "a", "id": 1}),
+        (2, {"_table": "a", "id": 2}),
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["x.db"]
 
@@ -109,7 +110,7 @@ def test_a_damaged_database_is_read_or_refused(small_database, data):
     path = small_database.with_name("damaged.db")
     path.write_bytes(octets)
     try:
-        for row in sqlite_rows.rows(path, ("a",)):
+        for _, row in sqlite_rows.rows(path, ("a",)):
             assert orjson.loads(row)["_table"] == "a"
         sqlite_rows.table_names(path)
     except sqlite_rows.DatabaseError:
