@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Table, delete, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from netwatch.core.alert import EVIDENCE_KEYS
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
 from netwatch.store.chunks import chunks
-from netwatch.store.evidence_files import is_evidence_capture
+from netwatch.store.evidence_files import delete_evidence
 from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
 from netwatch.store.fact_removal import FactRemoval, Removed
 from netwatch.store.incident_rows import remove_incidents
@@ -226,9 +227,11 @@ class StoreErasure:
         ]
 
     def _erase_evidence(self) -> int:
-        """Delete the evidence captures of her incidents, first the files."""
+        """Delete the evidence captures of her incidents, first the files. Those of incidents that
+        were never closed are named by their records alone."""
         count = 0
-        ids = {row.id for row in self._incidents()}
+        incidents = self._incidents()
+        ids = {row.id for row in incidents}
         column = tables.evidence.c
         with self._catalogue.database.reading() as connection:
             rows = connection.execute(
@@ -237,18 +240,16 @@ class StoreErasure:
         for row in rows:
             if row.incident not in ids:
                 continue
-            path = Path(row.path)
-            if is_evidence_capture(path):
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    self._left.append(f"{path}: {error.strerror}")
-                    continue
-                count += 1
-            elif path.exists():
-                self._left.append(f"{path}: is not a file that netwatch wrote, and was left")
+            deleted = delete_evidence(Path(row.path), self._left)
+            if deleted is None:
+                continue
+            count += deleted
             with self._catalogue.database.writing() as connection:
                 connection.execute(delete(tables.evidence).where(column.id == row.id))
+        for incident in incidents:
+            record = json.loads(incident.record)
+            paths = [Path(text) for key in EVIDENCE_KEYS if (text := record.get(key))]
+            count += sum(delete_evidence(path, self._left) or 0 for path in paths)
         return count
 
     def _erase_coverage(self) -> int:

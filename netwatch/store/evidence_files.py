@@ -36,3 +36,18 @@ def is_evidence_capture(path: Path) -> bool:
         return False
     incident = path.stem.partition("-")[2]
     return _APPLICATION in block and incident.encode() in block
+
+
+def delete_evidence(path: Path, left: list[str]) -> int | None:
+    """Delete the evidence of an incident: the number of files, None where the file is there and
+    cannot be deleted. Sentences on what is not deleted are added to `left`."""
+    if not is_evidence_capture(path):
+        if path.exists():
+            left.append(f"{path}: is not a file that netwatch wrote, and was left")
+        return 0
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        left.append(f"{path}: {error.strerror}")
+        return None
+    return 1

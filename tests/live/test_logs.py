@@ -6,10 +6,12 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from support.log_programs import answers, dnsmasq, rsyslog, unbound
 from support.ports import free_port
 from support.stored_facts import facts
 from support.waiting import wait_until
+
+from netwatch.cli import main
 
 CONFIG = """version: 1
 networks:
@@ -170,6 +174,26 @@ def test_logs_are_stored_and_prove_incidents(reading: Reading, folder: Path) -> 
     names = {name for (name,) in facts(folder / "store", "observation", ["name"])}
     assert names >= {TIKTOK, "ready.example.org"}
     assert not reading.socket.exists()
+
+
+@pytest.mark.needs("dnsmasq")
+def test_erasing_takes_the_lines_of_logs(
+    reading: Reading, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a live capture kept of a log as evidence is registered, and goes with the person."""
+    monkeypatch.chdir(folder)
+    assert reading.stop() == 0
+    hers, *_ = [Path(r["evidence_lines"]) for r in reading.closed()
+                if r["device"]["ip"] == "127.0.0.11"]  # fmt: skip
+    others = set((folder / "proof").iterdir()) - {hers}
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        registered = {Path(path) for (path,) in database.execute("SELECT path FROM evidence")}
+    assert hers.exists()
+    assert registered >= {hers, *others}
+    arguments = ["store", "erase", "--yes", "--device", "127.0.0.11", "-c", "stored.yaml"]
+    assert main(arguments) == 0
+    assert not hers.exists()
+    assert set((folder / "proof").iterdir()) == others
 
 
 class Written:

@@ -98,6 +98,25 @@ def test_nothing_of_her_is_left(
     assert left(folder) == []
 
 
+def test_evidence_of_an_incident_that_was_never_closed_goes_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A live capture registers evidence when an incident closes; before, only its record names
+    the files, also those of lines of logs."""
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        database.execute("DELETE FROM evidence")
+        (hers,) = [json.loads(record) for (record,) in database.execute(
+            "SELECT record FROM incident") if json.loads(record)["device"]["id"] == ID]  # fmt: skip
+        lines = Path(hers["evidence_file"]).with_suffix(".lines")
+        lines.write_text(f"# netwatch 1\n# incident {hers['id']}: of {OWNER}\n{IP_} asked\n")
+        record = json.dumps({**hers, "evidence_lines": str(lines)})
+        database.execute("UPDATE incident SET record = ? WHERE id = ?", (record, hers["id"]))
+        database.commit()
+    assert erase(ID, "--format", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["evidence"] == 2
+    assert left(folder) == []
+
+
 def test_others_stay(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert erase(IP_) == 0
     capsys.readouterr()
