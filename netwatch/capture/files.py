@@ -68,7 +68,8 @@ class CaptureFile:
     """A file to read, or the reason why a path leads to none.
 
     `path` is written as the user wrote it or its folder. `named_by_user` is false if the user
-    named a folder that contains it. `error` is a sentence with the path, or None.
+    named a folder that contains it. `error` is a sentence with the path, or None. `hint` says of a
+    file in a folder how it may be read, if it is no capture; empty where nobody knows.
 
     For a capture at a URL `path` is the URL without what may be secret in it, `url` the URL itself,
     and `info` what identified its content when it was found, None where nobody was asked.
@@ -79,6 +80,7 @@ class CaptureFile:
     error: str | None = None
     url: str | None = None
     info: FileInfo | None = None
+    hint: str = ""
 
     @property
     def size(self) -> int | None:

@@ -159,5 +159,7 @@ def read_blocks(
                 statistics.unread.append(str(error))
             else:
                 statistics.skipped.append(file.path)
+                if file.hint:
+                    statistics.notes.append(f"{file.path}: {file.hint}")
         except CaptureError as error:
             statistics.unread.append(str(error))

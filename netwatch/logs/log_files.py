@@ -94,7 +94,7 @@ def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFi
         return replace(file, error=str(error))
     if found.doubt and (file.named_by_user or not found.needs_name):
         return replace(file, error=f"{file.path}: {found.doubt}")
-    return found
+    return replace(file, hint=found.doubt) if found.doubt else found
 
 
 def _together(found: Iterable[tuple[CaptureFile, str]], options: LogOptions) -> list[Log]:

@@ -135,9 +135,9 @@ def _decide(sample: Sample, container: Container) -> Recognised:
     sure = {name: score for name, score in scores.items() if not LOG_FORMATS[name].only_if_named}
     if not sure:
         for name in scores:
+            row = LOG_FORMATS[name]
             return Recognised(
-                doubt=f"may be {LOG_FORMATS[name].title}: {LOG_FORMATS[name].only_if_named}"
-                f" (--as {name})",
+                doubt=f"may be a log of {row.title}. {row.only_if_named} --as {name} reads it",
                 needs_name=True,
             )
         return NEITHER

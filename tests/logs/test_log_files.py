@@ -5,10 +5,11 @@ import io
 import sys
 
 import pytest
-from support.logs import items_of
+from support.logs import SAMPLES, items_of
 from support.made_log import made_formats
 
 from netwatch.capture.files import CaptureFile, find_captures
+from netwatch.cli import main
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.log_files import LogOptions, divide, items
 from netwatch.logs.registry import LOG_FORMATS
@@ -51,6 +52,24 @@ def test_a_folder_of_captures_logs_and_other_files(tmp_path):
     captures, logs = divided(tmp_path, only="logs")
     assert [file.path.rpartition("/")[2] for file in captures] == ["notes.txt"]
     assert len(logs) == 1
+
+
+@pytest.mark.parametrize("name", ["haproxy", "nginx"])
+def test_what_may_be_a_log_of_servers_names_the_option(name, tmp_path, capsys):
+    """In a folder it is skipped and said; where it is named it is an error; ``--as`` reads it."""
+    write(tmp_path / "notes.txt", "nothing")
+    log = tmp_path / "access.log"
+    log.write_bytes((SAMPLES / name / "forward.log").read_bytes())
+    hint = f"--as {name} reads it"
+    assert main(["scan", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert f"netwatch: {log}: may be a log of " in said
+    assert hint in said
+    assert f"neither captures nor logs: {log}, {tmp_path / 'notes.txt'}" in said
+    assert main(["scan", str(log)]) == 1
+    assert hint in capsys.readouterr().err
+    assert main(["scan", str(log), "--as", name]) == 0
+    assert f"1 log file ({name} 1)" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("made")
@@ -99,10 +118,12 @@ def test_a_doubt_names_both_formats(tmp_path):
 
 
 def test_a_format_that_has_to_be_named(tmp_path):
-    with made_formats(only_if_named="its requests come from anywhere"):
+    with made_formats(only_if_named="Its requests come from anywhere."):
         path = write(tmp_path / "x.log", "made 1 10.0.0.7 a.example")
         (file,), _ = divided(path)
-        assert file.error == f"{path}: may be Made: its requests come from anywhere (--as made)"
+        assert file.error == (
+            f"{path}: may be a log of Made. Its requests come from anywhere. --as made reads it"
+        )
         (file,), logs = divided(tmp_path)
         assert (file.error, logs) == (None, [])
         assert divided(path, format="made")[1]

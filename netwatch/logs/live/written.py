@@ -119,7 +119,8 @@ class WrittenLog:
         self.is_left_out = True
         if self._is_named or found.doubt:
             reason = found.doubt or "is no log of a format that netwatch knows; --as names one"
-            self.problem = reason
+            # Others in a folder need not be what the user wants to follow.
+            self.problem = reason if self._is_named or not found.needs_name else ""
             self.notes.append(f"{self.log.path}: {reason}")
 
     def _skip(self) -> None:
