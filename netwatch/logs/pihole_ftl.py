@@ -24,9 +24,20 @@ from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND
 
 MAX_IDS = 1 << 20
-"""Maximum number of ids of each kind that are known; rows with further ones cannot be read."""
+"""Maximum number of ids of each kind that are known; the oldest are forgotten, and rows with them
+cannot be read."""
 
-TABLES = ("domain_by_id", "client_by_id", "addinfo_by_id", "query_storage", "queries")
+QUERIES = ("query_storage", "queries")
+"""The tables with the lookups, of which a database has one."""
+
+REFERRED = {
+    "domain": "domain_by_id",
+    "client": "client_by_id",
+    "additional_info": "addinfo_by_id",
+}
+"""The tables whose ids the columns of a lookup have."""
+
+TABLES = (*REFERRED.values(), *QUERIES)
 """The tables that are read, those with ids first."""
 
 _TYPES = {
@@ -107,7 +118,7 @@ class Reader:
         if table in _COLUMNS:
             self._add(table, row)
             return ()
-        if table not in ("query_storage", "queries"):
+        if table not in QUERIES:
             return ()
         domain = self._text("domain_by_id", row.get("domain"))
         if domain == "hidden":
@@ -131,8 +142,11 @@ class Reader:
         if table == "addinfo_by_id" and row.get("type") != _ALIAS_INFO:
             return
         texts = self._texts[table]
-        if isinstance(number, int) and isinstance(text, str) and len(texts) < MAX_IDS:
+        if isinstance(number, int) and isinstance(text, str):
+            texts.pop(number, None)
             texts[number] = text
+            if len(texts) > MAX_IDS:
+                del texts[next(iter(texts))]
 
     def _text(self, table: str, value: object) -> str:
         """A text, or the one of an id. Raises `RecordError`."""

@@ -4,7 +4,7 @@ Each format counts the lines that only it writes. Where two count alike, or nobo
 nothing is guessed: the reason says which formats it may be, and that ``--as`` decides.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -76,6 +76,11 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
     else:
         sample = _records_sample(container, head, file)
     return _decide(sample, container)
+
+
+def recognise_tables(names: Iterable[str]) -> Recognised:
+    """What a database with these tables is."""
+    return _decide(_sample(b"", [(name.encode(), PLAIN) for name in names]), "sqlite")
 
 
 def line_sample(head: bytes) -> Sample:

@@ -5,15 +5,23 @@ database of a running Pi-hole has, both are copied first: what is in the log is 
 and SQLite would have to write beside it. Nothing in the file is trusted: only ordinary tables are
 read and no view, which could call functions, and each row may take a limited time and size.
 
+A database that is followed is read where it is (`open_while_written`). With a write-ahead log that
+is a read of SQLite, which takes a lock that no writer waits for; with ``readonly_shm`` it neither
+writes to the index of that log nor makes one. Without such a log nobody has the file open in that
+mode, and SQLite would make one; it is read as a file that nobody changes, which counts only if
+nobody has.
+
 https://www.sqlite.org/security.html has the advice that is followed here.
 """
 
+import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import orjson
@@ -34,15 +42,26 @@ COPIES = 3
 """Attempts to copy a database that changes meanwhile."""
 
 
+SETTLED = 100_000_000
+"""A file that was not written for so many ns has another time once it is written again."""
+
+States = tuple[tuple[int, int] | None, ...]
+"""Size and time of a database and of its write-ahead log, None for one that is not there."""
+
+
 class DatabaseError(Exception):
     """A database cannot be read, or not to its end. The argument is a sentence."""
+
+
+class BusyError(Exception):
+    """A database cannot be read at this moment, because it is written."""
 
 
 def table_names(path: Path) -> list[str]:
     """The names of its ordinary tables. Raises `DatabaseError`."""
     try:
         with closing(_connect(path)) as database:
-            return [name for (name,) in database.execute(_TABLES)]
+            return ordinary_tables(database)
     except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are no UTF-8
         raise DatabaseError(str(error)) from None
 
@@ -58,16 +77,10 @@ def rows(path: Path, tables: tuple[str, ...]) -> Iterator[tuple[int, bytes]]:
     names of the columns and ``_table``; blobs are in base64. Each comes with its key, the column
     ``id``, by which it is found again; in a table without one it is counted. Raises
     `DatabaseError`."""
-    budget = [0]
-
-    def is_too_long() -> int:
-        budget[0] += STEPS_AT_ONCE
-        return budget[0] > MAX_STEPS
-
     try:
         with closing(_connect(path)) as database:
-            database.set_progress_handler(is_too_long, STEPS_AT_ONCE)
-            there = {name for (name,) in database.execute(_TABLES)}
+            budget = _limit_steps(database)
+            there = {*ordinary_tables(database)}
             for table in tables:
                 if table not in there:
                     continue
@@ -81,6 +94,86 @@ def rows(path: Path, tables: tuple[str, ...]) -> Iterator[tuple[int, bytes]]:
                     yield own if _is_key(own) else number, record_of(table, columns, row)
     except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are no UTF-8
         raise DatabaseError(str(error)) from None
+
+
+def ordinary_tables(database: sqlite3.Connection) -> list[str]:
+    """The names of the tables of an open database that are neither virtual nor SQLite's own."""
+    return [name for (name,) in database.execute(_TABLES)]
+
+
+def _limit_steps(database: sqlite3.Connection) -> list[int]:
+    """Limit the steps that a database may take; those taken so far, which the caller may reset."""
+    taken = [0]
+
+    def is_too_long() -> int:
+        taken[0] += STEPS_AT_ONCE
+        return taken[0] > MAX_STEPS
+
+    database.set_progress_handler(is_too_long, STEPS_AT_ONCE)
+    return taken
+
+
+@contextmanager
+def open_while_written(path: str) -> Iterator[sqlite3.Connection]:
+    """A database that a program has open, for one look at it. Raises `BusyError` where what was
+    read does not count, and `DatabaseError`."""
+    before = states(path)
+    has_log = before[1] is not None
+    if not has_log and not (is_settled(before) and _is_committed(path)):
+        raise BusyError("it is being written")
+    options = "mode=ro&readonly_shm=1" if has_log else "mode=ro&immutable=1"
+    try:
+        with closing(_connect(Path(path), options)) as database:
+            _limit_steps(database)
+            yield database
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _BUSY or states(path) != before:
+            raise BusyError(str(error)) from None
+        raise DatabaseError(str(error)) from None
+    if not has_log and states(path) != before:
+        raise BusyError("it was written meanwhile")
+
+
+_BUSY = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,  # the index of the log has to be made or mended
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+
+
+def states(path: str) -> States:
+    """The states of a database and its write-ahead log."""
+    found: list[tuple[int, int] | None] = []
+    for each in (path, f"{path}-wal"):
+        try:
+            status = os.stat(each)  # noqa: PTH116 - many times a second
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
+def is_settled(state: States) -> bool:
+    """Whether the time of a file would be another one if it were written now."""
+    return all(each is None or each[1] < time.time_ns() - SETTLED for each in state)
+
+
+def _is_committed(path: str) -> bool:
+    """Whether there is no rollback journal of a transaction that has not ended."""
+    try:
+        with Path(f"{path}-journal").open("rb") as journal:
+            return journal.read(len(_JOURNAL)) != _JOURNAL
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def with_write_ahead_log(path: Path, folder: Path) -> Path:
@@ -108,10 +201,11 @@ def _states(*paths: Path) -> list[tuple[int, int]]:
     return [(status.st_size, status.st_mtime_ns) for status in map(Path.stat, paths)]
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    has_log = Path(f"{path}-wal").exists()
-    options = "mode=rw" if has_log else "mode=ro&immutable=1"
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True)
+def _connect(path: Path, options: str = "") -> sqlite3.Connection:
+    """A database that is as it is, or a copy with its write-ahead log; `options` are other ones."""
+    if not options:
+        options = "mode=rw" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{options}", timeout=0, uri=True)
     try:
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)

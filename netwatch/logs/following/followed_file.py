@@ -13,13 +13,17 @@ from typing import Literal, NamedTuple
 
 from netwatch.logs.following.divide import (
     BYTE_ORDER_MARK,
+    ENCODINGS,
     Divided,
     FrameError,
     divide_frames,
     divide_lines,
+    divide_text,
+    in_utf8,
 )
 from netwatch.logs.following.position import MARK_SIZE, Position, mark_of
 from netwatch.logs.frame_exchange import MAX_FRAME, is_frame_streams
+from netwatch.logs.sqlite_rows import MAGIC
 
 CHUNK = 1 << 18
 """Bytes that are read at a time."""
@@ -27,7 +31,7 @@ CHUNK = 1 << 18
 LEAST_HEAD = 12
 """Bytes by which lines are distinguished from frames."""
 
-Container = Literal["lines", "frame-streams"]
+Container = Literal["lines", "frame-streams", "sqlite"]
 
 
 class Chunk(NamedTuple):
@@ -56,6 +60,7 @@ class FollowedFile:
             raise OSError(errno.EINVAL, "it is no regular file")
         self.inode, self.device = status.st_ino, status.st_dev
         self.container: Container | None = None
+        self._encoding = ""
         self.truncations = 0
         self._seen = (-1, 0)
         self._offset = self._line = 0
@@ -92,11 +97,24 @@ class FollowedFile:
             return
         lines = offset = end = 0
         while offset < size and (data := os.pread(self._descriptor, 1 << 20, offset)):
-            lines += data.count(b"\n")
-            last = data.rfind(b"\n")
-            end = offset + last + 1 if last >= 0 else end
-            offset += len(data)
+            divided = self._divide_text(data)
+            lines += len(divided.records)
+            end = offset + divided.size if divided.size else end
+            # A unit of two bytes may be divided where the file ends.
+            offset += len(data) if not self._encoding or len(data) % 2 == 0 else len(data) - 1
+            if len(data) < 2:
+                break
         self._go_to(end, lines, skipping=False)
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether nothing was read of it."""
+        return self._offset == 0
+
+    @property
+    def is_database(self) -> bool:
+        """Whether this is a database that is read as a file, which is of no use."""
+        return self.container is None and self.head(len(MAGIC)) == MAGIC
 
     @property
     def modified(self) -> int:
@@ -163,19 +181,21 @@ class FollowedFile:
         if self.container != "lines" or self._skipping:
             return None
         data = os.pread(self._descriptor, CHUNK, self._offset)
-        if not data or b"\n" in data or len(data) == CHUNK:
+        if not data or self._divide_text(data).size or len(data) == CHUNK:
             return None
         self._advance(data, len(data), 1)
-        return Chunk(self._line, [data])
+        return Chunk(self._line, [in_utf8(data, self._encoding) if self._encoding else data])
 
     def head(self, size: int) -> bytes:
         """The first bytes of the file."""
         return os.pread(self._descriptor, size, 0)
 
     def before(self, size: int) -> bytes:
-        """Up to so many bytes before the position, from the beginning of a line on."""
-        start = max(0, self._offset - size)
+        """Up to so many bytes before the position as UTF-8, from the beginning of a line on."""
+        start = max(0, self._offset - size & ~1)
         data = os.pread(self._descriptor, self._offset - start, start)
+        if self._encoding:
+            data = in_utf8(data, self._encoding)
         return data if start == 0 else data[data.find(b"\n") + 1 :]
 
     def close(self) -> None:
@@ -186,7 +206,7 @@ class FollowedFile:
 
     def _divide(self, data: bytes, unread: list[str]) -> Divided:
         if self.container == "lines":
-            return divide_lines(data)
+            return self._divide_text(data)
         try:
             return divide_frames(data)
         except FrameError as error:
@@ -195,9 +215,13 @@ class FollowedFile:
             unread.append(str(error))
             return Divided((), 0)
 
+    def _divide_text(self, data: bytes) -> Divided:
+        return divide_text(data, self._encoding) if self._encoding else divide_lines(data)
+
     def _find_container(self) -> bool:
         head = self.head(LEAST_HEAD)
         if len(head) == LEAST_HEAD or b"\n" in head:
+            self._encoding = ENCODINGS.get(head[:2], "")
             self.container = "frame-streams" if is_frame_streams(head) else "lines"
         return self.container is not None
 

@@ -3,14 +3,17 @@ read to their end yet.
 
 A rotation by rename leaves the program writing to the renamed file until it is made to open a new
 one, so that file is followed for a while too. A rotation by copy truncates the file that is written
-to: what was appended before is in the copy, which is recognised by its content. A copy of a file of
-which nothing had been read yet is not recognised.
+to: what was appended before is in the copy, which is recognised by its content. One of a file of
+which nothing had been read yet is recognised by its time: it was written after the file was looked
+at, and nothing else that is beside the file can have been.
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from netwatch.logs.following.followed_database import FollowedDatabase
 from netwatch.logs.following.followed_file import Chunk, FollowedFile
 from netwatch.logs.following.position import Position
 from netwatch.logs.following.rotated import is_compressed, is_rotated_from
@@ -47,17 +50,28 @@ class FollowedLog:
         self._current: FollowedFile | None = None
         self._aside: list[tuple[FollowedFile, float | None]] = []
         self._last: list[Chunk] = []
-        if saved:
-            self._resume(saved)
-        elif from_end:
-            self._current = self._open(path)
-            if self._current is not None:
-                self._current.go_to_end()
+        self._to_resume: tuple[Position, ...] = ()
+        self._is_to_skip = False
+        # When nothing had been read of the file, and nothing was new; ns since the epoch.
+        self._unread_at: int | None = None
+        try:
+            if saved:
+                self._resume(saved)
+            elif from_end:
+                self._current = self._open(path)
+                self._is_to_skip = self._current is not None
+                self._skip()
+        except OSError as error:
+            self._to_resume = saved or ()
+            self._reopen(error)
 
     @property
     def positions(self) -> tuple[Position, ...]:
         """How far the files were read, the oldest first."""
-        return tuple(file.position for file in self.files)
+        found = self._to_resume or tuple(file.position for file in self.files)
+        if found and not found[-1].offset and self._unread_at is not None:
+            return (*found[:-1], found[-1]._replace(mark=str(self._unread_at)))
+        return found
 
     @property
     def files(self) -> tuple[FollowedFile, ...]:
@@ -68,7 +82,7 @@ class FollowedLog:
     @property
     def is_gone(self) -> bool:
         """Whether there is no file at the path, and none that was put aside is being read."""
-        return self._current is None and not self._aside
+        return self._current is None and not self._aside and not self._to_resume
 
     def poll(self, now: float) -> bool:
         """Notice what happened to the files by `now` (s of a monotonic clock): whether there may be
@@ -91,20 +105,42 @@ class FollowedLog:
             self._reopen(error)
         return None
 
+    def skip(self) -> None:
+        """Leave out what there is now."""
+        try:
+            for file in self.files:
+                file.go_to_end()
+        except OSError as error:
+            self._reopen(error)
+
     def close(self) -> None:
         """Close the files."""
         for file in self.files:
             file.close()
 
     def _poll(self, now: float) -> bool:
+        if self._to_resume:
+            self._resume(self._to_resume)
+            self._to_resume = ()
+        self._skip()
+        looked = _file_time()
         status = self._status()
         current = self._current
         if current is not None:
             if status is None or (status.st_ino, status.st_dev) != (current.inode, current.device):
                 self._put_aside(current)
-                self._current = None
-            elif current.has_changed(status) and current.was_replaced():
-                self._truncated(current)
+                self._current = self._unread_at = None
+            elif current.has_changed(status):
+                if current.was_replaced():
+                    self._truncated(current)
+                elif current.is_at_start:
+                    self._copied()
+            elif current.is_at_start:
+                self._unread_at = looked
+        if self._current is not None and self._current.is_database:
+            # It was empty before.
+            self._current.close()
+            self._current = None
         if self._current is None and status is not None:
             # There may have been several rotations since the last look.
             self._aside += [(file, None) for file in self._newer(self.files)]
@@ -115,13 +151,19 @@ class FollowedLog:
         return changed or bool(self._last) or any(file.has_changed() for file, _ in self._aside)
 
     def _reopen(self, error: OSError) -> None:
-        """Open the files again after one could not be read: a server of files may have forgotten
-        the descriptors."""
-        positions = self.positions
+        """Open the files again at the next look, after one could not be read: a server of files may
+        have forgotten the descriptors, and a database may be in use."""
+        self._to_resume = self.positions
         self.close()
         self._current, self._aside = None, []
-        self._resume(positions)
         self.problem = error.strerror or str(error)
+
+    def _skip(self) -> None:
+        """Leave out what there was at the start, if that has not been possible yet."""
+        if self._is_to_skip and self._current is not None:
+            self._unread_at = _file_time()
+            self._current.go_to_end()
+            self._is_to_skip = False
 
     def _status(self) -> os.stat_result | None:
         try:
@@ -136,7 +178,7 @@ class FollowedLog:
 
     def _open(self, path: str, position: Position | None = None) -> FollowedFile | None:
         try:
-            file = FollowedFile(path, position)
+            file = opened(path, position)
         except OSError as error:
             if path == self.path:
                 self.problem = error.strerror or str(error)
@@ -159,7 +201,19 @@ class FollowedLog:
             copy.go_to(before)
             self._aside.append((copy, None))
             self._aside += [(each, None) for each in self._newer(self.files[:-1])]
+        self._unread_at = _file_time()
         file.restart()
+
+    def _copied(self) -> None:
+        """Read the copies of the file that were made since nothing had been read of it."""
+        since = self._unread_at
+        if since is None:
+            return
+        found = self._written_since(since, self.files)
+        if found:
+            self.truncations += 1
+            self.generation += 1
+            self._aside += [(file, None) for file in found]
 
     def _end_aside(self, now: float) -> None:
         """Close the files to which nothing was added for a while."""
@@ -197,6 +251,8 @@ class FollowedLog:
                 self._current = file
             else:
                 self._aside.append((file, None))
+        if self._current is not None and self._current.is_at_start and saved[-1].mark.isdigit():
+            self._unread_at = int(saved[-1].mark)
 
     def _find(self, position: Position) -> FollowedFile | None:
         """The file in which a position was: the one at the path, or one that was put aside."""
@@ -221,10 +277,11 @@ class FollowedLog:
 
     def _newer(self, known: Sequence[FollowedFile]) -> list[FollowedFile]:
         """The files put aside that were written after those that are known; none if none is."""
-        if not known:
-            return []
+        return self._written_since(known[-1].modified, known) if known else []
+
+    def _written_since(self, since: int, known: Sequence[FollowedFile]) -> list[FollowedFile]:
+        """The files put aside that were written at a time (ns) or later and are not known."""
         inodes = {(file.device, file.inode) for file in known}
-        since = known[-1].modified
         found = []
         for path in self._beside():
             file = self._open(path)
@@ -252,6 +309,25 @@ class FollowedLog:
                         yield str(Path(folder, entry.name)) if folder else entry.name
         except OSError:
             return
+
+
+def _file_time() -> int:
+    """The time that a file would have that is written now, ns since the epoch. Linux takes that of
+    the last tick, which is some milliseconds behind the clock."""
+    if hasattr(time, "CLOCK_REALTIME_COARSE"):
+        return time.clock_gettime_ns(time.CLOCK_REALTIME_COARSE)
+    return time.time_ns()
+
+
+def opened(path: str, position: Position | None = None) -> FollowedFile:
+    """The file at a path, or the database that it is. Raises `OSError`."""
+    file = FollowedFile(path)
+    if file.is_database:
+        file.close()
+        return FollowedDatabase(path, position)
+    if position is not None:
+        file.go_to(position)
+    return file
 
 
 def _inode(path: str) -> int:

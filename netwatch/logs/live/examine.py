@@ -1,15 +1,21 @@
 """Says of what a user wants to follow or receive whether that is possible, and what it is."""
 
 import os
+import time
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.logs.following.followed_database import FollowedDatabase
 from netwatch.logs.following.follower import Follower
-from netwatch.logs.live.written import recognised
+from netwatch.logs.live.written import recognised, recognised_database
 from netwatch.logs.receiving.address import is_receiver, parse
 from netwatch.logs.receiving.receivers import Receivers
-from netwatch.logs.recognise import SAMPLE_BYTES
+from netwatch.logs.recognise import NEITHER, SAMPLE_BYTES
 from netwatch.logs.registry import LOG_FORMATS
+from netwatch.logs.sqlite_rows import MAGIC
+
+_MOMENT = 0.25
+"""Seconds in which a database that was written has become quiet."""
 
 Examined = tuple[bool, str, tuple[str, ...]]
 """Whether it is in order, a sentence on that, and what to do about it."""
@@ -54,7 +60,24 @@ def _file(path: str) -> Examined:
         return False, "there is no such file; it is read once it appears", ()
     except OSError as error:
         return False, f"cannot be read: {error.strerror}", (_grant(path),)
-    found = recognised(head, None)
+    if head.startswith(MAGIC):
+        try:
+            database = FollowedDatabase(path)
+        except OSError as error:
+            return False, f"cannot be read: {error.strerror}", ()
+        found = recognised_database(database, None)
+        if found == NEITHER:
+            time.sleep(_MOMENT)
+            found = recognised_database(database, None)
+        database.close()
+        if found == NEITHER:
+            return (
+                True,
+                "a database that is being written; it is read as soon as that has ended",
+                (),
+            )
+    else:
+        found = recognised(head, None)
     if found.format is not None:
         return True, f"a log of {LOG_FORMATS[found.format].title}", ()
     if not head:

@@ -4,20 +4,26 @@ from collections.abc import Iterator
 
 from netwatch.capture.files import is_capture
 from netwatch.core.statistics import RunStatistics
+from netwatch.logs import windows_events
 from netwatch.logs.following.divide import divide_lines
+from netwatch.logs.following.followed_database import FollowedDatabase
 from netwatch.logs.following.followed_file import FollowedFile
 from netwatch.logs.following.followed_log import FollowedLog
 from netwatch.logs.live.record_reading import RecordReading, time_of
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.options import LogOptions
-from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head
+from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
 from netwatch.logs.registry import LOG_FORMATS
 
 CONTEXT = 1 << 20
 """Bytes before the position that are read again after a start, to know what later records belong
 to: queries that wait for their answers, addresses of devices, flows. They are not judged again."""
 
-_NOT_FOLLOWED = (b"SQLite format 3\0", b"ElfFile\0", b"\xff\xfe", b"\xfe\xff")
+_EVENT_LOG = (
+    "is a Windows event log, which is only scanned: Windows keeps new events back for a while, and"
+    " begins the file again where it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
+    " the same events as JSON, which is followed"
+)
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
 
@@ -73,7 +79,7 @@ class WrittenLog:
     def read(self, wall: int) -> list[LogItem] | None:
         """What the next records say; None where there are none now."""
         if self.is_left_out:
-            self._skip()
+            self.log.skip()
             return None
         file = next((file for file in self.log.files if file.has_changed()), None)
         if self._reading is None and (file is None or not self._recognise(file)):
@@ -100,11 +106,14 @@ class WrittenLog:
         """Whether the format is known, by the head of a file."""
         if self._reading is not None:
             return True
-        head = file.head(SAMPLE_BYTES)
-        if len(head) == self._examined:
-            return False
-        self._examined = len(head)
-        found = recognised(head, self._options.format)
+        if isinstance(file, FollowedDatabase):
+            found, head = recognised_database(file, self._options.format), b""
+        else:
+            head = file.head(SAMPLE_BYTES)
+            if len(head) == self._examined:
+                return False
+            self._examined = len(head)
+            found = recognised(head, self._options.format)
         if found.format is not None:
             self._reading = RecordReading(
                 self.log.path, found.format, self._options, self._statistics
@@ -123,25 +132,35 @@ class WrittenLog:
             self.problem = reason if self._is_named or not found.needs_name else ""
             self.notes.append(f"{self.log.path}: {reason}")
 
-    def _skip(self) -> None:
-        for file in self.log.files:
-            file.go_to_end()
-
 
 def recognised(head: bytes, named: str | None) -> Recognised:
     """What a file with these first bytes is, as far as it can be followed; of the format `named`,
     if given."""
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
-    if head.startswith(_NOT_FOLLOWED):
-        return Recognised(doubt="cannot be followed, only scanned: it is a database or UTF-16")
+    if head.startswith(windows_events.MAGIC):
+        return Recognised(doubt=_EVENT_LOG)
     if head.startswith(_PACKED):
-        return Recognised(doubt="cannot be followed, only scanned: it is compressed")
+        return Recognised(doubt="is compressed, so that nothing is added to it: scan reads it")
     if named is not None:
         return Recognised(format=named)
     if head[:4] == bytes(4):
         return Recognised(format=frame_format())
     return recognise_head(head)
+
+
+def recognised_database(database: FollowedDatabase, named: str | None) -> Recognised:
+    """What a database is; of the format `named`, if given."""
+    try:
+        names = database.table_names()
+    except OSError as error:
+        return Recognised(doubt=error.strerror or str(error))
+    if not names:
+        return Recognised()  # it is written just now, or about to be
+    if named is not None and LOG_FORMATS[named].container == "sqlite":
+        return Recognised(format=named)
+    found = recognise_tables(names)
+    return found if found.format else Recognised(doubt="is a database of no program that is known")
 
 
 def frame_format() -> str | None:

@@ -424,3 +424,74 @@ def test_nothing_is_lost_or_repeated(
         events = reader.follower.events
     assert sorted(reader.records) == sorted(program.written)
     assert not events["log-gap"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_text_in_utf_16(encoding: str, log: Path, start: Start) -> None:
+    """As PowerShell and some programs of Windows write it. A line may end within a character, and
+    bytes of two characters may look like a line feed."""
+    reader = start(log)
+    lines = [f"{number} \u0a00\u0a0a caf\xe9 \U0001f600\r\n" for number in range(40)]
+    data = "".join(["\ufeff", *lines]).encode(encoding)
+    expected = [line.strip("\r\n").encode() for line in lines]
+    picks = random.Random(7)
+    at = 0
+    while at < len(data):
+        more = picks.randrange(1, 90)
+        with log.open("ab") as file:
+            file.write(data[at : at + more])
+        at += more
+        reader.read()
+        if picks.random() < 0.3:
+            reader.crash() if picks.random() < 0.3 else reader.restart()
+    reader.read()
+    assert reader.records == expected
+    assert reader.numbers == list(range(1, 41))
+    (followed,) = reader.follower.logs
+    (file,) = followed.files
+    before = file.before(200).splitlines()
+    assert before == expected[-len(before) :]
+    assert len(before) > 2
+    log.rename(log.with_name("dns.log.1"))
+    with log.with_name("dns.log.1").open("ab") as old:
+        old.write("last \u0a00".encode(encoding))
+    log.write_bytes("\ufefffirst\n".encode(encoding))
+    for _ in range(3):
+        reader.read(seconds=100)
+    assert reader.records[40:] == [b"first", "last \u0a00".encode()]
+
+
+def test_what_is_there_in_utf_16_is_left_out(log: Path, start: Start) -> None:
+    log.write_bytes("old\nolder\n\u0a00".encode("utf-16"))
+    reader = start(log)
+    with log.open("ab") as file:
+        file.write("new\n".encode("utf-16-le"))
+    assert reader.read() == ["\u0a00new".encode()]
+    assert reader.numbers == [3]
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize("rotations", [1, 2])
+def test_copy_of_a_file_of_which_nothing_was_read(
+    is_running: bool, rotations: int, log: Path, start: Start
+) -> None:
+    """It was empty when it was looked at, and is written, copied and truncated before the next
+    look, or while nobody looks. An older file beside it was read before."""
+    log.with_name("dns.log.9").write_text("older\n")
+    os.utime(log.with_name("dns.log.9"), (1, 1))
+    log.touch()
+    reader = start(log)
+    reader.read()
+    reader.save()
+    for number in range(rotations, 0, -1):
+        log.write_text(f"written {number}\n")
+        shutil.copyfile(log, log.with_name(f"dns.log.{number}"))
+        os.truncate(log, 0)
+    log.write_text("new\n")
+    if not is_running:
+        reader.crash()
+    reader.read()
+    assert reader.records == [*[f"written {n}".encode() for n in range(rotations, 0, -1)], b"new"]
+    reader.restart()
+    reader.read()
+    assert reader.records[rotations:] == [b"new"]

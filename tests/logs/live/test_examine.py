@@ -1,7 +1,10 @@
 """What is said of a log before it is followed."""
 
+import shutil
 import socket
 from pathlib import Path
+
+from support.resolver_logs import SAMPLES
 
 from netwatch.logs.live.examine import examine
 
@@ -21,7 +24,19 @@ def test_files(tmp_path: Path) -> None:
     )
     log.write_bytes(b"SQLite format 3\0" + bytes(100))
     is_ok, text, _ = examine(str(log))
-    assert (is_ok, text.partition(":")[0]) == (False, "cannot be followed, only scanned")
+    assert not is_ok
+    assert text == "it cannot be read as an SQLite database: file is not a database"
+    shutil.copy(SAMPLES / "pihole-ftl" / "v22.db", log)
+    assert examine(str(log))[:2] == (True, "a log of Pi-hole FTL, the database of queries")
+    for head, what in (
+        (b"ElfFile\0", "is a Windows event log, which is only scanned: "),
+        (b"\x1f\x8b", "is compressed, so that nothing is added to it: "),
+    ):
+        log.write_bytes(head + bytes(100))
+        assert examine(str(log))[0] is False
+        assert examine(str(log))[1].startswith(what)
+    log.write_bytes(UNBOUND.encode("utf-16"))
+    assert examine(str(log)) == (True, "a log of Unbound, queries and replies", ())
     log.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
     assert examine(str(log))[:2] == (False, "is a capture, which --source file reads")
 
