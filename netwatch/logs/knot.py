@@ -5,11 +5,16 @@
 single request"). Each begins with ``[reqdbg][policy][ID.00]``, where the id is that of the request,
 and packets follow as text of several lines. The journal has these lines in one record. Names are in
 lower case. Lines have no time of their own.
+
+The id is that of the DNS message, so that requests of several clients have the same one. From whom
+a request came stands before or behind its packet, by the order of the policies, and holds until its
+answer. Requests of the resolver itself show nothing.
 """
 
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
@@ -30,7 +35,8 @@ from netwatch.logs.reading import MAX_PARTS, Carried, CurrentRecord, ReaderConte
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, Place
 
 MAX_REQUESTS = 4096
-"""Maximum number of requests whose client is known; the oldest is forgotten."""
+"""Maximum number of requests whose client is known, and of those for whose client is waited; the
+oldest is forgotten."""
 
 MAX_RECORDS = 512
 """Maximum number of records of an answer that are read."""
@@ -45,15 +51,19 @@ _NO_CLIENT: tuple[Lack, ...] = ("client",)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Who sent a request, and how, and the line that says it."""
+    """Who sent a request, and how, the line that says it, and the name asked for, empty before its
+    packet is read. One that `is_internal` is of the resolver itself."""
 
     client: Endpoint = NOWHERE
     server: Endpoint = NOWHERE
     transport: Literal["tcp", "udp"] = "udp"
     arrived: Place | None = None
+    name: bytes = b""
+    is_internal: bool = False
 
 
 _UNKNOWN = _Request()
+_INTERNAL = _Request(is_internal=True)
 
 
 def recognise(sample: Sample) -> int:
@@ -71,6 +81,7 @@ class Reader:
     def __init__(self, context: ReaderContext) -> None:
         self._current = context.current
         self._requests: OrderedDict[bytes, _Request] = OrderedDict()
+        self._waiting: OrderedDict[bytes, _Packet] = OrderedDict()
         self._packet: _Packet | None = None
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -81,8 +92,11 @@ class Reader:
         return entries
 
     def flush(self) -> Iterable[LogEntry]:
-        """The packet that ends with the log."""
-        return self._end()
+        """The packet that ends with the log, and those whose client was not said."""
+        ended = [*self._end()]
+        for number in list(self._waiting):
+            ended += self._without_client(number)
+        return ended
 
     def _line(self, line: bytes, carried: Carried) -> Iterable[LogEntry]:
         found = _TAG.match(line)
@@ -92,20 +106,41 @@ class Reader:
         number, text = found.groups()
         if arrived := _ARRIVED.fullmatch(text):
             source, source_port, server, server_port, transport = arrived.groups()
-            self._requests[number] = _Request(
-                Endpoint(address(source), port(source_port.lstrip(b"0") or b"0")),
-                Endpoint(address(server), port(server_port.lstrip(b"0") or b"0")),
-                "tcp" if transport == b"TCP" else "udp",
-                self._current.place(carried.time or 0, carried.time_digits),
-            )
-            self._requests.move_to_end(number)
-            if len(self._requests) > MAX_REQUESTS:
-                self._requests.popitem(last=False)
-        elif text.startswith((b"request packet:", b"answer packet:")):
+            return [
+                *ended,
+                *self._arrived(
+                    number,
+                    _Request(
+                        Endpoint(address(source), port(source_port.lstrip(b"0") or b"0")),
+                        Endpoint(address(server), port(server_port.lstrip(b"0") or b"0")),
+                        "tcp" if transport == b"TCP" else "udp",
+                        self._current.place(carried.time or 0, carried.time_digits),
+                    ),
+                ),
+            ]
+        if text.startswith(b"request packet arrived internally"):
+            return [*ended, *self._arrived(number, _INTERNAL)]
+        if text.startswith((b"request packet:", b"answer packet:")):
             self._packet = _Packet(
                 number, text.startswith(b"answer"), carried_time(carried), self._current
             )
         return ended
+
+    def _arrived(self, number: bytes, request: _Request) -> Iterable[LogEntry]:
+        """Where a request came from: what its packet shows, if that was read before."""
+        packet = self._waiting.pop(number, None)
+        if packet is not None:
+            request = replace(request, name=packet.name)
+        self._requests[number] = request
+        self._requests.move_to_end(number)
+        if len(self._requests) > MAX_REQUESTS:
+            self._requests.popitem(last=False)
+        return () if packet is None else _shown(packet, request)
+
+    def _without_client(self, number: bytes) -> Iterable[LogEntry]:
+        """What the packet of a request shows of which nobody said where it came from."""
+        packet = self._waiting.pop(number, None)
+        return () if packet is None else _shown(packet, _UNKNOWN)
 
     def _packet_line(self, line: bytes) -> Iterable[LogEntry]:
         packet = self._packet
@@ -122,19 +157,40 @@ class Reader:
         packet, self._packet = self._packet, None
         if packet is None or not packet.name:
             return ()
-        request = self._requests.get(packet.number, _UNKNOWN)
-        return shown(
-            unescaped(packet.name),
-            packet.info(),
-            packet.when,
-            request.client,
-            request.server,
-            request.transport,
-            lacks=_NO_CLIENT if request.client.ip is None else (),
-            shown_at=packet.asked_at,
-            parts=tuple([at for at in (request.arrived, *packet.places) if at is not None]),
-            aliases_at=packet.aliases_at,
-        )
+        number, request = packet.number, self._requests.get(packet.number)
+        if packet.is_answer:
+            self._requests.pop(number, None)
+            if request is None or request.name not in (b"", packet.name):
+                request = _UNKNOWN
+            return [*self._without_client(number), *_shown(packet, request)]
+        if request is not None and not request.name:
+            self._requests[number] = replace(request, name=packet.name)
+            return _shown(packet, request)
+        # What is known is of an earlier request with this id.
+        self._requests.pop(number, None)
+        before = self._without_client(number)
+        self._waiting[number] = packet
+        if len(self._waiting) > MAX_REQUESTS:
+            before = [*before, *self._without_client(next(iter(self._waiting)))]
+        return before
+
+
+def _shown(packet: "_Packet", request: _Request) -> Iterable[LogEntry]:
+    """What a packet shows of who sent the request."""
+    if request.is_internal:
+        return ()
+    return shown(
+        unescaped(packet.name),
+        packet.info(),
+        packet.when,
+        request.client,
+        request.server,
+        request.transport,
+        lacks=_NO_CLIENT if request.client.ip is None else (),
+        shown_at=packet.asked_at,
+        parts=tuple([at for at in (request.arrived, *packet.places) if at is not None]),
+        aliases_at=packet.aliases_at,
+    )
 
 
 class _Packet:

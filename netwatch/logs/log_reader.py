@@ -80,6 +80,8 @@ class LogReader:
             source, line, record = self._files[-1].path, 0, b""
             if item is not None:
                 source, line, record = item.source, item.line, item.record
+            if isinstance(entry, LogName) and (at := entry.shown_at) is not None:
+                source, line, record = at.source, at.line, at.record
             yield LogItem(source, self._name, line, record, entry, self._assumed())
         self._note_assumptions()
 

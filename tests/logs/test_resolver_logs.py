@@ -42,8 +42,8 @@ def test_tables_are_bounded(name: str) -> None:
         taken = carriers.take_off(_GROWING[name].replace(b"%d", b"%d" % n))
         assert taken is not None
         assert list(reader.read(*taken)) is not None
-    (size,) = [len(table) for table in vars(reader).values() if isinstance(table, OrderedDict)]
-    assert size == _LIMITS[name]
+    sizes = [len(table) for table in vars(reader).values() if isinstance(table, OrderedDict)]
+    assert max(sizes) == _LIMITS[name]
 
 
 @pytest.mark.parametrize(
