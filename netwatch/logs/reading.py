@@ -64,10 +64,18 @@ class CurrentRecord:
 
     def with_pieces(self, entries: Iterable[LogEntry]) -> Iterable[LogEntry]:
         """What the record says, with the pieces of it that came before as parts."""
-        if not self._pieces:
-            return entries
-        pieces, self._pieces = self._pieces, []
-        return _with_parts(entries, pieces)
+        return self._with_parts(entries) if self._pieces else entries
+
+    def _with_parts(self, entries: Iterable[LogEntry]) -> Iterator[LogEntry]:
+        pieces = self._pieces
+        for entry in entries:
+            # Until then they may be of another stream than what was read.
+            self._pieces = []
+            if isinstance(entry, LogName):
+                time, digits = entry.time, entry.time_digits
+                parts = [piece._replace(time=time, time_digits=digits) for piece in pieces]
+                entry = replace(entry, parts=(*entry.parts, *parts))
+            yield entry
 
     def place(self, time: int = 0, digits: int = 0) -> Place | None:
         """Where it is, with its time in ns and the digits of that, for a reader that shows what
@@ -89,15 +97,6 @@ class ReaderContext:
     times: LocalTimes
     source: str = ""
     current: CurrentRecord = field(default_factory=CurrentRecord, compare=False)
-
-
-def _with_parts(entries: Iterable[LogEntry], pieces: Iterable[Place]) -> Iterator[LogEntry]:
-    for entry in entries:
-        if isinstance(entry, LogName):
-            time, digits = entry.time, entry.time_digits
-            parts = [piece._replace(time=time, time_digits=digits) for piece in pieces]
-            entry = replace(entry, parts=(*entry.parts, *parts))
-        yield entry
 
 
 class RecordReader(Protocol):

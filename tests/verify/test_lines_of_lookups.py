@@ -198,3 +198,16 @@ def test_evidence_of_each_format_is_shown(name: str, tmp_path: Path) -> None:
     assert [each for each in findings if each.result != "shown"] == []
     assert {each.piece.source for each in findings} <= {str(file) for file in files}
     assert findings
+
+
+def test_pieces_of_a_line_are_part_of_it(site: Path) -> None:
+    """Kubernetes divides long lines; the name may be in a piece before the last."""
+    alerts, findings = scanned(site, "dnsmasq", [
+        "2026-03-02T09:15:01Z stdout P dnsmasq[7]: 41 10.0.0.12/40001 query[A] m.tiktok.com from",
+        "2026-03-02T09:15:01Z stderr F other.example.org",
+        "2026-03-02T09:15:01Z stdout F  10.0.0.12",
+    ])  # fmt: skip
+    assert places(alerts) == {("dns-query", "m.tiktok.com", 3)}
+    assert {(each.piece.number, each.piece.is_part, each.found) for each in findings} == {
+        (1, True, ""), (3, False, "the name in record 1")}  # fmt: skip
+    assert [each.result for each in findings if not each.piece.is_part] == ["unread"]
