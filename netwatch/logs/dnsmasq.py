@@ -193,19 +193,23 @@ class Reader:
             return ()
         if not of_name and len(lookup.aliases) < MAX_ALIASES:
             lookup = replace(lookup, aliases=(*lookup.aliases, name))
-        if len(lookup.places) <= MAX_ALIASES:
-            place = self._current.place(*carried_time(carried))
-            lookup = replace(lookup, places=(*lookup.places, (name, place)))
+        places = (*lookup.places, (name, self._current.place(*carried_time(carried))))
         if value == b"<CNAME>":
-            self._remember(serial, replace(lookup, alias_follows=True))
+            places = places[: MAX_ALIASES + 1]
+            self._remember(serial, replace(lookup, alias_follows=True, places=places))
             return ()
         self._remember(serial, replace(lookup, is_answered=True))
-        return self._shown(lookup, source, value, carried)
+        return self._shown(lookup, places, source, value, carried)
 
     def _shown(
-        self, lookup: _Lookup, source: bytes, value: bytes, carried: Carried
+        self,
+        lookup: _Lookup,
+        lines: tuple[tuple[bytes, Place | None], ...],
+        source: bytes,
+        value: bytes,
+        carried: Carried,
     ) -> Iterable[LogEntry]:
-        """The answer of a lookup, whose last line has `value`."""
+        """The answer of a lookup in `lines`, of which the last has `value`."""
         if lookup.name in _NOT_PRINTED:
             return ()
         word = value.split(b" ", 1)[0]
@@ -214,10 +218,9 @@ class Reader:
         aliases = tuple(dict.fromkeys(map(alias, lookup.aliases)))
         blocked = _BLOCKED.match(source) or value.startswith(b"blocked ")
         lacks: tuple[Lack, ...] = () if lookup.client.port else _WITHOUT_SERIAL
-        places: dict[bytes, Place | None] = {}
-        for name, place in lookup.places:
-            places.setdefault(name, place)
-        every = (lookup.asked_at, *[place for _, place in lookup.places])
+        # The first line of each name.
+        places = dict(reversed(lines))
+        every = (lookup.asked_at, *[place for _, place in lines])
         return shown(
             lookup.name,
             DnsInfo(kind, rcode, answers, aliases),
@@ -229,7 +232,7 @@ class Reader:
             # An answer that is an error, or to a question for an address, does not have the name.
             shown_at=places.get(lookup.name, lookup.asked_at),
             parts=tuple([place for place in every if place is not None]),
-            aliases_at={alias(name): place for name, place in reversed(places.items())},
+            aliases_at={alias(name): place for name, place in places.items()} if aliases else {},
         )
 
     def _claim(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
