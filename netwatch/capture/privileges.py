@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.users import become, group_ids, is_root, user_ids
 
 NET_RAW = 13
 """CAP_NET_RAW (linux/capability.h)."""
@@ -53,7 +54,7 @@ def _capabilities() -> dict[str, int]:
 def can_capture() -> bool:
     """Whether this process has CAP_NET_RAW, or is root on a system without capabilities."""
     effective = effective_capabilities()
-    return os.geteuid() == 0 if effective is None else bool(effective >> NET_RAW & 1)
+    return is_root() if effective is None else bool(effective >> NET_RAW & 1)
 
 
 def grant_instructions(program: str | None = None) -> list[str]:
@@ -107,7 +108,7 @@ def drop_privileges(user: str, group: str | None = None, *, keep_groups: bool = 
         raise NetwatchError(f"there is no {missing} on this machine") from None
     if entry.pw_uid == 0:
         raise NetwatchError(f"user '{user}' is root, expected an unprivileged user")
-    if os.getresuid() == (entry.pw_uid,) * 3:
+    if user_ids() == {entry.pw_uid}:
         _empty_capability_sets()
         _verify_capabilities(bounding=False)
         return
@@ -117,9 +118,7 @@ def drop_privileges(user: str, group: str | None = None, *, keep_groups: bool = 
         _empty_bounding_set()
     groups = sorted({*os.getgrouplist(user, gid)} - {0}) if keep_groups else []
     try:
-        os.setgroups(groups)
-        os.setresgid(gid, gid, gid)
-        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+        become(entry.pw_uid, gid, groups)
     except PermissionError:
         raise NetwatchError(f"only root can become user '{user}'") from None
     _empty_capability_sets()
@@ -181,8 +180,8 @@ def _verify_dropped(uid: int, gid: int, groups: list[int]) -> None:
         can_regain_root = False
     if (
         can_regain_root
-        or os.getresuid() != (uid,) * 3
-        or os.getresgid() != (gid,) * 3
+        or user_ids() != {uid}
+        or group_ids() != {gid}
         or not {*os.getgroups()} <= {gid, *groups}
     ):
         raise NetwatchError("privileges of root remain after they were dropped")

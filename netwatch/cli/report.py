@@ -12,6 +12,7 @@ from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.common_options import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.system.users import user_id
 
 if TYPE_CHECKING:
     from netwatch.language.language import Language
@@ -206,7 +207,7 @@ def _user() -> str:
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (OSError, KeyError):
-        return str(os.getuid())
+        return str(user_id())
 
 
 def _print_answers(made: "Report", used: "Language") -> None:

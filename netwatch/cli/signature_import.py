@@ -24,6 +24,7 @@ from netwatch.cli.list_input import (
 )
 from netwatch.cli.printing import print_line, print_message
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.system.opening import O_CLOEXEC
 from netwatch.core.text import quantity
 from netwatch.core.verdict import App
 from netwatch.rules.catalog import Catalog
@@ -142,7 +143,7 @@ def _report_draft(draft: "Draft", args: argparse.Namespace, app: App, source: st
 def _write_new(path: str, text: str) -> None:
     """Write a file that does not exist. What was written in part is removed again."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC, 0o666)
     except FileExistsError:
         raise _exists(path) from None
     try:

@@ -20,6 +20,7 @@ from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.system.users import user_id
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def user_name() -> str:
     try:
         return user or getpass.getuser()
     except (OSError, KeyError):
-        return str(os.getuid())
+        return str(user_id())
 
 
 def _facts(catalogue: "Catalogue", path: str) -> "FactRemoval":

@@ -5,7 +5,6 @@ then. `base` is the folder of the configuration, from which relative paths count
 sentences on what a user may not expect.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.patterns import pattern
 from netwatch.core.period import read_timezone
+from netwatch.core.system.users import host_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
 from netwatch.inventory.devices import Devices
@@ -249,7 +249,7 @@ def sensor_section(fields: Fields, in_fleet: str = "") -> str:
                 "name", f"'name': expected '{in_fleet}', as 'fleet' calls this sensor"
             )
         section.reject_unknown()
-    return name or in_fleet or os.uname().nodename
+    return name or in_fleet or host_name()
 
 
 def _duration(section: Fields, key: str, default: str) -> int:

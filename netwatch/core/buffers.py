@@ -5,10 +5,11 @@ char[::1]`` for `Octets`, ``unsigned char[::1]`` for `Buffer`, ``long long[::1]`
 `Words`.
 """
 
-import mmap
 import struct
 from array import array
 from typing import Literal, TypeAlias
+
+from netwatch.core.system.memory import private_pages
 
 Octets: TypeAlias = "bytes | bytearray | memoryview | array[int]"
 """Bytes that are only read."""
@@ -30,6 +31,4 @@ def zeroed(typecode: Literal["B", "q"], count: int) -> memoryview:
     write all of its pages. The memory goes back to the system with the last view of it.
     """
     size = max(count, 1) * struct.calcsize(typecode)
-    # Private, so that a worker that was forked does not write into the tables of its parent.
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return memoryview(pages).cast(typecode)[:count]
+    return memoryview(private_pages(size)).cast(typecode)[:count]

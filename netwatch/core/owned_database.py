@@ -28,6 +28,8 @@ from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, sync_folder
+from netwatch.core.system.users import is_root, user_id
 
 PAGE_SIZE = 4096
 """Bytes of a page of every file."""
@@ -120,7 +122,7 @@ def identify(path: Path, kind: FileKind) -> Condition:
 def _read_head(path: Path) -> bytes:
     """The first two pages of a file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             return stream.read(2 * PAGE_SIZE)
     except OSError as error:
@@ -156,7 +158,7 @@ def _refuse_other_owners(path: Path, status: os.stat_result) -> None:
         raise ForeignFileError(path, "is a symbolic link, which netwatch does not follow here")
     if not stat.S_ISREG(status.st_mode):
         raise ForeignFileError(path, "is not a regular file")
-    if os.geteuid() and status.st_uid not in (os.geteuid(), 0):
+    if not is_root() and status.st_uid not in (user_id(), 0):
         raise ForeignFileError(path, f"belongs to another user (uid {status.st_uid})")
 
 
@@ -191,7 +193,7 @@ def create(
             database.execute("PRAGMA journal_mode = WAL")
         with suppress(FileExistsError):
             _link(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         for suffix in ("", *_SUFFIXES):
             with suppress(OSError):
@@ -214,15 +216,6 @@ def _link(temporary: str, path: Path) -> None:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
         os.rename(temporary, path)  # noqa: PTH104
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class _Connections:

@@ -9,6 +9,9 @@ import contextlib
 import os
 from pathlib import Path
 
+from netwatch.core.system.opening import O_CLOEXEC, set_mode
+from netwatch.core.system.users import change_owner, is_root
+
 MODE = 0o640
 """Permissions of a new file."""
 
@@ -19,7 +22,7 @@ FOLDER_MODE = 0o750
 def open_for_append(path: str | Path, flags: int = 0) -> int:
     """The descriptor of a file to append to, which is created with `MODE` where it does not
     exist. `flags` are added to those of open(2). Raises `OSError`."""
-    append = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags
+    append = os.O_WRONLY | os.O_APPEND | O_CLOEXEC | flags
     try:
         descriptor = os.open(path, append | os.O_CREAT | os.O_EXCL, MODE)
     except FileExistsError:
@@ -36,16 +39,15 @@ def restrict(descriptor: int, mode: int = MODE) -> None:
     """Give a new file these permissions, whatever the umask was. On a file system without
     permissions (FAT, some network shares) its mount options decide, and nothing fails."""
     with contextlib.suppress(OSError):
-        os.fchmod(descriptor, mode)
+        set_mode(descriptor, mode)
 
 
 def give_to_owner(new: int | Path, folder: Path) -> None:
     """Where root writes into the folder of another user, a new file (by its descriptor or path) is
     that user's, too: else a service could not read what a command of its administrator wrote.
     Raises `OSError`."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.chown(new, owner.st_uid, owner.st_gid)
+    if is_root():
+        change_owner(new, folder.stat())
 
 
 def set_permissions(descriptor: int, replaced: Path) -> None:
@@ -57,6 +59,6 @@ def set_permissions(descriptor: int, replaced: Path) -> None:
         restrict(descriptor)
         return
     with contextlib.suppress(OSError):
-        os.fchown(descriptor, status.st_uid, status.st_gid)
+        change_owner(descriptor, status)
     # After the change of the owner, which clears set-user-id bits.
     restrict(descriptor, status.st_mode & 0o777)

@@ -6,12 +6,13 @@ pipe for ``<(command)``), and size and waiting time are limited.
 """
 
 import os
-import select
 import stat
 import time
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.opening import O_CLOEXEC, O_NONBLOCK
+from netwatch.core.system.waiting import Readable
 from netwatch.core.text import quantity
 
 MAX_FILE_BYTES = 256 << 20
@@ -37,7 +38,7 @@ def read_user_file(path: Path, limit: int | None = None) -> bytes:
     """
     limit = MAX_FILE_BYTES if limit is None else limit
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     except OSError as error:
         raise NetwatchError(f"cannot be read: {error.strerror}") from None
     except ValueError:  # a NUL character, or a character that is not in the file system's encoding
@@ -75,11 +76,10 @@ def _read(descriptor: int, limit: int, *, is_pipe: bool) -> bytes:
     chunks: list[bytes] = []
     size = 0
     end = time.monotonic() + MAX_PIPE_SECONDS
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    readable = Readable(descriptor)
     while True:
         # A pipe without a writer reads as empty until it had one, so it is waited for.
-        if is_pipe and not poll.poll(max(0.0, 1000 * (end - time.monotonic()))):
+        if is_pipe and not readable.wait(end - time.monotonic()):
             seconds = quantity(int(MAX_PIPE_SECONDS), "second")
             raise NetwatchError(
                 f"cannot be read: expected a pipe whose writer closes it within {seconds}"

@@ -8,21 +8,14 @@ from the wall clock only. So an age may be too low, but never too high.
 
 import secrets
 import sqlite3
-import time
 from pathlib import Path
 
 from netwatch.core.owned_database import DamagedFileError
+from netwatch.core.system.clocks import steady_seconds
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _UNKNOWN_BOOT = f"unknown, process {secrets.token_hex(8)}"
 _SAVE_INTERVAL = 60.0
-
-
-def steady_seconds() -> float:
-    """Seconds that increase evenly, whatever is done to the wall clock."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
 
 
 def boot_id() -> str:

@@ -8,7 +8,6 @@ that it still has its name, because `replay` renames it.
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,8 @@ from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
+from netwatch.core.system.locks import lock
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
 
 MAX_DEAD_BYTES = 100 << 20
 """Bytes of the dead letters of one output; further ones are dropped and counted."""
@@ -149,7 +150,7 @@ def rewrite(path: Path, keep: Callable[[bytes], bool]) -> int:
         if not kept:
             path.unlink()
             return len(lines)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
         with os.fdopen(os.open(temporary, flags, 0o600), "wb") as stream:
             stream.writelines(kept)
             stream.flush()
@@ -162,9 +163,9 @@ def rewrite(path: Path, keep: Callable[[bytes], bool]) -> int:
 def _locked(path: Path, flags: int) -> Iterator[int]:
     """A descriptor of the file that has this name, locked exclusively."""
     while True:
-        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor, exclusive=True, wait=True)
             try:
                 is_current = path.stat().st_ino == os.fstat(descriptor).st_ino
             except FileNotFoundError:

@@ -15,8 +15,8 @@ from dataclasses import replace
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.core.system.clocks import steady_seconds
 from netwatch.core.text import quantity
-from netwatch.delivery.age_clock import steady_seconds
 from netwatch.delivery.alert_buffer import AlertBuffer, BufferedAlert
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.output import OutboxOptions, Output

@@ -1,11 +1,10 @@
 """Which process delivers from an outbox, one at a time, and who has the outbox open.
 
 Other processes may add alerts to the outbox. One of them takes over when the delivering process
-ends, however it ends, because the kernel then releases its lock (flock). To replace a damaged
+ends, however it ends, because the kernel then releases its lock. To replace a damaged
 outbox, the delivering process waits until nobody has it open.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.locks import lock
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
 
 FILE = "lock"
 """The name of the lock file in the folder of the outbox."""
@@ -24,26 +25,26 @@ USE_FILE = "lock.use"
 def lock_use(folder: Path) -> int:
     """Note that the outbox in `folder` is open. Returns a descriptor, to be closed afterwards.
     Raises `NetwatchError` while the outbox is being replaced."""
-    return _flock_now(folder, fcntl.LOCK_SH, "it is being replaced")
+    return _lock_now(folder, "it is being replaced")
 
 
 @contextmanager
 def unused(folder: Path) -> Iterator[None]:
     """A context within which nobody has the outbox in `folder` open. Raises `NetwatchError` if
     somebody has."""
-    descriptor = _flock_now(folder, fcntl.LOCK_EX, "it is open in another process")
+    descriptor = _lock_now(folder, "it is open in another process", exclusive=True)
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def _flock_now(folder: Path, operation: int, taken: str) -> int:
+def _lock_now(folder: Path, taken: str, *, exclusive: bool = False) -> int:
     path = folder / USE_FILE
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            lock(descriptor, exclusive=exclusive)
         except BaseException:
             os.close(descriptor)
             raise
@@ -74,10 +75,10 @@ class DeliveryLock:
         with self._mutex:
             if self._descriptor is not None:
                 return True
-            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_CREAT | os.O_RDWR | O_CLOEXEC | O_NOFOLLOW
             descriptor = os.open(self._path, flags, 0o600)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(descriptor, exclusive=True)
             except BlockingIOError:
                 os.close(descriptor)
                 return False
@@ -92,11 +93,11 @@ class DeliveryLock:
         if self._descriptor is not None:
             return False
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(self._path, os.O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         except FileNotFoundError:
             return True
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock(descriptor, exclusive=False)
         except BlockingIOError:
             return False
         finally:

@@ -7,7 +7,6 @@ A worker that fails or dies ends the run with an error.
 """
 
 import pickle
-import select
 from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
@@ -18,6 +17,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.system.waiting import Readable
 from netwatch.dissect.loop.division import MAX_WORKERS, Division, inside_table
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
 from netwatch.engine.forking import forking, sendable
@@ -223,10 +223,9 @@ class ShareWorkers:
     def _serve(self, number: int, channel: Channel, reader: ShareReader) -> None:
         """Answer each message until the run ends."""
         done = 0
-        more = select.poll()
-        more.register(channel.reads, select.POLLIN)
+        more = Readable(channel.reads)
         while True:
-            if done == BLOCKS_DONE or (done and not more.poll(0)):
+            if done == BLOCKS_DONE or (done and not more.wait(0)):
                 channel.send(_Done(done))
                 done = 0
             message = channel.receive()

@@ -23,6 +23,7 @@ from netwatch.core.frame import LOG_LINE, Frame
 from netwatch.core.judgement import sentences
 from netwatch.core.patterns import pattern
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
 from netwatch.core.text import escaped, quantity
 from netwatch.incidents.evidence_lines import lines_text
 from netwatch.incidents.evidence_pcapng import interface, packet, section
@@ -191,8 +192,9 @@ class EvidenceFolder:
 def _replace(path: Path, data: bytes) -> None:
     """Write a file as a whole, readable for its owner and group only. Raises `OSError`."""
     temporary = path.with_name(f".{path.name}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | O_NOFOLLOW | O_CLOEXEC
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, MODE)
+        handle = os.open(temporary, flags, MODE)
         with open(handle, "wb") as stream:  # noqa: PTH123 - a handle
             restrict(handle)
             stream.write(data)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, set_mode
 
 MIN_KEY_BYTES = 32
 """Bytes that the text of a key has at least."""
@@ -99,7 +100,7 @@ def write_new_key(path: Path) -> PseudonymKey:
     `NetwatchError` where there is a file already, and where none can be written."""
     text = secrets.token_hex(MIN_KEY_BYTES)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
     except FileExistsError:
         raise NetwatchError(
@@ -109,7 +110,7 @@ def write_new_key(path: Path) -> PseudonymKey:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "w") as stream:
-            os.fchmod(descriptor, 0o600)
+            set_mode(descriptor, 0o600)
             stream.write(f"{text}\n")
             stream.flush()
             os.fsync(descriptor)

@@ -6,8 +6,9 @@ process of its own with limits on both. Nothing is loaded from anywhere.
 """
 
 import json
-import resource
 import sys
+
+from netwatch.core.system.processes import limit_memory, limit_seconds
 
 NO_LIBRARY = 3
 """The exit status where the libraries of the system are missing."""
@@ -16,8 +17,8 @@ NO_LIBRARY = 3
 def main() -> int:
     """Make the file; the exit status."""
     output, seconds, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    limit_seconds(seconds)
+    limit_memory(size)
     request = json.load(sys.stdin)
     try:
         import weasyprint

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, set_mode
 from netwatch.core.user_files import read_user_file
 
 SCHEMA = "netwatch.report-signature/1"
@@ -212,10 +213,10 @@ def _public_key(path: Path) -> Ed25519PublicKey:
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC
     try:
         with os.fdopen(os.open(path, flags, mode), "wb") as stream:
-            os.fchmod(stream.fileno(), mode)
+            set_mode(stream.fileno(), mode)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netwatch.core.patterns import pattern
+from netwatch.core.system.folders import OpenFolder
+from netwatch.core.system.opening import O_NOFOLLOW, O_NONBLOCK
+from netwatch.core.system.users import is_owned, others_may_write, owns_system_folder
 
 SWITCH = "NETWATCH_CACHE"
 """The variable of the environment that turns the cache off."""
@@ -63,8 +66,8 @@ def read_entry(key: bytes, kind: Kind = CATALOGUES) -> bytes | None:
     with contextlib.suppress(OSError), _folder(create=False) as folder:
         if folder is None:
             return None
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(_name(key, kind), flags, dir_fd=folder)
+        name = _name(key, kind)
+        descriptor = folder.open(name, os.O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or not _is_private(status):
@@ -73,7 +76,7 @@ def read_entry(key: bytes, kind: Kind = CATALOGUES) -> bytes | None:
                 return None
             head, content = stream.read(_HEAD), stream.read(status.st_size)
             if time.time() - status.st_mtime > _TOUCH_AFTER:
-                os.utime(descriptor)
+                folder.touch(name)
         return content if head == _entry_head(key, [content]) else None
     return None
 
@@ -98,30 +101,25 @@ def folder_path() -> Path | None:
     """The folder of the cache: ``$XDG_CACHE_HOME/netwatch``, else `SYSTEM_FOLDER` if there is one
     and it belongs to this user, else ``~/.cache/netwatch``. None where the user has no home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    if given.startswith("/"):  # others have to be ignored (XDG Base Directory Specification)
+    if Path(given).is_absolute():  # others have to be ignored (XDG Base Directory Specification)
         return Path(given) / "netwatch"
-    with contextlib.suppress(OSError):
-        if SYSTEM_FOLDER.stat().st_uid == os.geteuid():
-            return SYSTEM_FOLDER
+    if owns_system_folder(SYSTEM_FOLDER):
+        return SYSTEM_FOLDER
     home = os.path.expanduser("~")  # noqa: PTH111 - does not fail where there is none
-    return Path(home) / ".cache" / "netwatch" if home.startswith("/") else None
+    return Path(home) / ".cache" / "netwatch" if Path(home).is_absolute() else None
 
 
 @contextlib.contextmanager
-def _folder(*, create: bool) -> Iterator[int | None]:
-    """The descriptor of the folder, None where it is no folder of this user alone."""
+def _folder(*, create: bool) -> Iterator[OpenFolder | None]:
+    """The folder, None where it is no folder of this user alone."""
     path = folder_path()
     if path is None or not is_on():
         yield None
         return
     if create:
         _create(path)
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags)
-    try:
-        yield descriptor if _is_private(os.fstat(descriptor)) else None
-    finally:
-        os.close(descriptor)
+    with OpenFolder(path) as folder:
+        yield folder if _is_private(folder.status()) else None
 
 
 def _create(path: Path) -> None:
@@ -129,16 +127,16 @@ def _create(path: Path) -> None:
     root, called with sudo, must leave nothing there."""
     place = path.parent
     if not place.exists():
-        if place.parent.stat().st_uid != os.geteuid():
+        if not is_owned(place.parent.stat()):
             return
         place.mkdir(mode=0o700, exist_ok=True)  # another process may be as far
-    if place.stat().st_uid == os.geteuid():
+    if is_owned(place.stat()):
         path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _is_private(status: os.stat_result) -> bool:
     """Whether a file belongs to this user, and nobody else may write to it."""
-    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return is_owned(status) and not others_may_write(status)
 
 
 def _name(key: bytes, kind: Kind) -> str:
@@ -153,39 +151,38 @@ def _entry_head(key: bytes, content: Sequence[Part]) -> bytes:
     return head + hashlib.sha256(head).digest()
 
 
-def _write(folder: int, name: str, parts: Sequence[Part]) -> None:
+def _write(folder: OpenFolder, name: str, parts: Sequence[Part]) -> None:
     """Write a file under a temporary name and give it its own when it is complete."""
     unfinished = f".{name.partition('.')[0]}.{os.urandom(8).hex()}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(unfinished, flags, 0o600, dir_fd=folder)
+    descriptor = folder.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_NOFOLLOW)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             for part in parts:
                 stream.write(part)
-        os.rename(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
+        folder.replace(unfinished, name)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(unfinished, dir_fd=folder)
+            folder.remove(unfinished)
         raise
 
 
-def _remove_old(folder: int, kind: Kind) -> None:
+def _remove_old(folder: OpenFolder, kind: Kind) -> None:
     """Remove entries of one kind that were not used for long or are too many, and files that a
     process which was killed left unfinished. Other files are left alone."""
     now = time.time()
     ages: list[tuple[float, str]] = []
-    for name in os.listdir(folder):
+    for name in folder.names():
         is_entry = _NAME.match(name) is not None
         if not is_entry and not _UNFINISHED.match(name):
             continue
         with contextlib.suppress(OSError):
-            age = now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+            age = now - folder.status(name).st_mtime
             if is_entry and name.endswith(f".{kind.suffix}"):
                 ages.append((age, name))
             elif not is_entry and age > _UNFINISHED_AGE:
-                os.unlink(name, dir_fd=folder)
+                folder.remove(name)
     ages.sort()
     for at, (age, name) in enumerate(ages):
         if at >= kind.most or age > MAX_AGE:
             with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=folder)
+                folder.remove(name)

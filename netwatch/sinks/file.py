@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.system.opening import O_CLOEXEC, O_NONBLOCK, pread
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Delivered,
@@ -120,13 +121,13 @@ class FileSink:
                 if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino):
                     return self._descriptor
             self.close()
-        flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | O_CLOEXEC | O_NONBLOCK
         descriptor = self._descriptor = os.open(self._options.path, flags, 0o640)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             # What a pipe has accepted is lost if its reader ends.
             raise OSError(errno.EINVAL, "is not a regular file")
         size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        if size and pread(descriptor, 1, size - 1) != b"\n":
             self._write(descriptor, b"\n")
         return descriptor
 

@@ -8,17 +8,15 @@ unreachable).
 """
 
 import errno
-import fcntl
 import socket
 import ssl
-import struct
-import termios
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.sockets import unacknowledged_bytes
 from netwatch.sinks.base import UnavailableError
 from netwatch.sinks.exchange import Address, connect, exchange, resolve, time_left
 from netwatch.sinks.tls import TlsOptions
@@ -133,25 +131,17 @@ def _wait_for_close(sock: socket.socket, receiver: Receiver) -> None:
         while sock.recv(_READ_BYTES):
             pass
     except TimeoutError:
-        if not _unacknowledged_bytes(sock):
+        if not unacknowledged_bytes(sock):
             raise UnavailableError(
                 f"{receiver}: received everything but did not close the connection within"
                 f" {receiver.timeout:g} s, see the option 'confirm'"
             ) from None
         raise
     with suppress(TimeoutError):
-        while _unacknowledged_bytes(sock):
+        while unacknowledged_bytes(sock):
             time.sleep(min(_ACK_POLL, time_left()))
     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if error or _unacknowledged_bytes(sock):
+    if error or unacknowledged_bytes(sock):
         raise ConnectionResetError(
             errno.ECONNRESET, "closed the connection before it had read everything"
         )
-
-
-def _unacknowledged_bytes(sock: socket.socket) -> int:
-    """Bytes that the receiver's kernel has not acknowledged; 0 if our kernel cannot tell."""
-    try:
-        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
-    except OSError:
-        return 0

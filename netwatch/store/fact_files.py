@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import give_to_owner, restrict
+from netwatch.core.system.opening import O_CLOEXEC, sync_folder
 
 TEMPORARY = ".tmp"
 """The end of the name of a file that is being written."""
@@ -136,7 +137,7 @@ class FactFiles:
         # The name has the process, so that the files of one that has died are known.
         temporary = target.with_name(f"{target.name}.{os.getpid()}{TEMPORARY}")
         descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC, _FILE_MODE
         )
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -150,7 +151,7 @@ class FactFiles:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         return hashed.written
 
     def _make_folder(self, folder: Path) -> None:
@@ -161,7 +162,7 @@ class FactFiles:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=_FOLDER_MODE)
             give_to_owner(folder, folder.parent)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
     def open(self, path: str) -> IO[bytes]:
         """A file to read."""
@@ -216,13 +217,3 @@ def _reason(error: Exception) -> str:
 def new_path(folder: str) -> str:
     """The path of a file that there is not yet."""
     return f"{folder}/{uuid.uuid4().hex}.parquet"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Let a new entry of a folder survive a power failure, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

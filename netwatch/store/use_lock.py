@@ -8,7 +8,6 @@ The lock is one of flock(2) on a file in the folder of a store with SQLite, and 
 the database where the catalogue is in PostgreSQL, whose writers may be on several machines.
 """
 
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,8 @@ from sqlalchemy.pool import NullPool
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import give_to_owner, restrict
+from netwatch.core.system.locks import lock
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
 from netwatch.store.database import server_url
 from netwatch.store.options import StoreOptions
 
@@ -51,16 +52,15 @@ class UseLock:
             raise NetwatchError(_IN_USE if exclusive else _ERASING)
 
     def _lock_folder(self, folder: Path, exclusive: bool) -> bool:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | O_CLOEXEC | O_NOFOLLOW
         try:
             self._descriptor = os.open(folder / NAME, flags | os.O_EXCL, 0o600)
             restrict(self._descriptor, 0o600)
             give_to_owner(self._descriptor, folder)
         except FileExistsError:
             self._descriptor = os.open(folder / NAME, flags, 0o600)
-        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+            lock(self._descriptor, exclusive=exclusive)
         except BlockingIOError:
             return False
         return True

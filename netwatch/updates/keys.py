@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
 from netwatch.core.user_files import read_user_file
 from netwatch.updates.set_format import SetError
 
@@ -41,7 +42,7 @@ class KeyFolder:
         path = self.folder / f"{role}-{signer.public_key.keyid[:8]}.pem"
         try:
             self.folder.mkdir(0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
             with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
                 file.write(signer.private_bytes)
                 file.flush()

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.core.system.users import is_root, owns_system_folder
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.options import read_duration, read_url
 
@@ -72,13 +73,8 @@ class UpdateOptions:
 
 def default_folder() -> Path:
     """Where this user's sets are kept."""
-    if os.geteuid() == 0:
+    if is_root() or owns_system_folder(SYSTEM_FOLDER.parent):
         return SYSTEM_FOLDER
-    try:
-        if SYSTEM_FOLDER.parent.stat().st_uid == os.geteuid():
-            return SYSTEM_FOLDER
-    except OSError:
-        pass
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(data).expanduser() / "netwatch" / "sets"
 

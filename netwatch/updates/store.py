@@ -19,7 +19,6 @@ files still has the hash in its manifest.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -33,6 +32,9 @@ from typing import Any
 from netwatch.core.alert import SetIdentity
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.locks import lock
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, sync_folder
+from netwatch.core.system.users import others_may_write, user_id
 from netwatch.core.user_files import read_user_file
 from netwatch.updates.set_format import (
     MANIFEST,
@@ -145,7 +147,7 @@ class SetStore:
         descriptor = self._open_lock()
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(descriptor, exclusive=True)
             except BlockingIOError:
                 raise SetError(f"{self.folder}: another process installs a set now") from None
             state = self._read_state()
@@ -170,8 +172,8 @@ class SetStore:
                 path.parent.mkdir(self.shape.folder_mode, parents=True, exist_ok=True)
                 self._write(path, data)
             for below in {path for path in folder.rglob("*") if path.is_dir()}:
-                _sync_folder(below)
-            _sync_folder(folder)
+                sync_folder(below)
+            sync_folder(folder)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -187,7 +189,7 @@ class SetStore:
             # The set that `state` was rolled back from, or one that nothing names.
             shutil.rmtree(place)
         incoming.rename(place)
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
         rolled_back = tuple(each for each in state.rolled_back if each != new.version)
         previous = state.current
         if previous is not None and previous.version > new.version:
@@ -223,7 +225,7 @@ class SetStore:
                         " found other files"
                     )
                 self._write(self.folder / MARK, MARK_TEXT)
-                _sync_folder(self.folder)
+                sync_folder(self.folder)
             self._require_mark()
             for name in (_SETS, _METADATA):
                 (self.folder / name).mkdir(self.shape.folder_mode, exist_ok=True)
@@ -241,14 +243,14 @@ class SetStore:
         if not stat.S_ISDIR(status.st_mode):
             kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "something else"
             raise SetError(f"{folder}: expected a folder, found {kind}")
-        user = os.geteuid()
+        user = user_id()
         # Root reads for the service user whose folder it is, and drops its privileges then.
         owners = {user} if for_writing else {user, 0, status.st_uid if user == 0 else 0}
         if status.st_uid not in owners:
             raise SetError(
                 f"{folder}: expected a folder of user {user}, found one of user {status.st_uid}"
             )
-        if status.st_mode & 0o022:
+        if others_may_write(status):
             raise SetError(
                 f"{folder}: expected a folder that only its owner may write to, found mode"
                 f" {stat.S_IMODE(status.st_mode):o}; chmod 750 restricts it"
@@ -266,7 +268,7 @@ class SetStore:
             )
 
     def _open_lock(self) -> int:
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_CREAT | os.O_RDWR | O_CLOEXEC | O_NOFOLLOW
         try:
             return os.open(self.folder / _LOCK, flags, 0o600)
         except OSError as error:
@@ -300,11 +302,11 @@ class SetStore:
             new.unlink()
         self._write(new, json.dumps(content, indent=1).encode() + b"\n")
         new.replace(self.state_file)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def _write(self, path: Path, data: bytes) -> None:
         """Write a new file to disk; one that exists is an error."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
         descriptor = os.open(path, flags, self.shape.file_mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -380,11 +382,3 @@ def _read(path: Path, limit: int) -> bytes:
     if path.is_symlink():
         raise NetwatchError("is a symbolic link")
     return read_user_file(path, limit)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

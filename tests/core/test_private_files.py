@@ -63,7 +63,7 @@ def test_a_file_system_without_permissions_is_no_error(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "fchmod", refuse)
-    monkeypatch.setattr(os, "fchown", refuse)
+    monkeypatch.setattr(os, "chown", refuse)
     path = tmp_path / "file"
     append(path, b"one")
     with (tmp_path / "new").open("wb") as stream:

@@ -26,7 +26,7 @@ STEPS = (
     (os, "fsync"),
     (Path, "replace"),
     (Path, "unlink"),
-    (fact_files, "_sync_folder"),
+    (fact_files, "sync_folder"),
     (Catalogue, "replace_files"),
 )
 """Where a process is killed, before and after each call."""

@@ -1,0 +1,75 @@
+"""Processes: how workers are made, what ends them, and what limits them.
+
+Where forking is safe, workers are forked: they have all that this process has loaded, at once. It
+is not safe on macOS, whose frameworks have threads of their own, and Windows has no fork(2). There
+workers are spawned: each is a new interpreter, which imports netwatch and gets its work pickled.
+"""
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnContext
+
+    if sys.platform != "win32":
+        from multiprocessing.context import ForkContext
+
+CAN_FORK = sys.platform not in ("win32", "darwin")
+"""Whether workers that read captures may be forked."""
+
+MAX_WORKERS = 61 if sys.platform == "win32" else 256
+"""Processes of a pool at most; Windows cannot wait for more."""
+
+if sys.platform != "win32":
+    KILL = signal.SIGKILL
+    HANG_UP: signal.Signals | None = signal.SIGHUP
+else:
+    KILL = signal.SIGTERM
+    HANG_UP = None
+"""KILL ends a process at once (on Windows, `os.kill` ends it by any number). HANG_UP asks a service
+to read its configuration again; None where there is no such signal."""
+
+
+if sys.platform != "win32":
+
+    def context() -> "ForkContext | SpawnContext":
+        """How `multiprocessing` makes processes here."""
+        import multiprocessing
+
+        if CAN_FORK:
+            return multiprocessing.get_context("fork")
+        return multiprocessing.get_context("spawn")
+
+else:
+
+    def context() -> "SpawnContext":
+        """As above."""
+        import multiprocessing
+
+        return multiprocessing.get_context("spawn")
+
+
+def yield_to_others(niceness: int) -> None:
+    """Raise the niceness of this process to a value, unless it is higher. On Windows its priority
+    stays as it is."""
+    if sys.platform != "win32":
+        os.nice(max(0, niceness - os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def limit_memory(size: int) -> None:
+    """End this process rather than give it more than `size` bytes. macOS accepts the limit and does
+    not keep it; Windows has none."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def limit_seconds(seconds: int) -> None:
+    """End this process when it has computed for so many seconds. Windows has no such limit."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
