@@ -6,7 +6,9 @@ Observations, of which there can be any number, come back through temporary file
 
 A scan of fewer captures reads one after the other, and shares out the clients in each among all
 workers (`netwatch.engine.scan_share`), unless all of them are small. For the names in one capture,
-a second process reads what this one writes (`netwatch.engine.names_process`).
+a second process reads what this one writes (`netwatch.engine.names_process`). Both need workers
+that are forked: where a system cannot (`netwatch.core.system.processes`), one process reads one
+capture.
 
 Logs come behind the captures of a run. A log is always read by one worker, because it has state.
 """
@@ -22,6 +24,7 @@ from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.system import processes
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress, expected_packets
@@ -99,10 +102,13 @@ def scan(
     )
     units: list[Unit] = [*captures, *logs]
     has_stdin = any(map(_has_stdin, units))
-    is_shared = len(units) < workers or has_stdin
+    is_shared = (len(units) < workers and processes.CAN_FORK) or has_stdin
     is_small = not logs and is_shared and not recording and _are_small(captures)
     # Of several logs none can be shared out, but each can have a worker.
     shared = captures if is_shared else ()
+    is_alone = len(units) == 1 or has_stdin
+    if not processes.CAN_FORK and is_alone:
+        workers = 1
     if workers == 1 or not units or is_small or (has_stdin and not captures):
         for position, unit in enumerate(units):
             here(unit, position=position)
@@ -131,7 +137,7 @@ def scan(
         return
     from concurrent.futures import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(min(workers, len(rest))) as pool:
+    with ProcessPoolExecutor(_pool_size(workers, rest), processes.context()) as pool:
         work = partial(
             _scan_unit,
             config=config,
@@ -160,7 +166,8 @@ def names(
     processes. A batch is valid until the next one is asked for. The facts go to the store that
     `recording` leads to."""
     units: list[Unit] = [*captures, *logs]
-    if workers == 1 or not units or any(map(_has_stdin, units)) or (logs and len(units) == 1):
+    is_alone = len(units) == 1 and (bool(logs) or not processes.CAN_FORK)
+    if workers == 1 or not units or any(map(_has_stdin, units)) or is_alone:
         # Only this process can read its standard input.
         for position, unit in enumerate(units):
             yield from pipeline.names(
@@ -178,7 +185,7 @@ def names(
 
     with (
         tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
-        ProcessPoolExecutor(min(workers, len(units))) as pool,
+        ProcessPoolExecutor(_pool_size(workers, units), processes.context()) as pool,
     ):
         files = [Path(folder, str(number)) for number in range(len(units))]
         work = partial(_write_batches, recording=recording)
@@ -189,6 +196,10 @@ def names(
                 while (batch := pickle.load(stream)) is not None:
                     yield batch
             file.unlink()
+
+
+def _pool_size(workers: int, work: Sequence[object]) -> int:
+    return min(workers, len(work), processes.MAX_WORKERS)
 
 
 def _are_small(captures: Sequence[Capture]) -> bool:
