@@ -314,7 +314,7 @@ def _glob(path: str) -> Iterator[CaptureFile]:
 def _matches(pattern: str) -> Iterator[str]:
     """Files and folders that match a glob. Unlike `glob.glob`, ``**`` does not follow symbolic
     links, which may lead back to a parent folder."""
-    parts = pattern.split(os.sep)
+    parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
     if "**" not in parts:
         yield from glob.glob(pattern)
         return

@@ -6,14 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from netwatch.capture.live_source import LiveSource
+from netwatch.core.errors import CaptureError
+
+
+def _require_capture() -> None:
+    if sys.platform == "win32":
+        raise CaptureError("to capture on an interface needs Linux, macOS or FreeBSD")
 
 
 def _ring(interfaces: Sequence[str], **options: object) -> LiveSource:
+    _require_capture()
     module = importlib.import_module("netwatch.capture.ring_source")
     return cast(LiveSource, module.RingSource(interfaces, **options))
 
 
 def _scapy(interfaces: Sequence[str], **options: object) -> LiveSource:
+    _require_capture()
     module = importlib.import_module("netwatch.capture.scapy_source")
     return cast(LiveSource, module.ScapySource(interfaces, **options))
 

@@ -15,6 +15,7 @@ therefore `shown_url`, never the URL itself.
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
@@ -23,6 +24,7 @@ from netwatch.core.errors import CaptureError, ConfigError, Problem
 from netwatch.core.patterns import pattern
 
 _SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.\-]+://")
+_DRIVE = pattern(r"[A-Za-z]:(?:/|\\|$)")
 _LONGEST_SHOWN = 32
 # Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
 _SECRET = pattern(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
@@ -84,7 +86,9 @@ def local_path(url: str) -> str | None:
         raise ConfigError([Problem(url, 0, 0, "expected file:///PATH, a file of this machine")])
     from urllib.parse import unquote
 
-    return unquote(slash + path)
+    path = unquote(path)
+    # file:///C:/captures is C:/captures (RFC 8089, appendix E.2).
+    return path if _DRIVE.match(path) and sys.platform == "win32" else slash + path
 
 
 def shown_url(url: str) -> str:

@@ -77,6 +77,12 @@ COMMANDS: Mapping[str, Command] = {
 }
 """All commands, in the order in which ``netwatch --help`` lists them."""
 
+POSIX_COMMANDS = (
+    *("audit", "doctor", "fleet", "ledger", "live", "outputs", "rejudge", "report", "serve"),
+    *("store", "users"),
+)
+"""Commands that need what Windows does not have."""
+
 GC_THRESHOLD = 50_000
 """Allocations between two runs of the garbage collector: a scan allocates many objects and
 creates next to no reference cycles."""
@@ -165,6 +171,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, arguments = _command_first(arguments)
     listed = COMMANDS if command is None or command != arguments[0] else (command,)
     args = build_parser((command,), listed).parse_args(arguments)
+    if sys.platform == "win32" and command in POSIX_COMMANDS:
+        print_message(
+            f"netwatch: {command} needs Linux, macOS or FreeBSD; on Windows netwatch reads captures"
+            " and logs (scan, names) and judges them"
+        )
+        return 2
     from netwatch.core.errors import ConfigError, NetwatchError
 
     try:

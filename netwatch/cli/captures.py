@@ -6,6 +6,7 @@ errors go to standard error.
 
 import argparse
 import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from netwatch.formats.base import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
     from netwatch.incidents.scan import ScanResult
+
+_POSIX_OPTIONS = ("store", "store_path", "deliver", "ledger", "cluster")
 
 _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap                    with ./netwatch.yaml, else with built-in rules
@@ -167,6 +170,11 @@ def _check(args: argparse.Namespace) -> None:
     ):
         if is_given and not is_there:
             raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])
+    if sys.platform == "win32":
+        for option in _POSIX_OPTIONS:
+            if getattr(args, option, None):
+                needs = f"--{option.replace('_', '-')} needs Linux, macOS or FreeBSD"
+                raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])
 
 
 def _units(

@@ -114,4 +114,6 @@ def escape_unencodable() -> None:
     `escaped` does, where Python would fail. Inside JSON the escape is read back unchanged."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=ESCAPE_UNENCODABLE)
+            # On Windows a file or pipe would get the code page of the machine.
+            encoding = "utf-8" if sys.platform == "win32" else None
+            stream.reconfigure(encoding=encoding, errors=ESCAPE_UNENCODABLE)

@@ -106,6 +106,11 @@ def _standard_output() -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
+    if sys.platform == "win32" and sys.stdout.isatty():
+        # The console takes characters; bytes would be read in the code page of the machine.
+        yield sys.stdout
+        sys.stdout.flush()
+        return
     sys.stdout.flush()
     named = _NamedFile(descriptor, "standard output", closefd=False)
     with _text(named, sys.stdout.encoding, sys.stdout.errors) as stream:

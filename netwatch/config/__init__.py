@@ -13,6 +13,7 @@ import functools
 import gc
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import field, replace
 from pathlib import Path
@@ -73,7 +74,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
-"""Where a configuration is searched for when none is named."""
+"""Where a configuration is searched for when none is named. On Windows only in the current folder:
+everybody there may create a folder like the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +356,8 @@ def _open(path: str | None) -> Fields:
     """The top level of the configuration; that of the defaults has the version alone. Raises
     `ConfigError` where the file cannot be read."""
     problems = Problems()
-    found = path or next((place for place in SEARCH_PATHS if Path(place).exists()), None)
+    searched = SEARCH_PATHS[:1] if sys.platform == "win32" else SEARCH_PATHS
+    found = path or next((place for place in searched if Path(place).exists()), None)
     if found is None:
         defaults = YamlMapping(0)
         defaults["version"] = 1
