@@ -64,7 +64,10 @@ def grant_instructions(program: str | None = None) -> list[str]:
     """
     found = str(Path(program or sys.executable).resolve())
     if sys.platform != "linux":
-        return ["start it as root (sudo)"]
+        return [
+            "start it as root (sudo)",
+            "or let your group read the BPF devices, /dev/bpf* (ChmodBPF of Wireshark does)",
+        ]
     warning = _shared_interpreter_warning(found)
     return [
         f"setcap cap_net_raw=ep {found} (for everybody who may run that file{warning})",

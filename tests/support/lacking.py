@@ -5,12 +5,14 @@ name is lacking on a system if it is there on Linux and not on that one.
 """
 
 import ast
+import json
 import sys
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import mypy
+from support.paths import ROOT
 
 SYSTEMS = ("win32", "darwin", "freebsd14")
 """Values of ``sys.platform``."""
@@ -60,3 +62,17 @@ def lacking_names(module: str, system: str) -> frozenset[str]:
 def lacking_modules(system: str) -> frozenset[str]:
     """The modules that a system lacks."""
     return frozenset(each for each in NOT_EVERYWHERE if not names_on(each, system))
+
+
+def as_on(system: str, folder: Path) -> dict[str, str]:
+    """The environment in which netwatch finds what a system has; `folder` is for a file. See
+    ``tests/systems/simulation/sitecustomize.py``."""
+    simulated = {
+        "system": system,
+        "modules": sorted(lacking_modules(system)),
+        "names": {each: sorted(lacking_names(each, system)) for each in SOME_LACK},
+    }
+    file = folder / "simulation.json"
+    file.write_text(json.dumps(simulated))
+    path = ROOT / "tests" / "systems" / "simulation"
+    return {"NETWATCH_SIMULATION": str(file), "PYTHONPATH": str(path)}

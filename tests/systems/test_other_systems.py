@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.lacking import SOME_LACK, SYSTEMS, lacking_modules, lacking_names
+from support.lacking import SYSTEMS, as_on
+from support.paths import ROOT
 
 from netwatch.cli import POSIX_COMMANDS
 from netwatch.core.system import LINUX_ONLY, POSIX_ONLY
 
-ROOT = Path(__file__).resolve().parents[2]
 SIMULATION = Path(__file__).parent / "simulation"
 LOGS = ("bind", "dnsmasq", "squid", "suricata-eve", "unbound", "zeek")
 CONFIG = ["-c", "pcaps/netwatch.yaml"]
@@ -65,14 +65,7 @@ def run(folder: Path, commands: list[tuple[str, list[str]]], system: str | None)
     environment.pop("XDG_CACHE_HOME", None)
     (folder / "home").mkdir()
     if system is not None:
-        simulated = {
-            "system": system,
-            "modules": sorted(lacking_modules(system)),
-            "names": {each: sorted(lacking_names(each, system)) for each in SOME_LACK},
-        }
-        (folder / "simulation.json").write_text(json.dumps(simulated))
-        environment["NETWATCH_SIMULATION"] = str(folder / "simulation.json")
-        environment["PYTHONPATH"] = str(SIMULATION)
+        environment |= as_on(system, folder)
     words = [sys.executable, str(SIMULATION / "run_commands.py"), "commands.json"]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     said = [
