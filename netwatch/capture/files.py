@@ -29,10 +29,11 @@ from netwatch.capture.locations import (
     open_url,
     shown_url,
 )
-from netwatch.capture.read_ahead import ReadAhead, has_second_cpu
+from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
+from netwatch.core.system.processes import has_second_cpu
 
 STDIN = "-"
 """The path that means standard input."""

@@ -9,7 +9,6 @@ A thread is started for what follows the first few MiB of a regular file: for le
 it, and nobody has to wait for a thread that waits for a pipe. At most `BATCHES` batches are ahead.
 """
 
-import os
 import threading
 from typing import NamedTuple
 
@@ -38,13 +37,6 @@ class _Output(NamedTuple):
     behind: int
     damaged: bool
     notes: tuple[str, ...]
-
-
-def has_second_cpu() -> bool:
-    """Whether this process may run on more than one CPU."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) > 1
-    return (os.cpu_count() or 1) > 1
 
 
 class ReadAhead(Stream):

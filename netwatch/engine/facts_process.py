@@ -3,7 +3,6 @@
 That of a live capture is `netwatch.engine.live_facts`.
 """
 
-import multiprocessing
 import shutil
 import socket
 import tempfile
@@ -17,6 +16,7 @@ from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.system import processes
 from netwatch.engine.client_description import description
 from netwatch.engine.fact_sinks import FactSink, QueuedSink, WriterConnection
 from netwatch.engine.forking import forking
@@ -91,7 +91,7 @@ class FactsProcess:
 
     def _start(self, listener: socket.socket, make_writer: Callable[[], writer.Writer]) -> None:
         address = listen(listener, self._folder)
-        context = multiprocessing.get_context("fork")
+        context = processes.context()
         with forking():
             self._control, theirs = context.Pipe()
             self._process = context.Process(

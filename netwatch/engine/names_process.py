@@ -5,7 +5,6 @@ the next message of any flow. So the packets are not divided among workers as fo
 is. The batches come through a pipe, which bounds how far the reader is ahead.
 """
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import NetwatchError
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.system import processes
 from netwatch.engine import pipeline
 from netwatch.engine.forking import begin_worker, forking, sendable
 
@@ -29,7 +29,7 @@ def names_of(
     """Every observation of one capture, which another process reads, and whose facts it sends to
     the store that `recording` leads to. Raises `NetwatchError` where
     that dies, and its exception where it fails."""
-    context = multiprocessing.get_context("fork")
+    context = processes.context()
     with forking():
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_read, args=(files, theirs, ours, recording), daemon=True)

@@ -42,6 +42,11 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("schema", ["schema", "alert"]),
     ("wrong", ["scan", "absent.pcap", "-q"]),
 ]  # fmt: skip
+STORED: list[tuple[str, list[str]]] = [
+    ("kept", ["scan", *CONFIG, "pcaps", "--store-path", "store", "--format", "jsonl", "-q"]),
+    ("rows", ["store", "query", "observations", "--store-path", "store", "--format", "jsonl"]),
+    ("again", ["rejudge", *CONFIG, "--store-path", "store", "--format", "jsonl"]),
+]
 POSIX_OPTIONS = ("--store", "--deliver", "--ledger=done", "--cluster=local")
 REFUSED = [
     *((f"no-{each}", [each, *words]) for each, words in {
@@ -114,6 +119,14 @@ def test_the_output_is_the_same(tmp_path: Path, expected: dict[str, str], system
         assert text == expected[name], name
     unwanted = LINUX_ONLY + (POSIX_ONLY if system == "win32" else ())
     assert not [each for each in modules if _is_below(each, unwanted)]
+
+
+def test_a_store_is_written_by_a_spawned_process(tmp_path: Path, expected: dict[str, str]) -> None:
+    found = run(tmp_path / "run", STORED, "darwin")
+    assert [found[f"{name}.status"] for name, _ in STORED] == ["0\n"] * 3
+    assert found["kept.out"] == expected["workers.out"]
+    assert len(found["rows.out"].splitlines()) == len(expected["names.out"].splitlines())
+    assert found["again.out"] == ""
 
 
 def test_windows_can_have_the_names_of_all_files(expected: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ commands that run on Windows (on macOS, on FreeBSD) do not import; `tests/system
 POSIX_ONLY = (
     "netwatch.capture.interfaces",
     "netwatch.capture.privileges",
-    "netwatch.capture.scapy_source",
     "netwatch.cli.fleet",
     "netwatch.cluster",
     "netwatch.console",
@@ -15,18 +14,16 @@ POSIX_ONLY = (
     "netwatch.engine.fact_sinks",
     "netwatch.engine.forking",
     "netwatch.engine.live_facts",
-    "netwatch.engine.names_process",
     "netwatch.engine.worker_process",
     "netwatch.engine.writer_host",
     "netwatch.engine.writer_process",
     "netwatch.fleet",
     "netwatch.live",
     "netwatch.logs.following",
-    "netwatch.logs.live",
     "netwatch.logs.receiving",
     "netwatch.updates.repository",
 )
 """Packages and modules that need what Windows does not have: fork(2), signals, Unix sockets."""
 
-LINUX_ONLY = ("netwatch.capture.packet_ring", "netwatch.capture.ring_source")
+LINUX_ONLY = ("netwatch.capture.ring_source",)
 """Modules that need what only Linux has: AF_PACKET, eventfd(2)."""

@@ -51,6 +51,13 @@ else:
         return multiprocessing.get_context("spawn")
 
 
+def has_second_cpu() -> bool:
+    """Whether this process may run on more than one CPU."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0)) > 1
+    return (os.cpu_count() or 1) > 1
+
+
 def yield_to_others(niceness: int) -> None:
     """Raise the niceness of this process to a value, unless it is higher. On Windows its priority
     stays as it is."""
