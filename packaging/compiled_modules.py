@@ -40,6 +40,9 @@ SHARED = "netwatch._cyutility"
 DIGEST = "packaging/translated.sha256"
 """A file of the sdist: the digest of the sources that its C was generated from."""
 
+COMPILED_SUFFIXES = (".so", ".pyd")
+"""How the names of compiled modules end, the second on Windows."""
+
 _MODULE_IMPORT = re.compile(r"^\s*from cython\.cimports\.([\w.]+) import (\w+)$", re.MULTILINE)
 
 PROCESSORS = (
@@ -66,7 +69,9 @@ def _extension(module: str, suffix: str) -> Extension:
     """
     headers = [str(path.relative_to(ROOT)) for path in ROOT.glob("netwatch/**/*.h")]
     level = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O2"]
-    flags = [*level, "-g0", "-w"]
+    # What MSVC calls /O2 and /w it takes with a hyphen, too; without -g it writes nothing either.
+    debugging = [] if sys.platform == "win32" else ["-g0"]
+    flags = [*level, *debugging, "-w"]
     return Extension(module, [path_of(module, suffix)], depends=headers, extra_compile_args=flags)
 
 
@@ -137,8 +142,8 @@ def translate() -> None:
 
 def remove_compiled(folder: Path, keep: Collection[str] = ()) -> None:
     """Remove all compiled modules from a tree but those to `keep` (paths relative to it)."""
-    for path in folder.glob("netwatch/**/*.so"):
-        if path.relative_to(folder).as_posix() not in keep:
+    for path in folder.glob("netwatch/**/*"):
+        if path.suffix in COMPILED_SUFFIXES and path.relative_to(folder).as_posix() not in keep:
             path.unlink()
 
 
@@ -164,7 +169,8 @@ class BuildAllOrNone(build_ext):
             for each in self.extensions:
                 each.sources = [path_of(each.name, ".c")]
             # Python would import the compiled form of a module that is no longer listed.
-            listed = {self.get_ext_filename(each.name) for each in self.extensions}
+            built = (self.get_ext_filename(each.name) for each in self.extensions)
+            listed = {Path(name).as_posix() for name in built}
             for folder in folders:
                 remove_compiled(folder, listed)
             super().run()
@@ -187,7 +193,11 @@ class BuildPyAlone(build_py):
             return
         copied = {Path(path).resolve() for path in self.get_outputs()}
         for path in Path(self.build_lib).glob("netwatch/**/*"):
-            if path.is_file() and path.suffix != ".so" and path.resolve() not in copied:
+            if (
+                path.is_file()
+                and path.suffix not in COMPILED_SUFFIXES
+                and path.resolve() not in copied
+            ):
                 path.unlink()
 
 
