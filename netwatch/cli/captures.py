@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from netwatch.incidents.evidence_folder import EvidenceFolder
     from netwatch.incidents.scan import ScanResult
 
-_POSIX_OPTIONS = ("store", "store_path", "deliver", "ledger", "cluster")
+POSIX_OPTIONS = ("store", "store_path", "deliver", "ledger", "cluster")
+"""Options that need what Windows does not have."""
 
 _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap                    with ./netwatch.yaml, else with built-in rules
@@ -171,7 +172,7 @@ def _check(args: argparse.Namespace) -> None:
         if is_given and not is_there:
             raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])
     if sys.platform == "win32":
-        for option in _POSIX_OPTIONS:
+        for option in POSIX_OPTIONS:
             if getattr(args, option, None):
                 needs = f"--{option.replace('_', '-')} needs Linux, macOS or FreeBSD"
                 raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])

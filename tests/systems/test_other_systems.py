@@ -16,7 +16,8 @@ import pytest
 from support.lacking import SYSTEMS, as_on
 from support.paths import ROOT
 
-from netwatch.cli import POSIX_COMMANDS
+from netwatch.cli import COMMANDS as COMMANDS_THERE
+from netwatch.cli import POSIX_COMMANDS, captures
 from netwatch.core.system import LINUX_ONLY, POSIX_ONLY
 
 SIMULATION = Path(__file__).parent / "simulation"
@@ -137,6 +138,17 @@ def test_windows_can_have_the_names_of_all_files(expected: dict[str, str]) -> No
 def test_the_refused_commands_are_all_tried() -> None:
     tried = {words[0] for _, words in REFUSED}
     assert {*POSIX_COMMANDS} - tried <= {"ledger", "report"}
+
+
+def test_the_guide_says_the_same() -> None:
+    rows = re.findall(r"^\|(.*)\|$", (ROOT / "docs/guides/other-systems.md").read_text(), re.M)[2:]
+    told = {command: row for row in rows for command in re.findall(r"`(\w+)`", row.split("|")[0])}
+    assert told.keys() == COMMANDS_THERE.keys()
+    assert {each for each, row in told.items() if row.split("|")[-1].strip() == "no"} == {
+        *POSIX_COMMANDS
+    }
+    options = {f"--{each.replace('_', '-')}" for each in captures.POSIX_OPTIONS}
+    assert options - {"--store-path"} == {*re.findall(r"`(--\w+)`", told["scan"])}
 
 
 def _is_below(module: str, places: tuple[str, ...]) -> bool:
