@@ -13,11 +13,10 @@ from pathlib import Path
 
 if sys.platform == "win32":
     O_CLOEXEC = os.O_NOINHERIT | os.O_BINARY
-    O_NOFOLLOW = O_NONBLOCK = O_DIRECTORY = O_NOCTTY = 0
+    O_NOFOLLOW = O_NONBLOCK = O_DIRECTORY = 0
 else:
-    O_CLOEXEC = os.O_CLOEXEC
+    O_CLOEXEC, O_DIRECTORY = os.O_CLOEXEC, os.O_DIRECTORY
     O_NOFOLLOW, O_NONBLOCK = os.O_NOFOLLOW, os.O_NONBLOCK
-    O_DIRECTORY, O_NOCTTY = os.O_DIRECTORY, os.O_NOCTTY
 
 
 def pread(descriptor: int, size: int, offset: int) -> bytes:

@@ -6,7 +6,6 @@ workers are spawned: each is a new interpreter, which imports netwatch and gets 
 """
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,16 +20,6 @@ CAN_FORK = sys.platform not in ("win32", "darwin")
 
 MAX_WORKERS = 61 if sys.platform == "win32" else 256
 """Processes of a pool at most; Windows cannot wait for more."""
-
-if sys.platform != "win32":
-    KILL = signal.SIGKILL
-    HANG_UP: signal.Signals | None = signal.SIGHUP
-else:
-    KILL = signal.SIGTERM
-    HANG_UP = None
-"""KILL ends a process at once (on Windows, `os.kill` ends it by any number). HANG_UP asks a service
-to read its configuration again; None where there is no such signal."""
-
 
 if sys.platform != "win32":
 
@@ -56,13 +45,6 @@ def has_second_cpu() -> bool:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0)) > 1
     return (os.cpu_count() or 1) > 1
-
-
-def yield_to_others(niceness: int) -> None:
-    """Raise the niceness of this process to a value, unless it is higher. On Windows its priority
-    stays as it is."""
-    if sys.platform != "win32":
-        os.nice(max(0, niceness - os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def limit_memory(size: int) -> None:

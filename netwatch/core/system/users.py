@@ -9,8 +9,6 @@ import stat
 import sys
 from pathlib import Path
 
-from netwatch.core.errors import NetwatchError
-
 
 def user_id() -> int:
     """The effective user of this process, 0 on Windows, as `os.stat` gives for every file there."""
@@ -38,18 +36,6 @@ def change_owner(new: int | Path, like: os.stat_result) -> None:
     """Give a file, by its descriptor or path, the owner and group of another. Raises `OSError`."""
     if sys.platform != "win32":
         os.chown(new, like.st_uid, like.st_gid)
-
-
-def group_id(name: str) -> int:
-    """The number of a group. Raises `NetwatchError` where there is no such group."""
-    if sys.platform != "win32":
-        import grp
-
-        try:
-            return grp.getgrnam(name).gr_gid
-        except KeyError:
-            pass
-    raise NetwatchError(f"there is no group {name!r} on this machine")
 
 
 def host_name() -> str:
