@@ -12,7 +12,6 @@ from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.opening import O_CLOEXEC, O_NONBLOCK
-from netwatch.core.system.waiting import Readable
 from netwatch.core.text import quantity
 
 MAX_FILE_BYTES = 256 << 20
@@ -76,7 +75,10 @@ def _read(descriptor: int, limit: int, *, is_pipe: bool) -> bytes:
     chunks: list[bytes] = []
     size = 0
     end = time.monotonic() + MAX_PIPE_SECONDS
-    readable = Readable(descriptor)
+    if is_pipe:
+        from netwatch.core.system.waiting import Readable  # most files are no pipes
+
+        readable = Readable(descriptor)
     while True:
         # A pipe without a writer reads as empty until it had one, so it is waited for.
         if is_pipe and not readable.wait(end - time.monotonic()):
