@@ -6,7 +6,6 @@ written by somebody else and is never replaced. Of two refreshes at one time the
 """
 
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from zoneinfo import ZoneInfo
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import FOLDER_MODE, MODE, give_to_owner, set_permissions
+from netwatch.core.system.locks import lock
+from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, sync_folder
 from netwatch.core.user_files import MAX_FILE_BYTES
 from netwatch.core.user_yaml import Problems
 from netwatch.inventory.history import MARKER, Row, row_of
@@ -61,14 +62,14 @@ class Target:
             if not self._folder.exists():
                 self._folder.mkdir(FOLDER_MODE)
                 give_to_owner(self._folder, self._folder.parent)
-            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | O_CLOEXEC | O_NOFOLLOW, MODE)
         except OSError as error:
             raise NetwatchError(f"{place}: {error.strerror}") from None
         try:
             with contextlib.suppress(OSError):
                 give_to_owner(descriptor, self._folder)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(descriptor, exclusive=True)
             except BlockingIOError:
                 raise NetwatchError(f"{self._path}: another refresh is running") from None
             yield
@@ -109,7 +110,7 @@ class Target:
         try:
             _write(new, path, data)
             new.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
         finally:
@@ -153,7 +154,7 @@ def _write(new: Path, replaced: Path, data: bytes) -> None:
     """Write a new file to disk, with the permissions of the one that it will replace."""
     with contextlib.suppress(FileNotFoundError):
         new.unlink()  # what an earlier refresh left that was killed
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
     with os.fdopen(os.open(new, flags, MODE), "wb") as file:
         if not replaced.exists():
             give_to_owner(file.fileno(), new.parent)
@@ -161,11 +162,3 @@ def _write(new: Path, replaced: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
