@@ -1,6 +1,9 @@
-"""A small project with the build of this one, and compilers that fail."""
+"""A small project with the build of this one, compilers that fail, and the manual."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,3 +51,16 @@ def fake_compiler(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The man pages and the completions, as packages of systems get them."""
+    output = tmp_path_factory.mktemp("manual")
+    subprocess.run(
+        [sys.executable, ROOT / "packaging" / "manual.py", output],
+        check=True,
+        timeout=60,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1679270400"},  # 2023-03-20
+    )
+    return output

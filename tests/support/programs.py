@@ -23,6 +23,8 @@ _PROBES: dict[str, tuple[str, ...]] = {
     "capinfos": ("--version",),
     "curl": ("--version",),
     "dig": ("-v",),
+    "fish": ("--version",),
+    "groff": ("--version",),
     "haproxy": ("-v",),
     "ip": ("-V",),
     "mount": ("--version",),
@@ -44,6 +46,7 @@ _PROBES: dict[str, tuple[str, ...]] = {
     "tshark": ("--version",),
     "umount": ("--version",),
     "xmllint": ("--version",),
+    "zsh": ("--version",),
 }
 """The arguments with which a program only shows that it works, by its name."""
 

@@ -26,37 +26,65 @@ def _leaves(
 def block(command: str) -> str:
     """What a command does, how it is called and its options."""
     parser = parsers()[command]
-    actions = [each for each in parser._actions if "--help" not in each.option_strings]
-    operands = [each for each in actions if not each.option_strings]
-    options = [each for each in actions if each.option_strings]
-    needed = [f"{each.option_strings[0]} {each.metavar}" for each in options if each.required]
-    words = ["netwatch", command, "[options]", *needed, *map(_operand, operands)]
-    lines = [parser.description or "", "", "```text", " ".join(words), "```", ""]
-    rows = [[f"`{each.metavar}`", _help(parser, each)] for each in operands]
-    rows += [[_option(each), _help(parser, each)] for each in options]
+    lines = [parser.description or "", "", "```text", synopsis(parser), "```", ""]
+    rows = [[code(operand_name(each)), meaning(parser, each)] for each in operands(parser)]
+    rows += [[code(*spellings(each)), meaning(parser, each)] for each in options(parser)]
     return "\n".join([*lines, table(("option", "meaning"), rows)])
 
 
+def operands(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The arguments of a command that are no options."""
+    return [each for each in parser._actions if not each.option_strings]
+
+
+def options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The options of a command without ``--help``, which all have."""
+    return [
+        each
+        for each in parser._actions
+        if each.option_strings and "--help" not in each.option_strings
+    ]
+
+
+def synopsis(parser: argparse.ArgumentParser) -> str:
+    """How a command is called: its required options and its operands."""
+    needed = [
+        f"{each.option_strings[0]} {each.metavar}" for each in options(parser) if each.required
+    ]
+    return " ".join([parser.prog, "[options]", *needed, *map(_operand, operands(parser))])
+
+
 def _operand(action: argparse.Action) -> str:
-    name = str(action.metavar or action.dest)
+    name = operand_name(action)
     return {"+": f"{name}…", "*": f"[{name}…]", "?": f"[{name}]"}.get(str(action.nargs), name)
 
 
-def _option(action: argparse.Action) -> str:
+def operand_name(action: argparse.Action) -> str:
+    """The placeholder of an operand, or the words that can stand there."""
+    return str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest)
+
+
+def spellings(action: argparse.Action) -> list[str]:
+    """The ways to write an option, each with its value: ``-o FILE``, ``--output FILE``."""
     name = action.metavar or ("WORD" if "_" in action.dest else action.dest.upper())
     value = "" if action.nargs == 0 else f" {name}"
     if action.nargs == "+":
         value += "…"
-    return ", ".join(f"`{spelled}{value}`" for spelled in action.option_strings)
+    return [f"{spelled}{value}" for spelled in action.option_strings]
 
 
-def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+def meaning(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """What an option or operand is for, with its choices and its default, in Markdown."""
     text = parser._get_formatter()._expand_help(action) if action.help else ""
     if not text and "--format" in action.option_strings:
         text = "the format of the output"
-    if action.choices:
+    if action.choices and not all(str(each) in text for each in action.choices):
         text += f": {code(*action.choices)}"
     default = action.default
-    if default in (None, False, argparse.SUPPRESS) or "default" in text or action.nargs == 0:
+    if (
+        default in (None, False, "", [], argparse.SUPPRESS)
+        or "default" in text
+        or action.nargs == 0
+    ):
         return text
     return f"{text} (default `{default}`)"

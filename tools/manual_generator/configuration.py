@@ -1,0 +1,96 @@
+"""netwatch.yaml(5): every key of the configuration, from the tables of keys and of sinks."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from docs_generator import outputs
+from docs_generator.pages import ROOT
+
+from manual_generator import roff
+from netwatch.config.keys import CONFIGURATION_KEYS
+from netwatch.core.file_keys import Section
+from netwatch.rules.ban_keys import BAN_KEYS, PACK_ENTRY_KEYS
+from netwatch.sinks.options import Option
+from netwatch.sinks.registry import SINKS
+from netwatch.sinks.tls import TLS_OPTIONS
+
+_EXAMPLE_PAGE = ROOT / "docs" / "getting-started.md"
+_DESCRIPTION = (
+    "netwatch reads one YAML file in UTF-8: `-c FILE`, else `./netwatch.yaml`, else "
+    "`/etc/netwatch/netwatch.yaml`, else built-in defaults. Paths are relative to its folder. "
+    "Unknown keys, duplicate keys and aliases are errors.",
+    "`netwatch policy check` validates the file and all files that it names, and prints what is in "
+    "force, or every error with file, line and what is expected.",
+)
+_SHARED = {
+    "every": "outputs[], of every type",
+    "tls": "outputs[].tls, of types that use TLS",
+    "spool": "spool",
+}
+"""The titles of the keys that `docs_generator.outputs` has for several types."""
+
+
+def page(day: str) -> str:
+    """The source of the page; `day` (YYYY-MM-DD) stands at its end."""
+    return roff.page("netwatch.yaml", 5, day, _lines())
+
+
+def _lines() -> Iterator[str]:
+    yield roff.section("Name")
+    yield f"netwatch.yaml \\- {roff.escape('the configuration of netwatch')}"
+    yield roff.section("Description")
+    for text in _DESCRIPTION:
+        yield from roff.paragraph(text)
+    yield roff.section("Keys")
+    for mapping in CONFIGURATION_KEYS:
+        yield from _mapping(mapping)
+    yield roff.section("Outputs")
+    for name, title in _SHARED.items():
+        yield roff.subsection(title)
+        yield from _options(outputs.SHARED[name])
+    for name, sink in SINKS.items():
+        yield roff.subsection(f"outputs[], type {name}")
+        yield from roff.prose(sink.description)
+        yield from _options(option for option in sink.options if option not in TLS_OPTIONS)
+    yield roff.section("Files")
+    yield from roff.item(roff.code_tag("/etc/netwatch/netwatch.yaml"), "the file of a service")
+    yield roff.section("Examples")
+    yield from roff.example(_example().splitlines())
+    yield roff.section("See also")
+    yield from roff.references([("netwatch", 1), ("netwatch-policy", 1), ("netwatch-init", 1)])
+
+
+def title(mapping: Section) -> str:
+    """The heading of the keys of a mapping. Entries of `bans` have one of two forms."""
+    form = {PACK_ENTRY_KEYS: ", of a pack", BAN_KEYS: ", written out"}.get(mapping, "")
+    return f"{mapping.path or 'Top level'}{form}"
+
+
+def _mapping(mapping: Section) -> Iterator[str]:
+    yield roff.subsection(title(mapping))
+    for key in mapping.keys:
+        yield from _key(key.name, key.type, key.default, key.description)
+
+
+def _options(options: Iterable[Option]) -> Iterator[str]:
+    for option in options:
+        default = "required" if option.required else option.default
+        yield from _key(option.key, option.kind, default, option.description)
+
+
+def _key(name: str, kind: str, default: str, description: str) -> list[str]:
+    if default in ("", "none", "required", "see below"):
+        end = "; required" if default == "required" else ""
+    else:
+        end = f"; default: {default}"
+    return roff.item(roff.code_tag(name), f"{description} ({kind}{end})")
+
+
+def _example() -> str:
+    """The first configuration of the page for beginners."""
+    found = re.search(
+        r"^```yaml\n(.*?)^```", _EXAMPLE_PAGE.read_text(encoding="utf-8"), re.M | re.S
+    )
+    if found is None:
+        raise ValueError(f"{_EXAMPLE_PAGE}: expected a block of YAML")
+    return found[1]
