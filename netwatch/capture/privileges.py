@@ -52,9 +52,28 @@ def _capabilities() -> dict[str, int]:
 
 
 def can_capture() -> bool:
-    """Whether this process has CAP_NET_RAW, or is root on a system without capabilities."""
-    effective = effective_capabilities()
-    return is_root() if effective is None else bool(effective >> NET_RAW & 1)
+    """Whether this process has CAP_NET_RAW or may take it, or is root on a system without
+    capabilities."""
+    sets = _capabilities()
+    if "CapEff" not in sets:
+        return is_root()
+    return bool((sets["CapEff"] | sets.get("CapPrm", 0)) >> NET_RAW & 1)
+
+
+def use_permitted() -> None:
+    """Make CAP_NET_RAW effective where it is only permitted: with ``setcap cap_net_raw=p`` a
+    program can also be started where it cannot have the capability, as in a container without it,
+    and has to take it itself (capabilities(7)). Where nothing is permitted, nothing happens."""
+    sets = _capabilities()
+    permitted = sets.get("CapPrm", 0)
+    effective = sets.get("CapEff", 0) | permitted & 1 << NET_RAW
+    if effective == sets.get("CapEff", 0):
+        return
+    wanted = (effective, permitted, sets.get("CapInh", 0))
+    halves = [each >> shift & 0xFFFFFFFF for shift in (0, 32) for each in wanted]
+    # struct __user_cap_header_struct, and two struct __user_cap_data_struct (capset(2)).
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    _libc().capset(header, (ctypes.c_uint32 * 6)(*halves))
 
 
 def grant_instructions(program: str | None = None) -> list[str]:

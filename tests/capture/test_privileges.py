@@ -3,6 +3,8 @@
 import grp
 import os
 import pwd
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.namespaces import namespace, needs_namespaces
 from support.paths import ROOT
+from support.programs import needs
 
 from netwatch.capture import privileges as rights
 from netwatch.core.errors import NetwatchError
@@ -218,12 +221,57 @@ def test_capabilities_that_remain_are_an_error(
         rights._verify_capabilities(bounding=True)
 
 
+TAKEN = """
+from netwatch.capture import privileges as rights
+from netwatch.capture.ring_source import RingSource
+from netwatch.core.errors import CaptureError
+
+print(rights.can_capture(), rights.effective_capabilities())
+try:
+    RingSource(["lo"]).stop()
+except CaptureError as error:
+    print("CAP_NET_RAW is required" in str(error))
+print(rights.effective_capabilities())
+"""
+
+
+@pytest.mark.parametrize(
+    ("bounding", "said"),
+    [("+net_raw", ["True", "0", "8192"]), ("-net_raw", ["False", "0", "True", "0"])],
+)
+@needs("setpriv")
+def test_a_capability_that_a_file_only_permits_is_taken(
+    tmp_path: Path, bounding: str, said: list[str]
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file capabilities")
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python3"
+    shutil.copy(Path(sys.executable).resolve(), python)
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", tmp_path)
+    # struct vfs_cap_data (linux/capability.h), revision 2, without its bit for effective.
+    os.setxattr(python, "security.capability", struct.pack("<5I", 2 << 24, 1 << 13, 0, 0, 0))
+    # Without privileges for user id 0, which owns the folders of the tests, nothing else gives any.
+    rights_left = ("--securebits=+noroot", "--inh-caps=-all", f"--bounding-set={bounding}")
+    done = subprocess.run(
+        ["setpriv", *rights_left, python, "-c", TAKEN],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == said
+
+
 @pytest.mark.parametrize(
     ("status", "euid", "may"),
     [
         ("Name:\tx\nCapEff:\t0000000000002000\n", 1000, True),
         ("CapEff:\t0000000000001000\n", 0, False),
         ("CapEff:\t0000000000000000\n", 0, False),
+        ("CapPrm:\t0000000000002000\nCapEff:\t0000000000000000\n", 1000, True),
         ("Name:\tx\n", 0, True),
         (None, 0, True),
         (None, 1000, False),
