@@ -47,10 +47,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that take minutes, unless they are asked for by name."""
-    if "long" not in config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker("long")]
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=left_out)
+    for name in ("long", "packages"):
+        if name not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(name)]
+            items[:] = [item for item in items if not item.get_closest_marker(name)]
+            config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_sessionstart() -> None:

@@ -1,0 +1,122 @@
+"""The image, built and run: without privileges but CAP_NET_RAW, on a root that is not written to.
+
+Building it takes minutes, so `make test-packages` runs this.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.containers import BASE, Engine
+from support.paths import PCAPS, ROOT
+from support.programs import require_programs
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.packages
+
+IMAGE = "localhost/netwatch"
+CAPTURE = PCAPS / "office-day.pcap"
+CONFINED = ("--read-only", "--cap-drop", "ALL", "--network", "none")
+CONFIGURATION = """version: 1
+networks: [{name: loopback, cidrs: [127.0.0.0/8], class: service}]
+metrics: {listen: "127.0.0.1:9477"}
+"""
+LOOKUP = """
+import socket
+name = b"".join(bytes([len(part)]) + part for part in (b"www", b"tiktok", b"com")) + bytes(1)
+query = bytes.fromhex("123401000001000000000000") + name + bytes.fromhex("00010001")
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    client.sendto(query, ("127.0.0.2", 53))
+"""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    require_programs("podman", "buildah", "mmdebstrap", "setpriv")
+    if os.geteuid() != 0:
+        pytest.skip("only root can make the base")
+    folder = tmp_path_factory.mktemp("containers")
+    engine = Engine(folder / "engine")
+    try:
+        engine.make_base()
+        sdist = [sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", folder / "dist"]
+        subprocess.run(sdist, cwd=ROOT, check=True, timeout=600)
+        engine.build(IMAGE, folder / "dist", "--build-arg", f"BASE={BASE}")
+        yield engine
+    finally:
+        engine.remove()
+
+
+def test_a_scan_gives_the_alerts_of_the_capture(engine: Engine) -> None:
+    command = ("scan", "-c", str(PCAPS / "netwatch.yaml"), "--format", "jsonl", "--quiet")
+    volume = f"--volume={PCAPS}:{PCAPS}:ro"
+    done = engine.run(
+        "podman", "run", "--rm", *CONFINED, volume, IMAGE, *command, str(CAPTURE), timeout=300
+    )
+    expected = subprocess.run(
+        [sys.executable, "-m", "netwatch", *command, CAPTURE], capture_output=True, text=True
+    )
+    assert done.stdout.count('"status":"closed"') > 1
+    assert done.stdout == expected.stdout
+
+
+def test_nothing_is_owned_by_the_user_or_written(engine: Engine) -> None:
+    script = "id -u; touch /opt/netwatch/x /etc/x 2>&1; touch /var/lib/netwatch/x && echo state"
+    done = engine.run("podman", "run", "--rm", *CONFINED, "--entrypoint", "sh", IMAGE, "-c", script)
+    first, *refused, last = done.stdout.splitlines()
+    assert (first, last) == ("10001", "state")
+    assert [line.rpartition(": ")[2] for line in refused] == ["Read-only file system"] * 2
+
+
+def test_without_the_capability_a_capture_says_what_is_missing(engine: Engine) -> None:
+    command = ("podman", "run", "--rm", *CONFINED, IMAGE, "live", "-i", "lo")
+    done = engine.run(*command, check=False)
+    assert done.returncode == 1
+    assert "CAP_NET_RAW is required" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "entrypoint",
+    [
+        pytest.param("netwatch", id="podman"),
+        # Docker and Kubernetes give an unprivileged user no ambient capability.
+        pytest.param(
+            '["setpriv", "--inh-caps=-all", "--ambient-caps=-all", "netwatch"]', id="docker"
+        ),
+    ],
+)
+def test_a_live_capture_is_healthy_and_alerts(
+    engine: Engine, tmp_path: Path, entrypoint: str
+) -> None:
+    configuration = tmp_path / "netwatch.yaml"
+    configuration.write_text(CONFIGURATION)
+    name = engine.run(
+        *(
+            "podman",
+            "run",
+            "--detach",
+            *CONFINED,
+            "--cap-add",
+            "NET_RAW",
+            "--entrypoint",
+            entrypoint,
+        ),
+        f"--volume={configuration}:/etc/netwatch/netwatch.yaml:ro",
+        *(IMAGE, "live", "-i", "lo", "--format", "jsonl", "--state", "live.sqlite"),
+    ).stdout.strip()
+
+    def alerted() -> bool:
+        engine.run("podman", "exec", name, "python3", "-c", LOOKUP)
+        return '"tiktok"' in engine.run("podman", "logs", name).stdout
+
+    wait_until(alerted, "the capture alerts", timeout=60)
+    assert engine.run("podman", "healthcheck", "run", name, check=False).returncode == 0
+    status = engine.run("podman", "exec", name, "grep", "CapBnd", "/proc/1/status").stdout
+    assert status.split() == ["CapBnd:", "0000000000002000"]
+    engine.run("podman", "stop", name)
+    code = engine.run("podman", "inspect", "--format", "{{.State.ExitCode}}", name).stdout
+    assert code.strip() == "0"
+    engine.run("podman", "rm", name)
