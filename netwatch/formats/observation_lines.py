@@ -109,8 +109,11 @@ class ObservationLines:
         groups = [each.path[0] if len(each.path) > 1 else "" for each in style.columns]
         numbers = {name: number for number, name in enumerate(dict.fromkeys(["", *groups]))}
         self.groups: Words = array("q", [numbers[group] for group in groups])
-        self.constants = TextBuffer(4096)
-        constant = self.constants.add_text
+        self.constants = constants = TextBuffer(4096)
+
+        # Cython makes of the method itself a pointer that GCC 14 and newer refuse.
+        def constant(text: str) -> int:
+            return constants.add_text(text)
 
         def quoted(text: str) -> int:
             return constant(f"{style.quote}{text}{style.quote}")
