@@ -7,6 +7,7 @@ Commands and the running centre share it. A sensor is enrolled by one file that 
 
 import contextlib
 import json
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ class CentreFolder:
         self.log = self.path / "nats.log"
         self._read_before: dict[tuple[str, int, int], EnrolledSensor] = {}
         self._written: tuple[list[EnrolledSensor], int] | None = None
+        self._text = ""
 
     def prepare(self) -> None:
         """Make what is missing: the folder, the keys, the certificates."""
@@ -157,21 +159,22 @@ class CentreFolder:
 
     def write_configuration(self) -> bool:
         """Write the configuration of the server, or for one that is joined the users that its
-        administrator includes there. Whether it is another than before."""
+        administrator includes there. Whether it is another than when this object last wrote or
+        read it: `fleet enrol` writes it too, and only the running centre makes the server read it.
+        """
         path = self.path / "users.conf" if self._server.join else self.configuration
         sensors = self.sensors()
         if path.exists() and self._written == (sensors, path.stat().st_mtime_ns):
             return False
         text = self._users(sensors) if self._server.join else self._configuration(sensors)
+        changed, self._text = text != self._text, text
         if path.exists() and _read(path) == text:
             self._written = sensors, path.stat().st_mtime_ns
-            return False
-        temporary = path.with_suffix(".tmp")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+            return changed
+        temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
         write_private(temporary, text)
         temporary.replace(path)
-        return True
+        return changed
 
     def _configuration(self, sensors: Sequence[EnrolledSensor]) -> str:
         options = self._server
