@@ -4,6 +4,7 @@ Building it takes minutes, so `make test-packages` runs this.
 """
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,10 +53,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def test_a_scan_gives_the_alerts_of_the_capture(engine: Engine) -> None:
     command = ("scan", "-c", str(PCAPS / "netwatch.yaml"), "--format", "jsonl", "--quiet")
-    volume = f"--volume={PCAPS}:{PCAPS}:ro"
-    done = engine.run(
-        "podman", "run", "--rm", *CONFINED, volume, IMAGE, *command, str(CAPTURE), timeout=300
-    )
+    # The name of the machine is that of the sensor.
+    options = (f"--volume={PCAPS}:{PCAPS}:ro", "--hostname", socket.gethostname())
+    run = ("podman", "run", "--rm", *CONFINED, *options, IMAGE)
+    done = engine.run(*run, *command, CAPTURE, timeout=300)
     expected = subprocess.run(
         [sys.executable, "-m", "netwatch", *command, CAPTURE], capture_output=True, text=True
     )

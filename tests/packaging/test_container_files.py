@@ -103,7 +103,7 @@ def test_secrets_are_files_and_nothing_has_a_default_password() -> None:
     assert named == {*COMPOSE["secrets"]}
     for service in COMPOSE["services"].values():
         for key, value in service.get("environment", {}).items():
-            assert "PASS" not in key or value.startswith("/run/secrets/")
+            assert "PASS" not in str(key) or value.startswith("/run/secrets/")
 
 
 @pytest.mark.parametrize("name", OURS)
