@@ -1,0 +1,116 @@
+"""Describes packages to nfpm, which writes both formats."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from linux.environment import run
+
+FORMATS = ("deb", "rpm")
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_RELEASE = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file, folder, link or tree of a package. `source` is empty for a folder, and where a link
+    points for a link; `kind` is nfpm's word. An entry with a `form` is in that format alone."""
+
+    target: str
+    source: str = ""
+    kind: str = ""
+    mode: int = 0
+    group: str = "root"
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package in both formats. Relations and scripts are by format."""
+
+    name: str
+    version: str
+    machine: str
+    summary: str
+    description: str
+    entries: Sequence[Entry]
+    depends: Mapping[str, Sequence[str]]
+    recommends: Mapping[str, Sequence[str]]
+    suggests: Mapping[str, Sequence[str]]
+    scripts: Mapping[str, Mapping[str, str]]
+    epoch: int
+
+
+def build(
+    package: Package, form: str, output: Path, folder: Path, environment: Mapping[str, str]
+) -> None:
+    """Write one package into a folder."""
+    output.mkdir(parents=True, exist_ok=True)
+    config = folder / f"{package.name}-{form}.json"  # JSON is YAML
+    config.write_text(json.dumps(_config(package, form)), encoding="utf-8")
+    program = shutil.which("nfpm", path=environment["PATH"])
+    if program is None:
+        sys.exit("nfpm is not installed; make packages installs it")
+    run(
+        [program, "package", "-f", str(config), "-p", form, "-t", str(output)],
+        environment,
+    )
+
+
+def _config(package: Package, form: str) -> dict[str, Any]:
+    """The configuration of nfpm for one format."""
+    config: dict[str, Any] = {
+        "name": package.name,
+        "arch": _ARCHITECTURES[package.machine],
+        "version": package.version,
+        "version_schema": "none",
+        "release": _RELEASE,
+        "section": "net",
+        "priority": "optional",
+        "maintainer": "The netwatch authors <netwatch@users.noreply.github.com>",
+        "description": f"{package.summary}\n{package.description}",
+        "homepage": "https://github.com/netwatch/netwatch",
+        "license": "Apache-2.0",
+        "mtime": _rfc3339(package.epoch),
+        "disable_globbing": True,
+        "depends": list(package.depends[form]),
+        "recommends": list(package.recommends[form]),
+        "suggests": list(package.suggests[form]),
+        "scripts": dict(package.scripts[form]),
+        "contents": [_content(each) for each in package.entries if each.form in ("", form)],
+    }
+    if form == "deb":
+        # Read by dpkg of Debian 12, Ubuntu 22.04 and later; faster than xz by far.
+        config["deb"] = {"compression": "zstd"}
+    else:
+        config["rpm"] = {
+            "summary": package.summary,
+            "compression": "zstd",
+            "buildhost": "localhost",
+            "group": "System Environment/Daemons",
+        }
+    return config
+
+
+def _content(entry: Entry) -> dict[str, Any]:
+    content: dict[str, Any] = {"dst": entry.target}
+    if entry.source:
+        content["src"] = entry.source
+    if entry.kind:
+        content["type"] = entry.kind
+    information: dict[str, Any] = {"group": entry.group}
+    if entry.mode:
+        information["mode"] = entry.mode
+    if entry.kind not in ("symlink", "tree"):
+        content["file_info"] = information
+    return content
+
+
+def _rfc3339(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat().replace("+00:00", "Z")
