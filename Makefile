@@ -21,7 +21,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery build lint messages wheels check-wheels test-pythons release clean
+.PHONY: report-delivery build lint messages wheels check-wheels test-pythons packages test-packages release clean
 
 demo: $(VENV)/demo
 	@echo
@@ -71,6 +71,12 @@ test-long: $(VENV)/test
 	NETWATCH_EXAMPLES=$(EXAMPLES) $(PYTEST) \
 		--hypothesis-profile=long --hypothesis-seed=$(SEED) -m 'hypothesis or long' $(LONG) || \
 		{ echo 'Failed. To repeat it: make test-long SEED=$(SEED) EXAMPLES=$(EXAMPLES)'; exit 1; }
+
+# Packages installed, started, upgraded and removed in systems of Debian that mmdebstrap makes; as
+# root, with the index of apt. NETWATCH_WHEEL=... takes a wheel instead of building one. Prints how
+# long it took from a package to an alert.
+test-packages: $(VENV)/test $(VENV)/release
+	$(PYTEST) -m packages -rsP tests/packaging
 
 test-receivers: $(VENV)/test receivers
 	$(PARALLEL) tests/sinks/test_receivers.py tests/sinks/test_tenzir.py
@@ -123,6 +129,11 @@ check-wheels: $(VENV)/python
 # where that is given. make test-pythons MATRIX='--python 3.13' tests with one.
 test-pythons: $(VENV)/test
 	PATH="/usr/lib/ccache:$$PATH" $(BIN)/python packaging/python_matrix.py $(if $(SDIST),--sdist $(SDIST)) $(MATRIX)
+
+# What apt and dnf install, into build/packages: netwatch and netwatch-console for Python 3.13;
+# make packages PACKAGES='--python python3.12' builds for another.
+packages: $(VENV)/release
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python packaging/packages.py $(PACKAGES)
 
 # A release of what is committed: version, changelog, commit and tag, then what is published.
 release: $(VENV)/release

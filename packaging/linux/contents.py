@@ -219,8 +219,6 @@ def _first_configuration(stage: Stage, base: Path) -> str:
 def _manual(stage: Stage) -> list[Entry]:
     """Manual pages and completions, from the tables of the commands."""
     made = stage.folder / "manual"
-    if not (UNITS / "manual.py").exists():
-        return []
     run([sys.executable, str(UNITS / "manual.py"), str(made)], os.environ)
     entries = [
         Entry(

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from linux.libraries import shared_objects
 from wheels import OLDEST_GLIBC
 
 PREFIX = "/usr/lib/netwatch"
@@ -105,6 +106,8 @@ def fill(
         {**environment, "PIP_CONFIG_FILE": os.devnull},
     )
     _prune(target)
+    # Half of the size of the shared objects in wheels is for debuggers.
+    run(["strip", "--strip-debug", *map(str, shared_objects(target))], environment)
     # One process: what other files have interned changes how a name is written.
     run(
         [

@@ -24,6 +24,7 @@ _DEBIAN = {
     "libgcc_s.so.1": "libgcc-s1",
     "libm.so.6": "libc6",
     "libpthread.so.0": "libc6",
+    "libresolv.so.2": "libc6",
     "librt.so.1": "libc6",
     "libstdc++.so.6": "libstdc++6",
     "libutil.so.1": "libc6",
@@ -49,17 +50,26 @@ class Libraries:
         return [f"libc.so.6(GLIBC_2.{self.glibc})(64bit)", *others]
 
 
+def shared_objects(folder: Path) -> list[Path]:
+    """The ELF files of a folder in the order of their names."""
+    found = []
+    for path in sorted(folder.rglob("*.so*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(4) == b"\x7fELF":
+                    found.append(path)
+    return found
+
+
 def needed_libraries(folder: Path) -> Libraries:
     """What the shared objects of a folder need and none of them is. Ends the program for a library
     that no package is known for."""
-    objects = [path for path in sorted(folder.rglob("*.so*")) if path.is_file()]
+    objects = shared_objects(folder)
     bundled = {path.name for path in objects}
     sonames: set[str] = set()
     glibc = 0
     for path in objects:
         with path.open("rb") as file:
-            if file.read(4) != b"\x7fELF":
-                continue
             elf = ELFFile(file)
             wanted = set(_needed(elf)) - bundled
             for soname in sorted(wanted - set(_DEBIAN)):

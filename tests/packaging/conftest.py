@@ -1,4 +1,4 @@
-"""A small project with the build of this one, compilers that fail, and the manual."""
+"""A small project with the build of this one, compilers that fail, the manual, and packages."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.build_project import MODULES, PYPROJECT, Project
+from support.built_packages import BuiltPackages, built
 from support.paths import ROOT
 
 
@@ -64,3 +65,9 @@ def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={**os.environ, "SOURCE_DATE_EPOCH": "1679270400"},  # 2023-03-20
     )
     return output
+
+
+@pytest.fixture(scope="package")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> BuiltPackages:
+    """The packages of this checkout."""
+    return built(tmp_path_factory.mktemp("packages"))

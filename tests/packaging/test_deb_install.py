@@ -1,0 +1,170 @@
+"""From the deb, and from the wheel, to alerts in a system that had only the package manager; what
+is in the deb, and that two builds of it are the same."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.built_packages import BuiltPackages, build, package
+from support.paths import PCAPS
+from support.programs import needs
+from support.system_root import SystemRoot, bare_root, differences, service_root
+
+pytestmark = [pytest.mark.packages, needs("dpkg-deb", "mmdebstrap", "unshare")]
+
+SCAN = ("scan", "-c", "/etc/netwatch/netwatch.yaml", "--format", "jsonl", "/srv/pcaps")
+
+
+@pytest.fixture(scope="module")
+def installed(packages: BuiltPackages) -> Iterator[SystemRoot]:
+    """A bare system after the installation of the deb and a scan."""
+    with bare_root() as root:
+        deb = _copied(root, package(packages.folder, "netwatch", "deb"))
+        begin = time.monotonic()
+        root.run("apt-get", "update", "-q")
+        root.run("apt-get", "install", "-q", "-y", deb)
+        done = root.run("netwatch", *SCAN)
+        print(f"deb to alert: {time.monotonic() - begin:.1f} s")
+        assert _alerts(done.stdout) == expected_alerts(root)
+        yield root
+
+
+def _copied(root: SystemRoot, package: Path) -> str:
+    """Copy a package and the sample captures into a system; its path there."""
+    shutil.copy(package, root.path / "srv")
+    if not (root.path / "srv/pcaps").exists():
+        shutil.copytree(
+            PCAPS, root.path / "srv/pcaps", ignore=shutil.ignore_patterns("__pycache__", "*.yaml")
+        )
+    return f"/srv/{package.name}"
+
+
+def _alerts(output: str) -> list[dict[str, object]]:
+    """Records, without where their captures are and which build has written them."""
+    records = [json.loads(line) for line in output.splitlines()]
+    return [{key: each[key] for key in each if key != "sensor"} for each in records]
+
+
+def expected_alerts(root: SystemRoot) -> list[dict[str, object]]:
+    """What this checkout reports with the configuration of the package."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "netwatch", "scan", "-q", "--format", "jsonl"),
+            *("-c", root.path / "etc/netwatch/netwatch.yaml", root.path / "srv/pcaps"),
+        ],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = done.stdout.replace(f"{root.path}/", "/")
+    assert "tiktok" in found
+    return _alerts(found)
+
+
+def test_from_the_deb_to_alerts(installed: SystemRoot) -> None:
+    done = installed.run("netwatch", "--version")
+    assert done.stdout.startswith("netwatch ")
+    found = installed.run("netwatch", "policy", "check", "-c", "/etc/netwatch/netwatch.yaml")
+    assert "valid" in found.stdout
+    assert installed.run("dpkg", "--verify", "netwatch").stdout == ""
+
+
+def test_root_writes_no_bytecode_into_usr(installed: SystemRoot) -> None:
+    before = installed.listing()
+    installed.run("netwatch", "signatures", "list")
+    installed.run("netwatch", "doctor", "-c", "/etc/netwatch/netwatch.yaml", check=False)
+    assert differences(before, installed.listing()) == []
+
+
+def test_who_may_read_what(installed: SystemRoot) -> None:
+    show = ("stat", "-c", "%A %U %G")
+    for path, expected in {
+        "/etc/netwatch": "drwxr-x--- root netwatch",
+        "/etc/netwatch/netwatch.yaml": "-rw-r----- root netwatch",
+        "/var/lib/netwatch": "drwxr-x--- netwatch netwatch",
+        "/var/log/netwatch": "drwxr-x--- netwatch netwatch",
+        "/var/cache/netwatch": "drwx------ netwatch netwatch",
+        "/usr/bin/python3.13": "-rwxr-xr-x root root",
+    }.items():
+        assert installed.run(*show, path).stdout.strip() == expected, path
+    # The service reads its configuration, and nobody else does.
+    as_user = ("setpriv", "--reuid=netwatch", "--regid=netwatch", "--init-groups")
+    installed.run(*as_user, "netwatch", "policy", "check", "-c", "/etc/netwatch/netwatch.yaml")
+    as_nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+    done = installed.run(*as_nobody, "cat", "/etc/netwatch/netwatch.yaml", check=False)
+    assert "Permission denied" in done.stderr
+
+
+def test_every_compiled_module_loads(installed: SystemRoot) -> None:
+    """Debug symbols were removed from them, some of which patchelf had changed before."""
+    code = (
+        "import ctypes, pathlib, sys\n"
+        "found = [p for p in pathlib.Path(sys.prefix).rglob('*.so*') if p.is_file()]\n"
+        "[ctypes.CDLL(str(path)) for path in found]\n"
+        "print(len(found))"
+    )
+    done = installed.run("/usr/lib/netwatch/bin/python3", "-c", code)
+    assert int(done.stdout) > 30
+
+
+def test_the_optional_libraries_of_the_base_are_there(installed: SystemRoot) -> None:
+    names = "apprise, confluent_kafka, evtx, isal, jinja2, nats, tuf.api.metadata"
+    installed.run("/usr/lib/netwatch/bin/python3", "-W", "ignore", "-c", f"import {names}")
+
+
+def test_licences_and_documents(installed: SystemRoot) -> None:
+    text = installed.read("/usr/share/doc/netwatch/copyright")
+    for each in ("netwatch 0.", "cryptography ", "orjson ", "scapy ", "apprise ", "Apache License"):
+        assert each in text, each
+    assert installed.read("/usr/share/doc/netwatch/docs/reference/configuration.md")
+    unit = installed.read("/usr/share/doc/netwatch/examples/netwatch-logs.conf")
+    assert "/usr/bin/netwatch live" in unit
+
+
+def test_the_console_package_adds_store_reports_and_console(
+    packages: BuiltPackages, installed: SystemRoot
+) -> None:
+    deb = _copied(installed, package(packages.folder, "netwatch-console", "deb"))
+    without = installed.run("netwatch", *SCAN, "--store", "/var/tmp/store", check=False)
+    assert without.returncode == 2
+    assert "netwatch[store]" in without.stderr
+    installed.run("apt-get", "install", "-q", "-y", "--no-install-recommends", deb)
+    installed.run("netwatch", *SCAN, "--store", "/var/tmp/store")
+    done = installed.run(
+        *("netwatch", "store", "sql", "--store-path", "/var/tmp/store", "--format", "csv"),
+        "select count(*) as n from incidents",
+    )
+    assert int(done.stdout.split()[-1]) == len(expected_alerts(installed))
+    code = "import netwatch.console.routes, weasyprint, vl_convert, psycopg, pyarrow.parquet, nkeys"
+    installed.run("/usr/lib/netwatch/bin/python3", "-W", "ignore", "-c", code)
+    installed.run("apt-get", "purge", "-q", "-y", "netwatch-console")
+    assert not (installed.path / "usr/share/doc/netwatch-console").exists()
+    assert _alerts(installed.run("netwatch", *SCAN).stdout) == expected_alerts(installed)
+
+
+def test_two_builds_are_the_same(packages: BuiltPackages, tmp_path: Path) -> None:
+    common = ("--only", "netwatch", "--wheel", str(packages.wheel))
+    build(tmp_path, *common, "--wheelhouse", str(packages.wheelhouse))
+    for form in ("deb", "rpm"):
+        one, other = (package(folder, "netwatch", form) for folder in (packages.folder, tmp_path))
+        assert one.read_bytes() == other.read_bytes(), form
+
+
+def test_from_the_wheel_to_alerts(packages: BuiltPackages) -> None:
+    with service_root() as root:
+        wheel = _copied(root, packages.wheel)
+        shutil.copytree(packages.wheelhouse, root.path / "srv/wheels")
+        (root.path / "etc/netwatch").mkdir()
+        begin = time.monotonic()
+        root.run("python3.13", "-m", "venv", "/opt/netwatch")
+        root.run(
+            *("/opt/netwatch/bin/pip", "install", "-q", "--no-index"),
+            *("--find-links", "/srv/wheels", wheel),
+        )
+        root.run("/opt/netwatch/bin/netwatch", "init", "--yes", "-o", "/etc/netwatch/netwatch.yaml")
+        done = root.run("/opt/netwatch/bin/netwatch", *SCAN)
+        print(f"wheel to alert: {time.monotonic() - begin:.1f} s")
+        assert _alerts(done.stdout) == expected_alerts(root)
