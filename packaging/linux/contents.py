@@ -97,10 +97,11 @@ def netwatch_contents(stage: Stage, base: Path, version: str, libraries: Librari
             "deb": [
                 python.name,
                 *libraries.debian(),
+                "passwd",
                 "systemd-standalone-sysusers | systemd-sysusers",
                 "systemd-standalone-tmpfiles | systemd-tmpfiles",
             ],
-            "rpm": [f"/usr/bin/{python.name}", *libraries.rpm(), "systemd"],
+            "rpm": [f"/usr/bin/{python.name}", *libraries.rpm(), "shadow-utils", "systemd"],
         },
         recommends={"deb": ["ca-certificates"], "rpm": ["ca-certificates"]},
         suggests={
@@ -211,7 +212,8 @@ def _first_configuration(stage: Stage, base: Path) -> str:
     path.unlink(missing_ok=True)
     code = "import sys; from netwatch.cli import main; sys.exit(main())"
     words = ["init", "--yes", "--output", str(path)]
-    command = [stage.interpreter.command, "-P", "-c", code, *words]
+    # Without the module site: what a machine adds to every Python could change the environment.
+    command = [stage.interpreter.command, "-S", "-P", "-c", code, *words]
     run(command, {**os.environ, "PYTHONPATH": str(base), "PYTHONDONTWRITEBYTECODE": "1"})
     return stage.write("netwatch.yaml", path.read_bytes())
 

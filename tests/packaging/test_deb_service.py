@@ -38,7 +38,7 @@ class Machine:
         deb = package(folder, "netwatch", "deb")
         target = self.system.root.path / "var/tmp" / deb.name
         target.write_bytes(deb.read_bytes())
-        self.system.run("apt-get", "install", "-q", "-y", "--no-download", f"/var/tmp/{deb.name}")
+        self.system.run("apt-get", "install", "-q", "-y", f"/var/tmp/{deb.name}")
         target.unlink()
 
     def main_pid(self) -> int:

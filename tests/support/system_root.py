@@ -31,9 +31,9 @@ ENVIRONMENT = {
 """The environment of every command in a root."""
 
 _SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
-_NEEDED = "systemd systemd-sysv python3.13 python3.13-venv ca-certificates logrotate man-db"
-"""What a machine has on which netwatch is installed as a service; with what installs a wheel, and
-with what the tests of the files of the package need."""
+_NEEDED = "systemd systemd-sysv passwd python3.13 python3.13-venv ca-certificates logrotate"
+"""What a machine has on which netwatch is installed as a service, and what
+installs a wheel."""
 
 _OTHERS = (
     *("dev/", "proc/", "run/", "sys/", "tmp/", "root/"),
