@@ -4,7 +4,6 @@ user and its files, manual pages, completions and documentation.
 
 import gzip
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass

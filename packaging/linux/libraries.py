@@ -73,7 +73,9 @@ def needed_libraries(folder: Path) -> Libraries:
             elf = ELFFile(file)
             wanted = set(_needed(elf)) - bundled
             for soname in sorted(wanted - set(_DEBIAN)):
-                sys.exit(f"{path.relative_to(folder)} needs {soname}; add its package to {__file__}")
+                sys.exit(
+                    f"{path.relative_to(folder)} needs {soname}; add its package to {__file__}"
+                )
             sonames |= wanted
             glibc = max([glibc, *_glibc_versions(elf)])
     return Libraries(tuple(sorted(sonames)), glibc)

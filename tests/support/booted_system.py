@@ -81,8 +81,8 @@ def booted(root: SystemRoot, network: Namespace) -> Iterator[BootedSystem]:
     with _control_group() as group, tempfile.TemporaryFile() as log:
         command = network.inside(*_UNSHARE, "sh", "-c", _BOOT, "sh", str(root.path))
         process = subprocess.Popen(
-            ["sh", "-c", _ENTER, "sh", str(group), *command], env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log,
+            ["sh", "-c", _ENTER, "sh", str(group), *command],
+            env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         try:
             system = _wait_for_systemd(root, process)
