@@ -30,7 +30,8 @@ def rpm(*words: str) -> str:
 
 def in_system(root: SystemRoot, *words: str) -> str:
     """Run rpm on the packages of a system."""
-    return rpm("--root", str(root.path), "--nodeps", "--ignorearch", *words)
+    alone = [] if words[0] == "-q" else ["--nodeps"]
+    return rpm("--root", str(root.path), *alone, *words)
 
 
 @pytest.fixture
