@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.packages, needs("mmdebstrap", "rpm", "unshare")]
 CONFIGURATION = "etc/netwatch/netwatch.yaml"
 
 
-def rpm(*words: str) -> str:
+def rpm(*words: str, under: tuple[str, ...] = ()) -> str:
     """What rpm prints."""
-    done = subprocess.run(["rpm", *words], capture_output=True, text=True)
+    done = subprocess.run([*under, "rpm", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     # Scripts that fail are a warning to rpm.
     assert "scriptlet failed" not in done.stderr, done.stderr
@@ -29,9 +29,12 @@ def rpm(*words: str) -> str:
 
 
 def in_system(root: SystemRoot, *words: str) -> str:
-    """Run rpm on the packages of a system."""
+    """Run rpm on the packages of a system. Its scripts see the processes, as systemd-tmpfiles
+    has to."""
     alone = [] if words[0] == "-q" else ["--nodeps"]
-    return rpm("--root", str(root.path), *alone, *words)
+    script = 'mount -t proc proc "$0/proc" && exec "$@"'
+    under = ("unshare", "--mount", "sh", "-c", script, str(root.path))
+    return rpm("--root", str(root.path), *alone, *words, under=under)
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ installs a wheel."""
 _OTHERS = (
     *("dev/", "proc/", "run/", "sys/", "tmp/", "root/"),
     *("var/cache/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/rpm/", "var/lib/systemd/"),
+    "var/lib/logrotate/",
     *("var/log/apt/", "var/log/dpkg.log", "var/log/alternatives.log", "var/log/journal/"),
     *("etc/ld.so.cache", "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-"),
     *("etc/.pwd.lock", "etc/machine-id", "etc/resolv.conf", "etc/subuid-", "etc/subgid-"),
