@@ -22,6 +22,14 @@ COMMAND = "/usr/bin/netwatch"
 UNPACKAGED_COMMAND = "/opt/netwatch/bin/netwatch"
 """The command in the units of the repository, for those who install a wheel."""
 
+_FOLDERS_OF_OTHERS = {
+    *("/", "/etc", "/etc/default", "/etc/logrotate.d", "/usr", "/usr/bin", "/usr/lib"),
+    *("/usr/lib/systemd", "/usr/lib/systemd/system", "/usr/lib/sysusers.d", "/usr/lib/tmpfiles.d"),
+    *("/usr/share", "/usr/share/doc", "/usr/share/man", "/usr/share/man/man1"),
+    "/usr/share/man/man5",
+}
+"""Folders that belong to the system, whoever has files in them."""
+
 _LAUNCHER = f"""#!{PREFIX}/bin/python3 -I
 import sys
 
@@ -91,7 +99,7 @@ def netwatch_contents(stage: Stage, base: Path, version: str, libraries: Librari
         machine=python.machine,
         summary="Tells from traffic and logs whether a ban on an app was kept",
         description=_DESCRIPTION,
-        entries=entries,
+        entries=[*entries, *_folders(entries)],
         depends={
             "deb": [
                 python.name,
@@ -128,16 +136,17 @@ def console_contents(stage: Stage, rest: Path, version: str, libraries: Librarie
     """The package ``netwatch-console``: the folder `rest` in the environment of ``netwatch``."""
     stage.date(rest)
     python = stage.interpreter
+    entries = [
+        Entry(python.site_packages, str(rest), "tree"),
+        *_documentation(stage, "netwatch-console", rest),
+    ]
     return Package(
         name="netwatch-console",
         version=version,
         machine=python.machine,
         summary="Store, console and reports of netwatch",
         description=_CONSOLE_DESCRIPTION,
-        entries=[
-            Entry(python.site_packages, str(rest), "tree"),
-            *_documentation(stage, "netwatch-console", rest),
-        ],
+        entries=[*entries, *_folders(entries)],
         depends={
             # WeasyPrint opens the libraries of Pango at run time.
             "deb": [
@@ -162,6 +171,21 @@ def packaged_unit(name: str) -> str:
     if not head.startswith("#") or text.count(UNPACKAGED_COMMAND) != 1:
         raise ValueError(f"{name} does not begin with a comment, or runs another command")
     return text.replace(UNPACKAGED_COMMAND, COMMAND)
+
+
+def _folders(entries: Sequence[Entry]) -> list[Entry]:
+    """The folders that rpm has to remove: it removes none that no package has. dpkg does."""
+    given = {each.target for each in entries}
+    parents = {
+        str(folder)
+        for each in entries
+        if each.form in ("", "rpm")
+        for folder in Path(each.target).parents
+    }
+    return [
+        Entry(folder, "", "dir", 0o755, form="rpm")
+        for folder in sorted(parents - given - _FOLDERS_OF_OTHERS)
+    ]
 
 
 def _environment(stage: Stage, base: Path) -> list[Entry]:

@@ -66,6 +66,8 @@ def test_files_are_where_the_system_expects_them(built: str) -> None:
         "/usr/share/doc/netwatch/copyright",
     }
     assert expected <= set(paths)
+    # Erasing removes no folder that no package has.
+    assert {"/usr/lib/netwatch", "/usr/lib/netwatch/bin", "/usr/share/doc/netwatch"} <= set(paths)
     # Folders of the system belong to its own packages.
     assert not {"/usr", "/usr/bin", "/usr/lib", "/etc", "/usr/share"} & set(paths)
     assert set(rpm("-qpc", built).splitlines()) == {
