@@ -139,11 +139,11 @@ def test_the_console_package_adds_store_reports_and_console(
     packages: BuiltPackages, installed: SystemRoot
 ) -> None:
     deb = _copied(installed, package(packages.folder, "netwatch-console", "deb"))
-    without = installed.run("netwatch", *SCAN, "--store", "--store-path", "/var/tmp/store", check=False)
+    without = installed.run("netwatch", *SCAN, "--store-path", "/var/tmp/store", check=False)
     assert without.returncode == 2
     assert "netwatch[store]" in without.stderr
     installed.run("apt-get", "install", "-q", "-y", "--no-install-recommends", deb)
-    installed.run("netwatch", *SCAN, "--store", "--store-path", "/var/tmp/store")
+    installed.run("netwatch", *SCAN, "--store-path", "/var/tmp/store")
     done = installed.run(
         *("netwatch", "store", "sql", "--store-path", "/var/tmp/store", "--format", "csv"),
         "select count(*) as n from incidents",

@@ -20,7 +20,7 @@ LEFT_OUT = shutil.ignore_patterns(
 TREES = {
     "netwatch": ("*.py", "*.pxd", "*.h", "*.json", "py.typed"),
     "signatures": ("*.py", "*.yaml"),
-    "packaging": ("*.py", "*.service"),
+    "packaging": ("*",),
     "docs": ("*.*",),
     "tests": ("*.py", "*.txt", "*.hex"),
     "pcaps": ("*.*",),
