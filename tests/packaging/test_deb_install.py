@@ -146,7 +146,7 @@ def test_the_console_package_adds_store_reports_and_console(
     installed.run("netwatch", *SCAN, "--store-path", "/var/tmp/store")
     done = installed.run(
         *("netwatch", "store", "sql", "--store-path", "/var/tmp/store", "--format", "csv"),
-        "select count(*) as n from incidents",
+        "select count(*) as n from incident",
     )
     assert int(done.stdout.split()[-1]) == len(expected_alerts(installed))
     code = "import netwatch.console.routes, weasyprint, vl_convert, psycopg, pyarrow.parquet, nkeys"
