@@ -111,6 +111,9 @@ def test(python: str, version: str, sdist: Path, folder: Path) -> bool:
     options = ["--rootdir", str(ROOT), "-p", "no:cacheprovider", "-m", "not alone", "-rN"]
     # Servers are the same with every Python.
     options += ["-k", "not postgresql"]
+    # The folder that pytest has for all runs is closed to other users at each start, also to those
+    # of the suite, which may run at the same time.
+    options += ["--basetemp", str(folder / f"{version}-tests")]
     done = subprocess.run([*command, *options], cwd=place, check=False)
     ended = time.monotonic()
     print(
