@@ -61,7 +61,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "inventory": Command(
-        "netwatch.cli.inventory:add", "bring the inventory up to date from where devices are listed"
+        "netwatch.cli.inventory:add", "update the inventory from where devices are listed"
     ),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),

@@ -36,7 +36,7 @@ def add(
         groups,
         parents,
         "inventory",
-        help="bring the inventory up to date from where devices are listed",
+        help="update the inventory from where devices are listed",
         description="The inventory of devices, from NetBox, a directory or an asset register.",
         epilog=_EPILOG,
     )

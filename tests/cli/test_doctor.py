@@ -7,7 +7,7 @@ import pytest
 from support.namespaces import namespace, needs_namespaces
 from support.office import configured
 
-from netwatch.capture import framing, interfaces
+from netwatch.capture import framing, interfaces, privileges
 from netwatch.capture import live_sources as live
 from netwatch.cli import main
 from netwatch.dissect.loop import loop
@@ -70,7 +70,10 @@ def test_no_interface_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @needs_namespaces
-def test_without_privileges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_privileges(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privileges, "_capabilities", lambda: {"CapEff": 0, "CapPrm": 0})
     os.seteuid(65534)
     try:
         status, lines = doctor(capsys, "-i", "lo")

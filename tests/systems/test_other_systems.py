@@ -39,10 +39,16 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("explain-policy", ["policy", "explain", *CONFIG, "--device", "10.20.1.7", *DAY]),
     ("explain", ["explain", "ID", "--alerts", "alerts.jsonl"]),
     ("verify", ["verify", "proof"]),
+    ("inventory", ["inventory", "refresh", "-c", "refresh.yaml", "--dry-run"]),
     ("bans", ["bans", "list"]),
     ("schema", ["schema", "alert"]),
     ("wrong", ["scan", "absent.pcap", "-q"]),
 ]  # fmt: skip
+REFRESH = """\
+version: 1
+networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
+devices: {inventory: devices.csv, sources: [{type: csv, path: register.csv}]}
+"""
 STORED: list[tuple[str, list[str]]] = [
     ("kept", ["scan", *CONFIG, "pcaps", "--store-path", "store", "--format", "jsonl", "-q"]),
     ("rows", ["store", "query", "observations", "--store-path", "store", "--format", "jsonl"]),
@@ -66,6 +72,8 @@ def run(folder: Path, commands: list[tuple[str, list[str]]], system: str | None)
         if path.suffix in (".pcap", ".yaml", ".csv"):
             (folder / "pcaps" / path.name).symlink_to(path)
     (folder / "logs").symlink_to(ROOT / "tests" / "logs" / "samples")
+    (folder / "refresh.yaml").write_text(REFRESH)
+    (folder / "register.csv").write_text("id,mac\nws-1,02:00:00:00:00:01\n")
     (folder / "commands.json").write_text(json.dumps(commands))
     environment = os.environ | {"HOME": str(folder / "home"), "PYTHONWARNINGS": "error"}
     environment.pop("XDG_CACHE_HOME", None)
@@ -81,7 +89,9 @@ def run(folder: Path, commands: list[tuple[str, list[str]]], system: str | None)
     assert done.returncode == 0, (done.stderr, said[-1:])
     kept = ("*.out", "*.err", "*.status", "modules", "alerts.jsonl", "proof/*")
     return {
-        str(path.relative_to(folder)): _without_times(path.read_bytes().decode("latin-1"))
+        str(path.relative_to(folder)): _without_times(
+            path.read_bytes().decode("latin-1").replace(f"{folder}/", "")
+        )
         for pattern in kept
         for path in sorted(folder.glob(pattern))
     }

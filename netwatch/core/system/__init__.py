@@ -7,6 +7,7 @@ commands that run on Windows (on macOS, on FreeBSD) do not import; `tests/system
 POSIX_ONLY = (
     "netwatch.capture.interfaces",
     "netwatch.capture.privileges",
+    "netwatch.cli.doctor",
     "netwatch.cli.fleet",
     "netwatch.cluster",
     "netwatch.console",
