@@ -12,12 +12,11 @@ import subprocess
 from pathlib import Path
 
 from support.paths import ROOT
+from support.system_root import bare_archive
 
 BASE = "localhost/debian:trixie-slim"
 CONTAINERFILE = ROOT / "packaging" / "container" / "Containerfile"
 
-_CACHED = ROOT / "build" / "container" / "trixie.tar"
-_MIRROR = "http://deb.debian.org/debian"
 _BUILD_TIMEOUT = 1800.0
 
 
@@ -67,14 +66,8 @@ class Engine:
 
     def make_base(self) -> None:
         """The image that stands for `debian:trixie-slim`."""
-        if not _CACHED.exists():
-            _CACHED.parent.mkdir(parents=True, exist_ok=True)
-            made = self.folder / _CACHED.name
-            options = ("--variant=minbase", "trixie", made, _MIRROR)
-            self.run("mmdebstrap", *options, timeout=_BUILD_TIMEOUT)
-            shutil.move(made, _CACHED)
         name = self.run("buildah", "from", "scratch").stdout.strip()
-        self.run("buildah", "add", "--quiet", name, _CACHED, "/")
+        self.run("buildah", "add", "--quiet", name, bare_archive(), "/")
         self.run("buildah", "commit", "--quiet", "--rm", name, BASE)
 
     def build(self, tag: str, context: Path, *options: str, file: Path = CONTAINERFILE) -> None:

@@ -101,7 +101,7 @@ def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
 @contextmanager
 def bare_root() -> Iterator[SystemRoot]:
     """A system that has the package manager and what it needs, nothing else."""
-    with _unpacked(_archive("bare", _make_bare)) as root:
+    with _unpacked(bare_archive()) as root:
         yield root
 
 
@@ -110,6 +110,11 @@ def service_root() -> Iterator[SystemRoot]:
     """A system with systemd and everything that the packages depend on."""
     with _unpacked(_archive("service", _make_service)) as root:
         yield root
+
+
+def bare_archive() -> Path:
+    """A system with apt and what it needs, as an archive."""
+    return _archive("bare", _make_bare)
 
 
 def _archive(name: str, make: Callable[[Path], None]) -> Path:
