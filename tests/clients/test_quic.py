@@ -91,11 +91,19 @@ def test_each_connection_counts(watch: Watch, certificate: Certificate) -> None:
     assert [name for _, name, _ in seen.reported] == [NAME, "other.example.com", NAME]
 
 
+CURL_ATTEMPTS = 3
+"""On a busy machine a transfer between curl and aioquic stands still now and then."""
+CURL_TIMEOUT = 28
+
+
 @pytest.mark.skipif("HTTP3" not in says("curl", "--version"), reason="curl has no HTTP/3")
 def test_curl(watch: Watch, certificate: Certificate, tmp_path: Path) -> None:
-    with quic_serving(certificate) as port, watch(port) as seen:
-        place = ["--resolve", f"{NAME}:{port}:{HOST}", f"https://{NAME}:{port}/"]
-        done = run("curl", "-q", "-sS", "-k", "-m", "10", "--http3-only", *place, home=tmp_path)
+    for _ in range(CURL_ATTEMPTS):
+        with quic_serving(certificate) as port, watch(port) as seen:
+            place = ["--resolve", f"{NAME}:{port}:{HOST}", f"https://{NAME}:{port}/"]
+            done = run("curl", "-q", "-sS", "-k", "-m", "10", "--http3-only", *place, home=tmp_path)
+        if done.returncode != CURL_TIMEOUT:
+            break
     assert b"it works" in done.stdout, done.stderr.decode()
     assert seen.reported == [("quic-sni", NAME, port)]
     assert seen.records[0]["tls"]["alpn"] == ["h3"]
