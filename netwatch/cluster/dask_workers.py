@@ -45,7 +45,7 @@ class _WithoutConfiguration:
 
 
 class _Gone:
-    """A result went with its worker before it was fetched."""
+    """A result did not come in time; its worker may have died."""
 
 
 @dataclass(frozen=True, slots=True)

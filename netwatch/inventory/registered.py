@@ -3,7 +3,7 @@
 A register (NetBox, a directory, a spreadsheet) is kept for other purposes: it has addresses that
 several devices share, names twice, entries that say nothing by which a device is recognised on the
 wire. `settle` makes of all that devices which can be told apart: what two devices have at once
-identifies neither, so both lose it, and somebody is told.
+identifies neither, so both lose it, and the result says so.
 """
 
 from collections import Counter, defaultdict
