@@ -70,11 +70,14 @@ class Capture:
             assert self.process.poll() is None or text in self.log(), self.log()
             return text in self.log()
 
-        wait_until(is_logged)
+        wait_until(is_logged, lambda: f"{text!r} is in the log, which is:\n{self.log()}")
 
     def wait_for_records(self, count: int) -> None:
         """Wait until there are at least so many records."""
-        wait_until(lambda: len(self.records()) >= count)
+        wait_until(
+            lambda: len(self.records()) >= count,
+            lambda: f"there are {count} records; the log is:\n{self.log()}",
+        )
 
     def workers(self) -> list[int]:
         """The process ids of the workers."""
