@@ -163,11 +163,13 @@ class DeliveryWorker(threading.Thread):
             self._due = 0.0
             self._deferral.retry_now()
             self._sink.close()
-        if not self._deferral.due_in():
+        retries_recipients = not self._deferral.due_in()
+        if retries_recipients:
             self._deferral.retry(outbox, self._sink)
-            self._report(outbox)
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + self._deliver_next(outbox, self._sink)
+        if retries_recipients:
+            self._report(outbox)
         return min(max(0.0, self._due - time.monotonic()), self._deferral.due_in())
 
     def _report(self, outbox: OutboxDatabase) -> None:

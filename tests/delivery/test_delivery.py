@@ -242,6 +242,22 @@ def test_outbox_that_cannot_be_read_is_not_taken_for_an_empty_one(
     assert len(ids(http)) == 3
 
 
+def test_output_that_is_tried_at_once_delivers_again_only_after_an_answer(http, deliver, tmp_path):
+    stop_sending(http)
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(record(0))
+    wait_until(lambda: http.requests)
+    for _ in range(3):
+        before = http.requests
+        delivery.reopen()
+        wait_until(lambda before=before: http.requests > before)
+    assert not [line for line in deliver.log if "delivers again" in line]
+    http.faults = []
+    delivery.reopen()
+    assert not delivery.drain(30)
+    wait_until(lambda: any("delivers again" in line for line in deliver.log))
+
+
 def test_outbox_that_was_removed_is_created_again(http, deliver, tmp_path):
     delivery = deliver(webhook(http, tmp_path))
     delivery.put(record(0))
