@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from netwatch.capture import privileges
 from netwatch.config import Config, load
@@ -34,9 +33,6 @@ from netwatch.live.source_openers import SourceOpener, source_openers
 from netwatch.live.update_checker import prepare
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.store.extra import require_extra
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
