@@ -33,7 +33,7 @@ from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
-from netwatch.core.system.processes import has_second_cpu
+from netwatch.core.system.processes import usable_cpus
 
 STDIN = "-"
 """The path that means standard input."""
@@ -190,7 +190,7 @@ def open_content(file: CaptureFile) -> Content:
         if compression is None:
             return Content(stream, size)
         decompressed = DecompressedStream(stream, compression)
-        if size is not None and has_second_cpu():
+        if size is not None and usable_cpus() > 1:
             return Content(ReadAhead(decompressed, size), size, compression)
         return Content(decompressed, size, compression)
     except BaseException:

@@ -4,10 +4,11 @@ An alert that is sent again says what is stored already, so to store it twice is
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from netwatch.core.dataclass import dataclass
-from netwatch.fleet.envelope import Envelope
+from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
@@ -30,54 +31,53 @@ _MAX_KEY = 200
 @dataclass(slots=True)
 class AlertsCommitted:
     """The result of a commit: by sensor, the keys of alerts that are stored, and those that are
-    `refused` with the reasons; how many said something new."""
+    `refused` with the reasons; sensors with the reasons why a message of theirs was `unreadable`;
+    how many alerts said something new."""
 
-    stored: dict[str, list[str]]
-    refused: dict[str, dict[str, str]]
+    stored: dict[str, list[str]] = field(default_factory=dict)
+    refused: dict[str, dict[str, str]] = field(default_factory=dict)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
     new: int = 0
 
 
 class AlertCommits:
-    """Stores alerts. `gap` is the quiet gap of incidents in ns; `offsets` are how far the clocks of
-    sensors are ahead (ns). For one thread at a time. Raises `ConfigError` and `NetwatchError` where
-    the store cannot be opened."""
+    """Stores alerts. `gap` is the quiet gap of incidents in ns. For one thread at a time. Raises
+    `ConfigError` and `NetwatchError` where the store cannot be opened."""
 
-    def __init__(self, options: StoreOptions, gap: int, offsets: Mapping[str, int]) -> None:
+    def __init__(self, options: StoreOptions, gap: int) -> None:
         self._catalogue = Catalogue.open(options, create=True)
         self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
         self._gap = gap
-        self._offsets = offsets
 
     def close(self) -> None:
         """Close the catalogue."""
         self._lock.close()
         self._catalogue.close()
 
-    def commit(self, envelopes: Sequence[Envelope]) -> AlertsCommitted:
-        """Store the alerts of messages. Those that nobody could store are refused. Raises
-        `NetwatchError`; then some may be stored, and storing all again is right."""
-        result = AlertsCommitted({}, {})
+    def commit(self, envelopes: Sequence[Envelope], offsets: Mapping[str, int]) -> AlertsCommitted:
+        """Store the alerts of messages; `offsets` are how far the clocks of sensors are ahead (ns).
+        Alerts that nobody could store are refused. Raises `NetwatchError`; then some may be stored,
+        and storing all again is right."""
+        result = AlertsCommitted()
         alerts: list[tuple[str, SensorAlert]] = []
         for envelope in envelopes:
-            refused = result.refused.setdefault(envelope.sensor, {})
-            for key, record in _entries(envelope):
+            sensor = envelope.sensor
+            refused = result.refused.setdefault(sensor, {})
+            try:
+                entries = _entries(envelope)
+            except EnvelopeError as error:
+                result.unreadable.append((sensor, str(error)))
+                continue
+            for key, record in entries:
                 try:
-                    alerts.append((key, self._read(envelope.sensor, record)))
+                    alerts.append((key, _read(sensor, record, offsets.get(sensor, 0))))
                 except BadAlertError as error:
                     refused[key] = str(error)[:MAX_REASON]
         # A long transaction would keep other writers of the catalogue waiting.
         for at in range(0, len(alerts), TRANSACTION):
             self._store(alerts[at : at + TRANSACTION], result)
         return result
-
-    def _read(self, sensor: str, record: Any) -> SensorAlert:
-        """The alert in a record. Raises `BadAlertError` for what is none, or is of another
-        sensor."""
-        said = record.get("sensor") if isinstance(record, dict) else None
-        if not isinstance(said, dict) or said.get("name") != sensor:
-            raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
-        return read_record(sensor, record, self._offsets.get(sensor, 0))
 
     def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
         """Store alerts, and find those that cannot be stored by halves."""
@@ -99,9 +99,18 @@ class AlertCommits:
             result.stored.setdefault(alert.sensor, []).append(key)
 
 
+def _read(sensor: str, record: Any, offset: int) -> SensorAlert:
+    """The alert in a record. Raises `BadAlertError` for what is none, or is of another sensor."""
+    said = record.get("sensor") if isinstance(record, dict) else None
+    if not isinstance(said, dict) or said.get("name") != sensor:
+        raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
+    return read_record(sensor, record, offset)
+
+
 def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
-    """The alerts of a message with their keys; nothing of one that has none."""
-    body = envelope.body
+    """The alerts of a message with their keys; nothing of one that has none. Raises
+    `EnvelopeError` where the content is not JSON."""
+    body = envelope.value()
     entries = body.get("alerts") if isinstance(body, dict) else None
     if not isinstance(entries, list):
         return []

@@ -10,8 +10,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 from netwatch.config import Config
@@ -24,6 +24,7 @@ from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
+from netwatch.fleet.commit_process import CommitProcess, fact_processes
 from netwatch.fleet.connection import Connection
 from netwatch.fleet.consumers import Consumers, Receiver
 from netwatch.fleet.fact_commits import FactCommits
@@ -34,6 +35,7 @@ from netwatch.fleet.server import NatsServer
 from netwatch.fleet.silence_keeper import SilenceKeeper
 from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, sender_of, subject
 from netwatch.store.options import StoreOptions
+from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint
 
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -79,18 +81,19 @@ class Centre:
         self._fleet: FleetOptions = fleet
         self._store: StoreOptions = store
         self._server = None if fleet.server.join else NatsServer(self.folder, report)
-        self._executors = [ThreadPoolExecutor(1, name) for name in ("alerts", "facts")]
         self._began = time.monotonic()
         self._reported = ""
         with ExitStack() as stack:
             self.roster = RosterKeeper(store, self.status)
             stack.callback(self.roster.close)
-            self._alerts = AlertCommits(store, config.quiet_gap, self.status.offsets)
+            stack.enter_context(UseLock(store))
+            self._alerts = CommitProcess("alerts", partial(AlertCommits, store, config.quiet_gap))
+            self._facts = [
+                CommitProcess("facts", partial(FactCommits, store)) for _ in range(fact_processes())
+            ]
             stack.callback(self._alerts.close)
-            self._facts = FactCommits(store)
-            stack.callback(self._facts.close)
-            for executor in self._executors:
-                stack.callback(executor.shutdown)
+            for process in self._facts:
+                stack.callback(process.close)
             self._publisher = Publisher(open_publications(self.folder.path), report)
             delivery = _delivery(config, report, stack)
             self._silences = SilenceKeeper(
@@ -170,11 +173,10 @@ class Centre:
         status.connections += 1
         self._report("connected to the server")
         status.connection_problem = self._reported = ""
-        alerts, facts = self._executors
         async with asyncio.TaskGroup() as group:
             for work in (
-                consumers.run_alerts(self._alerts, alerts),
-                consumers.run_facts(self._facts, facts),
+                consumers.run_alerts(self._alerts),
+                consumers.run_facts(self._facts),
                 consumers.run_applied(self.roster),
                 self._publisher.run(client),
                 self._silences.run(),
@@ -215,6 +217,11 @@ class Centre:
         """Compact and prune the store now and then, in a thread that nobody waits for."""
         while True:
             await asyncio.sleep(MAINTENANCE_SECONDS)
+            before = time.time_ns() - EPOCH_DAYS * 86_400_000_000_000
+            try:
+                await self._facts[0].run(FactCommits.forget, before)
+            except NetwatchError as error:
+                self._report(f"old epochs were not forgotten: {error}")
             if not any(each.name == "maintenance" for each in threading.enumerate()):
                 threading.Thread(
                     target=self._maintain_once, name="maintenance", daemon=True
@@ -223,8 +230,6 @@ class Centre:
     def _maintain_once(self) -> None:
         try:
             maintain(self._store)
-            before = time.time_ns() - EPOCH_DAYS * 86_400_000_000_000
-            self._executors[1].submit(self._facts.forget, before).result()
         except NetwatchError as error:
             self._report(f"compaction: {error}")
 

@@ -9,12 +9,13 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor
 from typing import Any, TypeVar
+from zlib import crc32
 
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_status import CentreStatus
+from netwatch.fleet.commit_process import CommitProcess
 from netwatch.fleet.envelope import Assembler, Envelope, EnvelopeError, decode
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.puller import Puller
@@ -50,15 +51,18 @@ class Receiver:
         self._assembler = Assembler()
         self._parts: dict[tuple[str, str, str], list[Any]] = {}
 
-    async def decode(self, messages: Sequence[Any]) -> tuple[list[Envelope], list[Any]]:
-        """The envelopes that are whole, and the messages that are done with once these are
-        committed. What is no message of the fleet is refused, counted, and never comes again."""
+    async def decode(
+        self, messages: Sequence[Any], *, reads_content: bool
+    ) -> tuple[list[Envelope], list[Any]]:
+        """The envelopes that are whole, with or without reading their content, and the messages
+        that are done with once these are committed. What is no message of the fleet is refused,
+        counted, and never comes again."""
         envelopes, done = [], []
         for message in messages:
             sensor = ""
             try:
                 sensor, kind = sender_of(message.subject)
-                envelope = decode(message.data, sensor, kind)
+                envelope = decode(message.data, sensor, kind, reads_content=reads_content)
                 parts = self._parts_of(envelope)
                 parts.append(message)
                 whole = self._assembler.add(envelope)
@@ -110,21 +114,30 @@ class Consumers:
         self._status = status
         self._report = report
 
-    async def run_alerts(self, commits: AlertCommits, executor: Executor) -> None:
+    async def run_alerts(self, process: CommitProcess[AlertCommits]) -> None:
         """Commit alerts."""
 
         async def commit(envelopes: Sequence[Envelope]) -> None:
-            await self._commit_alerts(commits, executor, envelopes)
+            await self._commit_alerts(process, envelopes)
 
-        await self._run("alerts", ALERT_MESSAGES, ALERT_BYTES, commit)
+        await self._run("alerts", ALERT_MESSAGES, ALERT_BYTES, commit, reads_content=False)
 
-    async def run_facts(self, commits: FactCommits, executor: Executor) -> None:
-        """Commit facts and coverage."""
+    async def run_facts(self, processes: Sequence[CommitProcess[FactCommits]]) -> None:
+        """Commit facts and coverage, those of one sensor always in the same process."""
 
         async def commit(envelopes: Sequence[Envelope]) -> None:
-            await self._commit_facts(commits, executor, envelopes)
+            parts: list[list[Envelope]] = [[] for _ in processes]
+            for envelope in envelopes:
+                parts[crc32(envelope.sensor.encode()) % len(processes)].append(envelope)
+            async with asyncio.TaskGroup() as group:
+                for process, part in zip(processes, parts, strict=True):
+                    if part:
+                        group.create_task(self._commit_facts(process, part))
 
-        await self._run("facts", FACT_MESSAGES, FACT_BYTES, commit)
+        size = len(processes)
+        await self._run(
+            "facts", FACT_MESSAGES * size, FACT_BYTES * size, commit, reads_content=False
+        )
 
     async def run_applied(self, roster: RosterKeeper) -> None:
         """Note which published versions sensors applied."""
@@ -136,7 +149,7 @@ class Consumers:
                     self._receiver.refuse(envelope.sensor, problem)
             await roster.written()
 
-        await self._run("applied", ALERT_MESSAGES, ALERT_BYTES, commit)
+        await self._run("applied", ALERT_MESSAGES, ALERT_BYTES, commit, reads_content=True)
 
     async def _run(
         self,
@@ -144,11 +157,15 @@ class Consumers:
         batch: int,
         max_bytes: int,
         commit: Callable[[Sequence[Envelope]], Awaitable[None]],
+        *,
+        reads_content: bool,
     ) -> None:
         puller = Puller(self._client, name, batch, max_bytes)
         await puller.start()
         while True:
-            envelopes, done = await self._receiver.decode(await puller.take())
+            envelopes, done = await self._receiver.decode(
+                await puller.take(), reads_content=reads_content
+            )
             if envelopes:
                 await commit(envelopes)
                 self._receiver.note_lag(envelopes)
@@ -156,10 +173,14 @@ class Consumers:
                 await message.ack()
 
     async def _commit_alerts(
-        self, commits: AlertCommits, executor: Executor, envelopes: Sequence[Envelope]
+        self, process: CommitProcess[AlertCommits], envelopes: Sequence[Envelope]
     ) -> None:
-        result = await self._insist(executor, lambda: commits.commit(envelopes))
+        known = self._status.offsets
+        offsets = {each.sensor: known.get(each.sensor, 0) for each in envelopes}
+        result = await self._insist(lambda: process.run(AlertCommits.commit, envelopes, offsets))
         self._status.new_alerts += result.new
+        for sensor, reason in result.unreadable:
+            self._receiver.refuse(sensor, reason)
         for sensor, keys in result.stored.items():
             self._status.alerts[sensor] += len(keys)
             for at in range(0, len(keys), KEYS_IN_MESSAGE):
@@ -170,26 +191,25 @@ class Consumers:
                 await self._say(sensor, {"kind": "alerts", "refused": {key: reason}})
 
     async def _commit_facts(
-        self, commits: FactCommits, executor: Executor, envelopes: Sequence[Envelope]
+        self, process: CommitProcess[FactCommits], envelopes: Sequence[Envelope]
     ) -> None:
-        result = await self._insist(executor, lambda: commits.commit(envelopes))
+        result = await self._insist(lambda: process.run(FactCommits.commit, envelopes))
         self._status.batches += result.batches
         self._status.repeated += result.repeated
-        for envelope, reason in result.refused:
-            self._receiver.refuse(envelope.sensor, reason)
+        for sensor, reason in result.refused:
+            self._receiver.refuse(sensor, reason)
         self._status.rows.update(result.rows)
         for each in result.progress:
             await self._say(
                 each.sensor, {"kind": "facts", "epoch": each.epoch, "through": each.sequence}
             )
 
-    async def _insist(self, executor: Executor, work: Callable[[], T]) -> T:
+    async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the store, however long it takes until the store can be used."""
-        loop = asyncio.get_running_loop()
         attempts = 0
         while True:
             try:
-                result = await loop.run_in_executor(executor, work)
+                result = await work()
             except NetwatchError as error:
                 if not self._status.store_problem:
                     self._report(f"the store cannot be written to: {error}")

@@ -64,8 +64,9 @@ class UnknownSchemaError(EnvelopeError):
 class Envelope:
     """A message. `sequence` counts the messages of a kind, `sent` is the sensor's clock in ns since
     the epoch, `version` that of its netwatch. `id` is the same whenever the same content is sent.
-    The content is `body`, a JSON value, or where that is None `payload`. `fields` are further
-    fields of the first line that belong to the kind. `part` counts from 1 up to `parts`."""
+    The content is `body`, a JSON value, or where that is None `payload`, which may be JSON that was
+    not read yet (`value`). `fields` are further fields of the first line that belong to the kind.
+    `part` counts from 1 up to `parts`."""
 
     sensor: str
     kind: str
@@ -92,6 +93,10 @@ class Envelope:
     def content(self) -> bytes:
         """The content as bytes."""
         return self.payload if self.body is None else _json(self.body)
+
+    def value(self) -> Any:
+        """The content as a JSON value. Raises `EnvelopeError` where it is none."""
+        return _value(self.payload) if self.body is None else self.body
 
 
 _HEADER_FIELDS = ("schema", "sensor", "kind", "sequence", "sent", "version", "id", "part", "parts")
@@ -122,8 +127,9 @@ def cut(envelope: Envelope) -> list[bytes]:
     ]
 
 
-def decode(data: bytes, sensor: str, kind: str) -> Envelope:
-    """The envelope of a message that came as this kind from this sensor, as its subject says.
+def decode(data: bytes, sensor: str, kind: str, *, reads_content: bool = True) -> Envelope:
+    """The envelope of a message that came as this kind from this sensor, as its subject says. With
+    `reads_content` a content that is JSON is read, else it stays as it is for another process.
     Raises `EnvelopeError` for anything else, `UnknownSchemaError` for another major version."""
     line, newline, content = data.partition(b"\n")
     if not newline or len(line) > MAX_HEADER:
@@ -140,7 +146,7 @@ def decode(data: bytes, sensor: str, kind: str) -> Envelope:
     part, parts = _number(header, "part", 1), _number(header, "parts", 1)
     if not 1 <= part <= parts <= MAX_PARTS:
         raise EnvelopeError("the envelope has no valid 'part' and 'parts'")
-    is_json = header.get("content") == "json"
+    is_json = reads_content and header.get("content") == "json"
     return Envelope(
         schema=schema,
         sensor=sensor,

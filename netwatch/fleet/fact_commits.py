@@ -46,12 +46,12 @@ class Progress:
 
 @dataclass(slots=True)
 class Committed:
-    """The result of a commit: the `progress` of every epoch that was sent, messages that were
-    `refused` with the reasons, how many rows of each sensor and how many batches were stored, and
-    how many batches were repeated."""
+    """The result of a commit: the `progress` of every epoch that was sent, sensors with the reasons
+    why a message of theirs was `refused`, how many rows of each sensor and how many batches were
+    stored, and how many batches were repeated."""
 
     progress: list[Progress]
-    refused: list[tuple[Envelope, str]]
+    refused: list[tuple[str, str]]
     rows: Counter[str] = field(default_factory=Counter)
     batches: int = 0
     repeated: int = 0
@@ -91,7 +91,7 @@ class FactCommits:
                 else:
                     result.repeated += 1
             except EnvelopeError as error:
-                result.refused.append((envelope, str(error)))
+                result.refused.append((envelope.sensor, str(error)))
         landing.flush()
         if transaction.is_needed:
             transaction.run(self._catalogue)

@@ -151,7 +151,7 @@ def write(path: Path, packets: int) -> str:
 def test_only_large_files_have_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = write(tmp_path / "small.gz", 100), write(tmp_path / "large.gz", 9000)
     for cpus, path, expected in ((2, small, 0), (2, large, 1), (1, large, 0)):
-        monkeypatch.setattr(files, "has_second_cpu", lambda cpus=cpus: cpus > 1)
+        monkeypatch.setattr(files, "usable_cpus", lambda cpus=cpus: cpus)
         found = packets = 0
         for block in open_source(path).blocks():
             packets += block.count
@@ -164,7 +164,7 @@ def test_only_large_files_have_a_thread(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_reader_that_stops_early_ends_the_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "has_second_cpu", lambda: True)
+    monkeypatch.setattr(files, "usable_cpus", lambda: 2)
     blocks = open_source(write(tmp_path / "large.gz", 6000)).blocks()
     next(blocks)
     next(blocks)

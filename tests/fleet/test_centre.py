@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import signal
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.fleet_centre import CentreProcess, running_centre, sensor_records
@@ -161,6 +163,39 @@ def test_facts_are_stored_once_whatever_is_sent_again(centre):
     assert known == [(None, "p-1"), ("10.1.0.1", None)]
 
 
+def test_a_process_that_commits_is_replaced_when_it_was_killed(centre, deliver):
+    delivery = deliver(centre, "ghent-1")
+    writer = SpoolWriter(centre.options("liege-1").spool.folder)
+    before = stored_rows(centre)
+    for number in range(3):
+        records = sensor_records("ghent-1", range(2000 + 100 * number, 2100 + 100 * number))
+        writer.put("observation", 500, batch(500, seed=100 + number))
+        delivery.put(*records)
+        centre.kill_commits()
+        send_facts(centre, "liege-1")
+        assert not delivery.drain(30)
+        assert {each["id"] for each in records} <= {*stored_alerts(centre, "ghent-1")}
+    assert len(centre.children()[1]) >= 2
+    assert stored_rows(centre) == before + 1500
+    assert delivery.status()[0].dead == 0
+
+
+def test_processes_that_commit_end_with_the_centre(tmp_path, deliver):
+    """However it ends."""
+    require_programs("nats-server")
+    centre = CentreProcess(tmp_path, "ghent-1")
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        centre.start()
+        delivery = deliver(centre, "ghent-1")
+        delivery.put(*sensor_records("ghent-1", [how]))
+        assert not delivery.drain(30)
+        delivery.stop()
+        _, commits = centre.children()
+        assert commits
+        centre.end(how)
+        wait_until(lambda pids=commits: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids))
+
+
 def test_what_is_committed_takes_no_room_on_the_server(centre, tmp_path):
     """In a stream of an earlier version as well, which kept everything for a week."""
 
@@ -220,6 +255,7 @@ def test_forged_messages_are_refused_counted_and_named(centre):
         replace(good, schema="netwatch.fleet/2").encode(),
         replace(good, body={"alerts": [{"key": "k", "record": of_another}]}).encode(),
         replace(good, body={"alerts": [{"key": "k2", "record": {"id": "x"}}]}).encode(),
+        good.encode().replace(b'{"alerts":[]}', b'{"alerts":['),
     ]
     bomb = replace(good, kind="facts", body=None, payload=batch(10)[:200],
                    fields={"epoch": "e", "after": 0, "table": "observation"})  # fmt: skip
@@ -238,7 +274,7 @@ def test_forged_messages_are_refused_counted_and_named(centre):
         with centre.catalogue() as catalogue:
             return next(each for each in roster(catalogue) if each.name == "ghent-1").refused
 
-    wait_until(lambda: refused() >= 7)
+    wait_until(lambda: refused() >= 8)
     assert stored_alerts(centre, "liege-1") == []
 
 

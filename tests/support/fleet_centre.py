@@ -88,14 +88,23 @@ class CentreProcess:
         assert self._process is not None
         return self._process.wait(30)
 
+    def children(self) -> tuple[list[int], list[int]]:
+        """The processes of its server, and those that commit."""
+        paths = Path(f"/proc/{self.pid}/task").glob("*/children")
+        pids = [int(pid) for path in paths for pid in path.read_text().split()]
+        lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+        commits = [pid for pid in pids if b"spawn_main" in lines[pid]]
+        return [pid for pid in pids if lines[pid].startswith(b"nats-server")], commits
+
     def kill_server(self) -> None:
         """Kill the server, which the centre starts again."""
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task").glob("*/children")
-        pids = [int(pid) for path in children for pid in path.read_text().split()]
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for pid in self.children()[0]:
+            os.kill(pid, signal.SIGKILL)
+
+    def kill_commits(self) -> None:
+        """Kill the processes that commit, which the centre starts again."""
+        for pid in self.children()[1]:
+            os.kill(pid, signal.SIGKILL)
 
     def options(self, sensor: str, spool_bytes: int = 1 << 30) -> FleetOptions:
         """The options of a sensor."""

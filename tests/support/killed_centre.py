@@ -2,9 +2,11 @@
 
 The first argument is where: ``commit`` before the database has committed, ``say`` between the
 commit and what is said to sensors, ``ack`` between that and the acknowledgement to the server. The
-second is whether for ``alerts`` or ``facts``. The others are those of netwatch.
+second is whether for ``alerts`` or ``facts``. The others are those of netwatch. The processes in
+which a centre commits import this program too.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -17,8 +19,10 @@ from netwatch.fleet.fact_commits import FactCommits
 
 
 def die(*_: Any, **__: Any) -> Any:
-    """End this process at once."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """End the centre at once, whose processes end with it."""
+    centre = multiprocessing.parent_process()
+    os.kill((centre or multiprocessing.current_process()).pid or os.getpid(), signal.SIGKILL)
+    signal.pause()
 
 
 where, what = sys.argv[1:3]
@@ -28,4 +32,6 @@ elif where == "say":
     consumers.Consumers._say = die  # type: ignore[method-assign]
 else:
     consumers.Receiver.note_lag = die  # type: ignore[method-assign]
-sys.exit(main(sys.argv[3:]))
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[3:]))

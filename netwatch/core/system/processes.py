@@ -40,11 +40,11 @@ else:
         return multiprocessing.get_context("spawn")
 
 
-def has_second_cpu() -> bool:
-    """Whether this process may run on more than one CPU."""
+def usable_cpus() -> int:
+    """The CPUs on which this process may run."""
     if sys.platform == "linux":
-        return len(os.sched_getaffinity(0)) > 1
-    return (os.cpu_count() or 1) > 1
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def limit_memory(size: int) -> None:

@@ -1,0 +1,105 @@
+"""Processes in which a centre commits what sensors send.
+
+One interpreter computes on one processor at a time, so a centre that committed in its threads would
+have one processor for everything. A process that commits has an interpreter and a connection to the
+catalogue of its own. It is started when there is something for it, and ends with the centre. If it
+is killed, for want of memory for example, another one takes its place and gets the same messages:
+to commit twice is the same as once.
+"""
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from netwatch.core.errors import NetwatchError
+from netwatch.core.system.processes import usable_cpus
+from netwatch.engine.forking import sendable
+
+MAX_FACT_PROCESSES = 4
+"""Processes that commit facts."""
+
+P = ParamSpec("P")
+C = TypeVar("C")
+T = TypeVar("T")
+
+
+def fact_processes() -> int:
+    """How many processes commit facts: half as many as there are CPUs, less one, which commits
+    alerts; at least one and at most `MAX_FACT_PROCESSES`."""
+    return max(1, min(MAX_FACT_PROCESSES, usable_cpus() // 2 - 1))
+
+
+class CommitProcess(Generic[C]):
+    """A process with something that commits, which `open_commits` opens there, so it has to be
+    picklable. `name` says what it commits."""
+
+    def __init__(self, name: str, open_commits: Callable[[], C]) -> None:
+        self._name = name
+        self._open = open_commits
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def run(
+        self, method: Callable[Concatenate[C, P], T], *arguments: P.args, **keywords: P.kwargs
+    ) -> T:
+        """What a method gives there. Calls are run one after the other. Raises what opening and
+        the method raise, and `NetwatchError` where the process was killed meanwhile."""
+        pool = self._pool = self._pool or self._start()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(pool, _run, method, arguments, keywords)
+        except BrokenProcessPool:
+            if self._pool is pool:
+                self._pool = None
+            pool.shutdown(wait=False)
+            raise NetwatchError(f"the process that commits {self._name} was killed") from None
+
+    def _start(self) -> ProcessPoolExecutor:
+        # This process has threads, of which a fork would copy the locks and not the threads.
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(1, context, _begin, (self._open, gc.get_threshold()))
+
+    def close(self) -> None:
+        """End the process when it has done what it was given."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+_open_commits: Callable[[], Any] | None = None
+_commits: Any = None
+
+
+def _begin(open_commits: Callable[[], Any], threshold: tuple[int, int, int]) -> None:
+    """Prepare a new process. What ends the centre also reaches its processes, by a terminal or
+    systemd; it is the centre that ends them."""
+    global _open_commits
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, signal.SIG_IGN)
+    gc.set_threshold(*threshold)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    _open_commits = open_commits
+
+
+def _end_with_parent() -> None:
+    """End when the centre was killed: what is not committed comes again from the server."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _run(method: Callable[..., T], arguments: tuple[object, ...], keywords: dict[str, object]) -> T:
+    global _commits
+    assert _open_commits is not None
+    try:
+        if _commits is None:
+            _commits = _open_commits()
+        return method(_commits, *arguments, **keywords)
+    except Exception as error:
+        raise sendable(error) from None
