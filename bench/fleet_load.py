@@ -162,18 +162,26 @@ def packed() -> bytes:
     return pack(FactBatch("observation", run, clients, pa.table(columns, schema=layout)))
 
 
-def used(pid: int) -> dict[str, tuple[float, int]]:
-    """The CPU seconds and the memory (MB) of the centre, of the server, its child, and of this
-    process, which is all sensors."""
+def used(centre: CentreProcess) -> dict[str, tuple[float, int]]:
+    """The CPU seconds and the memory (MB) of the centre without and of those of its processes that
+    commit, of the server, and of this process, which is all sensors."""
     page, ticks = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
+    server, commits = centre.children()
     found = {}
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    processes = [("centre", str(pid)), *(("server", child) for child in children)]
-    for name, each in (*processes, ("sensors", "self")):
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        cpu = (int(fields[11]) + int(fields[12])) / ticks
-        found[name] = cpu, int(fields[21]) * page >> 20
+    for name, pids in (("centre", [centre.pid]), ("commits", commits), ("server", server),
+                       ("sensors", [os.getpid()])):  # fmt: skip
+        cpu = memory = 0
+        for pid in pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            cpu += int(fields[11]) + int(fields[12])
+            memory += int(fields[21]) * page >> 20
+        found[name] = cpu / ticks, memory
     return found
+
+
+def of_centre(use: dict[str, tuple[float, int]]) -> float:
+    """The CPU seconds of all processes of the centre but its server."""
+    return use["centre"][0] + use["commits"][0]
 
 
 async def measure(
@@ -197,8 +205,8 @@ async def measure(
         for sensor, connection in zip(sensors, connections, strict=True)
     ]
     alerts = rows = 0
-    began_use = used(centre.pid)
-    cpu = began_use["centre"][0]
+    began_use = used(centre)
+    cpu = of_centre(began_use)
     peaks = dict.fromkeys(began_use, 0)
     all_lags: list[float] = []
     last, end = began, asyncio.gather(*running)
@@ -212,8 +220,8 @@ async def measure(
             all_lags += each.lags
             each.lags.clear()
         p50, p95 = (lags[int(len(lags) * share)] if lags else 0.0 for share in (0.5, 0.95))
-        took, use = now - last, used(centre.pid)
-        spent, cpu = use["centre"][0] - cpu, use["centre"][0]
+        took, use = now - last, used(centre)
+        spent, cpu = of_centre(use) - cpu, of_centre(use)
         peaks = {name: max(peak, use[name][1]) for name, peak in peaks.items()}
         print(f"{now - began:6.0f} s  {(new_alerts - alerts) / took:8,.0f} alerts/s"
               f"  {(new_rows - rows) / took:10,.0f} rows/s  lag p50 {p50:.2f} s, p95 {p95:.2f} s"
@@ -234,7 +242,7 @@ async def measure(
         "memory": peaks,
         "lag": [all_lags[int(len(all_lags) * share)] for share in (0.5, 0.95)] if all_lags else [],
         "load": os.getloadavg()[0],
-        "rows": [{"peer": "fleet", "cpu": use["centre"][0] - began_use["centre"][0], "wall": took}],
+        "rows": [{"peer": "fleet", "cpu": of_centre(use) - of_centre(began_use), "wall": took}],
     }
 
 
@@ -245,11 +253,12 @@ def line(found: dict[str, Any]) -> str:
         f"{name} {seconds / took:.2f} cores and {found['memory'][name]} MB"
         for name, seconds in cpu.items()
     )
+    of_all = cpu["centre"] + cpu["commits"]
     lag = "; lag p50 {:.1f} s, p95 {:.1f} s".format(*found["lag"]) if found["lag"] else ""
     return (
         f"{found['alerts'] / took:,.0f} alerts/s and {found['facts'] / took:,.0f} rows/s"
         f" for {took:.0f} s; for each CPU second of the centre"
-        f" {found['alerts'] / cpu['centre']:,.0f} alerts and {found['facts'] / cpu['centre']:,.0f}"
+        f" {found['alerts'] / of_all:,.0f} alerts and {found['facts'] / of_all:,.0f}"
         f" rows; {used_by}{lag}; load of the machine {found['load']:.1f}"
     )
 

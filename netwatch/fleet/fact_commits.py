@@ -25,7 +25,7 @@ from netwatch.store.arrow_schema import TIME_COLUMN
 from netwatch.store.catalogue import Catalogue, FileRow, VersionHashes, replace_files
 from netwatch.store.coverage_rows import store_coverage, sums
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fleet_runs import capture_of, run_of
+from netwatch.store.fleet_runs import capture_of, find_capture, find_run, run_of
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.options import StoreOptions
 from netwatch.store.upsert import upsert
@@ -151,22 +151,33 @@ class FactCommits:
         )
 
     def _capture(self, sensor: str, run: RunKey) -> int:
-        """The number of a capture of a sensor here."""
+        """The number of a capture of a sensor here. It is looked for first: a transaction that
+        writes waits for those of the alerts."""
         key = (sensor, run.started, run.command, run.position)
-        if key not in self._captures:
-            number = self._run(sensor, run)
-            with self._catalogue.database.writing(numbers=True) as connection:
-                self._captures[key] = capture_of(connection, number, run.position)
-        return self._captures[key]
+        found = self._captures.get(key)
+        if found is None:
+            number, database = self._run(sensor, run), self._catalogue.database
+            with database.reading() as connection:
+                found = find_capture(connection, number, run.position)
+            if found is None:
+                with database.writing(numbers=True) as connection:
+                    found = capture_of(connection, number, run.position)
+            self._captures[key] = found
+        return found
 
     def _run(self, sensor: str, run: RunKey) -> int:
         key = (sensor, run.started, run.command)
-        if key not in self._runs:
-            versions = run.versions
-            version = self._catalogue.version_id(VersionHashes(*versions)) if versions else None
-            with self._catalogue.database.writing(numbers=True) as connection:
-                self._runs[key] = run_of(connection, sensor, run.command, run.started, version)
-        return self._runs[key]
+        found = self._runs.get(key)
+        if found is None:
+            versions, database = run.versions, self._catalogue.database
+            with database.reading() as connection:
+                found = find_run(connection, sensor, run.command, run.started)
+            if found is None:
+                version = self._catalogue.version_id(VersionHashes(*versions)) if versions else None
+                with database.writing(numbers=True) as connection:
+                    found = run_of(connection, sensor, run.command, run.started, version)
+            self._runs[key] = found
+        return found
 
     def forget(self, before: int) -> None:
         """Forget epochs of which nothing was stored since a time (ns)."""

@@ -11,31 +11,42 @@ from sqlalchemy import Connection, Table, insert, select
 from netwatch.store import catalogue_tables as tables
 
 
-def run_of(
-    connection: Connection, sensor: str, command: str, started: int, version: int | None
-) -> int:
-    """The number of the run that a sensor began at a time (ns by its clock), within a
-    transaction; it is stored when it is first asked for."""
+def find_run(connection: Connection, sensor: str, command: str, started: int) -> int | None:
+    """The number of the run that a sensor began at a time (ns by its clock); None where it is not
+    stored."""
     columns = tables.run.c
-    found = connection.execute(
+    return connection.execute(
         select(columns.id).where(
             columns.sensor == sensor, columns.started == started, columns.command == command
         )
     ).scalar()
+
+
+def find_capture(connection: Connection, run: int, position: int) -> int | None:
+    """The number of the capture at a position of a run, in the same way."""
+    columns = tables.capture.c
+    return connection.execute(
+        select(columns.id).where(columns.run == run, columns.position == position)
+    ).scalar()
+
+
+def run_of(
+    connection: Connection, sensor: str, command: str, started: int, version: int | None
+) -> int:
+    """The number of a run within a transaction that writes; it is stored when it is first asked
+    for."""
+    found = find_run(connection, sensor, command, started)
     if found is not None:
-        return int(found)
+        return found
     values = {"started": started, "command": command, "sensor": sensor, "version": version}
     return _insert(connection, tables.run, values)
 
 
 def capture_of(connection: Connection, run: int, position: int) -> int:
-    """The number of the capture at a position of a run, in the same way."""
-    columns = tables.capture.c
-    found = connection.execute(
-        select(columns.id).where(columns.run == run, columns.position == position)
-    ).scalar()
+    """The number of a capture, in the same way."""
+    found = find_capture(connection, run, position)
     if found is not None:
-        return int(found)
+        return found
     values = {
         "run": run,
         "position": position,

@@ -94,7 +94,7 @@ class CentreProcess:
         pids = [int(pid) for path in paths for pid in path.read_text().split()]
         lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
         commits = [pid for pid in pids if b"spawn_main" in lines[pid]]
-        return [pid for pid in pids if lines[pid].startswith(b"nats-server")], commits
+        return [pid for pid in pids if b"nats-server" in lines[pid].partition(b"\0")[0]], commits
 
     def kill_server(self) -> None:
         """Kill the server, which the centre starts again."""
