@@ -20,12 +20,12 @@ from sqlalchemy import select
 from netwatch.core.dataclass import dataclass
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
+from netwatch.fleet.sensor_numbers import SensorNumbers
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
-from netwatch.store.catalogue import Catalogue, FileRow, VersionHashes, replace_files
+from netwatch.store.catalogue import Catalogue, FileRow, replace_files
 from netwatch.store.coverage_rows import store_coverage, sums
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fleet_runs import capture_of, find_capture, find_run, run_of
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.options import StoreOptions
 from netwatch.store.upsert import upsert
@@ -57,6 +57,20 @@ class Committed:
     repeated: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What a sensor says of a run from `first` to `last` (ns): the `coverage` of a part of it, or
+    where that is None how its capture has ended."""
+
+    run: RunKey
+    first: int | None
+    last: int | None
+    coverage: dict[str, Any] | None = None
+    part: int = 0
+    lost_rows: int = 0
+    is_whole: bool = False
+
+
 class FactCommits:
     """Stores the facts of sensors. For one thread at a time. Raises `ConfigError` and
     `NetwatchError` where the store cannot be opened."""
@@ -65,8 +79,7 @@ class FactCommits:
         self._catalogue = Catalogue.open(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
-        self._runs: dict[tuple[str, int, str], int] = {}
-        self._captures: dict[tuple[str, int, str, int], int] = {}
+        self._numbers = SensorNumbers(self._catalogue)
 
     def close(self) -> None:
         """Close the catalogue."""
@@ -76,22 +89,30 @@ class FactCommits:
     def commit(self, envelopes: Sequence[Envelope]) -> Committed:
         """Store what was sent, all or, with `NetwatchError`, nothing of it."""
         epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
-        stored = self._stored(epochs)
-        # Others may have deleted some meanwhile.
-        self._runs.clear()
-        self._captures.clear()
+        transaction = _Transaction(self._stored(epochs))
         result = Committed([], [])
-        transaction = _Transaction(stored)
-        landing = Landing(self._files, self._catalogue, transaction.add_files)
+        contents: list[tuple[str, FactBatch | _Record]] = []
         for envelope in envelopes:
             try:
                 if transaction.takes(envelope):
-                    result.rows[envelope.sensor] += self._add(envelope, landing, transaction)
+                    # What is refused counts as stored: it will not be better when it comes again.
+                    transaction.note(envelope)
+                    contents.append((envelope.sensor, _read(envelope)))
                     result.batches += 1
                 else:
                     result.repeated += 1
             except EnvelopeError as error:
                 result.refused.append((envelope.sensor, str(error)))
+        self._numbers.load({(sensor, each.run, _needs_capture(each)) for sensor, each in contents})
+        landing = Landing(self._files, self._catalogue, transaction.add_files)
+        for sensor, content in contents:
+            if isinstance(content, FactBatch):
+                self._add_rows(sensor, content, landing)
+                result.rows[sensor] += int(content.rows.num_rows)
+            elif content.coverage is None:
+                self._end_capture(sensor, content)
+            else:
+                transaction.coverage.append((self._numbers.run(sensor, content.run), content))
         landing.flush()
         if transaction.is_needed:
             transaction.run(self._catalogue)
@@ -110,74 +131,20 @@ class FactCommits:
                         found[row.sensor, row.epoch] = row.sequence
         return found
 
-    def _add(self, envelope: Envelope, landing: Landing, transaction: "_Transaction") -> int:
-        """Prepare what is stored of a file; the number of rows. Whatever is refused counts as
-        stored, since it will not be better when it is sent again."""
-        table = envelope.fields.get("table")
-        transaction.note(envelope)
-        if envelope.kind == "facts" and isinstance(table, str) and table in TIME_COLUMN:
-            batch = unpack(table, envelope.payload)
-            self._add_rows(envelope.sensor, batch, landing)
-            return int(batch.rows.num_rows)
-        record = _record(envelope.payload)
-        run = read_run(record.get("run"))
-        if table == "coverage":
-            number = self._run(envelope.sensor, run)
-            part, first, last = (_number(record, name) for name in ("part", "first", "last"))
-            coverage = _coverage(record)
-            line = json.dumps(coverage, separators=(",", ":"))
-            transaction.coverage.append((number, part or 0, first, last, line))
-        elif table == "capture":
-            self._end_capture(envelope.sensor, run, record)
-        else:
-            raise EnvelopeError("the content is of no table that is known here")
-        return 0
-
     def _add_rows(self, sensor: str, batch: FactBatch, landing: Landing) -> None:
-        capture = self._capture(sensor, batch.run)
+        capture = self._numbers.capture(sensor, batch.run)
         numbers = self._catalogue.client_numbers(batch.clients)
         for part in batch.rows.to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
 
-    def _end_capture(self, sensor: str, run: RunKey, record: dict[str, Any]) -> None:
-        lost = _number(record, "lost_rows") or 0
-        is_whole = record.get("whole") is True and not lost
+    def _end_capture(self, sensor: str, record: "_Record") -> None:
         self._catalogue.end_capture(
-            self._capture(sensor, run),
-            "complete" if is_whole else "partial",
-            _number(record, "first"),
-            _number(record, "last"),
-            lost_rows=lost,
+            self._numbers.capture(sensor, record.run),
+            "complete" if record.is_whole else "partial",
+            record.first,
+            record.last,
+            lost_rows=record.lost_rows,
         )
-
-    def _capture(self, sensor: str, run: RunKey) -> int:
-        """The number of a capture of a sensor here. It is looked for first: a transaction that
-        writes waits for those of the alerts."""
-        key = (sensor, run.started, run.command, run.position)
-        found = self._captures.get(key)
-        if found is None:
-            number, database = self._run(sensor, run), self._catalogue.database
-            with database.reading() as connection:
-                found = find_capture(connection, number, run.position)
-            if found is None:
-                with database.writing(numbers=True) as connection:
-                    found = capture_of(connection, number, run.position)
-            self._captures[key] = found
-        return found
-
-    def _run(self, sensor: str, run: RunKey) -> int:
-        key = (sensor, run.started, run.command)
-        found = self._runs.get(key)
-        if found is None:
-            versions, database = run.versions, self._catalogue.database
-            with database.reading() as connection:
-                found = find_run(connection, sensor, run.command, run.started)
-            if found is None:
-                version = self._catalogue.version_id(VersionHashes(*versions)) if versions else None
-                with database.writing(numbers=True) as connection:
-                    found = run_of(connection, sensor, run.command, run.started, version)
-            self._runs[key] = found
-        return found
 
     def forget(self, before: int) -> None:
         """Forget epochs of which nothing was stored since a time (ns)."""
@@ -188,11 +155,11 @@ class FactCommits:
 
 class _Transaction:
     """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, and
-    `coverage` records of coverage."""
+    `coverage` records of coverage, each with the number of its run."""
 
     def __init__(self, stored: dict[tuple[str, str], int]) -> None:
         self.stored = stored
-        self.coverage: list[tuple[int, int, int | None, int | None, str]] = []
+        self.coverage: list[tuple[int, _Record]] = []
         self._files: list[FileRow] = []
         self.is_needed = False
 
@@ -223,8 +190,9 @@ class _Transaction:
         ]
         with catalogue.database.writing() as connection:
             replace_files(connection, self._files, ())
-            for number, part, first, last, line in self.coverage:
-                store_coverage(connection, number, part, first, last, line)
+            for number, record in self.coverage:
+                line = json.dumps(record.coverage, separators=(",", ":"))
+                store_coverage(connection, number, record.part, record.first, record.last, line)
             upsert(
                 connection,
                 tables.fleet_batch,
@@ -237,6 +205,32 @@ def epoch_of(envelope: Envelope) -> str:
     """The epoch of the spool that a message is from; empty where it names none."""
     epoch = envelope.fields.get("epoch")
     return epoch if isinstance(epoch, str) and 0 < len(epoch) <= 40 else ""
+
+
+def _needs_capture(content: FactBatch | _Record) -> bool:
+    """Whether something belongs to a capture, and not to its run as a whole."""
+    return isinstance(content, FactBatch) or content.coverage is None
+
+
+def _read(envelope: Envelope) -> FactBatch | _Record:
+    """The content of a message. Raises `EnvelopeError` for what cannot be stored."""
+    table = envelope.fields.get("table")
+    if envelope.kind == "facts" and isinstance(table, str) and table in TIME_COLUMN:
+        return unpack(table, envelope.payload)
+    record = _record(envelope.payload)
+    run, first, last = (
+        read_run(record.get("run")),
+        _number(record, "first"),
+        _number(record, "last"),
+    )
+    if table == "coverage":
+        part = _number(record, "part") or 0
+        return _Record(run=run, first=first, last=last, coverage=_coverage(record), part=part)
+    if table == "capture":
+        lost = _number(record, "lost_rows") or 0
+        is_whole = record.get("whole") is True and not lost
+        return _Record(run=run, first=first, last=last, lost_rows=lost, is_whole=is_whole)
+    raise EnvelopeError("the content is of no table that is known here")
 
 
 def _record(payload: bytes) -> dict[str, Any]:

@@ -30,23 +30,16 @@ def find_capture(connection: Connection, run: int, position: int) -> int | None:
     ).scalar()
 
 
-def run_of(
+def add_run(
     connection: Connection, sensor: str, command: str, started: int, version: int | None
 ) -> int:
-    """The number of a run within a transaction that writes; it is stored when it is first asked
-    for."""
-    found = find_run(connection, sensor, command, started)
-    if found is not None:
-        return found
+    """Store a run, within a transaction that hands out numbers; its number."""
     values = {"started": started, "command": command, "sensor": sensor, "version": version}
     return _insert(connection, tables.run, values)
 
 
-def capture_of(connection: Connection, run: int, position: int) -> int:
-    """The number of a capture, in the same way."""
-    found = find_capture(connection, run, position)
-    if found is not None:
-        return found
+def add_capture(connection: Connection, run: int, position: int) -> int:
+    """Store a capture of a run, in the same way."""
     values = {
         "run": run,
         "position": position,

@@ -1,0 +1,75 @@
+"""The numbers that runs and captures of sensors have in the catalogue of their centre.
+
+All that the batches of a commit name are looked up together, and what is new among it is stored in
+one transaction: in SQLite each one that writes waits for the alerts.
+"""
+
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import Connection
+
+from netwatch.fleet.fact_batch import RunKey
+from netwatch.store.catalogue import Catalogue, VersionHashes, version_number
+from netwatch.store.fleet_runs import add_capture, add_run, find_capture, find_run
+
+Named = tuple[str, RunKey, bool]
+"""A sensor and its run, and whether a capture is meant: that at the position in the run."""
+
+
+class SensorNumbers:
+    """Numbers in a catalogue. `run` and `capture` know those that `load` was given last."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._database = catalogue.database
+        self._runs: dict[tuple[str, RunKey], int] = {}
+        self._captures: dict[tuple[str, RunKey], int] = {}
+
+    def load(self, named: Collection[Named]) -> None:
+        """Look up runs and captures, and store those that are new. Raises `NetwatchError`."""
+        # Others may have deleted some since the last call.
+        self._runs.clear()
+        self._captures.clear()
+        with self._database.reading() as connection:
+            missing = [*self._find(connection, named)]
+        if missing:
+            with self._database.writing(numbers=True) as connection:
+                for each in [*self._find(connection, missing)]:
+                    self._add(connection, *each)
+
+    def run(self, sensor: str, run: RunKey) -> int:
+        """The number of a run of a sensor."""
+        return self._runs[sensor, run]
+
+    def capture(self, sensor: str, run: RunKey) -> int:
+        """The number of the capture of a sensor at the position of `run`."""
+        return self._captures[sensor, run]
+
+    def _find(self, connection: Connection, named: Collection[Named]) -> Iterator[Named]:
+        """Those of which something is not stored."""
+        for sensor, run, needs_capture in named:
+            number = find_run(connection, sensor, run.command, run.started)
+            if number is None:
+                yield sensor, run, needs_capture
+                continue
+            self._runs[sensor, run] = number
+            if not needs_capture:
+                continue
+            capture = find_capture(connection, number, run.position)
+            if capture is None:
+                yield sensor, run, needs_capture
+            else:
+                self._captures[sensor, run] = capture
+
+    def _add(self, connection: Connection, sensor: str, run: RunKey, needs_capture: bool) -> None:
+        # Another one of `named` may be of the same run, and have stored it.
+        number = find_run(connection, sensor, run.command, run.started)
+        if number is None:
+            hashes = VersionHashes(*run.versions) if run.versions else None
+            version = version_number(connection, hashes) if hashes else None
+            number = add_run(connection, sensor, run.command, run.started, version)
+        self._runs[sensor, run] = number
+        if needs_capture:
+            capture = find_capture(connection, number, run.position)
+            self._captures[sensor, run] = (
+                add_capture(connection, number, run.position) if capture is None else capture
+            )
