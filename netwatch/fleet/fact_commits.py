@@ -11,13 +11,14 @@ missing: the sensor sends both again.
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
 from netwatch.fleet.sensor_numbers import SensorNumbers
@@ -89,7 +90,8 @@ class FactCommits:
     def commit(self, envelopes: Sequence[Envelope]) -> Committed:
         """Store what was sent, all or, with `NetwatchError`, nothing of it."""
         epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
-        transaction = _Transaction(self._stored(epochs))
+        with self._catalogue.database.reading() as connection:
+            transaction = _Transaction(stored_sequences(connection, sorted(epochs)))
         result = Committed([], [])
         contents: list[tuple[str, FactBatch | _Record]] = []
         for envelope in envelopes:
@@ -119,18 +121,6 @@ class FactCommits:
         result.progress = [Progress(*key, sequence) for key, sequence in transaction.stored.items()]
         return result
 
-    def _stored(self, epochs: "set[tuple[str, str]]") -> dict[tuple[str, str], int]:
-        """The last sequence that is stored of each epoch."""
-        found = dict.fromkeys(sorted(epochs), 0)
-        column = tables.fleet_batch.c
-        statement = select(column.sensor, column.epoch, column.sequence)
-        with self._catalogue.database.reading() as connection:
-            for epoch in sorted({epoch for _, epoch in epochs}):
-                for row in connection.execute(statement.where(column.epoch == epoch)):
-                    if (row.sensor, row.epoch) in found:
-                        found[row.sensor, row.epoch] = row.sequence
-        return found
-
     def _add_rows(self, sensor: str, batch: FactBatch, landing: Landing) -> None:
         capture = self._numbers.capture(sensor, batch.run)
         numbers = self._catalogue.client_numbers(batch.clients)
@@ -154,11 +144,12 @@ class FactCommits:
 
 
 class _Transaction:
-    """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, and
-    `coverage` records of coverage, each with the number of its run."""
+    """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, at
+    first as it was read, and `coverage` records of coverage, each with the number of its run."""
 
     def __init__(self, stored: dict[tuple[str, str], int]) -> None:
         self.stored = stored
+        self._before = dict(stored)
         self.coverage: list[tuple[int, _Record]] = []
         self._files: list[FileRow] = []
         self.is_needed = False
@@ -181,24 +172,51 @@ class _Transaction:
         self._files += files
 
     def run(self, catalogue: Catalogue) -> None:
-        """Write everything. Raises `NetwatchError`."""
-        now = time.time_ns()
-        rows = [
-            {"sensor": sensor, "epoch": epoch, "sequence": sequence, "time": now}
-            for (sensor, epoch), sequence in self.stored.items()
-            if sequence
-        ]
+        """Write everything. Raises `NetwatchError`, also where another process has stored something
+        of these sensors since it was read what is stored: one of a centre that was killed, whose
+        last transaction had begun."""
         with catalogue.database.writing() as connection:
+            # Rows that are written stay locked, so what is read then is what it will be.
+            self._write(connection, self._before, lambda new: {"time": new.time})
+            if stored_sequences(connection, self.stored) != self._before:
+                raise NetwatchError("facts of the same sensors were stored by another process")
             replace_files(connection, self._files, ())
             for number, record in self.coverage:
                 line = json.dumps(record.coverage, separators=(",", ":"))
                 store_coverage(connection, number, record.part, record.first, record.last, line)
-            upsert(
+            self._write(
                 connection,
-                tables.fleet_batch,
-                rows,
+                self.stored,
                 lambda new: {"sequence": new.sequence, "time": new.time},
             )
+
+    def _write(
+        self,
+        connection: Connection,
+        sequences: Mapping[tuple[str, str], int],
+        changes: Callable[[Any], Mapping[str, Any]],
+    ) -> None:
+        now = time.time_ns()
+        rows = [
+            {"sensor": sensor, "epoch": epoch, "sequence": sequences[sensor, epoch], "time": now}
+            for (sensor, epoch), sequence in self.stored.items()
+            if sequence
+        ]
+        upsert(connection, tables.fleet_batch, rows, changes)
+
+
+def stored_sequences(
+    connection: Connection, epochs: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """The last sequence that is stored of each epoch of a sensor; 0 where none is."""
+    found = dict.fromkeys(epochs, 0)
+    column = tables.fleet_batch.c
+    statement = select(column.sensor, column.epoch, column.sequence)
+    for epoch in sorted({epoch for _, epoch in epochs}):
+        for row in connection.execute(statement.where(column.epoch == epoch)):
+            if (row.sensor, row.epoch) in found:
+                found[row.sensor, row.epoch] = row.sequence
+    return found
 
 
 def epoch_of(envelope: Envelope) -> str:

@@ -1,0 +1,113 @@
+"""Facts are stored once, whoever commits at the same time."""
+
+import threading
+
+import pytest
+from support.made_facts import made_batches
+from support.store_servers import new_database
+
+from netwatch import __version__
+from netwatch.core.errors import NetwatchError
+from netwatch.fleet.envelope import Envelope
+from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
+from netwatch.fleet.fact_commits import FactCommits
+from netwatch.store.arrow_schema import chunk_schema
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.landing import Landing
+from netwatch.store.options import StoreOptions
+
+pa = pytest.importorskip("pyarrow")
+
+ROWS = 40
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def options(request, tmp_path):
+    catalogue = ""
+    if request.param == "postgresql":
+        catalogue = new_database(request.getfixturevalue("postgres_server"))
+    return StoreOptions(str(tmp_path / "store"), catalogue)
+
+
+@pytest.fixture
+def commits(options):
+    """Two processes that commit to one store, as far as the store is concerned."""
+    made = [FactCommits(options), FactCommits(options)]
+    yield made
+    for each in made:
+        each.close()
+
+
+def facts(sensor, sequence, started=7):
+    """A batch of a sensor in its message."""
+    found = pa.Table.from_batches(made_batches(ROWS, names=5, seed=sequence))
+    layout = chunk_schema("observation")
+    places = pa.array([0] * ROWS, pa.int32())
+    columns = [places if name == "client" else found[name] for name in layout.names]
+    run = RunKey(started=started, command="live", versions=("1", "s", "b", "c"), position=0)
+    client = ClientAddress("10.1.0.1", None, "hq", "service")
+    content = pack(FactBatch("observation", run, [client], pa.table(columns, schema=layout)))
+    return Envelope(
+        sensor=sensor, kind="facts", sequence=sequence, sent=1, version=__version__,
+        id=f"f{sequence}", payload=content,
+        fields={"epoch": "e", "after": sequence - 1, "table": "observation"},
+    )  # fmt: skip
+
+
+def stored(options):
+    with Catalogue.open(options) as catalogue:
+        return sum(row.rows for row in catalogue.files("observation"))
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_two_that_commit_the_same_at_once_store_it_once(options, commits, monkeypatch, before):
+    """As a centre does that is started while a process of the one before has not ended yet."""
+    one, other = commits
+    for sequence in range(1, before + 1):
+        one.commit([facts("ghent-1", sequence)])
+    message = facts("ghent-1", before + 1)
+    flush = Landing.flush
+
+    def flush_late(landing):
+        monkeypatch.setattr(Landing, "flush", flush)
+        assert other.commit([message]).batches == 1
+        flush(landing)
+
+    monkeypatch.setattr(Landing, "flush", flush_late)
+    with pytest.raises(NetwatchError, match="by another process"):
+        one.commit([message])
+    assert stored(options) == ROWS * (before + 1)
+    result = one.commit([message])
+    assert (result.batches, result.repeated) == (0, 1)
+    assert [each.sequence for each in result.progress] == [before + 1]
+    assert stored(options) == ROWS * (before + 1)
+
+
+def test_sensors_are_committed_side_by_side(options, commits):
+    """Each process has sensors of its own, whose runs, captures and clients are new."""
+    messages = {name: [facts(name, 1 + number, started=number // 2) for number in range(6)]
+                for name in ("ghent-1", "liege-1")}  # fmt: skip
+    problems = []
+
+    def work(each, name):
+        try:
+            for message in messages[name]:
+                assert each.commit([message]).batches == 1
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=arguments)
+        for arguments in zip(commits, messages, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert stored(options) == 12 * ROWS
+    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+        counts = "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM capture),"
+        counts += " (SELECT count(*) FROM client), (SELECT count(*) FROM version)"
+        assert tuple(connection.exec_driver_sql(counts).one()) == (6, 6, 1, 1)
