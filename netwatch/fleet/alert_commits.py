@@ -1,5 +1,7 @@
 """Commits the alerts of sensors with the cases that they belong to.
 
+Messages are read first (`AlertCommits.prepare`), then stored in transactions of bounded length
+(`store`), between which others can write to the catalogue.
 An alert that is sent again says what is stored already, so to store it twice is the same as once.
 """
 
@@ -49,18 +51,19 @@ class AlertCommits:
         self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
         self._gap = gap
+        self._result = AlertsCommitted()
+        self._alerts: list[tuple[str, SensorAlert]] = []
 
     def close(self) -> None:
         """Close the catalogue."""
         self._lock.close()
         self._catalogue.close()
 
-    def commit(self, envelopes: Sequence[Envelope], offsets: Mapping[str, int]) -> AlertsCommitted:
-        """Store the alerts of messages; `offsets` are how far the clocks of sensors are ahead (ns).
-        Alerts that nobody could store are refused. Raises `NetwatchError`; then some may be stored,
-        and storing all again is right."""
-        result = AlertsCommitted()
-        alerts: list[tuple[str, SensorAlert]] = []
+    def prepare(self, envelopes: Sequence[Envelope], offsets: Mapping[str, int]) -> None:
+        """Read the alerts of messages, which are to be stored; `offsets` are how far the clocks of
+        sensors are ahead (ns). Alerts that nobody could store are refused."""
+        self._result = result = AlertsCommitted()
+        self._alerts = alerts = []
         for envelope in envelopes:
             sensor = envelope.sensor
             refused = result.refused.setdefault(sensor, {})
@@ -74,10 +77,13 @@ class AlertCommits:
                     alerts.append((key, _read(sensor, record, offsets.get(sensor, 0))))
                 except BadAlertError as error:
                     refused[key] = str(error)[:MAX_REASON]
-        # A long transaction would keep other writers of the catalogue waiting.
-        for at in range(0, len(alerts), TRANSACTION):
-            self._store(alerts[at : at + TRANSACTION], result)
-        return result
+
+    def store(self) -> AlertsCommitted | None:
+        """Store the next of the alerts that were prepared; the result once all are. Raises
+        `NetwatchError`; then some may be stored, and to prepare and store all again is right."""
+        self._store(self._alerts[:TRANSACTION], self._result)
+        del self._alerts[:TRANSACTION]
+        return None if self._alerts else self._result
 
     def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
         """Store alerts, and find those that cannot be stored by halves."""

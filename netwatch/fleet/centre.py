@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -169,7 +169,9 @@ class Centre:
         await client.subscribe(subject("*", "clock"), cb=_tell_time)
         await client.subscribe(bucket_subject(HEALTH_BUCKET, "*"), cb=self._take_health)
         receiver = Receiver(status, self.roster)
-        consumers = Consumers(client, receiver, status, self._report)
+        # PostgreSQL has many writers at a time.
+        turn = nullcontext() if self._store.catalogue else asyncio.Lock()
+        consumers = Consumers(client, receiver, status, self._report, turn)
         status.connections += 1
         self._report("connected to the server")
         status.connection_problem = self._reported = ""

@@ -9,15 +9,16 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 from zlib import crc32
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.alert_commits import AlertCommits
+from netwatch.fleet.alert_commits import AlertCommits, AlertsCommitted
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.commit_process import CommitProcess
 from netwatch.fleet.envelope import Assembler, Envelope, EnvelopeError, decode
-from netwatch.fleet.fact_commits import FactCommits
+from netwatch.fleet.fact_commits import Committed, FactCommits
 from netwatch.fleet.puller import Puller
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import sender_of, subject
@@ -26,7 +27,7 @@ ALERT_MESSAGES, ALERT_BYTES = 64, 8 << 20
 """Messages with alerts, and their bytes, that are committed together. In memory they are some six
 times larger."""
 
-FACT_MESSAGES, FACT_BYTES = 16, 16 << 20
+FACT_MESSAGES, FACT_BYTES = 32, 16 << 20
 """The same for facts, whose rows are some ten times larger in memory. Sensors get an answer when
 all are committed, so more at a time would only be later."""
 
@@ -100,7 +101,9 @@ def _key(envelope: Envelope) -> tuple[str, str, str]:
 
 
 class Consumers:
-    """The loops of a connection. `run_alerts` and `run_facts` go on until they are cancelled."""
+    """The loops of a connection. `run_alerts` and `run_facts` go on until they are cancelled. They
+    write to the catalogue in `turn`, a lock where it has one writer at a time: those who wait for
+    SQLite look in vain again and again while others write one transaction after the other."""
 
     def __init__(
         self,
@@ -108,8 +111,10 @@ class Consumers:
         receiver: Receiver,
         status: CentreStatus,
         report: Callable[[str], None],
+        turn: AbstractAsyncContextManager[Any],
     ) -> None:
         self._client = client
+        self._turn = turn
         self._receiver = receiver
         self._status = status
         self._report = report
@@ -177,7 +182,16 @@ class Consumers:
     ) -> None:
         known = self._status.offsets
         offsets = {each.sensor: known.get(each.sensor, 0) for each in envelopes}
-        result = await self._insist(lambda: process.run(AlertCommits.commit, envelopes, offsets))
+
+        async def commit() -> AlertsCommitted:
+            await process.run(AlertCommits.prepare, envelopes, offsets)
+            while True:
+                async with self._turn:
+                    result = await process.run(AlertCommits.store)
+                if result is not None:
+                    return result
+
+        result = await self._insist(commit)
         self._status.new_alerts += result.new
         for sensor, reason in result.unreadable:
             self._receiver.refuse(sensor, reason)
@@ -193,7 +207,13 @@ class Consumers:
     async def _commit_facts(
         self, process: CommitProcess[FactCommits], envelopes: Sequence[Envelope]
     ) -> None:
-        result = await self._insist(lambda: process.run(FactCommits.commit, envelopes))
+
+        async def commit() -> Committed:
+            await process.run(FactCommits.prepare, envelopes)
+            async with self._turn:
+                return await process.run(FactCommits.finish)
+
+        result = await self._insist(commit)
         self._status.batches += result.batches
         self._status.repeated += result.repeated
         for sensor, reason in result.refused:

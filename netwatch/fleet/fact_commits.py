@@ -1,6 +1,9 @@
 """Commits what sensors send from their spools: batches of facts, records of coverage, the ends of
 captures.
 
+Batches are read and their rows written to files first (`FactCommits.prepare`), which one
+transaction makes visible (`finish`).
+
 Files of a spool are taken in order. The catalogue knows the last one that is stored of each epoch
 of a sensor, and notes it in the transaction that registers the files of facts. So a batch that is
 sent again, or was stored by a centre that was killed before it could say so, is known. One that
@@ -24,7 +27,13 @@ from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
 from netwatch.fleet.sensor_numbers import SensorNumbers
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
-from netwatch.store.catalogue import Catalogue, FileRow, replace_files
+from netwatch.store.catalogue import (
+    CaptureState,
+    Catalogue,
+    FileRow,
+    end_capture,
+    replace_files,
+)
 from netwatch.store.coverage_rows import store_coverage, sums
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing, numbered
@@ -81,14 +90,16 @@ class FactCommits:
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
         self._numbers = SensorNumbers(self._catalogue)
+        self._prepared: tuple[_Transaction, Committed] | None = None
 
     def close(self) -> None:
         """Close the catalogue."""
         self._lock.close()
         self._catalogue.close()
 
-    def commit(self, envelopes: Sequence[Envelope]) -> Committed:
-        """Store what was sent, all or, with `NetwatchError`, nothing of it."""
+    def prepare(self, envelopes: Sequence[Envelope]) -> None:
+        """Read what was sent and write its rows to files. Raises `NetwatchError`."""
+        self._prepared = None
         epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
         with self._catalogue.database.reading() as connection:
             transaction = _Transaction(stored_sequences(connection, sorted(epochs)))
@@ -112,10 +123,19 @@ class FactCommits:
                 self._add_rows(sensor, content, landing)
                 result.rows[sensor] += int(content.rows.num_rows)
             elif content.coverage is None:
-                self._end_capture(sensor, content)
+                capture = self._numbers.capture(sensor, content.run)
+                transaction.ended.append((capture, content))
             else:
                 transaction.coverage.append((self._numbers.run(sensor, content.run), content))
         landing.flush()
+        self._prepared = transaction, result
+
+    def finish(self) -> Committed:
+        """Store what was prepared, all or, with `NetwatchError`, nothing of it; then it has to be
+        prepared again."""
+        if self._prepared is None:
+            raise NetwatchError("nothing is prepared: another process had begun")
+        (transaction, result), self._prepared = self._prepared, None
         if transaction.is_needed:
             transaction.run(self._catalogue)
         result.progress = [Progress(*key, sequence) for key, sequence in transaction.stored.items()]
@@ -127,15 +147,6 @@ class FactCommits:
         for part in batch.rows.to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
 
-    def _end_capture(self, sensor: str, record: "_Record") -> None:
-        self._catalogue.end_capture(
-            self._numbers.capture(sensor, record.run),
-            "complete" if record.is_whole else "partial",
-            record.first,
-            record.last,
-            lost_rows=record.lost_rows,
-        )
-
     def forget(self, before: int) -> None:
         """Forget epochs of which nothing was stored since a time (ns)."""
         table = tables.fleet_batch
@@ -145,12 +156,14 @@ class FactCommits:
 
 class _Transaction:
     """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, at
-    first as it was read, and `coverage` records of coverage, each with the number of its run."""
+    first as it was read, `coverage` records of coverage, each with the number of its run, and
+    `ended` how captures have ended, each with its number."""
 
     def __init__(self, stored: dict[tuple[str, str], int]) -> None:
         self.stored = stored
         self._before = dict(stored)
         self.coverage: list[tuple[int, _Record]] = []
+        self.ended: list[tuple[int, _Record]] = []
         self._files: list[FileRow] = []
         self.is_needed = False
 
@@ -184,6 +197,11 @@ class _Transaction:
             for number, record in self.coverage:
                 line = json.dumps(record.coverage, separators=(",", ":"))
                 store_coverage(connection, number, record.part, record.first, record.last, line)
+            for number, record in self.ended:
+                state: CaptureState = "complete" if record.is_whole else "partial"
+                end_capture(
+                    connection, number, state, record.first, record.last, lost_rows=record.lost_rows
+                )
             self._write(
                 connection,
                 self.stored,

@@ -158,19 +158,13 @@ class Catalogue:
     ) -> None:
         """Mark a capture as ended: `complete` if all its rows are in files that are registered.
         `first` and `last` are the times of its packets."""
-        values: dict[str, Any] = {
-            "state": state,
-            "first": first,
-            "last": last,
-            "lost_rows": lost_rows,
-        }
+        more: dict[str, Any] = {}
         if sources is not None:
-            values["sources"] = _sources(sources)
+            more["sources"] = _sources(sources)
         if content is not None:
-            values["content"] = content
+            more["content"] = content
         with self.database.writing() as connection:
-            row = tables.capture.c.id == capture
-            connection.execute(update(tables.capture).where(row).values(values))
+            end_capture(connection, capture, state, first, last, lost_rows=lost_rows, more=more)
 
     def shown_captures(self) -> list[int]:
         """The captures whose rows queries show, by run and place in it: of those with one content,
@@ -317,6 +311,22 @@ class Catalogue:
                 action=action,
                 detail=json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
             )
+
+
+def end_capture(
+    connection: Connection,
+    capture: int,
+    state: CaptureState,
+    first: int | None,
+    last: int | None,
+    *,
+    lost_rows: int = 0,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """What `Catalogue.end_capture` does, within a transaction; `more` are columns to set."""
+    values = {"state": state, "first": first, "last": last, "lost_rows": lost_rows, **(more or {})}
+    row = tables.capture.c.id == capture
+    connection.execute(update(tables.capture).where(row).values(values))
 
 
 def version_number(connection: Connection, hashes: VersionHashes) -> int:

@@ -55,6 +55,11 @@ def facts(sensor, sequence, started=7):
     )  # fmt: skip
 
 
+def commit(commits, envelopes):
+    commits.prepare(envelopes)
+    return commits.finish()
+
+
 def stored(options):
     with Catalogue.open(options) as catalogue:
         return sum(row.rows for row in catalogue.files("observation"))
@@ -65,20 +70,20 @@ def test_two_that_commit_the_same_at_once_store_it_once(options, commits, monkey
     """As a centre does that is started while a process of the one before has not ended yet."""
     one, other = commits
     for sequence in range(1, before + 1):
-        one.commit([facts("ghent-1", sequence)])
+        commit(one, [facts("ghent-1", sequence)])
     message = facts("ghent-1", before + 1)
     flush = Landing.flush
 
     def flush_late(landing):
         monkeypatch.setattr(Landing, "flush", flush)
-        assert other.commit([message]).batches == 1
+        assert commit(other, [message]).batches == 1
         flush(landing)
 
     monkeypatch.setattr(Landing, "flush", flush_late)
     with pytest.raises(NetwatchError, match="by another process"):
-        one.commit([message])
+        commit(one, [message])
     assert stored(options) == ROWS * (before + 1)
-    result = one.commit([message])
+    result = commit(one, [message])
     assert (result.batches, result.repeated) == (0, 1)
     assert [each.sequence for each in result.progress] == [before + 1]
     assert stored(options) == ROWS * (before + 1)
@@ -93,7 +98,7 @@ def test_sensors_are_committed_side_by_side(options, commits):
     def work(each, name):
         try:
             for message in messages[name]:
-                assert each.commit([message]).batches == 1
+                assert commit(each, [message]).batches == 1
         except BaseException as error:
             problems.append(error)
 

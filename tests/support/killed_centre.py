@@ -27,7 +27,10 @@ def die(*_: Any, **__: Any) -> Any:
 
 where, what = sys.argv[1:3]
 if where == "commit":
-    (AlertCommits if what == "alerts" else FactCommits).commit = die  # type: ignore[method-assign]
+    if what == "alerts":
+        AlertCommits.store = die  # type: ignore[method-assign]
+    else:
+        FactCommits.finish = die  # type: ignore[method-assign]
 elif where == "say":
     consumers.Consumers._say = die  # type: ignore[method-assign]
 else:
