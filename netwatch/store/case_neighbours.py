@@ -25,19 +25,24 @@ _MAX_ROWS = 16 * MEMBER_LIMIT  # of the words of up to CHUNK / 4 alerts, which h
 
 
 class Neighbours:
-    """All members that could be one case with those that changed; `members` has them by key, and
-    `gap` is the quiet gap in ns."""
+    """All members that could be one case with those that changed; `members` has them by key,
+    `changed` those that did, and `gap` is the quiet gap in ns."""
 
     def __init__(self, connection: Connection, changed: Sequence[Member], gap: int) -> None:
         self._connection = connection
-        self._gap = gap
-        self._changed = {each.key: each for each in changed}
-        self.members = dict(self._changed)
+        self.gap = gap
+        self.changed = {each.key: each for each in changed}
+        self.members = dict(self.changed)
         self._parents = {key: key for key in self.members}
         self._sizes = dict.fromkeys(self.members, 1)
         frontier = list(changed)
         while frontier:
             frontier = self._expand(frontier)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nobody had to be left out for being too many."""
+        return max(self._sizes.values(), default=0) <= MEMBER_LIMIT
 
     def groups(self) -> list[list[Member]]:
         """The cases that they are. Of too many in a row, each that is new is one of its own, and
@@ -51,15 +56,15 @@ class Neighbours:
                 found.append(members)
                 continue
             if len(members) <= MEMBER_LIMIT:
-                found += group(members, self._gap)
+                found += group(members, self.gap)
                 continue
-            mine = [each for each in members if each.key in self._changed]
+            mine = [each for each in members if each.key in self.changed]
             found += [[each] for each in mine if not each.case]
             for case in sorted({each.case for each in mine if each.case}):
                 whole = members_of_cases(self._connection, [case])
                 whole |= {each.key: each for each in mine if each.case == case}
                 self.members |= whole
-                found += group(list(whole.values()), self._gap)
+                found += group(list(whole.values()), self.gap)
         return found
 
     def _expand(self, frontier: Sequence[Member]) -> list[Member]:
@@ -95,7 +100,7 @@ class Neighbours:
             members = sorted(members, key=lambda each: each.first)
             latest = members[0]
             for member in members[1:]:
-                if member.first - latest.last <= self._gap:
+                if member.first - latest.last <= self.gap:
                     yield latest.key, member.key
                 if member.last > latest.last:
                     latest = member
@@ -105,7 +110,7 @@ class Neighbours:
     ) -> list[tuple[Key, Key]]:
         """Members with the keys of others that are stored, have a word in common and are near."""
         pairs: set[tuple[Key, Key]] = set()
-        gap = self._gap
+        gap = self.gap
         low = min(each.first for each in frontier) - gap
         high = max(each.last for each in frontier) + gap
         word = tables.fleet_case_word.c
@@ -120,7 +125,7 @@ class Neighbours:
             rows = self._connection.execute(statement.limit(_MAX_ROWS)).all()
             for text, sensor, incident, first, last in rows:
                 key = sensor, incident
-                if key in self._changed:
+                if key in self.changed:
                     continue
                 for member in by_word[text]:
                     if last + gap >= member.first and first - gap <= member.last:

@@ -17,20 +17,18 @@ from netwatch.store.case_members import Key, Member
 from netwatch.store.case_neighbours import Neighbours
 from netwatch.store.case_reading import members_of_cases
 from netwatch.store.case_record import Case, case_line, make_case
-from netwatch.store.case_words import remove_words, write_words
+from netwatch.store.case_words import Words, remove_words, stored_words, write_words
 from netwatch.store.chunks import among, chunks
 from netwatch.store.upsert import upsert
 
 _MEMBER = ("run", "case", "begins", "clock_offset", "first_seen", "last_seen")
 
 
-def write_members(connection: Connection, changed: Sequence[Member], gap: int) -> None:
-    """Store members that are new or different, and all cases that change with them. `gap` is the
-    quiet gap in ns."""
-    if not changed:
-        return
-    near = Neighbours(connection, changed, gap)
-    keys = {each.key for each in changed}
+def write_members(connection: Connection, near: Neighbours, known: Words) -> None:
+    """Store members that are new or different, with which `near` was made, and all cases that
+    change with them. `known` are the words of them that are stored."""
+    changed = list(near.changed.values())
+    keys = near.changed.keys()
     cases = [make_case(members) for members in near.groups()]
     identities = {case.id for case in cases}
     before: set[str] = set()
@@ -49,10 +47,10 @@ def write_members(connection: Connection, changed: Sequence[Member], gap: int) -
         or case.id not in before
         or any(each.key in keys or near.members[each.key].case != case.id for each in case.members)
     ]
-    _write_cases(connection, written, before - identities, gap)
+    _write_cases(connection, written, before - identities, near.gap)
     rows = [each for case in written for each in case.members]
     _write_incidents(connection, rows)
-    write_words(connection, changed)
+    write_words(connection, changed, known)
 
 
 def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]]) -> None:
@@ -88,7 +86,8 @@ def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]])
             left[member.case].append(member)
         connection.execute(delete(tables.fleet_case).where(case.id.in_(part)))
         for identity, members in left.items():
-            write_members(connection, members, gaps[identity])
+            near = Neighbours(connection, members, gaps[identity])
+            write_members(connection, near, stored_words(connection, members))
 
 
 def _write_cases(

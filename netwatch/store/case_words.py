@@ -7,7 +7,7 @@ little further away.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, select
 
@@ -20,10 +20,13 @@ SPAN = 300 * 10**9
 """The unit of the spans in the table (ns)."""
 
 
-def write_words(connection: Connection, members: Sequence[Member]) -> None:
-    """Store the words of members, and remove those that they do not have any more. Only rows that
-    are different are written."""
-    known = _stored(connection, [each.key for each in members if each.case])
+Words = Mapping[Key, Mapping[str, tuple[int, int]]]
+"""The words of incidents, each with its span."""
+
+
+def write_words(connection: Connection, members: Sequence[Member], known: Words) -> None:
+    """Store the words of members, and remove those that they do not have any more: of what is
+    `known` to be stored. Only rows that are different are written."""
     rows, stale = [], []
     for member in members:
         sensor, incident = member.key
@@ -54,10 +57,9 @@ def remove_words(connection: Connection, keys: Collection[Key]) -> None:
     _remove(connection, rows, ("sensor", "incident"))
 
 
-def _stored(
-    connection: Connection, keys: Collection[Key]
-) -> defaultdict[Key, dict[str, tuple[int, int]]]:
-    """The words of incidents that are stored, each with its span."""
+def stored_words(connection: Connection, members: Collection[Member]) -> Words:
+    """The words that are stored of those members that are."""
+    keys = [each.key for each in members if each.case]
     found: defaultdict[Key, dict[str, tuple[int, int]]] = defaultdict(dict)
     if not keys:
         return found

@@ -7,6 +7,7 @@ gives the same cases.
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, replace
 from functools import lru_cache
 from typing import Any
@@ -16,12 +17,16 @@ from sqlalchemy import Connection, func, insert, select
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.case_locks import WordLocks
 from netwatch.store.case_members import Key, Member
+from netwatch.store.case_neighbours import Neighbours
 from netwatch.store.case_reading import StoredState, stored_states
 from netwatch.store.case_rows import write_members
-from netwatch.store.catalogue import Catalogue, VersionHashes, version_number
+from netwatch.store.case_words import stored_words
+from netwatch.store.catalogue import Catalogue, VersionHashes, find_version, version_number
 from netwatch.store.chunks import chunks
-from netwatch.store.incident_rows import store_incidents
+from netwatch.store.database import ConflictError
+from netwatch.store.incident_rows import write_incidents
 
 MAX_OFFSET = 366 * 86_400 * 10**9
 """How far a clock may be off (ns) to be corrected as far."""
@@ -39,22 +44,69 @@ class SensorAlert:
     clock_offset: int = 0
 
 
-def keep_alerts(catalogue: Catalogue, alerts: Sequence[SensorAlert], gap: int) -> int:
+def keep_alerts(
+    catalogue: Catalogue, alerts: Sequence[SensorAlert], gap: int, *, beside_others: bool = False
+) -> int:
     """Store alerts with the cases that they belong to, all in one transaction; of how many
-    incidents something new was said. `gap` is the quiet gap of incidents in ns. Raises
-    `NetwatchError`; then none is stored."""
+    incidents something new was said. `gap` is the quiet gap of incidents in ns. `beside_others`
+    says that other processes may store alerts at the same time, of other sensors, in PostgreSQL.
+    Raises `NetwatchError`; then none is stored."""
+    database = catalogue.database
+    if beside_others:
+        _add_runs(catalogue, alerts)
+        with suppress(ConflictError), database.writing() as connection:
+            database.lock_shared(connection)
+            return _store(connection, alerts, gap, WordLocks(connection))
+    with database.writing(numbers=True) as connection:
+        return _store(connection, alerts, gap, None)
+
+
+def _add_runs(catalogue: Catalogue, alerts: Sequence[SensorAlert]) -> None:
+    """Store the runs of alerts that are new, while nobody else does."""
+    sources = {(alert.sensor, _hashes(alert.record)) for alert in alerts}
+    with catalogue.database.reading() as connection:
+        if known_runs(connection, sources).keys() == sources:
+            return
     with catalogue.database.writing(numbers=True) as connection:
-        return store_alerts(connection, alerts, gap)
+        sensor_runs(connection, sources)
 
 
-def store_alerts(connection: Connection, alerts: Sequence[SensorAlert], gap: int) -> int:
-    """The same within a transaction that hands out numbers."""
+def _store(
+    connection: Connection, alerts: Sequence[SensorAlert], gap: int, locks: WordLocks | None
+) -> int:
+    """Store alerts within a transaction. With `locks` others can do the same, and `ConflictError`
+    is raised where nobody else may."""
     offered: dict[Key, Member] = {}
     for alert in alerts:
         offset = max(-MAX_OFFSET, min(MAX_OFFSET, alert.clock_offset))
         member = Member.of(alert.sensor, alert.record, alert.line, offset)
         known = offered.get(member.key)
         offered[member.key] = member if known is None else known.merged(member)
+    if locks is not None:
+        locks.take(word for member in offered.values() for word in member.words)
+    while True:
+        changed = _changed(connection, offered)
+        near = Neighbours(connection, changed, gap)
+        words = stored_words(connection, changed)
+        if locks is None:
+            break
+        if not near.is_whole:
+            raise ConflictError("more incidents are near each other than are looked at together")
+        seen = {word for member in near.members.values() for word in member.words}
+        if not locks.take(seen.union(*words.values())):
+            break
+    if not changed:
+        return 0
+    counts = write_incidents(
+        connection, ((each.run, each.record, each.line) for each in changed if each.run is not None)
+    )
+    write_members(connection, near, words)
+    counts.write(connection)
+    return len(changed)
+
+
+def _changed(connection: Connection, offered: Mapping[Key, Member]) -> list[Member]:
+    """Those that say something new, each as it will be, with its run."""
     stored = stored_states(connection, offered)
     changed = [
         newest
@@ -62,15 +114,10 @@ def store_alerts(connection: Connection, alerts: Sequence[SensorAlert], gap: int
         if (newest := _newest(key[0], stored.get(key), member)) is not None
     ]
     runs = sensor_runs(connection, {_source(each) for each in changed if each.run is None})
-    placed = [
+    return [
         each if each.run is not None else each.placed(runs[_source(each)], each.case)
         for each in changed
     ]
-    store_incidents(
-        connection, ((each.run, each.record, each.line) for each in placed if each.run is not None)
-    )
-    write_members(connection, placed, gap)
-    return len(placed)
 
 
 def _newest(sensor: str, known: StoredState | None, member: Member) -> Member | None:
@@ -94,33 +141,49 @@ def sensor_runs(
 ) -> dict[tuple[str, VersionHashes], int]:
     """The runs that have what sensors report under some versions: the newest one of each, or a new
     one. It is a run of ``live`` that does not end."""
+    found = known_runs(connection, sources)
+    for sensor, hashes in sorted({*sources} - found.keys(), key=_in_order):
+        values = {
+            "command": "live",
+            "sensor": sensor,
+            "version": version_number(connection, hashes),
+        }
+        result = connection.execute(insert(tables.run).values(started=time.time_ns(), **values))
+        found[sensor, hashes] = int(result.inserted_primary_key[0])  # type: ignore[index]
+    return found
+
+
+def known_runs(
+    connection: Connection, sources: Collection[tuple[str, VersionHashes]]
+) -> dict[tuple[str, VersionHashes], int]:
+    """Those of these runs that are stored."""
     versions = {
-        hashes: version_number(connection, hashes)
+        number: hashes
         for hashes in sorted({hashes for _, hashes in sources}, key=astuple)
+        if (number := find_version(connection, hashes)) is not None
     }
     column = tables.run.c
-    numbers: dict[tuple[str, int], int] = {}
+    found: dict[tuple[str, VersionHashes], int] = {}
     for part in chunks(sorted({sensor for sensor, _ in sources})):
         statement = (
             select(column.sensor, column.version, func.max(column.id).label("id"))
             .where(
                 column.command == "live",
                 column.sensor.in_(part),
-                column.version.in_([*versions.values()]),
+                column.version.in_([*versions]),
             )
             .group_by(column.sensor, column.version)
         )
         for row in connection.execute(statement):
-            numbers[row.sensor, row.version] = row.id
-    found = {}
-    for sensor, hashes in sorted(sources, key=lambda source: (source[0], astuple(source[1]))):
-        number = numbers.get((sensor, versions[hashes]))
-        if number is None:
-            values = {"command": "live", "sensor": sensor, "version": versions[hashes]}
-            result = connection.execute(insert(tables.run).values(started=time.time_ns(), **values))
-            number = result.inserted_primary_key[0]  # type: ignore[index]
-        found[sensor, hashes] = int(number)
+            source = row.sensor, versions[row.version]
+            if source in sources:
+                found[source] = row.id
     return found
+
+
+def _in_order(source: tuple[str, VersionHashes]) -> tuple[str, ...]:
+    sensor, hashes = source
+    return sensor, *astuple(hashes)
 
 
 def _source(member: Member) -> tuple[str, VersionHashes]:

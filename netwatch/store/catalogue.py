@@ -329,11 +329,10 @@ def end_capture(
     connection.execute(update(tables.capture).where(row).values(values))
 
 
-def version_number(connection: Connection, hashes: VersionHashes) -> int:
-    """The number of a version within a transaction that hands out numbers; it is stored when it is
-    first used."""
+def find_version(connection: Connection, hashes: VersionHashes) -> int | None:
+    """The number of a version; None where it is not stored."""
     columns = tables.version.c
-    known = connection.execute(
+    return connection.execute(
         select(columns.id).where(
             columns.netwatch == hashes.netwatch,
             columns.signatures == hashes.signatures,
@@ -341,8 +340,14 @@ def version_number(connection: Connection, hashes: VersionHashes) -> int:
             columns.configuration == hashes.configuration,
         )
     ).scalar()
+
+
+def version_number(connection: Connection, hashes: VersionHashes) -> int:
+    """The number of a version within a transaction that hands out numbers; it is stored when it is
+    first used."""
+    known = find_version(connection, hashes)
     if known is not None:
-        return int(known)
+        return known
     return _insert(
         connection,
         tables.version,

@@ -76,6 +76,10 @@ class QueryTimeoutError(NetwatchError):
     """A query took longer than it may."""
 
 
+class ConflictError(NetwatchError):
+    """A transaction and others got in each other's way; it can be tried again."""
+
+
 class Database:
     """The database of a catalogue, for one process. A process that was forked opens its own."""
 
@@ -130,6 +134,11 @@ class Database:
         if self._is_postgres:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
 
+    def lock_shared(self, connection: Connection) -> None:
+        """Keep writers out that `lock`, but none that does this as well."""
+        if self._is_postgres:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock_shared({_ADVISORY_LOCK})"))
+
     def expect_many_rows(self) -> None:
         """Let the connections of SQLite that are opened from now on have more memory: rows of
         alerts have random keys, so their indexes are written all over. PostgreSQL has its own."""
@@ -146,16 +155,25 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            kind = QueryTimeoutError if _is_timeout(error) else NetwatchError
+            kind = _KINDS.get(_code(error), NetwatchError)
             raise kind(f"{self._what} {self.place}: {_reason(error)}") from error
 
 
-def _is_timeout(error: SQLAlchemyError) -> bool:
-    """Whether an error of a database says that a query was interrupted."""
+_KINDS: dict[int | str | None, type[NetwatchError]] = {
+    sqlite3.SQLITE_INTERRUPT: QueryTimeoutError,
+    "57014": QueryTimeoutError,
+    "40P01": ConflictError,  # a deadlock, which PostgreSQL ended
+}
+
+
+def _code(error: SQLAlchemyError) -> int | str | None:
+    """What the database says of an error, by number or by SQLSTATE; None where it is not its."""
     if not isinstance(error, DBAPIError):
-        return False
-    code = getattr(error.orig, "sqlite_errorcode", getattr(error.orig, "sqlstate", None))
-    return code in (sqlite3.SQLITE_INTERRUPT, "57014")
+        return None
+    code: int | str | None = getattr(
+        error.orig, "sqlite_errorcode", getattr(error.orig, "sqlstate", None)
+    )
+    return code
 
 
 def _reason(error: BaseException) -> str:

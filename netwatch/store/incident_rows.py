@@ -52,12 +52,19 @@ class _Place(NamedTuple):
 def store_incidents(connection: Connection, alerts: Iterable[tuple[int, AlertRecord, str]]) -> None:
     """Store alerts, each with its run and its line of JSON. An alert with the run and the id of one
     before replaces it, as the next state of the same incident."""
-    incidents = tables.incident
+    write_incidents(connection, alerts).write(connection)
+
+
+def write_incidents(
+    connection: Connection, alerts: Iterable[tuple[int, AlertRecord, str]]
+) -> "Counts":
+    """The same without the counts, which are to be written within the same transaction."""
+    incidents, counts = tables.incident, Counts()
     written: dict[str, dict[int, dict[str, Any]]] = {}
     for run, record, text in alerts:
         written.setdefault(str(record["id"]), {})[run] = _values(record, text)
     if not written:
-        return
+        return counts
     known = _known(connection, [*written])
     new = {
         run
@@ -66,7 +73,7 @@ def store_incidents(connection: Connection, alerts: Iterable[tuple[int, AlertRec
         if run not in known[identity]
     }
     places = _last_places(connection, sorted(new))
-    counts, hidden, rows = _Counts(), [], []
+    hidden, rows = [], []
     for identity, of_runs in written.items():
         before = known[identity]
         newest = max(*before, *of_runs, -1)
@@ -100,7 +107,7 @@ def store_incidents(connection: Connection, alerts: Iterable[tuple[int, AlertRec
         rows,
         lambda new: {name: new[name] for name in rows[0] if name not in ("run", "id")},
     )
-    counts.write(connection)
+    return counts
 
 
 def remove_incidents(connection: Connection, where: Any) -> int:
@@ -236,7 +243,7 @@ def _last_places(connection: Connection, runs: Sequence[int]) -> dict[int, int]:
     return found
 
 
-class _Counts:
+class Counts:
     """What becomes of the counts of days and devices with rows that come, change and go. The work
     depends on these rows, not on how many there are of a day."""
 
@@ -286,9 +293,11 @@ class _Counts:
             device[row["verdict"]] += by
 
     def write(self, connection: Connection) -> None:
-        """Write the counts, once the rows are written."""
+        """Write the counts, once the rows are written. Others that write at the same time wait for
+        the rows of a day until the end of the transaction; all write in the same order, so that
+        nobody waits in a circle."""
         days = tables.incident_day
-        changed = {sort: count for sort, count in self._days.items() if count}
+        changed = {sort: count for sort, count in sorted(self._days.items()) if count}
         upsert(
             connection,
             days,
@@ -305,7 +314,7 @@ class _Counts:
         upsert(
             connection,
             tables.incident_device,
-            [row for row in self._devices.values() if row["device"] not in self._again],
+            [row for _, row in sorted(self._devices.items()) if row["device"] not in self._again],
             lambda new: {
                 "first_seen": case(
                     (new.first_seen < column.first_seen, new.first_seen), else_=column.first_seen
