@@ -300,7 +300,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure with a centre of its own."""
     names = [f"sensor-{number}" for number in range(arguments.sensors)]
     with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as place:
-        centre = CentreProcess(Path(place), *names, catalogue=arguments.postgres)
+        catalogue, cpus = arguments.postgres, arguments.cpus
+        centre = CentreProcess(Path(place), *names, catalogue=catalogue, cpus=cpus)
         centre.start()
         try:
             return asyncio.run(measure(centre, names, arguments))
@@ -318,6 +319,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, default=1_000_000, help="a second, of all sensors")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--postgres", default="", metavar="URL", help="of an empty database")
+    parser.add_argument("--cpus", type=int, default=0, help="that the centre believes to have")
     return parser
 
 

@@ -21,8 +21,9 @@ from netwatch.store.use_lock import UseLock
 MAX_ALERTS = 5000
 """Alerts of one message."""
 
-TRANSACTION = 2000
-"""Alerts that are stored in one transaction."""
+TRANSACTION, TRANSACTION_BESIDE = 2000, 400
+"""Alerts that are stored in one transaction, and the same where several processes store alerts:
+those lock some words of each, for which the server has limited room."""
 
 MAX_REASON = 200
 """Characters of why an alert is refused."""
@@ -43,14 +44,17 @@ class AlertsCommitted:
 
 
 class AlertCommits:
-    """Stores alerts. `gap` is the quiet gap of incidents in ns. For one thread at a time. Raises
-    `ConfigError` and `NetwatchError` where the store cannot be opened."""
+    """Stores alerts. `gap` is the quiet gap of incidents in ns; `beside_others` says that other
+    processes store those of other sensors. For one thread at a time. Raises `ConfigError` and
+    `NetwatchError` where the store cannot be opened."""
 
-    def __init__(self, options: StoreOptions, gap: int) -> None:
+    def __init__(self, options: StoreOptions, gap: int, *, beside_others: bool = False) -> None:
         self._catalogue = Catalogue.open(options, create=True)
         self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
         self._gap = gap
+        self._beside_others = beside_others
+        self._size = TRANSACTION_BESIDE if beside_others else TRANSACTION
         self._result = AlertsCommitted()
         self._alerts: list[tuple[str, SensorAlert]] = []
 
@@ -81,8 +85,8 @@ class AlertCommits:
     def store(self) -> AlertsCommitted | None:
         """Store the next of the alerts that were prepared; the result once all are. Raises
         `NetwatchError`; then some may be stored, and to prepare and store all again is right."""
-        self._store(self._alerts[:TRANSACTION], self._result)
-        del self._alerts[:TRANSACTION]
+        self._store(self._alerts[: self._size], self._result)
+        del self._alerts[: self._size]
         return None if self._alerts else self._result
 
     def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
@@ -90,7 +94,12 @@ class AlertCommits:
         if not alerts:
             return
         try:
-            result.new += keep_alerts(self._catalogue, [alert for _, alert in alerts], self._gap)
+            result.new += keep_alerts(
+                self._catalogue,
+                [alert for _, alert in alerts],
+                self._gap,
+                beside_others=self._beside_others,
+            )
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if len(alerts) == 1:
                 key, alert = alerts[0]

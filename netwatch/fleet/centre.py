@@ -24,7 +24,7 @@ from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
-from netwatch.fleet.commit_process import CommitProcess, fact_processes
+from netwatch.fleet.commit_process import CommitProcess, process_count
 from netwatch.fleet.connection import Connection
 from netwatch.fleet.consumers import Consumers, Receiver
 from netwatch.fleet.fact_commits import FactCommits
@@ -87,13 +87,13 @@ class Centre:
             self.roster = RosterKeeper(store, self.status)
             stack.callback(self.roster.close)
             stack.enter_context(UseLock(store))
-            self._alerts = CommitProcess("alerts", partial(AlertCommits, store, config.quiet_gap))
+            self._alerts = _alert_processes(store, config.quiet_gap)
             self._facts = [
-                CommitProcess("facts", partial(FactCommits, store)) for _ in range(fact_processes())
+                CommitProcess("facts", partial(FactCommits, store)) for _ in range(process_count())
             ]
-            stack.callback(self._alerts.close)
-            for process in self._facts:
-                stack.callback(process.close)
+            closes = [*(each.close for each in self._alerts), *(each.close for each in self._facts)]
+            for close in closes:
+                stack.callback(close)
             self._publisher = Publisher(open_publications(self.folder.path), report)
             delivery = _delivery(config, report, stack)
             self._silences = SilenceKeeper(
@@ -234,6 +234,13 @@ class Centre:
             maintain(self._store)
         except NetwatchError as error:
             self._report(f"compaction: {error}")
+
+
+def _alert_processes(store: StoreOptions, gap: int) -> list[CommitProcess[AlertCommits]]:
+    """The processes that commit alerts: one where the catalogue has one writer at a time."""
+    count = process_count() if store.catalogue else 1
+    commits = partial(AlertCommits, store, gap, beside_others=count > 1)
+    return [CommitProcess("alerts", commits) for _ in range(count)]
 
 
 def _delivery(config: Config, report: Callable[[str], None], stack: ExitStack) -> Delivery | None:

@@ -22,18 +22,19 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.system.processes import usable_cpus
 from netwatch.engine.forking import sendable
 
-MAX_FACT_PROCESSES = 4
-"""Processes that commit facts."""
+MAX_PROCESSES = 4
+"""Processes that commit alerts, and processes that commit facts."""
 
 P = ParamSpec("P")
 C = TypeVar("C")
 T = TypeVar("T")
 
 
-def fact_processes() -> int:
-    """How many processes commit facts: half as many as there are CPUs, less one, which commits
-    alerts; at least one and at most `MAX_FACT_PROCESSES`."""
-    return max(1, min(MAX_FACT_PROCESSES, usable_cpus() // 2 - 1))
+def process_count() -> int:
+    """How many processes commit facts, and how many commit alerts where the catalogue has several
+    writers: half as many as there are CPUs, less one, since others have work too; at least one and
+    at most `MAX_PROCESSES`."""
+    return max(1, min(MAX_PROCESSES, usable_cpus() // 2 - 1))
 
 
 class CommitProcess(Generic[C]):

@@ -8,8 +8,9 @@ killed, the message is in the stream or at the sensor, and comes again.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -40,6 +41,7 @@ KEYS_IN_MESSAGE = 2000
 MAX_ASSEMBLIES = 1000
 """Contents in parts of which messages are remembered until they are whole."""
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -100,6 +102,21 @@ def _key(envelope: Envelope) -> tuple[str, str, str]:
     return envelope.sensor, envelope.kind, envelope.id
 
 
+async def _in_parts(
+    processes: Sequence[CommitProcess[C]],
+    commit: Callable[[CommitProcess[C], Sequence[Envelope]], Coroutine[Any, Any, None]],
+    envelopes: Sequence[Envelope],
+) -> None:
+    """Commit the envelopes of each sensor in the process that has it, in all at the same time."""
+    parts: list[list[Envelope]] = [[] for _ in processes]
+    for envelope in envelopes:
+        parts[crc32(envelope.sensor.encode()) % len(processes)].append(envelope)
+    async with asyncio.TaskGroup() as group:
+        for process, part in zip(processes, parts, strict=True):
+            if part:
+                group.create_task(commit(process, part))
+
+
 class Consumers:
     """The loops of a connection. `run_alerts` and `run_facts` go on until they are cancelled. They
     write to the catalogue in `turn`, a lock where it has one writer at a time: those who wait for
@@ -119,29 +136,26 @@ class Consumers:
         self._status = status
         self._report = report
 
-    async def run_alerts(self, process: CommitProcess[AlertCommits]) -> None:
-        """Commit alerts."""
-
-        async def commit(envelopes: Sequence[Envelope]) -> None:
-            await self._commit_alerts(process, envelopes)
-
-        await self._run("alerts", ALERT_MESSAGES, ALERT_BYTES, commit, reads_content=False)
-
-    async def run_facts(self, processes: Sequence[CommitProcess[FactCommits]]) -> None:
-        """Commit facts and coverage, those of one sensor always in the same process."""
-
-        async def commit(envelopes: Sequence[Envelope]) -> None:
-            parts: list[list[Envelope]] = [[] for _ in processes]
-            for envelope in envelopes:
-                parts[crc32(envelope.sensor.encode()) % len(processes)].append(envelope)
-            async with asyncio.TaskGroup() as group:
-                for process, part in zip(processes, parts, strict=True):
-                    if part:
-                        group.create_task(self._commit_facts(process, part))
-
+    async def run_alerts(self, processes: Sequence[CommitProcess[AlertCommits]]) -> None:
+        """Commit alerts, those of one sensor always in the same process."""
         size = len(processes)
         await self._run(
-            "facts", FACT_MESSAGES * size, FACT_BYTES * size, commit, reads_content=False
+            "alerts",
+            ALERT_MESSAGES * size,
+            ALERT_BYTES * size,
+            partial(_in_parts, processes, self._commit_alerts),
+            reads_content=False,
+        )
+
+    async def run_facts(self, processes: Sequence[CommitProcess[FactCommits]]) -> None:
+        """Commit facts and coverage, in the same way."""
+        size = len(processes)
+        await self._run(
+            "facts",
+            FACT_MESSAGES * size,
+            FACT_BYTES * size,
+            partial(_in_parts, processes, self._commit_facts),
+            reads_content=False,
         )
 
     async def run_applied(self, roster: RosterKeeper) -> None:

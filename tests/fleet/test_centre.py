@@ -13,6 +13,7 @@ from support.fleet_centre import CentreProcess, running_centre, sensor_records
 from support.made_alerts import QUICK
 from support.made_facts import made_batches
 from support.programs import require_programs
+from support.store_servers import new_database
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch import __version__
@@ -178,6 +179,30 @@ def test_a_process_that_commits_is_replaced_when_it_was_killed(centre, deliver):
     assert len(centre.children()[1]) >= 2
     assert stored_rows(centre) == before + 1500
     assert delivery.status()[0].dead == 0
+
+
+def test_several_processes_commit_alerts_and_facts(tmp_path, deliver, postgres_server):
+    """Each contact is seen by all three sensors, whose alerts are committed in three processes."""
+    require_programs("nats-server")
+    names = ("ghent-1", "liege-1", "namur-1")
+    centre = CentreProcess(tmp_path, *names, catalogue=new_database(postgres_server), cpus=8)
+    centre.start()
+    try:
+        deliveries = {name: deliver(centre, name) for name in names}
+        for name, delivery in deliveries.items():
+            SpoolWriter(centre.options(name).spool.folder).put("observation", 300, batch(300))
+            delivery.put(*sensor_records(name, range(200)))
+        for name, delivery in deliveries.items():
+            send_facts(centre, name)
+            assert not delivery.drain(60)
+        _, commits = centre.children()
+        assert len(commits) > 2
+        assert stored_rows(centre) == 900
+        assert centre.rows("SELECT sensors, count(*) FROM fleet_case GROUP BY sensors") == [
+            (3, 200)
+        ]
+    finally:
+        centre.end()
 
 
 def test_processes_that_commit_end_with_the_centre(tmp_path, deliver):

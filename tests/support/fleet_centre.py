@@ -28,10 +28,12 @@ from netwatch.store.options import StoreOptions
 
 class CentreProcess:
     """The command ``fleet centre`` with everything in `folder`. `sensors` are enrolled. Its clients
-    use TLS as they would elsewhere. `catalogue` is the URL of one in PostgreSQL."""
+    use TLS as they would elsewhere. `catalogue` is the URL of one in PostgreSQL; `cpus` is how many
+    the centre believes to have, those of the machine unless given."""
 
-    def __init__(self, folder: Path, *sensors: str, catalogue: str = "") -> None:
+    def __init__(self, folder: Path, *sensors: str, catalogue: str = "", cpus: int = 0) -> None:
         self.folder = folder
+        self.cpus = cpus
         self.port = free_port()
         self.url = f"tls://127.0.0.1:{self.port}"
         self.configuration = folder / "centre.yaml"
@@ -64,9 +66,11 @@ class CentreProcess:
     def start(self, *arguments: str) -> None:
         """Start the centre, and wait until it is connected to its server. With `arguments`, the
         centre kills itself as ``killed_centre.py`` says."""
-        script = (
-            [str(SUPPORT / "killed_centre.py"), *arguments] if arguments else ["-m", "netwatch"]
-        )
+        script = ["-m", "netwatch"]
+        if arguments:
+            script = [str(SUPPORT / "killed_centre.py"), *arguments]
+        elif self.cpus:
+            script = [str(SUPPORT / "centre_with_cpus.py"), str(self.cpus)]
         command = [sys.executable, *script, "fleet", "centre", "-c", str(self.configuration)]
         environment = {**os.environ, "PYTHONPATH": str(SUPPORT.parent)}
         with (self.folder / "centre.log").open("wb") as log:
