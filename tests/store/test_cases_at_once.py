@@ -29,9 +29,10 @@ def made(seed: int, count: int) -> dict[str, list[SensorAlert]]:
     chance = random.Random(seed)
     found: dict[str, list[SensorAlert]] = {name: [] for name in SENSORS}
     for number in range(count):
-        for sensor in SENSORS:
+        for place, sensor in enumerate(SENSORS):
             device = chance.randrange(6)
-            first = chance.randrange(0, 12 * GAP, MINUTE)
+            # Sensors with the same microsecond would have the same id for an incident.
+            first = chance.randrange(0, 12 * GAP, MINUTE) + place * 1000
             named = chance.random()
             values: dict[str, Any] = {
                 "device": f"dev-{device}" if named < 0.5 else f"10.0.0.{device}",
