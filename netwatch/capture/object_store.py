@@ -11,22 +11,25 @@ fetched by fsspec, and the content is compared at the end with that at the begin
 from collections.abc import Iterator
 from typing import Any
 
+from netwatch.capture.file_systems import (
+    BUCKETS,
+    REPEATING,
+    S3,
+    authority_of,
+    open_file_system,
+    scheme_of,
+)
 from netwatch.capture.library_errors import raising, reason_of
-from netwatch.capture.locations import FileInfo, FoundUrl, OpenFile, shown_url, without_secrets
+from netwatch.capture.locations import FileInfo, FoundUrl, OpenFile, shown_url
 from netwatch.capture.name_patterns import fixed_part, has_magic, is_hidden, matcher
 from netwatch.capture.remote_file import Range, RemoteError, RemoteFile, TransientError
 from netwatch.capture.s3_object import S3Object, s3_options
-from netwatch.core.errors import CaptureError, ConfigError, Problem
+from netwatch.core.errors import CaptureError, ConfigError
 
-_EXTRAS = {"s3": "'netwatch[s3]'", "s3a": "'netwatch[s3]'", "gs": "gcsfs", "gcs": "gcsfs"} | (
-    dict.fromkeys(("abfs", "abfss", "az"), "adlfs")
-)
-_S3 = ("s3", "s3a")
-_BUCKETS = (*_S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
 _FINAL = (FileNotFoundError, PermissionError, ValueError, NotImplementedError)
 """Errors after which another attempt would not help."""
 
-_IDENTITIES = ("ETag", "etag", "generation", "LastModified", "last_modified", "mtime", "created")
+_IDENTITIES = ("ETag", "generation", "etag", "LastModified", "last_modified", "mtime", "created")
 
 
 def find_objects(url: str) -> Iterator[FoundUrl]:
@@ -76,28 +79,12 @@ class _Store:
 
     def __init__(self, url: str) -> None:
         self.shown = shown_url(url)
-        self.protocol = url.partition("://")[0].lower()
-        self.is_s3 = self.protocol in _S3
-        self._authority = url.partition("://")[2].partition("/")[0]
-        if "@" in self._authority and self.protocol in _BUCKETS[:4]:
-            text = "expected a URL without credentials, which are taken from the environment"
-            raise _usage(self.shown, text)
-        try:
-            with raising(self._unreadable, but=(ImportError, ValueError)):
-                import fsspec
-
-                options = s3_options() if self.is_s3 else {}
-                # What was listed may change before it is read, and is asked for anew.
-                found = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
-                self.system, self.root = found
-        except ImportError as error:
-            package = _EXTRAS.get(self.protocol)
-            hint = f"pip install {package}" if package else without_secrets(str(error))
-            text = f"captures at {self.protocol}:// need a package: {hint}"
-            raise _usage(self.shown, text) from None
-        except ValueError as error:
-            text = f"expected a URL that fsspec opens: {reason_of(error)}"
-            raise _usage(self.shown, text) from None
+        self.protocol = scheme_of(url)
+        self.is_s3 = self.protocol in S3
+        self._authority = authority_of(url)
+        options = s3_options() if self.is_s3 else {}
+        with raising(self._unreadable, but=(ConfigError,)):
+            self.system, self.root = open_file_system(url, **options)
         if self.is_s3:
             # The library below it repeats requests already, with the server's errors in mind.
             self.system.retries = 1
@@ -128,8 +115,9 @@ class _Store:
         """The URL of an object of this store."""
         if self.protocol == "memory":
             return f"memory://{name}"
-        if self.protocol in _BUCKETS:
-            name = name.partition("/")[2]  # the bucket, as in the authority
+        if self.protocol in BUCKETS and self.root.partition("/")[0] in self._authority.split("@"):
+            # The bucket is in the authority, but where that is an account of Azure alone.
+            name = name.partition("/")[2]
         return f"{self.protocol}://{self._authority}/{name.lstrip('/')}"
 
     def below(self, folder: str, is_named: bool) -> Iterator[FoundUrl]:
@@ -154,14 +142,14 @@ class _Store:
             raise CaptureError(f"{self.shown}: no file matches")
 
     def _listed(self, folder: str, stem: str) -> list[dict[str, Any]]:
-        if not folder.strip("/") and self.is_s3:
-            raise _usage(self.shown, "expected the name of a bucket")
         options = {"prefix": stem} if stem and self.is_s3 else {}
         try:
             with raising(self._unreadable, but=(FileNotFoundError,)):
                 found = self.system.find(folder, detail=True, **options)
         except FileNotFoundError:
             return []
+        if not isinstance(found, dict):
+            return []  # adlfs returns the name of a file that stands where a folder is looked for
         files = [each for each in found.values() if each["type"] == "file"]
         # An object whose name ends in a slash stands for a folder.
         files = [each for each in files if not each["name"].endswith("/")]
@@ -176,14 +164,19 @@ class _Ranges:
 
     def fetch(self, wanted: Range) -> bytes:
         """See `netwatch.capture.remote_file.Fetch`."""
+        final = (Exception,) if self._store.protocol in REPEATING else _FINAL
         try:
-            with raising(TransientError, but=_FINAL):
+            with raising(TransientError, but=final):
                 data: bytes = self._store.system.cat_file(
                     self._store.root, start=wanted.start, end=wanted.end
                 )
-        except _FINAL as error:
+        except final as error:
             raise RemoteError(reason_of(error)) from None
-        return data[: wanted.end - wanted.start]
+        if len(data) > wanted.end - wanted.start:
+            # A server that ignores ranges, or an object that was decompressed on the way.
+            text = "more bytes came than were asked for, as of objects with a Content-Encoding"
+            raise RemoteError(text)
+        return data
 
 
 class _Unchanged:
@@ -198,10 +191,6 @@ class _Unchanged:
         try:
             now = info_of_object(self._url)
         except CaptureError as error:
-            raise RemoteError(str(error)) from None
+            raise RemoteError(str(error).removeprefix(f"{shown_url(self._url)}: ")) from None
         if (now.etag, now.size) != (self._info.etag, self._info.size):
             raise RemoteError("it has changed while it was read")
-
-
-def _usage(shown: str, text: str) -> ConfigError:
-    return ConfigError([Problem(shown, 0, 0, text)])

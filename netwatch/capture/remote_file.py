@@ -193,8 +193,10 @@ class RemoteFile:
         return size
 
     def close(self) -> None:
-        """Stop reading ahead. Threads that wait for the server end with its answer."""
+        """Stop reading ahead. Threads that wait for the server end with its answer. What is read
+        from here on is the end, and says nothing of the content."""
         self._attempts.stop()
+        self._verify = None
         while self._threads:
             self._wanted.put(None)
             self._threads -= 1

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from netwatch.capture.locations import is_url, local_path, shown_url, without_secrets
+from netwatch.capture.file_systems import GOOGLE, REPEATING, open_file_system, scheme_of
+from netwatch.capture.library_errors import raising, reason_of
+from netwatch.capture.locations import is_url, local_path, shown_url
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 
@@ -24,6 +26,9 @@ ATTEMPTS = 4
 
 PAUSE = 0.5
 """Seconds before the second attempt; each further one waits twice as long."""
+
+_MULTIPART = 5 << 20
+"""Bytes from which gcsfs sends a file in chunks anyway."""
 
 T = TypeVar("T")
 
@@ -162,18 +167,8 @@ class Bucket:
 
     @cached_property
     def _opened(self) -> tuple[int, Any, str]:
-        try:
-            import fsspec
-
-            system, root = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
-        except ImportError:
-            scheme = urlsplit(self._url).scheme
-            package = "'netwatch[s3]'" if scheme == "s3" else f"what fsspec needs for {scheme}://"
-            text = f"a ledger at {scheme}:// needs a package: pip install {package}"
-            raise ConfigError([Problem(self.shown, 0, 0, text)]) from None
-        except ValueError as error:
-            text = f"expected a folder or a URL that fsspec opens: {error}"
-            raise ConfigError([Problem(self.shown, 0, 0, without_secrets(text))]) from None
+        with raising(self._unusable, but=(ConfigError,)):
+            system, root = open_file_system(self._url)
         return os.getpid(), system, root
 
     def _system(self) -> tuple[Any, str]:
@@ -181,6 +176,9 @@ class Bucket:
             del self._opened  # The threads of a connection are not forked.
         _, system, root = self._opened
         return system, root
+
+    def _unusable(self, reason: str) -> StorageError:
+        return StorageError(f"{self.shown}: cannot be used: {reason}")
 
     def objects(self, folder: str) -> Iterator[Stored]:
         """See `Storage`."""
@@ -209,7 +207,19 @@ class Bucket:
         with tempfile.NamedTemporaryFile(prefix="netwatch-") as stream:
             yield stream  # type: ignore[misc]
             stream.flush()
-            self._ask(name, "written", lambda: system.put_file(stream.name, f"{root}/{name}"))
+            self._ask(name, "written", lambda: self._put(system, stream.name, f"{root}/{name}"))
+
+    def _put(self, system: Any, file: str, target: str) -> None:
+        data = b""
+        if scheme_of(self._url) in GOOGLE and Path(file).stat().st_size <= _MULTIPART:
+            data = Path(file).read_bytes()
+        if data:
+            # A chunk of all of it makes gcsfs send the content alone. Else it would be a part of a
+            # multipart body with bare line feeds, and a carriage return at its end would be taken
+            # for the first half of the delimiter (RFC 2046, section 5.1.1).
+            system.pipe_file(target, data, chunksize=len(data), consistency="size")
+        else:
+            system.put_file(file, target)
 
     def remove(self, name: str) -> None:
         """See `Storage`."""
@@ -218,18 +228,22 @@ class Bucket:
             self._ask(name, "deleted", lambda: system.rm_file(f"{root}/{name}"))
 
     def _ask(self, name: str, done: str, ask: Callable[[], T]) -> T:
-        """What a request gives. It is made again where the server failed. Raises `StorageError`."""
-        for attempt in range(1, ATTEMPTS + 1):
+        """What a request gives. It is made again where the server failed, unless the library has
+        done so. Raises `StorageError`."""
+        attempts = 1 if scheme_of(self._url) in REPEATING else ATTEMPTS
+        for attempt in range(1, attempts + 1):
             try:
                 return ask()
             except FileNotFoundError:
                 if done == "listed":
                     return {}  # type: ignore[return-value]
+                if done == "written":
+                    text = f"{self.shown}/{name}: cannot be written: there is no such bucket"
+                    raise StorageError(text) from None
                 raise MissingError(f"{self.shown}/{name}: is not there") from None
             except Exception as error:  # Whatever the library of a provider raises.
-                if attempt == ATTEMPTS or isinstance(error, PermissionError):
-                    reason = without_secrets(" ".join(str(error).split()))[:200]
-                    text = f"{self.shown}/{name}: cannot be {done}: {reason}"
+                if attempt == attempts or isinstance(error, PermissionError):
+                    text = f"{self.shown}/{name}: cannot be {done}: {reason_of(error)}"
                     raise StorageError(text) from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
         raise AssertionError

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.capture.file_systems import open_file_system
+from netwatch.capture.library_errors import raising, reason_of
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import give_to_owner, restrict
 from netwatch.core.system.opening import O_CLOEXEC, sync_folder
 
@@ -73,20 +75,8 @@ class FactFiles:
         if "://" not in path:
             self._folder = Path(path)
             return
-        try:
-            import fsspec
-
-            self._system, self._root = fsspec.core.url_to_fs(path)
-        except ImportError as error:
-            extra = "s3" if path.startswith("s3") else "store"
-            problem = (
-                f"a store at this URL needs an extra: pip install 'netwatch[{extra}]' ({error})"
-            )
-            raise ConfigError([Problem(path, 0, 0, problem)]) from None
-        except ValueError as error:
-            raise ConfigError(
-                [Problem(path, 0, 0, f"no store can be at this URL: {error}")]
-            ) from None
+        with raising(lambda reason: NetwatchError(f"{path}: {reason}"), but=(ConfigError,)):
+            self._system, self._root = open_file_system(path)
 
     @property
     def file_system(self) -> Any:
@@ -104,14 +94,19 @@ class FactFiles:
         try:
             yield
         except (OSError, ValueError) as error:
-            raise NetwatchError(f"{self.place}/{path}: {_reason(error)}") from error
+            raise NetwatchError(f"{self.place}/{path}: {self._reason(error)}") from error
         except NetwatchError:
             raise
         except Exception as error:
             if self._folder is not None:
                 raise
             # Libraries of URLs have errors of their own for a server that does not answer.
-            raise NetwatchError(f"{self.place}/{path}: {_reason(error)}") from error
+            raise NetwatchError(f"{self.place}/{path}: {self._reason(error)}") from error
+
+    def _reason(self, error: Exception) -> str:
+        if self._folder is None:
+            return reason_of(error)
+        return getattr(error, "strerror", None) or " ".join(str(error).split()) or repr(error)
 
     def write(self, path: str, fill: Callable[[IO[bytes]], None]) -> WrittenFile:
         """Write a file, whose content `fill` writes to a stream. It is there as a whole or not at
@@ -205,13 +200,11 @@ class FactFiles:
             except FileNotFoundError:
                 return
             for name, details in sorted(found.items()):
-                changed = details.get("LastModified") or details.get("mtime") or now
+                # Of S3, of Azure, and of others.
+                known = map(details.get, ("LastModified", "last_modified", "mtime"))
+                changed = next(filter(None, known), now)
                 seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
                 yield name.removeprefix(f"{self._root}/"), now - seconds
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or repr(error)
 
 
 def new_path(folder: str) -> str:

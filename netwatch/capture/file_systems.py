@@ -1,0 +1,146 @@
+"""File systems of object stores, as fsspec opens them, for captures, ledgers and stores.
+
+Each provider has a library of its own below fsspec, with options, a log and habits of its own. This
+is the only place that knows them. Nothing of it is imported before a URL is opened.
+
+What the libraries log is kept off the terminal: they report an error there with a traceback before
+they raise it, and what they raise is reported by the caller. A program that has set up logging gets
+it as ever.
+"""
+
+import logging
+import os
+from typing import Any
+
+from netwatch.capture.library_errors import reason_of
+from netwatch.capture.locations import shown_url, without_secrets
+from netwatch.capture.name_patterns import has_magic
+from netwatch.core.errors import ConfigError, Problem
+
+S3 = ("s3", "s3a")
+GOOGLE = ("gs", "gcs")
+AZURE = ("abfs", "abfss", "az")
+BUCKETS = (*S3, *GOOGLE, *AZURE, "oss")
+"""Schemes of URLs that begin with a bucket, which Azure calls a container."""
+
+REPEATING = (*GOOGLE, *AZURE)
+"""Schemes whose libraries make a request again where that may help, with pauses of half a minute
+together: what they raise is final."""
+
+AZURE_RETRIES = 4
+"""Attempts of the library of Azure after the first, with pauses of 2, 4, 8 and 16 s, about."""
+
+TIMEOUT = 30
+"""Seconds to connect to a server, and that it may be silent."""
+
+LONGEST_REQUEST = 300
+"""Seconds for one request and its answer, where the library has no better limit."""
+
+_PACKAGES = dict.fromkeys(S3, "'netwatch[s3]'") | (
+    dict.fromkeys(GOOGLE, "gcsfs") | dict.fromkeys(AZURE, "adlfs")
+)
+_AZURE_SCOPE = "https://storage.azure.com/.default"
+_LOGGERS = ("adlfs", "azure", "fsspec", "gcsfs", "google", "s3fs")
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a URL, in lower case."""
+    return url.partition("://")[0].lower()
+
+
+def authority_of(url: str) -> str:
+    """What is between the scheme of a URL and the first slash."""
+    return url.partition("://")[2].partition("/")[0]
+
+
+def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
+    """The file system of a URL with the credentials of the environment, and the path in it. Raises
+    `ConfigError` where the URL is none that fsspec opens, names no bucket, another account of Azure
+    than the credentials, or has credentials in it, and where a package is missing. What a library
+    raises when it looks for credentials passes."""
+    scheme, shown = scheme_of(url), shown_url(url)
+    _check_authority(url, shown)
+    _prepare(scheme)
+    try:
+        import fsspec
+
+        if scheme in GOOGLE:
+            options["requests_timeout"] = _google_timeout()
+        # What was listed may change before it is read, and is asked for anew.
+        system, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+    except ImportError as error:
+        package = _PACKAGES.get(scheme)
+        hint = f"pip install {package}" if package else without_secrets(str(error))
+        raise _usage(shown, f"{scheme}:// needs a package: {hint}") from None
+    except ValueError as error:
+        raise _usage(shown, f"expected a URL that fsspec opens: {reason_of(error)}") from None
+    bucket = str(root).strip("/").partition("/")[0]
+    if scheme in BUCKETS and (not bucket or has_magic(bucket)):
+        raise _no_bucket(scheme, shown)
+    key_file = "GOOGLE_APPLICATION_CREDENTIALS"
+    if scheme in GOOGLE and system.credentials.credentials is None and os.environ.get(key_file):
+        # gcsfs would go on as an anonymous user.
+        raise _usage(shown, f"expected credentials that Google's library reads in ${key_file}")
+    if scheme in AZURE:
+        _set_up_azure(url, system, shown)
+    return system, root
+
+
+def _check_authority(url: str, shown: str) -> None:
+    """Raise `ConfigError` where the bucket is missing, or credentials stand before it."""
+    scheme, authority = scheme_of(url), authority_of(url)
+    if scheme not in BUCKETS:
+        return
+    user, has_user, _ = authority.rpartition("@")
+    # CONTAINER@ACCOUNT names no user.
+    if has_user and (scheme not in AZURE or ":" in user):
+        text = "expected a URL without credentials, which are taken from the environment"
+        raise _usage(shown, text)
+    if not authority or (has_user and not user):
+        raise _no_bucket(scheme, shown)
+
+
+def _set_up_azure(url: str, system: Any, shown: str) -> None:
+    """Prepare a file system of adlfs. Raises `ConfigError` where it would read another account than
+    the URL names: a connection string of the environment is stronger than the URL."""
+    client = system.service_client
+    _, has_container, host = authority_of(url).rpartition("@")
+    if has_container and client.account_name and host.partition(".")[0] != client.account_name:
+        text = "expected a URL of the account whose credentials are in the environment"
+        raise _usage(shown, f"{text}, {client.account_name}")
+    policy = client._config.retry_policy  # adlfs passes nothing on that would set it
+    policy.total_retries = AZURE_RETRIES
+    # The first pause of its own would be 18 s.
+    policy.initial_backoff, policy.increment_base, policy.random_jitter_range = 0, 2, 1
+    if hasattr(system.credential, "get_token") and not hasattr(system, "netwatch_token"):
+        from fsspec.asyn import sync
+
+        # Where there is no identity, each request would be repeated in vain.
+        system.netwatch_token = sync(system.loop, system.credential.get_token, _AZURE_SCOPE)
+
+
+def _prepare(scheme: str) -> None:
+    """Set up the libraries before they are imported."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+    if scheme in GOOGLE:
+        # gcsfs would ask another API for the kind of each bucket with each request, by gRPC and
+        # with permissions that reading needs not. Only buckets of a zone cannot be read without.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+
+def _google_timeout() -> Any:
+    """The limits of a request to Google, for which gcsfs has none but that of all of it."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=LONGEST_REQUEST, sock_connect=TIMEOUT, sock_read=TIMEOUT)
+
+
+def _no_bucket(scheme: str, shown: str) -> ConfigError:
+    return _usage(shown, f"expected the name of a {'container' if scheme in AZURE else 'bucket'}")
+
+
+def _usage(shown: str, text: str) -> ConfigError:
+    return ConfigError([Problem(shown, 0, 0, text)])
