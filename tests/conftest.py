@@ -14,6 +14,7 @@ pytest_plugins = [
     "support.delivery_fixtures",
     "support.http_captures",
     "support.s3_faults",
+    "support.clouds",  # it imports the one before
     "support.store_servers",
 ]
 

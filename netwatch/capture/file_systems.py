@@ -27,9 +27,6 @@ REPEATING = (*GOOGLE, *AZURE)
 """Schemes whose libraries make a request again where that may help, with pauses of half a minute
 together: what they raise is final."""
 
-AZURE_RETRIES = 4
-"""Attempts of the library of Azure after the first, with pauses of 2, 4, 8 and 16 s, about."""
-
 TIMEOUT = 30
 """Seconds to connect to a server, and that it may be silent."""
 
@@ -92,8 +89,10 @@ def _check_authority(url: str, shown: str) -> None:
     if scheme not in BUCKETS:
         return
     user, has_user, _ = authority.rpartition("@")
-    # CONTAINER@ACCOUNT names no user.
-    if has_user and (scheme not in AZURE or ":" in user):
+    # CONTAINER@ACCOUNT names no user. A colon is before a password, whose rest may follow behind a
+    # slash, but for the names of access points of S3.
+    is_password = ":" in authority and not authority.startswith("arn:")
+    if is_password or (has_user and scheme not in AZURE):
         text = "expected a URL without credentials, which are taken from the environment"
         raise _usage(shown, text)
     if not authority or (has_user and not user):
@@ -108,10 +107,9 @@ def _set_up_azure(url: str, system: Any, shown: str) -> None:
     if has_container and client.account_name and host.partition(".")[0] != client.account_name:
         text = "expected a URL of the account whose credentials are in the environment"
         raise _usage(shown, f"{text}, {client.account_name}")
-    policy = client._config.retry_policy  # adlfs passes nothing on that would set it
-    policy.total_retries = AZURE_RETRIES
-    # The first pause of its own would be 18 s.
-    policy.initial_backoff, policy.increment_base, policy.random_jitter_range = 0, 2, 1
+    # The pauses after failed attempts are 3, 9 and 27 s, about, and not 15 s longer each. adlfs
+    # passes on nothing that would set it.
+    client._config.retry_policy.initial_backoff = 0
     if hasattr(system.credential, "get_token") and not hasattr(system, "netwatch_token"):
         from fsspec.asyn import sync
 

@@ -29,7 +29,11 @@ _LONGEST_SHOWN = 32
 # Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
 _SECRET = pattern(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
 # Whoever is named in a URL of HTTP may be a token; that of Azure is the name of a container.
-_USER = pattern(r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@")
+# A key may have slashes; what follows a colon and is no port is one.
+_USER = pattern(
+    r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@"
+    r"|(://)[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))\S*@"
+)
 _PARAMETER = pattern(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
 
 
@@ -160,7 +164,7 @@ def as_binary(file: OpenFile) -> BinaryIO:
 
 
 def _without_user(match: "re.Match[str]") -> str:
-    return match[1] or match[2]
+    return match[1] or match[2] or match[3]
 
 
 def _parameter(match: "re.Match[str]") -> str:

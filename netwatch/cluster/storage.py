@@ -195,7 +195,8 @@ class Bucket:
         if end == start:
             return b""
         path = f"{root}/{name}"
-        data = self._ask(name, "read", lambda: system.cat_file(path, start=start, end=end))
+        # A range of an empty object is an error of Azure.
+        data = self._ask(name, "read", lambda: system.cat_file(path, start=start or None, end=end))
         return bytes(data)
 
     @contextlib.contextmanager

@@ -123,6 +123,8 @@ class FactFiles:
                 # The error that led here is raised, whatever the library says to this.
                 with contextlib.suppress(Exception):
                     stream.discard()
+                # Else the destructor would close it, and adlfs has nothing to discard.
+                stream.closed = True
                 raise
             stream.close()
             return hashed.written

@@ -177,6 +177,21 @@ def test_the_content_is_verified_at_the_end() -> None:
     assert caught.value.strerror == "it has changed"
 
 
+def test_what_failed_is_not_verified() -> None:
+    def never() -> None:
+        raise AssertionError
+
+    def denied(_data: bytes) -> bytes:
+        raise RemoteError("access is denied")
+
+    file = RemoteFile(Server(b"abc", [denied]).fetch, 3, verify=never)
+    buffer = memoryview(bytearray(8))
+    with pytest.raises(OSError, match="Errno 5") as caught:
+        file.readinto(buffer)
+    assert caught.value.strerror == "access is denied"
+    assert file.readinto(buffer) == 0
+
+
 def test_closing_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_file, "FIRST_PAUSE", 60.0)
     monkeypatch.setattr(remote_file, "MAX_PAUSE", 60.0)

@@ -20,6 +20,7 @@ import pytest
 from support.waiting import TIMEOUT, wait_until
 
 _PROBES: dict[str, tuple[str, ...]] = {
+    "azurite-blob": ("--version",),
     "buildah": ("--version",),
     "capinfos": ("--version",),
     "curl": ("--version",),

@@ -1,4 +1,4 @@
-"""A proxy before the S3 server of the tests that answers with faults.
+"""A proxy before an object store of the tests that answers with faults.
 
 It forwards every request but those for which a fault is planned: an error of the server, a body
 that is cut, a slow answer, other headers, or something that happens before the request is passed on
@@ -27,7 +27,8 @@ class Fault:
     """What happens to the next `times` requests with this `method` whose path (``/bucket/key``)
     matches the glob `path`.
 
-    `status` is answered in place of the server's answer, with the error `code` of S3. `cut_after`
+    `status` is answered in place of the server's answer, with the error `code` of S3, or with
+    `body`. `cut_after`
     bytes of the body the connection is closed. `delay` is how long the answer waits, in s.
     `headers` replace those of the server, and `before` is called first."""
 
@@ -39,6 +40,7 @@ class Fault:
     cut_after: int | None = None
     delay: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
     before: Callable[[], None] | None = None
     met: int = 0
 
@@ -67,7 +69,11 @@ class FaultyS3:
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do  # noqa: N815
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_args: object) -> None:
+                pass  # a client that was killed
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -99,6 +105,7 @@ class FaultyS3:
             fault.before()
         if fault.status is not None:
             text = f"<Error><Code>{fault.code}</Code><Message>made by a test</Message></Error>"
+            text = text if fault.body is None else fault.body
             body = b"" if client.command == "HEAD" else text.encode()
             client.send_response(fault.status)
             for name, value in {"Content-Length": str(len(body)), **fault.headers}.items():
