@@ -107,14 +107,17 @@ def _set_up_azure(url: str, system: Any, shown: str) -> None:
     if has_container and client.account_name and host.partition(".")[0] != client.account_name:
         text = "expected a URL of the account whose credentials are in the environment"
         raise _usage(shown, f"{text}, {client.account_name}")
-    # The pauses after failed attempts are 3, 9 and 27 s, about, and not 15 s longer each. adlfs
-    # passes on nothing that would set it.
-    client._config.retry_policy.initial_backoff = 0
-    if hasattr(system.credential, "get_token") and not hasattr(system, "netwatch_token"):
+    policy = getattr(getattr(client, "_config", None), "retry_policy", None)
+    if policy is not None:
+        # The pauses after failed attempts are then 3, 9 and 27 s, about, and not 15 s longer each.
+        # adlfs passes on nothing that would set it.
+        policy.initial_backoff = 0
+    if hasattr(system.credential, "get_token") and not hasattr(system, "netwatch_has_token"):
         from fsspec.asyn import sync
 
         # Where there is no identity, each request would be repeated in vain.
-        system.netwatch_token = sync(system.loop, system.credential.get_token, _AZURE_SCOPE)
+        sync(system.loop, system.credential.get_token, _AZURE_SCOPE)
+        system.netwatch_has_token = True
 
 
 def _prepare(scheme: str) -> None:

@@ -2,10 +2,13 @@
 
 Credentials, endpoints and proxies are those that the libraries of the providers read from the
 environment (``AWS_PROFILE``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``,
-``AZURE_STORAGE_ACCOUNT_NAME`` and more) and from the configuration of fsspec. None is ever shown.
+``AZURE_STORAGE_CONNECTION_STRING`` and more) and from the configuration of fsspec. None is ever
+shown.
 
 Objects of S3 are found here and read by `netwatch.capture.s3_object`. Of the others a range is
-fetched by fsspec, and the content is compared at the end with that at the beginning.
+fetched by fsspec, and the content is compared at the end with that at the beginning. Whether a
+request that failed is made again is a matter of the library where it does so itself
+(`netwatch.capture.file_systems.REPEATING`).
 """
 
 from collections.abc import Iterator

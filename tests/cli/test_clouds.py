@@ -185,6 +185,18 @@ def test_credentials_of_google(
     assert set(seen) == {"Bearer made-by-a-test"}
 
 
+def test_no_identity_for_azure(
+    azure: Cloud, other_credentials: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    other_credentials.delenv("AZURE_STORAGE_CONNECTION_STRING")
+    # Nobody asks whether this machine is one of Azure's.
+    other_credentials.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    place = "abfs://archive@account.dfs.core.windows.net/2026/"
+    reason = "DefaultAzureCredential failed to retrieve a token from the included credentials"
+    expected = (1, "", f"netwatch: {place}: {reason}\n")
+    assert run(capsys, SCAN[0], place, *SCAN[1:]) == expected
+
+
 def test_another_account_than_that_of_the_environment(azure: Cloud, capsys: Captured) -> None:
     name = azure.new_bucket({"x.pcap": (PCAPS / "five-kinds.pcap").read_bytes()})[5:]
     place = f"abfs://{name}@devstoreaccount1.dfs.core.windows.net/x.pcap"
