@@ -1,21 +1,39 @@
-"""What lists have in common: tidy addresses, times in forms, and lines of CSV."""
+"""What lists have in common: tidy addresses, times in forms, places between their pages, and the
+list as a file, which is made of one page after the other while it is sent."""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
-from netwatch.console.answers import Redirect
+from netwatch.console.answers import Download, Redirect, bad_request
 from netwatch.console.rendering import address_of
 from netwatch.console.view import View
 from netwatch.core.errors import NetwatchError
 from netwatch.formats.csv import cell
 from netwatch.formats.values import json_line
+from netwatch.store.incident_pages import Cursor
 
 TIMES = ("from", "to")
 """The values of an address that are times."""
 
 _PIECE = 1 << 16
+_BATCH = 500
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class RowPage(Protocol[R_co]):
+    """A page of a list of the store, and the place behind it; None after the last page."""
+
+    @property
+    def rows(self) -> Sequence[R_co]:
+        """Its rows."""
+
+    @property
+    def following(self) -> Cursor | None:
+        """Where the next page begins."""
 
 
 def tidied(view: View, names: Sequence[str]) -> Redirect | None:
@@ -40,6 +58,65 @@ def time_inputs(view: View) -> dict[str, str]:
     """The times of an address as the fields of a form have them, in UTC."""
     found = {name: view.query.moment(name) for name in TIMES}
     return {name: "" if value is None else _text(value)[:-1] for name, value in found.items()}
+
+
+def cursor_of(view: View) -> Cursor | None:
+    """The place in a list where the page of an address begins: behind this row."""
+    text = view.query.text("after")
+    if not text:
+        return None
+    moment, dot, identity = text.partition(".")
+    is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
+    if not dot or not identity or not is_number or int(moment) >= 1 << 63:
+        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
+    return Cursor(int(moment), identity)
+
+
+def cursor_text(cursor: Cursor) -> str:
+    """A place in a list, as the address has it."""
+    return f"{cursor.first_seen}.{cursor.id}"
+
+
+def all_rows(page: Callable[[int, Cursor | None], RowPage[R_co]]) -> Iterator[R_co]:
+    """All rows of a list. `page` gives those behind a place, as many as are asked for."""
+    following: Cursor | None = None
+    while True:
+        found = page(_BATCH, following)
+        yield from found.rows
+        following = found.following
+        if following is None:
+            return
+
+
+def csv_file(
+    view: View, name: str, filters: Sequence[str], columns: Sequence[str], rows: Iterable[object]
+) -> Download:
+    """A list as CSV, which is safe to open in a spreadsheet: of each row the attributes with the
+    names of the columns. `name` is that of the list, and `filters` are the values of its address.
+    """
+
+    def lines() -> Iterator[bytes]:
+        yield csv_line(columns)
+        for row in rows:
+            yield csv_line(getattr(row, column) for column in columns)
+
+    return _file(view, f"{name}.csv", "text/csv; charset=utf-8", filters, lines(), is_csv=True)
+
+
+def json_file(view: View, name: str, filters: Sequence[str], records: Iterable[str]) -> Download:
+    """A list as JSON lines, of records that are text already; see `csv_file`."""
+    lines = (f"{record}\n".encode() for record in records)
+    return _file(view, f"{name}.jsonl", "application/x-ndjson", filters, lines, is_csv=False)
+
+
+def _file(
+    view: View, name: str, kind: str, filters: Sequence[str], lines: Iterable[bytes], *,
+    is_csv: bool,
+) -> Download:  # fmt: skip
+    return Download(
+        name, kind, joined(lines), name.partition(".")[0],
+        detail={"filter": dict(view.query.kept(filters))}, cut=cut_line(view, is_csv=is_csv),
+    )  # fmt: skip
 
 
 def csv_line(cells: Iterable[object]) -> bytes:

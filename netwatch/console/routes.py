@@ -129,6 +129,13 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/cases", "GET", cases.show, {"analyst", "auditor"}, menu=mark("Cases"), group=PEOPLE,
     ),
+    Route(
+        "/cases.csv", "GET", cases.export_csv, {"analyst", "auditor"},
+        audited="export", is_slow=True,
+    ),
+    Route(
+        "/cases.jsonl", "GET", cases.export_lines, {"analyst"}, audited="export", is_slow=True,
+    ),
     Route("/cases/{id}", "GET", cases.one, {"analyst"}, audited="case", purpose=cases.person),
     Route(
         "/devices", "GET", devices.show, {"analyst"}, purpose=devices.everybody,

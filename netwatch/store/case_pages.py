@@ -48,11 +48,12 @@ class CaseFilter:
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """A case of a list; `record` is its line of JSON."""
+    """A case of a list: `sensors` is how many saw it, `record` is its line of JSON."""
 
     id: str
     first_seen: int
     last_seen: int
+    sensors: int
     record: str
 
 
@@ -64,7 +65,7 @@ class CasePage:
     following: Cursor | None
 
 
-_COLUMNS = tuple(tables.fleet_case.c[name] for name in ("id", "first_seen", "last_seen", "record"))
+_COLUMNS = tuple(tables.fleet_case.c[name] for name in CaseRow.__dataclass_fields__)
 
 
 def case_page(

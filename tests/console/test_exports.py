@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.consoles import Visitor
+from support.fleets import fill_fleet
 
 from netwatch.console import application, lists
 from netwatch.console.console import Console
@@ -31,20 +32,22 @@ def ids(console: Console) -> list[str]:
 
 @pytest.mark.usefixtures("small_pieces")
 def test_an_export_that_takes_too_long_says_so_in_its_last_line(
-    visit: Visit, monkeypatch: pytest.MonkeyPatch
+    console: Console, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fill_fleet(console.catalogue, console.now())
     analyst = visit("analyst")
     monkeypatch.setattr(application, "EXPORT_SECONDS", 0.0)
     # The first line is a second's worth, so that it is over behind two of them.
     now = iter(range(100))
     monkeypatch.setattr(application.anyio, "current_time", lambda: next(now) * 1.0)
     monkeypatch.setattr(application, "EXPORT_RATE", 1 << 30)
-    text = analyst.get("/incidents.csv").text
-    rows = list(csv.reader(io.StringIO(text)))
-    assert len(rows) == 1
-    assert rows[0][0].startswith(CUT)
-    record = json.loads(analyst.get("/incidents.jsonl").text.splitlines()[-1])
-    assert record["cut"].startswith(CUT)
+    for name in ("incidents", "cases"):
+        text = analyst.get(f"/{name}.csv").text
+        rows = list(csv.reader(io.StringIO(text)))
+        assert len(rows) == 1
+        assert rows[0][0].startswith(CUT)
+        record = json.loads(analyst.get(f"/{name}.jsonl").text.splitlines()[-1])
+        assert record["cut"].startswith(CUT)
     assert list(csv.reader(io.StringIO(visit("dpo").get("/audit.csv").text)))[-1][0].startswith(CUT)
 
 

@@ -1,17 +1,24 @@
 """Pages on the sensors of a fleet, and on the cases that they saw together."""
 
+import csv
+import io
+import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.consoles import Visitor
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
 from support.fleets import STATUS, fill_fleet
 
+from netwatch.console import lists
 from netwatch.console.console import Console
+from netwatch.console.pages.cases import CASE_COLUMNS
 from netwatch.store.case_pages import CaseFilter, case_page
 from netwatch.store.cases import keep_alerts
 from netwatch.store.fleet_sensors import enrolled, heard
+from netwatch.store.sensor_alerts import read_record
 
 
 @pytest.fixture
@@ -126,6 +133,120 @@ def test_pages_of_cases(console: Console, visit: Callable[[str], Visitor]) -> No
     following = re.search(r'rel="next" href="([^"]+)"', text)
     assert following is not None
     assert len(rows(visitor.get(following[1].replace("&amp;", "&")).text)) == 10
+
+
+def exported(visitor: Visitor, query: str = "") -> list[dict[str, str]]:
+    """The rows of the list of cases as CSV."""
+    answer = visitor.get(f"/cases.csv{query}")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="cases.csv"'
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def test_cases_as_files(fleet: Console, visit: Callable[[str], Visitor]) -> None:
+    visitor = visit("analyst")
+    found = exported(visitor)
+    assert tuple(found[0]) == CASE_COLUMNS
+    assert [each["device"] for each in found] == ["kiosk-3", "kiosk-2", "kiosk-1"]
+    kiosk_3, kiosk_2, kiosk_1 = found
+    # What two sensors saw is one row, with the greater number and not the sum.
+    assert (kiosk_1["sensors"], kiosk_1["seen_by"]) == ("2", "ghent liege")
+    assert (kiosk_1["joined_by"], kiosk_1["flows"]) == ("community_id", "5")
+    assert (kiosk_1["kind"], kiosk_1["outcome"], kiosk_1["severity"]) == (
+        "session", "reached", "high",
+    )  # fmt: skip
+    assert (kiosk_2["sensors"], kiosk_2["joined_by"], kiosk_2["bytes_in"]) == ("1", "", "1")
+    assert (kiosk_3["joined_by"], kiosk_3["state"]) == ("time", "update")
+    answer = visitor.get("/cases.jsonl")
+    assert answer.headers["content-disposition"] == 'attachment; filename="cases.jsonl"'
+    kept = [row.record for row in case_page(fleet.catalogue, CaseFilter()).rows]
+    assert answer.text.splitlines() == kept
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["sensor=liege", "joined=time", "app=wechat", "device=kiosk-1", "state=closed",
+     "from=2023-03-20T12:00:00Z", "to=2023-03-20T12:00:00Z", "network=other"],
+)  # fmt: skip
+def test_files_have_the_cases_of_the_page(
+    fleet: Console, visit: Callable[[str], Visitor], query: str
+) -> None:
+    visitor = visit("analyst")
+    text = visitor.get(f"/cases?{query}").text
+    shown = re.findall(r'href="/cases/([0-9a-f]+)"', text)
+    assert [each["id"] for each in exported(visitor, f"?{query}")] == shown
+    lines = visitor.get(f"/cases.jsonl?{query}").text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == shown
+    for name in ("csv", "jsonl"):
+        (link,) = re.findall(rf'href="(/cases\.{name}[^"]*)"', text)
+        pages = [visitor.get(place).text for place in (link, f"/cases.{name}?{query}")]
+        assert pages[0] == pages[1]
+
+
+def test_many_cases_are_in_a_file_once(
+    console: Console, visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "_BATCH", 7)
+    keep_alerts(
+        console.catalogue,
+        [fleet_alert("ghent", number // 2 * 60 * MINUTE, device=f"kiosk-{number}", ip=None)
+         for number in range(60)],
+        GAP,
+    )  # fmt: skip
+    found = [each["device"] for each in exported(visit("analyst"))]
+    assert sorted(found) == sorted(f"kiosk-{number}" for number in range(60))
+
+
+def test_what_cannot_be_read_is_refused_before_a_file_is_sent(
+    fleet: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("analyst")
+    for query in ("joined=luck", "from=yesterday", "from=2024-01-01&to=2023-01-01", "kind=x"):
+        for name in ("csv", "jsonl"):
+            assert visitor.get(f"/cases.{name}?{query}").status_code == 400, query
+
+
+def test_files_of_cases_by_role_and_in_the_audit(
+    fleet: Console, visit: Callable[[str], Visitor]
+) -> None:
+    auditor = visit("auditor")
+    found = exported(auditor, "?joined=community_id&device=kiosk-2")
+    assert [each["seen_by"] for each in found] == ["ghent liege"]
+    assert all(re.fullmatch(r"d-[0-9a-f]{12}", each["device"]) for each in exported(auditor))
+    assert "kiosk" not in auditor.get("/cases.csv").text
+    assert auditor.get("/cases.jsonl").status_code == 403
+    for role in ("admin", "dpo"):
+        assert visit(role).get("/cases.csv").status_code == 403
+    assert 'href="/cases.csv"' in auditor.get("/cases").text
+    assert "/cases.jsonl" not in auditor.get("/cases").text
+    entries = [each for each in fleet.audit.entries() if each.action == "export"]
+    assert {(each.role, each.subject) for each in entries} == {("auditor", "cases")}
+    assert json.loads(entries[0].detail)["filter"] == {
+        "joined": "community_id",
+        "device": "kiosk-2",
+    }
+
+
+def test_cells_of_cases_are_safe_in_a_spreadsheet(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    hostile = ("=1+1", "@SUM(A1)", "+1", "-1", "a\r\nb", '",=2', "\tx", "\u202egnp.exe")
+    alerts = [
+        fleet_alert("ghent", number * 60 * MINUTE, device=text, network=text, ip=None)
+        for number, text in enumerate(hostile)
+    ]
+    record: dict[str, Any] = {**fleet_alert("-ghent", 600 * 60 * MINUTE).record}
+    record["app"] |= {"name": "=cmd|' /C calc'!A0"}
+    alerts.append(read_record("-ghent", record))
+    keep_alerts(console.catalogue, alerts, GAP)
+    text = visit("analyst").get("/cases.csv").text
+    table = list(csv.reader(io.StringIO(text)))
+    assert len(table) == len(alerts) + 1
+    assert {len(row) for row in table} == {len(CASE_COLUMNS)}
+    assert not [cell for row in table for cell in row if cell.startswith(("=", "@", "+", "-"))]
+    assert not [cell for row in table for cell in row if set(cell) & set("\r\n\t\u202e")]
+    assert "'-ghent" in table[1]
+    assert "'=1+1" in table[-1]
 
 
 def test_one_case_and_the_ways_to_it(fleet: Console, visit: Callable[[str], Visitor]) -> None:

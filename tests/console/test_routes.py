@@ -19,6 +19,8 @@ SEEN = {
     "/filters": "analyst auditor",
     "/filters/remove": "analyst auditor",
     "/cases": "analyst auditor",
+    "/cases.csv": "analyst auditor",
+    "/cases.jsonl": "analyst",
     "/cases/{id}": "analyst",
     "/sensors": "admin analyst auditor",
     "/sensors/{name}": "admin analyst auditor",

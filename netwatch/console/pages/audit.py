@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from netwatch.console.answers import Answer, Download, Page
+from netwatch.console.answers import Answer, Page
 from netwatch.console.audit import Entry, entry_record
-from netwatch.console.lists import csv_line, cut_line, joined, tidied, time_inputs
+from netwatch.console.lists import csv_file, json_file, tidied, time_inputs
 from netwatch.console.view import View
 from netwatch.formats.values import json_line
 
@@ -59,34 +59,23 @@ def _rows(view: View, limit: int, before: int | None) -> list[Entry]:
 
 def export_csv(view: View) -> Answer:
     """The filtered rows as CSV."""
-    return _download(view, "audit.csv", "text/csv; charset=utf-8", _csv(view), is_csv=True)
+    return csv_file(view, "audit", FILTERS, _COLUMNS, _all(view))
 
 
 def export_lines(view: View) -> Answer:
     """The filtered rows as JSON lines, with the hashes of the chain."""
-    lines = (f"{json_line(entry_record(row))}\n".encode() for row in _all(view))
-    return _download(view, "audit.jsonl", "application/x-ndjson", lines)
-
-
-def _download(
-    view: View, name: str, kind: str, lines: Iterator[bytes], *, is_csv: bool = False
-) -> Download:
-    # What cannot be read is refused here, before anything is sent.
-    _rows(view, 1, None)
-    return Download(
-        name, kind, joined(lines), "audit", detail={"filter": dict(view.query.kept(FILTERS))},
-        cut=cut_line(view, is_csv=is_csv),
-    )  # fmt: skip
+    records = (json_line(entry_record(row)) for row in _all(view))
+    return json_file(view, "audit", FILTERS, records)
 
 
 def _all(view: View) -> Iterator[Entry]:
+    # What cannot be read is refused here, before anything is sent.
+    _rows(view, 1, None)
+    return _behind(view)
+
+
+def _behind(view: View) -> Iterator[Entry]:
     before = None
     while rows := _rows(view, _BATCH, before):
         yield from rows
         before = rows[-1].number
-
-
-def _csv(view: View) -> Iterator[bytes]:
-    yield csv_line(_COLUMNS)
-    for row in _all(view):
-        yield csv_line(getattr(row, name) for name in _COLUMNS)

@@ -1,26 +1,35 @@
 """The list of cases, which are incidents as all sensors of a fleet saw them, and one of them: who
-saw what, when, and what speaks for it that it is one."""
+saw what, when, and what speaks for it that it is one. The filtered list is a file as well."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from netwatch.console.answers import Answer, Page, Redirect, bad_request, not_found
-from netwatch.console.lists import tidied, time_inputs
-from netwatch.console.pages.incidents import (
-    NAMES,
-    QUERY_SECONDS,
-    WORDS,
+from netwatch.console.lists import (
+    all_rows,
+    csv_file,
     cursor_of,
     cursor_text,
-    pseudonym,
+    json_file,
+    tidied,
+    time_inputs,
 )
+from netwatch.console.pages.incidents import COLUMNS, NAMES, QUERY_SECONDS, WORDS, pseudonym
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.formats.values import epoch_ns
-from netwatch.store.case_pages import CaseFilter, CaseRow, case_page, case_row, is_centre
-from netwatch.store.incident_pages import PAGE
+from netwatch.store.case_pages import (
+    CaseFilter,
+    CasePage,
+    CaseRow,
+    case_page,
+    case_row,
+    is_centre,
+)
+from netwatch.store.incident_pages import PAGE, Cursor
 
 PROOFS = ("community_id", "time")
 """What speaks for it that the incidents of a case are one."""
@@ -28,28 +37,52 @@ PROOFS = ("community_id", "time")
 FILTERS = ("from", "to", *WORDS, *NAMES, "sensor", "joined")
 """The values of an address that filter the list."""
 
+_COUNTS = ("lookups", "handshakes", "flows", "bytes_out", "bytes_in")
+
+CASE_COLUMNS = (*COLUMNS, "joined_by", "sensors", "seen_by", *_COUNTS)
+"""The columns of the CSV file: those of incidents, how many sensors saw it and which, and counts
+that are not added up where sensors saw the same flows."""
+
 _SHOWN_SENSORS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ListedCase:
-    """A case of the list. `device` is a pseudonym before an auditor. `sensors` are the first of
-    those that saw it, `more` is how many others did."""
+    """A case of the list. `device` is a pseudonym before an auditor. `sensors` is how many saw it,
+    `seen_by` are those that its record names."""
 
     id: str
     first_seen: str
     last_seen: str
     verdict: str
+    severity: str
     confidence: str
     app: str
     device: str
     network: str
     ban: str
+    kind: str
+    outcome: str
     state: str
     joined_by: str
-    sensors: tuple[str, ...]
-    more: int
+    sensors: int
+    seen_by: tuple[str, ...]
     zone: ZoneInfo
+    lookups: int
+    handshakes: int
+    flows: int
+    bytes_out: int
+    bytes_in: int
+
+    @property
+    def first_sensors(self) -> tuple[str, ...]:
+        """The sensors that the list names."""
+        return self.seen_by[:_SHOWN_SENSORS]
+
+    @property
+    def more(self) -> int:
+        """How many others saw it."""
+        return self.sensors - len(self.first_sensors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +112,7 @@ def show(view: View) -> Answer:
     query = view.query
     if (tidy := tidied(view, FILTERS)) is not None:
         return tidy
-    catalogue = view.console.catalogue
-    page = case_page(
-        catalogue, wanted_cases(view), cursor_of(view), size=PAGE, timeout=QUERY_SECONDS
-    )
+    page = _page(view, PAGE, cursor_of(view))
     pairs = query.kept(FILTERS)
     following = page.following
     config = view.console.config
@@ -96,9 +126,32 @@ def show(view: View) -> Answer:
         "networks": sorted({scope.network.name for scope in config.networks.scopes}),
         "bans": sorted({ban.id for ban in config.policy.bans}),
         "sees_devices": view.role == "analyst",
-        "is_centre": is_centre(catalogue),
+        "is_centre": is_centre(view.console.catalogue),
     }
     return Page("cases", values)
+
+
+def export_csv(view: View) -> Answer:
+    """The filtered list as CSV, which is safe to open in a spreadsheet."""
+    rows = (listed(view, row) for row in _all(view))
+    return csv_file(view, "cases", FILTERS, CASE_COLUMNS, rows)
+
+
+def export_lines(view: View) -> Answer:
+    """The filtered list as JSON lines: the records as `store query cases` prints them."""
+    return json_file(view, "cases", FILTERS, (row.record for row in _all(view)))
+
+
+def _all(view: View) -> Iterator[CaseRow]:
+    # What cannot be read is refused here, before anything is sent.
+    _page(view, 1, None)
+    return all_rows(partial(_page, view))
+
+
+def _page(view: View, size: int, after: Cursor | None) -> CasePage:
+    return case_page(
+        view.console.catalogue, wanted_cases(view), after, size=size, timeout=QUERY_SECONDS
+    )
 
 
 def one(view: View) -> Answer:
@@ -162,15 +215,16 @@ def wanted_cases(view: View) -> CaseFilter:
 def listed(view: View, row: CaseRow) -> ListedCase:
     """A row as this role may see it."""
     record = json.loads(row.record)
-    device = record["device"]
+    device, counts = record["device"], record["counts"]
     name = str(device["id"] or device["ip"] or "")
-    sensors = list(dict.fromkeys(each["sensor"] for each in record["seen_by"]))
     return ListedCase(
-        row.id, record["first_seen"], record["last_seen"], record["verdict"], record["confidence"],
-        record["app"]["name"], name if view.role == "analyst" else pseudonym(view, name),
-        record["network"]["name"] or "", record["ban"]["id"], record["status"],
-        record["joined_by"] or "", tuple(sensors[:_SHOWN_SENSORS]),
-        max(0, len(sensors) - _SHOWN_SENSORS), view.console.zone_of(record["ban"]["id"]),
+        row.id, record["first_seen"], record["last_seen"], record["verdict"], record["severity"],
+        record["confidence"], record["app"]["name"],
+        name if view.role == "analyst" else pseudonym(view, name),
+        record["network"]["name"] or "", record["ban"]["id"], record["kind"]["value"],
+        record["outcome"], record["status"], record["joined_by"] or "", row.sensors,
+        tuple(dict.fromkeys(each["sensor"] for each in record["seen_by"])),
+        view.console.zone_of(record["ban"]["id"]), **{each: counts[each] for each in _COUNTS},
     )  # fmt: skip
 
 

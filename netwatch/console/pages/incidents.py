@@ -4,11 +4,20 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from netwatch.console.answers import Answer, Download, Page, bad_request
-from netwatch.console.lists import csv_line, cut_line, joined, tidied, time_inputs
+from netwatch.console.answers import Answer, Page
+from netwatch.console.lists import (
+    all_rows,
+    csv_file,
+    cursor_of,
+    cursor_text,
+    json_file,
+    tidied,
+    time_inputs,
+)
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.store.incident_pages import (
@@ -41,8 +50,6 @@ FILTERS = ("from", "to", *WORDS, *NAMES)
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
            "network", "ban", "kind", "outcome", "state")  # fmt: skip
 """The columns of the CSV file."""
-
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,42 +100,19 @@ def show(view: View) -> Answer:
 
 def export_csv(view: View) -> Answer:
     """The filtered list as CSV, which is safe to open in a spreadsheet."""
-    return _download(view, "incidents.csv", "text/csv; charset=utf-8", _csv(view), is_csv=True)
+    rows = (listed(view, row) for row in _all(view))
+    return csv_file(view, "incidents", FILTERS, COLUMNS, rows)
 
 
 def export_lines(view: View) -> Answer:
     """The filtered list as JSON lines: the records as `scan --format jsonl` wrote them."""
-    lines = (f"{row.record}\n".encode() for row in _all(view))
-    return _download(view, "incidents.jsonl", "application/x-ndjson", lines)
-
-
-def _download(
-    view: View, name: str, kind: str, lines: Iterator[bytes], *, is_csv: bool = False
-) -> Download:
-    # What cannot be read is refused here, before anything is sent.
-    _page(view, 1, None)
-    wanted = dict(view.query.kept(FILTERS))
-    return Download(
-        name, kind, joined(lines), "incidents", detail={"filter": wanted},
-        cut=cut_line(view, is_csv=is_csv),
-    )  # fmt: skip
-
-
-def _csv(view: View) -> Iterator[bytes]:
-    yield csv_line(COLUMNS)
-    for row in _all(view):
-        one = listed(view, row)
-        yield csv_line(getattr(one, name) for name in COLUMNS)
+    return json_file(view, "incidents", FILTERS, (row.record for row in _all(view)))
 
 
 def _all(view: View) -> Iterator[IncidentRow]:
-    following: Cursor | None = None
-    while True:
-        page = _page(view, _BATCH, following)
-        yield from page.rows
-        following = page.following
-        if following is None:
-            return
+    # What cannot be read is refused here, before anything is sent.
+    _page(view, 1, None)
+    return all_rows(partial(_page, view))
 
 
 def _page(view: View, size: int, after: Cursor | None) -> IncidentPage:
@@ -148,23 +132,6 @@ def wanted_incidents(view: View) -> IncidentFilter:
         if word := query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})
     return IncidentFilter(since=query.moment("from"), until=query.moment("to"), **sets)
-
-
-def cursor_of(view: View) -> Cursor | None:
-    """The place in the list where the page begins: behind this incident."""
-    text = view.query.text("after")
-    if not text:
-        return None
-    moment, dot, identity = text.partition(".")
-    is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
-    if not dot or not identity or not is_number or int(moment) >= 1 << 63:
-        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
-    return Cursor(int(moment), identity)
-
-
-def cursor_text(cursor: Cursor) -> str:
-    """A place in a list, as the address has it."""
-    return f"{cursor.first_seen}.{cursor.id}"
 
 
 def listed(view: View, row: IncidentRow) -> Listed:
