@@ -105,6 +105,7 @@ def _frame(view: View) -> dict[str, Any]:
         "say_count": view.language.say_count,
         "number": view.language.number,
         "duration": view.language.duration,
+        "seconds": view.language.seconds,
         "words": words(view.language),
         "translated": lambda text: translated(text, view.language.code),
         "lang": view.language.code,

@@ -68,6 +68,13 @@ class Language:
         """A number with its separators."""
         return _decimal(value, self.locale)
 
+    def seconds(self, value: float) -> str:
+        """A number of seconds that may be negative, with its sign and to the millisecond, such as
+        ``+3.000 s``: with the separators of the language, in which a point may be one of thousands.
+        """
+        text = format_decimal(value, "+#,##0.000;-#,##0.000", locale=self.locale)
+        return f"{text}\N{NO-BREAK SPACE}s"
+
     def size(self, octets: int) -> str:
         """A number of bytes in the largest decimal unit of which there is at least one."""
         unit, factor = "byte", 1

@@ -141,6 +141,17 @@ def open_cases(catalogue: Catalogue, *, timeout: float | None = None) -> Mapping
         return {verdict: int(count) for verdict, count in connection.execute(statement)}
 
 
+def case_counts(
+    catalogue: Catalogue, *, timeout: float | None = None
+) -> Mapping[tuple[str, str], int]:
+    """How many cases there are, by ban and verdict. It reads an index of all cases. Raises
+    `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    case = tables.fleet_case.c
+    statement = select(case.ban, case.verdict, func.count()).group_by(case.ban, case.verdict)
+    with catalogue.database.reading(timeout) as connection:
+        return {(ban, verdict): int(count) for ban, verdict, count in connection.execute(statement)}
+
+
 def has_cases(catalogue: Catalogue) -> bool:
     """Whether a store has any case."""
     with catalogue.database.reading() as connection:

@@ -11,10 +11,13 @@ import pytest
 from support.browsers import LOOKS, barriers
 from support.console_server import Served, served
 from support.consoles import NAMES, PASSWORD, copied
-from support.fleets import fill_fleet
+from support.fleet_alerts import GAP, SECOND, fleet_alert
+from support.fleets import STATUS, fill_fleet
 
 from netwatch.console.routes import ROUTES
+from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.fleet_sensors import applied, heard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -25,8 +28,29 @@ def console(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     store = copied(sample_store, tmp_path_factory.mktemp("browsed"))
     with Catalogue.open(store) as catalogue:
         fill_fleet(catalogue, time.time_ns())
+        fill_with_long_names(catalogue, time.time_ns())
     with served("--store-path", store.path) as running:
         yield running
+
+
+LONG = "saint-gilles-municipal-library-annex-guest-wireless-controller"
+
+
+def fill_with_long_names(catalogue: Catalogue, now: int) -> None:
+    """What is long in a fleet: names of sensors, devices and networks, addresses, reasons."""
+    alerts = []
+    for number in range(4):
+        name = f"{LONG}-{number:02}"
+        status = {**STATUS, "troubles": [{"message": "enp5s0f1np1 dropped 5 % of its packets"}]}
+        heard(catalogue, name, now, status if number else STATUS, number * 10 * SECOND)
+        applied(catalogue, name, "set", "2026.11.20-1", "applied", "", now - SECOND)
+        applied(catalogue, name, "set", "2026.11.27-1", "rejected", "the hash is another one", now)
+        alerts.append(
+            fleet_alert(name, number * SECOND, flows=("1:x",), device=f"{LONG}.city.example",
+                        ip="2001:db8:1234:5678:9abc:def0:1234:5678", network=LONG,
+                        ban="be-fed-tiktok-2023", count=10**9)
+        )  # fmt: skip
+    keep_alerts(catalogue, alerts, GAP)
 
 
 class Visit:
@@ -99,8 +123,14 @@ def test_pages_are_free_of_errors(role: str, browser: "Browser", console: Served
         visit.open("/cases?sensor=liege")
         visit.open(visit.page.get_attribute(".row-link >> nth=0", "href") or "")
         check(visit, "a case")
-        visit.open("/sensors/liege")
-        check(visit, "a sensor")
+        for place in (f"/cases?sensor={LONG}-00", f"/incidents?device={LONG}.city.example"):
+            visit.open(place)
+            check(visit, place)
+            visit.open(visit.page.get_attribute(".row-link >> nth=0", "href") or "")
+            check(visit, f"one of {place}")
+        for name in ("liege", f"{LONG}-02"):
+            visit.open(f"/sensors/{name}")
+            check(visit, name)
     visit.context.close()
 
 

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 from support.consoles import Visitor
-from support.fleet_alerts import GAP, MINUTE, fleet_alert
+from support.fleet_alerts import GAP, MINUTE, SECOND, fleet_alert
 from support.fleets import STATUS, fill_fleet
 
 from netwatch.console import lists
 from netwatch.console.console import Console
+from netwatch.console.pages import bans
 from netwatch.console.pages.cases import CASE_COLUMNS
 from netwatch.store.case_pages import CaseFilter, case_page
 from netwatch.store.cases import keep_alerts
-from netwatch.store.fleet_sensors import enrolled, heard
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.fleet_sensors import applied, enrolled, heard
 from netwatch.store.sensor_alerts import read_record
 
 
@@ -44,9 +46,20 @@ def test_sensors_that_need_attention_come_first(
     assert "+5.000 s" in found[0]
     assert "11 rejected 12 signature of a stranger" in found[0]
     assert "silent" in found[1]
+    assert "812" not in found[1]  # what it said two hours ago
     assert "not heard yet" in found[2]
     assert "healthy" in found[3]
     assert "812 17 +0.001 s 12" in found[3]
+
+
+def test_a_healthy_sensor_that_rejects_or_has_a_bad_clock_comes_before_those_that_are_well(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        heard(console.catalogue, name, console.now(), STATUS, 9 * SECOND if name == "d" else 0)
+    applied(console.catalogue, "c", "set", "2", "rejected", "no", console.now())
+    found = rows(visit("auditor").get("/sensors").text)
+    assert [each.split()[0] for each in found] == ["c", "d", "a", "b"]
 
 
 def test_sensors_by_state_and_name(fleet: Console, visit: Callable[[str], Visitor]) -> None:
@@ -77,6 +90,11 @@ def test_one_sensor(fleet: Console, visit: Callable[[str], Visitor]) -> None:
         "signature of a stranger", "schema netwatch.fleet/9", "eth1", "9.9", "/cases/", "5 Mbit/s",
     ):  # fmt: skip
         assert expected in text, expected
+    # When it applied a version is beside that version, and not beside the one that it rejected.
+    parts = ("<code>11</code>", "<time", "rejected", "<code>12</code>", "<time", "signature of a")
+    place = text.index(">What it applies<")
+    for part in parts:
+        place = text.index(part, place)
     text = visit("admin").get("/sensors/namur").text
     assert "Silent since" in text
     assert "2 h" in text
@@ -249,6 +267,37 @@ def test_cells_of_cases_are_safe_in_a_spreadsheet(
     assert "'=1+1" in table[-1]
 
 
+def test_bans_count_cases_beside_incidents(
+    console: Console, visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ban = "be-fed-tiktok-2023"
+    visitor = visit("auditor")
+
+    def facts() -> dict[str, str]:
+        text = visitor.get("/bans").text.partition(f">{ban}</a>")[2].partition("</section>")[0]
+        found = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text, re.DOTALL)
+        return {name: " ".join(re.sub(r"<[^>]+>", " ", value).split()) for name, value in found}
+
+    before = facts()
+    assert "Cases" not in before
+    alerts = [
+        fleet_alert(name, number * SECOND, ban=ban, flows=("1:x",))
+        for number, name in enumerate(("ghent", "liege", "namur"))
+    ]
+    keep_alerts(console.catalogue, alerts, GAP)
+    assert facts()["Cases"] == "violation 1 advisory 0 exempt 0"
+    violations = [int(each["Incidents"].split()[1]) for each in (before, facts())]
+    assert violations[1] == violations[0] + 3
+    place = f"/bans/{ban}?from=2023-03-01&to=2023-03-31"
+    assert f'href="/cases?ban={ban}"' in visitor.get(place).text
+    monkeypatch.setattr(bans, "case_counts", too_long)
+    assert "Cases" not in facts()
+
+
+def too_long(*_: object, **__: object) -> None:
+    raise QueryTimeoutError("the query took too long")
+
+
 def test_one_case_and_the_ways_to_it(fleet: Console, visit: Callable[[str], Visitor]) -> None:
     (row,) = case_page(fleet.catalogue, CaseFilter(sensor=frozenset({"liege"}))).rows
     visitor = visit("analyst")
@@ -289,6 +338,17 @@ def test_now_has_the_fleet_in_short(fleet: Console, visit: Callable[[str], Visit
     assert ">11 / 14</a>" in text
     assert "/sensors/liege" in text
     assert "/sensors/s3" not in text
+    assert "more sensors" not in text
+    trouble = {"kind": "dropping", "where": "eth1", "message": "eth1 dropped packets"}
+    for number in range(8):
+        status = {**STATUS, "troubles": [trouble]}
+        heard(fleet.catalogue, f"s{number}", fleet.now(), status)
+    text = visit("admin").get("/now").text
+    # Liège and eight others are unhealthy: what is silent or new is behind them.
+    assert re.findall(r'<h2 id="sensor-\d"><a href="/sensors/(\w+)"', text) == [
+        "liege", "s0", "s1", "s2", "s3", "s4",
+    ]  # fmt: skip
+    assert '<a href="/sensors">5 more sensors need attention</a>' in text
 
 
 def test_a_store_of_one_sensor_says_so(console: Console, visit: Callable[[str], Visitor]) -> None:

@@ -99,6 +99,17 @@ def test_days_sizes_durations_and_lists(code: str, expected: str) -> None:
     assert used.size(123_456_789).startswith("123")
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("en", "+1,203.000 s -0.002 s"), ("fr", "+1\u202f203,000 s -0,002 s"),
+     ("nl", "+1.203,000 s -0,002 s"), ("de", "+1.203,000 s -0,002 s")],
+)  # fmt: skip
+def test_how_far_a_clock_is_off(code: str, expected: str) -> None:
+    used = language(code)
+    said = f"{used.seconds(1203)} {used.seconds(-0.0021)}"
+    assert said.replace("\N{NO-BREAK SPACE}", " ") == expected
+
+
 def test_another_language() -> None:
     with pytest.raises(KeyError):
         language("xx")

@@ -14,6 +14,7 @@ from netwatch.formats.csv import CASE_COLUMNS
 from netwatch.formats.registry import FORMATS
 from netwatch.store.case_pages import (
     CaseFilter,
+    case_counts,
     case_page,
     case_row,
     cases_of_incident,
@@ -84,6 +85,7 @@ def test_filters(catalogue: Catalogue, wanted: CaseFilter, numbers: list[int]) -
     found = [(row.first_seen - DAY) // (2 * HOUR) for row in case_page(catalogue, wanted).rows]
     assert found == numbers
     assert open_cases(catalogue) == {"violation": 1}
+    assert case_counts(catalogue) == {("default", "violation"): 10}
 
 
 def test_former_ids_and_those_of_incidents_lead_to_a_case(catalogue: Catalogue) -> None:

@@ -13,6 +13,11 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+_PLACES = "td, dd, dt, li, p, h1, h2, h3, .button, .numbers > div"
+_STICK_OUT = """places => [...document.querySelectorAll(places)]
+    .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1)
+    .map(each => ["sticks out", each.outerHTML.slice(0, 200)])"""
+
 LOOKS = (("light", 1280), ("dark", 360))
 """The colour schemes and widths in which a page is looked at: each of both once."""
 
@@ -33,8 +38,8 @@ def browser() -> "Iterator[Browser]":
 
 
 def barriers(page: "Page") -> list[Any]:
-    """What axe-core finds on a page, each with where it is, and whether the page is wider than the
-    window."""
+    """What axe-core finds on a page, each with where it is, what sticks out of its place, and
+    whether the page is wider than the window."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]
@@ -42,4 +47,5 @@ def barriers(page: "Page") -> list[Any]:
     size = page.viewport_size
     assert size is not None
     wide = page.evaluate("document.documentElement.scrollWidth")
-    return [*shown, *([("wide", wide)] if wide > size["width"] else [])]
+    too_wide = [("wide", wide)] if wide > size["width"] else []
+    return [*shown, *page.evaluate(_STICK_OUT, _PLACES), *too_wide]

@@ -7,6 +7,7 @@ of this machine is read.
 
 import argparse
 import io
+import json
 import re
 import shutil
 import signal
@@ -25,22 +26,25 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from sample_console.__main__ import CONFIGURATION, ROOT, fill, netwatch
 from sqlalchemy import select
 
+from netwatch import __version__
+from netwatch.formats.values import epoch_ns, rfc3339
+from netwatch.incidents.incident import incident_id
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_alert
+from netwatch.store.sensor_alerts import read_record
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import OutputQueue, Snapshot
 from netwatch.watch.status_record import status_record
 
 FOLDER = ROOT / "docs/assets/console"
-WIDTH, HEIGHT = 1200, 820
+WIDTH, HEIGHT = 1240, 840
 """Of a picture, in px."""
 
-COLORS = 128
-"""Of a picture; pages have few, so files become a third as large."""
+COLORS = 256
+"""Of a picture; pages have few, so files become half as large."""
 
 PURPOSE = "Case 2023/17, request of the head of service"
 
@@ -61,9 +65,12 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             analyst = signed_in(browser, address, "analyst", passwords)
             auditor = signed_in(browser, address, "auditor", passwords)
-            write_status(sample)
+            catalogue = Catalogue.open(StoreOptions(str(sample / "store")))
+            catalogue.set_sensor_status("gate", status(1))
             analyst.goto(f"{address}/now")
             keep(analyst, folder / "now.png")
+            write_fleet(catalogue)
+            catalogue.close()
             analyst.goto(f"{address}/sensors")
             keep(analyst, folder / "sensors.png")
             open_case(analyst, address)
@@ -95,41 +102,48 @@ def served(sample: Path) -> Iterator[str]:
             process.send_signal(signal.SIGTERM)
 
 
-def write_status(sample: Path) -> None:
-    """The status of a sensor that is well, as a live capture writes it."""
+def status(share: float) -> dict[str, Any]:
+    """The status of a sensor that is well, as a live capture writes it, with this share of the
+    traffic of a large one."""
     now = time.time()
     before = Snapshot(
-        now=now - 10, started=now - 864_000, version="0.1.0", interfaces=("mirror0",),
-        packets=8_412_300_000, wire_bytes=6_100_000_000_000, last_packet=now - 10,
-        observations={"tls-sni": 31_200_000, "dns-query": 88_400_000}, dropped=1204,
-        outputs={"siem": OutputQueue(0)},
+        now=now - 10, started=now - 864_000, version=__version__, interfaces=("mirror0",),
+        packets=round(8_412_300_000 * share), wire_bytes=round(6_100_000_000_000 * share),
+        last_packet=now - 10, dropped=round(1204 * share), outputs={"siem": OutputQueue(0)},
+        observations={"tls-sni": 31_200_000, "dns-query": 88_400_000},
     )  # fmt: skip
     after = replace(
-        before, now=now, packets=before.packets + 214_000, last_packet=now,
-        wire_bytes=before.wire_bytes + 161_000_000,
+        before, now=now, packets=before.packets + round(214_000 * share), last_packet=now,
+        wire_bytes=before.wire_bytes + round(161_000_000 * share),
         observations={"tls-sni": 31_200_410, "dns-query": 88_401_190},
     )  # fmt: skip
-    catalogue = Catalogue.open(StoreOptions(str(sample / "store")))
-    status = status_record(after, before, Thresholds())
-    catalogue.set_sensor_status("gate", status)
-    write_fleet(catalogue, status)
-    catalogue.close()
+    return status_record(after, before, Thresholds())
 
 
-def write_fleet(catalogue: Catalogue, status: dict[str, Any]) -> None:
+def write_fleet(catalogue: Catalogue) -> None:
     """Two sensors of a fleet that saw the same incidents, one of which rejects a set."""
     now, second = time.time_ns(), 1_000_000_000
     with catalogue.database.reading() as connection:
         lines = list(connection.execute(select(tables.incident.c.record).limit(5)).scalars())
-    for sensor, offset in (("ghent-1", 2_000_000), ("brussels-1", 3 * second)):
+    for sensor, share, offset in (("ghent-1", 0.34, 2_000_000), ("brussels-1", 0.81, 3 * second)):
         enrolled(catalogue, sensor, now - 90 * 86_400 * second)
-        heard(catalogue, sensor, now - 2 * second, status, offset)
+        heard(catalogue, sensor, now - 2 * second, status(share), offset)
         applied(catalogue, sensor, "set", "41", "applied", "", now - 86_400 * second)
         applied(catalogue, sensor, "configuration", "7", "applied", "", now - 86_400 * second)
-        alerts = [read_alert(sensor, line, offset) for line in lines]
-        keep_alerts(catalogue, alerts, 1800 * second)
+        records = [by_clock(json.loads(line), offset) for line in lines]
+        keep_alerts(
+            catalogue, [read_record(sensor, each, offset) for each in records], 1800 * second
+        )
     reason = "the hash of bans is another one"
     applied(catalogue, "brussels-1", "set", "42", "rejected", reason, now - 3600 * second)
+
+
+def by_clock(record: dict[str, Any], offset: int) -> dict[str, Any]:
+    """The record of an incident by a clock that is ahead (ns)."""
+    first, last = (epoch_ns(record[name]) + offset for name in ("first_seen", "last_seen"))
+    key = (record["device"]["id"], record["app"]["id"], record["ban"]["id"], record["verdict"])
+    times = {"first_seen": rfc3339(first, 6), "last_seen": rfc3339(last, 6)}
+    return {**record, **times, "id": incident_id(key, first)}
 
 
 def signed_in(browser: Browser, address: str, role: str, passwords: dict[str, str]) -> Page:

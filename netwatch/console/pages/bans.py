@@ -1,6 +1,8 @@
 """The bans: which ones there are, and of each whether it was kept in a period."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 from netwatch.console.answers import Answer, Page, not_found
 from netwatch.console.pages.incidents import QUERY_SECONDS
@@ -11,20 +13,26 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Ban
 from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted
+from netwatch.store.case_pages import case_counts, is_centre
+from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.incident_rows import VERDICTS
+
+_COUNT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A ban of the list: its state now, the days until its review (negative once it is over), and
-    how many incidents of each verdict there are, ever."""
+    how many incidents of each verdict there are, ever, and cases at a centre that could count them
+    in time."""
 
     ban: Ban
     periods: str
     state: str
     review_in: int | None
-    incidents: dict[str, int]
+    incidents: Mapping[str, int]
+    cases: Mapping[str, int]
 
 
 def show(view: View) -> Answer:
@@ -33,6 +41,7 @@ def show(view: View) -> Answer:
     counts = incident_counts(
         console.catalogue, IncidentFilter(), ["ban", "verdict"], timeout=QUERY_SECONDS
     )
+    cases = _cases(view)
     today = datetime.fromtimestamp(console.now() // 1_000_000_000, UTC).date()
     rows = [
         Listed(
@@ -40,11 +49,28 @@ def show(view: View) -> Answer:
             periods_of(ban, view.language),
             console.config.policy.state(ban, console.now()),
             None if ban.review is None else (ban.review - today).days,
-            {verdict: counts.get((ban.id, verdict), 0) for verdict in VERDICTS},
+            _by_verdict(ban, counts),
+            {} if cases is None else _by_verdict(ban, cases),
         )
         for ban in console.config.policy.bans
     ]
     return Page("bans", {"rows": rows})
+
+
+def _by_verdict(ban: Ban, counts: Mapping[Any, int]) -> Mapping[str, int]:
+    return {verdict: counts.get((ban.id, verdict), 0) for verdict in VERDICTS}
+
+
+def _cases(view: View) -> Mapping[tuple[str, str], int] | None:
+    """The cases of a centre by ban and verdict; None where there are too many to count them while
+    somebody waits, and in the store of one sensor."""
+    catalogue = view.console.catalogue
+    if not is_centre(catalogue):
+        return None
+    try:
+        return case_counts(catalogue, timeout=_COUNT_SECONDS)
+    except QueryTimeoutError:
+        return None
 
 
 def one(view: View) -> Answer:
@@ -62,7 +88,7 @@ def one(view: View) -> Answer:
     # The first fact on the report says when it was made: it may be some minutes old.
     facts = [*made.sections[0].facts, made.facts[0]]
     values = {"ban": ban, "facts": facts, "first": first, "last": last, "made": made,
-              "block": made.answers[0],
+              "block": made.answers[0], "is_centre": is_centre(view.console.catalogue),
               "section": made.sections[0], "span": _span(first, last)}  # fmt: skip
     return Page("ban", values)
 

@@ -43,7 +43,7 @@ CASE_COLUMNS = (*COLUMNS, "joined_by", "sensors", "seen_by", *_COUNTS)
 """The columns of the CSV file: those of incidents, how many sensors saw it and which, and counts
 that are not added up where sensors saw the same flows."""
 
-_SHOWN_SENSORS = 3
+_SHOWN_SENSORS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def one(view: View) -> Answer:
     values = {
         "case": record,
         "sightings": sightings,
-        "sensors": len({each.sensor for each in sightings}),
+        "devices_differ": len({(each.device, each.network) for each in sightings}) > 1,
         "timeline": sorted(moments, key=lambda each: (each[0], not each[2], each[1].sensor)),
         "differ": len({each.verdict for each in sightings}) > 1,
         "zone": view.console.zone_of(record["ban"]["id"]),

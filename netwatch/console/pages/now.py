@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from netwatch.console.answers import Answer, Events, Page
 from netwatch.console.console import Console
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
-from netwatch.console.pages.sensors import SILENT, shown_sensors
+from netwatch.console.pages.sensors import SILENT, cursor, shown_sensors
 from netwatch.console.view import View
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import is_centre, open_cases
@@ -34,11 +34,13 @@ def show(view: View) -> Answer:
     )  # fmt: skip
     latest = incident_page(console.catalogue, IncidentFilter(), size=_LATEST, timeout=QUERY_SECONDS)
     sensors = shown_sensors(view)
-    unhealthy = [each for each in sensors if not each.is_healthy]
+    unhealthy = sorted((each for each in sensors if not each.is_healthy), key=cursor)
+    cards = sensors if len(sensors) <= _CARDS else unhealthy
     values = {
         "sensors": sensors,
         "healthy": len(sensors) - len(unhealthy),
-        "cards": (sensors if len(sensors) <= _CARDS else unhealthy)[:_CARDS],
+        "cards": cards[:_CARDS],
+        "more_sensors": max(0, len(cards) - _CARDS),
         "rejecting": sum(each.is_rejecting for each in sensors),
         "open_cases": open_cases(console.catalogue, timeout=QUERY_SECONDS),
         "is_centre": is_centre(console.catalogue),

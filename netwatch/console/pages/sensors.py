@@ -145,7 +145,8 @@ def shown_sensors(view: View) -> list[ShownSensor]:
 def cursor(sensor: ShownSensor) -> str:
     """A place in the list, as the address has it: what needs attention comes first."""
     order = ("unhealthy", "silent", "new", "healthy")
-    return f"{order.index(sensor.state)}.{sensor.name}"
+    is_well = sensor.is_healthy and not sensor.is_rejecting and not sensor.is_clock_off
+    return f"{len(order) if is_well else order.index(sensor.state)}.{sensor.name}"
 
 
 def _shown(sensor: FleetSensor, now: int) -> ShownSensor:
