@@ -121,7 +121,7 @@ def make(options: StoreOptions, rows: int, first: int = FIRST) -> None:
             ClientAddress(f"10.{n // 250}.{n % 250}.7", f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}")
             for n in range(DEVICES)
         ]
-        numbers = catalogue.client_numbers(clients)
+        numbers = catalogue.client_numbers(clients, "made")
         buckets = [
             Bucket(options.path, rows // DAYS, bucket, capture, [
                 number for number in numbers if number % BUCKETS == bucket

@@ -96,7 +96,8 @@ def make(folder: Path, rows: int) -> tuple[StoreOptions, int, int]:
     options = StoreOptions(str(folder / "store"))
     with Catalogue.open(options, create=True) as catalogue, duckdb.connect() as maker:
         addresses = [f"10.0.{i // 256}.{i % 256}" for i in range(CLIENTS)]
-        numbers = catalogue.client_numbers([ClientAddress(each, None, "hq") for each in addresses])
+        clients = [ClientAddress(each, None, "hq") for each in addresses]
+        numbers = catalogue.client_numbers(clients, "bench")
         run = catalogue.begin_run("names", "bench")
         capture = catalogue.begin_capture(run, 0, [SourceFile("day.pcap", 0, "")], "day")
         maker.execute("CREATE TABLE clients (place INTEGER, number INTEGER)")

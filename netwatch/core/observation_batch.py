@@ -62,7 +62,8 @@ _TRANSPORT_NUMBERS = {name: number for number, name in TRANSPORTS.items()}
 @cython.final
 @cython.cclass
 class ObservationBatch(TextDictionary):
-    """Rows of observations; `sources` are the names of files and interfaces by their number.
+    """Rows of observations; `sources` are the names of files and interfaces by their number, and of
+    networks and sensors where a store has them.
 
     There are `count` rows, whose texts are in the dictionary that the batch is. `lists` has the
     entries of lists. `frames` has the captured frames that prove a row, for rows that have some.

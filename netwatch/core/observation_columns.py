@@ -46,7 +46,9 @@ WORD_LOG_FORMAT = 29  # text; the row is of a log where there is one
 WORD_LOG_LACKS = 30  # list of texts
 WORD_LOG_OUTCOME = 31  # text
 WORD_LOG_BLOCKED_BY = 32  # text
-WORDS = 33  # words of a row
+WORD_CLIENT_NETWORK = 33  # index in the `sources` plus 1: its network, in facts of a store
+WORD_SENSOR = 34  # the same: the sensor that saw it, in facts of a store
+WORDS = 35  # words of a row
 
 LIST_SHIFT = 16  # bits of the number of entries of a list
 LIST_MASK = 65535
@@ -76,11 +78,12 @@ Kind = Literal[
     "mac",
     "transport",
     "source",
+    "place",
     "texts",
     "addresses",
     "community id",
 ]
-"""What a column has: ``text`` and ``address`` are omitted where there is none, ``optional number``
+"""What a column has: ``text``, ``place`` and ``address`` are omitted where there is none, ``optional number``
 where it is negative, ``positive number`` and ``mac`` where it is 0, and the lists ``texts`` and
 ``addresses`` where they are empty. ``community id`` follows from other columns and has no word: it
 is omitted where an address or a port is."""
@@ -113,6 +116,12 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         ("client", "hostname"), "text", WORD_CLIENT_HOST, "its host name, in a log without address"
     ),
+    Column(
+        ("client", "network"),
+        "place",
+        WORD_CLIENT_NETWORK,
+        "its network, in a store of several sensors",
+    ),
     Column(("server", "ip"), "address", WORD_SERVER_IP, "address of the other side"),
     Column(("server", "port"), "optional number", WORD_SERVER_PORT, "its port"),
     Column(("transport",), "transport", WORD_TRANSPORT, "`tcp` or `udp`"),
@@ -120,6 +129,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(("community_id",), "community id", -1, "Community ID of the flow"),
     Column(("source",), "source", WORD_SOURCE, "file or interface"),
     Column(("packet",), "positive number", WORD_PACKET, "number of the packet in it, from 1"),
+    Column(("sensor",), "place", WORD_SENSOR, "what saw it, in a store of several sensors"),
     Column(("dns", "type"), "text", WORD_DNS_TYPE, "type asked for"),
     Column(("dns", "rcode"), "text", WORD_DNS_RCODE, "response code"),
     Column(("dns", "answers"), "addresses", WORD_DNS_ANSWERS, "addresses in the answer"),

@@ -143,7 +143,7 @@ class FactCommits:
 
     def _add_rows(self, sensor: str, batch: FactBatch, landing: Landing) -> None:
         capture = self._numbers.capture(sensor, batch.run)
-        numbers = self._catalogue.client_numbers(batch.clients)
+        numbers = self._catalogue.client_numbers(batch.clients, sensor)
         for part in batch.rows.to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
 

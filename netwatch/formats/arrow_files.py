@@ -16,7 +16,7 @@ ROW_GROUP = 131_072
 """Rows of a row group of a Parquet file at least, but for the last one."""
 
 _REPEATED = frozenset(
-    {"evidence", "text", "address", "mac", "transport", "source", "texts", "addresses"}
+    {"evidence", "text", "address", "mac", "transport", "source", "place", "texts", "addresses"}
 )
 """The kinds of columns that repeat their values."""
 

@@ -40,7 +40,7 @@ def field_type(column: Column) -> "pa.DataType":
             return pa.timestamp("ns", tz="UTC")
         case "evidence" | "transport":
             return pa.dictionary(pa.int8(), pa.string())
-        case "text" | "address" | "source":
+        case "text" | "address" | "source" | "place":
             return pa.dictionary(pa.int32(), pa.string())
         case "number" | "positive number":
             return pa.uint64()
@@ -53,8 +53,9 @@ def field_type(column: Column) -> "pa.DataType":
 
 
 _OPTIONAL: frozenset[Kind] = frozenset(
-    {"optional number", "positive number", "address", "mac", "texts", "addresses", "community id"}
-)
+    {"optional number", "positive number", "address", "mac", "place", "texts", "addresses",
+     "community id"}
+)  # fmt: skip
 
 
 def schema() -> "pa.Schema":
@@ -141,6 +142,15 @@ def _source(column: Column, buffers: ColumnBuffers, batch: ObservationBatch) -> 
     return pa.DictionaryArray.from_arrays(codes, names)
 
 
+def _place(column: Column, buffers: ColumnBuffers, batch: ObservationBatch) -> "pa.Array":
+    """A column of places, whose words are behind the number of their name by 1."""
+    import pyarrow as pa
+
+    codes = _integers(pa.int32(), buffers.count, buffers.integers(column.word, 4, 0))
+    names = pa.array(["", *map(_readable, batch.sources)], pa.string())
+    return pa.DictionaryArray.from_arrays(codes, names)
+
+
 def _readable(source: str) -> str:
     """The name of a source as strict readers of its JSON get it: without unpaired surrogates."""
     return source if source.isascii() else json.loads(json_line({"": source}))[""]
@@ -186,6 +196,7 @@ _ARRAYS: Mapping[Kind, Callable[[Column, ColumnBuffers, ObservationBatch], Any]]
     "mac": _mac,
     "transport": _constants(_TRANSPORT_TEXTS),
     "source": _source,
+    "place": _place,
     "texts": _list,
     "addresses": _list,
     "community id": _community_id,

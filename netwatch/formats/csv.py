@@ -32,6 +32,8 @@ _LATER_COLUMNS = (
     "log_lacks",
     "log_outcome",
     "log_blocked_by",
+    "client_network",
+    "sensor",
 )
 ORDERED_COLUMNS: tuple[Column, ...] = (
     *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),

@@ -199,12 +199,18 @@ def observation_document(record: AlertRecord) -> dict[str, Any]:
                 "domain": None if is_lookup else record["name"],
             },
             "network": {
+                "name": client.get("network"),
                 "transport": record["transport"],
                 "vlan": {"id": _text(record.get("vlan"))},
                 "community_id": record.get("community_id"),
             },
             **_protocol_fields(record),
-            "observer": {"type": "sensor", "vendor": PRODUCT, "product": PRODUCT},
+            "observer": {
+                "type": "sensor",
+                "vendor": PRODUCT,
+                "product": PRODUCT,
+                "name": record.get("sensor"),
+            },
             "related": {
                 "ip": _distinct([client.get("ip"), server.get("ip")]),
                 "hosts": [record["name"]],

@@ -18,7 +18,7 @@ COLUMNS = (
     "first", "last", "client_ip", "client_port", "client_mac", "client_network", "server_ip",
     "server_port", "transport", "vlan", "community_id", "bytes_out", "bytes_in", "name_status",
     "start_seen", "incomplete_message", "client_sent", "server_sent", "source", "packet",
-    "log_format", "log_line",
+    "log_format", "log_line", "sensor",
 )  # fmt: skip
 """The columns in CSV, which are the keys of the record joined by ``_``."""
 
@@ -117,7 +117,9 @@ class _Table:
             out.rjust(self._widths[4]),
             received.rjust(self._widths[5]),
         ]
-        self._stream.write(escaped("  ".join([*padded, row["name_status"]])) + "\n")
+        # Sites often have the same addresses, so that one says little without these two.
+        where = f"{row['client_network'] or '-'}  {row['sensor'] or '-'}"
+        self._stream.write(escaped("  ".join([*padded, row["name_status"], where])) + "\n")
 
 
 def flow_writer(name: str, stream: TextIO) -> FlowWriter:

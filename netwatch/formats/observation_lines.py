@@ -59,6 +59,7 @@ TEXTS = cython.declare(cython.int, 9)
 ADDRESSES = cython.declare(cython.int, 10)
 COMMUNITY_ID = cython.declare(cython.int, 11)
 POSITIVE_NUMBER = cython.declare(cython.int, 12)
+PLACE = cython.declare(cython.int, 13)
 
 _KINDS: Mapping[Kind, int] = {
     "time": TIME,
@@ -71,6 +72,7 @@ _KINDS: Mapping[Kind, int] = {
     "mac": MAC,
     "transport": TRANSPORT,
     "source": SOURCE,
+    "place": PLACE,
     "texts": TEXTS,
     "addresses": ADDRESSES,
     "community id": COMMUNITY_ID,
@@ -82,6 +84,7 @@ _NEVER = -(1 << 63)
 _ABSENT: Mapping[Kind, int] = {
     "text": 0,
     "address": 0,
+    "place": 0,
     "optional number": -1,
     "positive number": 0,
     "mac": 0,
@@ -224,6 +227,8 @@ class ObservationLines:
                     self.style.odd_text(batch.sources[word])
                 )
             self.out.add(self.texts.buffer, self.source_place)
+        elif kind == PLACE:
+            self.out.add_text(self.style.odd_text(batch.sources[word - 1]))
         elif kind == TEXTS:
             self._texts(batch, word)
         else:

@@ -59,6 +59,8 @@ def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
             return TRANSPORTS[word]
         case "source":
             return batch.sources[word]
+        case "place":
+            return batch.sources[word - 1] if word else None
         case "texts":
             return list(batch.text_list(word)) or None
         case "addresses":

@@ -17,9 +17,11 @@ from netwatch.core.observation_columns import (
     EVIDENCE,
     WORD_CLIENT_HOST,
     WORD_CLIENT_IP,
+    WORD_CLIENT_NETWORK,
     WORD_CLIENT_PORT,
     WORD_EVIDENCE,
     WORD_NAME,
+    WORD_SENSOR,
     WORD_SERVER_IP,
     WORD_SERVER_PORT,
     WORD_TIME,
@@ -99,7 +101,12 @@ class TableWriter:
             self._paint = _painter(self._rich())
         kind = self._paint(kind, _EVIDENCE_COLOURS.get(evidence[:3], "none"))
         server = _endpoint(batch, word(row, WORD_SERVER_IP), word(row, WORD_SERVER_PORT))
-        return f"{time}  {client}  {kind}  {name}  {server or UNKNOWN}\n"
+        where = ""
+        if word(row, WORD_SENSOR):
+            network, sensor = (word(row, each) for each in (WORD_CLIENT_NETWORK, WORD_SENSOR))
+            named = batch.sources[network - 1] if network else UNKNOWN
+            where = escaped(f"  {named}  {batch.sources[sensor - 1]}")
+        return f"{time}  {client}  {kind}  {name}  {server or UNKNOWN}{where}\n"
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""

@@ -34,6 +34,9 @@ from netwatch.store.incident_rows import store_incidents
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
 
+REMEMBERED = 262_144
+"""Clients whose number is remembered."""
+
 CaptureState = Literal["complete", "partial"]
 
 
@@ -82,7 +85,7 @@ class Catalogue:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._numbers: dict[ClientKey, int] = {}
+        self._numbers: dict[tuple[str, ClientKey], int] = {}
         self._last_entry: int | None = None
 
     @classmethod
@@ -182,6 +185,23 @@ class Catalogue:
                 newest[row.content] = row.id
         return [row.id for row in rows if newest.get(row.content, row.id) == row.id]
 
+    def capture_sensors(self) -> dict[int, str]:
+        """The sensor that stored each capture."""
+        capture, run = tables.capture.c, tables.run.c
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                select(capture.id, run.sensor).join_from(
+                    tables.capture, tables.run, capture.run == run.id
+                )
+            )
+            return {number: sensor for number, sensor in rows}
+
+    def sensors(self) -> frozenset[str]:
+        """The sensors that stored anything."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(tables.run.c.sensor).distinct())
+            return frozenset(found.scalars())
+
     def capture_numbers(self) -> list[int]:
         """All captures. Rows of others belong to runs that were replaced, and compaction drops
         them."""
@@ -194,22 +214,26 @@ class Catalogue:
 
     # Clients
 
-    def client_numbers(self, clients: Sequence[ClientAddress]) -> list[int]:
-        """The numbers of clients, in their order: random, from 1 to 2^31 - 1, and the same as long
-        as the catalogue has the client. New ones are stored. What was looked up once is
-        remembered, until clients are deleted."""
+    def client_numbers(self, clients: Sequence[ClientAddress], sensor: str) -> list[int]:
+        """The numbers of clients that a sensor saw, in their order: random, from 1 to 2^31 - 1, and
+        the same as long as the catalogue has the client. New ones are stored. What was looked up
+        once is remembered, until clients are deleted or there are too many."""
         self._forget_deleted()
-        unknown = {client.key: client for client in clients if client.key not in self._numbers}
+        if len(self._numbers) >= REMEMBERED:
+            self.forget_clients()
+        unknown = {
+            client.key: client for client in clients if (sensor, client.key) not in self._numbers
+        }
         if unknown:
             with self.database.reading() as connection:
-                found = find_clients(connection, list(unknown.values()))
+                found = find_clients(connection, list(unknown.values()), sensor)
             if len(found) < len(unknown):
                 with self.database.writing(numbers=True) as connection:
-                    found = find_clients(connection, list(unknown.values()))
+                    found = find_clients(connection, list(unknown.values()), sensor)
                     missing = [unknown[key] for key in unknown if key not in found]
-                    found |= add_clients(connection, missing)
-            self._numbers |= found
-        return [self._numbers[client.key] for client in clients]
+                    found |= add_clients(connection, missing, sensor)
+            self._numbers.update(((sensor, key), number) for key, number in found.items())
+        return [self._numbers[sensor, client.key] for client in clients]
 
     def forget_clients(self) -> None:
         """Look clients up again from now on."""

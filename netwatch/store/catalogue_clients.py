@@ -1,6 +1,11 @@
-"""Clients in the catalogue: a random number for each address in frames of a MAC.
+"""Clients in the catalogue: a random number for each address in frames of a MAC, in a network, as
+a sensor saw it.
 
-Facts name a client by its number alone. So who it is can be erased in one place.
+Facts name a client by its number alone. So who it is can be erased in one place. Many sites use the
+same private addresses, and call their networks alike: only one that looks at both could tell
+whether two sensors saw one device. So a number never stands for what several of them saw, nor for
+an address in several networks of one, and nobody gets the facts of a stranger. A device that two
+sensors of a site see has two numbers, as one with two addresses has.
 """
 
 import secrets
@@ -13,13 +18,14 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.chunks import CHUNK, chunks
 
 ClientKey = tuple[str | bytes | None, ...]
-"""What tells clients apart."""
+"""What tells the clients of a sensor apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAddress:
     """An address in frames of a MAC, both as text (`mac` None where there is none), with the name
-    and class of its network. A client that is known by a pseudonym has no `ip` and `mac`."""
+    and class of its network, None outside of all. A client that is known by a pseudonym has no `ip`
+    and `mac`."""
 
     ip: str | None
     mac: str | None
@@ -30,35 +36,40 @@ class ClientAddress:
 
     @property
     def key(self) -> ClientKey:
-        """What tells it from others. One pseudonym is of all that have the address; sealed, equal
-        clients are equal."""
-        return (self.pseudonym, self.sealed) if self.pseudonym else (self.ip, self.mac)
+        """What tells it from others of its sensor. One pseudonym is of all that have the address;
+        sealed, equal clients are equal. The class does not count: a network that gets another one
+        keeps its clients."""
+        return self.network, self.ip, self.mac, self.pseudonym, self.sealed
 
 
-def find_clients(connection: Connection, clients: Sequence[ClientAddress]) -> dict[ClientKey, int]:
-    """The numbers of those clients that the catalogue has, by key."""
-    columns = tables.client.c
+def find_clients(
+    connection: Connection, clients: Sequence[ClientAddress], sensor: str
+) -> dict[ClientKey, int]:
+    """The numbers of those clients of a sensor that the catalogue has, by key."""
+    column = tables.client.c
+    parts = (column.network, column.ip, column.mac, column.pseudonym, column.sealed)
     found: dict[ClientKey, int] = {}
     wanted = {client.key for client in clients}
-    for column, values in (
-        (columns.pseudonym, [client.pseudonym for client in clients if client.pseudonym]),
-        (columns.ip, [client.ip for client in clients if not client.pseudonym]),
+    for place, values in (
+        (column.pseudonym, {client.pseudonym for client in clients if client.pseudonym}),
+        (column.ip, {client.ip for client in clients if client.ip is not None}),
     ):
-        for part in chunks(values):
+        for part in chunks(sorted(values)):
             rows = connection.execute(
-                select(columns.number, columns.ip, columns.mac, columns.pseudonym, columns.sealed)
-                .where(column.in_(part))
-                .order_by(columns.number)
+                select(column.number, *parts)
+                .where(column.sensor == sensor, place.in_(part))
+                .order_by(column.number)
             )
-            for number, ip, mac, pseudonym, sealed in rows:
-                key: ClientKey = (pseudonym, sealed) if pseudonym else (ip, mac)
-                if key in wanted:
-                    found.setdefault(key, number)
+            for number, *key in rows:
+                if tuple(key) in wanted:
+                    found.setdefault(tuple(key), number)
     return found
 
 
-def add_clients(connection: Connection, clients: Sequence[ClientAddress]) -> dict[ClientKey, int]:
-    """Store clients under numbers that are free; the numbers by key."""
+def add_clients(
+    connection: Connection, clients: Sequence[ClientAddress], sensor: str
+) -> dict[ClientKey, int]:
+    """Store clients of a sensor under numbers that are free; the numbers by key."""
     column = tables.client.c.number
     free: set[int] = set()
     while len(free) < len(clients):
@@ -72,6 +83,7 @@ def add_clients(connection: Connection, clients: Sequence[ClientAddress]) -> dic
         rows.append(
             {
                 "number": number,
+                "sensor": sensor,
                 "ip": client.ip,
                 "mac": client.mac,
                 "network": client.network,

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -76,15 +76,18 @@ client = Table(
     "client",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False, comment="random"),
+    Column("sensor", Text, comment="that saw it; none where that may be several"),
     Column("ip", Text, comment="none for a pseudonym"),
     Column("mac", Text),
-    Column("network", Text, comment="name of its network when it was first seen; none outside"),
+    Column("network", Text, comment="name of its network; none outside, or where it is not known"),
     Column("class", Text),
     Column("pseudonym", Text, index=True),
     Column("sealed", LargeBinary, comment="address and MAC, encrypted"),
-    Index("client_address", "ip", "mac"),
+    # Many sensors have the same private addresses.
+    Index("client_address", "ip", "sensor"),
 )
-"""An address in frames of a MAC. Facts name it by number alone."""
+"""An address in frames of a MAC, in a network, as a sensor saw it. Facts name it by number
+alone."""
 
 file = Table(
     "file",

@@ -40,10 +40,14 @@ IsOfApp = Callable[[str], bool]
 def observations(
     catalogue: Catalogue, options: StoreOptions, wanted: Filter, is_of_app: IsOfApp | None = None
 ) -> Iterator[ObservationBatch]:
-    """The observations, in batches. With `is_of_app`, those with such a name. Raises
-    `NetwatchError`."""
+    """The observations, in batches. With `is_of_app`, those with such a name. Where the store has
+    several sensors, each says which one saw it, and in which network: sites have equal addresses.
+    Raises `NetwatchError`."""
     clients = _clients(catalogue, wanted)
     known = known_clients(catalogue)
+    shown = [f"f.{name}" for name in COLUMNS]
+    if len(catalogue.sensors()) > 1:
+        shown.append("s.sensor")
 
     def read() -> Iterator[ObservationBatch]:
         with Views(
@@ -61,7 +65,7 @@ def observations(
                 parts.append(f"f.time < {wanted.until}")
             parts += _client_conditions(views, wanted, clients)
             parts += _name_conditions(views, wanted, parts, is_of_app)
-            columns = ", ".join(f"f.{name}" for name in COLUMNS)
+            columns = ", ".join(shown)
             query = _ordered(f"SELECT {columns} FROM netwatch.observation_rows f", parts, wanted)
             for rows in views.connection.sql(query).to_arrow_reader(ROWS):
                 if rows.num_rows:
@@ -73,8 +77,9 @@ def observations(
 def flows(
     catalogue: Catalogue, options: StoreOptions, wanted: Filter, is_of_app: IsOfApp | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of flows as values by column, with `client_ip`, `client_mac` and `client_network`.
-    A filter by name or app asks for flows in which such a name was observed."""
+    """The rows of flows as values by column, with `client_ip`, `client_mac` and `client_network`,
+    and the `sensor` that saw them. A filter by name or app asks for flows in which such a name was
+    observed."""
     clients = _clients(catalogue, wanted)
     by_name = bool(wanted.names) or is_of_app is not None
 
@@ -102,8 +107,8 @@ def flows(
                     f" netwatch.observation_rows f WHERE {' AND '.join(names)})"
                 )
             query = _ordered(
-                "SELECT f.*, c.ip AS client_ip, c.mac AS client_mac, c.network AS client_network"
-                " FROM netwatch.flow_rows f LEFT JOIN netwatch.client c ON c.number = f.client",
+                "SELECT f.*, c.ip AS client_ip, c.mac AS client_mac, c.network AS client_network,"
+                " s.sensor FROM netwatch.flow_rows f LEFT JOIN netwatch.client c ON c.number = f.client",
                 parts,
                 wanted,
             )
@@ -136,7 +141,9 @@ def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:
     """All clients by their numbers."""
     client = tables.client.c
     with catalogue.database.reading() as connection:
-        rows = connection.execute(select(client.number, client.ip, client.mac, client.pseudonym))
+        rows = connection.execute(
+            select(client.number, client.ip, client.mac, client.pseudonym, client.network)
+        )
         return {number: stored_client(*who) for number, *who in rows}
 
 

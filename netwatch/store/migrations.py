@@ -7,7 +7,7 @@ not happened. A newer catalogue is never touched.
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, select, text, update
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.store import catalogue_tables as tables
@@ -53,7 +53,28 @@ def _add_index(connection: Connection) -> None:
     wanted.create(connection, checkfirst=True)
 
 
-STEPS: Mapping[int, Step] = {1: _add_counts, 2: _add_fleet, 3: _add_index}
+def _tell_sensors_apart(connection: Connection) -> None:
+    """Version 5: a client is what one sensor saw. Of a store that one sensor wrote it is known
+    which one. Where several did, a client may be devices of several of them, in the network of the
+    first that came: which sensor saw a fact is known from its run, but not in which network its
+    client was. The network of one with a pseudonym is sealed with it."""
+    client = tables.client
+    connection.execute(text("ALTER TABLE client ADD COLUMN sensor TEXT"))
+    connection.execute(text("DROP INDEX client_address"))
+    next(each for each in client.indexes if each.name == "client_address").create(connection)
+    sensors = connection.execute(select(tables.run.c.sensor).distinct()).scalars().all()
+    if len(sensors) == 1:
+        connection.execute(update(client).values(sensor=sensors[0]))
+    elif sensors:
+        connection.execute(update(client).where(client.c.ip.is_not(None)).values(network=None))
+
+
+STEPS: Mapping[int, Step] = {
+    1: _add_counts,
+    2: _add_fleet,
+    3: _add_index,
+    4: _tell_sensors_apart,
+}
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
 

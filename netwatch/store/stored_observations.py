@@ -63,17 +63,20 @@ _TRANSPORT_NUMBERS = {text: number for number, text in TRANSPORTS.items()}
 
 @dataclass(frozen=True, slots=True)
 class StoredClient:
-    """Who a number stands for: the packed address, or the pseudonym in its place, and the MAC."""
+    """Who a number stands for: the packed address, or the pseudonym in its place, the MAC, and the
+    name of the network."""
 
     ip: bytes | None
     mac: bytes | None
+    network: str | None = None
 
 
 def observation_batch(
     rows: pa.RecordBatch, clients: Mapping[int, StoredClient], nobody: bytes = b""
 ) -> ObservationBatch:
     """A batch of these rows, which have `COLUMNS`, in their order. A client that is not known has
-    `nobody` in place of an address. The result does not depend on the rows any more."""
+    `nobody` in place of an address. Rows that also have the column ``sensor`` are shown with it and
+    with the network of the client. The result does not depend on the rows any more."""
     return _Words(rows, clients, nobody).batch()
 
 
@@ -111,6 +114,8 @@ class _Words:
             numbers: dict[str, int] = {}
             places = self._mapped("source", lambda text: numbers.setdefault(text, len(numbers)))
             self._put(columns.WORD_SOURCE, places)
+            if "sensor" in self._rows.schema.names:
+                self._put_where(numbers)
             sources = list(numbers)
         batch: ObservationBatch = ObservationBatch(sources)
         words = memoryview(self._words).cast("B")[: 8 * count * WORDS]
@@ -142,6 +147,19 @@ class _Words:
     def _client_mac(self, number: int) -> int:
         client = self._clients.get(number)
         return _MAC_BIT | int.from_bytes(client.mac) if client and client.mac else 0
+
+    def _put_where(self, numbers: dict[str, int]) -> None:
+        """Fill the columns of sensors and of networks; `numbers` are those of the names."""
+
+        def number(name: str) -> int:
+            return numbers.setdefault(name, len(numbers)) + 1
+
+        def network(client: int) -> int:
+            found = self._clients.get(client)
+            return number(found.network) if found is not None and found.network else 0
+
+        self._put(columns.WORD_SENSOR, self._mapped("sensor", number))
+        self._put(columns.WORD_CLIENT_NETWORK, self._mapped("client", network))
 
     def _number(self, octets: bytes) -> int:
         """The number of a text, which is stored when it is first asked for."""
@@ -206,9 +224,11 @@ def _memory(values: pa.Array) -> memoryview:
     return whole[8 * values.offset : 8 * (values.offset + len(values))].cast("q")
 
 
-def stored_client(ip: str | None, mac: str | None, pseudonym: str | None = None) -> StoredClient:
+def stored_client(
+    ip: str | None, mac: str | None, pseudonym: str | None = None, network: str | None = None
+) -> StoredClient:
     """A client of the catalogue."""
     place = parse_ip(ip) if ip else None
     if pseudonym:
         place = pseudonym.encode("ascii")
-    return StoredClient(place, parse_mac(mac) if mac else None)
+    return StoredClient(place, parse_mac(mac) if mac else None, network)

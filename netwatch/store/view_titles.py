@@ -22,12 +22,13 @@ _FACTS = {
     "last_ns": "`last` as ns since the epoch",
     "client_ip": "address of the client, or its pseudonym",
     "client_mac": "MAC of the client in its frames",
-    "client_network": "name of its network when it was first seen",
+    "client_network": "name of its network; none outside of all",
     "address": "address that the claim is about; none where it is sealed",
     "mac": "MAC that is said to have it",
     "hostname": "host name that is said to have it",
     "capture": "number of the capture",
     "day": "day of the row in UTC: comparisons with it leave out files",
+    "sensor": "the sensor that saw it: sites often have the same addresses",
 }
 _COPIES: Mapping[str, Mapping[str, str]] = {
     "incident": {

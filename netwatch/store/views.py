@@ -89,7 +89,7 @@ def _fact_columns(table: str) -> dict[str, str]:
     # What the numbers mean is only known to the store: they come last.
     for name in ("capture", "sequence"):
         found[name] = found.pop(name)
-    return found | {"client": "f.client", "day": "f.day"}
+    return found | {"client": "f.client", "day": "f.day", "sensor": "s.sensor"}
 
 
 def quoted(text: str) -> str:
@@ -193,9 +193,15 @@ class Views:
             " network VARCHAR)"
         )
         self.copy("netwatch.client", _arrow(["number", "ip", "mac", "network"], rows))
-        self.connection.execute("CREATE TABLE netwatch.shown (place INTEGER, value INTEGER)")
-        shown = self._catalogue.shown_captures()
-        self.copy("netwatch.shown", _arrow(["place", "value"], [*enumerate(shown)]))
+        self.connection.execute(
+            "CREATE TABLE netwatch.shown (place INTEGER, value INTEGER PRIMARY KEY, sensor VARCHAR)"
+        )
+        sensors = self._catalogue.capture_sensors()
+        shown = [
+            (place, capture, sensors.get(capture))
+            for place, capture in enumerate(self._catalogue.shown_captures())
+        ]
+        self.copy("netwatch.shown", _arrow(["place", "value", "sensor"], shown))
 
     def _view_of_files(self, table: str) -> None:
         buckets = None
@@ -219,8 +225,8 @@ class Views:
         self.connection.execute(f"CREATE VIEW netwatch.{table}_rows AS {union}")
         self.connection.execute(
             f"CREATE VIEW {table} AS SELECT {columns} FROM netwatch.{table}_rows f"
+            " JOIN netwatch.shown s ON s.value = f.capture"
             f" LEFT JOIN netwatch.client c ON c.number = f.client{text}"
-            " WHERE f.capture IN (SELECT value FROM netwatch.shown)"
         )
 
     def _read(self, rows: Sequence[FileRow]) -> str:

@@ -91,6 +91,7 @@ class Writer:
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
         self._landing = Landing(self._files, self._catalogue)
+        self._sensor = run.sensor
         self._locate = locate
         self._seal = seal
         self._located: dict[ClientKey, ClientAddress] = {}
@@ -209,7 +210,7 @@ class Writer:
 
         capture = self._captures[chunk.position]
         clients = list(map(self._described, chunk.clients))
-        numbers = self._catalogue.client_numbers(clients)
+        numbers = self._catalogue.client_numbers(clients, self._sensor)
         hidden = {place for place, client in enumerate(clients) if client.sealed is not None}
         with pa.ipc.open_stream(chunk.stream) as reader:
             for batch in reader:

@@ -148,14 +148,14 @@ def test_numbers_of_clients_are_random_stable_and_unique(options: StoreOptions) 
         ClientAddress(None, None, pseudonym="p"),
     ]
     with Catalogue.open(options, create=True) as catalogue:
-        numbers = catalogue.client_numbers(clients)
+        numbers = catalogue.client_numbers(clients, "sensor")
         assert len({*numbers}) == len(clients)
         assert min(numbers) > 0
         assert max(numbers) > 1 << 24
         assert sorted(numbers) != numbers
     with Catalogue.open(options) as catalogue:
-        assert catalogue.client_numbers(clients) == numbers
-        assert catalogue.client_numbers(clients[::-1]) == numbers[::-1]
+        assert catalogue.client_numbers(clients, "sensor") == numbers
+        assert catalogue.client_numbers(clients[::-1], "sensor") == numbers[::-1]
 
 
 def test_several_writers_give_a_client_one_number(options: StoreOptions) -> None:
@@ -166,7 +166,7 @@ def test_several_writers_give_a_client_one_number(options: StoreOptions) -> None
         rotated = clients[start:] + clients[:start]
         with Catalogue.open(options) as catalogue:
             return {
-                each.ip: catalogue.client_numbers([each])[0] for each in rotated
+                each.ip: catalogue.client_numbers([each], "sensor")[0] for each in rotated
             }  # one transaction each
 
     with ThreadPoolExecutor(4) as pool:
@@ -431,7 +431,7 @@ def test_refuses_newer_ones(options: StoreOptions) -> None:
 def test_what_was_deleted_is_not_in_the_file(tmp_path: Path) -> None:
     options = StoreOptions(str(tmp_path / "store"))
     with Catalogue.open(options, create=True) as catalogue:
-        catalogue.client_numbers([ClientAddress("203.0.113.77", "02:00:00:00:be:ef")])
+        catalogue.client_numbers([ClientAddress("203.0.113.77", "02:00:00:00:be:ef")], "sensor")
         with catalogue.database.writing() as connection:
             connection.execute(tables.client.delete())
     with sqlite3.connect(tmp_path / "store/catalogue.sqlite") as connection:

@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> AskedStore:
         run_ = catalogue.begin_run("names", "sensor")
         capture = catalogue.begin_capture(run_, 0, [SourceFile("a", 1, "")], "content")
         (client,) = catalogue.client_numbers(
-            [ClientAddress(None, None, "guests", "guest", PSEUDONYM, b"sealed")]
+            [ClientAddress(None, None, "guests", "guest", PSEUDONYM, b"sealed")], "sensor"
         )
         unknown = 5 if client != 5 else 6
         rows = []

@@ -42,7 +42,7 @@ def facts(tmp_path: Path) -> FactRemoval:
     catalogue = Catalogue.open(options, create=True)
     classes = ("service", "personal", "guest")
     addresses = [ClientAddress(f"10.0.0.{n}", None, kind, kind) for n, kind in enumerate(classes)]
-    numbers = catalogue.client_numbers(addresses)
+    numbers = catalogue.client_numbers(addresses, "sensor")
     for table in FACTS:
         rows = [row(table, number, age) for number in numbers for age in AGES]
         write_rows(catalogue, options, table, rows[::2])
@@ -101,10 +101,10 @@ def test_clients_of_no_fact_go(facts: FactRemoval) -> None:
 def test_new_clients_stay_while_a_run_is_storing(facts: FactRemoval) -> None:
     run = facts.catalogue.begin_run("live", "sensor")
     new = [ClientAddress("10.0.0.9", None, "service", "service")]
-    numbers = facts.catalogue.client_numbers(new)
+    numbers = facts.catalogue.client_numbers(new, "sensor")
     pruned = Pruning(facts, Retention(observations=DAY), NOW + 5 * DAY).prune("me")
     assert pruned.clients == 3
-    assert facts.catalogue.client_numbers(new) == numbers
+    assert facts.catalogue.client_numbers(new, "sensor") == numbers
     facts.catalogue.end_run(run)
     again = Pruning(facts, Retention(observations=DAY), NOW + 5 * DAY).prune("me")
     assert again == Pruned(clients=1)
@@ -112,9 +112,9 @@ def test_new_clients_stay_while_a_run_is_storing(facts: FactRemoval) -> None:
 
 def test_a_client_that_was_deleted_gets_another_number(facts: FactRemoval) -> None:
     address = ClientAddress("10.0.0.0", None, "service", "service")
-    (before,) = facts.catalogue.client_numbers([address])
+    (before,) = facts.catalogue.client_numbers([address], "sensor")
     Pruning(facts, Retention(observations=DAY), NOW + 5 * DAY).prune("me")
-    (after,) = facts.catalogue.client_numbers([address])
+    (after,) = facts.catalogue.client_numbers([address], "sensor")
     assert before != after
     with closing(sqlite3.connect(Path(facts.files.place) / "catalogue.sqlite")) as database:
         assert list(database.execute("SELECT number FROM client")) == [(after,)]

@@ -40,7 +40,9 @@ class Made:
         self.facts = FactRemoval(self.catalogue, FactFiles(self.options.path))
 
     def client(self, ip: str, mac: str | None) -> int:
-        (number,) = self.catalogue.client_numbers([ClientAddress(ip, mac, "byod", "personal")])
+        (number,) = self.catalogue.client_numbers(
+            [ClientAddress(ip, mac, "byod", "personal")], "sensor"
+        )
         return number
 
     def row(self, table: str, client: int, at: int, **values: object) -> None:

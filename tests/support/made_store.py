@@ -154,7 +154,7 @@ def store_names(
             for seen in batch.observations():
                 mac = mac_text(seen.client_mac) if seen.client_mac else None
                 address = ClientAddress(ip_text(seen.client_ip), mac, "made", "service")
-                (client,) = catalogue.client_numbers([address])
+                (client,) = catalogue.client_numbers([address], "sensor")
                 rows.append(observation_row(seen, client, capture, len(rows)))
         write_rows(catalogue, options, "observation", rows, compacted=compacted)
         times = [row["time"] for row in rows]
