@@ -30,6 +30,7 @@ class Observation(Record):
     community_id: str | None = None
     source: str
     packet: int | None = None
+    sensor: str | None = None
     dns: Dns | None = None
     tls: Tls | None = None
     quic: Quic | None = None

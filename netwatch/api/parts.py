@@ -155,12 +155,14 @@ class Quic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One side of a flow, None where a log does not say. MAC and host name are those of clients."""
+    """One side of a flow, None where a log does not say. MAC, host name and network are those of
+    clients."""
 
     ip: str | None = None
     port: int | None = None
     mac: str | None = None
     hostname: str | None = None
+    network: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

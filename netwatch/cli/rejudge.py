@@ -222,16 +222,20 @@ def _write_differences(format_: str, again: "Again", stream: TextIO) -> Counter[
         if format_ == "jsonl":
             stream.write(f"{json_line(each.record())}\n")
         else:
-            stream.writelines(f"{escaped(line)}\n" for line in _lines(each))
+            lines = _lines(each, has_sensors=again.has_sensors)
+            stream.writelines(f"{escaped(line)}\n" for line in lines)
     return found
 
 
-def _lines(each: "ReasonedDifference") -> Iterator[str]:
-    """A difference for people: what the incident is, how it was and is judged, and why."""
+def _lines(each: "ReasonedDifference", *, has_sensors: bool) -> Iterator[str]:
+    """A difference for people: what the incident is, how it was and is judged, and why; with
+    `has_sensors` also where it was, since sites have equal addresses."""
     before, after = each.difference.before, each.difference.after
     record = after or before
     assert record is not None
     device, app, ban = record["device"]["id"], record["app"]["name"], record["ban"]["id"]
+    if has_sensors:
+        device += f" in {record['network']['name']} ({record['sensor']['name']})"
     yield f"{each.difference.change:<10} {record['first_seen']}  {device}  {app}  {ban}"
     if before is not None:
         yield f"  before   {_words(before)}"
@@ -258,6 +262,13 @@ def _report(args: argparse.Namespace, again: "Again", changes: Counter[str]) -> 
         print_message(
             f"netwatch: {quantity(again.unknown_clients, 'client')} not judged: no key of the"
             " configuration (privacy: key, previous) unseals their addresses"
+        )
+    if again.elsewhere_clients or again.elsewhere:
+        print_message(
+            f"netwatch: {quantity(again.elsewhere_clients, 'client')} and"
+            f" {quantity(len(again.elsewhere), 'incident')} not judged: the store is of several"
+            " sensors, and the configuration has another network, or none, for these addresses"
+            " (networks: name)"
         )
     if again.not_judged:
         print_message(

@@ -83,10 +83,10 @@ Kind = Literal[
     "addresses",
     "community id",
 ]
-"""What a column has: ``text``, ``place`` and ``address`` are omitted where there is none, ``optional number``
-where it is negative, ``positive number`` and ``mac`` where it is 0, and the lists ``texts`` and
-``addresses`` where they are empty. ``community id`` follows from other columns and has no word: it
-is omitted where an address or a port is."""
+"""What a column has: ``text``, ``place`` and ``address`` are omitted where there is none,
+``optional number`` where it is negative, ``positive number`` and ``mac`` where it is 0, and the
+lists ``texts`` and ``addresses`` where they are empty. ``community id`` follows from other columns
+and has no word: it is omitted where an address or a port is."""
 
 
 @dataclass(frozen=True, slots=True)

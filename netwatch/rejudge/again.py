@@ -8,6 +8,7 @@ from datetime import date
 from typing import Self
 
 from netwatch.config import Config
+from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import Alert, AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.formats.jsonl import alert_record
@@ -51,6 +52,10 @@ class Again:
     `day`, bans and exemptions are those in force on it. Runs of ``names`` are left out unless
     `include_names`. `threads` read rows. `runs` is the number of runs; `not_judged` are the ids of
     incidents whose facts are gone, once the differences were read.
+
+    Sites have equal addresses. So of a store of several sensors only what was seen in a network is
+    judged that the configuration has under the same name for the address; `elsewhere` are the ids
+    of other incidents.
     """
 
     def __init__(
@@ -71,8 +76,10 @@ class Again:
         self._config = config
         self._reasons = Reasons(config, day)
         self.not_judged: list[str] = []
+        self.elsewhere: list[str] = []
         with contextlib.ExitStack() as opened:
             self._catalogue = opened.enter_context(Catalogue.open(options))
+            self.has_sensors = len(self._catalogue.sensors()) > 1
             self._runs = stored_runs(self._catalogue, since, until, include_names=include_names)
             privacy = config.privacy
             self._facts = opened.enter_context(
@@ -82,6 +89,7 @@ class Again:
                     self._runs,
                     threads=threads,
                     sealing=privacy.sealing if privacy is not None else None,
+                    network_of=self._network_of if self.has_sensors else None,
                 )
             )
             self._opened = opened.pop_all()
@@ -93,6 +101,11 @@ class Again:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
+
+    @property
+    def elsewhere_clients(self) -> int:
+        """How many clients were not judged because they were in another network, so far."""
+        return len(self._facts.elsewhere)
 
     def alerts(self) -> Iterator[Alert]:
         """All alerts, run by run, in the order of `scan`."""
@@ -119,7 +132,9 @@ class Again:
                 if key in seen:
                     continue
                 seen.add(key)
-                if self._is_sealed(difference) or (
+                if self._is_elsewhere(difference):
+                    self.elsewhere.append(record["id"])
+                elif self._is_sealed(difference) or (
                     has_gaps and not self._is_certain(run, difference)
                 ):
                     self.not_judged.append(record["id"])
@@ -152,6 +167,23 @@ class Again:
         before = difference.before
         unknown = bool(self._facts.unknown)
         return unknown and before is not None and key_id_of(before["device"]["id"]) is not None
+
+    def _network_of(self, ip: bytes, vlan: int | None) -> str | None:
+        found = self._config.networks.find(ip, vlan) if ip else None
+        return found.name if found is not None else None
+
+    def _is_elsewhere(self, difference: Difference) -> bool:
+        """Whether the incident was in a network that is another one by the configuration, in a
+        store of several sensors."""
+        before = difference.before
+        if before is None or not self.has_sensors:
+            return False
+        name: str = before["network"]["name"]
+        vlan = before["network"]["vlan"]
+        ip = parse_ip(before["device"]["ip"] or "")
+        if ip is None:
+            return name not in {scope.network.name for scope in self._config.networks.scopes}
+        return self._network_of(ip, vlan) != name
 
     def _is_wanted(self, first_seen: int) -> bool:
         since, until = self._since, self._until

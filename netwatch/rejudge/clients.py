@@ -20,7 +20,9 @@ def read_clients(
     client = tables.client.c
     found: dict[int, StoredClient] = {}
     unknown: set[str] = set()
-    statement = select(client.number, client.ip, client.mac, client.pseudonym, client.sealed)
+    statement = select(
+        client.number, client.ip, client.mac, client.network, client.pseudonym, client.sealed
+    )
     with catalogue.database.reading() as connection:
         for row in connection.execute(statement):
             ip, mac = row.ip, row.mac
@@ -34,5 +36,5 @@ def read_clients(
             if ip is None:
                 unknown.add(row.pseudonym or "")
             else:
-                found[row.number] = stored_client(ip, mac)
+                found[row.number] = stored_client(ip, mac, network=row.network)
     return found, frozenset(unknown)

@@ -47,6 +47,9 @@ NAMES = 65_536
 ROWS = 8192
 """Rows that become objects together."""
 
+NetworkOf = Callable[[bytes, int | None], str | None]
+"""The name of the network of an address in frames of a VLAN; None where it is outside of all."""
+
 _ROW = ("capture", "sequence", *COLUMNS)
 
 _ANSWER = ("capture", "sequence", "time", "time_digits", "evidence", "name", "client", "vlan",
@@ -73,8 +76,12 @@ class CaptureEvents:
 
 
 class StoredFacts:
-    """The facts of `runs`; a context that frees what it holds. `threads` read them. `unsealed` are
-    the clients (numbers) whose addresses are not known: their rows are left out."""
+    """The facts of `runs`; a context that frees what it holds. `threads` read them. Rows of clients
+    whose addresses are not known are left out; `unknown` are their pseudonyms.
+
+    With `network_of`, which says in which network an address in a VLAN is, so are rows of clients
+    that were in another network when they were stored; `elsewhere` are those that were met.
+    """
 
     def __init__(
         self,
@@ -84,10 +91,14 @@ class StoredFacts:
         *,
         threads: int = 1,
         sealing: Any = None,
+        network_of: NetworkOf | None = None,
     ) -> None:
         self._runs = runs
         self._sealing = sealing
         self._clients, self.unknown = read_clients(catalogue, sealing)
+        self._network_of = network_of
+        self._is_there: dict[tuple[int, int | None], bool] = {}
+        self.elsewhere: set[int] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="netwatch-")
         settings = {
             "memory_limit": f"{MEMORY + threads * THREAD_MEMORY}MB",
@@ -240,9 +251,10 @@ class StoredFacts:
         for rows in reader:
             places, numbers = rows.column(0).to_pylist(), rows.column(1).to_pylist()
             clients = rows.column("client").to_pylist()
+            vlans = rows.column("vlan").to_pylist()
             batch = observation_batch(rows.select(list(COLUMNS)), self._clients)
             for row, place in enumerate(places):
-                if clients[row] in self._clients:
+                if self._client(clients[row], vlans[row]) is not None:
                     yield place, numbers[row], batch.observation(row)
 
     def _flows(self) -> Iterator[tuple[int, int, Event]]:
@@ -259,7 +271,7 @@ class StoredFacts:
         ).to_arrow_reader(ROWS)
         for rows in reader:
             for record in rows.to_pylist():
-                client = self._clients.get(record.pop("client"))
+                client = self._client(record.pop("client"), record["vlan"])
                 place, number = record.pop("place"), record.pop("sequence")
                 if client is not None:
                     yield place, number, _flow(record, client)
@@ -272,7 +284,7 @@ class StoredFacts:
         ).to_arrow_reader(ROWS)
         for rows in reader:
             for record in rows.to_pylist():
-                if record["client"] in self._clients:
+                if self._client(record["client"], record["vlan"]) is not None:
                     yield record["place"], record["sequence"], self._claim(record)
 
     def _claim(self, record: dict[str, Any]) -> ClaimEvent:
@@ -282,6 +294,18 @@ class StoredFacts:
         columns = {name: record[name] for name in ("kind", "time", "vlan", "source", "packet")}
         packet, claim = decode_claim(text, **columns)
         return ClaimEvent(packet, (claim,))
+
+    def _client(self, number: int, vlan: int | None) -> StoredClient | None:
+        """Who a number stands for; None where a row of it in a VLAN is left out."""
+        client = self._clients.get(number)
+        if client is None or self._network_of is None:
+            return client
+        key = number, vlan
+        if key not in self._is_there:
+            self._is_there[key] = self._network_of(client.ip or b"", vlan) == client.network
+            if not self._is_there[key]:
+                self.elsewhere.add(number)
+        return client if self._is_there[key] else None
 
     def _cursor(self, statement: str) -> Any:
         """A result of its own, which can be read while others are."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from netwatch.config import Config
 from netwatch.core.alert import Alert
@@ -20,7 +21,8 @@ def judged_runs(
     runs: Sequence[StoredRun], facts: StoredFacts, config: Config
 ) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
     """Each run with its alerts by `config`, in the order of `scan`; to be read before the next run
-    is asked for. Incidents run across the captures of a run, and end with it."""
+    is asked for. Incidents run across the captures of a run, and end with it. They are of the
+    sensor that saw them."""
     judge = Judge(config)
     captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
     following = next(captures, None)
@@ -31,5 +33,5 @@ def judged_runs(
                 replay.add(following.events)
                 replay.finish()
                 following = next(captures, None)
-            result = incidents.result(config.geo, config.sensor)
+            result = incidents.result(config.geo, replace(config.sensor, name=run.sensor))
             yield run, iter(result.alerts)

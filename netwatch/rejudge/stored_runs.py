@@ -27,10 +27,11 @@ class StoredCapture:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run by its number. Its captures are in the order in which they were judged."""
+    """A run of a sensor by its number. Its captures are in the order in which they were judged."""
 
     number: int
     command: str
+    sensor: str
     captures: tuple[StoredCapture, ...]
 
 
@@ -54,7 +55,9 @@ def stored_runs(
     their order. Runs of ``names`` have no incidents; they are left out unless `include_names`."""
     run, capture = tables.run.c, tables.capture.c
     with catalogue.database.reading() as connection:
-        commands = {row.id: row.command for row in connection.execute(select(run.id, run.command))}
+        runs = {
+            row.id: row for row in connection.execute(select(run.id, run.command, run.sensor)).all()
+        }
         rows = connection.execute(
             select(capture.run, capture.id, capture.state, capture.first, capture.last,
                    capture.lost_rows).order_by(capture.run, capture.position)
@@ -66,9 +69,9 @@ def stored_runs(
             StoredCapture(row.id, complete, row.first, row.last)
         )
     return [
-        StoredRun(number, commands[number], tuple(its))
+        StoredRun(number, runs[number].command, runs[number].sensor, tuple(its))
         for number, its in sorted(captures.items())
-        if (include_names or commands[number] != "names")
+        if (include_names or runs[number].command != "names")
         and any(_overlaps(each, since, until) for each in its)
     ]
 

@@ -194,7 +194,7 @@ class Catalogue:
                     tables.capture, tables.run, capture.run == run.id
                 )
             )
-            return {number: sensor for number, sensor in rows}
+            return {row.id: row.sensor for row in rows}
 
     def sensors(self) -> frozenset[str]:
         """The sensors that stored anything."""

@@ -108,7 +108,8 @@ def flows(
                 )
             query = _ordered(
                 "SELECT f.*, c.ip AS client_ip, c.mac AS client_mac, c.network AS client_network,"
-                " s.sensor FROM netwatch.flow_rows f LEFT JOIN netwatch.client c ON c.number = f.client",
+                " s.sensor FROM netwatch.flow_rows f"
+                " LEFT JOIN netwatch.client c ON c.number = f.client",
                 parts,
                 wanted,
             )

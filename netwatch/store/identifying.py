@@ -30,7 +30,8 @@ MAX_TRIED = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who a pseudonym is of: the name of the network, what the pseudonym was made of (an id, a MAC
-    or an address), and what is known beside it."""
+    or an address), and what is known beside it. Where several `sensors` know it, each may speak of
+    another device, if their sites call their networks alike."""
 
     network: str
     identity: str
@@ -38,6 +39,7 @@ class Identity:
     macs: tuple[str, ...] = ()
     hostname: str | None = None
     owner: str | None = None
+    sensors: tuple[str, ...] = ()
 
 
 def write_journal(catalogue: Catalogue, user: str, text: str, reason: str) -> None:
@@ -100,7 +102,7 @@ def _described(
     network: str, identity: str, entries: list[Entry], clients: list[StoredClient]
 ) -> Identity:
     """What is known of a device by its id, MAC or address."""
-    ips, macs = set[str](), set[str]()
+    ips, macs, sensors = set[str](), set[str](), set[str]()
     hostname = owner = None
     for entry in entries:
         own = {entry.id, *map(ip_text, entry.ips)}
@@ -109,8 +111,20 @@ def _described(
             ips |= set(map(ip_text, entry.ips))
             macs |= set(map(mac_text, entry.macs))
             hostname, owner = hostname or entry.hostname, owner or entry.owner
+    own_macs = frozenset(macs)
     for client in clients:
-        if client.ip and (client.ip == identity or client.mac == identity or client.mac in macs):
+        # The same address in another network is of somebody else.
+        is_there = client.ip == identity and (client.network or "") == network
+        if client.ip and (is_there or client.mac == identity or client.mac in own_macs):
             ips |= {client.ip} - NOBODYS
             macs |= {client.mac} if client.mac else set()
-    return Identity(network, identity, tuple(sorted(ips)), tuple(sorted(macs)), hostname, owner)
+            sensors |= {client.sensor} if client.sensor else set()
+    return Identity(
+        network,
+        identity,
+        tuple(sorted(ips)),
+        tuple(sorted(macs)),
+        hostname,
+        owner,
+        tuple(sorted(sensors)),
+    )

@@ -82,6 +82,7 @@ class Resolver:
         self._add_sightings()
         self._add_pseudonyms()
         numbers, shared = self._numbers()
+        self._note_places({*numbers, *shared})
         person = Person(
             macs=self._macs,
             words=self._words,
@@ -250,6 +251,21 @@ class Resolver:
                 for ip, spans in [*self._spans.items()]:
                     if key_id_of(ip) is None:
                         self._spans[pseudonym(key, network, ip)] |= spans
+
+    def _note_places(self, numbers: set[int]) -> None:
+        """Say where she is known, if that is in several networks or by several sensors: an address,
+        and whatever it leads to, may be of another person there."""
+        found = {
+            (client.network or "no network", client.sensor or "several")
+            for client in self._clients
+            if client.number in numbers
+        }
+        if len(found) > 1:
+            places = ", ".join(f"{network} (sensor {sensor})" for network, sensor in sorted(found))
+            self._notes.append(
+                f"it is known in {places}: where these are several sites, an address is of another"
+                " device in each, and all of them are meant"
+            )
 
     def _numbers(self) -> tuple[set[int], dict[int, set[Span]]]:
         """The clients that are hers alone, and those with an address that was hers for a time."""

@@ -12,9 +12,11 @@ from netwatch.store.catalogue import Catalogue
 
 @dataclass(frozen=True, slots=True)
 class StoredClient:
-    """A client. `ip` and `mac` are None for one that is sealed and that no key reads."""
+    """A client. `ip` and `mac` are None for one that is sealed and that no key reads, `sensor` for
+    one that several sensors may have seen."""
 
     number: int
+    sensor: str | None
     ip: str | None
     mac: str | None
     network: str | None
@@ -40,4 +42,6 @@ def stored_clients(catalogue: Catalogue, sealing: Sealing | None) -> Iterator[St
                 pass
             else:
                 ip, mac = identity.ip, identity.mac
-        yield StoredClient(row.number, ip, mac, row.network, row._mapping["class"], row.pseudonym)
+        yield StoredClient(
+            row.number, row.sensor, ip, mac, row.network, row._mapping["class"], row.pseudonym
+        )

@@ -319,10 +319,12 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
             run = store_run(catalogue, [content])
             catalogue.add_incidents(run, [(alert("one"), "{}")])
         catalogue.add_coverage(run, 0, 1, 2, COVERAGE)
-        if version == 3:
+        if version >= 3:
             heard(catalogue, "gate", 7, {"packets": 1})
         with catalogue.database.writing() as connection:
-            connection.execute(text("DROP INDEX incident_position"))
+            take_sensors(connection)
+            if version < 4:
+                connection.execute(text("DROP INDEX incident_position"))
             for table in reversed(tables.metadata.sorted_tables):
                 if version < 3 and table.name.startswith("fleet_"):
                     connection.execute(text(f"DROP TABLE {table.name}"))
@@ -338,6 +340,13 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
             connection.execute(update(tables.store).values(schema=version))
             if not options.catalogue:
                 connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+
+def take_sensors(connection: Connection) -> None:
+    """Take away what version 5 has and version 4 has not."""
+    connection.execute(text("DROP INDEX client_address"))
+    connection.execute(text("ALTER TABLE client DROP COLUMN sensor"))
+    connection.execute(text("CREATE INDEX client_address ON client (ip, mac)"))
 
 
 def take_counts(connection: Connection) -> None:
@@ -367,7 +376,7 @@ COVERAGE = json.dumps(
 )
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
     make_older(options, version)
 
