@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal, s
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chunks import chunks
 from netwatch.store.incident_pages import NO_WORDS, PAGE
 from netwatch.store.incident_rows import DAY
 
@@ -82,17 +83,45 @@ def device_page(
     return DevicePage(rows[:size], rows[size - 1] if len(rows) > size else None)
 
 
+def device_networks(
+    catalogue: Catalogue, devices: Sequence[str], *, timeout: float | None = None
+) -> dict[str, list[str]]:
+    """The networks in which each of these devices has shown incidents, in the order of names.
+    Raises `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    column = tables.incident_device.c
+    found: dict[str, list[str]] = {device: [] for device in devices}
+    with catalogue.database.reading(timeout) as connection:
+        for part in chunks(sorted(found)):
+            rows = connection.execute(
+                select(column.device, column.network)
+                .where(column.device.in_(part))
+                .order_by(column.device, column.network)
+            )
+            for device, network in rows:
+                found[device].append(network)
+    return found
+
+
 def device_weeks(
     catalogue: Catalogue,
     devices: Sequence[str],
     since: int,
     until: int,
     *,
+    network: str = "",
+    sensor: str = "",
     timeout: float | None = None,
 ) -> dict[tuple[str, int], int]:
     """How many shown incidents each device had, by device and the Monday of the week (UTC, days
-    since the epoch), of those that began from `since` up to, but without, `until` (ns). Raises
-    `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    since the epoch), of those that began from `since` up to, but without, `until` (ns); those in a
+    `network`, and that a `sensor` saw, where these are given. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
+    place: list[ColumnElement[bool]] = []
+    if network:
+        place.append(tables.incident.c.network == network)
+    if sensor:
+        run = tables.run.c
+        place.append(tables.incident.c.run.in_(select(run.id).where(run.sensor == sensor)))
     with catalogue.database.reading(timeout) as connection:
         device = tables.incident_device.c
         of_devices = device.device.in_(sorted(devices))
@@ -102,11 +131,13 @@ def device_weeks(
         if first is None or first >= until or last < since:
             return {}
         since, until = max(since, first), min(until, last + 1)
-        rows = connection.execute(_weekly(of_devices, since, until))
+        rows = connection.execute(_weekly(of_devices, since, until, place))
         return {(name, begin // DAY): count for name, begin, count in rows if count}
 
 
-def _weekly(of_devices: ColumnElement[bool], since: int, until: int) -> Select[Any]:
+def _weekly(
+    of_devices: ColumnElement[bool], since: int, until: int, place: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
     """The incidents of devices by week. To count a range of the index for each week is five times
     as fast as to put all incidents into groups."""
     week = select(literal(monday(since // DAY) * DAY, BigInteger).label("begin")).cte(
@@ -124,6 +155,7 @@ def _weekly(of_devices: ColumnElement[bool], since: int, until: int) -> Select[A
             incident.device == device.c.device,
             incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
             incident.first_seen < case((end > until, until), else_=end),
+            *place,
         )
         .scalar_subquery()
     )

@@ -15,7 +15,7 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.filters import Filter, device_clients, name_condition
-from netwatch.store.incident_queries import devices_of_incidents
+from netwatch.store.incident_queries import records_of_incidents
 from netwatch.store.options import StoreOptions
 from netwatch.store.stored_observations import (
     COLUMNS,
@@ -152,7 +152,7 @@ def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:
     """The numbers of the clients that are the device that is asked for; None where none is."""
     if not wanted.device:
         return None
-    return device_clients(catalogue, wanted, devices_of_incidents(catalogue))
+    return device_clients(catalogue, wanted, records_of_incidents(catalogue))
 
 
 def _ordered(select_from: str, parts: Sequence[str], wanted: Filter) -> str:

@@ -1,7 +1,8 @@
 """What a query asks for, in terms of the store: times, names, clients, and words of incidents."""
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Set
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import select
@@ -78,33 +79,40 @@ def is_device(word: str, device: Mapping[str, Any]) -> bool:
 
 
 def device_clients(
-    catalogue: Catalogue, wanted: Filter, devices: Iterable[Mapping[str, Any]]
+    catalogue: Catalogue, wanted: Filter, records: Iterable[Mapping[str, Any]]
 ) -> list[int]:
     """The numbers of the clients that are a device: those with its address, MAC or pseudonym, with
-    the addresses that the inventory has for it, and with those that incidents found it at
-    (`devices` are the devices of their records)."""
+    the addresses that the inventory has for it, and with those at which incidents found it
+    (`records` are theirs). The latter only in the same network, as the same sensor saw them: sites
+    have equal addresses."""
     word = wanted.device
     packed, mac = parse_ip(word), parse_mac(word)
-    addresses: set[tuple[str | None, str | None]] = {
+    addresses: set[_Known] = {
         (ip_text(ip) if ip else None, mac_text(of) if of else None) for ip, of in wanted.addresses
     }
     if packed:
         addresses.add((ip_text(packed), None))
     if mac:
         addresses.add((None, mac_text(mac)))
-    addresses |= {(device["ip"], device["mac"]) for device in devices if is_device(word, device)}
-    return _clients(catalogue, word, addresses - {(None, None)})
+    found: set[_Known] = {
+        (device["ip"], device["mac"], record["network"]["name"], record["sensor"]["name"])
+        for record in records
+        if is_device(word, device := record["device"]) and (device["ip"] or device["mac"])
+    }
+    return _clients(catalogue, word, (addresses - {(None, None)}) | found)
 
 
-def _clients(
-    catalogue: Catalogue, word: str, addresses: Set[tuple[str | None, str | None]]
-) -> list[int]:
+_Known = tuple[str | None, ...]
+"""An address and a MAC, one of which may be None, anywhere or in a network that a sensor sees."""
+
+
+def _clients(catalogue: Catalogue, word: str, known: Set[_Known]) -> list[int]:
     """The numbers of the clients with a pseudonym or one of these addresses. A store may have
     millions of clients, so that only those with the values are read."""
     client = tables.client.c
-    ips = sorted({ip for ip, _ in addresses if ip is not None})
-    macs = sorted({mac for ip, mac in addresses if ip is None and mac is not None})
-    statement = select(client.number, client.ip, client.mac)
+    ips = sorted({ip for ip, *_ in known if ip is not None})
+    macs = sorted({mac for ip, mac, *_ in known if ip is None and mac is not None})
+    statement = select(client.number, client.ip, client.mac, client.network, client.sensor)
     with catalogue.database.reading() as connection:
         found = set(
             connection.execute(select(client.number).where(client.pseudonym == word)).scalars()
@@ -114,7 +122,30 @@ def _clients(
                 rows = connection.execute(statement.where(column.in_(part)))
                 found |= {
                     number
-                    for number, ip, mac in rows
-                    if addresses & {(ip, mac), (ip, None), (None, mac)}
+                    for number, ip, mac, *where in rows
+                    for each in ((ip, mac), (ip, None), (None, mac))
+                    if each in known or (*each, *where) in known
                 }
     return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where clients are: a network by its name, empty outside of all or where it is not known, and
+    the sensor that saw them, empty where that may be several."""
+
+    network: str
+    sensor: str
+
+
+def client_places(catalogue: Catalogue, numbers: Sequence[int]) -> dict[Place, list[int]]:
+    """The numbers of clients by where they are, in the order of names."""
+    client = tables.client.c
+    found: defaultdict[Place, list[int]] = defaultdict(list)
+    with catalogue.database.reading() as connection:
+        for part in chunks(numbers):
+            for number, network, sensor in connection.execute(
+                select(client.number, client.network, client.sensor).where(client.number.in_(part))
+            ):
+                found[Place(network or "", sensor or "")].append(number)
+    return dict(sorted(found.items(), key=lambda item: (item[0].network, item[0].sensor)))

@@ -31,7 +31,8 @@ _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
-    with one of the words of each set that is not empty. The names are those of the columns."""
+    with one of the words of each set that is not empty. The names are those of the columns;
+    `sensor` are those that saw them."""
 
     since: int | None = None
     until: int | None = None
@@ -44,6 +45,7 @@ class IncidentFilter:
     ban: frozenset[str] = NO_WORDS
     network: frozenset[str] = NO_WORDS
     device: frozenset[str] = NO_WORDS
+    sensor: frozenset[str] = NO_WORDS
 
     @property
     def sorts(self) -> Mapping[str, frozenset[str]]:
@@ -143,6 +145,11 @@ def _rows(
     for name in (*SORTS, "device"):
         if words := getattr(wanted, name):
             statement = statement.where(column[name].in_(sorted(words)))
+    if wanted.sensor:
+        run = tables.run.c
+        statement = statement.where(
+            column.run.in_(select(run.id).where(run.sensor.in_(sorted(wanted.sensor))))
+        )
     key = tuple_(began, column.id)
     if after is not None:
         place = tuple_(after.first_seen, after.id)

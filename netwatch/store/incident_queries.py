@@ -50,10 +50,10 @@ def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
     )
 
 
-def devices_of_incidents(catalogue: Catalogue) -> Iterator[Mapping[str, Any]]:
-    """The devices in the records of incidents."""
+def records_of_incidents(catalogue: Catalogue) -> Iterator[Mapping[str, Any]]:
+    """The records of all incidents."""
     for (text,) in streamed(catalogue, select(tables.incident.c.record)):
-        yield json.loads(text)["device"]
+        yield json.loads(text)
 
 
 def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:

@@ -304,7 +304,7 @@ def test_status_and_verify(store: AskedStore, named: list[str]) -> None:
 
 @pytest.mark.parametrize("device", ["lab-21", "10.20.1.21", "nobody"])
 def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str) -> None:
-    records = [json.loads(line)["device"] for line in store.scanned.splitlines()]
+    records = [json.loads(line) for line in store.scanned.splitlines()]
     options = netwatch_config.load(store.config).store
     assert options is not None
     with Catalogue.open(options) as catalogue:

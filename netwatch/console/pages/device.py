@@ -3,17 +3,18 @@ it could not be read, and where its name comes from."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from netwatch.charts.heat_map import heat_map
 from netwatch.console.answers import Answer, Page, not_found
 from netwatch.console.figures import figure
-from netwatch.console.lists import tidied, time_inputs
+from netwatch.console.lists import TIMES, tidied, time_inputs
 from netwatch.console.pages.devices import weeks_of
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import View
-from netwatch.core.addresses import ip_text, mac_text
+from netwatch.core.addresses import ip_text, mac_text, parse_ip
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
 from netwatch.explain.subject import CATALOGUES
@@ -23,17 +24,20 @@ from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
-from netwatch.store.filters import Filter, device_clients
+from netwatch.store.device_pages import device_networks
+from netwatch.store.filters import Filter, Place, client_places, device_clients
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
 from netwatch.store.incident_rows import DAY
 
-FILTERS = ("from", "to")
-"""The values of an address that say for which period the page is."""
+FILTERS = ("from", "to", "network", "sensor")
+"""The values of an address that say for which period the page is, and of which of several devices
+with this id."""
 
 SPAN = 31 * DAY
 """The period before the last incident that is shown unless the address says another one, in ns."""
 
 _RECENT = 50
+_PLACES = 200
 
 
 def show(view: View) -> Answer:
@@ -42,22 +46,35 @@ def show(view: View) -> Answer:
         return tidy
     device = view.path["id"]
     catalogue = view.console.catalogue
-    of_device = frozenset({device})
-    latest = incident_page(
-        catalogue, IncidentFilter(device=of_device), size=1, timeout=QUERY_SECONDS
-    ).rows
+    network, sensor = view.query.text("network"), view.query.text("sensor")
+    wanted = IncidentFilter(
+        device=frozenset({device}),
+        network=frozenset({network} if network else ()),
+        sensor=frozenset({sensor} if sensor else ()),
+    )
+    latest = incident_page(catalogue, wanted, size=1, timeout=QUERY_SECONDS).rows
     entry = view.console.config.devices.entries.with_id(device)
-    if not latest and entry is None:
+    networks = device_networks(catalogue, [device], timeout=QUERY_SECONDS)[device]
+    if not networks and entry is None:
         raise not_found(view.say("No incident and no row of the inventory has such a device."))
     since, until = _period(view, latest)
-    wanted = IncidentFilter(since, until, device=of_device)
+    wanted = replace(wanted, since=since, until=until)
     page = incident_page(catalogue, wanted, size=_RECENT, timeout=QUERY_SECONDS)
-    weeks, first, last = weeks_of(view, [device], since, until)
     records = [json.loads(row.record) for row in (*latest, *page.rows)]
     texts = language(view.language.code, CATALOGUES)
-    facts, reason = _facts(view, device, entry, records, since, until)
+    known = _known(view, device, entry, records)
+    places = _places(known, networks)
+    facts, reason = _facts(view, device, known, since, until)
+    # A picture of several devices as one would accuse each of them of what the others did.
+    picture = None
+    if network or entry is not None or len(places) < 2:
+        weeks, first, last = weeks_of(view, [device], since, until, network=network, sensor=sensor)
+        picture = figure(view, heat_map(weeks, first, max(first, last), view.language))
     values = {
         "device": device,
+        "network": network,
+        "sensor": sensor,
+        "places": places if len(places) > 1 or network or sensor else (),
         "entry": entry,
         "ips": [ip_text(ip) for ip in entry.ips] if entry else [],
         "mac": ", ".join(map(mac_text, entry.macs)) if entry else "",
@@ -70,13 +87,16 @@ def show(view: View) -> Answer:
         "wanted": time_inputs(view) if view.query.kept(FILTERS) else {
             "from": _utc(since)[:-1], "to": _utc(until)[:-1],
         },
-        "figure": figure(view, heat_map(weeks, first, max(first, last), view.language)),
+        "figure": picture,
         "facts": facts,
         "reasons": labels.reasons(report_language(view.language.code)),
         "apps": _apps(view, facts),
         "reason": reason,
     }  # fmt: skip
-    return Page("device", values, f"device {device}", detail={"period": [_utc(since), _utc(until)]})
+    detail: dict[str, object] = {"period": [_utc(since), _utc(until)]}
+    if network or sensor:
+        detail |= {"network": network, "sensor": sensor}
+    return Page("device", values, f"device {device}", detail=detail)
 
 
 def person(view: View) -> str:
@@ -86,7 +106,7 @@ def person(view: View) -> str:
 
 def _period(view: View, latest: Sequence[IncidentRow]) -> tuple[int, int]:
     """The period of the page (ns): that of the address, else the days before the last incident."""
-    since, until = (view.query.moment(name) for name in FILTERS)
+    since, until = (view.query.moment(name) for name in TIMES)
     if until is None:
         last = latest[0].last_seen if latest else view.console.now()
         until = (last // DAY + 1) * DAY
@@ -95,23 +115,44 @@ def _period(view: View, latest: Sequence[IncidentRow]) -> tuple[int, int]:
     return since, max(until, since + 1)
 
 
-def _facts(
-    view: View,
-    device: str,
-    entry: Entry | None,
-    records: Sequence[Mapping[str, Any]],
-    since: int,
-    until: int,
-) -> tuple[DeviceFacts | None, str]:
-    """What the facts say, or a sentence on why that is not known."""
-    console = view.console
+def _known(
+    view: View, device: str, entry: Entry | None, records: Sequence[Mapping[str, Any]]
+) -> dict[Place, list[int]]:
+    """The clients (numbers) that may be the device, by where they are."""
+    catalogue = view.console.catalogue
     addresses = [(ip, None) for ip in entry.ips] if entry else []
     if entry:
         addresses += [(None, mac) for mac in entry.macs]  # type: ignore[misc]
     wanted = Filter(device=device, addresses=tuple(addresses))
-    clients = device_clients(console.catalogue, wanted, [record["device"] for record in records])
+    return client_places(catalogue, device_clients(catalogue, wanted, records))
+
+
+def _places(known: Mapping[Place, object], networks: Sequence[str]) -> list[Place]:
+    """Where the device is known: by its facts, and by incidents in `networks`."""
+    found = [*known]
+    seen = {place.network for place in found}
+    found += [Place(network, "") for network in networks if network not in seen]
+    return found[:_PLACES]
+
+
+def _facts(
+    view: View, device: str, known: Mapping[Place, Sequence[int]], since: int, until: int
+) -> tuple[DeviceFacts | None, str]:
+    """What the facts say, or a sentence on why that is not known. Facts of what may be several
+    devices are not put together."""
+    console = view.console
+    network, sensor = view.query.text("network"), view.query.text("sensor")
+    chosen = {
+        place: numbers
+        for place, numbers in known.items()
+        if network in ("", place.network) and sensor in ("", place.sensor)
+    }
+    clients = [number for numbers in chosen.values() for number in numbers]
     if not clients:
         return None, view.say("The store has no facts of an address of this device.")
+    by_one_sensor = len({place.sensor for place in chosen}) == 1
+    if len(chosen) > 1 and not (by_one_sensor and parse_ip(device) is None):
+        return None, view.say("What is known of it may be of several devices: choose one above.")
     banned = {app for ban in console.config.policy.bans for app in (*ban.apps, *ban.bypass)}
 
     def is_banned(name: str) -> bool:

@@ -10,7 +10,14 @@ from netwatch.console.figures import figure
 from netwatch.console.lists import tidied, time_inputs
 from netwatch.console.pages.incidents import QUERY_SECONDS, WORDS
 from netwatch.console.view import View
-from netwatch.store.device_pages import DeviceFilter, DeviceRow, device_page, device_weeks, monday
+from netwatch.store.device_pages import (
+    DeviceFilter,
+    DeviceRow,
+    device_networks,
+    device_page,
+    device_weeks,
+    monday,
+)
 from netwatch.store.incident_rows import DAY
 
 FILTERS = ("from", "to", "device", "network", "verdict")
@@ -37,6 +44,7 @@ def show(view: View) -> Answer:
     )
     catalogue = view.console.catalogue
     page = device_page(catalogue, wanted, _cursor(view), timeout=QUERY_SECONDS)
+    shared = shared_ids(view, [row.device for row in page.rows])
     pairs = query.kept(FILTERS)
     following = page.following
     older = [*pairs, ("after", _cursor_text(following))] if following else []
@@ -48,7 +56,8 @@ def show(view: View) -> Answer:
         "wanted": {name: query.text(name) for name in FILTERS} | time_inputs(view),
         "verdicts": WORDS["verdict"],
         "networks": sorted({each.network.name for each in view.console.config.networks.scopes}),
-        "figure": _picture(view, page.rows, wanted) if page.rows else None,
+        "shared": shared,
+        "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
     return Page("devices", values)
 
@@ -58,11 +67,33 @@ def everybody(_: View) -> str:
     return "devices"
 
 
+def shared_ids(view: View, devices: Sequence[str]) -> frozenset[str]:
+    """The ids that are of a device of its own in each of several networks: sites have equal
+    addresses. A row of the inventory is one device in all of them."""
+    found = device_networks(view.console.catalogue, devices, timeout=QUERY_SECONDS)
+    entries = view.console.config.devices.entries
+    return frozenset(
+        device
+        for device, networks in found.items()
+        if len(networks) > 1 and entries.with_id(device) is None
+    )
+
+
 def weeks_of(
-    view: View, devices: Sequence[str], since: int, until: int
+    view: View,
+    devices: Sequence[str],
+    since: int,
+    until: int,
+    *,
+    network: str = "",
+    sensor: str = "",
 ) -> tuple[list[DeviceWeeks], date, date]:
-    """The incidents of devices by week, with the first and the last Monday of a period (ns)."""
-    counts = device_weeks(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
+    """The incidents of devices by week, with the first and the last Monday of a period (ns); in a
+    `network`, and as a `sensor` saw them, where these are given."""
+    counts = device_weeks(
+        view.console.catalogue, devices, since, until,
+        network=network, sensor=sensor, timeout=QUERY_SECONDS,
+    )  # fmt: skip
     weeks: dict[str, dict[date, int]] = defaultdict(dict)
     for (device, begin), count in counts.items():
         weeks[device][_day(begin)] = count
@@ -70,14 +101,20 @@ def weeks_of(
     return values, _day(monday(since // DAY)), _day(monday((until - 1) // DAY))
 
 
-def _picture(view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter) -> object:
+def _picture(
+    view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter, shared: frozenset[str]
+) -> object:
     last = max(row.last_seen for row in rows)
     until = wanted.until if wanted.until is not None else last + 1
     since = wanted.since
     if since is None:
         since = max(0, until - WEEKS * 7 * DAY)
-    devices = list(dict.fromkeys(row.device for row in rows))
+    devices = list(dict.fromkeys(row.device for row in rows if row.device not in shared))
     values, first, end = weeks_of(view, devices, since, until)
+    for row in rows:
+        if row.device in shared:
+            (one,), *_ = weeks_of(view, [row.device], since, until, network=row.network)
+            values.append(DeviceWeeks(f"{row.device} ({row.network})", one.weeks))
     drawn = [each for each in values if each.weeks]
     return figure(view, heat_map(drawn, first, max(first, end), view.language))
 

@@ -54,7 +54,8 @@ COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence",
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An incident of the list. `device` is a pseudonym before an auditor, and `ip` is empty."""
+    """An incident of the list. `device` is a pseudonym before an auditor, and `ip` is empty.
+    `sensor` is what saw it."""
 
     id: str
     first_seen: str
@@ -66,6 +67,7 @@ class Listed:
     device: str
     ip: str
     network: str
+    sensor: str
     ban: str
     kind: str
     outcome: str
@@ -145,7 +147,8 @@ def listed(view: View, row: IncidentRow) -> Listed:
         record["confidence"], record["app"]["name"],
         name if sees_devices else pseudonym(view, name),
         (device["ip"] or "") if sees_devices and device["ip"] != name else "",
-        record["network"]["name"] or "", record["ban"]["id"], kind.get("value") or "",
+        record["network"]["name"] or "", record["sensor"]["name"] or "", record["ban"]["id"],
+        kind.get("value") or "",
         record.get("outcome") or "unknown", record["status"],
         view.console.zone_of(record["ban"]["id"]),
     )  # fmt: skip

@@ -1,32 +1,47 @@
 """What is held on one person, and of whom a pseudonym is: for the data protection officer."""
 
+from collections.abc import Sequence
+from itertools import islice
+
 from netwatch.console.answers import Answer, Page
-from netwatch.console.pages.incidents import QUERY_SECONDS
+from netwatch.console.pages.incidents import QUERY_SECONDS, Listed, listed
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
-from netwatch.store.filters import Filter, device_clients
+from netwatch.store.filters import Filter, Place, client_places, device_clients
 from netwatch.store.identifying import Identity, identify, write_journal
-from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
+from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.stored_clients import stored_clients
 
 _SHOWN = 50
+_PLACES = 20
 _LOOKS = 10_000
 _ALL_TIME = (0, (1 << 63) - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the store has of a device: incidents, the newest first, and whether there are more; how
-    many addresses; its flows, None where they cannot be read; and the rows of the audit on it."""
+class HeldPlace:
+    """How many addresses of a device are known in a network by a sensor, and their flows, None
+    where they cannot be read. Sites have equal addresses, so each may be another device."""
 
-    device: str
-    incidents: tuple[IncidentRow, ...]
-    more: bool
+    place: Place
     clients: int
     facts: DeviceFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store has of a device: incidents, the newest first, and whether there are more; its
+    addresses by where they are, the first `_PLACES`, and how many more there are; and the rows of
+    the audit on it."""
+
+    device: str
+    incidents: tuple[Listed, ...]
+    more: bool
+    places: tuple[HeldPlace, ...]
+    more_places: int
     looks: int
 
 
@@ -92,15 +107,24 @@ def _held(view: View, device: str) -> Held:
     clients = device_clients(
         console.catalogue, Filter(device=device, addresses=tuple(addresses)), ()
     )
-    facts = None
-    if clients:
-        try:
-            facts = console.device_facts.read(clients, *_ALL_TIME, lambda _: False, QUERY_SECONDS)
-        except QueryTimeoutError:
-            facts = None
+    known = client_places(console.catalogue, clients)
+    places = [
+        HeldPlace(place, len(numbers), _facts(view, numbers))
+        for place, numbers in islice(known.items(), _PLACES)
+    ]
     own = f"device {device}"
     looks = sum(
         entry.subject == own or entry.subject.startswith(f"{own},")
         for entry in console.audit.newest(_LOOKS, None, subject=own)
     )
-    return Held(device, page.rows, page.following is not None, len(clients), facts, looks)
+    rows = tuple(listed(view, row) for row in page.rows)
+    more = page.following is not None
+    return Held(device, rows, more, tuple(places), len(known) - len(places), looks)
+
+
+def _facts(view: View, clients: Sequence[int]) -> DeviceFacts | None:
+    facts = view.console.device_facts
+    try:
+        return facts.read(clients, *_ALL_TIME, lambda _: False, QUERY_SECONDS)
+    except QueryTimeoutError:
+        return None
