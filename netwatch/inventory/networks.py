@@ -31,6 +31,9 @@ evicted)."""
 MAX_SPANS_SHOWN = 10
 """Spans of VLANs that a message shows."""
 
+BUILT_IN = "private"
+"""The name of the network of a configuration that names none. It says nothing of the site."""
+
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """The ranges of the built-in network (RFC 1918, RFC 4193)."""
 
@@ -54,7 +57,7 @@ class Scope:
 def built_in() -> list[Scope]:
     """The network of a configuration without ``networks``: private ranges, class service."""
     ranges = tuple(ip_network(text) for text in PRIVATE)
-    return [Scope(Network("private", "service"), ranges)]
+    return [Scope(Network(BUILT_IN, "service"), ranges)]
 
 
 def read_scope(fields: Fields) -> Scope:

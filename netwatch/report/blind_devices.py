@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, select, tuple_
 
+from netwatch.core.addresses import parse_ip
 from netwatch.core.dataclass import dataclass
 from netwatch.report.counting import Naming
 from netwatch.report.period import Span
@@ -60,7 +61,14 @@ def blind_devices(
                     counted[reason] += count
             else:
                 left += 1
-    rows = [row for key, counts in flows.items() if (row := _row(key, counts, least_share, name))]
+    networks = Counter(key.device for key in flows)
+    rows = []
+    for key, counts in flows.items():
+        # The same address in several networks is several devices.
+        is_shared = networks[key.device] > 1 and parse_ip(key.device) is not None
+        device = f"{key.device} ({key.network})" if is_shared else key.device
+        if (row := _row(key, counts, least_share, name(device))) is not None:
+            rows.append(row)
     rows.sort(key=lambda row: (-sum(row.unnamed.values()), row.network, row.device))
     return BlindDevices(
         tuple(rows[:MAX_LISTED]), max(0, len(rows) - MAX_LISTED), records, read, left
@@ -119,7 +127,7 @@ def _devices(record: Mapping[str, Any]) -> Iterator[tuple[_Key, Mapping[str, int
 
 
 def _row(
-    key: _Key, counts: Mapping[str, int], least_share: float, name: Naming
+    key: _Key, counts: Mapping[str, int], least_share: float, name: str
 ) -> BlindDeviceRow | None:
     """The row of a device; None where enough of its flows had a name, or there are too few."""
     unnamed = {
@@ -131,6 +139,4 @@ def _row(
     flows = counts.get("", 0) + hidden
     if flows < MIN_FLOWS or hidden / flows <= least_share:
         return None
-    return BlindDeviceRow(
-        name(key.device), key.network, key.device_class, flows, unnamed, hidden / flows
-    )
+    return BlindDeviceRow(name, key.network, key.device_class, flows, unnamed, hidden / flows)

@@ -37,6 +37,7 @@ from netwatch.report.selecting import (
     network_row,
     overlaps,
 )
+from netwatch.report.telling_apart import told_apart
 from netwatch.report.values import (
     BanReport,
     CaptureRow,
@@ -125,7 +126,8 @@ class _Collector:
         days = self._days
         wide = in_every_zone(days)
         span = in_every_zone(days.previous)[0], wide[1]
-        found = list(reading.incidents(self._catalogue, span, self._wanted.bans))
+        sensors = {each.run: each.sensor for each in self._captures}
+        found = told_apart(reading.incidents(self._catalogue, span, self._wanted.bans), sensors)
         known = {ban.id for ban in bans}
         others = Counter(each.ban for each in found if each.ban not in known and is_in(each, days))
         return Report(

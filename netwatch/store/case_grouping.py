@@ -8,7 +8,7 @@ device in common (`Member.words`), their spans are no further apart than the qui
 - they have the same verdict and the same device. An id of the inventory is the same device
   everywhere. Without one the network has to have the same name, and the id, the address, the host
   name, or the MAC by which one of them knows the device has to be the same. Time alone speaks for
-  it then.
+  it then. The built-in network is no such name: sensors of all sites have it that name none.
 
 What belongs to the same incident belongs together. But two devices of one sensor, which tells them
 apart, are only brought together by a proof: when an address passes from one device to another
@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from netwatch.core.dataclass import dataclass
+from netwatch.inventory.networks import BUILT_IN
 from netwatch.store.case_members import Key, Member
 
 
@@ -56,7 +57,10 @@ def link(one: Member, other: Member, gap: int) -> Link | None:
 def _is_same_device(one: Member, other: Member) -> bool:
     """Whether two sensors, or one, speak of the same device, as far as names tell."""
     first, second = one.record["device"], other.record["device"]
-    is_same_network = one.record["network"]["name"] == other.record["network"]["name"]
+    networks = [each.record["network"]["name"] for each in (one, other)]
+    is_same_network = networks[0] == networks[1] and (
+        networks[0] != BUILT_IN or one.sensor == other.sensor
+    )
     if first["id"] and first["id"] == second["id"]:
         return is_same_network or (one.is_listed and other.is_listed)
     if one.sensor == other.sensor or not is_same_network:

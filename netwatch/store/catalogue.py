@@ -202,6 +202,17 @@ class Catalogue:
             found = connection.execute(select(tables.run.c.sensor).distinct())
             return frozenset(found.scalars())
 
+    def run_sensors(self, runs: Iterable[int]) -> dict[int, str]:
+        """The sensor of each of these runs."""
+        column, found = tables.run.c, {}
+        with self.database.reading() as connection:
+            for part in chunks(sorted({*runs})):
+                rows = connection.execute(
+                    select(column.id, column.sensor).where(column.id.in_(part))
+                )
+                found.update({row.id: row.sensor for row in rows})
+        return found
+
     def capture_numbers(self) -> list[int]:
         """All captures. Rows of others belong to runs that were replaced, and compaction drops
         them."""

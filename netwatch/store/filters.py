@@ -79,12 +79,12 @@ def is_device(word: str, device: Mapping[str, Any]) -> bool:
 
 
 def device_clients(
-    catalogue: Catalogue, wanted: Filter, records: Iterable[Mapping[str, Any]]
+    catalogue: Catalogue, wanted: Filter, records: Iterable[tuple[Mapping[str, Any], str]]
 ) -> list[int]:
     """The numbers of the clients that are a device: those with its address, MAC or pseudonym, with
     the addresses that the inventory has for it, and with those at which incidents found it
-    (`records` are theirs). The latter only in the same network, as the same sensor saw them: sites
-    have equal addresses."""
+    (`records` are theirs, with the sensors that stored them). The latter only in the same network,
+    as the same sensor saw them: sites have equal addresses."""
     word = wanted.device
     packed, mac = parse_ip(word), parse_mac(word)
     addresses: set[_Known] = {
@@ -95,8 +95,8 @@ def device_clients(
     if mac:
         addresses.add((None, mac_text(mac)))
     found: set[_Known] = {
-        (device["ip"], device["mac"], record["network"]["name"], record["sensor"]["name"])
-        for record in records
+        (device["ip"], device["mac"], record["network"]["name"], sensor)
+        for record, sensor in records
         if is_device(word, device := record["device"]) and (device["ip"] or device["mac"])
     }
     return _clients(catalogue, word, (addresses - {(None, None)}) | found)

@@ -50,10 +50,14 @@ def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
     )
 
 
-def records_of_incidents(catalogue: Catalogue) -> Iterator[Mapping[str, Any]]:
-    """The records of all incidents."""
-    for (text,) in streamed(catalogue, select(tables.incident.c.record)):
-        yield json.loads(text)
+def records_of_incidents(catalogue: Catalogue) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The records of all incidents, each with the sensor that stored it."""
+    incident, run = tables.incident, tables.run
+    statement = select(incident.c.record, run.c.sensor).join_from(
+        incident, run, incident.c.run == run.c.id
+    )
+    for text, sensor in streamed(catalogue, statement):
+        yield json.loads(text), sensor
 
 
 def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:

@@ -15,6 +15,7 @@ from netwatch import config as netwatch_config
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.device_facts import DeviceFactReader
 from netwatch.store.filters import Filter, device_clients
+from netwatch.store.incident_queries import records_of_incidents
 
 END = (1 << 63) - 1
 KINDS = ("folder", "folder, postgresql", "s3, postgresql")
@@ -304,10 +305,10 @@ def test_status_and_verify(store: AskedStore, named: list[str]) -> None:
 
 @pytest.mark.parametrize("device", ["lab-21", "10.20.1.21", "nobody"])
 def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str) -> None:
-    records = [json.loads(line) for line in store.scanned.splitlines()]
     options = netwatch_config.load(store.config).store
     assert options is not None
     with Catalogue.open(options) as catalogue:
+        records = records_of_incidents(catalogue)
         clients = device_clients(catalogue, Filter(device=device), records)
         assert bool(clients) == (device != "nobody")
         if not clients:

@@ -186,6 +186,19 @@ def test_sensors_may_call_a_device_by_other_names(
     assert case["device"]["id"] == "lab-07"
 
 
+def test_the_built_in_network_is_another_one_at_each_site(catalogue: Catalogue) -> None:
+    def alert(sensor: str, at: int, *flows: str) -> SensorAlert:
+        return fleet_alert(
+            sensor, at, device="10.0.0.5", ip="10.0.0.5", network="private", is_listed=False,
+            flows=flows,
+        )  # fmt: skip
+
+    assert len(kept(catalogue, alert("ghent", 0), alert("liege", MINUTE))) == 2
+    clear(catalogue)
+    (case,) = kept(catalogue, alert("ghent", 0, "1:x"), alert("liege", MINUTE, "1:x"))
+    assert case["joined_by"] == "community_id"
+
+
 def test_devices_that_a_sensor_tells_apart_stay_apart(catalogue: Catalogue) -> None:
     """An address passes to another device; one sensor sees addresses alone."""
     found = kept(

@@ -60,9 +60,16 @@ def show(view: View) -> Answer:
     since, until = _period(view, latest)
     wanted = replace(wanted, since=since, until=until)
     page = incident_page(catalogue, wanted, size=_RECENT, timeout=QUERY_SECONDS)
-    records = [json.loads(row.record) for row in (*latest, *page.rows)]
+    rows = (*latest, *page.rows)
+    records = [json.loads(row.record) for row in rows]
+    sensors = catalogue.run_sensors(row.run for row in rows)
     texts = language(view.language.code, CATALOGUES)
-    known = _known(view, device, entry, records)
+    seen = [
+        (record, sensors[row.run])
+        for row, record in zip(rows, records, strict=True)
+        if row.run in sensors
+    ]
+    known = _known(view, device, entry, seen)
     places = _places(known, networks)
     facts, reason = _facts(view, device, known, since, until)
     # A picture of several devices as one would accuse each of them of what the others did.
@@ -116,7 +123,10 @@ def _period(view: View, latest: Sequence[IncidentRow]) -> tuple[int, int]:
 
 
 def _known(
-    view: View, device: str, entry: Entry | None, records: Sequence[Mapping[str, Any]]
+    view: View,
+    device: str,
+    entry: Entry | None,
+    records: Sequence[tuple[Mapping[str, Any], str]],
 ) -> dict[Place, list[int]]:
     """The clients (numbers) that may be the device, by where they are."""
     catalogue = view.console.catalogue

@@ -1,0 +1,83 @@
+"""The pages of a device whose address is that of another one at another site."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from store.test_catalogue_clients import BEGAN, HOME, IP, OFFICE, Centre, hello
+from support.consoles import Visitor
+from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
+
+from netwatch.console.console import Console
+from netwatch.store.cases import keep_alerts
+
+
+@pytest.fixture
+def sites(console: Console) -> Console:
+    """Two sites: the device of the one looked up nothing that is banned, that of the other did."""
+    centre = Centre(console.store)
+    centre.take("ghent-1", [OFFICE], [hello("www.example.org", 1)])
+    centre.take("liege-1", [HOME], [hello("www.tiktok.com", 2)])
+    centre.close()
+    at = BEGAN - DAY
+    alerts = [
+        fleet_alert(sensor, at + minute * MINUTE, device=IP, ip=IP, network=network, app=app,
+                    is_listed=False)
+        for minute, sensor, network, app in (
+            (1, "ghent-1", "office", "wechat"), (2, "liege-1", "homes", "tiktok"),
+        )
+    ]  # fmt: skip
+    keep_alerts(console.catalogue, alerts, GAP)
+    return console
+
+
+def incidents(text: str) -> list[str]:
+    """The networks of the incidents on a page."""
+    table = text.partition('aria-labelledby="incidents"')[2]
+    return re.findall(r'data-label="Network">([^<]*)<', table)
+
+
+def test_the_list_leads_to_one_device_of_each_site(
+    sites: Console, visit: Callable[[str], Visitor]
+) -> None:
+    text = visit("analyst").open(f"/devices?device={IP}").text
+    for network in ("office", "homes"):
+        assert f'href="/devices/{IP}?network={network}"' in text
+        assert f"{IP} ({network})" in text
+
+
+def test_nothing_of_two_devices_is_put_together(
+    sites: Console, visit: Callable[[str], Visitor]
+) -> None:
+    text = visit("analyst").open(f"/devices/{IP}").text
+    assert "www.tiktok.com" not in text
+    assert "choose one above" in text
+    assert "<figure" not in text
+    assert sorted(incidents(text)) == ["homes", "office"]
+    for network, sensor in (("office", "ghent-1"), ("homes", "liege-1")):
+        assert f'href="/devices/{IP}?network={network}&amp;sensor={sensor}"' in text
+
+
+@pytest.mark.parametrize("query", ["network=homes", "network=homes&sensor=liege-1"])
+def test_each_of_them_has_its_own_page(
+    sites: Console, visit: Callable[[str], Visitor], query: str
+) -> None:
+    visitor = visit("analyst")
+    text = visitor.open(f"/devices/{IP}?{query}").text
+    assert "www.tiktok.com" in text
+    assert "<figure" in text
+    assert incidents(text) == ["homes"]
+    text = visitor.open(
+        f"/devices/{IP}?{query.replace('homes', 'office').replace('liege', 'ghent')}"
+    ).text
+    assert "www.tiktok.com" not in text
+    assert incidents(text) == ["office"]
+
+
+def test_what_is_held_on_one_person_says_where(
+    sites: Console, visit: Callable[[str], Visitor]
+) -> None:
+    text = visit("dpo").open(f"/person?device={IP}").text
+    assert "office · ghent-1" in text
+    assert "homes · liege-1" in text
+    assert "may be several devices" in text
