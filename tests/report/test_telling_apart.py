@@ -50,4 +50,4 @@ def test_blind_devices_are_told_apart(office: Office) -> None:
                     part=1, devices={"hq": flows, "byod": flows})  # fmt: skip
     found = made(office, MARCH, names_devices=True).coverage.by_device
     assert found is not None
-    assert sorted(each.device for each in found.rows) == [f"{IP} (byod)", f"{IP} (hq)"]
+    assert sorted(each.device for each in found.devices) == [f"{IP} (byod)", f"{IP} (hq)"]
