@@ -44,9 +44,10 @@ def test_observations():
     assert full["dns_answers"] == "192.0.2.1 192.0.2.2"
     assert full["dns_chain"] == "a.example b.example"
     assert full["tls_alpn"] == "h2 http/1.1"
-    # What packets show has none of what logs say.
-    of_logs = {key for key in full if key.startswith("log_") or key == "client_hostname"}
-    assert {key for key, value in full.items() if not value} == of_logs
+    # What packets show has none of what logs and stores say.
+    of_others = {key for key in full if key.startswith("log_")}
+    of_others |= {"client_hostname", "client_network", "sensor"}
+    assert {key for key, value in full.items() if not value} == of_others
 
 
 def test_alerts():
