@@ -20,7 +20,6 @@ compile nothing, which takes seconds instead of minutes.
 
 import hashlib
 import os
-import re
 import subprocess
 import sys
 import tomllib
@@ -42,8 +41,6 @@ DIGEST = "packaging/translated.sha256"
 
 COMPILED_SUFFIXES = (".so", ".pyd")
 """How the names of compiled modules end, the second on Windows."""
-
-_MODULE_IMPORT = re.compile(r"^\s*from cython\.cimports\.([\w.]+) import (\w+)$", re.MULTILINE)
 
 PROCESSORS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -97,20 +94,14 @@ def is_translated() -> bool:
 
 
 def remove_outdated() -> None:
-    """Remove the C of each module that imports another one as a whole
-    (``from cython.cimports.package import module``) whose .pxd is newer. Cython overlooks these
-    dependencies, and the C would keep the old constants."""
+    """Remove the C of each module that is older than any .pxd. Cython overlooks some of these
+    dependencies (``from cython.cimports.package import module``, and what a .pxd has of another),
+    and the C would keep the old constants and layouts."""
+    declared = [path.stat().st_mtime for path in ROOT.glob("netwatch/**/*.pxd")]
     for name in OPTIONS["compiled"]:
         translated = ROOT / path_of(name, ".c")
-        source = (ROOT / path_of(name, ".py")).read_text(encoding="utf-8")
-        for package, module in _MODULE_IMPORT.findall(source):
-            declared = ROOT / path_of(f"{package}.{module}", ".pxd")
-            if (
-                translated.exists()
-                and declared.exists()
-                and translated.stat().st_mtime < declared.stat().st_mtime
-            ):
-                translated.unlink()
+        if translated.exists() and translated.stat().st_mtime < max(declared):
+            translated.unlink()
 
 
 def translate() -> None:

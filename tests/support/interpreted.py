@@ -47,12 +47,14 @@ def all_interpreted(*names: str) -> dict[str, ModuleType]:
 
 
 def stale() -> list[str]:
-    """The compiled modules that are older than their source: Python would import those."""
+    """The compiled modules that are older than their source, or than any declarations, which
+    others may have been compiled with: Python would import those."""
+    declared = max(path.stat().st_mtime for path in ROOT.glob("netwatch/**/*.pxd"))
     return [
         name
         for name, source in SOURCES.items()
         for built in [source.with_suffix(suffix) for suffix in EXTENSION_SUFFIXES]
-        if built.exists() and built.stat().st_mtime < source.stat().st_mtime
+        if built.exists() and built.stat().st_mtime < max(source.stat().st_mtime, declared)
     ]
 
 
