@@ -136,6 +136,7 @@ def test_a_pseudonym_is_taken_back_and_the_journal_says_who_asked(
         "macs": [MAC],
         "hostname": HOST,
         "owner": OWNER,
+        "sensors": [record["sensor"]["name"]],
     }
     assert main(command) == 0
     assert f"owner      {OWNER}" in capsys.readouterr().out
