@@ -115,4 +115,4 @@ def test_sensors_are_committed_side_by_side(options, commits):
     with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
         counts = "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM capture),"
         counts += " (SELECT count(*) FROM client), (SELECT count(*) FROM version)"
-        assert tuple(connection.exec_driver_sql(counts).one()) == (6, 6, 1, 1)
+        assert tuple(connection.exec_driver_sql(counts).one()) == (6, 6, 2, 1)

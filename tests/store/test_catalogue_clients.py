@@ -106,7 +106,8 @@ class Centre:
             payload=pack(FactBatch(table, RUN, clients, table_of(table, rows))),
             fields={"table": table, "epoch": self._epoch, "after": after},
         )  # fmt: skip
-        done = self._commits.commit([envelope])
+        self._commits.prepare([envelope])
+        done = self._commits.finish()
         assert not done.refused, done.refused
 
     def close(self) -> None:
