@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Any
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
@@ -56,7 +57,7 @@ class AlertCommits:
         self._beside_others = beside_others
         self._size = TRANSACTION_BESIDE if beside_others else TRANSACTION
         self._result = AlertsCommitted()
-        self._alerts: list[tuple[str, SensorAlert]] = []
+        self._alerts: list[tuple[str, SensorAlert]] | None = None
 
     def close(self) -> None:
         """Close the catalogue."""
@@ -66,8 +67,9 @@ class AlertCommits:
     def prepare(self, envelopes: Sequence[Envelope], offsets: Mapping[str, int]) -> None:
         """Read the alerts of messages, which are to be stored; `offsets` are how far the clocks of
         sensors are ahead (ns). Alerts that nobody could store are refused."""
+        self._alerts = None
         self._result = result = AlertsCommitted()
-        self._alerts = alerts = []
+        alerts: list[tuple[str, SensorAlert]] = []
         for envelope in envelopes:
             sensor = envelope.sensor
             refused = result.refused.setdefault(sensor, {})
@@ -81,13 +83,19 @@ class AlertCommits:
                     alerts.append((key, _read(sensor, record, offsets.get(sensor, 0))))
                 except BadAlertError as error:
                     refused[key] = str(error)[:MAX_REASON]
+        self._alerts = alerts
 
     def store(self) -> AlertsCommitted | None:
         """Store the next of the alerts that were prepared; the result once all are. Raises
         `NetwatchError`; then some may be stored, and to prepare and store all again is right."""
+        if self._alerts is None:
+            raise NetwatchError("nothing is prepared: another process had begun")
         self._store(self._alerts[: self._size], self._result)
         del self._alerts[: self._size]
-        return None if self._alerts else self._result
+        if self._alerts:
+            return None
+        self._alerts = None
+        return self._result
 
     def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
         """Store alerts, and find those that cannot be stored by halves."""
