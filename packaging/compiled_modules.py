@@ -100,7 +100,7 @@ def remove_outdated() -> None:
     declared = [path.stat().st_mtime for path in ROOT.glob("netwatch/**/*.pxd")]
     for name in OPTIONS["compiled"]:
         translated = ROOT / path_of(name, ".c")
-        if translated.exists() and translated.stat().st_mtime < max(declared):
+        if translated.exists() and translated.stat().st_mtime < max(declared, default=0.0):
             translated.unlink()
 
 

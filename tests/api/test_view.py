@@ -60,7 +60,7 @@ def paths_of_schema(schema: Mapping[str, Any], prefix: str = "") -> set[str]:
         ("alert", api.Incident, {"app.category", "evidence.tls.version", "evidence.tls.alpn",
                                  "evidence.tls.ech", "evidence.log.outcome",
                                  "evidence.log.blocked_by"}),
-        ("observation", api.Observation, {"server.mac", "server.hostname"}),
+        ("observation", api.Observation, {"server.mac", "server.hostname", "server.network"}),
     ],
 )  # fmt: skip
 def test_attributes_are_the_keys_of_the_schema(name: str, cls: type[Any], more: set[str]) -> None:
