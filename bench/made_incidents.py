@@ -18,8 +18,9 @@ from typing import Any
 from shared import ROOT
 
 from netwatch.core.alert import AlertRecord
-from netwatch.store.catalogue import Catalogue, SourceFile, VersionHashes
+from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.options import StoreOptions
+from netwatch.store.versions import VersionHashes
 
 BEGIN = datetime(2023, 3, 20, tzinfo=UTC)
 """The first day of the year."""

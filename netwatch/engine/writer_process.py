@@ -13,7 +13,7 @@ from typing import Any
 
 from netwatch.config import Config
 from netwatch.engine.forking import begin_worker
-from netwatch.store.catalogue import VersionHashes
+from netwatch.store.versions import VersionHashes
 from netwatch.store.writer import RunDescription
 
 WRITER = "netwatch store writer"

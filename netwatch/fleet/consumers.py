@@ -138,25 +138,15 @@ class Consumers:
 
     async def run_alerts(self, processes: Sequence[CommitProcess[AlertCommits]]) -> None:
         """Commit alerts, those of one sensor always in the same process."""
-        size = len(processes)
-        await self._run(
-            "alerts",
-            ALERT_MESSAGES * size,
-            ALERT_BYTES * size,
-            partial(_in_parts, processes, self._commit_alerts),
-            reads_content=False,
-        )
+        commit = partial(_in_parts, processes, self._commit_alerts)
+        count, size = ALERT_MESSAGES * len(processes), ALERT_BYTES * len(processes)
+        await self._run("alerts", count, size, commit, reads_content=False)
 
     async def run_facts(self, processes: Sequence[CommitProcess[FactCommits]]) -> None:
         """Commit facts and coverage, in the same way."""
-        size = len(processes)
-        await self._run(
-            "facts",
-            FACT_MESSAGES * size,
-            FACT_BYTES * size,
-            partial(_in_parts, processes, self._commit_facts),
-            reads_content=False,
-        )
+        commit = partial(_in_parts, processes, self._commit_facts)
+        count, size = FACT_MESSAGES * len(processes), FACT_BYTES * len(processes)
+        await self._run("facts", count, size, commit, reads_content=False)
 
     async def run_applied(self, roster: RosterKeeper) -> None:
         """Note which published versions sensors applied."""

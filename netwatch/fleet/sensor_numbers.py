@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator
 from sqlalchemy import Connection
 
 from netwatch.fleet.fact_batch import RunKey
-from netwatch.store.catalogue import Catalogue, VersionHashes, version_number
+from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_runs import add_capture, add_run, find_capture, find_run
+from netwatch.store.versions import VersionHashes, version_number
 
 Named = tuple[str, RunKey, bool]
 """A sensor and its run, and whether a capture is meant: that at the position in the run."""

@@ -23,10 +23,11 @@ from netwatch.store.case_neighbours import Neighbours
 from netwatch.store.case_reading import StoredState, stored_states
 from netwatch.store.case_rows import write_members
 from netwatch.store.case_words import stored_words
-from netwatch.store.catalogue import Catalogue, VersionHashes, find_version, version_number
+from netwatch.store.catalogue import Catalogue
 from netwatch.store.chunks import chunks
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_rows import write_incidents
+from netwatch.store.versions import VersionHashes, find_version, version_number
 
 MAX_OFFSET = 366 * 86_400 * 10**9
 """How far a clock may be off (ns) to be corrected as far."""

@@ -33,6 +33,7 @@ from netwatch.store.fleet_sensor_rows import note_heard
 from netwatch.store.incident_rows import store_incidents
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
+from netwatch.store.versions import VersionHashes, version_number
 
 REMEMBERED = 262_144
 """Clients whose number is remembered."""
@@ -42,16 +43,6 @@ CaptureState = Literal["complete", "partial"]
 
 class StaleFilesError(NetwatchError):
     """Files that were to be replaced are no longer in the catalogue: another process did it."""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionHashes:
-    """What decides: the version of netwatch, and content hashes as alerts name them."""
-
-    netwatch: str
-    signatures: str
-    bans: str
-    configuration: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,36 +353,6 @@ def end_capture(
     values = {"state": state, "first": first, "last": last, "lost_rows": lost_rows, **(more or {})}
     row = tables.capture.c.id == capture
     connection.execute(update(tables.capture).where(row).values(values))
-
-
-def find_version(connection: Connection, hashes: VersionHashes) -> int | None:
-    """The number of a version; None where it is not stored."""
-    columns = tables.version.c
-    return connection.execute(
-        select(columns.id).where(
-            columns.netwatch == hashes.netwatch,
-            columns.signatures == hashes.signatures,
-            columns.bans == hashes.bans,
-            columns.configuration == hashes.configuration,
-        )
-    ).scalar()
-
-
-def version_number(connection: Connection, hashes: VersionHashes) -> int:
-    """The number of a version within a transaction that hands out numbers; it is stored when it is
-    first used."""
-    known = find_version(connection, hashes)
-    if known is not None:
-        return known
-    return _insert(
-        connection,
-        tables.version,
-        netwatch=hashes.netwatch,
-        signatures=hashes.signatures,
-        bans=hashes.bans,
-        configuration=hashes.configuration,
-        first_used=time.time_ns(),
-    )
 
 
 def replace_files(connection: Connection, new: Sequence[FileRow], old: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import compaction, messages
-from netwatch.store.catalogue import Catalogue, SourceFile, VersionHashes
+from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
 from netwatch.store.fact_files import FactFiles
@@ -26,6 +26,7 @@ from netwatch.store.landing import Landing, numbered
 from netwatch.store.open_captures import open_captures
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
+from netwatch.store.versions import VersionHashes
 
 if TYPE_CHECKING:
     import pyarrow as pa

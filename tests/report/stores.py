@@ -8,8 +8,9 @@ from typing import Any
 
 from netwatch.config import Config, load
 from netwatch.core.dataclass import dataclass
-from netwatch.store.catalogue import Catalogue, SourceFile, VersionHashes
+from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.options import StoreOptions
+from netwatch.store.versions import VersionHashes
 
 CONFIGURATION = """
 version: 1

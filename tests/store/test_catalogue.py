@@ -16,12 +16,13 @@ from sqlalchemy import Connection, inspect, select, text, update
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
-from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError, VersionHashes
+from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.coverage_sums import coverage_sums
 from netwatch.store.fleet_sensors import heard, roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.options import StoreOptions
+from netwatch.store.versions import VersionHashes
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
