@@ -98,8 +98,8 @@ class FactWriter:
                     },
                     message.position,
                 )
-            case messages.Described(locate, seal):
-                self._locate, self._seal = locate, seal
+            case messages.Described():
+                self._locate, self._seal = message.locate, message.seal
                 self._located.clear()
             case _:
                 pass  # Alerts and the status of the sensor go to the centre on other ways.
