@@ -94,15 +94,6 @@ def unpack_flows(content: bytes) -> FlowHours:
     return found
 
 
-def summed(content: bytes, begin: int, end: int) -> Counter[int]:
-    """The flows in the hours of a block from `begin` up to, but without, `end`, by visibility."""
-    found: Counter[int] = Counter()
-    for at, visibility, flows in _cells(content):
-        if flows and begin <= at < end:
-            found[visibility] += flows
-    return found
-
-
 def _cells(content: bytes) -> Iterator[tuple[int, int, int]]:
     words = array("I")
     words.frombytes(zlib.decompress(content))

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from netwatch.core.dataclass import dataclass
 from netwatch.coverage.bits import bits_or, mask, widened
-from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, summed
+from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, unpack_flows
 from netwatch.coverage.visibility import VISIBILITIES
 
 _NAMED = VISIBILITIES.index("named")
@@ -199,17 +199,36 @@ class JudgedCoverage:
 
     # Flows
 
-    def flows(self, network: str, begin: int, end: int) -> dict[str, Counter[int]]:
-        """The flows of a network in a time (ns), by its class and by visibility. Of sources with
-        one content the last counts."""
-        first, last = self.hours_of(begin, end)
-        found: dict[str, Counter[int]] = {}
+    def hourly(
+        self, network: str, spans: Sequence[tuple[int, int]], device_class: str | None = None
+    ) -> dict[int, Counter[int]]:
+        """The flows of a network by hour and by visibility, in the hours that times (ns) have a
+        part in. Of sources with one content the last counts."""
+        parts = [self.hours_of(*span) for span in spans]
+        wanted = bits_or(mask(*part) for part in parts)
+        found: dict[int, Counter[int]] = {}
         newest = {each.content: each for each in self.sources if network in each.networks}
-        for each in newest.values():
-            for seen in each.networks[network]:
-                counts = found.setdefault(seen.device_class, Counter())
+        for source in newest.values():
+            for seen in source.networks[network]:
+                if device_class not in (None, seen.device_class):
+                    continue
                 for block in seen.blocks:
-                    counts.update(summed(block.flows, first - block.begin, last - block.begin))
+                    for at, counts in unpack_flows(block.flows).items():
+                        hour = block.begin + at
+                        if hour >= 0 and wanted >> hour & 1:
+                            found.setdefault(hour, Counter()).update(counts)
+        return found
+
+    def flows(self, network: str, begin: int, end: int) -> dict[str, Counter[int]]:
+        """The flows of a network in a time (ns), by its class and by visibility."""
+        found = {}
+        for kind in sorted(
+            {seen.device_class for each in self.sources for seen in each.networks.get(network, ())}
+        ):
+            total: Counter[int] = Counter()
+            for counts in self.hourly(network, [(begin, end)], kind).values():
+                total.update(counts)
+            found[kind] = total
         return found
 
 

@@ -12,7 +12,6 @@ from netwatch.coverage.hours import (
     flow_blocks,
     pack_flows,
     quarter_blocks,
-    summed,
     unpack_flows,
 )
 from netwatch.coverage.visibility import VISIBILITIES
@@ -24,18 +23,10 @@ HOURS = st.dictionaries(
 )
 
 
-@given(HOURS, st.integers(0, BLOCK), st.integers(0, BLOCK))
-def test_flows_of_hours_are_packed_and_unpacked(
-    hours: dict[int, Counter[int]], begin: int, end: int
-) -> None:
+@given(HOURS)
+def test_flows_of_hours_are_packed_and_unpacked(hours: dict[int, Counter[int]]) -> None:
     for found in flow_blocks(hours).values():
-        content = pack_flows(found)
-        assert unpack_flows(content) == found
-        expected = Counter[int]()
-        for at, counts in found.items():
-            if begin <= at < end:
-                expected.update(counts)
-        assert summed(content, begin, end) == expected
+        assert unpack_flows(pack_flows(found)) == found
     assert {
         block * BLOCK + at: counts
         for block, found in flow_blocks(hours).items()
