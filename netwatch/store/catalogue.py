@@ -30,12 +30,16 @@ from netwatch.store.catalogue_clients import (
 from netwatch.store.chunks import chunks
 from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.database import Database, open_database
+from netwatch.store.fact_files import FactFiles
 from netwatch.store.fleet_sensor_rows import note_heard
 from netwatch.store.hour_rows import add_hours, add_judged, change_judge
 from netwatch.store.incident_rows import store_incidents
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
 from netwatch.store.versions import VersionHashes, version_with
+
+HOURS_SINCE = 6
+"""The version of the tables that has hours; they are counted from the facts of an older store."""
 
 REMEMBERED = 262_144
 """Clients whose number is remembered."""
@@ -86,7 +90,13 @@ class Catalogue:
         """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError`
         for a place that is not for a catalogue, and `NetwatchError` where there is none or it
         cannot be opened. Every method raises `NetwatchError` where the database fails."""
-        return cls(open_database(options, create=create))
+        catalogue = cls(open_database(options, create=create))
+        migrated_from = catalogue.database.migrated_from
+        if migrated_from is not None and migrated_from < HOURS_SINCE:
+            from netwatch.store.hour_filling import fill_hours
+
+            fill_hours(catalogue, FactFiles(options.path))
+        return catalogue
 
     def close(self) -> None:
         """Close the connections."""
