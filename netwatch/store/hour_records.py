@@ -12,7 +12,16 @@ SCHEMA = "netwatch.hour/1"
 """The schema of a record, with its version."""
 
 COLUMNS = ("hour", "network", "class", "captured", "judged_by", "flows", "named", "sensors")
-"""The columns of a record as CSV."""
+"""The columns of a record as CSV; a list is joined by spaces."""
+
+
+def captured_span(coverage: JudgedCoverage) -> tuple[int, int] | None:
+    """From the first to the end of the last hour in which anything was captured (ns)."""
+    hours = narrowed(coverage.captured_at_all, QUARTERS)
+    if not hours:
+        return None
+    first = (hours & -hours).bit_length() - 1
+    return (coverage.first + first) * HOUR, (coverage.first + hours.bit_length()) * HOUR
 
 
 def hour_records(
@@ -21,8 +30,8 @@ def hour_records(
     wanted: Mapping[str, Wanted],
     networks: Collection[str] = (),
 ) -> Iterator[dict[str, Any]]:
-    """A record for each hour and network of which anything is known, by hour. `classes` are the
-    networks of the configuration, `wanted` says of each of its bans by what it is judged.
+    """A record for each hour and network, by hour. `classes` are the networks of the configuration,
+    `wanted` says of each of its bans by what it is judged.
 
     `captured` is the share of the hour, null where no sensor that sees the network captured
     anything, `flows` is null where it was not captured. `judged_by` are the bans that all of what
@@ -36,14 +45,10 @@ def hour_records(
         for name in names
         for ban, by in wanted.items()
     }
-    flows = {
-        name: coverage.hourly(name, [(coverage.time_of(0), (coverage.first + coverage.hours) * HOUR)])
-        for name in names
-    }
+    whole = coverage.first * HOUR, (coverage.first + coverage.hours) * HOUR
+    flows = {name: coverage.hourly(name, [whole]) for name in names}
     for hour in range(coverage.hours):
         part = mask(hour * QUARTERS, (hour + 1) * QUARTERS)
-        if not coverage.captured_at_all & part:
-            continue
         for name in names:
             there = captured[name] & part
             counts = by_name(flows[name].get(hour, {}))
