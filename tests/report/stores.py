@@ -127,7 +127,8 @@ class Office:
     def flows(
         self, run: int, first: str, last: str, networks: Mapping[str, Mapping[str, int]]
     ) -> None:
-        """These flows at noon (UTC) of every day, or in the first hour if it is not a day."""
+        """These flows at noon (UTC) of every day, or in the first hour if it is not a day; those
+        for a reason that there is not are in the record of coverage only."""
         begin, end = ns(first) // HOUR, -(-ns(last) // HOUR)
         hours = [at for at in range(begin, end) if at % 24 == 12]
         counts = HourCounts()
@@ -135,7 +136,8 @@ class Office:
             for hour in hours or [begin]:
                 found = counts.see((name, "service" if name != "byod" else "personal"), hour)
                 for reason, count in flows.items():
-                    found[VISIBILITIES.index(reason)] += count
+                    if reason in VISIBILITIES:
+                        found[VISIBILITIES.index(reason)] += count
         self.catalogue.add_hours(run, {0: counts})
 
     def incident(self, run: int, first: str, **what: Any) -> None:
