@@ -127,8 +127,8 @@ class Office:
     def flows(
         self, run: int, first: str, last: str, networks: Mapping[str, Mapping[str, int]]
     ) -> None:
-        """These flows at noon (UTC) of every day, or in the first hour if it is not a day; those
-        for a reason that there is not are in the record of coverage only."""
+        """These flows at noon (UTC) of every day, or in the first hour if it is not a day. Those
+        for a reason that there is not are counted as ``no-hello``."""
         begin, end = ns(first) // HOUR, -(-ns(last) // HOUR)
         hours = [at for at in range(begin, end) if at % 24 == 12]
         counts = HourCounts()
@@ -136,8 +136,8 @@ class Office:
             for hour in hours or [begin]:
                 found = counts.see((name, "service" if name != "byod" else "personal"), hour)
                 for reason, count in flows.items():
-                    if reason in VISIBILITIES:
-                        found[VISIBILITIES.index(reason)] += count
+                    known = reason if reason in VISIBILITIES else "no-hello"
+                    found[VISIBILITIES.index(known)] += count
         self.catalogue.add_hours(run, {0: counts})
 
     def incident(self, run: int, first: str, **what: Any) -> None:
