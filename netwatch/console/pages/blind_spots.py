@@ -1,9 +1,6 @@
 """The blind spots: in which networks how many flows had no readable name, why, and what would cure
 it."""
 
-from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
-
 from netwatch.charts.coverage import NetworkCoverage, coverage_picture
 from netwatch.console.answers import Answer, Page
 from netwatch.console.figures import figure
@@ -12,10 +9,14 @@ from netwatch.console.period_reports import days_of
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.report import labels
+from netwatch.report.covering import network_flows
 from netwatch.report.page import report_language
-from netwatch.store.coverage_rows import NAMED, OUTSIDE
-from netwatch.store.coverage_sums import CoverageSum, coverage_sums
+from netwatch.report.period import Days
+from netwatch.report.reading import NetworkFlows
+from netwatch.store.coverage_rows import OUTSIDE
+from netwatch.store.coverage_sums import coverage_sums
 from netwatch.store.fleet_sensors import silences
+from netwatch.store.judged_coverage import judged_coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,65 +35,42 @@ _SILENCES = 50
 
 
 def show(view: View) -> Answer:
-    """The blind spots of a period (days in UTC)."""
+    """The blind spots of a period; its days are those of a report on the same."""
     first, last = days_of(view)
-    sums = coverage_sums(
-        view.console.catalogue, _midnight(first), _midnight(last + timedelta(days=1)),
-        timeout=QUERY_SECONDS,
-    )  # fmt: skip
-    inside = [each for each in sums if each.network != OUTSIDE]
-    networks = _networks(inside)
+    zones = {ban.timezone for ban in view.console.config.policy.bans}
+    begin, end = Days(first, last, zones.pop() if len(zones) == 1 else "UTC").span
+    catalogue = view.console.catalogue
+    found = network_flows(judged_coverage(catalogue, begin, end), (begin, end))
+    networks = [
+        NetworkCoverage(each.network, each.flows, each.named, each.unnamed) for each in found
+    ]
+    sums = coverage_sums(catalogue, begin, end, timeout=QUERY_SECONDS)
     values = {
         "first": first,
         "last": last,
         "figure": figure(view, coverage_picture(networks, view.language)) if networks else None,
-        "spots": _spots(view, inside, {each.network: each.flows for each in networks}),
+        "spots": _spots(view, found),
         "silences": [
             (each, ((each.until or view.console.now()) - each.since) / 1e9)
-            for each in silences(
-                view.console.catalogue,
-                _midnight(first),
-                _midnight(last + timedelta(days=1)),
-                limit=_SILENCES,
-            )
+            for each in silences(catalogue, begin, end, limit=_SILENCES)
         ],
         "outside": sum(each.flows for each in sums if each.network == OUTSIDE),
     }
     return Page("blind_spots", values)
 
 
-def _networks(sums: list[CoverageSum]) -> list[NetworkCoverage]:
-    flows: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for each in sums:
-        found = flows[each.network]
-        found[each.reason] = found.get(each.reason, 0) + each.flows
-    return [
-        NetworkCoverage(
-            network,
-            sum(reasons.values()),
-            reasons.get(NAMED, 0),
-            {reason: count for reason, count in reasons.items() if reason != NAMED},
-        )
-        for network, reasons in sorted(flows.items())
-    ]
-
-
-def _spots(view: View, sums: list[CoverageSum], totals: dict[str, int]) -> list[BlindSpot]:
+def _spots(view: View, found: list[NetworkFlows]) -> list[BlindSpot]:
     used = report_language(view.language.code)
     reasons, cures = labels.reasons(used), labels.cures(used)
     spots = [
         BlindSpot(
             each.network,
-            reasons.get(each.reason, each.reason),
-            each.flows,
-            each.flows / totals[each.network],
-            cures.get(each.reason, ""),
+            reasons.get(reason, reason),
+            flows,
+            flows / each.flows,
+            cures.get(reason, ""),
         )
-        for each in sums
-        if each.reason != NAMED
+        for each in found
+        for reason, flows in each.unnamed.items()
     ]
     return sorted(spots, key=lambda spot: -spot.flows)
-
-
-def _midnight(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000_000
