@@ -140,19 +140,36 @@ def _silent(
     said to be used, else working days on which it was not seen at all."""
     seen = coverage.seen(network.name)
     found: list[int] = []
-    for day, begin, end in days:
-        if network.expected is None:
+    if network.expected is None:
+        for day, begin, end in days:
             first, last = coverage.hours_of(begin, end)
             if day.weekday() in WORKING_DAYS and not seen >> first & mask(0, last - first):
                 found += _numbers(coverage.quarters_of(begin, end))
-            continue
-        for since, until in network.expected.on(day.weekday()):
-            first = -(-_clock(day, since, timezone) // HOUR) - coverage.first
-            last = _clock(day, until, timezone) // HOUR - coverage.first
-            for hour in range(max(0, first), min(last, coverage.hours)):
-                if not seen >> hour & 1:
-                    found += range(hour * QUARTERS, (hour + 1) * QUARTERS)
+        return bits_of(found)
+    for since, until in _times_of_use(network.expected, [day for day, *_ in days], timezone):
+        first, last = -(-since // HOUR) - coverage.first, until // HOUR - coverage.first
+        for hour in range(max(0, first), min(last, coverage.hours)):
+            if not seen >> hour & 1:
+                found += range(hour * QUARTERS, (hour + 1) * QUARTERS)
     return bits_of(found)
+
+
+def _times_of_use(expected: ExpectedUse, days: Sequence[date], timezone: str) -> list[Span]:
+    """The times (ns) in which a network is used on days and on those beside them. An hour of UTC in
+    which one day follows another belongs to a time that goes on over midnight."""
+    beside = {day + by * _DAY for day in days for by in (-1, 0, 1)}
+    times = sorted(
+        (_clock(day, since, timezone), _clock(day, until, timezone))
+        for day in beside
+        for since, until in expected.on(day.weekday())
+    )
+    found: list[Span] = []
+    for since, until in times:
+        if found and since <= found[-1][1]:
+            found[-1] = found[-1][0], max(until, found[-1][1])
+        else:
+            found.append((since, until))
+    return found
 
 
 def _clock(day: date, minutes: int, timezone: str) -> int:

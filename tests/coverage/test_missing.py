@@ -50,12 +50,19 @@ def times(lowest: int, highest: int) -> Any:
     )
 
 
+HOLED = st.tuples(st.integers(96, HOURS * QUARTERS - 200), st.integers(3, 5)).map(
+    lambda hole: {*range(HOURS * QUARTERS)} - {*range(hole[0], sum(hole))}
+)
+
+
 SOURCES = st.lists(
     st.fixed_dictionaries(
         {
             "content": st.sampled_from("abc"),
             "sensor": st.sampled_from(["one", "two"]),
-            "quarters": st.one_of(st.just({*range(HOURS * QUARTERS)}), times(0, HOURS * QUARTERS)),
+            "quarters": st.one_of(
+                HOLED, HOLED, st.just({*range(HOURS * QUARTERS)}), times(0, HOURS * QUARTERS)
+            ),
             "hours": st.one_of(
                 st.just({*range(7, HOURS, 24)}), st.just({*range(HOURS)}), times(0, HOURS)
             ),
