@@ -78,7 +78,8 @@ def test_names_that_nobody_judged(office: Office) -> None:
     [
         ([("2023-06-14T10:00", "2023-06-14T14:00")], "cannot-be-said"),  # a hole amid a file
         ([("2023-06-16", "2023-06-19")], "cannot-be-said"),  # three files are missing
-        ([("2023-06-14T10:00", "2023-06-14T10:30")], "kept"),
+        ([("2023-06-14T10:00", "2023-06-14T11:00")], "cannot-be-said"),
+        ([("2023-06-14T10:00", "2023-06-14T10:45")], "kept"),
         ([], "kept"),
     ],
 )
