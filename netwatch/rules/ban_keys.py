@@ -96,7 +96,7 @@ PACK_FILE_KEYS = Section(
     "a pack",
     (
         *BAN_KEYS.keys,
-        Key("jurisdiction", "text", "empty", "ISO 3166 code such as `BE` or `US-TX`, or `EU` or `NATO`"),
+        Key("jurisdiction", "text", "empty", "ISO 3166 code (`BE`, `US-TX`), `EU` or `NATO`"),
         Key("announced", "day", "none", "day on which the ban was announced"),
         Key("clean_by", "day", "none", "day by which devices had to be without the apps"),
         Key("scope", "text", "empty", "whom the ban covers, in words"),

@@ -41,8 +41,8 @@ UNCONFIRMED = ("announced", "from", "until", "in_force", "legal_basis", "scope")
 class Pack:
     """A shipped ban with its background.
 
-    `jurisdiction` is an ISO 3166 code, ``EU`` or ``NATO``; `announced` the day of the announcement and
-    `clean_by` the last day for devices to be without the apps, where they are known; `scope` whom
+    `jurisdiction` is an ISO 3166 code, ``EU`` or ``NATO``; `announced` the day of the announcement
+    and `clean_by` the last day for devices to be without the apps, where they are known; `scope` whom
     it covers in words. `status` says whether it is still in force and what is not confirmed, which
     `unconfirmed` lists in words of `UNCONFIRMED`. `sources` are addresses where it was published or
     described. `file` is the file of the pack.
