@@ -42,10 +42,10 @@ class Pack:
     """A shipped ban with its background.
 
     `jurisdiction` is an ISO 3166 code, ``EU`` or ``NATO``; `announced` the day of the announcement
-    and `clean_by` the last day for devices to be without the apps, where they are known; `scope` whom
-    it covers in words. `status` says whether it is still in force and what is not confirmed, which
-    `unconfirmed` lists in words of `UNCONFIRMED`. `sources` are addresses where it was published or
-    described. `file` is the file of the pack.
+    and `clean_by` the last day for devices to be without the apps, where they are known; `scope`
+    whom it covers in words. `status` says whether it is still in force and what is not confirmed,
+    which `unconfirmed` lists in words of `UNCONFIRMED`. `sources` are addresses where it was
+    published or described. `file` is the file of the pack.
     """
 
     ban: Ban
