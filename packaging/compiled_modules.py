@@ -29,6 +29,7 @@ from pathlib import Path
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
 from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -190,6 +191,19 @@ class BuildPyAlone(build_py):
                 and path.resolve() not in copied
             ):
                 path.unlink()
+
+
+class EditableByPath(editable_wheel):
+    """Makes an editable installation of the path of the checkout.
+
+    For packages outside of ``netwatch`` (`package-dir`) setuptools would make an import finder.
+    Type checkers cannot follow one, and it gives way to any folder called netwatch.
+    """
+
+    def finalize_options(self) -> None:
+        """Leave the signatures to the package, which finds them in a checkout."""
+        super().finalize_options()
+        self.package_dir = {"": "."}
 
 
 class SdistWithC(sdist):

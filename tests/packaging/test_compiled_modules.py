@@ -122,6 +122,21 @@ def test_a_wheel_contains_nothing_of_an_earlier_build(project: Project) -> None:
     assert "netwatch/two.py" not in names
 
 
+def test_an_editable_installation_is_a_path(project: Project) -> None:
+    """Type checkers follow no import finder."""
+    project.change(
+        "../pyproject.toml",
+        'packages = ["netwatch"]',
+        'packages = ["netwatch", "netwatch.signatures"]\n'
+        'package-dir = {"netwatch.signatures" = "signatures"}',
+    )
+    with zipfile.ZipFile(project.build("build_editable", compiler="false")) as wheel:
+        files = {name: wheel.read(name).decode() for name in wheel.namelist()}
+    (path,) = [text for name, text in files.items() if name.endswith(".pth")]
+    assert path.strip() == str(project.root)
+    assert not [name for name in files if name.endswith(".py")]
+
+
 def test_every_package_is_listed() -> None:
     folders = {path.parent.relative_to(ROOT) for path in ROOT.glob("netwatch/**/*.py")}
     packages = {".".join(folder.parts) for folder in folders} | {"netwatch.signatures"}

@@ -27,9 +27,9 @@ PROVIDED_BY = {
 """The distributions of modules and programs that are not called after them, and may be missing
 where the tests run."""
 
-TARGETS = [*dict.fromkeys(re.findall(
-    r"^([a-z][a-z-]*):(?!=| [A-Z]+ :=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
-))]  # fmt: skip
+_MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+_RULES = re.findall(r"^([a-z][a-z-]*):(?!=| [A-Z]+ :=)", _MAKEFILE, re.MULTILINE)
+TARGETS = [*dict.fromkeys(_RULES)]
 """All targets that are not files."""
 
 
