@@ -179,14 +179,11 @@ def _nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-A = TypeVar("A")
-
-
 def _read(
     problems: list[Problem],
     name: str,
-    read: Callable[[A], T],
-    value: A | None,
+    read: Callable[[Any], T],
+    value: object,
     *,
     is_given: bool = False,
 ) -> T | None:
@@ -195,7 +192,7 @@ def _read(
     if value is None and not is_given:
         return None
     try:
-        return read(value)  # type: ignore[arg-type]
+        return read(value)
     except ValueError as error:
         _note(problems, name, str(error))
         return None
