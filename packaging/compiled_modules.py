@@ -26,6 +26,7 @@ import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
+from compiler import fault
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
@@ -39,6 +40,10 @@ SHARED = "netwatch._cyutility"
 
 DIGEST = "packaging/translated.sha256"
 """A file of the sdist: the digest of the sources that its C was generated from."""
+
+CAUSE = "netwatch/not-compiled.txt"
+"""A file of an installation whose modules could not be compiled: the reason, which pip does not
+show."""
 
 COMPILED_SUFFIXES = (".so", ".pyd")
 """How the names of compiled modules end, the second on Windows."""
@@ -155,6 +160,8 @@ class BuildAllOrNone(build_ext):
         # What an editable installation imports is in the source tree; any other installation
         # leaves the compiled modules there alone.
         folders = [Path(self.build_lib), *([ROOT] if self.inplace else [])]
+        for folder in folders:
+            (folder / CAUSE).unlink(missing_ok=True)
         try:
             if not is_translated():
                 translate()
@@ -169,9 +176,12 @@ class BuildAllOrNone(build_ext):
         except Exception as error:
             if os.environ.get("NETWATCH_COMPILED") == "required":
                 raise
-            print(f"netwatch: no module is compiled, the packet loop runs interpreted: {error}")
+            cause = " ".join((fault() or str(error)).split())
+            print(f"netwatch: no module is compiled, the packet loop runs interpreted: {cause}")
             for folder in folders:
                 remove_compiled(folder)
+                (folder / CAUSE).parent.mkdir(parents=True, exist_ok=True)
+                (folder / CAUSE).write_text(f"{cause}\n", encoding="utf-8")
             self.extensions = []
 
 
