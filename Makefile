@@ -173,6 +173,7 @@ messages: $(VENV)/test
 clean:
 	rm -rf $(VENV) build dist site *.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -f netwatch/not-compiled.txt
 	find bench netwatch packaging pcaps tests tools -name '*.so' -delete -o -name '*.c' -delete -o -name '*.py[co]' -delete
 	find bench netwatch packaging pcaps tests tools -name __pycache__ -empty -delete
 
@@ -181,6 +182,14 @@ COMPILED := $(shell sed -n '/^compiled = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproje
 BUILT := pyproject.toml setup.py packaging/compiled_modules.py \
 	$(addsuffix .py,$(subst .,/,$(COMPILED))) \
 	$(wildcard netwatch/*/*.pxd netwatch/*/*/*.pxd netwatch/*/*/*.h)
+
+# What could not be compiled is built again as soon as it can be.
+ifneq ($(wildcard netwatch/not-compiled.txt),)
+BUILT += $(shell $(PYTHON) packaging/compiler.py 2>/dev/null && echo again)
+endif
+
+.PHONY: again
+again:
 
 $(VENV)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwatch requires Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
@@ -215,8 +224,9 @@ $(VENV)/fuzz: $(VENV)/test
 	$(PIP) 'atheris>=2.3'
 	@touch $@
 
+# The generator imports what has limits and tables: the store, the console, signed sets.
 $(VENV)/docs: $(VENV)/demo
-	$(call extras,docs)
+	$(call extras,docs oidc store updates web)
 	@touch $@
 
 $(VENV)/release: $(VENV)/demo pyproject.toml

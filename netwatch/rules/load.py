@@ -7,7 +7,6 @@ the rules that both have: a site can add a name or change a role without copying
 
 import contextlib
 import hashlib
-import importlib
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -51,7 +50,11 @@ def shipped() -> Path:
 
 @cache
 def _shipped() -> Path:
-    return Path(str(importlib.import_module("netwatch.signatures").__file__)).parent
+    """A folder of the installed package; in a checkout, which an interpreter may find first that is
+    started there, it is beside the package."""
+    package = Path(__file__).parents[1]
+    installed = package / "signatures"
+    return installed if installed.is_dir() else package.parent / "signatures"
 
 
 def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:
