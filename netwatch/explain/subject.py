@@ -176,7 +176,7 @@ def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterat
 
 def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
     traffic, app = incident.traffic, incident.app
-    lookups, connections = _lookups(incident), traffic.flows or traffic.handshakes
+    lookups, connections = traffic.lookups, traffic.flows or traffic.handshakes
     if lookups:
         yield language.say_count(
             "This device asked once for the network address of a server of %(app)s.",
@@ -208,16 +208,6 @@ def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
             sent=language.size(traffic.bytes_out),
             received=language.size(traffic.bytes_in),
         )
-
-
-def _lookups(incident: Explanation) -> int:
-    """How often the device asked. A query and its answer are two contacts, and each alias in an
-    answer is one more, but it asked once."""
-    counts = dict.fromkeys(("dns-query", "dns-answer", "dns-cname"), 0)
-    for each in incident.contacts:
-        if each.evidence in counts:
-            counts[each.evidence] += each.count
-    return next(filter(None, counts.values()), incident.traffic.lookups)
 
 
 def _rule(incident: Explanation, language: Language) -> Iterator[Part]:
