@@ -53,12 +53,6 @@ def show(view: View) -> Answer:
     return Page("person", _values(held=_held(view, device)), subject=f"device {device}")
 
 
-def person(view: View) -> str:
-    """Whom the page is about: nobody before a device is asked for."""
-    device = view.query.text("device")
-    return f"device {device}" if device else ""
-
-
 def who(view: View) -> Answer:
     """Of whom a pseudonym is. It is in the journal of the store and in the audit before it is
     shown."""
