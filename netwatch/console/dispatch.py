@@ -187,9 +187,7 @@ class Dispatcher:
                 "This form was not made for you, or it is too old. Open the page again."
             ))  # fmt: skip
 
-    def _audit(
-        self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]
-    ) -> None:
+    def _audit(self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]) -> None:
         """Write down what is about to be shown, under each person that it is about. An address that
         is only put in order shows nothing."""
         is_filtered = any(view.query.text(each.name) for each in route.people)

@@ -204,7 +204,9 @@ class PeriodReports:
         """A report as a file, in pieces. Raises `NetwatchError`."""
         code, renderer, note = view.language.code, view.console.renderer, view.console.report
         if self._is_small(wanted):
-            report = collect(self._catalogue, self._config, wanted)
+            report = replace(
+                collect(self._catalogue, self._config, wanted), audit=view.console.audit.head()
+            )
             yield report_file(report, kind, code, renderer, note)
         else:
             yield from self._made_elsewhere(self._request(wanted, kind, code))

@@ -46,9 +46,7 @@ def judged(
         activity.add(made)
         if made.observation.evidence not in LOOKUPS:
             activity.add_progress(class_of(made.match), progress)
-    return judge(
-        activity, outcome, lookups=lookups, asked=asked, blocked_lookups=blocked
-    )
+    return judge(activity, outcome, lookups=lookups, asked=asked, blocked_lookups=blocked)
 
 
 def spread_over(
