@@ -272,17 +272,20 @@ def _unproved(incident: Explanation, language: Language) -> Part:
         texts.append(say("That %(app)s was contacted: only an address was asked for.", app=app))
     if "attempt-only" in codes:
         texts.append(say("That a contact with %(app)s succeeded.", app=app))
-    texts += [
-        say(
-            "That the app was opened: a web page that contains a video or a button of %(app)s"
-            " contacts the same servers when the page is opened.",
-            app=app,
-        ),
+    if incident.is_page_possible:
+        texts.append(
+            say(
+                "That the app was opened: a web page that contains a video or a button of %(app)s"
+                " contacts the same servers when the page is opened.",
+                app=app,
+            )
+        )
+    texts.append(
         say(
             "That an installed app was used: it keeps in touch in the background, also while"
             " nobody uses the device."
-        ),
-    ]
+        )
+    )
     if "address-only" in codes:
         texts.append(
             say(
@@ -321,6 +324,8 @@ def _wrong(incident: Explanation, language: Language) -> Part:
         texts.append(
             say("A page with content of %(app)s was open in the browser at that time.", app=app)
         )
+    if "other-app" in codes:
+        texts.append(say("Another app contacted the same servers at that time."))
     if "app-absent" in codes:
         texts.append(say("The app %(app)s was not installed on the device at that time.", app=app))
     if "exemption" in codes:
