@@ -19,9 +19,9 @@ _EPILOG = """examples:
   netwatch audit export audit.jsonl
 
 Each row has a hash over itself and the row before it. Without --head, `verify` cannot exclude that
-rows were cut off at the end, or that all of them were made anew. Give it a hash that was noted where
-nobody who runs the console can change it: each report has one, and `netwatch serve` writes one to
-the journal or to syslog every quarter of an hour in which there is a new row:
+rows were cut off at the end, or that all of them were made anew. Give it a hash that was noted
+where nobody who runs the console can change it: each report has one, and `netwatch serve` writes
+one to the journal or to syslog, at least every quarter of an hour if there is a new row:
   journalctl | grep 'audit: row'
 
 exit status of verify: 0 sound; 3 the chain is broken, and the row is named

@@ -198,6 +198,10 @@ ROUTES: tuple[Route, ...] = (
         "/person", "GET", person.show, {"dpo"}, audited="person", people=(DEVICE,),
         menu=mark("One person"), group=OVERSIGHT,
     ),
+    Route(
+        "/person.json", "GET", person.export, {"dpo"},
+        audited="export", people=(DEVICE,), is_slow=True,
+    ),
     Route("/person/identify", "POST", person.who, {"dpo"}, audited="identify"),
     Route(
         "/retention", "GET", retention.show, {"dpo", "admin"},

@@ -2,10 +2,10 @@
 """Rows of the observation batch become contacts, those alike as one.
 
 A device in use of an app shows the same names again and again. Rows that differ in nothing that
-decides - client, MAC, VLAN, name, the name it is an alias of, evidence, server, answer, minute - are
-counted on the contact of the first of them; no rule, device or ban is asked again, and no object is
-made, unless what decides may have changed meanwhile: a day on which a ban begins or ends, or the
-device that has the address. A group lasts no longer than a block of packets.
+decides - client, MAC, VLAN, name, the name it is an alias of, evidence, server, answer, minute -
+are counted on the contact of the first of them; no rule, device or ban is asked again, and no
+object is made, unless what decides may have changed meanwhile: a day on which a ban begins or ends,
+or the device that has the address. A group lasts no longer than a block of packets.
 """
 
 from collections import Counter

@@ -23,7 +23,9 @@ NOT_PROVED: Mapping[str, str] = {
         "That the app was there. All of these names are called by web pages and other apps as"
         " well, such as a page with an embedded video."
     ),
-    "other-apps": mark("That the app was there. All of these names are called by other apps as well."),
+    "other-apps": mark(
+        "That the app was there. All of these names are called by other apps as well."
+    ),
     "unattended": mark("That anybody used {app} then. An installed app keeps in touch by itself."),
     "address-only": mark(
         "Which device had the address {ip}. Nothing but the address identifies it:"

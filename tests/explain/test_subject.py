@@ -218,9 +218,7 @@ def test_what_depends_on_the_incident(records: list[AlertRecord]) -> None:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_the_innocent_explanations_are_always_there(
-    code: str, records: list[AlertRecord]
-) -> None:
+def test_the_innocent_explanations_are_always_there(code: str, records: list[AlertRecord]) -> None:
     """A shared device, an address that changed hands, an app by itself; and a page with a video,
     where pages call the names."""
     words = {
@@ -243,12 +241,8 @@ def test_the_innocent_explanations_are_always_there(
         ("exclusive", True, False), ("exclusive", False, True), ("embed", False, True),
         ("cdn", False, True), ("vendor", False, False),
     ):  # fmt: skip
-        evidence = [
-            {**each, "role": role, "app_only": app_only} for each in records[0]["evidence"]
-        ]
-        text = " ".join(
-            line.strip() for line in page({**records[0], "evidence": evidence}, code)
-        )
+        evidence = [{**each, "role": role, "app_only": app_only} for each in records[0]["evidence"]]
+        text = " ".join(line.strip() for line in page({**records[0], "evidence": evidence}, code))
         assert (words[0] in text) == is_possible, role
 
 

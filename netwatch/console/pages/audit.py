@@ -16,8 +16,8 @@ FILTERS = ("from", "to", "account", "action", "subject")
 
 ACTIONS = (
     "incident", "plain words", "device", "person", "list", "export", "identify", "purpose",
-    "sign-in", "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere", "password changed",
-    "account added", "account removed", "role changed",
+    "sign-in", "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere",
+    "password changed", "account added", "account removed", "role changed",
 )  # fmt: skip
 """What rows are about."""
 

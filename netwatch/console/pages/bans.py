@@ -26,8 +26,8 @@ _COUNT_SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A ban of the list: its state now, the days until its review (negative once it is over, None
-    where it is settled), and how many incidents of each verdict there are, ever, and cases at a centre that could count them
-    in time."""
+    where it is settled), and how many incidents of each verdict there are, ever, and cases at a
+    centre that could count them in time."""
 
     ban: Ban
     periods: str
