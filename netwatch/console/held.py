@@ -178,24 +178,24 @@ def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[H
     retention = console.config.retention
     kept = retention.incidents if retention else None
     incident, case, evidence = tables.incident.c, tables.fleet_case.c, tables.evidence.c
-    known = sorted(ids)
-    total = func.count(), func.min(incident.first_seen), func.max(incident.last_seen)
+    coverage = tables.coverage.c
+    own = incident.device.in_(sorted(ids)) & (incident.shown == 1)
+    of_device = evidence.incident.in_(select(incident.id).where(own))
+    asked: list[tuple[Code, Any, Any, Any, int | None]] = [
+        ("incident", incident.first_seen, incident.last_seen, own, kept),
+        ("case", case.first_seen, case.last_seen, case.device.in_(sorted(ids)), kept),
+        ("evidence", evidence.stored, evidence.stored, of_device,
+         retention.evidence if retention else None),
+        ("coverage", coverage.first, coverage.last, _names_device(sorted(ids)), kept),
+    ]  # fmt: skip
+    has_cases = is_centre(console.catalogue)
     with console.catalogue.database.reading(timeout) as connection:
-        own = incident.device.in_(known) & (incident.shown == 1)
-        yield HeldKind("incident", *connection.execute(select(*total).where(own)).one(),
-                       seconds=kept)  # fmt: skip
-        if is_centre(console.catalogue):
-            total = func.count(), func.min(case.first_seen), func.max(case.last_seen)
-            found = connection.execute(select(*total).where(case.device.in_(known))).one()
-            yield HeldKind("case", *found, seconds=kept)
-        total = func.count(), func.min(evidence.stored), func.max(evidence.stored)
-        of_device = select(incident.id).where(own)
-        found = connection.execute(select(*total).where(evidence.incident.in_(of_device))).one()
-        yield HeldKind("evidence", *found, seconds=retention.evidence if retention else None)
-        column = tables.coverage.c
-        total = func.count(), func.min(column.first), func.max(column.last)
-        found = connection.execute(select(*total).where(_names_device(known))).one()
-        yield HeldKind("coverage", *found, seconds=kept)
+        for code, begin, end, where, seconds in asked:
+            if code == "case" and not has_cases:
+                continue
+            statement = select(func.count(), func.min(begin), func.max(end)).where(where)
+            rows, first, last = connection.execute(statement).one()
+            yield HeldKind(code, rows, first, last, seconds=seconds)
 
 
 def _names_device(ids: Sequence[str]) -> Any:
