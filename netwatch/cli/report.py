@@ -190,10 +190,14 @@ def _collected(args: argparse.Namespace) -> "Report":
     if args.max_unnamed is not None:
         thresholds = Thresholds(unnamed=args.max_unnamed)
     wanted = Wanted(args.first, args.last, tuple(args.ban), args.devices, thresholds)
-    with Catalogue.open(chosen_store(args, config.store)) as catalogue:
+    store = chosen_store(args, config.store)
+    with Catalogue.open(store) as catalogue:
         if args.devices:
             catalogue.add_journal(_user(), "identify", _journal(wanted))
-        return collect(catalogue, config, wanted)
+        made = collect(catalogue, config, wanted)
+    from netwatch.console.heads import with_audit
+
+    return with_audit(made, store)
 
 
 def _journal(wanted: "Wanted") -> dict[str, str]:

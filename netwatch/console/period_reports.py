@@ -30,7 +30,8 @@ from netwatch.console.report_worker import Request, without_incidents
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.report.collect import Wanted, collect
+from netwatch.core.period import UTC_ZONE, day_at
+from netwatch.report.collect import Wanted, collect, common_timezone
 from netwatch.report.values import Report
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
@@ -111,7 +112,7 @@ class PeriodReports:
     def warm(self, now: int) -> None:
         """Begin to collect the reports of the pages whose address has no period. Raises
         `NetwatchError`."""
-        last = _last_day(self._catalogue, now)
+        last = _last_day(self._catalogue, now, self._config)
         first = last - timedelta(days=DAYS - 1)
         bans = [(ban.id,) for ban in self._config.policy.bans]
         for each in [*bans, ()][: KEPT // 2]:
@@ -204,7 +205,9 @@ class PeriodReports:
         """A report as a file, in pieces. Raises `NetwatchError`."""
         code, renderer, note = view.language.code, view.console.renderer, view.console.report
         if self._is_small(wanted):
-            report = collect(self._catalogue, self._config, wanted)
+            report = replace(
+                collect(self._catalogue, self._config, wanted), audit=view.console.audit.head()
+            )
             yield report_file(report, kind, code, renderer, note)
         else:
             yield from self._made_elsewhere(self._request(wanted, kind, code))
@@ -287,7 +290,8 @@ def being_made(view: View, wanted: Wanted) -> Page:
 def days_of(view: View) -> tuple[date, date]:
     """The first and last day of the address, or the days up to the last capture. Raises `Refused`
     for days that cannot be read."""
-    last = _day(view, "to") or _last_day(view.console.catalogue, view.console.now())
+    console = view.console
+    last = _day(view, "to") or _last_day(console.catalogue, console.now(), console.config)
     first = _day(view, "from") or last - timedelta(days=DAYS - 1)
     if first > last or (last - first).days > MAX_DAYS:
         raise bad_request(
@@ -309,15 +313,16 @@ def _day(view: View, name: str) -> date | None:
     return found
 
 
-def _last_day(catalogue: Catalogue, now: int) -> date:
-    """The day of the last capture, of the last incident where there is none, or today."""
+def _last_day(catalogue: Catalogue, now: int, config: "Config") -> date:
+    """The day of the last capture, in the time zone of the bans; of the last incident where there
+    is none, or today."""
     with catalogue.database.reading() as connection:
         last = connection.execute(select(func.max(tables.capture.c.last))).scalar()
         if last is None:
             day = connection.execute(select(func.max(tables.incident_day.c.day))).scalar()
-            last = None if day is None else day * DAY
-    moment = now if last is None else int(last)
-    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).date()
+            if day is not None:
+                return day_at(day * DAY, UTC_ZONE)  # such days are those of UTC
+    return day_at(now if last is None else int(last), common_timezone(config.policy.bans))
 
 
 def _midnight(day: date) -> int:

@@ -88,6 +88,13 @@ class Contact:
     log: LogLine | None = None
 
     @property
+    def is_on_pages(self) -> bool:
+        """Whether pages that have nothing else to do with the app call the name: they embed
+        something of it, or of its host names in a content network."""
+        role = self.rule.role
+        return role in ("embed", "cdn") or (role == "exclusive" and not self.app_only)
+
+    @property
     def is_handshake(self) -> bool:
         """Whether the device itself said the name to a server."""
         return self.evidence in HANDSHAKES
@@ -232,6 +239,11 @@ class Explanation:
     evidence_file: str | None
     left_out: Mapping[str, int]
     record: AlertRecord
+
+    @property
+    def is_page_possible(self) -> bool:
+        """Whether a page may have called one of the names."""
+        return any(each.is_on_pages for each in self.contacts)
 
     @property
     def ja4(self) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 
 from netwatch import __version__
 from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
 from netwatch.formats.values import rfc3339
@@ -76,9 +77,14 @@ def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
     """The report. Raises `ConfigError` for a ban that the configuration does not have, and
     `NetwatchError` where the catalogue fails."""
     bans = _bans(config, wanted.bans)
-    zones = {ban.timezone for ban in bans}
-    days = Days(wanted.first, wanted.last, zones.pop() if len(zones) == 1 else "UTC")
+    days = Days(wanted.first, wanted.last, common_timezone(bans))
     return _Collector(catalogue, config, wanted, days).report(bans)
+
+
+def common_timezone(bans: Iterable[Ban]) -> str:
+    """The time zone of bans, or UTC where they have different ones."""
+    zones = {ban.timezone for ban in bans}
+    return zones.pop() if len(zones) == 1 else UTC_ZONE
 
 
 def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:
@@ -162,7 +168,10 @@ class _Collector:
         incidents, left_out = counting.merged(each for each in found if is_in(each, days))
         before, _ = counting.merged(each for each in found if is_in(each, days.previous))
         forbidden = days_in_force(ban, days)
-        exemptions = exemption_rows(ban, self._config.policy.exemptions, incidents, self._name)
+        register = self._config.policy.exemptions
+        exemptions = exemption_rows(
+            ban, register, incidents, self._name, names_devices=self._wanted.names_devices
+        )
         spans = [part.span for _, part in forbidden]
         violations = [each for each in incidents if each.verdict == "violation"]
         inside = [each for each in violations if is_within(each, spans)]

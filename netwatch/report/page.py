@@ -6,7 +6,7 @@ report, and is escaped by the template engine. What it prints as it is are the p
 """
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from netwatch.charts import FOLDER as CHARTS
@@ -277,7 +277,18 @@ def _facts(report: Report, used: Language) -> list[tuple[str, str]]:
         (used.say("Sensors"), escaped(used.listed(report.sources.sensors))),
         (used.say("Store"), report.sources.store),
         (used.say("netwatch"), report.netwatch),
+        *_audit_fact(report, used),
     ]
+
+
+def _audit_fact(report: Report, used: Language) -> Iterator[tuple[str, str]]:
+    """The head of the audit, with which it can be compared later."""
+    if report.audit is not None:
+        rows = used.number(report.audit.rows)
+        yield (
+            used.say("Audit of the console"),
+            used.say("row %(rows)s, hash %(hash)s", rows=rows, hash=report.audit.hash),
+        )
 
 
 def _headings(used: Language) -> dict[str, str]:

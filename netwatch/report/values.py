@@ -331,10 +331,19 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditHead:
+    """How many rows the audit of the console had when the report was made, and the hash of the last
+    of them. Whoever has the report can show that none of them was changed or removed since."""
+
+    rows: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A report on the days from `first` to `last`. `timezone` is that of the bans, or UTC where
     they have different ones. `pseudonyms` says whether devices have pseudonyms that were made for
-    it."""
+    it. `audit` is None where no console has written one."""
 
     first: str
     last: str
@@ -349,3 +358,4 @@ class Report:
     other_bans: Mapping[str, int]
     coverage: Coverage
     sources: Sources
+    audit: AuditHead | None = None

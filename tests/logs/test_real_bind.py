@@ -74,7 +74,7 @@ def test_what_the_log_lacks(observed: Observed, tmp_path: Path) -> None:
         "answers: nothing": "dns-answer m.tiktok.com, dns-answer shop.example.org, "
         "dns-answer www.example.org, dns-answer www.tiktok.com",
         "chain: nothing": "dns-answer shop.example.org",
-        "lookups: 2 of 3": "incident 127.0.0.3",
+        "lookups: 1 of 2": "incident 127.0.0.3",
         "outcome: blocked": "incident 127.0.0.5",
         "record: nothing": "dns-cname shops.tiktok.com",
         "server port: nothing": "all others",

@@ -128,7 +128,7 @@ def show(view: View) -> Answer:
         "sees_devices": view.role == "analyst",
         "is_centre": is_centre(view.console.catalogue),
     }
-    return Page("cases", values)
+    return Page("cases", values, detail={"filter": dict(pairs)})
 
 
 def export_csv(view: View) -> Answer:
@@ -197,9 +197,8 @@ def _device_of(row: CaseRow) -> str:
 def wanted_cases(view: View) -> CaseFilter:
     """What the address asks for. Raises `Refused` for a value that cannot be."""
     query = view.query
-    names = [name for name in NAMES if name != "device" or view.role == "analyst"]
     sets: dict[str, frozenset[str]] = {
-        name: frozenset({text}) for name in (*names, "sensor") if (text := query.text(name))
+        name: frozenset({text}) for name in (*NAMES, "sensor") if (text := query.text(name))
     }
     for name, words in WORDS.items():
         if word := query.word(name, words):

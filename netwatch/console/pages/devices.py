@@ -59,7 +59,7 @@ def show(view: View) -> Answer:
         "shared": shared,
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
-    return Page("devices", values)
+    return Page("devices", values, detail={"filter": dict(pairs)})
 
 
 def everybody(_: View) -> str:
