@@ -54,9 +54,7 @@ def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames
         six = draw(st.booleans())
         ends = {"src": CLIENT6, "dst": SERVER6} if six else {}
         back = {"src": SERVER6, "dst": CLIENT6} if six else {"src": SERVER, "dst": CLIENT}
-        # What comes in fragments is read late: of two connections under one port, or after a
-        # silence, another part would be the first.
-        port = 50000 + (number if fragments else number % draw(st.integers(1, 3)))
+        port = 50000 + number % draw(st.integers(1, 3))
         large = draw(st.booleans())
         if draw(st.booleans()):
             data = record(name, seed, large=large)
@@ -109,8 +107,7 @@ def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames
     frames_: list[tuple[int, bytes]] = []
     now = START
     for number, packet in enumerate(packets):
-        pause = 1 if fragments else draw(st.sampled_from([1, 1, 1, 1, 3000, 11000]))
-        now += pause * SECOND // 1000
+        now += draw(st.sampled_from([1, 1, 1, 1, 3000, 11000])) * SECOND // 1000
         cuts = draw(st.sampled_from([{}, {}, {0: (9, 20)}])) if fragments else {}
         around = Wrapped(carrier, wrapping).frames(packet, cuts=cuts, ident=number)
         frames_ += [(now, frame) for frame in around]
