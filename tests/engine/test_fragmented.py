@@ -2,17 +2,17 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.captures import START, Frames, pcap, timed
 from support.fragmented import in_fragments
+from support.kept_facts import Kept
 from support.made_hellos import SECOND, cut, record
 from support.paths import PCAPS
 
@@ -23,36 +23,14 @@ from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import group_files
-from netwatch.engine.record_facts import Recorder
 from netwatch.formats.observation_record import observation_record
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
-from netwatch.store.messages import Chunk
 
 SAMPLES = (
     "split-hellos", "dns-over-tcp", "http-host", "lease-moves", "office-day",
     "post-quantum-hello", "quic-two-packets", "vlan-mirror",
 )  # fmt: skip
-
-
-class Kept:
-    """A recording that keeps the rows of its capture."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def recorder(self, position: int, files: Sequence[Any], statistics: RunStatistics) -> Recorder:
-        return Recorder(self, position, files, statistics)
-
-    def send(self, message: object) -> bool:
-        if isinstance(message, Chunk):
-            for row in pa.ipc.open_stream(message.stream).read_all().to_pylist():
-                client = message.clients[row["client"]]
-                self.rows.append(row | {"table": message.table, "client": client})
-        return True
-
-    def close(self) -> None:
-        pass
 
 
 @cache

@@ -25,12 +25,23 @@ def quic(name: str | None, *, version: int = V1) -> bytes:
 
 
 def datagrams(
-    hello: bytes, parts: Iterable[tuple[int, int]], *, version: int = V1, dcid: bytes = b"\7" * 8
+    hello: bytes,
+    parts: Iterable[tuple[int, int]],
+    *,
+    version: int = V1,
+    dcid: bytes = b"\7" * 8,
+    fixed: bool = True,
 ) -> list[bytes]:
-    """Initials that carry these parts of a hello, one each."""
+    """Initials that carry these parts of a hello, one each; every second one has the fixed bit
+    cleared (RFC 9287) unless it is to be `fixed`."""
     return [
         handshakes.quic_initial(
-            version, dcid, b"\1" * 5, number, handshakes.crypto_frame(hello, start, end)
+            version,
+            dcid,
+            b"\1" * 5,
+            number,
+            handshakes.crypto_frame(hello, start, end),
+            fixed=fixed or number % 2 == 1,
         )
         for number, (start, end) in enumerate(parts)
     ]
@@ -83,7 +94,13 @@ def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames
                     for a, b in frames[which::count]
                 )
                 sent = handshakes.quic_initial(
-                    version, bytes([seed] * 8), b"\1" * 5, which, body, size=1150
+                    version,
+                    bytes([seed] * 8),
+                    b"\1" * 5,
+                    which,
+                    body,
+                    size=1150,
+                    fixed=draw(st.booleans()),
                 )
                 if draw(st.integers(0, 4)) == 0:
                     forged = bytearray(sent)
