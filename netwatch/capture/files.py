@@ -29,6 +29,7 @@ from netwatch.capture.locations import (
     open_url,
     shown_url,
 )
+from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
 from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.dataclass import dataclass
@@ -62,6 +63,11 @@ CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
 
 class NotACaptureError(CaptureError):
     """A file can be read but is not a capture, as most files in a folder."""
+
+
+class OwnEvidenceError(NotACaptureError):
+    """A file in a folder is evidence that netwatch wrote, of packets or records that are most often
+    in the same folder. It is read where it is named itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +144,16 @@ def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Sour
     """Open a capture (the path ``-`` is standard input); the source has its path as its name. Its
     blocks are in `windows`, if given.
 
-    Raises `NotACaptureError` for a file that is not a capture and `CaptureError` for one that
-    cannot be read. The text starts with the path and says what was expected.
+    Raises `NotACaptureError` for a file that is not a capture, `OwnEvidenceError` for evidence in a
+    folder, and `CaptureError` for what cannot be read. The text starts with the path and says what
+    was expected.
     """
     if isinstance(file, str):
         file = capture_file(file)
     content = open_content(file)
     try:
+        if not file.named_by_user and is_own_evidence(content.stream.peek(HEAD_BYTES)):
+            raise OwnEvidenceError(f"{file.path}: is evidence that netwatch wrote")
         return _recognise(file.path, content, windows)
     except BaseException:
         content.stream.close()

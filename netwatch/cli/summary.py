@@ -119,6 +119,9 @@ class Summary:
             yield "candidates", f"{quantity(statistics.candidates, 'packet')} that may carry a name"
         if statistics.skipped:
             yield "skipped", f"neither captures nor logs: {_skipped(statistics.skipped, verbose)}"
+        if statistics.own_evidence:
+            paths = _skipped(statistics.own_evidence, verbose)
+            yield "skipped", f"evidence that netwatch wrote, which is read only if named: {paths}"
         if statistics.damaged:
             damaged = quantity(len(statistics.damaged), "file")
             unread = quantity(sum(statistics.damaged.values()), "byte")

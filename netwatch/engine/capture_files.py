@@ -12,6 +12,7 @@ from netwatch.capture.files import (
     STDIN,
     CaptureFile,
     NotACaptureError,
+    OwnEvidenceError,
     has_capture_name,
     open_source,
 )
@@ -154,6 +155,8 @@ def read_blocks(
                 to.append(f"{source.name}: {note}")
             if source.unread is not None:
                 statistics.damaged[source.name] = source.unread
+        except OwnEvidenceError:
+            statistics.own_evidence.append(file.path)
         except NotACaptureError as error:
             if file.named_by_user or has_capture_name(file.path):
                 statistics.unread.append(str(error))
