@@ -18,6 +18,8 @@ from typing import BinaryIO
 from netwatch.capture import pcap, pcap_variants, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
+from netwatch.capture.erf import HEAD_BYTES as ERF_HEAD_BYTES
+from netwatch.capture.erf import is_erf
 from netwatch.capture.locations import (
     FileInfo,
     as_binary,
@@ -57,7 +59,10 @@ UNSUPPORTED_FORMATS: dict[bytes, str] = {
 """Formats that are not read, by their first four bytes, and what to do about it."""
 
 
-CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
+ERF = "an ERF capture of an Endace card, convert it: editcap -F pcapng IN.erf OUT.pcapng"
+"""The same of a format that has no magic number."""
+
+CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar", "erf"})
 """File name suffixes of captures; a file in a folder with one of them has to be readable."""
 
 
@@ -239,7 +244,10 @@ def _recognise(path: str, content: Content, windows: Windows | None) -> Source:
         raise CaptureError(f"{path}: nothing can be read: {'; '.join(stream.notes)}")
     if not head:
         raise NotACaptureError(f"{path}: is empty{inside}")
-    what = UNSUPPORTED_FORMATS.get(head[:4]) or (
+    what = UNSUPPORTED_FORMATS.get(head[:4], "")
+    if not what and is_erf(stream.peek(ERF_HEAD_BYTES)):
+        what = ERF
+    what = what or (
         f"not a capture (starts with {_printable(head)}){inside}; "
         f"expected pcap or pcapng, optionally compressed with {', '.join(COMPRESSIONS)}, or a log"
         " (--as names the format of one that is not recognised)"
