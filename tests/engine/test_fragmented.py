@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.captures import START, Frames, pcap, timed
+from support.captures import START, Frames, block, dissector, observed, pcap, timed
 from support.fragmented import in_fragments
 from support.kept_facts import Kept
 from support.made_hellos import SECOND, cut, record
+from support.observing import read
 from support.paths import PCAPS
 
 from netwatch import config
 from netwatch.capture.block import CAPTURED, FIELDS, TIME
 from netwatch.capture.files import find_captures, open_source
 from netwatch.config import Config
+from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import group_files
@@ -113,7 +115,7 @@ def whole(path: Path) -> Any:
     return cache(lambda sample: told(path, frames_of(sample), {}))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     st.sampled_from(SAMPLES),
     st.integers(0, 1 << 30),
@@ -141,3 +143,32 @@ def test_nothing_changes(
         assert len(part) == len(wanted)
         for each, other in zip(part, wanted, strict=True):
             assert each == other
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from(SAMPLES),
+    st.integers(0, 1 << 30),
+    st.lists(st.integers(1, 60), min_size=1, max_size=20),
+    st.booleans(),
+)
+def test_nothing_changes_in_blocks_of_any_size(
+    sample: str, seed: int, sizes: list[int], parse_all: bool
+) -> None:
+    """A live capture gets its packets in blocks as they come, and some without any."""
+    frames = in_fragments(
+        frames_of(sample), seed=seed, share=0.5, size=90, lead=SECOND, tunnel=True
+    ).frames
+    whole = [_shown(each) for each in observed(frames, by=dissector(parse_all=parse_all))]
+    reader = dissector(parse_all=parse_all)
+    found, at = [], 0
+    for size in (*sizes, len(frames)):
+        part = frames[at : at + size]
+        found += read(reader, reader.messages(block(part, first=at + 1), "test"))
+        at += size
+    found += read(reader, reader.flush())
+    assert [_shown(each) for each in found] == whole
+
+
+def _shown(each: Observation) -> tuple[Any, ...]:
+    return each.time, each.packet, each.evidence, each.name, each.client_ip, each.client_port
