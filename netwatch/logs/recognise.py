@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 
 from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
+from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.logs import windows_events
@@ -52,11 +53,13 @@ NEITHER = Recognised()
 
 
 def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
-    """What a file is; if it is a log, one of the format `named`, if given. Raises `CaptureError`
-    where it cannot be read."""
+    """What a file is; if it is a log, one of the format `named`, if given. Lines in a folder that
+    netwatch wrote as evidence are none. Raises `CaptureError` where it cannot be read."""
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
+    if not file.named_by_user and is_own_evidence(head[:HEAD_BYTES]):
+        return NEITHER
     if named is None:
         return recognise_head(head, file)
     is_text = _container(head) != "lines" or b"\0" not in _decoded(head)

@@ -68,6 +68,9 @@ def test_a_restored_incident_continues_and_is_not_reported_as_new(tmp_path: Path
     state_file.save(list(before), [])
     after = OpenIncidents(GAP, None, sent.append)
     assert all(after.restore(entry) for entry in state_file.load(GAP))
+    assert after.restored == before.reported
+    assert after.restored.total() == 3
+    assert after.by_verdict == {}
     count = len(sent)
     for incidents in (before, after):
         incidents.add(contact(50, who=0, packet=99), SENSOR, 0)
