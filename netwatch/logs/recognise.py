@@ -16,8 +16,10 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.logs import windows_events
 from netwatch.logs.carriers import Carriers
+from netwatch.logs.frame_exchange import is_frame_streams
 from netwatch.logs.frame_streams import FrameError, frames
-from netwatch.logs.log_stream import on_disk
+from netwatch.logs.log_stream import on_disk, open_text
+from netwatch.logs.nul_bytes import is_without_mark, text_of
 from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
 from netwatch.logs.sqlite_rows import MAGIC as SQLITE
@@ -32,8 +34,6 @@ SAMPLE_RECORDS = 100
 
 DOUBT = 2
 """The second format has to fit so many times worse than the first."""
-
-_CONTROL_FRAME = bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,10 @@ def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
+    head = _behind_nuls(head, file)
     if named is None:
         return recognise_head(head, file)
-    is_text = _container(head) != "lines" or b"\0" not in _decoded(head)
+    is_text = _container(head) != "lines" or bool(text_of(_decoded(head)))
     return Recognised(format=named) if is_text or file.named_by_user else NEITHER
 
 
@@ -68,9 +69,15 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
     container are read from `file`, if given."""
     container = _container(head)
     if container == "lines":
-        if not head or b"\0" in _decoded(head):
+        if encoding := is_without_mark(head):
+            return Recognised(
+                doubt=f"looks like text in {encoding} without a byte order mark:"
+                f" iconv -f {encoding} -t UTF-8 makes it readable"
+            )
+        text = text_of(_decoded(head))
+        if not text:
             return NEITHER
-        sample = line_sample(_decoded(head))
+        sample = line_sample(text)
     elif file is None or (file.path == STDIN and container != "frame-streams"):
         return Recognised(doubt="is read from standard input only with --as")
     else:
@@ -161,7 +168,18 @@ def _container(head: bytes) -> Container:
         return "sqlite"
     if head.startswith(windows_events.MAGIC):
         return "evtx"
-    return "frame-streams" if head.startswith(_CONTROL_FRAME) else "lines"
+    return "frame-streams" if is_frame_streams(head) else "lines"
+
+
+def _behind_nuls(head: bytes, file: CaptureFile) -> bytes:
+    """The head of a file; if it has nothing but NUL bytes, what is behind them."""
+    if not head or head.strip(b"\0") or file.path == STDIN:
+        return head
+    content = open_text(file)
+    try:
+        return content.stream.peek(SAMPLE_BYTES)
+    finally:
+        content.stream.close()
 
 
 def _decoded(head: bytes) -> bytes:
