@@ -76,6 +76,5 @@ def _check(path: str, options: LogOptions) -> None:
     if found.is_capture:
         raise NetwatchError(f"{path}: is a capture, which --source file reads")
     if found.format is None and len(head) == SAMPLE_BYTES:
-        raise NetwatchError(
-            f"{path}: is no log of a format that netwatch knows; --as FORMAT names one"
-        )
+        reason = found.hint or "is no log of a format that netwatch knows; --as FORMAT names one"
+        raise NetwatchError(f"{path}: {reason}")

@@ -4,7 +4,7 @@ Each format counts the lines that only it writes. Where two count alike, or nobo
 nothing is guessed: the reason says which formats it may be, and that ``--as`` decides.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from netwatch.logs import windows_events
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.frame_exchange import is_frame_streams
 from netwatch.logs.frame_streams import FrameError, frames
+from netwatch.logs.hints import events_hint, hint_of, provider_of
 from netwatch.logs.log_stream import on_disk, open_text
 from netwatch.logs.nul_bytes import is_without_mark, text_of
 from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
@@ -40,12 +41,14 @@ DOUBT = 2
 class Recognised:
     """What a file is: a capture, or a log of a format, or neither; where that is in doubt,
     `doubt` is a sentence without the path. `needs_name` says that nothing else is in doubt but
-    whether such files are to be read at all."""
+    whether such files are to be read at all. `hint` is such a sentence, too, on a file that is none
+    that is read (`netwatch.logs.hints`)."""
 
     is_capture: bool = False
     format: str | None = None
     doubt: str = ""
     needs_name: bool = False
+    hint: str = ""
 
 
 NEITHER = Recognised()
@@ -152,7 +155,7 @@ def _decide(sample: Sample, container: Container) -> Recognised:
                 doubt=f"may be a log of {row.title}. {row.only_if_named} --as {name} reads it",
                 needs_name=True,
             )
-        return NEITHER
+        return Recognised(hint=_hint(sample, container)) if container != "sqlite" else NEITHER
     first, *others = sorted(sure, key=lambda name: (-sure[name], name))
     if others and sure[others[0]] * DOUBT > sure[first]:
         second = others[0]
@@ -161,6 +164,34 @@ def _decide(sample: Sample, container: Container) -> Recognised:
             f" --as {first} or --as {second} decides"
         )
     return Recognised(format=first)
+
+
+def _hint(sample: Sample, container: Container) -> str:
+    if container == "evtx":
+        providers = (provider_of(each) for each in sample.objects if each is not None)
+        return events_hint(next(filter(None, providers), ""))
+    if container != "lines":
+        return ""
+    return hint_of(sample.head, sample.lines, sample.objects, _title)
+
+
+def _title(objects: Sequence[dict[str, object]]) -> str:
+    """The title of the format whose records some objects are, empty if that is none."""
+    lines = [(orjson.dumps(each), PLAIN) for each in objects]
+    found = _decide(_sample(b"", lines), "lines")
+    return LOG_FORMATS[found.format].title if found.format is not None else ""
+
+
+def fits(file: CaptureFile, name: str) -> bool:
+    """Whether the head of a file of lines looks like a format; also if it cannot be looked at
+    again."""
+    if LOG_FORMATS[name].container != "lines" or file.path == STDIN:
+        return True
+    try:
+        head = _behind_nuls(look_at(file, SAMPLE_BYTES), file)
+    except CaptureError:
+        return True
+    return LOG_FORMATS[name].recognise(line_sample(text_of(_decoded(head)))) > 0
 
 
 def _container(head: bytes) -> Container:

@@ -85,7 +85,7 @@ def _file(path: str) -> Examined:
         return True, "is empty so far", ()
     if found.is_capture:
         return False, "is a capture, which --source file reads", ()
-    return False, found.doubt or "is no log of a format that netwatch knows", ()
+    return False, found.doubt or found.hint or "is no log of a format that netwatch knows", ()
 
 
 def _grant(path: str) -> str:

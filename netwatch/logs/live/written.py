@@ -25,6 +25,7 @@ _EVENT_LOG = (
     " begins the file again where it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
     " the same events as JSON, which is followed"
 )
+_UNKNOWN = "is no log of a format that netwatch knows; --as names one"
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
 
@@ -125,7 +126,9 @@ class WrittenLog:
             self.problem = ""
             return True
         if self._is_named and b"\n" in head:
-            self.problem = "no format is recognised in what it has so far; --as names one"
+            self.problem = found.hint or (
+                "no format is recognised in what it has so far; --as names one"
+            )
         if len(head) >= SAMPLE_BYTES or found.is_capture or found.doubt:
             self._leave_out(found)
         return False
@@ -133,7 +136,7 @@ class WrittenLog:
     def _leave_out(self, found: Recognised) -> None:
         self.is_left_out = True
         if self._is_named or found.doubt:
-            reason = found.doubt or "is no log of a format that netwatch knows; --as names one"
+            reason = found.doubt or found.hint or _UNKNOWN
             # Others in a folder need not be what the user wants to follow.
             self.problem = reason if self._is_named or not found.needs_name else ""
             if not self.problem:
