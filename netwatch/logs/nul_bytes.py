@@ -52,11 +52,14 @@ def is_without_mark(head: bytes) -> str:
 
 
 def read_head(read: Callable[[int, int], bytes], size: int) -> bytes:
-    """The first `size` bytes of a file; if it begins with a long run of NUL bytes, those behind
-    it. `read` gives so many bytes from an offset on."""
+    """The first `size` bytes of a file; if it begins with a long run of NUL bytes, or a line that
+    is longer than that, those behind it. `read` gives so many bytes from an offset on."""
     head = read(size, 0)
     if len(head) < LEAST_RUN or head[:LEAST_RUN].strip(b"\0"):
-        return head
+        if len(head) < size or b"\n" in head or b"\0" in head:
+            return head
+        end = read(2 * STEP, 0).find(b"\n") + 1
+        return read(size, end) if end else head
     at = 0
     while (data := read(STEP, at)) and not data.strip(b"\0"):
         at += len(data)

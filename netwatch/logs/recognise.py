@@ -19,7 +19,7 @@ from netwatch.logs.carriers import Carriers
 from netwatch.logs.frame_exchange import is_frame_streams
 from netwatch.logs.frame_streams import FrameError, frames
 from netwatch.logs.hints import events_hint, hint_of, provider_of
-from netwatch.logs.log_stream import on_disk, open_text
+from netwatch.logs.log_stream import MAX_LINE, on_disk, open_text
 from netwatch.logs.nul_bytes import is_without_mark, text_of
 from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
@@ -60,7 +60,7 @@ def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
-    head = _behind_nuls(head, file)
+    head = _readable(head, file)
     if named is None:
         return recognise_head(head, file)
     is_text = _container(head) != "lines" or bool(text_of(_decoded(head)))
@@ -80,6 +80,8 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
         text = text_of(_decoded(head))
         if not text:
             return NEITHER
+        if text.count(b"\r") > 1 and b"\n" not in text:
+            return Recognised(hint="has lines that end with CR alone: tr '\\r' '\\n' mends them")
         sample = line_sample(text)
     elif file is None or (file.path == STDIN and container != "frame-streams"):
         return Recognised(doubt="is read from standard input only with --as")
@@ -97,7 +99,7 @@ def line_sample(head: bytes) -> Sample:
     """The sample of a file of lines. A line that is cut at its end is left out, unless it is the
     only one."""
     complete, line_feed, rest = head.rpartition(b"\n")
-    lines = (complete if line_feed else rest).split(b"\n")
+    lines = filter(None, (complete if line_feed else rest).split(b"\n"))
     carriers = Carriers(LocalTimes())
     found: list[tuple[bytes, Carried]] = []
     for line in lines:
@@ -188,7 +190,7 @@ def fits(file: CaptureFile, name: str) -> bool:
     if LOG_FORMATS[name].container != "lines" or file.path == STDIN:
         return True
     try:
-        head = _behind_nuls(look_at(file, SAMPLE_BYTES), file)
+        head = _readable(look_at(file, SAMPLE_BYTES), file)
     except CaptureError:
         return True
     return LOG_FORMATS[name].recognise(line_sample(text_of(_decoded(head)))) > 0
@@ -202,15 +204,24 @@ def _container(head: bytes) -> Container:
     return "frame-streams" if is_frame_streams(head) else "lines"
 
 
-def _behind_nuls(head: bytes, file: CaptureFile) -> bytes:
-    """The head of a file; if it has nothing but NUL bytes, what is behind them."""
-    if not head or head.strip(b"\0") or file.path == STDIN:
+def _readable(head: bytes, file: CaptureFile) -> bytes:
+    """The head of a file of lines; if it has nothing but NUL bytes, or the beginning of a line that
+    is too long to be read, what is behind them."""
+    is_enough = len(head) < SAMPLE_BYTES or b"\n" in head or _container(head) != "lines"
+    if file.path == STDIN or (is_enough and (not head or head.strip(b"\0"))):
         return head
     content = open_text(file)
+    stream = content.stream
     try:
-        return content.stream.peek(SAMPLE_BYTES)
+        further = stream.peek(SAMPLE_BYTES)
+        if b"\n" in further or len(further) < SAMPLE_BYTES:
+            return further
+        long = stream.peek(2 * MAX_LINE)
+        end = long.find(b"\n") + 1
+        stream.readinto(memoryview(bytearray(end)))
+        return stream.peek(SAMPLE_BYTES) if end else further
     finally:
-        content.stream.close()
+        stream.close()
 
 
 def _decoded(head: bytes) -> bytes:

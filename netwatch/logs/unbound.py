@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import address, answer_info, carried_time, port, query_info, shown
-from netwatch.logs.reading import Carried, ReaderContext, Sample
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND
 from netwatch.logs.timestamps import rfc3339
@@ -56,6 +56,7 @@ _LOCAL = pattern(
     rb"(?:rpz: applied (?:\[.{0,200}\] )?)?\S+ ([a-z_-]{3,32}) "
     rb"([0-9a-fA-F.:]+(?:%\S{1,32})?)@\d{1,5} (\S+) ([A-Z0-9-]{1,16}) [A-Z]+"
 )
+_CUT = pattern(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+(?:%\S{1,32})? \S+ [A-Z0-9-]{1,16} IN(?: |$)")
 _PASSED = (b"rpz-passthru", b"rpz-disabled", b"rpz-invalid")
 
 
@@ -98,7 +99,11 @@ class Reader:
         if found is not None:
             return self._lookup(line, found, carried)
         found = _LOCAL.fullmatch(line[3])
-        return () if found is None else self._act(line, found, carried)
+        if found is not None:
+            return self._act(line, found, carried)
+        if _CUT.match(line[3]):
+            raise RecordError("lookup-invalid")
+        return ()
 
     def flush(self) -> Iterable[LogEntry]:
         """The actions to which no reply came."""
