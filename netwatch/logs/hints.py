@@ -8,12 +8,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from netwatch.core.patterns import pattern
+
 MAX_OBJECTS = 20
 """Objects of JSON in several lines that are looked at."""
 
 Name = Callable[[Sequence[dict[str, object]]], str]
 """The title of the format whose records some objects are, empty if that is none."""
 
+_CEF = pattern(rb"\b(?:CEF:\s?\d|LEEF:\d\.\d)\|([ -{}~]{1,64})\|([ -{}~]{1,64})\|")
 _WINDOWS = b"schemas.microsoft.com/win/2004/08/events/event"
 _PROVIDERS = ("Provider", "ProviderName", "SourceName", "provider_name")
 _STRATA = ("LogType", "log_type", "TimeGenerated", "time_generated")
@@ -31,6 +34,12 @@ def hint_of(
         return (
             "is a log of Palo Alto Networks in JSON (Strata Logging Service), which is not read:"
             " forward it in the format CSV, or let the firewall send syslog"
+        )
+    if cef := next(filter(None, map(_CEF.search, lines)), None):
+        vendor, product = (part.decode("ascii", "replace") for part in cef.groups())
+        return (
+            f"has records of {vendor} {product} in CEF or LEEF, which is not read: let them be sent"
+            " in the format of the product's own"
         )
     if any(_WINDOWS in line for line in lines) or any(map(_is_windows, found)):
         return events_hint("")
