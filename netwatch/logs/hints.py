@@ -38,8 +38,8 @@ def hint_of(
     if cef := next(filter(None, map(_CEF.search, lines)), None):
         vendor, product = (part.decode("ascii", "replace") for part in cef.groups())
         return (
-            f"has records of {vendor} {product} in CEF or LEEF, which is not read: let them be sent"
-            " in the format of the product's own"
+            f"has records of {vendor} {product} in CEF or LEEF, which is not read: send them in the"
+            " product's default format instead"
         )
     if any(_WINDOWS in line for line in lines) or any(map(_is_windows, found)):
         return events_hint("")
