@@ -65,6 +65,11 @@ ERF = "an ERF capture of an Endace card, convert it: editcap -F pcapng IN.erf OU
 CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar", "erf"})
 """File name suffixes of captures; a file in a folder with one of them has to be readable."""
 
+LOG_SUFFIXES = frozenset({"json", "jsonl", "ndjson", "log", "txt", "csv", "tsv", "xml"})
+"""File name suffixes of what is written about a capture."""
+
+_NO_TEXT = bytes(range(9)) + bytes(range(14, 32))
+
 
 class NotACaptureError(CaptureError):
     """A file can be read but is not a capture, as most files in a folder."""
@@ -128,7 +133,20 @@ def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
 
 def has_capture_name(path: str) -> bool:
     """Whether the name of a file, compressed or not, is that of a capture."""
-    return any(suffix in CAPTURE_SUFFIXES for suffix in path.lower().split(".")[-2:])
+    *_, before, last = ("", *path.lower().rpartition("/")[2].split("."))
+    return last in CAPTURE_SUFFIXES or (before in CAPTURE_SUFFIXES and last not in LOG_SUFFIXES)
+
+
+def may_be_text(file: CaptureFile) -> bool:
+    """Whether a local file begins like text, whatever its name is. It need not be readable."""
+    if file.url is not None or file.path == STDIN:
+        return False
+    try:
+        with open(file.path, "rb", buffering=0) as opened:
+            head = opened.read(64)
+    except (OSError, ValueError):
+        return False
+    return bool(head) and head.translate(None, _NO_TEXT) == head
 
 
 def capture_file(path: str) -> CaptureFile:

@@ -210,7 +210,8 @@ class ContactGroups:
         contact = group.contact
         assert contact is not None
         time = batch.words[at + columns.WORD_TIME]
-        port = batch.words[at + columns.WORD_CLIENT_PORT]
+        # A port that a log does not say is -1 in rows, and 0 in contacts.
+        port = max(0, batch.words[at + columns.WORD_CLIENT_PORT])
         group.ports[port] = group.ports.get(port, 0) + 1
         self._judge.mark_reported(contact, time)
         if group.is_handshake:

@@ -12,6 +12,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.formats.values import endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,10 +376,9 @@ def _exemption(exemption: Mapping[str, Any]) -> Exemption:
 
 
 def _destination(server: Mapping[str, Any]) -> str:
-    place = f"[{server['ip']}]" if ":" in server["ip"] else server["ip"]
     known = [f"AS{server['asn']}" if server["asn"] else "", server["as_org"], server["country"]]
     more = ", ".join(text for text in known if text)
-    return f"{place}:{server['port']}" + (f" ({more})" if more else "")
+    return endpoint(server["ip"], server["port"]) + (f" ({more})" if more else "")
 
 
 def _traffic(record: AlertRecord) -> Traffic:
