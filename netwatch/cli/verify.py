@@ -53,7 +53,7 @@ def add(
         "files",
         metavar="FILE",
         nargs="+",
-        help="an evidence capture or lines of logs, as scan --evidence writes them, or a folder of"
+        help="an evidence capture or lines of logs, as `scan --evidence` writes them, or a folder of"
         " them",
     )
     source = parser.add_mutually_exclusive_group()

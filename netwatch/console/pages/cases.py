@@ -14,6 +14,7 @@ from netwatch.console.lists import (
     cursor_of,
     cursor_text,
     json_file,
+    known_names,
     tidied,
     time_inputs,
 )
@@ -198,9 +199,7 @@ def wanted_cases(view: View) -> CaseFilter:
     """What the address asks for. Raises `Refused` for a value that cannot be."""
     query = view.query
     names = [name for name in NAMES if name != "device" or view.role == "analyst"]
-    sets: dict[str, frozenset[str]] = {
-        name: frozenset({text}) for name in (*names, "sensor") if (text := query.text(name))
-    }
+    sets = known_names(view, (*names, "sensor"))
     for name, words in WORDS.items():
         if word := query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})
