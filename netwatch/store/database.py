@@ -36,6 +36,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from netwatch.core import owned_database
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.core.private_files import give_to_owner
 from netwatch.core.system.users import user_id
@@ -330,7 +331,7 @@ def _open_server(url: str, path: str, *, create: bool) -> Database:
         engine = create_engine(parsed, pool_size=2, pool_pre_ping=True)
     except ImportError:
         raise ConfigError([Problem(place, 0, 0, "a catalogue in PostgreSQL needs an extra:"
-                                   " pip install 'netwatch[postgres]'")]) from None  # fmt: skip
+                                   f" {install_command('postgres')}")]) from None  # fmt: skip
     database = Database(engine, place)
     try:
         _prepare_server(database, path, create=create)
