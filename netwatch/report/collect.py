@@ -8,7 +8,7 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 
 from netwatch import __version__
@@ -76,9 +76,15 @@ def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
     """The report. Raises `ConfigError` for a ban that the configuration does not have, and
     `NetwatchError` where the catalogue fails."""
     bans = _bans(config, wanted.bans)
-    zones = {ban.timezone for ban in bans}
-    days = Days(wanted.first, wanted.last, zones.pop() if len(zones) == 1 else "UTC")
+    days = Days(wanted.first, wanted.last, time_zone_of(bans))
     return _Collector(catalogue, config, wanted, days).report(bans)
+
+
+def time_zone_of(bans: Iterable[Ban]) -> str:
+    """The zone in which the days of a report on these bans are meant: theirs, UTC where they have
+    several or none."""
+    zones = {ban.timezone for ban in bans}
+    return zones.pop() if len(zones) == 1 else "UTC"
 
 
 def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:

@@ -1,7 +1,7 @@
 """The bans: which ones there are, and of each whether it was kept in a period."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from netwatch.console.answers import Answer, Page, not_found
@@ -13,6 +13,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Ban
 from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted
+from netwatch.report.period import local
 from netwatch.store.case_pages import case_counts, is_centre
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
@@ -42,13 +43,14 @@ def show(view: View) -> Answer:
         console.catalogue, IncidentFilter(), ["ban", "verdict"], timeout=QUERY_SECONDS
     )
     cases = _cases(view)
-    today = datetime.fromtimestamp(console.now() // 1_000_000_000, UTC).date()
     rows = [
         Listed(
             ban,
             periods_of(ban, view.language),
             console.config.policy.state(ban, console.now()),
-            None if ban.review is None else (ban.review - today).days,
+            None
+            if ban.review is None
+            else (ban.review - local(console.now(), ban.timezone).date()).days,
             _by_verdict(ban, counts),
             {} if cases is None else _by_verdict(ban, cases),
         )
@@ -78,7 +80,7 @@ def one(view: View) -> Answer:
     ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["id"]), None)
     if ban is None:
         raise not_found(view.say("There is no such ban."))
-    first, last = days_of(view)
+    first, last = days_of(view, [ban])
     wanted = Wanted(first, last, (ban.id,))
     report = view.console.reports.shown(wanted)
     if report is None:

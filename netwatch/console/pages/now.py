@@ -1,7 +1,6 @@
 """What an administrator sees first: what is open, how the sensors are, what waits, what is due."""
 
 import hashlib
-from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
@@ -10,6 +9,7 @@ from netwatch.console.console import Console
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.sensors import SILENT, cursor, shown_sensors
 from netwatch.console.view import View
+from netwatch.report.period import local
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import is_centre, open_cases
 from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
@@ -91,13 +91,12 @@ def _state(console: Console) -> str:
 
 def _reviews(view: View, now: int) -> list[tuple[str, int]]:
     """The bans whose review is near or over, with the days until then."""
-    today = datetime.fromtimestamp(now // 1_000_000_000, UTC).date()
     found = [
-        (ban.id, (ban.review - today).days)
+        (ban.id, (ban.review - local(now, ban.timezone).date()).days)
         for ban in view.console.config.policy.bans
-        if ban.review is not None and (ban.review - today).days <= REVIEW_DAYS
+        if ban.review is not None
     ]
-    return sorted(found, key=lambda each: each[1])
+    return sorted((each for each in found if each[1] <= REVIEW_DAYS), key=lambda each: each[1])
 
 
 def _set_age(view: View, now: int) -> float | None:

@@ -1,7 +1,7 @@
 """The reports for the authority: which periods there are, and each as a page, a PDF or JSON."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import func, select
 
@@ -10,8 +10,9 @@ from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.period_reports import days_of
 from netwatch.console.view import View
 from netwatch.core.errors import ConfigError
-from netwatch.report.collect import Wanted
+from netwatch.report.collect import Wanted, time_zone_of
 from netwatch.report.pdf import require_weasyprint
+from netwatch.report.period import local
 from netwatch.store import catalogue_tables as tables
 
 MAX_MONTHS = 24
@@ -70,14 +71,17 @@ def _require_pdf(view: View) -> None:
 
 
 def _months(view: View) -> list[tuple[date, date]]:
-    """The first and the last day of each month with captures."""
+    """The first and the last day of each month with captures, in the time zone in which their
+    reports count days."""
     column = tables.capture.c
     with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
         span = select(func.min(column.first), func.max(column.last))
         first, last = connection.execute(span).one()
     if first is None or last is None:
         return []
-    return list(_months_between(_day(int(first)), _day(int(last))))[:MAX_MONTHS]
+    zone = time_zone_of(view.console.config.policy.bans)
+    days = (local(int(time), zone).date() for time in (first, last))
+    return list(_months_between(*days))[:MAX_MONTHS]
 
 
 def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
@@ -86,7 +90,3 @@ def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
         following = (begin + timedelta(days=32)).replace(day=1)
         yield begin, following - timedelta(days=1)
         begin = (begin - timedelta(days=1)).replace(day=1)
-
-
-def _day(moment: int) -> date:
-    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).date()
