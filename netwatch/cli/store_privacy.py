@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from netwatch.store.pruning import Pruned
     from netwatch.store.resolving import Resolved
 
+MAX_KEPT = 20
+"""Captures that `erase` names, a line each."""
+
 UNIT_STATE = Path("/var/lib/netwatch/live.sqlite")
 """The state file of the systemd unit."""
 
@@ -278,8 +281,12 @@ def _report(
     if erased.kept:
         print_message(
             "netwatch: your own captures may have packets of the device, and were left as they are:"
-            f" {', '.join(erased.kept)}"
         )
+        for path in erased.kept[:MAX_KEPT]:
+            print_message(f"  {path}")
+        if len(erased.kept) > MAX_KEPT:
+            more = quantity(len(erased.kept) - MAX_KEPT, "capture")
+            print_message(f"  and {more} more; --format jsonl has all")
     if config.outputs:
         names = ", ".join(output.name for output in config.outputs)
         print_message(f"netwatch: what was delivered to {names} before has to be erased there")

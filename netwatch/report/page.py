@@ -15,6 +15,7 @@ from netwatch.charts.render import Renderer
 from netwatch.charts.theme import dark_rules
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.text import escaped
 from netwatch.language.language import Language, language
 from netwatch.report import labels, pictures, tables, words
@@ -91,7 +92,7 @@ class Page:
 def require_templates(command: str) -> None:
     """Raise `ConfigError` where the template engine is not installed."""
     if importlib.util.find_spec("jinja2") is None:
-        message = "a report as a page needs an extra: pip install 'netwatch[report]'"
+        message = f"a report as a page needs an extra: {install_command('report')}"
         raise ConfigError([Problem(command, 0, 0, message)])
 
 

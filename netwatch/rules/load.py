@@ -75,7 +75,9 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
     were read before without mistakes, the catalogue that was made of them then is used.
     """
     before = len(problems.found)
-    layers = [_Layer(source == BUILTIN, _contents(source, base, problems)) for source in sources]
+    layers = [
+        _Layer(_is_shipped(source, base), _contents(source, base, problems)) for source in sources
+    ]
     key = _key(layers) if len(problems.found) == before and _is_cached() else None
     if key is not None:
         catalog = _cached(key)
@@ -85,6 +87,15 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
     if key is not None and catalog.complete:
         write_entry(key, pack(catalog))
     return catalog
+
+
+def _is_shipped(source: str | Path, base: Path) -> bool:
+    """Whether files came with netwatch, also where a path names some of them: a file is judged the
+    same alone as among all."""
+    if source == BUILTIN:
+        return True
+    place = (base / source).resolve()
+    return place.is_relative_to(shipped().resolve())
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def test_the_list_of_cases(fleet: Console, visit: Callable[[str], Visitor]) -> N
     assert "kiosk-1 hq ghent, liege shared flows" in found[2]
     for query, count in (
         ("sensor=liege", 1), ("joined=time", 1), ("app=wechat", 1), ("device=kiosk-1", 1),
-        ("state=closed", 2), ("from=2023-03-20T12:00:00Z", 2), ("network=other", 0),
+        ("state=closed", 2), ("from=2023-03-20T12:00:00Z", 2),
     ):  # fmt: skip
         assert len(rows(visitor.get(f"/cases?{query}").text)) == count, query
     assert visitor.get("/cases?joined=luck").status_code == 400
@@ -184,7 +184,7 @@ def test_cases_as_files(fleet: Console, visit: Callable[[str], Visitor]) -> None
 @pytest.mark.parametrize(
     "query",
     ["sensor=liege", "joined=time", "app=wechat", "device=kiosk-1", "state=closed",
-     "from=2023-03-20T12:00:00Z", "to=2023-03-20T12:00:00Z", "network=other"],
+     "from=2023-03-20T12:00:00Z", "to=2023-03-20T12:00:00Z"],
 )  # fmt: skip
 def test_files_have_the_cases_of_the_page(
     fleet: Console, visit: Callable[[str], Visitor], query: str

@@ -41,6 +41,19 @@ def add(console: Console, changed: list[dict[str, Any]]) -> None:
     console.catalogue.end_run(run)
 
 
+@pytest.mark.parametrize("query", ["app=tictoc", "network=hq2", "ban=nothing"])
+@pytest.mark.parametrize("place", ["/incidents", "/incidents.csv", "/devices", "/cases"])
+def test_what_nobody_knows_is_refused(
+    place: str, query: str, visit: Callable[[str], Visitor]
+) -> None:
+    name, _, value = query.partition("=")
+    if place == "/devices" and name != "network":
+        pytest.skip("devices have no such filter")
+    answer = visit("analyst").open(f"{place}?{query}")
+    assert answer.status_code == 400
+    assert f"“{name}” cannot be “{value}”: neither" in answer.text
+
+
 def test_the_list_is_that_of_the_store_the_newest_first(
     console: Console, visit: Callable[[str], Visitor]
 ) -> None:
@@ -60,7 +73,6 @@ def test_the_list_is_that_of_the_store_the_newest_first(
         ("app=tiktok", lambda record: record["app"]["id"] == "tiktok"),
         ("device=ws-021", lambda record: record["device"]["id"] == "ws-021"),
         ("network=byod", lambda record: record["network"]["name"] == "byod"),
-        ("ban=nothing", lambda record: False),
         (
             "from=2023-03-21T00:00:00Z&to=2023-04-01T00:00:00Z",
             lambda record: "2023-03-21" <= record["first_seen"] < "2023-04-01",

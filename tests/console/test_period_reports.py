@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 from support.consoles import Visitor
 
 from netwatch.console import period_reports
@@ -17,7 +17,7 @@ from netwatch.console.pages import bans, incidents
 from netwatch.core.errors import NetwatchError
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
-from netwatch.store.catalogue_tables import incident_day
+from netwatch.store.catalogue_tables import capture, incident_day
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 
 MONTH = Wanted(date(2023, 3, 1), date(2023, 3, 31))
@@ -180,3 +180,18 @@ def test_a_query_that_takes_too_long_is_said_to_be_cut(
     refused = visitor.get(place)
     assert refused.status_code == 503
     assert "was cut" in refused.text
+
+
+LATE = int(datetime(2023, 3, 31, 22, 30, tzinfo=UTC).timestamp()) * 10**9
+"""In Brussels this is the 1st of April."""
+
+
+def test_days_and_months_are_those_of_the_bans(console: Console, visit: Visit) -> None:
+    assert {ban.timezone for ban in console.config.policy.bans} == {"Europe/Brussels"}
+    with console.catalogue.database.writing() as connection:
+        connection.execute(update(capture).values(first=LATE, last=LATE))
+    assert period_reports.last_day(console.catalogue, 0, "UTC") == date(2023, 3, 31)
+    assert period_reports.last_day(console.catalogue, 0, "Europe/Brussels") == date(2023, 4, 1)
+    shown = visit("analyst").get("/reports").text
+    assert "from=2023-04-01&amp;to=2023-04-30" in shown
+    assert "from=2023-03-01&amp;to=2023-03-31" not in shown

@@ -141,7 +141,7 @@ def test_the_console_package_adds_store_reports_and_console(
     deb = _copied(installed, package(packages.folder, "netwatch-console", "deb"))
     without = installed.run("netwatch", *SCAN, "--store-path", "/var/tmp/store", check=False)
     assert without.returncode == 2
-    assert "netwatch[store]" in without.stderr
+    assert "a store needs an extra: apt install netwatch-console" in without.stderr
     installed.run("apt-get", "install", "-q", "-y", "--no-install-recommends", deb)
     installed.run("netwatch", *SCAN, "--store-path", "/var/tmp/store")
     done = installed.run(

@@ -19,21 +19,27 @@ Check = Callable[..., list[str]]
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """The findings for one shipped app with these domains, which begin in line 6. The same file as
-    a site's own has none of them. A VPN may have whole zones that prove it."""
-    folder = tmp_path / "apps"
-    folder.mkdir()
-    monkeypatch.setattr(importlib.import_module("netwatch.rules.load"), "shipped", lambda: tmp_path)
+    """The findings for one shipped app with these domains, which begin in line 6: the same whether
+    it is named as a file or among all. The same file as a site's own has none of them. A VPN may
+    have whole zones that prove it."""
+    came, own = tmp_path / "shipped" / "apps", tmp_path / "own"
+    came.mkdir(parents=True)
+    own.mkdir()
+    load = importlib.import_module("netwatch.rules.load")
+    monkeypatch.setattr(load, "shipped", lambda: came.parent)
 
     def _check(
         *domains: str, rest: str = "", ignored: str = IGNORED, category: str = "vpn"
     ) -> list[str]:
         lines = "".join(f"  - {{{domain}}}\n" for domain in domains)
         tests = f"tests: {{ignore: [{ignored}]}}\n"
-        path = folder / "clips.yaml"
-        path.write_text(f"{HEAD.format(category)}domains:\n{lines}{rest}{tests}")
-        assert lint(load_signatures([folder], tmp_path)) == []
+        for folder in (came, own):
+            text = f"{HEAD.format(category)}domains:\n{lines}{rest}{tests}"
+            (folder / "clips.yaml").write_text(text)
+        assert lint(load_signatures([own], tmp_path)) == []
         found = lint(load_signatures([BUILTIN], tmp_path))
+        for source in (came, came / "clips.yaml", "shipped/apps/clips.yaml"):
+            assert lint(load_signatures([source], tmp_path)) == found
         return [f"{each.line}: {each.message}" for each in found]
 
     return _check

@@ -87,7 +87,7 @@ def one(view: View) -> Answer:
     ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["id"]), None)
     if ban is None:
         raise not_found(view.say("There is no such ban."))
-    first, last = days_of(view)
+    first, last = days_of(view, [ban])
     wanted = Wanted(first, last, (ban.id,))
     report = view.console.reports.shown(wanted)
     if report is None:

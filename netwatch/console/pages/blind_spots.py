@@ -35,7 +35,7 @@ _SILENCES = 50
 
 def show(view: View) -> Answer:
     """The blind spots of a period (days in UTC)."""
-    first, last = days_of(view)
+    first, last = days_of(view, [])
     sums = coverage_sums(
         view.console.catalogue, _midnight(first), _midnight(last + timedelta(days=1)),
         timeout=QUERY_SECONDS,

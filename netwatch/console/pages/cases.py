@@ -14,6 +14,7 @@ from netwatch.console.lists import (
     cursor_of,
     cursor_text,
     json_file,
+    known_names,
     tidied,
     time_inputs,
 )
@@ -197,9 +198,7 @@ def _device_of(row: CaseRow) -> str:
 def wanted_cases(view: View) -> CaseFilter:
     """What the address asks for. Raises `Refused` for a value that cannot be."""
     query = view.query
-    sets: dict[str, frozenset[str]] = {
-        name: frozenset({text}) for name in (*NAMES, "sensor") if (text := query.text(name))
-    }
+    sets = known_names(view, (*NAMES, "sensor"))
     for name, words in WORDS.items():
         if word := query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})

@@ -15,6 +15,7 @@ from netwatch.console.lists import (
     cursor_of,
     cursor_text,
     json_file,
+    known_names,
     tidied,
     time_inputs,
 )
@@ -126,9 +127,7 @@ def _page(view: View, size: int, after: Cursor | None) -> IncidentPage:
 def wanted_incidents(view: View) -> IncidentFilter:
     """What the address asks for. Raises `Refused` for a value that cannot be."""
     query = view.query
-    sets: dict[str, frozenset[str]] = {
-        name: frozenset({text}) for name in NAMES if (text := query.text(name))
-    }
+    sets = known_names(view, NAMES)
     for name, words in WORDS.items():
         if word := query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})
