@@ -114,7 +114,10 @@ class PeriodReports:
         """Begin to collect the reports of the pages whose address has no period. Raises
         `NetwatchError`."""
         bans = self._config.policy.bans
-        pages = [*(((ban.id,), common_timezone([ban])) for ban in bans), ((), common_timezone(bans))]
+        pages = [
+            *(((ban.id,), common_timezone([ban])) for ban in bans),
+            ((), common_timezone(bans)),
+        ]
         for ids, zone in pages[: KEPT // 2]:
             last = last_day(self._catalogue, now, zone)
             self._coming_to(Wanted(last - timedelta(days=DAYS - 1), last, ids))

@@ -10,7 +10,6 @@ from netwatch.console.pages.bans import days_until_review
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.sensors import SILENT, cursor, shown_sensors
 from netwatch.console.view import View
-from netwatch.report.period import local
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import is_centre, open_cases
 from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page

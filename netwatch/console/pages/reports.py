@@ -13,7 +13,6 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.period import day_at
 from netwatch.report.collect import Wanted, common_timezone
 from netwatch.report.pdf import require_weasyprint
-from netwatch.report.period import local
 from netwatch.store import catalogue_tables as tables
 
 MAX_MONTHS = 24
