@@ -16,7 +16,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.logs import windows_events
 from netwatch.logs.frame_streams import FrameError, frames
 from netwatch.logs.log_stream import MAX_LINE, StreamReader, on_disk, open_text
-from netwatch.logs.nul_bytes import TextStream, line_behind
+from netwatch.logs.nul_bytes import NUL_BYTES, TextStream, line_behind
 from netwatch.logs.prefilter import LineFilter
 from netwatch.logs.registry import LogFormat
 from netwatch.logs.sqlite_rows import DatabaseError, rows
@@ -176,7 +176,7 @@ class LogFile:
         """Note what the stream says of its bytes, at the end."""
         stream = content.stream
         if isinstance(stream, TextStream) and stream.runs:
-            self._statistics.anomalies["log-nul-bytes"] += stream.runs
+            self._statistics.anomalies[NUL_BYTES] += stream.runs
         for note in stream.notes:
             is_failure = isinstance(note, ReadFailure)
             to = self._statistics.unread if is_failure else self._statistics.notes

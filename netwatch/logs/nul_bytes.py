@@ -11,6 +11,9 @@ from collections.abc import Callable
 from netwatch.capture.stream import Stream
 from netwatch.core.patterns import pattern
 
+NUL_BYTES = "log-nul-bytes"
+"""The anomaly under which runs of NUL bytes are counted."""
+
 STEP = 1 << 20
 """Bytes that are read at a time where a file begins with NUL bytes."""
 

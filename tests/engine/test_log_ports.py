@@ -36,7 +36,7 @@ OWN = "api16-normal-c-useast1a.tiktokv.com"
 CLIENT, SERVER = bytes((10, 20, 1, 5)), bytes((203, 0, 113, 7))
 DAY = 1_679_313_600_000_000_000  # 2023-03-20
 SECOND = 1_000_000_000
-MOST = 12
+MOST = 4
 """Records taken of a sample."""
 NO_PORT = re.compile(r'(?:[pP]ort"?|dpt)[:=] ?(0|-1)\b|203\.0\.113\.7:(0|-1)\b')
 RECORDS = {"jsonl", "ecs"}
@@ -52,9 +52,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return config.load(str(place))
 
 
-def twice(path: Path, name: str, ports: tuple[int, int]) -> Iterator[LogItem]:
-    """The records of a sample, each of which shows a name of an app twice, with these ports."""
-    client, server = Endpoint(CLIENT, ports[0]), Endpoint(SERVER, ports[1])
+def twice(
+    path: Path,
+    name: str,
+    ports: tuple[int, int],
+    ips: tuple[bytes | None, bytes | None] = (CLIENT, SERVER),
+) -> Iterator[LogItem]:
+    """The records of a sample, each of which shows a name of an app twice, between these ends."""
+    client, server = (Endpoint(ip, port) for ip, port in zip(ips, ports, strict=True))
     found = [item for item in items_of(path, name) if not isinstance(item.entry, LogClaim)]
     for number, item in enumerate(found[:MOST]):
         for again in range(2):
@@ -85,6 +90,21 @@ def test_two_contacts_of_one_device(site: Config, name: str, ports: tuple[int, i
         for alert in alerts:
             check_alert(alert, ports)
         check_rows(events, ports)
+
+
+@pytest.mark.parametrize("ips", [(CLIENT, None), (None, SERVER), (None, None)])
+@pytest.mark.parametrize("name", [name for name in LOG_FORMATS if sample_files(name)])
+def test_contacts_without_an_address(
+    site: Config, name: str, ips: tuple[bytes | None, bytes | None]
+) -> None:
+    for path in sample_files(name):
+        events = list(LogEvents().events(twice(path, name, PORTS[-1], ips)))
+        alerts = judged(events, site)
+        assert not (alerts and ips[0] is None)
+        for alert in alerts:
+            assert (alert.community_ids, alert.destinations) == ((), ())
+            assert [row.render(alert_record(alert)) for row in FORMATS.values() if row.render]
+        check_rows(events, PORTS[-1])
 
 
 def check_alert(alert: Alert, ports: tuple[int, int]) -> None:

@@ -12,6 +12,7 @@ from netwatch.logs.following.followed_log import FollowedLog
 from netwatch.logs.frame_exchange import is_frame_streams
 from netwatch.logs.live.record_reading import RecordReading, time_of
 from netwatch.logs.log_reader import LogItem
+from netwatch.logs.nul_bytes import NUL_BYTES
 from netwatch.logs.options import LogOptions
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
 from netwatch.logs.registry import LOG_FORMATS
@@ -91,7 +92,7 @@ class WrittenLog:
             return None
         assert self._reading is not None
         if chunk.nul_runs:
-            self._statistics.anomalies["log-nul-bytes"] += chunk.nul_runs
+            self._statistics.anomalies[NUL_BYTES] += chunk.nul_runs
         for reason in chunk.unread:
             self._statistics.unread_records[self.log.path, reason] += 1
         items = list(self._reading.read(enumerate(chunk.records, chunk.first), wall))
