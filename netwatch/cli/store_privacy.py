@@ -285,8 +285,8 @@ def _report(
         for path in erased.kept[:MAX_KEPT]:
             print_message(f"  {path}")
         if len(erased.kept) > MAX_KEPT:
-            more = quantity(len(erased.kept) - MAX_KEPT, "capture")
-            print_message(f"  and {more} more; --format jsonl has all")
+            more = f"{len(erased.kept) - MAX_KEPT:,} more"
+            print_message(f"  and {more}; --format jsonl lists all")
     if config.outputs:
         names = ", ".join(output.name for output in config.outputs)
         print_message(f"netwatch: what was delivered to {names} before has to be erased there")
