@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from support.delivery_scenarios import FAULTS, Run, applies, formats_of, no_fault
+from support.delivery_scenarios import FAULTS, Run, applies, formats_of, killed, no_fault
 from support.made_alerts import output
 from support.receiver_harness import RECEIVERS
 
@@ -37,19 +37,46 @@ def test_every_format_is_received_unchanged(run, form):
     assert (outcome.lost, outcome.unexpected, outcome.duplicates) == (0, 0, 0)
 
 
-CASES = [(each, fault) for each in RECEIVERS for fault in FAULTS if applies(each, fault)]
+CASES = [
+    (each, fault)
+    for each in RECEIVERS
+    for fault in FAULTS
+    if fault not in ("none", "kill -9") and applies(each, fault)
+]
 
 
-@pytest.mark.parametrize(
-    ("run", "fault"), [case for case in CASES if case[1] != "none"], indirect=["run"]
-)
+@pytest.mark.parametrize(("run", "fault"), CASES, indirect=["run"])
 def test_no_alert_is_lost(run, fault):
     outcome = FAULTS[fault](run)
     assert (outcome.lost, outcome.unexpected) == (0, 0)
-    if fault != "kill -9":
-        status = run.deliver.made[0].status()[0]
-        assert (status.sent, status.dead, status.dropped) == (outcome.received, outcome.dead, 0)
+    status = run.deliver.made[0].status()[0]
+    assert (status.sent, status.dead, status.dropped) == (outcome.received, outcome.dead, 0)
     assert outcome.dead == {"one alert refused": 1, "half-failed bulk": 30}.get(fault, 0)
+
+
+KILLED = [each for each in RECEIVERS if applies(each, "kill -9")]
+OWN = ("file", "webhook", "nats")
+"""Receivers that differ in how a sink sends to them. The steps before and after that are the same
+for all, and `make test-long` kills at all of them."""
+
+
+@pytest.mark.parametrize("run", OWN, indirect=True)
+def test_a_kill_at_any_step_loses_no_alert(run):
+    outcome = killed(run)
+    assert (outcome.lost, outcome.unexpected) == (0, 0)
+
+
+@pytest.mark.parametrize("run", [each for each in KILLED if each not in OWN], indirect=True)
+def test_a_kill_when_alerts_were_sent_loses_none(run):
+    outcome = killed(run, ("after send",))
+    assert (outcome.lost, outcome.unexpected) == (0, 0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("run", [each for each in KILLED if each not in OWN], indirect=True)
+def test_a_kill_at_any_step_loses_no_alert_of_any_receiver(run):
+    outcome = killed(run)
+    assert (outcome.lost, outcome.unexpected) == (0, 0)
 
 
 @pytest.mark.parametrize("run", RECEIVERS, indirect=True)
