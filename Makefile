@@ -47,9 +47,9 @@ demo-fleet: $(VENV)/fleet
 screenshots: $(VENV)/test
 	PYTHONPATH=tools $(BIN)/python -m screenshots
 
+# Those that run alone run also where others failed, so that one run tells of all failures.
 test: $(VENV)/test
-	$(MAKE) test-together
-	$(MAKE) test-alone
+	@together=0; $(MAKE) test-together || together=$$?; $(MAKE) test-alone && exit $$together
 
 # A test that failed only because the machine was busy passes alone, and is printed. Status 1 of
 # pytest says that tests failed and nothing else did.
@@ -62,11 +62,11 @@ test-alone: $(VENV)/test
 	@for process in $(WAIT_FOR); do tail --pid=$$process -f /dev/null; done
 	$(PYTEST) -m alone $(ALONE)
 
-# The properties with many random examples, and the tests in tests/long, which `make test` leaves
+# The properties with many random examples, and the tests marked `long`, which `make test` leaves
 # out. It prints the seed; `make test-long SEED=...` repeats a run, EXAMPLES=... sets its length.
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 EXAMPLES ?= 10000
-LONG := tests/dissect tests/protocols tests/formats tests/long
+LONG := tests
 
 test-long: SEED := $(SEED)
 test-long: $(VENV)/test

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLongError
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from netwatch.report.collect import Wanted, collect, common_timezone
 from netwatch.report.values import Report
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.incident_rows import DAY
 from netwatch.store.options import StoreOptions
@@ -280,11 +282,15 @@ def being_made(view: View, wanted: Wanted) -> Page:
     """The page that stands for one whose report is not ready. Browsers load it again by
     themselves, also without script."""
     found = IncidentFilter(since=_midnight(wanted.first), until=_midnight(wanted.last) + DAY)
-    counts = incident_counts(view.console.catalogue, found, ["verdict"], timeout=WAIT_SECONDS)
+    incidents = None
+    # Where even the count takes long, the page does without it.
+    with suppress(QueryTimeoutError):
+        counts = incident_counts(view.console.catalogue, found, ["verdict"], timeout=WAIT_SECONDS)
+        incidents = sum(counts.values())
     values = {
         "first": wanted.first,
         "last": wanted.last,
-        "incidents": sum(counts.values()),
+        "incidents": incidents,
         "again": AGAIN_SECONDS,
         "pairs": view.query.kept(("from", "to")),
     }

@@ -18,7 +18,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
 from netwatch.store.catalogue_tables import capture, incident_day
-from netwatch.store.incident_pages import IncidentFilter, incident_page
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
 
 MONTH = Wanted(date(2023, 3, 1), date(2023, 3, 31))
 APRIL = int(datetime(2023, 4, 1, tzinfo=UTC).timestamp()) * 10**9
@@ -103,7 +104,7 @@ def test_a_page_whose_report_is_not_ready_is_loaded_again(
 ) -> None:
     monkeypatch.setattr(period_reports, "WAIT_SECONDS", 0.05)
     auditor = visit("auditor")
-    waiting = auditor.get(f"{place}?from=2023-03-06&to=2023-04-02")
+    waiting = auditor.client.get(f"{place}?from=2023-03-06&to=2023-04-02")
     assert waiting.status_code == 202
     assert waiting.headers["Refresh"] == "3"
     assert f'href="{place}?from=2023-03-06&amp;to=2023-04-02"' in waiting.text
@@ -117,6 +118,23 @@ def test_a_page_whose_report_is_not_ready_is_loaded_again(
     assert "Refresh" not in shown.headers
     assert ("<dt>Made</dt>" if place == BAN else "As of") in shown.text
     assert collecting.done == 1
+
+
+def test_a_page_whose_incidents_take_long_to_count_does_without_their_number(
+    visit: Visit, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*arguments: Any, **options: Any) -> Any:
+        if "timeout" in options:
+            raise QueryTimeoutError("the query took too long")
+        return incident_counts(*arguments, **options)
+
+    auditor = visit("auditor")
+    monkeypatch.setattr(period_reports, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(period_reports, "incident_counts", cut)
+    waiting = auditor.client.get(f"{BAN}?from=2023-03-06&to=2023-04-02")
+    collecting.goes_on.set()
+    assert waiting.status_code == 202
+    assert "All incidents from 2023-03-06 to 2023-04-02 are being read." in waiting.text
 
 
 def test_a_report_is_shown_for_as_long_as_the_store_is_the_same(

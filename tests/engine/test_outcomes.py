@@ -28,15 +28,25 @@ Build = Callable[[Wire], None]
 ADDRESS = ((API, "A", 60, FAR.ip),)
 
 
-def scan(folder: Path, *builds: Build, workers: int = 1, apart: float = 0) -> list[Alert]:
-    """The alerts of captures, one for each of `builds`, which begin so many seconds apart."""
-    site = config.load(app.configured(folder))
+def scan(folder: Path, *builds: Build) -> list[Alert]:
+    """The alerts of captures, one for each of `builds`."""
+    return scanned(folder, captured(folder, *builds))
+
+
+def captured(folder: Path, *builds: Build, apart: float = 0) -> list[str]:
+    """Captures, one for each of `builds`, which begin so many seconds apart."""
     paths = []
     for number, build in enumerate(builds):
         wire = app.wire(number + 1)
         wire.wait(number * apart)
         build(wire)
         paths.append(capture(folder / f"{number}.pcap", wire))
+    return paths
+
+
+def scanned(folder: Path, paths: list[str], workers: int = 1) -> list[Alert]:
+    """The alerts of captures."""
+    site = config.load(app.configured(folder))
     captures = list(group_files(find_captures(paths), continuous=False))
     with ScanIncidents(site.quiet_gap) as incidents:
         jobs.scan(captures, site, RunStatistics(), incidents, workers=workers)
@@ -348,11 +358,9 @@ def test_a_connection_that_outlasts_the_quiet_gap_is_in_both_incidents(tmp_path:
 
 def test_any_number_of_jobs_gives_the_same_records(tmp_path: Path) -> None:
     builds = [build for build, *_ in KINDS.values()] + [build for build, _ in CONNECTIONS.values()]
+    paths = captured(tmp_path, *builds, apart=7200)
     found = [
-        [
-            json.dumps(jsonl.alert_record(alert))
-            for alert in scan(tmp_path, *builds, workers=workers, apart=7200)
-        ]
+        [json.dumps(jsonl.alert_record(alert)) for alert in scanned(tmp_path, paths, workers)]
         for workers in (1, 2)
     ]
     assert found[0] == found[1]

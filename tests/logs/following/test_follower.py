@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from netwatch.logs.following import follower
 from netwatch.logs.following.follower import Follower
@@ -436,7 +437,7 @@ def run(step: tuple[object, ...], program: Program, reader: Reader, seconds: flo
             reader.crash()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60, deadline=None)
 @given(STEPS, st.randoms(use_true_random=False))
 def test_nothing_is_lost_or_repeated(
     steps: list[tuple[object, ...]], random_: random.Random
