@@ -17,6 +17,10 @@ from netwatch.logs.options import LogOptions
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
 from netwatch.logs.registry import LOG_FORMATS
 
+TRIED_LINES = 20
+"""Lines of a named file after which it is a trouble that no format is recognised: a program that
+was started says other things first."""
+
 CONTEXT = 1 << 20
 """Bytes before the position that are read again after a start, to know what later records belong
 to: queries that wait for their answers, addresses of devices, flows. They are not judged again."""
@@ -26,6 +30,7 @@ _EVENT_LOG = (
     " begins the file again where it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
     " the same events as JSON, which is followed"
 )
+_UNKNOWN_SO_FAR = "no format is recognised in what it has so far; --as names one"
 _UNKNOWN = "is no log of a format that netwatch knows; --as names one"
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
@@ -126,10 +131,8 @@ class WrittenLog:
             self._statistics.logs[found.format] += 1
             self.problem = ""
             return True
-        if self._is_named and b"\n" in head:
-            self.problem = found.hint or (
-                "no format is recognised in what it has so far; --as names one"
-            )
+        if self._is_named and (found.hint or head.count(b"\n") >= TRIED_LINES):
+            self.problem = found.hint or _UNKNOWN_SO_FAR
         if len(head) >= SAMPLE_BYTES or found.is_capture or found.doubt:
             self._leave_out(found)
         return False

@@ -125,7 +125,7 @@ def test_file_that_is_not_there_is_said_until_it_is(tmp_path: Path, start: Start
 
 def test_short_file_of_no_known_format_is_a_trouble(tmp_path: Path, start: Start) -> None:
     feed = start(tmp_path / "log")
-    (tmp_path / "log").write_text("what is this\n")
+    (tmp_path / "log").write_text("what is this\n" * 30)
     wait_until(lambda: feed.feed.read(0.01) or "--as" in "".join(feed.feed.unreadable.values()))
     (tmp_path / "log").write_text(unbound("one.example.org") * 3)
     feed.until(*["one.example.org"] * 3)
