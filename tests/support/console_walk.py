@@ -80,7 +80,7 @@ def _place(route: Route, incident: str) -> str:
     )
     if route.path.startswith(_DAYS):
         return f"{path}?{PERIOD}"
-    return f"{path}?device=ws-021" if route.path == "/person" else path
+    return f"{path}?device=ws-021" if route.path in ("/person", "/person.json") else path
 
 
 class _Texts(HTMLParser):
