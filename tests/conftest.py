@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from support.interpreted import stale
 from support.paths import PCAPS, ROOT
 from support.programs import require_programs
+from support.shown_logs import pytest_runtest_logfinish, pytest_runtest_makereport  # noqa: F401
 
 pytest_plugins = [
     "support.browsers",
