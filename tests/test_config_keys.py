@@ -28,7 +28,7 @@ from netwatch.rules.signature_keys import SIGNATURE_KEYS
 
 CONFIGURATION = """\
 version: 1
-networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
+networks: [{name: hq, cidrs: [10.0.0.0/8], class: service, expected: always}]
 devices:
   inventory: devices.csv
   columns: {hostname: "Device Name"}

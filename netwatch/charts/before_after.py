@@ -20,16 +20,16 @@ MAX_NETWORKS = 20
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Incidents of a network in a period, and the share (0 to 1) of its flows whose name was read;
-    None where no flow is known."""
+    """Incidents of a network in a period, None where it was not captured, and the share (0 to 1) of
+    its flows whose name was read; None where no flow is known."""
 
-    incidents: int
+    incidents: int | None
     named_share: float | None
 
     @property
     def at_most(self) -> float | None:
         """How many incidents there would be if all flows had been like those with a name."""
-        if not self.named_share:
+        if not self.named_share or self.incidents is None:
             return None
         return self.incidents / self.named_share
 
@@ -61,7 +61,7 @@ def before_after(
 
 
 def _total(value: NetworkChange) -> int:
-    return value.before.incidents + value.after.incidents
+    return (value.before.incidents or 0) + (value.after.incidents or 0)
 
 
 def _specification(
@@ -142,10 +142,13 @@ def _rows(
         }
         for each in values
         for name, seen in zip(names, (each.before, each.after), strict=True)
+        if seen.incidents is not None
     ]
 
 
 def _words(seen: Seen, language: Language) -> str:
+    if seen.incidents is None:
+        return language.say("not captured")
     count = language.say_count("%(count)s incident", "%(count)s incidents", seen.incidents)
     if seen.at_most is None:
         return language.say("%(incidents)s; coverage not known", incidents=count)
@@ -165,8 +168,8 @@ def _summary(values: Sequence[NetworkChange], names: tuple[str, str], language: 
         " at the number there would be if the flows that could not be read were like the others.",
         before=shown(names[0]),
         after=shown(names[1]),
-        first=language.number(sum(each.before.incidents for each in values)),
-        second=language.number(sum(each.after.incidents for each in values)),
+        first=language.number(sum(each.before.incidents or 0 for each in values)),
+        second=language.number(sum(each.after.incidents or 0 for each in values)),
     )
 
 
@@ -176,7 +179,11 @@ def _table(values: Sequence[NetworkChange], names: tuple[str, str], language: La
         cells = [escaped_name(each.network)]
         for seen in (each.before, each.after):
             most = seen.at_most
-            cells.append(language.number(seen.incidents))
+            cells.append(
+                language.say("not captured")
+                if seen.incidents is None
+                else language.number(seen.incidents)
+            )
             cells.append(
                 language.say("not known") if most is None else language.number(round(most, 1))
             )

@@ -6,6 +6,7 @@ standard error.
 
 import argparse
 import gc
+import getpass
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ _EXAMPLES = """examples:
   netwatch rejudge --bans next-year.yaml        with the bans and exemptions of another file
   netwatch rejudge --at 2024-01-01              as if everything had happened on that day
   netwatch rejudge --since 2023-03-01 --until 2023-03-31 --format jsonl
+  netwatch rejudge --record                     and note that the past was judged by it
   netwatch rejudge --all --format jsonl         the alerts in full, as scan prints them
 
 exit status:
@@ -95,9 +97,15 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         help="judge by the bans and exemptions in force on DATE, whenever a contact happened",
     )
     parser.add_argument(
+        "--record",
+        action="store_true",
+        help="note in the store that its past was judged by these bans and signatures, and keep the"
+        " incidents that are new or changed; those that would be withdrawn stay",
+    )
+    parser.add_argument(
         "--include-names",
         action="store_true",
-        help="judge also what netwatch names has stored, which has no incidents yet",
+        help="judge also what netwatch names has stored, which has no incidents yet; --record does",
     )
 
 
@@ -165,6 +173,7 @@ def rejudge(args: argparse.Namespace) -> int:
         expected = " or ".join(FORMATS_OF_DIFFERENCES)
         message = f"--format {args.format}: differences have the format {expected}; --all has all"
         raise ConfigError([Problem("netwatch rejudge", 0, 0, message)])
+    _check_record(args)
     since, until = _moment(args, "since"), _moment(args, "until")
     config = configuration.load(args.config, replacements=Replacements(args.signatures, args.bans))
     require_extra("netwatch rejudge")
@@ -177,8 +186,9 @@ def rejudge(args: argparse.Namespace) -> int:
             since=since,
             until=until,
             day=args.at,
-            include_names=args.include_names,
+            include_names=args.include_names or args.record,
             threads=args.jobs,
+            record=args.record,
         ) as again,
         terminal.output(args.output) as stream,
     ):
@@ -187,8 +197,20 @@ def rejudge(args: argparse.Namespace) -> int:
             _write_alerts(args.format, again, stream)
         else:
             changes = _write_differences(args.format, again, stream)
+        if again.recording is not None:
+            again.recording.end(getpass.getuser())
         _report(args, again, changes)
     return 3 if changes and args.fail_on_change else 0
+
+
+def _check_record(args: argparse.Namespace) -> None:
+    """Raise `ConfigError` for an option with which nothing can be recorded."""
+    from netwatch.core.errors import ConfigError, Problem
+
+    for name in ("at", "all"):
+        if args.record and getattr(args, name):
+            message = f"--record: expected no --{name}, which does not say how the past is judged"
+            raise ConfigError([Problem("netwatch rejudge", 0, 0, message)])
 
 
 def _moment(args: argparse.Namespace, name: str) -> int | None:
@@ -263,6 +285,8 @@ def _report(args: argparse.Namespace, again: "Again", changes: Counter[str]) -> 
     counts = ", ".join(f"{changes[kind]} {kind}" for kind in CHANGES if changes[kind])
     summary = f": {counts}" if counts else "" if args.all else ": no difference"
     terminal.note(args, f"{quantity(again.runs, 'run')} judged again{summary}")
+    if again.recording is not None:
+        _report_recording(again)
     if again.unknown_clients:
         print_message(
             f"netwatch: {quantity(again.unknown_clients, 'client')} not judged: no key of the"
@@ -282,3 +306,28 @@ def _report(args: argparse.Namespace, again: "Again", changes: Counter[str]) -> 
         )
         for id_ in again.not_judged if args.verbose else ():
             print_message(f"  {id_}")
+
+
+def _report_recording(again: "Again") -> None:
+    """Report what the store was told, and what not."""
+    from netwatch.cli.printing import print_message
+    from netwatch.core.text import quantity
+
+    recording = again.recording
+    assert recording is not None
+    if recording.changes["withdrawn"]:
+        print_message(
+            f"netwatch: {quantity(recording.changes['withdrawn'], 'incident')} would be withdrawn,"
+            " and stay in the store"
+        )
+    if recording.partial:
+        print_message(
+            f"netwatch: {quantity(recording.partial, 'run')} recorded as judged only in part: not"
+            " all that was seen is in the store (a capture that goes on or was stored in part, an"
+            " erased device, or retention)"
+        )
+    if again.unrecorded:
+        print_message(
+            f"netwatch: {quantity(again.unrecorded, 'run')} not recorded as judged: some clients"
+            " could not be judged"
+        )

@@ -38,6 +38,7 @@ _EPILOG = """examples:
   netwatch store query observations --name 'p16-*.tiktokcdn.com' --format csv -o names.csv
   netwatch store query flows --device 10.20.1.7 --since 24h
   netwatch store query coverage --network hq --format jsonl
+  netwatch store query coverage --hours --since 7d --format csv
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
 30m, 12h, 7d, 2w, 1y). A filter that may be repeated takes what any of its values matches; a record
@@ -78,6 +79,12 @@ def add_query(group: Group) -> None:
         help="format of the records (default table); observations: also arrow and parquet, flows"
         " and coverage: table, jsonl and csv",
     )
+    parser.add_argument(
+        "--hours",
+        action="store_true",
+        help="of coverage: for each hour and network what was captured, and which of the configured"
+        " bans judged it",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the records to FILE")
 
 
@@ -109,6 +116,10 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, name) not in (None, []):
             known = ", ".join(each for each in RECORDS if name in _FILTERS[each])
             problems.append(f"--{name} is not a filter of {args.records}; it is one of {known}")
+    if args.hours and args.records != "coverage":
+        problems.append(f"--hours is of coverage, found {args.records}")
+    if args.hours and args.device is not None:
+        problems.append("--device is not a filter of coverage by --hours, which has no devices")
     formats = _formats(args.records)
     if args.format not in formats:
         problems.append(f"--format {args.format} has no {args.records}; use {', '.join(formats)}")
@@ -312,6 +323,9 @@ def _write_coverage(
     config: "Config",
     wanted: "Filter",
 ) -> None:
+    if args.hours:
+        _write_hours(args, catalogue, config, wanted)
+        return
     from netwatch.cli import terminal
     from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, read_report
     from netwatch.formats.registry import FORMATS
@@ -331,6 +345,53 @@ def _write_coverage(
                 report = read_report(json.loads(text))
                 FORMATS["table"].writer(stream).coverage(report, True)
                 stream.write("\n")
+
+
+def _write_hours(
+    args: argparse.Namespace, catalogue: "Catalogue", config: "Config", wanted: "Filter"
+) -> None:
+    """Write judged coverage by hour and network."""
+    import csv
+    from itertools import islice
+
+    from netwatch.cli import terminal
+    from netwatch.cli.ban_judges import ban_judges
+    from netwatch.core.text import escaped
+    from netwatch.formats.csv import cell
+    from netwatch.formats.values import json_line
+    from netwatch.store.hour_records import COLUMNS, captured_span, hour_records
+    from netwatch.store.judged_coverage import judged_coverage
+
+    known = captured_span(judged_coverage(catalogue))
+    since, until = known or (0, 0)
+    since = since if wanted.since is None else wanted.since
+    until = until if wanted.until is None else wanted.until
+    classes = {scope.network.name: scope.network.device_class for scope in config.networks.scopes}
+    coverage = judged_coverage(catalogue, since, until)
+    records = hour_records(coverage, classes, ban_judges(config), wanted.networks)
+    found = islice(records, wanted.limit)
+    with terminal.output(args.output) as stream:
+        if args.format == "jsonl":
+            stream.writelines(f"{json_line(each)}\n" for each in found)
+            return
+        rows = ([_cell(each[name]) for name in COLUMNS] for each in found)
+        if args.format == "csv":
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([cell(each) for each in row] for row in rows)
+        else:
+            table = [list(COLUMNS), *([escaped(each) for each in row] for row in rows)]
+            widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+            for row in table:
+                cells = (each.ljust(width) for each, width in zip(row, widths, strict=True))
+                stream.write(f"{'  '.join(cells).rstrip()}\n")
+
+
+def _cell(value: Any) -> str:
+    """A value of a record in a table."""
+    if isinstance(value, list):
+        return " ".join(value)
+    return "" if value is None else str(value)
 
 
 def _write_csv(stream: Any, columns: tuple[str, ...], records: Iterator[Any]) -> None:

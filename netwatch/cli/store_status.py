@@ -10,6 +10,8 @@ from netwatch.cli.printing import print_columns, print_line, print_message, prin
 from netwatch.cli.store import store_options
 
 if TYPE_CHECKING:
+    from netwatch.config import Config
+    from netwatch.store.catalogue import Catalogue
     from netwatch.store.options import StoreOptions
     from netwatch.store.status import StoreStatus
 
@@ -34,16 +36,45 @@ def add_verify(group: Group) -> None:
 
 def _status(args: argparse.Namespace) -> int:
     options = store_options(args)
+    from netwatch import config as configuration
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.status import status
 
+    config = configuration.load(args.config)
     with Catalogue.open(options) as catalogue:
-        found = status(catalogue)
+        found, hours = status(catalogue), _hours(catalogue, config)
     if args.format == "jsonl":
-        print_record(_record(found, options))
+        print_record({**_record(found, options), "hours": hours})
     else:
         _print_status(found, options)
+        _print_hours(hours)
     return 0
+
+
+def _hours(catalogue: "Catalogue", config: "Config") -> dict[str, Any]:
+    """For how many hours something was captured, and of each ban of the configuration for how many
+    hours of its networks together, and for how many of them it judged."""
+    from netwatch.cli.ban_judges import ban_judges
+    from netwatch.coverage.hours import QUARTERS
+    from netwatch.store.judged_coverage import judged_coverage
+
+    coverage, judges = judged_coverage(catalogue), ban_judges(config)
+    bans = {}
+    for ban in config.policy.bans:
+        captured = judged = 0
+        for scope in config.networks.scopes:
+            name, kind = scope.network.name, scope.network.device_class
+            if kind in ban.forbids and (not ban.networks or name in ban.networks):
+                captured += coverage.captured(name).bit_count()
+                judged += coverage.judged(name, kind, judges[ban.id]).bit_count()
+        bans[ban.id] = {"captured": captured / QUARTERS, "judged": judged / QUARTERS}
+    return {"captured": coverage.captured_at_all.bit_count() / QUARTERS, "bans": bans}
+
+
+def _print_hours(hours: dict[str, Any]) -> None:
+    print_line(f"{'captured hours':<15} {hours['captured']:,}")
+    for ban, found in hours["bans"].items():
+        print_line(f"{'judged hours':<15} {found['judged']:,} of {found['captured']:,} by {ban}")
 
 
 def _time(time: int | None) -> str | None:

@@ -84,6 +84,13 @@ _NETWORK = Section(
         Key("cidrs", "list of ranges", "any address", "such as `10.20.0.0/16`, `2001:db8::/32`"),
         Key("vlans", "list of numbers and spans", "any VLAN", "1 to 4094, or a span like `30-39`"),
         Key("authority", "text", "empty", "who is responsible for the network, shown in alerts"),
+        Key(
+            "expected",
+            "text",
+            "working days",
+            "when the network is used: `always`, `never`, or days and times like "
+            "`Mon-Fri 07:00-19:00`, several with commas. Silence then is a gap in a report",
+        ),
     ),
 )
 

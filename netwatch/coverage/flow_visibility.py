@@ -10,7 +10,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.buffers import Octets
+from netwatch.core.buffers import Octets, Words
 from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
 from netwatch.coverage.visibility import (
     DOH_PORTS,
@@ -59,6 +59,7 @@ _ONE_DIRECTION = cython.declare(cython.int, VISIBILITIES.index("one-direction"))
 _BEGUN_BEFORE = cython.declare(cython.int, VISIBILITIES.index("begun-before-capture"))
 _NO_DATA = cython.declare(cython.int, VISIBILITIES.index("no-data"))
 _NO_HELLO = cython.declare(cython.int, VISIBILITIES.index("no-hello"))
+_DNS_PORT = cython.declare(cython.longlong, 53)
 
 assert NAME_STATUSES[_BYPASS:] == BYPASS_CATEGORIES == VISIBILITIES[_DNS : _DNS + 4]
 
@@ -83,6 +84,57 @@ def visibility_of(flow: Flow, category: NameStatus) -> Visibility:
             bytes_out, bytes_in, status, flow.incomplete_message, flow.start_seen
         )
     return VISIBILITIES[found]
+
+
+NOT_COUNTED = 255
+"""What `visibilities` gives for a flow on a port of DNS, which is a lookup and no flow."""
+
+
+def visibilities(
+    count: int,
+    transports: Octets,
+    clients: Words,
+    servers: Words,
+    sent: Words,
+    received: Words,
+    statuses: Octets,
+    categories: Octets,
+    flags: Octets,
+) -> bytearray:
+    """The visibilities of `count` flows as places in `VISIBILITIES`, or `NOT_COUNTED`.
+
+    `transports` are 1 for TCP, `clients` and `servers` ports, `sent` and `received` payload of the
+    client, `statuses` and `categories` (by the server's address) places in `NAME_STATUSES`, and
+    `flags` have bit 0 where a message never became complete, bit 1 where the start was seen.
+    """
+    rules: FlowVisibility = FlowVisibility()
+    result = bytearray(count)
+    at: cython.Py_ssize_t
+    found: cython.int
+    client: cython.longlong
+    server: cython.longlong
+    bytes_out: cython.longlong
+    bytes_in: cython.longlong
+    status: cython.longlong
+    is_tcp: cython.bint
+    for at in range(count):
+        client, server, status = clients[at], servers[at], statuses[at]
+        if client == _DNS_PORT or server == _DNS_PORT:
+            result[at] = NOT_COUNTED
+            continue
+        bytes_out, bytes_in, is_tcp = sent[at], received[at], transports[at] != 0
+        if rules.is_reversed(is_tcp, client, server, status):
+            server = client
+            bytes_out, bytes_in = bytes_in, bytes_out
+        found = rules.by_name_and_port(is_tcp, server, bytes_out | bytes_in, status)
+        if found < 0:
+            found = rules.by_address(categories[at], server)
+        if found < 0:
+            found = rules.by_content(
+                bytes_out, bytes_in, status, flags[at] & 1 != 0, flags[at] & 2 != 0
+            )
+        result[at] = found
+    return result
 
 
 @cython.final

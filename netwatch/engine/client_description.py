@@ -10,16 +10,27 @@ import ipaddress
 from functools import partial
 
 from netwatch.config import Config
+from netwatch.engine.hiding_apps import HidingApps
+from netwatch.engine.writer_process import run_description
 from netwatch.inventory.possible_classes import possible_classes
 from netwatch.store import writer
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
+from netwatch.store.messages import Described
 
 
-def description(config: Config) -> tuple[writer.Locate, writer.Seal | None]:
-    """How clients are described by a configuration, and claims about them sealed."""
+def description(config: Config) -> tuple[writer.Locate, writer.Seal | None, HidingApps]:
+    """How clients are described by a configuration, and claims about them sealed; and which apps
+    hide names."""
     privacy = config.privacy
-    return partial(_locate, config), privacy.sealing.seal_claim if privacy is not None else None
+    seal = privacy.sealing.seal_claim if privacy is not None else None
+    return partial(_locate, config), seal, HidingApps(config)
+
+
+def described(config: Config, command: str) -> Described:
+    """The same as a message to the writer of a store, with what judges."""
+    run = run_description(command, config)
+    return Described(*description(config), run.versions, run.contents)
 
 
 def _locate(config: Config, key: ClientKey) -> ClientAddress:

@@ -22,7 +22,7 @@ from typing import Any, Self
 from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.engine.client_description import description
+from netwatch.engine.client_description import described
 from netwatch.engine.facts_process import Recording
 from netwatch.engine.writer_host import Start, WriterHost
 from netwatch.engine.writer_process import died, listen, new_counts, run_description
@@ -89,7 +89,7 @@ class LiveFacts:
         self._place = destination.place
         self._counts: Any = new_counts()
         self._run: int | None = None
-        self._described = messages.Described(*description(config))
+        self._described = described(config, "live")
         self._control: Connection | None = None
         self._unconfirmed = deque[object]()
         self._sent = 0
@@ -285,8 +285,8 @@ class LiveFacts:
 
 
 def _make_writer(options: StoreOptions, run: RunDescription, request: Start) -> Writer:
-    described = request.described
-    return Writer(options, run, described.locate, described.seal, resumed=request.run)
+    how = request.described
+    return Writer(options, run, how.locate, how.seal, how.hides, resumed=request.run)
 
 
 def maintain(options: StoreOptions) -> None:

@@ -67,7 +67,8 @@ class EventRecorder:
                 self._flows.add(self._sequence, event)
                 self._sequence += 1
                 if len(self._flows) >= CHUNK_ROWS:
-                    self._send_rows(self._flows)
+                    # A name comes before the end of its flow, and has to be known first.
+                    self.checkpoint()
             else:
                 self._claim(event)
             yield event

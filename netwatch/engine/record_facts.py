@@ -91,6 +91,7 @@ class Recorder:
         # The slots of flows, and the runs of their places.
         self._flows = array("q")
         self._flow_places: list[tuple[int, int]] = []
+        self._flows_are_due = False
         self._claims = RowBuffer("claim", claim_row)
 
     def process(self, block: Block, source: str) -> None:
@@ -103,6 +104,10 @@ class Recorder:
         assert self._observer is not None
         if block.count:
             self._note_times(block)
+        if self._flows_are_due:
+            # A name comes before the end of its flow, and whoever counts flows has to know it.
+            self._record(self._observer.waiting())
+            self._send_all()
         self._record(self._observer.batches(block, source, BATCH_ROWS))
 
     def finish(self) -> None:
@@ -182,8 +187,7 @@ class Recorder:
         count = len(slots) // FLOW_WORDS
         self._flow_places.append((self._next_place(count), count))
         self._flows += slots
-        if len(self._flows) >= CHUNK_ROWS * FLOW_WORDS:
-            self._send_flows()
+        self._flows_are_due = len(self._flows) >= CHUNK_ROWS * FLOW_WORDS
 
     def _address_claimed(self, packet: Packet, message: Message) -> None:
         place = self._next_place(len(message.claims))
@@ -201,6 +205,7 @@ class Recorder:
     def _send_flows(self) -> None:
         assert self._observer is not None
         slots, self._flows = self._flows, array("q")
+        self._flows_are_due = False
         places, self._flow_places = self._flow_places, []
         clients, sources = Clients(), self._observer.batch.sources
         self._send("flow", [flow_columns(slots, _sequence(places), sources, clients)], clients)

@@ -13,6 +13,7 @@ from typing import Any
 
 from netwatch.config import Config
 from netwatch.engine.forking import begin_worker
+from netwatch.rules.ban_contents import ban_contents
 from netwatch.store.versions import VersionHashes
 from netwatch.store.writer import RunDescription
 
@@ -37,10 +38,11 @@ def new_counts() -> Any:
 def run_description(command: str, config: Config) -> RunDescription:
     """The run of a command by a configuration."""
     sensor = config.sensor
-    versions = None
-    if command != "names":
-        versions = VersionHashes(sensor.version, sensor.signatures, sensor.bans, sensor.policy)
-    return RunDescription(command, sensor.name, versions)
+    if command == "names":
+        return RunDescription(command, sensor.name, None)
+    versions = VersionHashes(sensor.version, sensor.signatures, sensor.bans, sensor.policy)
+    contents = ban_contents(config.policy.bans, config.catalog)
+    return RunDescription(command, sensor.name, versions, contents)
 
 
 def listen(listener: socket.socket, folder: str) -> str:

@@ -18,6 +18,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 MAX_ABOUT = 64 << 20
 """Bytes of the clients of a batch."""
+
+MAX_BANS = 1000
+"""Bans of which a batch tells what they say."""
 
 MAX_ROWS = 1_000_000
 """Rows of a batch that are read."""
@@ -54,13 +58,15 @@ _LENGTH = struct.Struct(">I")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunKey:
     """The run of a sensor: when it began (ns by its clock), its command, the versions that decided
-    (netwatch, signatures, bans, configuration; None where nothing was judged), and the position of
-    the capture in it."""
+    (netwatch, signatures, bans, configuration; None where nothing was judged), the position of the
+    capture in it, and what the bans of the versions say, which a sensor of an older netwatch does
+    not tell. Runs are the same whatever they say of that."""
 
     started: int
     command: str
     versions: tuple[str, str, str, str] | None
     position: int
+    contents: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def record(self) -> Mapping[str, Any]:
         """The same as JSON."""
@@ -69,6 +75,7 @@ class RunKey:
             "command": self.command,
             "versions": self.versions and list(self.versions),
             "position": self.position,
+            "contents": dict(self.contents),
         }
 
 
@@ -95,9 +102,16 @@ def read_run(record: Any) -> RunKey:
             command=_text(record["command"]),
             versions=versions,
             position=_number(record["position"]),
+            contents=_contents(record.get("contents", {})),
         )
     except (KeyError, TypeError, ValueError):
         raise EnvelopeError("the content names no valid run") from None
+
+
+def _contents(found: Any) -> dict[str, str]:
+    if not isinstance(found, dict) or len(found) > MAX_BANS:
+        raise ValueError("expected what bans say")
+    return {_text(ban): _text(content) for ban, content in found.items()}
 
 
 def pack(batch: FactBatch) -> bytes:
@@ -176,13 +190,13 @@ def _in_layout(table: str, rows: "pa.Table") -> "pa.Table":
 
     layout = chunk_schema(table)
     columns = []
-    for field in layout:
-        column = rows[field.name]
-        if not field.nullable and column.null_count:
-            raise ValueError(f"the column {field.name} lacks values")
-        if pa.types.is_dictionary(field.type) and not _is_encoded(column, field.type):
+    for wanted in layout:
+        column = rows[wanted.name]
+        if not wanted.nullable and column.null_count:
+            raise ValueError(f"the column {wanted.name} lacks values")
+        if pa.types.is_dictionary(wanted.type) and not _is_encoded(column, wanted.type):
             column = column.cast(pa.string()).dictionary_encode()
-        columns.append(column if column.type == field.type else column.cast(field.type))
+        columns.append(column if column.type == wanted.type else column.cast(wanted.type))
     return pa.table(columns, schema=layout)
 
 

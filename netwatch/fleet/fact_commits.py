@@ -36,6 +36,8 @@ from netwatch.store.catalogue import (
 )
 from netwatch.store.coverage_rows import store_coverage, sums
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.hour_counting import HourCounter
+from netwatch.store.hour_rows import add_hours
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.options import StoreOptions
 from netwatch.store.upsert import upsert
@@ -120,7 +122,7 @@ class FactCommits:
         landing = Landing(self._files, self._catalogue, transaction.add_files)
         for sensor, content in contents:
             if isinstance(content, FactBatch):
-                self._add_rows(sensor, content, landing)
+                self._add_rows(sensor, content, landing, transaction)
                 result.rows[sensor] += int(content.rows.num_rows)
             elif content.coverage is None:
                 capture = self._numbers.capture(sensor, content.run)
@@ -141,11 +143,22 @@ class FactCommits:
         result.progress = [Progress(*key, sequence) for key, sequence in transaction.stored.items()]
         return result
 
-    def _add_rows(self, sensor: str, batch: FactBatch, landing: Landing) -> None:
+    def _add_rows(
+        self, sensor: str, batch: FactBatch, landing: Landing, transaction: "_Transaction"
+    ) -> None:
         capture = self._numbers.capture(sensor, batch.run)
         numbers = self._catalogue.client_numbers(batch.clients, sensor)
+        from pyarrow import compute
+
+        networks = [each.network_and_class for each in batch.clients]
+        run = self._numbers.run(sensor, batch.run)
+        times = batch.rows[TIME_COLUMN[batch.table]]
+        self._numbers.judge(sensor, batch.run, compute.min_max(times).as_py()["min"])
+        hours = transaction.hours.setdefault(run, HourCounter())
         for part in batch.rows.to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
+            is_live = batch.run.command == "live"
+            hours.add(0 if is_live else capture, capture, batch.table, part, networks)
 
     def forget(self, before: int) -> None:
         """Forget epochs of which nothing was stored since a time (ns)."""
@@ -156,14 +169,15 @@ class FactCommits:
 
 class _Transaction:
     """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, at
-    first as it was read, `coverage` records of coverage, each with the number of its run, and
-    `ended` how captures have ended, each with its number."""
+    first as it was read, `coverage` records of coverage, each with the number of its run,
+    `ended` how captures have ended, each with its number, and `hours` the counts of each run."""
 
     def __init__(self, stored: dict[tuple[str, str], int]) -> None:
         self.stored = stored
         self._before = dict(stored)
         self.coverage: list[tuple[int, _Record]] = []
         self.ended: list[tuple[int, _Record]] = []
+        self.hours: dict[int, HourCounter] = {}
         self._files: list[FileRow] = []
         self.is_needed = False
 
@@ -194,6 +208,8 @@ class _Transaction:
             if stored_sequences(connection, self.stored) != self._before:
                 raise NetwatchError("facts of the same sensors were stored by another process")
             replace_files(connection, self._files, ())
+            for run, counter in self.hours.items():
+                add_hours(connection, run, counter.parts)
             for number, record in self.coverage:
                 line = json.dumps(record.coverage, separators=(",", ":"))
                 store_coverage(connection, number, record.part, record.first, record.last, line)

@@ -32,11 +32,11 @@ def spool_destination(config: Config) -> Destination:
 def _make_writer(
     folder: Path, store: StoreOptions | None, run: RunDescription, started: int, request: Start
 ) -> FactWriter:
-    described = request.described
+    how = request.described
     writer = None
     if store is not None:
-        writer = partial(Writer, store, run, described.locate, described.seal, resumed=request.run)
-    return FactWriter(folder, run, started, described.locate, described.seal, writer)
+        writer = partial(Writer, store, run, how.locate, how.seal, how.hides, resumed=request.run)
+    return FactWriter(folder, run, started, how.locate, how.seal, writer)
 
 
 def _nothing() -> None:

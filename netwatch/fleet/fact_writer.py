@@ -98,8 +98,15 @@ class FactWriter:
                     },
                     message.position,
                 )
-            case messages.Described(locate, seal):
-                self._locate, self._seal = locate, seal
+            case messages.Described():
+                # What waits was judged as before.
+                self._collect(lambda *_: True)
+                if message.versions is not None:
+                    run = self._description
+                    self._description = RunDescription(
+                        run.command, run.sensor, message.versions, message.contents
+                    )
+                self._locate, self._seal = message.locate, message.seal
                 self._located.clear()
             case _:
                 pass  # Alerts and the status of the sensor go to the centre on other ways.
@@ -114,6 +121,7 @@ class FactWriter:
             command=self._description.command,
             versions=versions,
             position=position,
+            contents=self._description.contents,
         )
 
     def _put_record(self, table: str, record: dict[str, object], position: int) -> None:

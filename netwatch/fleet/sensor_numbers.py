@@ -6,12 +6,14 @@ one transaction: in SQLite each one that writes waits for the alerts.
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from netwatch.fleet.fact_batch import RunKey
+from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_runs import add_capture, add_run, find_capture, find_run
-from netwatch.store.versions import VersionHashes, version_number
+from netwatch.store.hour_rows import change_judge
+from netwatch.store.versions import VersionHashes, version_with
 
 Named = tuple[str, RunKey, bool]
 """A sensor and its run, and whether a capture is meant: that at the position in the run."""
@@ -24,6 +26,7 @@ class SensorNumbers:
         self._database = catalogue.database
         self._runs: dict[tuple[str, RunKey], int] = {}
         self._captures: dict[tuple[str, RunKey], int] = {}
+        self._judges: dict[int, tuple[str, str, str, str]] = {}
 
     def load(self, named: Collection[Named]) -> None:
         """Look up runs and captures, and store those that are new. Raises `NetwatchError`."""
@@ -44,6 +47,19 @@ class SensorNumbers:
     def capture(self, sensor: str, run: RunKey) -> int:
         """The number of the capture of a sensor at the position of `run`."""
         return self._captures[sensor, run]
+
+    def judge(self, sensor: str, run: RunKey, at: int) -> None:
+        """Note by which versions a run is judged from a time (ns) on, where that has changed."""
+        number = self._runs[sensor, run]
+        if run.versions is None or self._judges.get(number) == run.versions:
+            return
+        columns = tables.hour_judged.c
+        now = select(columns.version).where(columns.run == number, columns.until.is_(None))
+        with self._database.writing(numbers=True) as connection:
+            version = version_with(connection, VersionHashes(*run.versions), run.contents)
+            if connection.execute(now).scalar() != version:
+                change_judge(connection, number, version, at)
+        self._judges[number] = run.versions
 
     def _find(self, connection: Connection, named: Collection[Named]) -> Iterator[Named]:
         """Those of which something is not stored."""
@@ -66,7 +82,7 @@ class SensorNumbers:
         number = find_run(connection, sensor, run.command, run.started)
         if number is None:
             hashes = VersionHashes(*run.versions) if run.versions else None
-            version = version_number(connection, hashes) if hashes else None
+            version = version_with(connection, hashes, run.contents) if hashes else None
             number = add_run(connection, sensor, run.command, run.started, version)
         self._runs[sensor, run] = number
         if needs_capture:

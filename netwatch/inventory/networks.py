@@ -17,6 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.dataclass import dataclass
+from netwatch.core.expected_use import ExpectedUse, read_expected
 from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import Fields, Problems, describe
 from netwatch.core.verdict import Network
@@ -45,13 +46,15 @@ _PREFIX_LENGTH = pattern("[0-9]{1,3}")
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A network with its `ranges` and `vlans`. A client has to match both; empty matches every
-    client. `file` and `line` are where it is written, for messages."""
+    client. `expected` is when it is used, None if nothing is said. `file` and `line` are where it
+    is written, for messages."""
 
     network: Network
     ranges: tuple[IPv4Network | IPv6Network, ...] = ()
     vlans: frozenset[int] = frozenset()
     file: str = ""
     line: int = 0
+    expected: ExpectedUse | None = None
 
 
 def built_in() -> list[Scope]:
@@ -79,9 +82,10 @@ def read_scope(fields: Fields) -> Scope:
     elif not fields.mapping.get("cidrs") and not fields.mapping.get("vlans"):
         expected = "a range or a VLAN"
         fields.add_problem(None, f"network '{name}': expected {expected}, found empty lists")
+    use = read_expected(fields)
     fields.reject_unknown()
     network = Network(name, kind or "unknown", authority)
-    return Scope(network, ranges, vlans, fields.file, fields.line_of())
+    return Scope(network, ranges, vlans, fields.file, fields.line_of(), use)
 
 
 def read_range(fields: Fields, key: str, line: int, text: str) -> IPv4Network | IPv6Network | None:

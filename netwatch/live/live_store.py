@@ -17,7 +17,7 @@ from netwatch.core.alert import EVIDENCE_KEYS, Alert
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.client_description import description
+from netwatch.engine.client_description import described
 from netwatch.engine.facts_process import Recording
 from netwatch.engine.live_facts import Destination, LiveFacts
 from netwatch.formats import jsonl
@@ -25,7 +25,6 @@ from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.store.messages import (
-    Described,
     EvidenceFile,
     HourCoverage,
     Incidents,
@@ -89,7 +88,7 @@ class LiveStore:
 
     def reconfigured(self, config: Config) -> None:
         """Describe clients by another configuration from now on."""
-        self._put(Described(*description(config)))
+        self._put(described(config, "live"))
 
     def look_at(self, pool: WorkerPool) -> None:
         """Note what the workers count, and keep the coverage of an hour that has ended."""

@@ -11,6 +11,7 @@ from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import Alert, AlertRecord
 from netwatch.core.dataclass import dataclass
+from netwatch.engine.hiding_apps import HidingApps
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
 from netwatch.privacy.pseudonyms import key_id_of
@@ -19,8 +20,11 @@ from netwatch.rejudge.facts import StoredFacts
 from netwatch.rejudge.judged import judged_runs
 from netwatch.rejudge.one_day import OneDay
 from netwatch.rejudge.reasons import Reasons
+from netwatch.rejudge.recording import Recording
 from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_runs
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.hour_filling import fill_hours
 from netwatch.store.options import StoreOptions
 
 CLOSED_EARLY = "netwatch live closed it before all that is stored of its flows was counted"
@@ -56,6 +60,10 @@ class Again:
     Sites have equal addresses. So of a store of several sensors only what was seen in a network is
     judged that the configuration has under the same name for the address; `elsewhere` are the ids
     of other incidents.
+
+    With `record`, the store is told what was judged (`netwatch.rejudge.recording`) while the
+    differences are read; `recording` says what it was told. Nothing is recorded of a run with
+    clients that nothing could be said of: `unrecorded` counts such runs.
     """
 
     def __init__(
@@ -68,8 +76,10 @@ class Again:
         day: date | None = None,
         include_names: bool = False,
         threads: int = 1,
+        record: bool = False,
     ) -> None:
         self._since, self._until = since, until
+        self.unrecorded = 0
         self._one_day = None if day is None else OneDay(config.policy, day)
         if self._one_day is not None:
             config = replace(config, policy=self._one_day.policy)
@@ -79,6 +89,9 @@ class Again:
         self.elsewhere: list[str] = []
         with contextlib.ExitStack() as opened:
             self._catalogue = opened.enter_context(Catalogue.open(options))
+            if record:
+                fill_hours(self._catalogue, FactFiles(options.path), HidingApps(config))
+            self.recording = Recording(self._catalogue, config, since, until) if record else None
             self.has_sensors = len(self._catalogue.sensors()) > 1
             self._runs = stored_runs(self._catalogue, since, until, include_names=include_names)
             privacy = config.privacy
@@ -116,6 +129,8 @@ class Again:
         """What is different, run by run, in the order of time. Where several runs have the same
         difference, it comes once."""
         gone = self._facts.incomplete_captures()
+        spans = self._facts.complete_spans() if self.recording is not None else {}
+        names = {scope.network.name for scope in self._config.networks.scopes}
         seen: set[tuple[str, str]] = set()
         for run, alerts in self._judged():
             before = (
@@ -125,6 +140,7 @@ class Again:
             )
             after = map(_as_read, alerts)
             has_gaps = any(capture.number in gone for capture in run.captures)
+            found: list[Difference] = []
             for difference in compared(before, after):
                 record = difference.after or difference.before
                 assert record is not None
@@ -139,7 +155,14 @@ class Again:
                 ):
                     self.not_judged.append(record["id"])
                 else:
+                    found.append(difference)
                     yield ReasonedDifference(difference, self._reason(run, difference))
+            if self.recording is None:
+                continue
+            if self._facts.unknown or names & self._facts.networks_elsewhere():
+                self.unrecorded += 1
+            else:
+                self.recording.run_ended(run, found, spans)
 
     def _judged(self) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
         """Each run with those alerts that are wanted."""

@@ -29,6 +29,7 @@ from netwatch.core.evidence_place import number_of
 from netwatch.core.flow import Flow
 from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.rejudge.clients import read_clients
+from netwatch.rejudge.completeness import CompleteSpan, complete_spans
 from netwatch.rejudge.stored_runs import StoredRun
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.claims import decode_claim
@@ -139,6 +140,16 @@ class StoredFacts:
             capture.number for run in self._runs for capture in run.captures if not capture.complete
         }
         return frozenset(gone | (empty & had_packets) | partial)
+
+    def complete_spans(self) -> dict[int, CompleteSpan]:
+        """For which time the facts of each capture are complete."""
+        captures = [capture for run in self._runs for capture in run.captures]
+        return complete_spans(self._sql, captures)
+
+    def networks_elsewhere(self) -> frozenset[str]:
+        """The networks that the clients were stored in which were met elsewhere."""
+        names = (self._clients[number].network for number in self.elsewhere)
+        return frozenset(name for name in names if name is not None)
 
     def captures(self, matches: Callable[[str], bool], *, learns: bool) -> Iterator[CaptureEvents]:
         """The captures that have events which matter: `matches` says of a name whether a rule

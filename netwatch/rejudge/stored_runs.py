@@ -92,5 +92,5 @@ def stored_incidents(catalogue: Catalogue, run: int) -> Iterator[StoredIncident]
 
 def _overlaps(capture: StoredCapture, since: int | None, until: int | None) -> bool:
     if capture.first is None or capture.last is None:
-        return since is None and until is None
+        return True  # It goes on, and what it has seen so far is not noted.
     return (since is None or capture.last >= since) and (until is None or capture.first < until)

@@ -10,9 +10,10 @@ having looked:
     the app answered. No page, no embedded video and no lookup is ever that, nor is an attempt that
     was blocked.
 ``kept``
-    There is no violation of any weight but possible ones, and everything was there to be seen: a
-    capture for all of the time, flows in each network that the ban is about, and hardly a flow
-    without a name (`Thresholds`).
+    There is no violation of any weight but possible ones, and everything was there to be seen: in
+    each network that the ban is about, every hour was captured and judged by this ban with these
+    signatures, hardly a flow had no name (`Thresholds`), and the network was not silent when it
+    should have been used.
 ``cannot-be-said``
     Otherwise. The reasons say what would have to be known.
 
@@ -21,6 +22,7 @@ Reasons are codes with numbers; `netwatch.report.words` has their sentences.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK, Ban
@@ -42,6 +44,9 @@ REASONS = (
     "silent-sensors",
     "unnamed",
     "network-unseen",
+    "not-judged",
+    "silent",
+    "unreadable",
     "packets",
     "partial",
     "retention",
@@ -79,8 +84,11 @@ class Violation:
 class Visible:
     """What could be seen of the networks that a ban is about, on the days on which it forbids.
 
-    `unseen` are networks of the configuration without any flow. `gaps` is how many times without a
-    capture there were, longer than the threshold, and `gap_hours` how long all of them are;
+    `unseen` are networks of the configuration that no sensor ever saw. `gaps` is how many times
+    there were, longer than the threshold, in which one of the networks was not captured, and
+    `gap_hours` how long all of them are. `unjudged_hours` were captured, and not judged by this ban
+    with these signatures; `command` judges them. `silent` and `unreadable` are the hours by network
+    in which it should have been used and had no flow, and in which names could not be read;
     `silent_sensors` is how many sensors were not heard for longer than that, and `silent_hours` how
     long all of them were not.
     `packets_lost` is the share of packets that were dropped or could not be read. `pruned` says
@@ -99,6 +107,10 @@ class Visible:
     lost_rows: int = 0
     pruned: bool = False
     erased: int = 0
+    unjudged_hours: float = 0.0
+    command: str = ""
+    silent: Mapping[str, float] = field(default_factory=dict)
+    unreadable: Mapping[str, float] = field(default_factory=dict)
 
 
 def weight(confidence: str, kind: str, outcome: str) -> str:
@@ -180,8 +192,8 @@ def _what_was_not_seen(ban: Ban, visible: Visible, thresholds: Thresholds) -> li
     if visible.gaps:
         found.append(Reason("gaps", {"count": visible.gaps, "hours": round(visible.gap_hours, 1)}))
     if visible.silent_sensors:
-        values = {"count": visible.silent_sensors, "hours": round(visible.silent_hours, 1)}
-        found.append(Reason("silent-sensors", values))
+        count, hours_long = visible.silent_sensors, round(visible.silent_hours, 1)
+        found.append(Reason("silent-sensors", {"count": count, "hours": hours_long}))
     for name, (flows, unnamed) in shares.items():
         if flows and unnamed / flows > thresholds.unnamed:
             found.append(
@@ -195,8 +207,13 @@ def _what_was_not_seen(ban: Ban, visible: Visible, thresholds: Thresholds) -> li
                     },
                 )
             )
-    if any(flows for flows, _ in shares.values()):
-        found += [Reason("network-unseen", {"network": name}) for name in visible.unseen]
+    found += [Reason("network-unseen", {"network": name}) for name in visible.unseen]
+    if visible.unjudged_hours:
+        found.append(
+            Reason("not-judged", {"hours": visible.unjudged_hours, "command": visible.command})
+        )
+    for code, hours in (("silent", visible.silent), ("unreadable", visible.unreadable)):
+        found += [Reason(code, {"network": name, "hours": hours[name]}) for name in hours]
     if visible.packets_lost > thresholds.packets:
         found.append(
             Reason("packets", {"share": visible.packets_lost, "threshold": thresholds.packets})

@@ -18,19 +18,20 @@ from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
+from netwatch.coverage.bits import bits_or, runs
+from netwatch.coverage.hours import QUARTERS
 from netwatch.formats.values import rfc3339
 from netwatch.privacy.keys import PseudonymKey
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
-from netwatch.report import counting, reading
+from netwatch.report import counting, covering, reading
 from netwatch.report.answer import Violation, Visible, answer
 from netwatch.report.blind_devices import blind_devices
 from netwatch.report.exempting import exemption_rows
-from netwatch.report.period import Days, Span, days_in_force, gaps, joined
+from netwatch.report.period import Days, Span, days_in_force
 from netwatch.report.reading import Incident
 from netwatch.report.selecting import (
     HOUR,
     ban_days,
-    concerns,
     in_every_zone,
     is_in,
     is_within,
@@ -55,6 +56,7 @@ from netwatch.report.values import (
     VersionRow,
 )
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.judged_coverage import judged_coverage
 
 MAX_GAPS = 50
 """Times without a capture, and times without a sensor, that a report lists, the longest first."""
@@ -106,26 +108,16 @@ class _Collector:
         self._wanted = wanted
         self._days = days
         key = PseudonymKey.of(secrets.token_hex(32))
+        wide = in_every_zone(days.previous)[0], in_every_zone(days)[1]
+        self._judged = judged_coverage(catalogue, *wide)
+        self._covering = covering.Covering(self._judged, config, wanted.thresholds)
         self._now = time.time_ns()
         self._names: dict[str, str] = {}
         self._key = None if wanted.names_devices else key
         # Several bans, and several parts of a report, ask for the same time.
         self._packets = functools.cache(functools.partial(reading.packets, catalogue))
-        self._flows = functools.cache(functools.partial(reading.network_flows, catalogue))
+        self._flows = functools.cache(functools.partial(covering.network_flows, self._judged))
         self._captures = reading.captures(catalogue, in_every_zone(days))
-        self._covered = joined(
-            [
-                *(
-                    (each.first, each.last + 1)
-                    for each in self._captures
-                    if each.first is not None and each.last is not None
-                ),
-                *(
-                    (first, last + 1)
-                    for first, last in reading.live_hours(catalogue, in_every_zone(days))
-                ),
-            ]
-        )
 
     def report(self, bans: Sequence[Ban]) -> Report:
         """The report on bans."""
@@ -173,6 +165,7 @@ class _Collector:
             ban, register, incidents, self._name, names_devices=self._wanted.names_devices
         )
         spans = [part.span for _, part in forbidden]
+        covered = self._covering.of_ban(ban, spans)
         violations = [each for each in incidents if each.verdict == "violation"]
         inside = [each for each in violations if is_within(each, spans)]
         notes = self._notes(ban, days, incidents, sum(each.after_expiry for each in exemptions))
@@ -199,12 +192,17 @@ class _Collector:
                 sum(part.count for _, part in forbidden),
                 days.count,
                 [Violation(counting.weight_of(each), each.device) for each in inside],
-                self._visible(ban, spans),
+                self._visible(covered, spans),
                 self._wanted.thresholds,
                 notes,
             ),
+            coverage=covered.coverage,
+            bound=None,
+            bound_reason="not-computed",
             totals=counting.totals(incidents, left_out),
-            weeks=counting.weekly(incidents, days, self._covered),
+            weeks=counting.weekly(
+                incidents, days, functools.partial(covering.captured_hours, self._judged)
+            ),
             devices=counting.device_rows(incidents, days, self._name),
             exemptions=exemptions,
             change=self._change(ban, days, before, incidents),
@@ -238,40 +236,38 @@ class _Collector:
             notes.append(Reason("beyond", {"records": beyond}))
         return notes
 
-    def _visible(self, ban: Ban, spans: Sequence[Span]) -> Visible:
+    def _visible(self, covered: covering.Covered, spans: Sequence[Span]) -> Visible:
         """What could be seen of the networks that a ban is about, in the times it is in force."""
         if not spans:
             return Visible([])
         whole = spans[0][0], spans[-1][1]
         tolerance = self._wanted.thresholds.gap * 1_000_000_000
-        missing = [gap for span in spans for gap in gaps(span, self._covered, tolerance)]
-        rows = [
-            row
-            for each in self._flows(whole)
-            if concerns(ban, each.network, each.device_class)
-            for row in [network_row(each)]
-        ]
-        seen = {row.network for row in rows}
         packets = self._packets(whole)
         own = [each for each in self._captures if overlaps(each, whole)]
         retention = self._config.retention.incidents if self._config.retention else None
         erased, pruned = reading.deletions(self._catalogue, whole[0], retention)
         lost = packets.dropped + packets.unreadable
+        tolerance = self._wanted.thresholds.gap * 1_000_000_000
+        unseen = [
+            each for each in covered.networks if not each.is_known and each.captured != each.wanted
+        ]
+        holes = bits_or(each.missing["not-captured"] for each in covered.networks if each.is_known)
         quiet = [
             (sensor, span)
             for sensor, span in reading.silences(self._catalogue, whole, self._now)
             if span[1] - span[0] > tolerance
         ]
         return Visible(
-            networks=rows,
-            unseen=[
-                scope.network.name
-                for scope in self._config.networks.scopes
-                if concerns(ban, scope.network.name, scope.network.device_class)
-                and scope.network.name not in seen
+            networks=[
+                network_row(covering.flows_of(each)) for each in covered.networks if each.flows
             ],
-            gaps=len(missing),
-            gap_hours=sum(end - begin for begin, end in missing) / HOUR,
+            unseen=[each.network.name for each in unseen],
+            gaps=sum(1 for _ in runs(holes)),
+            gap_hours=holes.bit_count() / QUARTERS,
+            unjudged_hours=covered.hours("not-judged"),
+            command=covered.command,
+            silent=covered.by_network("silent"),
+            unreadable=covered.by_network("unreadable"),
             silent_sensors=len({sensor for sensor, _ in quiet}),
             silent_hours=sum(end - begin for _, (begin, end) in quiet) / HOUR,
             packets_lost=lost / (packets.seen + packets.dropped) if lost else 0.0,
@@ -290,16 +286,25 @@ class _Collector:
             shares.append({row.network: network_row(row) for row in flows if row.flows})
         networks = sorted({each.network for each in (*before, *after)} | set(shares[1]))
         old, new = {each.device for each in before}, {each.device for each in after}
+        hours = [
+            covering.captured_networks(self._judged, each.span) for each in (days.previous, days)
+        ]
+        captured = [
+            covering.captured_hours(self._judged, each.span) for each in (days.previous, days)
+        ]
         by_app = [counting.by(each, lambda one: one.app) for each in (before, after)]
         return Change(
-            before=counting.counts(before),
-            after=counting.counts(after),
+            before=counting.counts(before) if before or captured[0] else None,
+            after=counting.counts(after) if after or captured[1] else None,
             named_before=named_share(shares[0].values()),
             named_after=named_share(shares[1].values()),
             networks={
                 name: NetworkChangeRow(
-                    sum(each.network == name for each in before),
-                    sum(each.network == name for each in after),
+                    *(
+                        sum(each.network == name for each in found)
+                        or (0 if known.get(name) else None)
+                        for found, known in zip((before, after), hours, strict=True)
+                    ),
                     *(share[name].named_share if name in share else None for share in shares),
                 )
                 for name in networks
@@ -316,14 +321,9 @@ class _Collector:
     def _coverage(self) -> Coverage:
         span = self._days.span
         packets = self._packets(span)
-        tolerance = self._wanted.thresholds.gap * 1_000_000_000
-        missing = sorted(gaps(span, self._covered, tolerance), key=lambda gap: gap[0] - gap[1])
+        missing = covering.holes(self._judged, span, self._wanted.thresholds.gap)
+        missing.sort(key=lambda gap: gap[0] - gap[1])
         listed = sorted(missing[:MAX_GAPS])
-        clipped = [
-            (max(begin, span[0]), min(end, span[1]))
-            for begin, end in self._covered
-            if begin < span[1] and end > span[0]
-        ]
         own = [each for each in self._captures if overlaps(each, span)]
         quiet = reading.silences(self._catalogue, span, self._now)
         quiet.sort(key=lambda each: each[1][0] - each[1][1])
@@ -339,7 +339,7 @@ class _Collector:
             packets=packets.seen,
             packets_dropped=packets.dropped,
             packets_unreadable=packets.unreadable,
-            hours=round(sum(end - begin for begin, end in clipped) / HOUR, 2),
+            hours=covering.captured_hours(self._judged, span),
             hours_of_period=round((span[1] - span[0]) / HOUR, 2),
             gaps=tuple(
                 Gap(rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / HOUR, 2))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from netwatch.core.verdict import CONFIDENCE_RANK
+from netwatch.coverage.hours import HOUR
 from netwatch.formats.values import rfc3339
 from netwatch.report.answer import WEIGHTS, weight
 from netwatch.report.period import Days, Span, monday_of
@@ -73,17 +74,20 @@ def totals(incidents: Sequence[Incident], left_out: int) -> Totals:
 
 
 def weekly(
-    incidents: Iterable[Incident], days: Days, covered: Sequence[Span]
+    incidents: Iterable[Incident], days: Days, captured: Callable[[Span], float]
 ) -> tuple[WeekCounts, ...]:
-    """The incidents by the week in which they began."""
+    """The incidents by the week in which they began; `captured` says for how many hours of a time
+    anything was captured."""
     groups: defaultdict[date, list[Incident]] = defaultdict(list)
     for each in incidents:
         groups[monday_of(days.day_of(each.first_seen))].append(each)
     found = []
     for monday in days.mondays:
         begin, end = Days(monday, date.fromordinal(monday.toordinal() + 6), days.timezone).span
-        captured = any(first < end and last >= begin for first, last in covered)
-        found.append(WeekCounts(monday.isoformat(), counts(groups[monday]), captured))
+        hours = captured((begin, end))
+        counted = counts(groups[monday]) if hours or groups[monday] else None
+        whole = round((end - begin) / HOUR, 2)
+        found.append(WeekCounts(monday.isoformat(), counted, bool(hours), whole, hours))
     return tuple(found)
 
 

@@ -1,6 +1,5 @@
 """The days of a report: whole days in a time zone, and how those of a ban lie in them."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -87,30 +86,4 @@ def days_in_force(ban: Ban, days: Days) -> list[tuple[BanPeriod, Days]]:
         part = days.within(each.start, each.end)
         if part is not None and not each.advice:
             found.append((each, part))
-    return found
-
-
-def joined(spans: Iterable[Span], tolerance: int = 0) -> list[Span]:
-    """Spans in order, where those that overlap or are at most `tolerance` (ns) apart are one."""
-    found: list[Span] = []
-    for begin, end in sorted(spans):
-        if found and begin <= found[-1][1] + tolerance:
-            found[-1] = found[-1][0], max(end, found[-1][1])
-        else:
-            found.append((begin, end))
-    return found
-
-
-def gaps(wanted: Span, covered: Iterable[Span], tolerance: int) -> list[Span]:
-    """The parts of a span that nothing covers and that are longer than `tolerance` (ns)."""
-    found = []
-    at = wanted[0]
-    for begin, end in joined(covered):
-        if end <= wanted[0] or begin >= wanted[1]:
-            continue
-        if begin - at > tolerance:
-            found.append((at, begin))
-        at = max(at, end)
-    if wanted[1] - at > tolerance:
-        found.append((at, wanted[1]))
     return found

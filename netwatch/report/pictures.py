@@ -17,12 +17,11 @@ def weeks(ban: BanReport, language: Language) -> Picture:
     found = [
         Week(
             date.fromisoformat(each.monday),
-            each.counts.violation,
-            each.counts.advisory,
-            each.counts.exempt,
+            *((found.violation, found.advisory, found.exempt) if found else (0, 0, 0)),
             each.captured,
         )
         for each in ban.weeks
+        for found in [each.counts]
     ]
     days = [BanDay(date.fromisoformat(each.day), each.event) for each in ban.days]
     return weeks_picture(WeeklyIncidents(found, days), language)

@@ -2,7 +2,6 @@
 in incidents, and what was seen in the sums of coverage."""
 
 import json
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,8 +14,6 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store import fleet_sensors
 from netwatch.store.case_pages import has_cases
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.coverage_rows import NAMED, OUTSIDE
-from netwatch.store.coverage_sums import coverage_sums
 from netwatch.store.erasing import is_erasure
 from netwatch.store.views import shown_incidents, streamed
 
@@ -167,25 +164,6 @@ def _member(text: str, name: str, start: int) -> tuple[Any, int]:
     return _decode(text, at + text.startswith(" ", at))
 
 
-def network_flows(catalogue: Catalogue, span: Span) -> list[NetworkFlows]:
-    """The flows of all records of coverage that overlap a time, by network, in order of names.
-    Clients outside of all networks are left out."""
-    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for each in coverage_sums(catalogue, *span):
-        if each.network != OUTSIDE:
-            found[each.network, each.device_class][each.reason] = each.flows
-    return [
-        NetworkFlows(
-            network,
-            device_class,
-            sum(flows.values()),
-            flows.get(NAMED, 0),
-            {reason: count for reason, count in flows.items() if reason != NAMED},
-        )
-        for (network, device_class), flows in found.items()
-    ]
-
-
 def packets(catalogue: Catalogue, span: Span) -> Packets:
     """The packets of all records of coverage that overlap a time."""
     columns = tables.coverage.c
@@ -227,17 +205,6 @@ def captures(catalogue: Catalogue, span: Span) -> list[Capture]:
         Capture(run, sensor, tuple(json.loads(sources)), state, first, last, int(lost))
         for run, sensor, sources, state, first, last, lost in streamed(catalogue, statement)
     ]
-
-
-def live_hours(catalogue: Catalogue, span: Span) -> list[Span]:
-    """The times of the first and last packets of the hours of live captures that overlap a time."""
-    columns, run = tables.coverage.c, tables.run.c
-    statement = (
-        select(columns.first, columns.last)
-        .select_from(tables.coverage.join(tables.run, columns.run == run.id))
-        .where(run.command == "live", columns.last >= span[0], columns.first < span[1])
-    )
-    return [(first, last) for first, last in streamed(catalogue, statement)]
 
 
 def silences(catalogue: Catalogue, span: Span, now: int) -> list[tuple[str, Span]]:

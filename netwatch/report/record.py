@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from netwatch.report.values import Report
+from netwatch.report.values import Missing, Report
 
 SCHEMA = "netwatch.report/1"
 """The schema of the record, with its version."""
@@ -23,6 +23,10 @@ def report_json(report: Report) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Missing):
+        times = {"from": value.begin, "until": value.end}
+        return {**times, "network": value.network, "reason": value.reason,
+                "command": value.command}  # fmt: skip
     if is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):

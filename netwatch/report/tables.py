@@ -202,7 +202,15 @@ def change(report: Report, ban: BanReport, language: Language) -> Grid:
     """What is different from the period before."""
     found = ban.change
     rows = [
-        (title, *(language.number(getattr(counts, name)) for counts in (found.before, found.after)))
+        (
+            title,
+            *(
+                language.say("not captured")
+                if counts is None
+                else language.number(getattr(counts, name))
+                for counts in (found.before, found.after)
+            ),
+        )
         for title, name in zip(
             _verdict_headers(language), ("violation", "advisory", "exempt"), strict=True
         )

@@ -48,6 +48,45 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A time in which something is missing for the answer: of which `network`, for which `reason`
+    (`netwatch.coverage.missing.MISSING_REASONS`), and the `command` that closes the gap, None where
+    there is none."""
+
+    begin: str
+    end: str
+    network: str
+    reason: str
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BanCoverage:
+    """How many `hours` the networks have together that a ban is about, in the time in which it
+    forbids; of how many there are packets or logs (`captured`), of these flow records only
+    (`by_flows`), which were judged by this ban with these signatures, and in which names were
+    readable. `missing` are the longest times that lack something, `missing_left` are more."""
+
+    hours: float
+    captured: float
+    by_flows: float
+    judged: float
+    readable: float
+    missing: tuple[Missing, ...]
+    missing_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How much could be hidden: at most so many `contacts`, with this `level` of confidence, if the
+    `assumption` holds (a code)."""
+
+    contacts: int
+    level: float
+    assumption: str
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Incidents by verdict."""
 
@@ -63,12 +102,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class WeekCounts:
-    """The incidents that began in the week from `monday`; `captured` says whether there was a
-    capture at any time of it."""
+    """The incidents that began in the week from `monday`; None where nothing was captured in it.
+    `captured` says whether anything was, `hours_captured` for how long of its `hours`."""
 
     monday: str
-    counts: Counts
+    counts: Counts | None
     captured: bool
+    hours: float
+    hours_captured: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +270,12 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is different from the period before: incidents then and now, by verdict; the share of
-    named flows then and now; by network; and how many devices are new, gone, or had incidents in
-    both."""
+    """What is different from the period before: incidents then and now, by verdict, None where
+    nothing was captured; the share of named flows then and now; by network; and how many devices
+    are new, gone, or had incidents in both."""
 
-    before: Counts
-    after: Counts
+    before: Counts | None
+    after: Counts | None
     named_before: float | None
     named_after: float | None
     networks: Mapping[str, "NetworkChangeRow"]
@@ -246,10 +287,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class NetworkChangeRow:
-    """Incidents of a network and its share of named flows, before and after."""
+    """Incidents of a network and its share of named flows, before and after; None where it was not
+    captured."""
 
-    before: int
-    after: int
+    before: int | None
+    after: int | None
     named_before: float | None
     named_after: float | None
 
@@ -264,7 +306,8 @@ class BanDayRow:
 
 @dataclass(frozen=True, slots=True)
 class BanReport:
-    """All that the report says about one ban; its days are those of `timezone`."""
+    """All that the report says about one ban; its days are those of `timezone`. `bound` is how much
+    could be hidden, None for the reason `bound_reason`."""
 
     id: str
     authority: str
@@ -278,6 +321,9 @@ class BanReport:
     periods: tuple[PeriodInForce, ...]
     days: tuple[BanDayRow, ...]
     answer: Answer
+    coverage: BanCoverage
+    bound: Bound | None
+    bound_reason: str
     totals: Totals
     weeks: tuple[WeekCounts, ...]
     devices: tuple[DeviceRow, ...]

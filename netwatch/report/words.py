@@ -69,8 +69,25 @@ def reason(each: Reason, language: Language) -> str:
             threshold=share(_number(values, "threshold"), language),
         ),
         "network-unseen": lambda: language.say(
-            "Of the network %(network)s, nothing was captured.",
+            "Of the network %(network)s, nothing was ever captured.",
             network=escaped(str(values["network"])),
+        ),
+        "not-judged": lambda: language.say(
+            "%(hours)s hours were captured, and not judged by this ban with these signatures."
+            " %(command)s judges them.",
+            hours=language.number(_number(values, "hours")),
+            command=escaped(str(values["command"])),
+        ),
+        "silent": lambda: language.say(
+            "The network %(network)s was silent for %(hours)s hours in which it should have been"
+            " used. That nothing was seen there proves nothing.",
+            network=escaped(str(values["network"])),
+            hours=language.number(_number(values, "hours")),
+        ),
+        "unreadable": lambda: language.say(
+            "In the network %(network)s, names could not be read for %(hours)s hours.",
+            network=escaped(str(values["network"])),
+            hours=language.number(_number(values, "hours")),
         ),
         "packets": lambda: language.say(
             "%(share)s of all packets were lost or not readable; up to %(threshold)s would do.",
@@ -223,10 +240,11 @@ def method(report: Report, language: Language) -> list[str]:
             " video, a lookup or a blocked attempt never proves that."
         ),
         language.say(
-            "A ban counts as kept only if no violation of any weight was seen, there was a capture"
-            " without a gap of more than %(gap)s, each network that the ban is about was seen, at"
-            " most %(unnamed)s of its flows had no readable name, and at most %(packets)s of the"
-            " packets were lost or unreadable. Otherwise the answer is that it cannot be said.",
+            "A ban counts as kept only if no violation of any weight was seen, each network that"
+            " the ban is about was captured without a gap of more than %(gap)s, judged by this ban"
+            " with these signatures, and not silent when it should have been used, at most"
+            " %(unnamed)s of its flows had no readable name, and at most %(packets)s of the packets"
+            " were lost or unreadable. Otherwise the answer is that it cannot be said.",
             gap=language.duration(limits.gap),
             unnamed=share(limits.unnamed, language),
             packets=share(limits.packets, language),

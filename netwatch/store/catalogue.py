@@ -19,6 +19,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.coverage.hours import HourCounts
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue_clients import (
     ClientAddress,
@@ -29,11 +30,16 @@ from netwatch.store.catalogue_clients import (
 from netwatch.store.chunks import chunks
 from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.database import Database, open_database
+from netwatch.store.fact_files import FactFiles
 from netwatch.store.fleet_sensor_rows import note_heard
+from netwatch.store.hour_rows import add_hours, add_judged, change_judge
 from netwatch.store.incident_rows import store_incidents
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
-from netwatch.store.versions import VersionHashes, version_number
+from netwatch.store.versions import VersionHashes, version_with
+
+HOURS_SINCE = 6
+"""The version of the tables that has hours; they are counted from the facts of an older store."""
 
 REMEMBERED = 262_144
 """Clients whose number is remembered."""
@@ -84,7 +90,13 @@ class Catalogue:
         """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError`
         for a place that is not for a catalogue, and `NetwatchError` where there is none or it
         cannot be opened. Every method raises `NetwatchError` where the database fails."""
-        return cls(open_database(options, create=create))
+        catalogue = cls(open_database(options, create=create))
+        migrated_from = catalogue.database.migrated_from
+        if migrated_from is not None and migrated_from < HOURS_SINCE:
+            from netwatch.store.hour_filling import fill_hours
+
+            fill_hours(catalogue, FactFiles(options.path))
+        return catalogue
 
     def close(self) -> None:
         """Close the connections."""
@@ -98,15 +110,16 @@ class Catalogue:
 
     # Runs and captures
 
-    def version_id(self, hashes: VersionHashes) -> int:
-        """The number of a version, which is stored when it is first used."""
+    def version_id(self, hashes: VersionHashes, contents: Mapping[str, str] | None = None) -> int:
+        """The number of a version, which is stored when it is first used. `contents` is what its
+        bans say (`netwatch.rules.ban_contents`)."""
         with self.database.writing(numbers=True) as connection:
-            return version_number(connection, hashes)
+            return version_with(connection, hashes, contents or {})
 
     def begin_run(self, command: str, sensor: str, version: int | None = None) -> int:
-        """The number of a new run."""
+        """The number of a new run; what it sees is judged by `version`, if that is given."""
         with self.database.writing() as connection:
-            return _insert(
+            run = _insert(
                 connection,
                 tables.run,
                 started=time.time_ns(),
@@ -114,6 +127,26 @@ class Catalogue:
                 sensor=sensor,
                 version=version,
             )
+            if version is not None:
+                add_judged(connection, run, version)
+            return run
+
+    def judged_from(
+        self, run: int, hashes: VersionHashes, contents: Mapping[str, str], at: int
+    ) -> None:
+        """Note that a live run is judged by this version from a time (ns) on."""
+        column = tables.hour_judged.c
+        with self.database.writing(numbers=True) as connection:
+            version = version_with(connection, hashes, contents)
+            now = select(column.version).where(column.run == run, column.until.is_(None))
+            if _has_run(connection, run) and connection.execute(now).scalar() != version:
+                change_judge(connection, run, version, at)
+
+    def add_hours(self, run: int, parts: Mapping[int, HourCounts]) -> None:
+        """Add what was counted by network and hour to what is stored of a run."""
+        with self.database.writing() as connection:
+            if _has_run(connection, run):
+                add_hours(connection, run, parts)
 
     def end_run(self, run: int) -> None:
         """Mark a run as ended and remove the runs that it replaces."""

@@ -41,6 +41,11 @@ class ClientAddress:
         keeps its clients."""
         return self.network, self.ip, self.mac, self.pseudonym, self.sealed
 
+    @property
+    def network_and_class(self) -> tuple[str, str] | None:
+        """Its network and the class of that; None outside of all."""
+        return None if self.network is None else (self.network, self.network_class or "")
+
 
 def find_clients(
     connection: Connection, clients: Sequence[ClientAddress], sensor: str

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -188,6 +188,53 @@ coverage_network = Table(
     Index("coverage_network_time", "last", "first", "network", "reason", "class", "flows"),
 )
 """The flows of a record of coverage by network and reason, so that sums need no JSON."""
+
+version_ban = Table(
+    "version_ban",
+    metadata,
+    Column("version", ForeignKey("version.id"), primary_key=True),
+    Column("ban", Text, primary_key=True),
+    Column("content", Text, nullable=False, comment="hash of it and the signatures of its apps"),
+)
+"""What each ban said in a version, with the signatures of its apps; none is known of versions that
+an older netwatch stored."""
+
+hour_captured = Table(
+    "hour_captured",
+    metadata,
+    Column("run", ForeignKey("run.id"), primary_key=True),
+    Column("part", Integer, primary_key=True, comment="the capture; 0: all of a live run"),
+    Column("block", Integer, primary_key=True, comment="of 1024 hours since the epoch"),
+    Column("quarters", LargeBinary, nullable=False, comment="bits, one for 15 minutes; by zlib"),
+)
+"""When packets were there."""
+
+hour_network = Table(
+    "hour_network",
+    metadata,
+    Column("run", ForeignKey("run.id"), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("network", Text, primary_key=True),
+    Column("class", Text, primary_key=True),
+    Column("block", Integer, primary_key=True),
+    Column("hours", LargeBinary, nullable=False, comment="bits: hours in which it was seen"),
+    Column("flows", LargeBinary, nullable=False, comment="by hour and visibility; by zlib"),
+)
+"""How many flows each network had in each hour, and how many of them had a readable name."""
+
+hour_judged = Table(
+    "hour_judged",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", ForeignKey("run.id"), nullable=False, index=True),
+    Column("part", Integer, comment="none: all of the run"),
+    Column("version", ForeignKey("version.id"), nullable=False),
+    Column("since", BigInteger, comment="none: from the beginning"),
+    Column("until", BigInteger, comment="none: to the end"),
+    Column("judged", BigInteger, nullable=False, comment="when it was"),
+    sqlite_autoincrement=True,
+)
+"""By which versions what a run saw was judged: when it was seen, or later."""
 
 fleet_sensor = Table(
     "fleet_sensor",

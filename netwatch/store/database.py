@@ -93,6 +93,8 @@ class Database:
     def __init__(self, engine: Engine, place: str, what: str = "the catalogue") -> None:
         self.engine = engine
         self.place = place
+        # The version that the tables had, if this process has migrated them.
+        self.migrated_from: int | None = None
         self._what = what
         self._writing = engine.execution_options(**_WRITES)
         self._is_postgres = engine.dialect.name == "postgresql"
@@ -308,6 +310,7 @@ def _migrate(database: Database) -> None:
     with database.writing(numbers=True) as connection:
         schema = connection.execute(select(tables.store.c.schema)).scalar_one()
         migrations.migrate(connection, schema, database.place)
+        database.migrated_from = schema
         if database.engine.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
 

@@ -9,6 +9,7 @@ import json
 from sqlalchemy import Connection, Table, insert, select
 
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.hour_rows import add_judged
 
 
 def find_run(connection: Connection, sensor: str, command: str, started: int) -> int | None:
@@ -35,7 +36,10 @@ def add_run(
 ) -> int:
     """Store a run, within a transaction that hands out numbers; its number."""
     values = {"started": started, "command": command, "sensor": sensor, "version": version}
-    return _insert(connection, tables.run, values)
+    number = _insert(connection, tables.run, values)
+    if version is not None:
+        add_judged(connection, number, version)
+    return number
 
 
 def add_capture(connection: Connection, run: int, position: int) -> int:

@@ -6,11 +6,14 @@ it learns how many rows are stored.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
+from netwatch.store.hour_counting import Hides
+from netwatch.store.versions import VersionHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,15 @@ class SensorStatus:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """From now on clients are described, and claims about them sealed, by these functions."""
+    """From now on clients are described, and claims about them sealed, by these functions; `hides`
+    knows which apps hide names. What is seen is judged by `versions`, whose bans say `contents`;
+    None: it is not judged."""
 
     locate: Callable[[ClientKey], ClientAddress]
     seal: Callable[[bytes], bytes] | None
+    hides: Hides | None = None
+    versions: VersionHashes | None = None
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described

@@ -7,7 +7,7 @@ not happened. A newer catalogue is never touched.
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.store import catalogue_tables as tables
@@ -69,11 +69,27 @@ def _tell_sensors_apart(connection: Connection) -> None:
         connection.execute(update(client).where(client.c.ip.is_not(None)).values(network=None))
 
 
+def _add_hours(connection: Connection) -> None:
+    """Version 6: the hours in which packets were there, by network, and what judged them. Of runs
+    before it is known which version judged them, and when packets were there where facts are left
+    (`netwatch.store.hour_filling`); which of their bans said what is not."""
+    new = [tables.version_ban, tables.hour_captured, tables.hour_network, tables.hour_judged]
+    tables.metadata.create_all(connection, tables=new)
+    run = tables.run.c
+    for number, version, started in connection.execute(
+        select(run.id, run.version, run.started).where(run.version.is_not(None))
+    ).all():
+        connection.execute(
+            insert(tables.hour_judged).values(run=number, version=version, judged=started)
+        )
+
+
 STEPS: Mapping[int, Step] = {
     1: _add_counts,
     2: _add_fleet,
     3: _add_index,
     4: _tell_sensors_apart,
+    5: _add_hours,
 }
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.coverage_rows import remove_coverage
+from netwatch.store.hour_rows import remove_hours
 from netwatch.store.incident_rows import remove_incidents
 
 _PARTS = (tables.evidence, tables.capture)
@@ -73,6 +74,7 @@ def _remove(connection: Connection, run: int, successor: int) -> None:
             connection.execute(update(evidence).where(row).values(run=successor))
     remove_incidents(connection, tables.incident.c.run == run)
     remove_coverage(connection, tables.coverage.c.run == run)
+    remove_hours(connection, run)
     for part in _PARTS:
         connection.execute(delete(part).where(part.c.run == run))
     connection.execute(delete(tables.run).where(tables.run.c.id == run))

@@ -1,11 +1,13 @@
 """What decided on the records of a run, and its number in the catalogue."""
 
 import time
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, insert, select
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.hour_rows import add_contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +47,10 @@ def version_number(connection: Connection, hashes: VersionHashes) -> int:
     }
     result = connection.execute(insert(tables.version).values(first_used=time.time_ns(), **values))
     return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def version_with(connection: Connection, hashes: VersionHashes, contents: Mapping[str, str]) -> int:
+    """The same, with what its bans say."""
+    number = version_number(connection, hashes)
+    add_contents(connection, number, contents)
+    return number

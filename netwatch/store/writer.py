@@ -7,8 +7,10 @@ as stored when its file is in the catalogue.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,12 @@ from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import compaction, messages
+from netwatch.store.arrow_schema import TIME_COLUMN
 from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.hour_counting import Hides, HourCounter
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.open_captures import open_captures
 from netwatch.store.options import StoreOptions
@@ -46,11 +50,13 @@ Seal = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class RunDescription:
-    """The run whose rows are stored; `versions` is None where nothing is judged."""
+    """The run whose rows are stored; `versions` is None where nothing is judged, and `contents` is
+    what its bans say (`netwatch.rules.ban_contents`)."""
 
     command: str
     sensor: str
     versions: VersionHashes | None
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,6 +92,8 @@ class Writer:
         run: RunDescription,
         locate: Locate,
         seal: Seal | None = None,
+        hides: Hides | None = None,
+        *,
         resumed: int | None = None,
     ) -> None:
         self._catalogue = Catalogue.open(options, create=True)
@@ -93,6 +101,9 @@ class Writer:
         self._files = FactFiles(options.path)
         self._landing = Landing(self._files, self._catalogue)
         self._sensor = run.sensor
+        self._is_live = run.command == "live"
+        self._hours = HourCounter(hides)
+        self._last_seen: int | None = None
         self._locate = locate
         self._seal = seal
         self._located: dict[ClientKey, ClientAddress] = {}
@@ -105,7 +116,9 @@ class Writer:
             self.run = resumed
             self._begun_before = open_captures(self._catalogue.database, resumed)
             return
-        version = self._catalogue.version_id(run.versions) if run.versions else None
+        version = None
+        if run.versions is not None:
+            version = self._catalogue.version_id(run.versions, run.contents)
         self.run = self._catalogue.begin_run(run.command, run.sensor, version)
 
     @property
@@ -124,9 +137,8 @@ class Writer:
                 self._catalogue.add_coverage(self.run, part, first, last, line)
             case messages.SensorStatus(sensor, status):
                 self._catalogue.set_sensor_status(sensor, status)
-            case messages.Described(locate, seal):
-                self._locate, self._seal = locate, seal
-                self._located.clear()
+            case messages.Described():
+                self._describe(message)
             case messages.CaptureEnded():
                 self._captures[message.position].ended = message
             case messages.Incidents(lines):
@@ -149,15 +161,32 @@ class Writer:
         """Write the rows that have become enough for a file. What fails is tried again by the next
         call."""
         self._landing.write_due()
+        if self._hours.is_large:
+            self.flush()
 
     def flush(self) -> None:
         """The same for all rows."""
         self._landing.flush()
+        self._store_hours()
+
+    def _store_hours(self) -> None:
+        if self._hours.parts:
+            self._catalogue.add_hours(self.run, self._hours.parts)
+            self._hours.clear()
+
+    def _describe(self, message: messages.Described) -> None:
+        """Describe clients by another configuration, which also judges from now on."""
+        self._locate, self._seal = message.locate, message.seal
+        self._hours.hides = message.hides
+        self._located.clear()
+        if message.versions is not None:
+            at = time.time_ns() if self._last_seen is None else self._last_seen + 1
+            self._catalogue.judged_from(self.run, message.versions, message.contents, at)
 
     def end(self, expected: int = 0) -> messages.Ended:
         """Write what is waiting, and end the run. So many rows are `expected` from this writer on;
         those of them that nobody has counted as lost are noted at a capture that was resumed."""
-        self._landing.flush()
+        self.flush()
         partial = list[str]()
         self._resume_rest()
         counted = sum(each.ended.lost_rows for each in self._captures.values() if each.ended)
@@ -219,6 +248,18 @@ class Writer:
                     batch = sealed_claims(batch, hidden, self._seal)
                 rows = numbered(batch, chunk.table, capture.number, numbers)
                 self._landing.add(chunk.table, rows)
+                self._count(capture.number, chunk.table, batch, clients)
+
+    def _count(
+        self, capture: int, table: str, rows: "pa.RecordBatch", clients: Sequence[ClientAddress]
+    ) -> None:
+        from pyarrow import compute
+
+        part = 0 if self._is_live else capture
+        self._hours.add(part, capture, table, rows, [each.network_and_class for each in clients])
+        if rows.num_rows:
+            last = compute.min_max(rows.column(TIME_COLUMN[table])).as_py()["max"]
+            self._last_seen = max(last, self._last_seen or last)
 
     def _described(self, key: ClientKey) -> ClientAddress:
         found = self._located.get(key)

@@ -8,12 +8,14 @@ from support.store_servers import new_database
 
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
+from netwatch.coverage.bits import narrowed
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions
 
@@ -39,13 +41,16 @@ def commits(options):
         each.close()
 
 
-def facts(sensor, sequence, started=7):
+def facts(sensor, sequence, started=7, bans="b", contents=None):
     """A batch of a sensor in its message."""
     found = pa.Table.from_batches(made_batches(ROWS, names=5, seed=sequence))
     layout = chunk_schema("observation")
     places = pa.array([0] * ROWS, pa.int32())
     columns = [places if name == "client" else found[name] for name in layout.names]
-    run = RunKey(started=started, command="live", versions=("1", "s", "b", "c"), position=0)
+    run = RunKey(
+        started=started, command="live", versions=("1", "s", bans, "c"), position=0,
+        contents=contents or {},
+    )  # fmt: skip
     client = ClientAddress("10.1.0.1", None, "hq", "service")
     content = pack(FactBatch("observation", run, [client], pa.table(columns, schema=layout)))
     return Envelope(
@@ -116,3 +121,30 @@ def test_sensors_are_committed_side_by_side(options, commits):
         counts = "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM capture),"
         counts += " (SELECT count(*) FROM client), (SELECT count(*) FROM version)"
         assert tuple(connection.exec_driver_sql(counts).one()) == (6, 6, 2, 1)
+
+
+def test_a_centre_knows_when_a_network_was_seen_and_by_what_it_was_judged(options, commits):
+    """It counts the facts that sensors send, as whoever reads packets does."""
+    one, _ = commits
+    commit(one, [facts("ghent-1", 1)])
+    commit(one, [facts("ghent-1", 2)])
+    with Catalogue.open(options) as catalogue:
+        found = judged_coverage(catalogue)
+    assert found.networks() == ["hq"]
+    (source,) = found.sources
+    assert (source.sensor, found.listeners) == ("ghent-1", {"hq": frozenset({"ghent-1"})})
+    assert source.quarters
+    assert [each.judge.signatures for each in source.judged] == ["s"]
+    assert found.seen("hq") == narrowed(source.quarters, 4)
+
+
+def test_a_sensor_that_was_told_other_bans_is_judged_by_these_from_then_on(options, commits):
+    one, _ = commits
+    commit(one, [facts("ghent-1", 1)])
+    commit(one, [facts("ghent-1", 2, bans="later", contents={"city": "what it says"})])
+    with Catalogue.open(options) as catalogue:
+        (source,) = judged_coverage(catalogue).sources
+    before, after = source.judged
+    assert (before.judge.bans, before.judge.contents) == ("b", {})
+    assert (after.judge.bans, after.judge.contents) == ("later", {"city": "what it says"})
+    assert (before.since, before.until, after.until) == (None, after.since, None)

@@ -8,6 +8,9 @@ from typing import Any
 
 from netwatch.config import Config, load
 from netwatch.core.dataclass import dataclass
+from netwatch.coverage.hours import HOUR, QUARTER, HourCounts
+from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.rules.ban_contents import ban_contents
 from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.options import StoreOptions
 from netwatch.store.versions import VersionHashes
@@ -56,15 +59,24 @@ class Office:
     config: Config
     catalogue: Catalogue
     bans_version: str = "b" * 12
+    is_judged: bool = True
 
     def run(self, command: str = "scan") -> int:
         version = VersionHashes("1.0", "s" * 12, self.bans_version, "c" * 12)
-        return self.catalogue.begin_run(command, "sensor-1", self.catalogue.version_id(version))
+        contents = ban_contents(self.config.policy.bans, self.config.catalog)
+        number = self.catalogue.version_id(version, contents if self.is_judged else {})
+        return self.catalogue.begin_run(command, "sensor-1", number)
 
     def capture(self, run: int, first: str, last: str, **how: Any) -> None:
         source = SourceFile(how.pop("path", "office.pcap"), 1000, "a" * 64)
         number = self.catalogue.begin_capture(run, how.pop("position", 0), [source])
         self.catalogue.end_capture(number, how.pop("state", "complete"), ns(first), ns(last), **how)
+        self.heard(run, first, last)
+
+    def heard(self, run: int, first: str, last: str) -> None:
+        """There were packets at all times."""
+        counts = HourCounts({*range(ns(first) // QUARTER, -(-ns(last) // QUARTER))})
+        self.catalogue.add_hours(run, {0: counts})
 
     def coverage(
         self,
@@ -110,6 +122,23 @@ class Office:
         }
         text = json.dumps(record, separators=(",", ":"))
         self.catalogue.add_coverage(run, part, ns(first), ns(last), text)
+        self.flows(run, first, last, networks)
+
+    def flows(
+        self, run: int, first: str, last: str, networks: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """These flows at noon (UTC) of every day, or in the first hour if it is not a day. Those
+        for a reason that there is not are counted as ``no-hello``."""
+        begin, end = ns(first) // HOUR, -(-ns(last) // HOUR)
+        hours = [at for at in range(begin, end) if at % 24 == 12]
+        counts = HourCounts()
+        for name, flows in networks.items():
+            for hour in hours or [begin]:
+                found = counts.see((name, "service" if name != "byod" else "personal"), hour)
+                for reason, count in flows.items():
+                    known = reason if reason in VISIBILITIES else "no-hello"
+                    found[VISIBILITIES.index(known)] += count
+        self.catalogue.add_hours(run, {0: counts})
 
     def incident(self, run: int, first: str, **what: Any) -> None:
         record = incident_record(first, bans_version=self.bans_version, **what)

@@ -46,7 +46,7 @@ def notes(ban: BanReport) -> dict[str, Any]:
 def test_an_empty_store_says_nothing(office: Office) -> None:
     ban = only(made(office))
     assert ban.answer.word == "cannot-be-said"
-    assert codes(ban) == ["no-coverage", "gaps"]
+    assert codes(ban) == ["no-coverage", "network-unseen"]
     assert ban.answer.unnamed_share is None
     assert ban.totals.all.total == 0
     assert not any(week.captured for week in ban.weeks)
@@ -146,9 +146,9 @@ def test_the_hours_of_a_live_capture_that_goes_on_are_a_capture(office: Office) 
     run = office.run("live")
     office.catalogue.begin_capture(run, 0, [])
     for day in range(1, 31):
-        office.coverage(
-            run, f"2023-06-{day:02d}T00:00", f"2023-06-{day:02d}T23:59", {"hq": {"named": 9}}, day
-        )
+        hours = f"2023-06-{day:02d}T00:00", f"2023-06-{day:02d}T23:59"
+        office.heard(run, *hours)
+        office.coverage(run, *hours, {"hq": {"named": 9}}, day)
     ban = only(made(office, (date(2023, 6, 2), date(2023, 6, 29))))
     assert ban.answer.word == "kept"
 
@@ -166,7 +166,7 @@ def test_runs_that_overlap_count_an_incident_once(office: Office) -> None:
 
 def test_a_network_that_the_ban_is_about_has_to_be_seen(office: Office) -> None:
     office.whole(byod={"named": 500})
-    assert codes(only(made(office, SUMMER))) == ["no-coverage"]
+    assert codes(only(made(office, SUMMER))) == ["no-coverage", "network-unseen"]
 
 
 def test_other_networks_do_not_weigh(office: Office) -> None:
@@ -258,7 +258,7 @@ def test_what_changed(office: Office) -> None:
     assert (change.before.total, change.after.total) == (2, 2)
     assert (change.devices_gone, change.devices_again, change.devices_new) == (1, 1, 1)
     assert {name: (each.before, each.after) for name, each in change.networks.items()} == {
-        "byod": (0, 1),
+        "byod": (None, 1),  # no sensor ever saw it before
         "hq": (2, 1),
     }
     assert {app: (a.total, b.total) for app, (a, b) in change.apps.items()} == {

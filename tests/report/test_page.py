@@ -163,6 +163,7 @@ def test_every_reason_has_a_sentence_in_each_language() -> None:
     values: dict[str, Any] = {
         "incidents": 2, "devices": 1, "count": 3, "hours": 1.5, "network": "hq", "share": 0.1,
         "flows": 10, "threshold": 0.05, "captures": 1, "rows": 2, "days": 3, "all": 4, "records": 1,
+        "command": "netwatch rejudge --record",
     }  # fmt: skip
     for code in LANGUAGES:
         used = report_language(code)

@@ -8,7 +8,7 @@ from report.stores import ns
 from report.test_answer import ban
 
 from netwatch.core.verdict import BanPeriod
-from netwatch.report.period import Days, days_in_force, gaps, joined
+from netwatch.report.period import Days, days_in_force
 
 HOUR = 3_600_000_000_000
 BRUSSELS = "Europe/Brussels"
@@ -83,25 +83,3 @@ def test_days_of_advice_are_not_in_force() -> None:
     )
     days = Days(date(2023, 3, 1), date(2023, 4, 30), BRUSSELS)
     assert [part.first for _, part in days_in_force(rule, days)] == [date(2023, 4, 1)]
-
-
-@pytest.mark.parametrize(
-    ("covered", "expected"),
-    [
-        ([], [(0, 100)]),
-        ([(0, 100)], []),
-        ([(-50, 30), (20, 200)], []),
-        ([(0, 40), (45, 100)], []),
-        ([(0, 40), (60, 100)], [(40, 60)]),
-        ([(20, 80)], [(0, 20), (80, 100)]),
-        ([(60, 70), (0, 65), (100, 120)], [(70, 100)]),
-        ([(-20, -10), (100, 110)], [(0, 100)]),
-    ],
-)
-def test_gaps(covered: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
-    assert gaps((0, 100), covered, 10) == expected
-
-
-def test_spans_that_touch_are_one() -> None:
-    assert joined([(5, 7), (0, 2), (2, 4), (6, 9)]) == [(0, 4), (5, 9)]
-    assert joined([(0, 2), (5, 7)], 3) == [(0, 7)]

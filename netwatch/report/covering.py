@@ -1,0 +1,159 @@
+"""What judged coverage says for a report: the answer's side of each ban, the flows of networks, and
+the times without a capture."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from netwatch.config import Config
+from netwatch.core.dataclass import dataclass
+from netwatch.core.verdict import Ban
+from netwatch.coverage.bits import bits_or, long_runs
+from netwatch.coverage.hours import QUARTER, QUARTERS, by_name
+from netwatch.coverage.judged import JudgedCoverage, says
+from netwatch.coverage.missing import (
+    MISSING_REASONS,
+    Limits,
+    NetworkAnswer,
+    NetworkInScope,
+    look,
+    spans_of,
+)
+from netwatch.formats.values import rfc3339
+from netwatch.report.period import Span
+from netwatch.report.reading import NetworkFlows
+from netwatch.report.selecting import concerns
+from netwatch.report.values import BanCoverage, Missing, Thresholds
+from netwatch.rules.ban_contents import ban_contents
+
+MAX_MISSING = 200
+"""Times in which something is missing that a report lists for a ban, the longest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What is known of the networks that a ban is about, in the times in which it forbids."""
+
+    networks: tuple[NetworkAnswer, ...]
+    coverage: BanCoverage
+    command: str
+
+    def hours(self, reason: str) -> float:
+        """For how long something is missing for this reason, at any of the networks."""
+        return _hours(bits_or(each.missing[reason] for each in self.networks))  # type: ignore[index]
+
+    def by_network(self, reason: str) -> dict[str, float]:
+        """The same by network."""
+        found = {each.network.name: _hours(each.missing[reason]) for each in self.networks}  # type: ignore[index]
+        return {name: hours for name, hours in found.items() if hours}
+
+
+def flows_of(found: NetworkAnswer) -> NetworkFlows:
+    """The flows of a network in the times of a ban."""
+    flows = by_name(found.flows)
+    named = flows.pop("named", 0)
+    total = named + sum(flows.values())
+    return NetworkFlows(found.network.name, found.network.device_class, total, named, flows)
+
+
+class Covering:
+    """Computes it for the bans of a configuration."""
+
+    def __init__(self, coverage: JudgedCoverage, config: Config, thresholds: Thresholds) -> None:
+        self.coverage = coverage
+        self._config = config
+        self._contents = ban_contents(config.policy.bans, config.catalog)
+        self._limits = Limits(thresholds.gap * 1_000_000_000, thresholds.unnamed)
+
+    def of_ban(self, ban: Ban, spans: Sequence[Span]) -> Covered:
+        """What is known of a ban in times that are whole days of its time zone."""
+        sensor = self._config.sensor
+        wanted = says(ban.id, self._contents[ban.id], sensor.signatures, sensor.bans)
+        found = tuple(
+            look(self.coverage, network, spans, ban.timezone, wanted, self._limits)
+            for network in networks_of(ban, self._config)
+        )
+        command = _command(bits_or(each.missing["not-judged"] for each in found), self.coverage)
+        return Covered(found, self._values(found, command), command)
+
+    def _values(self, found: Sequence[NetworkAnswer], command: str) -> BanCoverage:
+        missing = [
+            (begin, end, each.network.name, reason)
+            for each in found
+            for reason in MISSING_REASONS
+            for begin, end in spans_of(self.coverage, each.missing[reason])
+        ]
+        missing.sort(key=lambda one: (one[0] - one[1], one[0], one[2]))
+        listed = sorted(missing[:MAX_MISSING])
+        return BanCoverage(
+            hours=sum(_hours(each.wanted) for each in found),
+            captured=sum(_hours(each.captured) for each in found),
+            by_flows=0.0,
+            judged=sum(_hours(each.judged) for each in found),
+            readable=sum(_hours(each.readable) for each in found),
+            missing=tuple(
+                Missing(
+                    rfc3339(begin, 0),
+                    rfc3339(end, 0),
+                    network,
+                    reason,
+                    command if reason == "not-judged" else None,
+                )
+                for begin, end, network, reason in listed
+            ),
+            missing_left=len(missing) - len(listed),
+        )
+
+
+def networks_of(ban: Ban, config: Config) -> list[NetworkInScope]:
+    """The networks of the configuration that a ban is about."""
+    return [
+        NetworkInScope(scope.network.name, scope.network.device_class, scope.expected)
+        for scope in config.networks.scopes
+        if concerns(ban, scope.network.name, scope.network.device_class)
+    ]
+
+
+def network_flows(coverage: JudgedCoverage, span: Span) -> list[NetworkFlows]:
+    """The flows of each network that was seen in a time."""
+    found = []
+    for name in coverage.networks():
+        for kind, counts in coverage.flows(name, *span).items():
+            if flows := by_name(counts):
+                named = flows.pop("named", 0)
+                found.append(NetworkFlows(name, kind, named + sum(flows.values()), named, flows))
+    return found
+
+
+def captured_hours(coverage: JudgedCoverage, span: Span) -> float:
+    """For how many hours of a time anything was captured."""
+    return _hours(coverage.captured_at_all & coverage.quarters_of(*span))
+
+
+def holes(coverage: JudgedCoverage, span: Span, tolerance: int) -> list[Span]:
+    """The times of at least `tolerance` (s) in which nothing was captured."""
+    empty = coverage.quarters_of(*span) & ~coverage.captured_at_all
+    length = max(1, tolerance * 1_000_000_000 // QUARTER)
+    return [*spans_of(coverage, long_runs(empty, length))]
+
+
+def captured_networks(coverage: JudgedCoverage, span: Span) -> Mapping[str, float]:
+    """For how many hours of a time each network was captured."""
+    wanted = coverage.quarters_of(*span)
+    return {name: _hours(coverage.captured(name) & wanted) for name in coverage.listeners}
+
+
+def _hours(quarters: int) -> float:
+    return quarters.bit_count() / QUARTERS
+
+
+def _command(quarters: int, coverage: JudgedCoverage) -> str:
+    """The command that judges these times again."""
+    if not quarters:
+        return ""
+    spans = [*spans_of(coverage, quarters)]
+    first, last = spans[0][0], spans[-1][1] - 1
+    return f"netwatch rejudge --record --since {_day(first)} --until {_day(last)}"
+
+
+def _day(time: int) -> str:
+    return datetime.fromtimestamp(time // 1_000_000_000, UTC).strftime("%Y-%m-%d")

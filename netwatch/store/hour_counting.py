@@ -1,0 +1,219 @@
+"""Counts by network and hour what rows of facts show, as `netwatch.coverage.hours` has it.
+
+Whoever stores rows counts them here, whatever read them: ``scan``, ``live``, logs, a centre, and
+what judges a store again. Facts say when packets were there: the times of names and claims, and of
+the first and last packet of each flow.
+
+Whether the name of a flow could be read also depends on the signatures: a flow to an app that hides
+names counts as one without a name. `Hides` knows such apps. Where nobody does, such flows have the
+name that they show.
+"""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from netwatch.core.flow import NAME_STATUSES
+from netwatch.core.message import LOOKUPS
+from netwatch.coverage.flow_visibility import NOT_COUNTED, visibilities
+from netwatch.coverage.hours import HOUR, QUARTER, HourCounts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NetworkClass = tuple[str, str]
+"""The name and the class of a network."""
+
+HIDDEN_LIMIT = 1 << 18
+"""Flows to apps that hide names whose end did not come yet."""
+
+CELLS = 50_000
+"""Hours of networks after which counts should be stored."""
+
+_STATUS: Mapping[str, int] = {status: number for number, status in enumerate(NAME_STATUSES)}
+_TIMES = {"observation": ("time",), "claim": ("time",), "flow": ("first", "last")}
+_CODES = 1 << 12
+_VISIBILITIES = 1 << 8
+_REVEALS_NOTHING = frozenset({*LOOKUPS, "tls-cert"})
+
+
+class Hides(Protocol):
+    """Which apps hide names, as places in `NAME_STATUSES`; 0 for all that is none of them."""
+
+    def by_name(self, name: str) -> int:
+        """The category of the app that alone uses a name."""
+        ...
+
+    def by_address(self, address: str) -> int:
+        """The category of the app that has a server at an address."""
+        ...
+
+
+class HourCounter:
+    """Counts rows of the parts of a run."""
+
+    def __init__(self, hides: Hides | None = None) -> None:
+        self.hides = hides
+        self._parts: dict[int, HourCounts] = {}
+        self._hidden: dict[tuple[int, int], int] = {}
+        self._cells = 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so much was counted that it should be stored."""
+        return self._cells >= CELLS
+
+    @property
+    def parts(self) -> Mapping[int, HourCounts]:
+        """What was counted since the last call of `clear`, by part."""
+        return self._parts
+
+    def clear(self) -> None:
+        """What was counted is stored."""
+        self._parts, self._cells = {}, 0
+
+    def heard(self, part: int, quarters: Sequence[int]) -> None:
+        """There were packets in these quarters of an hour."""
+        self._counts(part).quarters.update(quarters)
+
+    def add(
+        self,
+        part: int,
+        capture: int,
+        table: str,
+        rows: "pa.RecordBatch",
+        networks: Sequence[NetworkClass | None],
+    ) -> None:
+        """Count rows of a table, of a capture of a part; `networks` are those of the clients that
+        the column ``client`` has places of."""
+        if not rows.num_rows:
+            return
+        counts = self._counts(part)
+        for name in _TIMES[table]:
+            counts.quarters.update(_distinct(rows.column(name), QUARTER))
+        if table == "claim":
+            return
+        known = sorted({each for each in networks if each is not None})
+        codes = {network: code for code, network in enumerate(known, 1)}
+        if table == "observation":
+            self._note_hidden(capture, rows)
+        for start in range(0, len(known), _CODES - 1):
+            part_of = known[start : start + _CODES - 1]
+            places = [
+                codes[each] - start if each in codes and each in part_of else 0 for each in networks
+            ]
+            self._count(counts, capture, table, rows, part_of, places)
+
+    def _counts(self, part: int) -> HourCounts:
+        return self._parts.setdefault(part, HourCounts())
+
+    def _count(
+        self,
+        counts: HourCounts,
+        capture: int,
+        table: str,
+        rows: "pa.RecordBatch",
+        known: Sequence[NetworkClass],
+        places: Sequence[int],
+    ) -> None:
+        import pyarrow as pa
+        from pyarrow import compute
+
+        network = pa.array(places, pa.int64()).take(rows.column("client"))
+        time = rows.column("time" if table == "observation" else "first")
+        key = compute.add(compute.multiply(compute.divide(time, HOUR), _CODES), network)
+        if table == "flow":
+            seen = pa.array(self._visibilities(capture, rows), pa.uint8()).cast(pa.int64())
+            key = compute.add(compute.multiply(key, _VISIBILITIES), seen)
+        for each in compute.value_counts(key).to_pylist():
+            at, number = each["values"], each["counts"]
+            visibility = NOT_COUNTED
+            if table == "flow":
+                at, visibility = divmod(at, _VISIBILITIES)
+            hour, code = divmod(at, _CODES)
+            if not code:
+                continue
+            found = counts.see(known[code - 1], hour)
+            if not found:
+                self._cells += 1
+            if visibility != NOT_COUNTED:
+                found[visibility] += number
+
+    def _note_hidden(self, capture: int, rows: "pa.RecordBatch") -> None:
+        """Note the flows of names that are of an app that hides names."""
+        from pyarrow import compute
+
+        if self.hides is None:
+            return
+        names, status = rows.column("name"), {}
+        for code, name in enumerate(names.dictionary.to_pylist()):
+            if found := self.hides.by_name(name):
+                status[code] = found
+        if not status:
+            return
+        import pyarrow as pa
+
+        chosen = compute.is_in(names.indices, value_set=pa.array(list(status), pa.int32()))
+        for row in compute.indices_nonzero(chosen).to_pylist():
+            if rows.column("evidence")[row].as_py() in _REVEALS_NOTHING:
+                continue
+            key = capture, rows.column("flow")[row].as_py()
+            if len(self._hidden) >= HIDDEN_LIMIT:
+                del self._hidden[next(iter(self._hidden))]
+            found = status[names.indices[row].as_py()]
+            self._hidden[key] = max(found, self._hidden.get(key, 0))
+
+    def _visibilities(self, capture: int, rows: "pa.RecordBatch") -> bytearray:
+        """The visibility of each flow, as `netwatch.coverage.flow_visibility` decides it."""
+        statuses = _codes(rows.column("name_status"), _STATUS)
+        if self._hidden:
+            for row, flow in enumerate(rows.column("flow").to_pylist()):
+                status = self._hidden.pop((capture, flow), 0)
+                statuses[row] = max(statuses[row], status)
+        categories = bytearray(rows.num_rows)
+        if self.hides is not None:
+            servers = rows.column("server_ip")
+            known = {
+                text: self.hides.by_address(text)
+                for text in servers.dictionary.to_pylist()
+                if text is not None
+            }
+            if any(known.values()):
+                categories = _codes(servers, known)
+        flags = bytearray(
+            incomplete | start << 1
+            for incomplete, start in zip(
+                rows.column("incomplete_message").to_pylist(),
+                rows.column("start_seen").to_pylist(),
+                strict=True,
+            )
+        )
+        return visibilities(
+            rows.num_rows,
+            _codes(rows.column("transport"), {"tcp": 1}),
+            _words(rows.column("client_port")),
+            _words(rows.column("server_port")),
+            _words(rows.column("bytes_out")),
+            _words(rows.column("bytes_in")),
+            statuses,
+            categories,
+            flags,
+        )
+
+
+def _distinct(times: "pa.Array", unit: int) -> list[int]:
+    """The distinct numbers of the parts of time that times (ns) are in."""
+    from pyarrow import compute
+
+    found: list[int] = compute.unique(compute.divide(times, unit)).to_pylist()
+    return found
+
+
+def _codes(column: Any, numbers: Mapping[str, int]) -> bytearray:
+    """The numbers of the texts of a dictionary column; 0 for those that have none."""
+    known = [numbers.get(text, 0) for text in column.dictionary.to_pylist()]
+    return bytearray(0 if code is None else known[code] for code in column.indices.to_pylist())
+
+
+def _words(column: "pa.Array") -> "array[int]":
+    return array("q", column.to_pylist())

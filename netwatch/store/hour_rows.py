@@ -1,0 +1,137 @@
+"""Writes and deletes the rows of hours: when packets were there, the flows of each network, and by
+what they were judged. What is stored again is added to what is there."""
+
+import time
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from netwatch.coverage.bits import bits_of
+from netwatch.coverage.hours import (
+    FlowHours,
+    HourCounts,
+    flow_blocks,
+    pack_flows,
+    quarter_blocks,
+    unpack_flows,
+)
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.upsert import insert_rows
+
+
+def add_hours(connection: Connection, run: int, parts: Mapping[int, HourCounts]) -> None:
+    """Add what was counted of the parts of a run to what is stored."""
+    for part, counts in parts.items():
+        _add_quarters(connection, run, part, counts)
+        for (network, device_class), hours in counts.networks.items():
+            for block, found in flow_blocks(hours).items():
+                _add_flows(connection, (run, part, network, device_class, block), found)
+
+
+def _add_quarters(connection: Connection, run: int, part: int, counts: HourCounts) -> None:
+    table = tables.hour_captured
+    for block, bits in quarter_blocks(counts.quarters).items():
+        here = (table.c.run == run) & (table.c.part == part) & (table.c.block == block)
+        known = connection.execute(select(table.c.quarters).where(here)).scalar()
+        before = read_bits(known) if known is not None else 0
+        if bits | before == before and known is not None:
+            continue
+        _put(connection, table, here, known is not None, {
+            "run": run, "part": part, "block": block, "quarters": write_bits(bits | before),
+        })  # fmt: skip
+
+
+def _add_flows(
+    connection: Connection, key: tuple[int, int, str, str, int], found: FlowHours
+) -> None:
+    table = tables.hour_network
+    names = ("run", "part", "network", "class", "block")
+    values: dict[str, Any] = dict(zip(names, key, strict=True))
+    here = _all(table.c[name] == value for name, value in values.items())
+    known = connection.execute(select(table.c.flows).where(here)).scalar()
+    hours = unpack_flows(known) if known is not None else {}
+    for hour, counts in found.items():
+        hours.setdefault(hour, Counter()).update(counts)
+    values["hours"] = write_bits(bits_of(hours))
+    values["flows"] = pack_flows(hours)
+    _put(connection, table, here, known is not None, values)
+
+
+def _all(conditions: Any) -> Any:
+    first, *others = conditions
+    for each in others:
+        first &= each
+    return first
+
+
+def _put(
+    connection: Connection, table: Any, here: Any, is_there: bool, values: Mapping[str, Any]
+) -> None:
+    if is_there:
+        connection.execute(update(table).where(here).values(**values))
+    else:
+        connection.execute(insert(table).values(**values))
+
+
+def write_bits(bits: int) -> bytes:
+    """A set of bits as bytes."""
+    return zlib.compress(bits.to_bytes((bits.bit_length() + 7) // 8 or 1, "little"))
+
+
+def read_bits(content: bytes) -> int:
+    """The set of bits that `write_bits` made bytes of."""
+    return int.from_bytes(zlib.decompress(content), "little")
+
+
+def add_judged(
+    connection: Connection,
+    run: int,
+    version: int,
+    *,
+    part: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> None:
+    """Note that what a run saw from `since` up to, but without, `until` (ns) was judged by a
+    version, now."""
+    values = {"run": run, "part": part, "version": version, "since": since, "until": until}
+    connection.execute(insert(tables.hour_judged).values(judged=time.time_ns(), **values))
+
+
+def change_judge(connection: Connection, run: int, version: int, at: int) -> None:
+    """Note that a live run is judged by another version from a time (ns) on."""
+    columns = tables.hour_judged.c
+    open_ = (columns.run == run) & columns.until.is_(None)
+    connection.execute(update(tables.hour_judged).where(open_).values(until=at))
+    add_judged(connection, run, version, since=at)
+
+
+def remove_hours(connection: Connection, run: int) -> None:
+    """Delete the hours of a run."""
+    for table in (tables.hour_captured, tables.hour_network, tables.hour_judged):
+        connection.execute(delete(table).where(table.c.run == run))
+
+
+def remove_hours_before(connection: Connection, block: int) -> int:
+    """Delete the blocks before this one; how many of networks."""
+    for table in (tables.hour_captured, tables.hour_network):
+        removed = connection.execute(delete(table).where(table.c.block < block)).rowcount
+    return int(removed)
+
+
+def add_contents(connection: Connection, version: int, contents: Mapping[str, str]) -> None:
+    """Note what the bans of a version say, if that is not known yet."""
+    columns = tables.version_ban.c
+    known = {*connection.execute(select(columns.ban).where(columns.version == version)).scalars()}
+    insert_rows(
+        connection,
+        tables.version_ban,
+        [
+            {"version": version, "ban": ban, "content": content}
+            for ban, content in sorted(contents.items())
+            if ban not in known
+        ],
+    )

@@ -1,0 +1,168 @@
+"""Reads judged coverage from a catalogue: the one way in which anybody learns what was captured
+and what judged it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from netwatch.coverage.bits import mask
+from netwatch.coverage.hours import BLOCK, HOUR, QUARTERS
+from netwatch.coverage.judged import (
+    FlowBlock,
+    Judge,
+    JudgedCoverage,
+    JudgedSpan,
+    SeenNetwork,
+    Source,
+)
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.hour_rows import read_bits
+
+_Part = tuple[int, int]
+"""A run and a part of it."""
+
+
+def judged_coverage(
+    catalogue: Catalogue, since: int | None = None, until: int | None = None
+) -> JudgedCoverage:
+    """What is known of the hours from `since` up to, but without, `until` (ns); None is the first
+    or the last that is stored. Raises `NetwatchError`."""
+    with catalogue.database.reading() as connection:
+        column = tables.hour_captured.c.block
+        first_block, last_block = connection.execute(
+            select(func.min(column), func.max(column))
+        ).one()
+        first = (first_block or 0) * BLOCK if since is None else since // HOUR
+        end = (-1 if last_block is None else last_block) * BLOCK + BLOCK
+        last = end if until is None else -(-until // HOUR)
+        hours = max(0, last - first)
+        quarters = _quarters(connection, first, hours)
+        networks = _networks(connection, first, hours, {*quarters})
+        judged = _judged(connection)
+        sources = [
+            Source(
+                content=content,
+                sensor=sensor,
+                place=place,
+                quarters=quarters[part],
+                networks={name: tuple(seen) for name, seen in networks[part].items()},
+                judged=[
+                    span for its, span in judged.get(part[0], ()) if its is None or its == part[1]
+                ],
+            )
+            for part, (content, sensor, place) in _origins(connection, [*quarters]).items()
+        ]
+        return JudgedCoverage(first, hours, sources, _listeners(connection))
+
+
+def _quarters(connection: Connection, first: int, hours: int) -> dict[_Part, int]:
+    table = tables.hour_captured
+    found: dict[_Part, int] = {}
+    for run, part, block, content in connection.execute(
+        select(table.c.run, table.c.part, table.c.block, table.c.quarters)
+        .where(_in_blocks(table.c.block, first, hours))
+        .order_by(table.c.run, table.c.part)
+    ):
+        bits = _shifted(read_bits(content), (block * BLOCK - first) * QUARTERS, hours * QUARTERS)
+        if bits:
+            found[run, part] = found.get((run, part), 0) | bits
+    return found
+
+
+def _networks(
+    connection: Connection, first: int, hours: int, parts: set[_Part]
+) -> dict[_Part, dict[str, list[SeenNetwork]]]:
+    table = tables.hour_network
+    columns = table.c
+    seen: dict[tuple[_Part, str, str], tuple[int, list[FlowBlock]]] = {}
+    for run, part, network, kind, block, bits, flows in connection.execute(
+        select(
+            columns.run, columns.part, columns.network, columns["class"], columns.block,
+            columns.hours, columns.flows,
+        ).where(_in_blocks(columns.block, first, hours))
+    ):  # fmt: skip
+        if (run, part) not in parts:
+            continue
+        begin = block * BLOCK - first
+        found = _shifted(read_bits(bits), begin, hours)
+        if found:
+            key = (run, part), network, kind
+            known, blocks = seen.get(key, (0, []))
+            blocks.append(FlowBlock(begin, flows))
+            seen[key] = known | found, blocks
+    result: defaultdict[_Part, dict[str, list[SeenNetwork]]] = defaultdict(dict)
+    for (where, network, kind), (found, blocks) in sorted(seen.items(), key=lambda item: item[0]):
+        result[where].setdefault(network, []).append(SeenNetwork(kind, found, tuple(blocks)))
+    return result
+
+
+def _in_blocks(column: Any, first: int, hours: int) -> Any:
+    return column.between(first // BLOCK, (first + max(hours, 1) - 1) // BLOCK)
+
+
+def _shifted(bits: int, by: int, size: int) -> int:
+    """Bits of a block at their place in what is read, without those beside it."""
+    return (bits << by if by >= 0 else bits >> -by) & mask(0, size)
+
+
+def _judged(connection: Connection) -> dict[int, list[tuple[int | None, JudgedSpan]]]:
+    """What each run was judged by, with the part that it was."""
+    version, ban, judged = tables.version.c, tables.version_ban.c, tables.hour_judged.c
+    contents: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for number, name, content in connection.execute(select(ban.version, ban.ban, ban.content)):
+        contents[number][name] = content
+    judges = {
+        number: Judge(netwatch, signatures, bans, contents[number])
+        for number, netwatch, signatures, bans in connection.execute(
+            select(version.id, version.netwatch, version.signatures, version.bans)
+        )
+    }
+    found: defaultdict[int, list[tuple[int | None, JudgedSpan]]] = defaultdict(list)
+    for run, part, number, since, until in connection.execute(
+        select(judged.run, judged.part, judged.version, judged.since, judged.until).order_by(
+            judged.id
+        )
+    ):
+        found[run].append((part, JudgedSpan(judges[number], since, until)))
+    return found
+
+
+def _origins(connection: Connection, parts: Sequence[_Part]) -> dict[_Part, tuple[str, str, str]]:
+    """The content, the sensor and the place of each part, in their order. A file is known by its
+    hash if all of it was stored; anything else is like nothing but itself."""
+    run, capture = tables.run.c, tables.capture.c
+    runs = {
+        number: (command, sensor)
+        for number, command, sensor in connection.execute(select(run.id, run.command, run.sensor))
+    }
+    captures = {
+        number: (content if state == "complete" else "", sources)
+        for number, content, state, sources in connection.execute(
+            select(capture.id, capture.content, capture.state, capture.sources)
+        )
+    }
+    found = {}
+    for each in parts:
+        if each[0] not in runs:
+            continue
+        command, sensor = runs[each[0]]
+        content, sources = captures.get(each[1], ("", ""))
+        place = sources if each[1] else command
+        found[each] = content or f"{each[0]}/{each[1]}", sensor, place
+    return found
+
+
+def _listeners(connection: Connection) -> dict[str, frozenset[str]]:
+    """The sensors that ever saw a network."""
+    network, run = tables.hour_network.c, tables.run.c
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name, sensor in connection.execute(
+        select(network.network, run.sensor)
+        .join_from(tables.hour_network, tables.run, network.run == run.id)
+        .distinct()
+    ):
+        found[name].add(sensor)
+    return {name: frozenset(each) for name, each in found.items()}

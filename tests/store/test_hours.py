@@ -1,0 +1,56 @@
+"""The hours of a store are those of its packets, with the flows that the coverage counts."""
+
+import json
+from pathlib import Path
+
+from support.paths import PCAPS
+
+from netwatch.cli import main
+from netwatch.coverage.bits import narrowed, runs
+from netwatch.coverage.hours import by_name
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.judged_coverage import judged_coverage
+from netwatch.store.options import StoreOptions
+from netwatch.store.versions import VersionHashes
+
+EVERYTHING = 0, 1 << 62
+
+
+def test_the_flows_of_hours_are_those_of_the_coverage(tmp_path: Path) -> None:
+    files = [str(PCAPS / f"{name}.pcap") for name in ("office-day", "five-kinds", "http-host")]
+    config, output = str(PCAPS / "netwatch.yaml"), tmp_path / "out.jsonl"
+    assert main(
+        ["scan", "-q", "-c", config, "--store", "--store-path", str(tmp_path / "store"),
+         "--coverage", "--format", "jsonl", "-o", str(output), *files]
+    ) == 0  # fmt: skip
+    report = json.loads(output.read_text().splitlines()[-1])
+    expected = {
+        each["name"]: {"named": each["named"], **each["unnamed"]} for each in report["networks"]
+    }
+    with Catalogue.open(StoreOptions(str(tmp_path / "store"))) as catalogue:
+        found = judged_coverage(catalogue)
+    flows = {
+        name: by_name(counts)
+        for name in found.networks()
+        for counts in found.flows(name, *EVERYTHING).values()
+        if by_name(counts)
+    }
+    assert flows == expected
+    seen = narrowed(found.captured_at_all, 4)
+    # Files of several days, and hours of each: no hour between them.
+    assert 3 < sum(end - begin for begin, end in runs(seen)) < 60
+    assert {each.sensor for each in found.sources} == {found.sources[0].sensor}
+    assert len({each.content for each in found.sources}) == 3
+
+
+def test_a_live_run_is_judged_by_what_it_was_told(tmp_path: Path) -> None:
+    """Its configuration is read anew while it runs."""
+    first, second = VersionHashes("1", "s", "b", "c"), VersionHashes("1", "s", "d", "e")
+    with Catalogue.open(StoreOptions(str(tmp_path)), create=True) as catalogue:
+        run = catalogue.begin_run("live", "gate", catalogue.version_id(first, {"x": "old"}))
+        for _ in range(2):  # one that is told again is the same as once
+            catalogue.judged_from(run, second, {"x": "new"}, 5_000)
+        columns = "version", "since", "until"
+        with catalogue.database.reading() as connection:
+            rows = connection.exec_driver_sql(f"SELECT {', '.join(columns)} FROM hour_judged")
+            assert [tuple(row) for row in rows] == [(1, None, 5_000), (2, 5_000, None)]
