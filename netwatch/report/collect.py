@@ -22,8 +22,9 @@ from netwatch.privacy.keys import PseudonymKey
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.report import counting, reading
 from netwatch.report.answer import Violation, Visible, answer
-from netwatch.report.blind_devices import blind_devices
+from netwatch.report.blind_devices import blind_devices, counted_devices
 from netwatch.report.exempting import exemption_rows
+from netwatch.report.hidden_contacts import bound_of
 from netwatch.report.period import Days, Span, days_in_force, gaps, joined
 from netwatch.report.reading import Incident
 from netwatch.report.selecting import (
@@ -40,6 +41,7 @@ from netwatch.report.selecting import (
 from netwatch.report.telling_apart import told_apart
 from netwatch.report.values import (
     BanReport,
+    Bound,
     CaptureRow,
     Change,
     Coverage,
@@ -106,6 +108,7 @@ class _Collector:
         # Several bans, and several parts of a report, ask for the same time.
         self._packets = functools.cache(functools.partial(reading.packets, catalogue))
         self._flows = functools.cache(functools.partial(reading.network_flows, catalogue))
+        self._by_device = functools.cache(functools.partial(counted_devices, catalogue))
         self._captures = reading.captures(catalogue, in_every_zone(days))
         self._covered = joined(
             [
@@ -170,6 +173,7 @@ class _Collector:
         if len(inside) < len(violations):
             outside = {"incidents": len(violations) - len(inside)}
             notes.insert(0, Reason("outside-periods", outside))
+        bound, why_not = self._bound(ban, spans, incidents)
         return BanReport(
             id=ban.id,
             authority=ban.authority,
@@ -200,7 +204,20 @@ class _Collector:
             exemptions=exemptions,
             change=self._change(ban, days, before, incidents),
             incidents=counting.incident_rows(incidents, self._name),
+            bound=bound,
+            bound_reason=why_not,
         )
+
+    def _bound(
+        self, ban: Ban, spans: Sequence[Span], incidents: Sequence[Incident]
+    ) -> tuple[Bound | None, Reason | None]:
+        """How many contacts can be hidden on the days on which a ban forbids, or why not that."""
+        if not spans:
+            return None, Reason("not-in-force", {})
+        if not self._wanted.counts_devices:
+            return None, Reason("not-counted", {})
+        counted = self._by_device((spans[0][0], spans[-1][1]))
+        return bound_of(ban, counted, [each for each in incidents if is_within(each, spans)])
 
     def _app_names(self, ban: Ban) -> list[str]:
         apps = self._config.catalog.apps()
@@ -321,7 +338,7 @@ class _Collector:
         return Coverage(
             networks=tuple(network_row(each) for each in self._flows(span)),
             by_device=blind_devices(
-                self._catalogue, span, self._wanted.thresholds.unnamed, self._name
+                self._by_device(span), self._wanted.thresholds.unnamed, self._name
             )
             if self._wanted.counts_devices
             else None,

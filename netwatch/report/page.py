@@ -39,7 +39,8 @@ class Figure:
 @dataclass(frozen=True, slots=True)
 class Block:
     """The answer for one ban: its `word` as a code, a title and what it means; the share of flows
-    that could not be read; reasons and notes as sentences."""
+    that could not be read, and how many contacts these could hide; reasons and notes as
+    sentences."""
 
     ban: str
     authority: str
@@ -47,6 +48,7 @@ class Block:
     title: str
     meaning: str
     unnamed: str
+    bound: str
     reasons: Sequence[str]
     notes: Sequence[str]
 
@@ -227,6 +229,7 @@ def _block(ban: BanReport, used: Language) -> Block:
         title=labels.answers(used)[ban.answer.word],
         meaning=labels.answers_explained(used)[ban.answer.word],
         unnamed=words.unnamed(ban.answer, used) if ban.answer.days_in_force else "",
+        bound=words.bound(ban, used),
         reasons=[words.reason(each, used) for each in ban.answer.reasons],
         notes=[words.reason(each, used) for each in ban.answer.notes],
     )

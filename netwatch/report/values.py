@@ -48,6 +48,19 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """With the probability `level` at most `contacts` of the `unread` flows without a readable name
+    are contacts with the apps of the ban, under the `assumption` in words; `named` flows had a
+    name."""
+
+    contacts: int
+    level: float
+    assumption: str
+    named: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Incidents by verdict."""
 
@@ -264,7 +277,9 @@ class BanDayRow:
 
 @dataclass(frozen=True, slots=True)
 class BanReport:
-    """All that the report says about one ban; its days are those of `timezone`."""
+    """All that the report says about one ban; its days are those of `timezone`. `bound` is None
+    where nothing can be said of hidden contacts, for the `bound_reason`
+    (`netwatch.report.hidden_contacts.REASONS`)."""
 
     id: str
     authority: str
@@ -284,6 +299,8 @@ class BanReport:
     exemptions: tuple[ExemptionRow, ...]
     change: Change
     incidents: tuple[IncidentRow, ...]
+    bound: Bound | None = None
+    bound_reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
