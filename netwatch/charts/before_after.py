@@ -21,15 +21,15 @@ MAX_NETWORKS = 20
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Incidents of a network in a period, and the share (0 to 1) of its flows whose name was read;
-    None where no flow is known."""
+    None where no flow is known. The incidents are None where nothing was captured."""
 
-    incidents: int
+    incidents: int | None
     named_share: float | None
 
     @property
     def at_most(self) -> float | None:
         """How many incidents there would be if all flows had been like those with a name."""
-        if not self.named_share:
+        if not self.named_share or self.incidents is None:
             return None
         return self.incidents / self.named_share
 
@@ -61,7 +61,7 @@ def before_after(
 
 
 def _total(value: NetworkChange) -> int:
-    return value.before.incidents + value.after.incidents
+    return (value.before.incidents or 0) + (value.after.incidents or 0)
 
 
 def _specification(
@@ -142,10 +142,12 @@ def _rows(
         }
         for each in values
         for name, seen in zip(names, (each.before, each.after), strict=True)
+        if seen.incidents is not None
     ]
 
 
 def _words(seen: Seen, language: Language) -> str:
+    assert seen.incidents is not None
     count = language.say_count("%(count)s incident", "%(count)s incidents", seen.incidents)
     if seen.at_most is None:
         return language.say("%(incidents)s; coverage not known", incidents=count)
@@ -160,13 +162,18 @@ def _words(seen: Seen, language: Language) -> str:
 
 
 def _summary(values: Sequence[NetworkChange], names: tuple[str, str], language: Language) -> str:
+    totals = []
+    for seen in ([each.before for each in values], [each.after for each in values]):
+        known = [each.incidents for each in seen if each.incidents is not None]
+        totals.append(language.number(sum(known)) if known else language.say("not captured"))
     return language.say(
-        "%(before)s: %(first)s incidents; %(after)s: %(second)s. A bar to the right of a point ends"
-        " at the number there would be if the flows that could not be read were like the others.",
+        "Incidents. %(before)s: %(first)s; %(after)s: %(second)s. A bar to the right of a point"
+        " ends at the number there would be if the flows that could not be read were like the"
+        " others.",
         before=shown(names[0]),
         after=shown(names[1]),
-        first=language.number(sum(each.before.incidents for each in values)),
-        second=language.number(sum(each.after.incidents for each in values)),
+        first=totals[0],
+        second=totals[1],
     )
 
 
@@ -176,6 +183,9 @@ def _table(values: Sequence[NetworkChange], names: tuple[str, str], language: La
         cells = [escaped_name(each.network)]
         for seen in (each.before, each.after):
             most = seen.at_most
+            if seen.incidents is None:
+                cells += [language.say("not captured"), ""]
+                continue
             cells.append(language.number(seen.incidents))
             cells.append(
                 language.say("not known") if most is None else language.number(round(most, 1))

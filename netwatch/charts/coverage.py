@@ -190,9 +190,12 @@ def _share(part: int, whole: int, language: Language) -> str:
 
 def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
     flows, named = sum(each.flows for each in values), sum(each.named for each in values)
+    empty = sum(each.unnamed.get("no-data", 0) for each in values)
     return language.say(
-        "Of %(flows)s flows, the name was read of %(named)s (%(share)s).",
+        "Of all %(flows)s flows of all networks, %(content)s with content, the name was read of"
+        " %(named)s (%(share)s).",
         flows=language.number(flows),
+        content=language.number(flows - empty),
         named=language.number(named),
         share=_share(named, flows, language),
     )

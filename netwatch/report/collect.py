@@ -23,9 +23,10 @@ from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.report import counting, reading
 from netwatch.report.answer import Violation, Visible, answer
 from netwatch.report.blind_devices import blind_devices, counted_devices
+from netwatch.report.captured import captured_spans
 from netwatch.report.exempting import exemption_rows
 from netwatch.report.hidden_contacts import bound_of
-from netwatch.report.period import Days, Span, days_in_force, gaps, joined
+from netwatch.report.period import Days, Span, days_in_force, gaps, hours_of
 from netwatch.report.reading import Incident
 from netwatch.report.selecting import (
     HOUR,
@@ -34,9 +35,11 @@ from netwatch.report.selecting import (
     in_every_zone,
     is_in,
     is_within,
+    measure_days,
     named_share,
     network_row,
     overlaps,
+    zone_of,
 )
 from netwatch.report.telling_apart import told_apart
 from netwatch.report.values import (
@@ -78,8 +81,7 @@ def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
     """The report. Raises `ConfigError` for a ban that the configuration does not have, and
     `NetwatchError` where the catalogue fails."""
     bans = _bans(config, wanted.bans)
-    zones = {ban.timezone for ban in bans}
-    days = Days(wanted.first, wanted.last, zones.pop() if len(zones) == 1 else "UTC")
+    days = Days(wanted.first, wanted.last, zone_of(bans))
     return _Collector(catalogue, config, wanted, days).report(bans)
 
 
@@ -110,19 +112,8 @@ class _Collector:
         self._flows = functools.cache(functools.partial(reading.network_flows, catalogue))
         self._by_device = functools.cache(functools.partial(counted_devices, catalogue))
         self._captures = reading.captures(catalogue, in_every_zone(days))
-        self._covered = joined(
-            [
-                *(
-                    (each.first, each.last + 1)
-                    for each in self._captures
-                    if each.first is not None and each.last is not None
-                ),
-                *(
-                    (first, last + 1)
-                    for first, last in reading.live_hours(catalogue, in_every_zone(days))
-                ),
-            ]
-        )
+        self._covered = captured_spans(catalogue, in_every_zone(days), self._captures)
+        self._covered_before = captured_spans(catalogue, in_every_zone(days.previous))
 
     def report(self, bans: Sequence[Ban]) -> Report:
         """The report on bans."""
@@ -188,7 +179,10 @@ class _Collector:
                 PeriodInForce(part.first.isoformat(), part.last.isoformat(), each.basis)
                 for each, part in forbidden
             ),
-            days=ban_days(ban, days),
+            days=(
+                *ban_days(ban, days),
+                *measure_days(ban, self._config.policy.exemptions, days, before, incidents),
+            ),
             answer=answer(
                 ban,
                 sum(part.count for _, part in forbidden),
@@ -306,8 +300,11 @@ class _Collector:
             named_after=named_share(shares[1].values()),
             networks={
                 name: NetworkChangeRow(
-                    sum(each.network == name for each in before),
-                    sum(each.network == name for each in after),
+                    *(
+                        sum(each.network == name for each in found)
+                        or (0 if name in share else None)
+                        for found, share in zip((before, after), shares, strict=True)
+                    ),
                     *(share[name].named_share if name in share else None for share in shares),
                 )
                 for name in networks
@@ -319,6 +316,8 @@ class _Collector:
             devices_new=len(new - old),
             devices_gone=len(old - new),
             devices_again=len(old & new),
+            hours_before=hours_of(days.previous.span, self._covered_before),
+            hours_after=hours_of(days.span, self._covered),
         )
 
     def _coverage(self) -> Coverage:
@@ -327,11 +326,6 @@ class _Collector:
         tolerance = self._wanted.thresholds.gap * 1_000_000_000
         missing = sorted(gaps(span, self._covered, tolerance), key=lambda gap: gap[0] - gap[1])
         listed = sorted(missing[:MAX_GAPS])
-        clipped = [
-            (max(begin, span[0]), min(end, span[1]))
-            for begin, end in self._covered
-            if begin < span[1] and end > span[0]
-        ]
         own = [each for each in self._captures if overlaps(each, span)]
         quiet = reading.silences(self._catalogue, span, self._now)
         quiet.sort(key=lambda each: each[1][0] - each[1][1])
@@ -347,7 +341,7 @@ class _Collector:
             packets=packets.seen,
             packets_dropped=packets.dropped,
             packets_unreadable=packets.unreadable,
-            hours=round(sum(end - begin for begin, end in clipped) / HOUR, 2),
+            hours=hours_of(span, self._covered),
             hours_of_period=round((span[1] - span[0]) / HOUR, 2),
             gaps=tuple(
                 Gap(rfc3339(begin, 0), rfc3339(end, 0), round((end - begin) / HOUR, 2))

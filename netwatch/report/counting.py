@@ -7,6 +7,7 @@ from datetime import date
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import rfc3339
 from netwatch.report.answer import WEIGHTS, weight
+from netwatch.report.captured import missing_days
 from netwatch.report.period import Days, Span, monday_of
 from netwatch.report.reading import Incident
 from netwatch.report.values import Counts, DeviceRow, IncidentRow, Totals, WeekCounts
@@ -44,9 +45,10 @@ def _strength(incident: Incident) -> tuple[int, int, int]:
 
 
 def counts(incidents: Iterable[Incident]) -> Counts:
-    """How many incidents there are, by verdict."""
-    found = Counter(each.verdict for each in incidents)
-    return Counts(found["violation"], found["advisory"], found["exempt"])
+    """How many incidents there are, by verdict and by weight."""
+    found = Counter((each.verdict, weight_of(each)) for each in incidents)
+    weights = {each: found["violation", each] for each in WEIGHTS}
+    return Counts(sum(weights.values()), found["advisory", ""], found["exempt", ""], **weights)
 
 
 def by(incidents: Iterable[Incident], key: Callable[[Incident], str]) -> dict[str, Counts]:
@@ -80,10 +82,19 @@ def weekly(
     for each in incidents:
         groups[monday_of(days.day_of(each.first_seen))].append(each)
     found = []
+    missing = missing_days(days, covered)
     for monday in days.mondays:
         begin, end = Days(monday, date.fromordinal(monday.toordinal() + 6), days.timezone).span
         captured = any(first < end and last >= begin for first, last in covered)
-        found.append(WeekCounts(monday.isoformat(), counts(groups[monday]), captured))
+        own = groups.get(monday, [])
+        found.append(
+            WeekCounts(
+                monday.isoformat(),
+                counts(own) if captured or own else None,
+                captured,
+                tuple(day.isoformat() for day in missing if monday == monday_of(day)),
+            )
+        )
     return tuple(found)
 
 

@@ -101,6 +101,12 @@ def joined(spans: Iterable[Span], tolerance: int = 0) -> list[Span]:
     return found
 
 
+def hours_of(wanted: Span, covered: Iterable[Span]) -> float:
+    """How many hours of a span are covered; what covers it does not overlap."""
+    found = sum(max(0, min(end, wanted[1]) - max(begin, wanted[0])) for begin, end in covered)
+    return round(found / 3_600_000_000_000, 2)
+
+
 def gaps(wanted: Span, covered: Iterable[Span], tolerance: int) -> list[Span]:
     """The parts of a span that nothing covers and that are longer than `tolerance` (ns)."""
     found = []

@@ -14,6 +14,8 @@ AnswerWord = Literal["kept", "not-kept", "cannot-be-said", "not-in-force"]
 
 Value = str | int | float | None
 
+Event = Literal["from", "extended", "until", "review", "exemption", "exemption-ends", "block"]
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -62,26 +64,49 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Incidents by verdict."""
+    """Incidents by verdict, and violations by their weight (`netwatch.report.answer.WEIGHTS`)."""
 
     violation: int = 0
     advisory: int = 0
     exempt: int = 0
+    proved: int = 0
+    unanswered: int = 0
+    blocked: int = 0
+    probable: int = 0
+    lookup: int = 0
+    embed: int = 0
+    possible: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
         return self.violation + self.advisory + self.exempt
 
+    @property
+    def categories(self) -> dict[str, int]:
+        """The incidents by how they count for the answer (`netwatch.charts.weeks.CATEGORIES`)."""
+        return {
+            "proved": self.proved,
+            "open": self.unanswered + self.probable,
+            "blocked": self.blocked,
+            "embed": self.embed,
+            "lookup": self.lookup,
+            "possible": self.possible,
+            "advisory": self.advisory,
+            "exempt": self.exempt,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class WeekCounts:
     """The incidents that began in the week from `monday`; `captured` says whether there was a
-    capture at any time of it."""
+    capture at any time of it. Without one, and without an incident, `counts` is None: nothing is
+    known. `missing` are the days of the report in it without a capture."""
 
     monday: str
-    counts: Counts
+    counts: Counts | None
     captured: bool
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +268,8 @@ class Coverage:
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is different from the period before: incidents then and now, by verdict; the share of
-    named flows then and now; by network; and how many devices are new, gone, or had incidents in
-    both."""
+    named flows then and now; by network; how many devices are new, gone, or had incidents in both;
+    and for how many hours there was a capture then and now."""
 
     before: Counts
     after: Counts
@@ -255,24 +280,29 @@ class Change:
     devices_new: int
     devices_gone: int
     devices_again: int
+    hours_before: float = 0.0
+    hours_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkChangeRow:
-    """Incidents of a network and its share of named flows, before and after."""
+    """Incidents of a network and its share of named flows, before and after. A number of incidents
+    is None where nothing was captured of the network."""
 
-    before: int
-    after: int
+    before: int | None
+    after: int | None
     named_before: float | None
     named_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class BanDayRow:
-    """A day of a ban in the report's weeks: ``from``, ``extended``, ``until`` or ``review``."""
+    """A day of a ban in the report's weeks: ``from``, ``extended``, ``until`` or ``review``; or the
+    day of a measure: ``exemption``, ``exemption-ends``, or ``block``, the first with a contact that
+    was blocked."""
 
     day: str
-    event: Literal["from", "extended", "until", "review"]
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def _about_incidents(each: Reason, language: Language) -> str:
 def unnamed(answer: Answer, language: Language) -> str:
     """The share of flows that nobody could read, for the side of the answer."""
     return language.say(
-        "not readable: %(share)s of %(flows)s flows",
+        "not readable: %(share)s of %(flows)s flows with content in the networks of the ban",
         share=share(answer.unnamed_share, language),
         flows=language.number(answer.flows),
     )

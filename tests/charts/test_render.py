@@ -17,7 +17,19 @@ from netwatch.core.errors import NetwatchError
 from netwatch.language.language import language
 
 ENGLISH = language("en", FOLDER)
-ELEMENTS = {"svg", "g", "path", "line", "text", "title", "desc", "defs", "clipPath", "rect"}
+ELEMENTS = {
+    "svg",
+    "g",
+    "path",
+    "pattern",
+    "line",
+    "text",
+    "title",
+    "desc",
+    "defs",
+    "clipPath",
+    "rect",
+}
 PATTERN = re.compile(r'(?:fill|stroke)="(#[0-9a-f]{6})"')
 
 

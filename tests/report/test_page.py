@@ -214,4 +214,4 @@ def test_a_picture_that_cannot_be_rendered_leaves_its_table(
         text = html(page(report, report_language("en"), broken, notes.append))
     assert notes
     assert "<svg" not in text
-    assert "Incidents by week and verdict: the data" in text
+    assert "Incidents by week, and how they count: the data" in text

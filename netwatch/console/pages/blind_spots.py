@@ -2,7 +2,6 @@
 it."""
 
 from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
 
 from netwatch.charts.coverage import NetworkCoverage, coverage_picture
 from netwatch.console.answers import Answer, Page
@@ -11,8 +10,11 @@ from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.period_reports import days_of
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
-from netwatch.report import labels
+from netwatch.report import labels, reading
+from netwatch.report.captured import captured_spans, missing_days
 from netwatch.report.page import report_language
+from netwatch.report.period import Days, hours_of
+from netwatch.report.selecting import zone_of
 from netwatch.store.coverage_rows import NAMED, OUTSIDE
 from netwatch.store.coverage_sums import CoverageSum, coverage_sums
 from netwatch.store.fleet_sensors import silences
@@ -34,12 +36,16 @@ _SILENCES = 50
 
 
 def show(view: View) -> Answer:
-    """The blind spots of a period (days in UTC)."""
+    """The blind spots of a period, in days of the time zone of the bans. A record of coverage has
+    the flows of a whole run, which say nothing of days without a packet."""
     first, last = days_of(view)
-    sums = coverage_sums(
-        view.console.catalogue, _midnight(first), _midnight(last + timedelta(days=1)),
-        timeout=QUERY_SECONDS,
-    )  # fmt: skip
+    catalogue = view.console.catalogue
+    days = Days(first, last, zone_of(view.console.config.policy.bans))
+    begin, end = days.span
+    captured = captured_spans(catalogue, (begin, end))
+    is_captured = hours_of((begin, end), captured) > 0
+    sums = coverage_sums(catalogue, begin, end, timeout=QUERY_SECONDS) if is_captured else []
+    beyond = reading.packets(catalogue, (begin, end)).beyond if is_captured else 0
     inside = [each for each in sums if each.network != OUTSIDE]
     networks = _networks(inside)
     values = {
@@ -47,14 +53,12 @@ def show(view: View) -> Answer:
         "last": last,
         "figure": figure(view, coverage_picture(networks, view.language)) if networks else None,
         "spots": _spots(view, inside, {each.network: each.flows for each in networks}),
+        "zone_of_days": days.timezone,
+        "beyond": beyond,
+        "missing": len(missing_days(days, captured)),
         "silences": [
             (each, ((each.until or view.console.now()) - each.since) / 1e9)
-            for each in silences(
-                view.console.catalogue,
-                _midnight(first),
-                _midnight(last + timedelta(days=1)),
-                limit=_SILENCES,
-            )
+            for each in silences(catalogue, begin, end, limit=_SILENCES)
         ],
         "outside": sum(each.flows for each in sums if each.network == OUTSIDE),
     }
@@ -92,7 +96,3 @@ def _spots(view: View, sums: list[CoverageSum], totals: dict[str, int]) -> list[
         if each.reason != NAMED
     ]
     return sorted(spots, key=lambda spot: -spot.flows)
-
-
-def _midnight(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000_000
