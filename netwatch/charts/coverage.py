@@ -151,12 +151,18 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
                 {
                     "network": shown(each.network, 24),
                     "label": _share(each.named, each.flows, language),
+                    "text": f"{shown(each.network)}: {words['named']}"
+                    f" {_share(each.named, each.flows, language)}",
                 }
                 for each in drawn
             ]
         ),
         "mark": {"type": "text", "align": "left", "x": "width", "dx": 8, "fill": theme.INK},
-        "encoding": {"y": y, "text": {"field": "label"}},
+        "encoding": {
+            "y": y,
+            "text": {"field": "label"},
+            "description": {"field": "text"},
+        },
     }
     return specification(size, max(1, len(drawn)) * 34, [bars, labels])
 

@@ -75,7 +75,7 @@ def _hatch(root: Element, name: str) -> None:
         f"{{{SVG}}}pattern", {"id": name, "patternUnits": "userSpaceOnUse", **size}
     )
     ElementTree.SubElement(pattern, f"{{{SVG}}}path", {"d": "M0 0H7V7H0Z", "fill": SHADE})
-    line = {"d": "M-1 8L8 -1M-1 1L1 -1M6 8L8 6", "stroke": LINE, "stroke-width": "1"}
+    line = {"d": "M-1 8L8 -1M-1 1L1 -1M6 8L8 6", "stroke": LINE, "stroke-width": "0.6"}
     ElementTree.SubElement(pattern, f"{{{SVG}}}path", line)
     root.insert(0, pattern)
 

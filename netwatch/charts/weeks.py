@@ -304,7 +304,11 @@ def _rules(
                     "baseline": "middle",
                     "fill": theme.INK,
                 },
-                "encoding": {"x": x, "text": {"field": "label"}},
+                "encoding": {
+                    "x": x,
+                    "text": {"field": "label"},
+                    "description": {"field": "text"},
+                },
             },
         ]
     return layers, len(ends)

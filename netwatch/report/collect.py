@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from netwatch import __version__
@@ -16,7 +17,7 @@ from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import did_you_mean
-from netwatch.core.verdict import Ban
+from netwatch.core.verdict import Ban, BanTexts
 from netwatch.formats.values import rfc3339
 from netwatch.privacy.keys import PseudonymKey
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
@@ -95,6 +96,14 @@ def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:
     return [ban for ban in known.values() if not ids or ban.id in ids]
 
 
+def _texts(ban: Ban, periods: Sequence[int]) -> tuple[BanTexts, ...]:
+    """The words of a ban by language, with those of some of its periods."""
+    return tuple(
+        replace(each, bases=tuple(each.bases[place] for place in periods) if each.bases else ())
+        for each in ban.texts
+    )
+
+
 class _Collector:
     """Collects one report."""
 
@@ -140,6 +149,7 @@ class _Collector:
             other_bans={} if self._wanted.bans else dict(sorted(others.items())),
             coverage=self._coverage(),
             sources=self._sources(),
+            controller=told.controller if (told := self._config.data_protection) else "",
         )
 
     def _name(self, device: str) -> str:
@@ -198,6 +208,7 @@ class _Collector:
             exemptions=exemptions,
             change=self._change(ban, days, before, incidents),
             incidents=counting.incident_rows(incidents, self._name),
+            texts=_texts(ban, [ban.periods.index(each) for each, _ in forbidden]),
             bound=bound,
             bound_reason=why_not,
         )

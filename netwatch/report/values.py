@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.verdict import BanTexts
 
 AnswerWord = Literal["kept", "not-kept", "cannot-be-said", "not-in-force"]
 
@@ -309,7 +310,8 @@ class BanDayRow:
 class BanReport:
     """All that the report says about one ban; its days are those of `timezone`. `bound` is None
     where nothing can be said of hidden contacts, for the `bound_reason`
-    (`netwatch.report.hidden_contacts.REASONS`)."""
+    (`netwatch.report.hidden_contacts.REASONS`). `texts` are its words by language, with the basis
+    of each of its `periods`."""
 
     id: str
     authority: str
@@ -329,8 +331,19 @@ class BanReport:
     exemptions: tuple[ExemptionRow, ...]
     change: Change
     incidents: tuple[IncidentRow, ...]
+    texts: tuple[BanTexts, ...] = ()
     bound: Bound | None = None
     bound_reason: Reason | None = None
+
+    def words(self, language: str) -> BanTexts:
+        """Its words in a language; those that have no translation are as they were written."""
+        found = next((each for each in self.texts if each.language == language), BanTexts(language))
+        return BanTexts(
+            language,
+            found.authority or self.authority,
+            found.legal_basis or self.legal_basis,
+            found.bases or tuple(each.basis for each in self.periods),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +394,7 @@ class Thresholds:
 class Report:
     """A report on the days from `first` to `last`. `timezone` is that of the bans, or UTC where
     they have different ones. `pseudonyms` says whether devices have pseudonyms that were made for
-    it."""
+    it. `controller` is the organisation, as the configuration names it."""
 
     first: str
     last: str
@@ -396,3 +409,4 @@ class Report:
     other_bans: Mapping[str, int]
     coverage: Coverage
     sources: Sources
+    controller: str = ""
