@@ -225,6 +225,8 @@ def _print_answers(made: "Report", used: "Language") -> None:
         print_line(f"{ban.id}: {labels.answers(used)[answer.word]}{beside}")
         for each in (*answer.reasons, *answer.notes):
             print_line(f"  {words.reason(each, used)}")
+        if bound := words.bound(ban, used):
+            print_line(f"  {bound}")
 
 
 def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:

@@ -78,9 +78,9 @@ def test_a_large_report_is_made_in_a_process_and_says_the_same(
     monkeypatch.setattr(period_reports, "SMALL", -1)
     large = wait_for(console, Wanted(MONTH.first, MONTH.last + timedelta(days=1)))
     for one, other in zip(small.bans, large.bans, strict=True):
-        assert (one.totals, one.weeks, one.answer.word) == (
-            other.totals, other.weeks, other.answer.word
-        )  # fmt: skip
+        # The day more has no capture, so its week differs in that.
+        assert [week.counts for week in one.weeks] == [week.counts for week in other.weeks]
+        assert (one.totals, one.answer.word) == (other.totals, other.answer.word)
         assert one.incidents == other.incidents == ()
     found = visit("auditor").get("/reports/report.json?from=2023-03-01&to=2023-03-31")
     assert found.status_code == 200
