@@ -115,11 +115,10 @@ def remove_hours(connection: Connection, run: int) -> None:
         connection.execute(delete(table).where(table.c.run == run))
 
 
-def remove_hours_before(connection: Connection, block: int) -> int:
-    """Delete the blocks before this one; how many of networks."""
+def remove_hours_before(connection: Connection, block: int) -> None:
+    """Delete the blocks before this one."""
     for table in (tables.hour_captured, tables.hour_network):
-        removed = connection.execute(delete(table).where(table.c.block < block)).rowcount
-    return int(removed)
+        connection.execute(delete(table).where(table.c.block < block))
 
 
 def add_contents(connection: Connection, version: int, contents: Mapping[str, str]) -> None:

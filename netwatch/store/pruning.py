@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 
 from netwatch.core.dataclass import dataclass
+from netwatch.coverage.hours import BLOCK, HOUR
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import FileRow
 from netwatch.store.chunks import chunks
@@ -23,6 +24,7 @@ from netwatch.store.coverage_rows import remove_coverage
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_removal import FactRemoval, Removed
 from netwatch.store.fleet_sensors import forget_silences
+from netwatch.store.hour_rows import remove_hours_before
 from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.options import Retention
 
@@ -101,6 +103,7 @@ class Pruning:
         )
         if dry_run:
             return pruned
+        self._prune_hours()
         return self._delete_clients(user, pruned)
 
     def _is_old(self, day: str, keep: int | None = None) -> bool:
@@ -185,6 +188,14 @@ class Pruning:
                 return int(connection.execute(count).scalar_one())
         with self._catalogue.database.writing() as connection:
             return remove(connection, old)
+
+    def _prune_hours(self) -> None:
+        """Delete hours as long ago as incidents are kept, in whole blocks."""
+        if self._retention.incidents is None:
+            return
+        oldest = (self._now - self._retention.incidents) * _SECOND // HOUR // BLOCK
+        with self._catalogue.database.writing() as connection:
+            remove_hours_before(connection, oldest)
 
     def _prune_silences(self, *, dry_run: bool) -> int:
         """Delete silences that ended longer ago than incidents are kept."""

@@ -7,10 +7,13 @@ from support.paths import PCAPS
 
 from netwatch.cli import main
 from netwatch.coverage.bits import narrowed, runs
-from netwatch.coverage.hours import by_name
+from netwatch.coverage.hours import BLOCK, QUARTERS, HourCounts, by_name
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.judged_coverage import judged_coverage
-from netwatch.store.options import StoreOptions
+from netwatch.store.options import Retention, StoreOptions
+from netwatch.store.pruning import Pruning
 from netwatch.store.versions import VersionHashes
 
 EVERYTHING = 0, 1 << 62
@@ -54,3 +57,21 @@ def test_a_live_run_is_judged_by_what_it_was_told(tmp_path: Path) -> None:
         with catalogue.database.reading() as connection:
             rows = connection.exec_driver_sql(f"SELECT {', '.join(columns)} FROM hour_judged")
             assert [tuple(row) for row in rows] == [(1, None, 5_000), (2, 5_000, None)]
+
+
+def test_hours_are_kept_as_long_as_incidents(tmp_path: Path) -> None:
+    options = StoreOptions(str(tmp_path))
+    with Catalogue.open(options, create=True) as catalogue:
+        run = catalogue.begin_run("live", "gate")
+        counts = HourCounts({BLOCK * QUARTERS - 1, BLOCK * QUARTERS})
+        counts.see(("hq", "service"), BLOCK - 1)
+        counts.see(("hq", "service"), BLOCK)
+        catalogue.add_hours(run, {0: counts})
+        removal = FactRemoval(catalogue, FactFiles(str(tmp_path)))
+        now = BLOCK * 3600 + 100.0
+        for keep, expected in ((101, [BLOCK - 1, BLOCK]), (100, [BLOCK])):
+            Pruning(removal, Retention(incidents=keep), now).prune("somebody")
+            found = judged_coverage(catalogue)
+            assert [found.first + at for at, _ in runs(found.seen("hq"))] == expected[:1]
+            assert found.seen("hq").bit_count() == len(expected)
+            assert found.captured_at_all.bit_count() == len(expected)
