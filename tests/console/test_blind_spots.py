@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """The page of blind spots: only what was captured on its days, in the time zone of the bans."""
 
 from collections.abc import Callable
@@ -35,3 +36,51 @@ def test_days_are_those_of_the_bans_and_what_counts_as_a_whole_is_said(visit: Vi
     assert 'class="chart"' in text
     assert "time zone Europe/Brussels" in text
     assert "1 record of coverage reaches beyond these days" in text
+=======
+"""The page of blind spots shows the days that it is about, and no others."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from report.stores import make_office
+
+from netwatch.console.answers import Page
+from netwatch.console.pages import blind_spots
+from netwatch.report.page import report_language
+
+
+@pytest.mark.parametrize(
+    ("day", "flows"),
+    [("2023-06-14", 1000), ("2023-06-20", None)],
+)
+def test_flows_are_those_of_the_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, day: str, flows: int | None
+) -> None:
+    """One run saw a network for a month; on the twentieth there was no packet."""
+    office = make_office(tmp_path)
+    drawn: list[Any] = []
+    monkeypatch.setattr(blind_spots, "figure", lambda _, picture: drawn.append(picture) or "drawn")
+    with office.catalogue:
+        run = office.run()
+        office.capture(run, "2023-06-01", "2023-06-19")
+        office.coverage(run, "2023-06-01", "2023-06-19", {"hq": {"named": 900, "ech": 100}})
+        office.coverage(run, "2023-06-21", "2023-06-30", {"hq": {"named": 900, "ech": 100}}, 1)
+        console = SimpleNamespace(
+            catalogue=office.catalogue, config=office.config, now=lambda: 1_700_000_000 * 10**9
+        )
+        view: Any = SimpleNamespace(
+            console=console,
+            language=report_language("en"),
+            query=SimpleNamespace(text=lambda name: day),
+            say=lambda text, **_: text,
+        )
+        page = blind_spots.show(view)
+    assert isinstance(page, Page)
+    spots = page.values["spots"]
+    assert (page.values["figure"], len(drawn)) == (("drawn", 1) if flows else (None, 0))
+    assert [(each.network, each.flows, each.share) for each in spots] == (
+        [("hq", flows // 10, 0.1)] if flows else []
+    )
+>>>>>>> cover
