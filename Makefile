@@ -47,9 +47,9 @@ demo-fleet: $(VENV)/fleet
 screenshots: $(VENV)/test
 	PYTHONPATH=tools $(BIN)/python -m screenshots
 
+# Those that run alone run also where others failed, so that one run tells of all failures.
 test: $(VENV)/test
-	$(MAKE) test-together
-	$(MAKE) test-alone
+	@together=0; $(MAKE) test-together || together=$$?; $(MAKE) test-alone && exit $$together
 
 # A test that failed only because the machine was busy passes alone, and is printed. Status 1 of
 # pytest says that tests failed and nothing else did.
@@ -62,11 +62,11 @@ test-alone: $(VENV)/test
 	@for process in $(WAIT_FOR); do tail --pid=$$process -f /dev/null; done
 	$(PYTEST) -m alone $(ALONE)
 
-# The properties with many random examples, and the tests in tests/long, which `make test` leaves
+# The properties with many random examples, and the tests marked `long`, which `make test` leaves
 # out. It prints the seed; `make test-long SEED=...` repeats a run, EXAMPLES=... sets its length.
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 EXAMPLES ?= 10000
-LONG := tests/dissect tests/protocols tests/formats tests/long
+LONG := tests
 
 test-long: SEED := $(SEED)
 test-long: $(VENV)/test
@@ -173,6 +173,7 @@ messages: $(VENV)/test
 clean:
 	rm -rf $(VENV) build dist site *.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -f netwatch/not-compiled.txt
 	find bench netwatch packaging pcaps tests tools -name '*.so' -delete -o -name '*.c' -delete -o -name '*.py[co]' -delete
 	find bench netwatch packaging pcaps tests tools -name __pycache__ -empty -delete
 
@@ -181,6 +182,14 @@ COMPILED := $(shell sed -n '/^compiled = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproje
 BUILT := pyproject.toml setup.py packaging/compiled_modules.py \
 	$(addsuffix .py,$(subst .,/,$(COMPILED))) \
 	$(wildcard netwatch/*/*.pxd netwatch/*/*/*.pxd netwatch/*/*/*.h)
+
+# What could not be compiled is built again as soon as it can be.
+ifneq ($(wildcard netwatch/not-compiled.txt),)
+BUILT += $(shell $(PYTHON) packaging/compiler.py 2>/dev/null && echo again)
+endif
+
+.PHONY: again
+again:
 
 $(VENV)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwatch requires Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
@@ -215,8 +224,9 @@ $(VENV)/fuzz: $(VENV)/test
 	$(PIP) 'atheris>=2.3'
 	@touch $@
 
+# The generator imports what has limits and tables: the store, the console, signed sets.
 $(VENV)/docs: $(VENV)/demo
-	$(call extras,docs)
+	$(call extras,docs oidc store updates web)
 	@touch $@
 
 $(VENV)/release: $(VENV)/demo pyproject.toml

@@ -6,10 +6,22 @@ from pathlib import Path
 from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "packaging"))
-from compiled_modules import BuildAllOrNone, BuildPyAlone, SdistWithC, extensions, is_off
+from compiled_modules import (
+    BuildAllOrNone,
+    BuildPyAlone,
+    EditableByPath,
+    SdistWithC,
+    extensions,
+    is_off,
+)
 
 setup(
     # Without any, the wheel is of no platform.
     ext_modules=[] if is_off() else extensions(),
-    cmdclass={"build_ext": BuildAllOrNone, "build_py": BuildPyAlone, "sdist": SdistWithC},
+    cmdclass={
+        "build_ext": BuildAllOrNone,
+        "build_py": BuildPyAlone,
+        "editable_wheel": EditableByPath,
+        "sdist": SdistWithC,
+    },
 )

@@ -26,9 +26,11 @@ import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
+from compiler import fault
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
 from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +40,10 @@ SHARED = "netwatch._cyutility"
 
 DIGEST = "packaging/translated.sha256"
 """A file of the sdist: the digest of the sources that its C was generated from."""
+
+CAUSE = "netwatch/not-compiled.txt"
+"""A file of an installation whose modules could not be compiled: the reason, which pip does not
+show."""
 
 COMPILED_SUFFIXES = (".so", ".pyd")
 """How the names of compiled modules end, the second on Windows."""
@@ -154,6 +160,8 @@ class BuildAllOrNone(build_ext):
         # What an editable installation imports is in the source tree; any other installation
         # leaves the compiled modules there alone.
         folders = [Path(self.build_lib), *([ROOT] if self.inplace else [])]
+        for folder in folders:
+            (folder / CAUSE).unlink(missing_ok=True)
         try:
             if not is_translated():
                 translate()
@@ -168,9 +176,12 @@ class BuildAllOrNone(build_ext):
         except Exception as error:
             if os.environ.get("NETWATCH_COMPILED") == "required":
                 raise
-            print(f"netwatch: no module is compiled, the packet loop runs interpreted: {error}")
+            cause = " ".join((fault() or str(error)).split())
+            print(f"netwatch: no module is compiled, the packet loop runs interpreted: {cause}")
             for folder in folders:
                 remove_compiled(folder)
+                (folder / CAUSE).parent.mkdir(parents=True, exist_ok=True)
+                (folder / CAUSE).write_text(f"{cause}\n", encoding="utf-8")
             self.extensions = []
 
 
@@ -190,6 +201,19 @@ class BuildPyAlone(build_py):
                 and path.resolve() not in copied
             ):
                 path.unlink()
+
+
+class EditableByPath(editable_wheel):
+    """Makes an editable installation of the path of the checkout.
+
+    For packages outside of ``netwatch`` (`package-dir`) setuptools would make an import finder.
+    Type checkers cannot follow one, and it gives way to any folder called netwatch.
+    """
+
+    def finalize_options(self) -> None:
+        """Leave the signatures to the package, which finds them in a checkout."""
+        super().finalize_options()
+        self.package_dir = {"": "."}
 
 
 class SdistWithC(sdist):

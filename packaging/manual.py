@@ -4,8 +4,8 @@
 
 writes OUT/man/man1/netwatch.1 with a page for each command beside it, OUT/man/man5/netwatch.yaml.5,
 OUT/bash/netwatch, OUT/zsh/_netwatch and OUT/fish/netwatch.fish. netwatch and shtab have to be
-installed (`pip install 'netwatch[release]'`). The pages have the day of SOURCE_DATE_EPOCH, else
-today's, and the same day gives the same bytes.
+installed (`pip install '.[release]'`, in the checkout). The pages have the day of
+SOURCE_DATE_EPOCH, else today's, and the same day gives the same bytes.
 """
 
 import argparse
@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 try:
     from manual_generator import commands, completions, configuration
 except ModuleNotFoundError as error:
-    sys.exit(f"manual: {error.name} is not installed; try: pip install 'netwatch[release]'")
+    todo = f"{sys.executable} -m pip install '.[release]'"
+    sys.exit(f"manual: {error.name} is not installed; try: {todo}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Tests netwatch with each Python that is here: installed from the sdist, with compiled modules.
 
 `make test-pythons` runs this. The whole suite runs with the Python of .venv; with each other one
-runs a short selection, in which a difference between versions of Python shows: the parsers with
+runs a short selection, in which a difference between versions of Python shows: parsers with
 their vectors and properties, the compiled packet loop, a scan by the command line, a store, and the
 configuration. As in the suite, every warning is an error, so that what a newer Python deprecates is
 noticed here.
@@ -26,11 +26,8 @@ from pythons import find_pythons, missing
 ROOT = Path(__file__).resolve().parents[1]
 
 SELECTION = (
-    "tests/protocols/test_certificate.py",
     "tests/protocols/test_client_hello.py",
     "tests/protocols/test_dns.py",
-    "tests/protocols/test_http2.py",
-    "tests/protocols/test_ja4.py",
     "tests/core/test_dataclass.py",
     "tests/core/test_owned_database.py",
     "tests/dissect/test_dissector.py",

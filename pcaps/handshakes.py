@@ -175,14 +175,16 @@ def quic_initial(
     side: str = "client",
     token: bytes = b"",
     size: int = 1200,
+    fixed: bool = True,
 ) -> bytes:
     """One protected Initial packet, its payload padded so that the packet has `size` bytes.
 
     Keys come from `key_id`, the destination id of the client's first Initial; None says
-    that it is `dcid`. The packet number takes four bytes (RFC 9000 section 17.2.2).
+    that it is `dcid`. The packet number takes four bytes (RFC 9000 section 17.2.2). The
+    fixed bit is cleared unless it is to be `fixed` (RFC 9287).
     """
     key, iv, mask_key = initial_keys(version, dcid if key_id is None else key_id, side)
-    kind = 0xD3 if version == QUIC_V2 else 0xC3
+    kind = (0xD3 if version == QUIC_V2 else 0xC3) & (0xFF if fixed else 0xBF)
     head = bytes([kind]) + struct.pack(">I", version) + _sized(1, dcid) + _sized(1, scid)
     head += varint(len(token)) + token
     # Two bytes of length, four of packet number, sixteen of authentication tag.

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from support.interpreted import stale
 from support.paths import PCAPS, ROOT
 from support.programs import require_programs
+from support.shown_logs import pytest_runtest_logfinish, pytest_runtest_makereport  # noqa: F401
 
 pytest_plugins = [
     "support.browsers",
@@ -27,7 +28,7 @@ os.environ["NETWATCH_CACHE"] = "off"
 # What a property is tested with is the same in every run, so that a change that breaks one is the
 # change that is tested. `make test-long` loads the other profile, whose examples are random.
 _OPTIONS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("netwatch", max_examples=100, derandomize=True, **_OPTIONS)
+settings.register_profile("netwatch", max_examples=30, derandomize=True, **_OPTIONS)
 settings.register_profile(
     "long", max_examples=int(os.environ.get("NETWATCH_EXAMPLES", "10000")), **_OPTIONS
 )

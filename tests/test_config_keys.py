@@ -21,6 +21,7 @@ from netwatch.rules.ban_keys import (
     PACK_ENTRY_KEYS,
     PACK_FILE_KEYS,
     PERIOD_KEYS,
+    TEXT_KEYS,
 )
 from netwatch.rules.load import BUILTIN, load_signatures
 from netwatch.rules.signature import read_signature
@@ -34,7 +35,8 @@ devices:
   columns: {hostname: "Device Name"}
   leases: [{path: dnsmasq.leases, format: dnsmasq, lease_time: 12h}]
   learn: [dhcp]
-bans: [{id: rule, authority: City, apps: [tiktok], periods: [{from: 2023-03-10}]}]
+bans: [{id: rule, authority: City, apps: [tiktok], periods: [{from: 2023-03-10}],
+        texts: {fr: {authority: Ville}}}]
 exemptions: [{ban: rule, device: 10.0.0.1}]
 geoip: {}
 incidents: {quiet_gap: 1h}
@@ -147,7 +149,15 @@ def test_a_signature_has_exactly_the_keys_of_the_table(asked: dict[str, set[str]
 
 @pytest.mark.parametrize(
     "section",
-    [*CONFIGURATION_KEYS, *SIGNATURE_KEYS, BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PERIOD_KEYS],
+    [
+        *CONFIGURATION_KEYS,
+        *SIGNATURE_KEYS,
+        BAN_KEYS,
+        EXEMPTION_KEYS,
+        PACK_ENTRY_KEYS,
+        PERIOD_KEYS,
+        TEXT_KEYS,
+    ],
     ids=lambda section: f"{section.subject} {section.path}",
 )
 def test_each_key_is_described_once(section: Section) -> None:

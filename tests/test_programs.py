@@ -17,6 +17,7 @@ from support.programs import Process, problem_of, require_programs, running
 from support.receiver_harness_bus import Kafka
 from support.receiver_harness_syslog import Rsyslog
 from support.receivers import Smtp
+from support.waiting import TIMEOUT
 
 BROKEN = {
     "library": "echo 'error while loading shared libraries: libx.so.1' >&2; exit 127",
@@ -56,7 +57,7 @@ def test_program_that_hangs_skips_and_is_ended_with_what_it_started(install, mon
     problem = problem_of("curl")
     assert "no end within 0.3 s" in problem
     child = int(problem.rsplit(" ", 1)[1])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT
     while os.path.exists(f"/proc/{child}/exe") and time.monotonic() < deadline:  # noqa: PTH110
         time.sleep(0.01)
     assert not os.path.exists(f"/proc/{child}/exe")  # noqa: PTH110

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import overload
 
 from netwatch import config as configuration
-from netwatch.api.options import AnyPath, load_apart, readable_errors, source_list
+from netwatch.api.options import AnyPath, host_name, load_apart, readable_errors, source_list
 from netwatch.api.parts import App
 from netwatch.api.view import Record
 from netwatch.config.replacements import Replacements
@@ -76,9 +76,9 @@ def match(
             configuration.load_catalog, config, replacements=Replacements(source_list(signatures))
         )
     records = MatchRecords(catalog)
-    if isinstance(name, str):
-        return _match(records, name)
-    return (_match(records, each) for each in name)
+    if isinstance(name, (str, bytes)) or not isinstance(name, Iterable):
+        return _match(records, host_name(name))
+    return (_match(records, host_name(each)) for each in name)
 
 
 def _match(records: MatchRecords, name: str) -> Match:

@@ -12,6 +12,7 @@ from netwatch.api.observation import Observation
 from netwatch.api.options import AnyPath, Period, read_options, readable_errors
 from netwatch.api.summary import Summary, summary_of
 from netwatch.core.errors import NetwatchError
+from netwatch.core.installing import install_command
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import WORD_TIME
 from netwatch.core.statistics import RunStatistics
@@ -122,7 +123,8 @@ class Observations(Iterator[Observation]):
         try:
             importlib.import_module("pyarrow")
         except ImportError:
-            raise NetwatchError(f"{asked} needs an extra: pip install 'netwatch[arrow]'") from None
+            command = install_command("arrow")
+            raise NetwatchError(f"{asked} needs an extra: {command}") from None
         if self._is_asked:
             raise NetwatchError(f"{asked} gives all observations; some were read already")
         self._is_asked = True

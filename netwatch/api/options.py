@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import os
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
@@ -69,25 +70,32 @@ def read_options(
     """The arguments that `scan` and `names` have in common, and the files that `paths` lead to.
     Raises `ConfigError` with all that is wrong with the arguments."""
     problems: list[Problem] = []
-    found = list(map(os.fsdecode, _several(paths)))
-    if not found:
+    found = _read(problems, "paths", _texts, paths, is_given=True)
+    if found == []:
         _note(problems, "paths", "expected at least one path")
     if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= MOST_WORKERS:
-        _note(problems, "jobs", f"{jobs!r} is not a number from 1 to {MOST_WORKERS}")
-    if by_day and not continuous:
+        _note(problems, "jobs", f"{_shown(jobs)} is not a number from 1 to {MOST_WORKERS}")
+    for name, value in (
+        ("continuous", continuous),
+        ("by_day", by_day),
+        ("coverage", counts_flows),
+    ):
+        if not isinstance(value, bool):
+            _note(problems, name, f"expected True or False, found {_shown(value)}")
+    if by_day is True and not continuous:
         _note(problems, "by_day", "it needs continuous=True")
     if only not in (None, "captures", "logs"):
-        _note(problems, "only", f"expected 'captures' or 'logs', found {only!r}")
+        _note(problems, "only", f"expected 'captures' or 'logs', found {_shown(only)}")
     options = LogOptions(
-        _read(problems, "as_", format_of, as_),
+        _read(problems, "as_", _format, as_),
         _read(problems, "year", year_of, None if year is None else str(year)),
-        timezone
-        if timezone is None or isinstance(timezone, tzinfo)
-        else _read(problems, "timezone", zone_of, timezone),
+        _read(problems, "timezone", _zone, timezone),
         only,
     )
-    period = Period(*(_read(problems, *each) for each in _moments(since, until)))
-    if problems:
+    period = Period(
+        _read(problems, "since", _nanoseconds, since), _read(problems, "until", _nanoseconds, until)
+    )
+    if problems or found is None:
         raise ConfigError(problems)
     captures, logs = find_units(
         found, options, continuous=continuous, by_day=by_day, counts_flows=counts_flows
@@ -96,14 +104,23 @@ def read_options(
 
 
 def source_list(sources: AnyPath | Iterable[AnyPath] | None) -> tuple[str, ...]:
-    """The sources of signatures that an argument names."""
-    return () if sources is None else tuple(map(os.fsdecode, _several(sources)))
+    """The sources of signatures that an argument names. Raises `ConfigError` where they are no
+    paths."""
+    problems: list[Problem] = []
+    found = _read(problems, "signatures", _texts, sources)
+    if problems:
+        raise ConfigError(problems)
+    return tuple(found or ())
 
 
 def load_apart(load: Callable[..., T], path: AnyPath | None, **options: Any) -> T:
     """What a function of `netwatch.config` reads of the file at `path`. It does so in a context of
-    its own, because what ``builtin`` stands for in one configuration is of no concern to others."""
-    named = None if path is None else os.fsdecode(path)
+    its own, because what ``builtin`` stands for in one configuration is of no concern to others.
+    Raises `ConfigError` where `path` is none."""
+    problems: list[Problem] = []
+    named = _read(problems, "config", _text, path)
+    if problems:
+        raise ConfigError(problems)
     return contextvars.copy_context().run(load, named, **options)
 
 
@@ -120,29 +137,59 @@ def readable_errors() -> Iterator[None]:
         raise
 
 
-def _several(paths: AnyPath | Iterable[AnyPath]) -> Iterable[AnyPath]:
-    return [paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths
+def host_name(name: object) -> str:
+    """A name of `match`. Raises `ConfigError` where it is no text."""
+    if isinstance(name, str):
+        return name
+    message = f"expected a host name as a str, or several, found {_shown(name)}"
+    raise ConfigError([Problem("name", 0, 0, message)])
 
 
-def _moments(
-    since: datetime | None, until: datetime | None
-) -> Iterator[tuple[str, Callable[[datetime], int], datetime | None]]:
-    yield "since", _nanoseconds, since
-    yield "until", _nanoseconds, until
+def _texts(paths: AnyPath | Iterable[AnyPath]) -> list[str]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        return [_text(paths)]
+    if not isinstance(paths, Iterable):
+        raise ValueError(f"expected a path (str or pathlib.Path) or several, found {_shown(paths)}")
+    return list(map(_text, paths))
+
+
+def _text(path: AnyPath) -> str:
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise ValueError(f"expected a path (str or pathlib.Path), found {_shown(path)}")
+    return os.fsdecode(path)
+
+
+def _format(name: str) -> str:
+    return format_of(name if isinstance(name, str) else "")
+
+
+def _zone(zone: tzinfo | str) -> tzinfo:
+    if isinstance(zone, tzinfo):
+        return zone
+    if not isinstance(zone, str):
+        raise ValueError(f"expected the name of a time zone or a tzinfo, found {_shown(zone)}")
+    return zone_of(zone)
 
 
 def _nanoseconds(moment: datetime) -> int:
-    if moment.tzinfo is None:
+    if not isinstance(moment, datetime):
+        raise ValueError(f"expected a datetime with a time zone, found {_shown(moment)}")
+    if moment.utcoffset() is None:
         raise ValueError(f"{moment.isoformat()} has no time zone; say which, as tzinfo=UTC")
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-A = TypeVar("A")
-
-
-def _read(problems: list[Problem], name: str, read: Callable[[A], T], value: A | None) -> T | None:
-    """What `read` makes of a value; None, with the reason among the problems, where it cannot."""
-    if value is None:
+def _read(
+    problems: list[Problem],
+    name: str,
+    read: Callable[[Any], T],
+    value: object,
+    *,
+    is_given: bool = False,
+) -> T | None:
+    """What `read` makes of a value; None, with the reason among the problems, where it cannot, and
+    where the value is None and need not be given."""
+    if value is None and not is_given:
         return None
     try:
         return read(value)
@@ -153,3 +200,8 @@ def _read(problems: list[Problem], name: str, read: Callable[[A], T], value: A |
 
 def _note(problems: list[Problem], name: str, message: str) -> None:
     problems.append(Problem(name, 0, 0, message))
+
+
+def _shown(value: object) -> str:
+    """A value in a message, shortened."""
+    return reprlib.repr(value)

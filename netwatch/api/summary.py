@@ -21,7 +21,8 @@ class Summary:
     `unread` has a sentence for each file or path that could not be read, or not to its end because
     its storage failed; `notes` for those read in part because they are damaged or cut off, of which
     `damaged` has the bytes that were not read, by file. `skipped` are files in folders that are
-    neither captures nor logs. No sentence has a control character in it.
+    neither captures nor logs, or evidence that netwatch wrote. No sentence has a control character
+    in it.
 
     A scan has also the number of its `incidents` by verdict, and of its `contacts` without a
     verdict by reason; `recorded` incidents are below the confidence that their ban requires, and
@@ -69,7 +70,7 @@ def summary_of(
         unread=tuple(map(escaped, statistics.unread)),
         notes=tuple(map(escaped, statistics.notes)),
         damaged=dict(statistics.damaged),
-        skipped=tuple(statistics.skipped),
+        skipped=(*statistics.skipped, *statistics.own_evidence),
         incidents=_ordered(incidents or {}),
         without_verdict=_ordered(statistics.without_verdict),
         recorded=recorded,

@@ -7,6 +7,7 @@ class does not know are left to `Record.record`.
 """
 
 import copy
+import reprlib
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
@@ -15,6 +16,8 @@ from functools import cache
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.text import escaped
 
 T = TypeVar("T")
 
@@ -31,8 +34,8 @@ class Record:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
         """The value with this record, which may be read from a file of records. Words and numbers
-        are taken as they are. Raises `KeyError` where a key is missing, and `TypeError` or
-        `ValueError` where a value cannot be that of its key."""
+        are taken as they are. Raises `netwatch.Error`, which names the key, where one is missing or
+        its value cannot be that of the key."""
         return view(cls, record, _record=record)
 
     def __hash__(self) -> int:
@@ -51,15 +54,31 @@ class Record:
 
 def view(cls: type[T], record: Mapping[str, Any], **more: Any) -> T:
     """An object of a dataclass from the keys of a record, and from `more` fields. A field without a
-    default needs its key."""
+    default needs its key. Raises `RecordError`."""
+    if type(record) is not dict and not isinstance(record, Mapping):
+        raise RecordError(f"expected an object, found {reprlib.repr(record)}")
     hashable: Any = cls
     for name, key, convert, is_needed in _plan(hashable):
         if key in record:
             value = record[key]
-            more[name] = value if convert is None else convert(value)
+            if convert is not None:
+                try:
+                    value = convert(value)
+                except RecordError as error:
+                    raise RecordError(error.message, key, *error.keys) from None
+            more[name] = value
         elif is_needed:
-            raise KeyError(key)
+            raise RecordError("expected this key", key)
     return cls(**more)
+
+
+class RecordError(NetwatchError):
+    """A record is not one of its class: what was expected, at which keys in each other."""
+
+    def __init__(self, message: str, *keys: str) -> None:
+        super().__init__(escaped(f"{'.'.join(keys)}: {message}" if keys else message))
+        self.message = message
+        self.keys = keys
 
 
 @cache
@@ -86,14 +105,13 @@ def _converter(hint: Any) -> Convert | None:
         (inner,) = [each for each in arguments if each is not type(None)]
         return _optional(_converter(inner))
     if origin is tuple:
-        convert = _converter(arguments[0])
-        return tuple if convert is None else lambda value: tuple(map(convert, value))
+        return _each(_converter(arguments[0]))
     if hint is datetime:
-        return datetime.fromisoformat
+        return _text("a time such as 2023-03-20T09:31:07Z", datetime.fromisoformat)
     if hint is date:
-        return date.fromisoformat
+        return _text("a day such as 2023-03-20", date.fromisoformat)
     if origin is Mapping:
-        return dict
+        return _mapping
     if is_dataclass(hint):
         return lambda value: view(hint, value)  # type: ignore[arg-type]
     assert origin is Literal or hint in (str, int, float, bool), hint
@@ -102,3 +120,28 @@ def _converter(hint: Any) -> Convert | None:
 
 def _optional(convert: Convert | None) -> Convert | None:
     return None if convert is None else lambda value: None if value is None else convert(value)
+
+
+def _each(convert: Convert | None) -> Convert:
+    def converted(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise RecordError(f"expected a list, found {reprlib.repr(value)}")
+        return tuple(value) if convert is None else tuple(map(convert, value))
+
+    return converted
+
+
+def _mapping(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise RecordError(f"expected an object, found {reprlib.repr(value)}")
+    return dict(value)
+
+
+def _text(expected: str, read: Convert) -> Convert:
+    def converted(value: Any) -> Any:
+        try:
+            return read(value)
+        except (TypeError, ValueError):
+            raise RecordError(f"expected {expected}, found {reprlib.repr(value)}") from None
+
+    return converted

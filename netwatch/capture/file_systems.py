@@ -16,6 +16,7 @@ from netwatch.capture.library_errors import reason_of
 from netwatch.capture.locations import shown_url, without_secrets
 from netwatch.capture.name_patterns import has_magic
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.installing import install_command, install_library
 
 S3 = ("s3", "s3a")
 GOOGLE = ("gs", "gcs")
@@ -33,9 +34,7 @@ TIMEOUT = 30
 LONGEST_REQUEST = 300
 """Seconds for one request and its answer, where the library has no better limit."""
 
-_PACKAGES = dict.fromkeys(S3, "'netwatch[s3]'") | (
-    dict.fromkeys(GOOGLE, "gcsfs") | dict.fromkeys(AZURE, "adlfs")
-)
+_LIBRARIES = dict.fromkeys(GOOGLE, "gcsfs") | dict.fromkeys(AZURE, "adlfs")
 _AZURE_SCOPE = "https://storage.azure.com/.default"
 _LOGGERS = ("adlfs", "azure", "fsspec", "gcsfs", "google", "s3fs")
 
@@ -66,8 +65,12 @@ def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
         # What was listed may change before it is read, and is asked for anew.
         system, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
-        package = _PACKAGES.get(scheme)
-        hint = f"pip install {package}" if package else without_secrets(str(error))
+        if scheme in S3:
+            hint = install_command("s3")
+        elif library := _LIBRARIES.get(scheme):
+            hint = install_library(library)
+        else:
+            hint = without_secrets(str(error))
         raise _usage(shown, f"{scheme}:// needs a package: {hint}") from None
     except ValueError as error:
         raise _usage(shown, f"expected a URL that fsspec opens: {reason_of(error)}") from None

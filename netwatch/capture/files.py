@@ -18,6 +18,8 @@ from typing import BinaryIO
 from netwatch.capture import pcap, pcap_variants, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
+from netwatch.capture.erf import HEAD_BYTES as ERF_HEAD_BYTES
+from netwatch.capture.erf import is_erf
 from netwatch.capture.locations import (
     FileInfo,
     as_binary,
@@ -29,6 +31,7 @@ from netwatch.capture.locations import (
     open_url,
     shown_url,
 )
+from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
 from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.dataclass import dataclass
@@ -56,12 +59,25 @@ UNSUPPORTED_FORMATS: dict[bytes, str] = {
 """Formats that are not read, by their first four bytes, and what to do about it."""
 
 
-CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
+ERF = "an ERF capture of an Endace card, convert it: editcap -F pcapng IN.erf OUT.pcapng"
+"""The same of a format that has no magic number."""
+
+CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar", "erf"})
 """File name suffixes of captures; a file in a folder with one of them has to be readable."""
+
+LOG_SUFFIXES = frozenset({"json", "jsonl", "ndjson", "log", "txt", "csv", "tsv", "xml"})
+"""File name suffixes of what is written about a capture."""
+
+_NO_TEXT = bytes(range(9)) + bytes(range(14, 32))
 
 
 class NotACaptureError(CaptureError):
     """A file can be read but is not a capture, as most files in a folder."""
+
+
+class OwnEvidenceError(NotACaptureError):
+    """A file in a folder is evidence that netwatch wrote, of packets or records that are most often
+    in the same folder. It is read where it is named itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +133,20 @@ def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
 
 def has_capture_name(path: str) -> bool:
     """Whether the name of a file, compressed or not, is that of a capture."""
-    return any(suffix in CAPTURE_SUFFIXES for suffix in path.lower().split(".")[-2:])
+    *_, before, last = ("", *path.lower().rpartition("/")[2].split("."))
+    return last in CAPTURE_SUFFIXES or (before in CAPTURE_SUFFIXES and last not in LOG_SUFFIXES)
+
+
+def may_be_text(file: CaptureFile) -> bool:
+    """Whether a local file begins like text, whatever its name is. It need not be readable."""
+    if file.url is not None or file.path == STDIN:
+        return False
+    try:
+        with open(file.path, "rb", buffering=0) as opened:
+            head = opened.read(64)
+    except (OSError, ValueError):
+        return False
+    return bool(head) and head.translate(None, _NO_TEXT) == head
 
 
 def capture_file(path: str) -> CaptureFile:
@@ -138,13 +167,16 @@ def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Sour
     """Open a capture (the path ``-`` is standard input); the source has its path as its name. Its
     blocks are in `windows`, if given.
 
-    Raises `NotACaptureError` for a file that is not a capture and `CaptureError` for one that
-    cannot be read. The text starts with the path and says what was expected.
+    Raises `NotACaptureError` for a file that is not a capture, `OwnEvidenceError` for evidence in a
+    folder, and `CaptureError` for what cannot be read. The text starts with the path and says what
+    was expected.
     """
     if isinstance(file, str):
         file = capture_file(file)
     content = open_content(file)
     try:
+        if not file.named_by_user and is_own_evidence(content.stream.peek(HEAD_BYTES)):
+            raise OwnEvidenceError(f"{file.path}: is evidence that netwatch wrote")
         return _recognise(file.path, content, windows)
     except BaseException:
         content.stream.close()
@@ -230,7 +262,10 @@ def _recognise(path: str, content: Content, windows: Windows | None) -> Source:
         raise CaptureError(f"{path}: nothing can be read: {'; '.join(stream.notes)}")
     if not head:
         raise NotACaptureError(f"{path}: is empty{inside}")
-    what = UNSUPPORTED_FORMATS.get(head[:4]) or (
+    what = UNSUPPORTED_FORMATS.get(head[:4], "")
+    if not what and is_erf(stream.peek(ERF_HEAD_BYTES)):
+        what = ERF
+    what = what or (
         f"not a capture (starts with {_printable(head)}){inside}; "
         f"expected pcap or pcapng, optionally compressed with {', '.join(COMPRESSIONS)}, or a log"
         " (--as names the format of one that is not recognised)"

@@ -72,6 +72,15 @@ _PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE
 _OUTGOING = 4
 _SO_ATTACH_FILTER = 26
 
+_QUIC_VERSIONS = (
+    (0xFFFFFFFF, (1, 0x6B3343CF, 0x54303530, 0x54303531)),
+    (0xFFFFFF00, (0xFF000000,)),  # drafts of version 1
+    (0xFF00FFFF, (0xFF000000,)),  # drafts of version 2
+    (0xFFFFFFF0, (0xFACEB000,)),  # Meta's
+    (0x0F0F0F0F, (0x0A0A0A0A,)),  # reserved
+)
+"""Versions of QUIC that the packet loop reads, by the bits that tell them."""
+
 NOTHING: tuple[Instruction, ...] = ((0x06, 0, 0, 0),)
 """The program that drops all packets."""
 
@@ -229,6 +238,9 @@ def _transport(do: _Assembler) -> None:
     do("ldb[x]", 8)
     do("jge", 0xC0, "keep")  # QUIC's long header (RFC 9000 section 17.2)
     do("jeq", 22, "keep")  # a handshake of DTLS
+    do("jge", 0x80, "", "short")
+    _version(do)
+    do.label("short")
     for at in (9, 17):
         do("ldh[x]", at)
         do("jeq", 0x5130, "keep")  # "Q0", a version of Google's QUIC
@@ -240,6 +252,16 @@ def _transport(do: _Assembler) -> None:
     do("txa")
     do("add", 8 + KEPT_DATA)
     do("reta")
+
+
+def _version(do: _Assembler) -> None:
+    """Keep what has the version of a long header whose fixed bit is cleared (RFC 9287). RTP begins
+    with the same bits, so the versions are those that `ProtocolMasks.quic` takes."""
+    for bits, versions in _QUIC_VERSIONS:
+        do("ld[x]", 9)
+        do("and", bits)
+        for version in versions:
+            do("jeq", version, "keep")
 
 
 def attach(to: socket.socket, instructions: Sequence[Instruction]) -> None:

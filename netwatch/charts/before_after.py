@@ -20,8 +20,8 @@ MAX_NETWORKS = 20
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Incidents of a network in a period, None where it was not captured, and the share (0 to 1) of
-    its flows whose name was read; None where no flow is known."""
+    """Incidents of a network in a period, and the share (0 to 1) of its flows whose name was read;
+    None where no flow is known. The incidents are None where nothing was captured."""
 
     incidents: int | None
     named_share: float | None
@@ -147,8 +147,7 @@ def _rows(
 
 
 def _words(seen: Seen, language: Language) -> str:
-    if seen.incidents is None:
-        return language.say("not captured")
+    assert seen.incidents is not None
     count = language.say_count("%(count)s incident", "%(count)s incidents", seen.incidents)
     if seen.at_most is None:
         return language.say("%(incidents)s; coverage not known", incidents=count)
@@ -163,13 +162,18 @@ def _words(seen: Seen, language: Language) -> str:
 
 
 def _summary(values: Sequence[NetworkChange], names: tuple[str, str], language: Language) -> str:
+    totals = []
+    for seen in ([each.before for each in values], [each.after for each in values]):
+        known = [each.incidents for each in seen if each.incidents is not None]
+        totals.append(language.number(sum(known)) if known else language.say("not captured"))
     return language.say(
-        "%(before)s: %(first)s incidents; %(after)s: %(second)s. A bar to the right of a point ends"
-        " at the number there would be if the flows that could not be read were like the others.",
+        "Incidents. %(before)s: %(first)s; %(after)s: %(second)s. A bar to the right of a point"
+        " ends at the number there would be if the flows that could not be read were like the"
+        " others.",
         before=shown(names[0]),
         after=shown(names[1]),
-        first=language.number(sum(each.before.incidents or 0 for each in values)),
-        second=language.number(sum(each.after.incidents or 0 for each in values)),
+        first=totals[0],
+        second=totals[1],
     )
 
 
@@ -179,11 +183,10 @@ def _table(values: Sequence[NetworkChange], names: tuple[str, str], language: La
         cells = [escaped_name(each.network)]
         for seen in (each.before, each.after):
             most = seen.at_most
-            cells.append(
-                language.say("not captured")
-                if seen.incidents is None
-                else language.number(seen.incidents)
-            )
+            if seen.incidents is None:
+                cells += [language.say("not captured"), ""]
+                continue
+            cells.append(language.number(seen.incidents))
             cells.append(
                 language.say("not known") if most is None else language.number(round(most, 1))
             )

@@ -151,12 +151,18 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
                 {
                     "network": shown(each.network, 24),
                     "label": _share(each.named, each.flows, language),
+                    "text": f"{shown(each.network)}: {words['named']}"
+                    f" {_share(each.named, each.flows, language)}",
                 }
                 for each in drawn
             ]
         ),
         "mark": {"type": "text", "align": "left", "x": "width", "dx": 8, "fill": theme.INK},
-        "encoding": {"y": y, "text": {"field": "label"}},
+        "encoding": {
+            "y": y,
+            "text": {"field": "label"},
+            "description": {"field": "text"},
+        },
     }
     return specification(size, max(1, len(drawn)) * 34, [bars, labels])
 
@@ -190,9 +196,12 @@ def _share(part: int, whole: int, language: Language) -> str:
 
 def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
     flows, named = sum(each.flows for each in values), sum(each.named for each in values)
+    empty = sum(each.unnamed.get("no-data", 0) for each in values)
     return language.say(
-        "Of %(flows)s flows, the name was read of %(named)s (%(share)s).",
+        "Of all %(flows)s flows of all networks, %(content)s with content, the name was read of"
+        " %(named)s (%(share)s).",
         flows=language.number(flows),
+        content=language.number(flows - empty),
         named=language.number(named),
         share=_share(named, flows, language),
     )

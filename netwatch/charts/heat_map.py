@@ -126,7 +126,7 @@ def _specification(
     lanes = {
         "data": data([{"device": name} for name in names]),
         "mark": {"type": "rule", "stroke": theme.GRID},
-        "encoding": {"y": y},
+        "encoding": {"y": y, "description": {"field": "device"}},
     }
     layers = [lanes, cells]
     if weeks <= (20 if size == "wide" else 8):
@@ -138,6 +138,7 @@ def _specification(
                     "x": {**x, "field": "middle"},
                     "y": y,
                     "text": {"field": "count", "format": ",d"},
+                    "description": {"field": "text"},
                 },
             }
             for chosen, colour in ((words[:1], theme.INK), (words[1:], theme.SURFACE))

@@ -19,6 +19,7 @@ from netwatch.charts.locales import number_locale, time_locale
 from netwatch.charts.picture import Picture, Size
 from netwatch.charts.svg import for_page
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.language.language import Language, language
 
 TIME_LIMIT = 60.0
@@ -36,7 +37,7 @@ _WORKER = [sys.executable, "-P", "-m", "netwatch.charts.worker"]
 def require_renderer(command: str, extra: str) -> None:
     """Raise `ConfigError` for a command where the library that renders is not installed."""
     if importlib.util.find_spec("vl_convert") is None:
-        message = f"pictures need an extra: pip install 'netwatch[{extra}]'"
+        message = f"pictures need an extra: {install_command(extra)}"
         raise ConfigError([Problem(command, 0, 0, message)])
 
 

@@ -8,7 +8,7 @@ import re
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from netwatch.charts.theme import FONT_SIZE
+from netwatch.charts.theme import FONT_SIZE, HATCH, LINE, SHADE
 
 SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -25,6 +25,7 @@ def for_page(text: str, name: str, title: str, summary: str) -> str:
     accessible name and `summary` describes it."""
     root = ElementTree.fromstring(text)
     _clean(root, name)
+    _hatch(root, f"{name}-hatch")
     description = ElementTree.Element(f"{{{SVG}}}desc", {"id": f"{name}-description"})
     description.text = summary
     root.insert(0, description)
@@ -60,6 +61,23 @@ def _clean(element: Element, name: str) -> None:
         element.attrib[attribute] = _REFERENCE.sub(rf"url(#{name}-\1)", _rounded(value))
     if "id" in element.attrib:
         element.attrib["id"] = f"{name}-{element.attrib['id']}"
+
+
+def _hatch(root: Element, name: str) -> None:
+    """Hatch the marks that have the colour for that: the renderer has no patterns."""
+    marks = [each for each in root.iter() if each.get("fill") == HATCH]
+    if not marks:
+        return
+    for each in marks:
+        each.set("fill", f"url(#{name})")
+    size = {"width": "7", "height": "7"}
+    pattern = ElementTree.Element(
+        f"{{{SVG}}}pattern", {"id": name, "patternUnits": "userSpaceOnUse", **size}
+    )
+    ElementTree.SubElement(pattern, f"{{{SVG}}}path", {"d": "M0 0H7V7H0Z", "fill": SHADE})
+    line = {"d": "M-1 8L8 -1M-1 1L1 -1M6 8L8 6", "stroke": LINE, "stroke-width": "0.6"}
+    ElementTree.SubElement(pattern, f"{{{SVG}}}path", line)
+    root.insert(0, pattern)
 
 
 def _is_needless(element: Element) -> bool:

@@ -19,8 +19,18 @@ LINE = "#7b8794"
 GRID = "#dde3e9"
 SURFACE = "#fefefe"
 SHADE = "#eef1f4"
+HATCH = "#e3e8ed"
 
 VIOLATION = "#9c3d0e"
+OPEN = "#f0a987"
+OPEN_LINE = "#a4532a"
+BLOCKED = "#3f9a72"
+BLOCKED_LINE = "#2c7455"
+EMBED = "#cfe3d5"
+EMBED_LINE = "#4c7a60"
+LOOKUP = "#7361ab"
+POSSIBLE = "#e4def2"
+POSSIBLE_LINE = "#7a6ba6"
 ADVISORY = "#e8b04a"
 ADVISORY_LINE = "#8a5a00"
 EXEMPT = "#d3e3ef"
@@ -53,7 +63,17 @@ DARK: Mapping[str, str] = {
     GRID: "#323c46",
     SURFACE: "#161b20",
     SHADE: "#262e36",
+    HATCH: "#2b343d",
     VIOLATION: "#ef8a54",
+    OPEN: "#6b3a22",
+    OPEN_LINE: "#d08a66",
+    BLOCKED: "#2f7d5a",
+    BLOCKED_LINE: "#6fd0a6",
+    EMBED: "#24382e",
+    EMBED_LINE: "#86b79c",
+    LOOKUP: "#b3a2ec",
+    POSSIBLE: "#332d4a",
+    POSSIBLE_LINE: "#a99ad6",
     ADVISORY: "#8a6a24",
     ADVISORY_LINE: "#f0c263",
     EXEMPT: "#2b4257",

@@ -1,9 +1,11 @@
-"""The picture of incidents by week and verdict, with the days of the ban as rules.
+"""The picture of incidents by week and by how they count for the answer, with the days of the ban
+and of measures as rules.
 
-A week without a capture is shaded: no incidents there says nothing.
+Days without a capture are hatched: no incidents there says nothing.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -22,19 +24,37 @@ from netwatch.charts.picture import (
 from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
-Event = Literal["from", "extended", "until", "review"]
+Event = Literal["from", "extended", "until", "review", "exemption", "exemption-ends", "block"]
 
 _WEEK = timedelta(days=7)
 _COLOURS = (
-    ("violation", theme.VIOLATION, theme.VIOLATION),
+    ("proved", theme.VIOLATION, theme.VIOLATION),
+    ("open", theme.OPEN, theme.OPEN_LINE),
+    ("blocked", theme.BLOCKED, theme.BLOCKED_LINE),
+    ("embed", theme.EMBED, theme.EMBED_LINE),
+    ("lookup", theme.LOOKUP, theme.LOOKUP),
+    ("possible", theme.POSSIBLE, theme.POSSIBLE_LINE),
     ("advisory", theme.ADVISORY, theme.ADVISORY_LINE),
     ("exempt", theme.EXEMPT, theme.EXEMPT_LINE),
 )
+CATEGORIES = tuple(category for category, _, _ in _COLOURS)
+"""How incidents count for the answer; ``open`` are violations that are not proved, and ``possible``
+such that do not count."""
+
+ALWAYS = frozenset({"proved", "blocked", "embed", "lookup", "exempt"})
+"""The categories that tables have even where no incident is of them."""
+
+MAX_MARKS = 12
+"""Days that are marked; those of exemptions are left out first."""
+
 _DASHES: dict[Event, list[int]] = {
     "from": [1, 0],
     "extended": [8, 3],
     "until": [1, 0],
     "review": [2, 3],
+    "exemption": [4, 2],
+    "exemption-ends": [4, 2],
+    "block": [6, 2, 2, 2],
 }
 _CHARACTER = 6.4
 """The mean width of a character of a label, in CSS pixels."""
@@ -42,19 +62,25 @@ _CHARACTER = 6.4
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """The incidents that began in the seven days from `monday`. `captured` is whether there was a
-    capture at any time of them."""
+    """The incidents that began in the seven days from `monday` by category, of which those that are
+    0 may be left out; `missing` are the days of the report without a capture. `captured` is whether
+    there was a capture at any time of the others."""
 
     monday: date
-    violations: int
-    advisories: int
-    exempt: int
+    counts: Mapping[str, int]
+    missing: Sequence[date] = ()
     captured: bool = True
+
+    @property
+    def total(self) -> int:
+        """How many incidents there are."""
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class BanDay:
-    """A day of the ban: it came into force, was extended, ended, or is due for review."""
+    """A day of the ban: it came into force, was extended, ended, or is due for review; or one of a
+    measure: an exemption began or ended, or a contact was blocked for the first time."""
 
     day: date
     event: Event
@@ -62,7 +88,7 @@ class BanDay:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyIncidents:
-    """Incidents by week, in order and without a gap, with the days of the ban in these weeks."""
+    """Incidents by week, in order and without a gap, with the days to mark in these weeks."""
 
     weeks: Sequence[Week]
     days: Sequence[BanDay] = ()
@@ -72,7 +98,7 @@ def weeks_picture(values: WeeklyIncidents, language: Language) -> Picture:
     """The picture of incidents by week; there is at least one week."""
     return Picture(
         name="weeks",
-        title=language.say("Incidents by week and verdict"),
+        title=language.say("Incidents by week, and how they count"),
         summary=_summary(values, language),
         specifications={
             size: _specification(values, language, size) for size in ("wide", "narrow")
@@ -81,13 +107,23 @@ def weeks_picture(values: WeeklyIncidents, language: Language) -> Picture:
     )
 
 
-def verdict_words(language: Language) -> dict[str, str]:
-    """The words for verdicts in a legend."""
+def category_words(language: Language) -> dict[str, str]:
+    """The words for the categories, in a legend and above columns."""
     return {
-        "violation": language.say("Violation"),
+        "proved": language.say("Proved"),
+        "open": language.say("Not proved"),
+        "blocked": language.say("Blocked"),
+        "embed": language.say("Embedded in a page"),
+        "lookup": language.say("Only looked up"),
+        "possible": language.say("Without weight"),
         "advisory": language.say("Advised against"),
         "exempt": language.say("Exempt"),
     }
+
+
+def used_categories(counts: Mapping[str, int]) -> list[str]:
+    """The categories that a table with these counts in all has."""
+    return [each for each in CATEGORIES if each in ALWAYS or counts.get(each)]
 
 
 def _event_words(language: Language) -> dict[Event, str]:
@@ -96,17 +132,26 @@ def _event_words(language: Language) -> dict[Event, str]:
         "extended": language.say("extended"),
         "until": language.say("ends"),
         "review": language.say("review"),
+        "exemption": language.say("exemption"),
+        "exemption-ends": language.say("exemption ends"),
+        "block": language.say("first blocked"),
     }
 
 
-def _counts(week: Week) -> tuple[int, int, int]:
-    return week.violations, week.advisories, week.exempt
+def _totals(values: WeeklyIncidents) -> Counter[str]:
+    totals: Counter[str] = Counter()
+    for week in values.weeks:
+        totals.update(week.counts)
+    return totals
 
 
 def _specification(values: WeeklyIncidents, language: Language, size: Size) -> Any:
     first, last = values.weeks[0].monday, values.weeks[-1].monday + _WEEK
-    largest = max(1, *(sum(_counts(week)) for week in values.weeks))
-    words = verdict_words(language)
+    largest = max(1, *(week.total for week in values.weeks))
+    words = category_words(language)
+    totals = _totals(values)
+    colours = [each for each in _COLOURS if totals[each[0]]] or list(_COLOURS[:1])
+    domain = [words[category] for category, _, _ in colours]
     x = {
         "field": "from",
         "type": "temporal",
@@ -129,23 +174,17 @@ def _specification(values: WeeklyIncidents, language: Language, size: Size) -> A
             "y": y,
             "y2": {"field": "high"},
             "fill": {
-                "field": "verdict",
+                "field": "category",
                 "type": "nominal",
                 "sort": None,
-                "scale": {
-                    "domain": list(words.values()),
-                    "range": [fill for _, fill, _ in _COLOURS],
-                },
-                "legend": {"columns": 3 if size == "wide" else 1, "offset": 8 + 15 * levels},
+                "scale": {"domain": domain, "range": [fill for _, fill, _ in colours]},
+                "legend": {"columns": 4 if size == "wide" else 2, "offset": 8 + 15 * levels},
             },
             "stroke": {
-                "field": "verdict",
+                "field": "category",
                 "type": "nominal",
                 "sort": None,
-                "scale": {
-                    "domain": list(words.values()),
-                    "range": [line for _, _, line in _COLOURS],
-                },
+                "scale": {"domain": domain, "range": [line for _, _, line in colours]},
             },
             "description": {"field": "text"},
         },
@@ -155,12 +194,13 @@ def _specification(values: WeeklyIncidents, language: Language, size: Size) -> A
 
 
 def _bars(values: WeeklyIncidents, language: Language) -> list[dict[str, Any]]:
-    """A row for each verdict of each week that has incidents. Bars leave room between weeks."""
-    words = verdict_words(language)
+    """A row for each category of each week that has incidents. Bars leave room between weeks."""
+    words = category_words(language)
     rows = []
     for week in values.weeks:
         low = 0
-        for (verdict, _, _), count in zip(_COLOURS, _counts(week), strict=True):
+        for category in CATEGORIES:
+            count = week.counts.get(category, 0)
             if count:
                 label = week_label(language, week.monday)
                 start = week.monday.isoformat()
@@ -171,8 +211,8 @@ def _bars(values: WeeklyIncidents, language: Language) -> list[dict[str, Any]]:
                         "to": f"{end.isoformat()}T12:00:00Z",
                         "low": low,
                         "high": low + count,
-                        "verdict": words[verdict],
-                        "text": f"{label}: {words[verdict]} {language.number(count)}",
+                        "category": words[category],
+                        "text": f"{label}: {words[category]} {language.number(count)}",
                     }
                 )
             low += count
@@ -180,21 +220,48 @@ def _bars(values: WeeklyIncidents, language: Language) -> list[dict[str, Any]]:
 
 
 def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> dict[str, Any]:
-    """The shades of weeks without a capture."""
+    """The hatched days without a capture; those beside each other are one mark."""
     rows = [
         {
-            "from": iso(week.monday),
-            "to": iso(week.monday + _WEEK),
-            "text": f"{week_label(language, week.monday)}: {language.say('no capture')}",
+            "from": iso(first),
+            "to": iso(last + timedelta(days=1)),
+            "text": f"{_days(first, last, language)}: {language.say('no capture')}",
         }
-        for week in values.weeks
-        if not week.captured
+        for first, last in _runs([day for week in values.weeks for day in week.missing])
     ]
     return {
         "data": data(rows),
-        "mark": {"type": "rect", "fill": theme.SHADE},
+        "mark": {"type": "rect", "fill": theme.HATCH},
         "encoding": {"x": x, "x2": {"field": "to"}, "description": {"field": "text"}},
     }
+
+
+def _runs(days: Sequence[date]) -> list[tuple[date, date]]:
+    """The first and last of days that follow each other."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if found and day - found[-1][1] == timedelta(days=1):
+            found[-1] = found[-1][0], day
+        else:
+            found.append((day, day))
+    return found
+
+
+def _days(first: date, last: date, language: Language) -> str:
+    if first == last:
+        return language.day(first)
+    return language.say("%(first)s to %(last)s", first=language.day(first), last=language.day(last))
+
+
+def _marked(values: WeeklyIncidents, language: Language) -> list[tuple[BanDay, str]]:
+    """The days to mark with their labels, those of exemptions only where there is room."""
+    words = _event_words(language)
+    counts = Counter(values.days)
+    ranked = sorted(counts, key=lambda each: (each.event.startswith("exemption"), each.day))
+    return [
+        (each, words[each.event] if counts[each] == 1 else f"{words[each.event]} ({counts[each]})")
+        for each in sorted(ranked[:MAX_MARKS], key=lambda each: each.day)
+    ]
 
 
 def _rules(
@@ -202,15 +269,13 @@ def _rules(
 ) -> tuple[list[dict[str, Any]], int]:
     """A rule with its label for each day of the ban, and how many lines the labels take: those that
     would overlap are put above each other."""
-    words = _event_words(language)
     first = values.weeks[0].monday
     days = max(1, (values.weeks[-1].monday + _WEEK - first).days)
     plot = 660 if size == "wide" else 280
     ends: list[float] = []
     layers = []
-    for each in sorted(values.days, key=lambda each: each.day):
+    for each, label in _marked(values, language):
         at = (each.day - first).days / days * plot
-        label = words[each.event]
         is_right = at + len(label) * _CHARACTER > plot
         begin = at - (len(label) * _CHARACTER if is_right else 0)
         level = next((n for n, end in enumerate(ends) if end < begin), len(ends))
@@ -239,7 +304,11 @@ def _rules(
                     "baseline": "middle",
                     "fill": theme.INK,
                 },
-                "encoding": {"x": x, "text": {"field": "label"}},
+                "encoding": {
+                    "x": x,
+                    "text": {"field": "label"},
+                    "description": {"field": "text"},
+                },
             },
         ]
     return layers, len(ends)
@@ -256,39 +325,42 @@ def _rule(
 
 
 def _summary(values: WeeklyIncidents, language: Language) -> str:
-    totals = [sum(counts) for counts in zip(*map(_counts, values.weeks), strict=True)]
-    text = language.say(
-        "Violations: %(violations)s; advised against: %(advisories)s; exempt: %(exempt)s.",
-        violations=language.number(totals[0]),
-        advisories=language.number(totals[1]),
-        exempt=language.number(totals[2]),
-    )
-    blank = sum(not week.captured for week in values.weeks)
+    words, totals = category_words(language), _totals(values)
+    listed = [f"{words[each]} {language.number(totals[each])}" for each in used_categories(totals)]
+    text = f"{'; '.join(listed)}."
+    blank = sum(len(week.missing) for week in values.weeks)
     if blank:
         text += " " + language.say_count(
-            "%(count)s shaded week has no capture.",
-            "%(count)s shaded weeks have no capture.",
+            "%(count)s day was not captured and is hatched.",
+            "%(count)s days were not captured and are hatched.",
             blank,
         )
     return text
 
 
 def _table(values: WeeklyIncidents, language: Language) -> Table:
-    words = _event_words(language)
+    words, events = category_words(language), _event_words(language)
+    used = used_categories(_totals(values))
     rows = []
     for week in values.weeks:
         notes = [
-            f"{language.day(each.day)}: {words[each.event]}"
+            f"{language.day(each.day)}: {events[each.event]}"
             for each in values.days
             if week.monday <= each.day < week.monday + _WEEK
         ]
-        if not week.captured:
+        is_blank = not week.captured and not week.total
+        if is_blank:
             notes.append(language.say("no capture"))
-        counts = [language.number(count) for count in _counts(week)]
+        else:
+            notes += [
+                f"{_days(first, last, language)}: {language.say('no capture')}"
+                for first, last in _runs(week.missing)
+            ]
+        counts = ["" if is_blank else language.number(week.counts.get(each, 0)) for each in used]
         rows.append((language.day(week.monday), *counts, "; ".join(notes)))
     headers = (
         language.say("Week from"),
-        *verdict_words(language).values(),
+        *(words[each] for each in used),
         language.say("Note"),
     )
-    return Table(headers, tuple(rows), frozenset({1, 2, 3}))
+    return Table(headers, tuple(rows), frozenset(range(1, len(used) + 1)))

@@ -4,6 +4,7 @@ Only the module of the command that was given is imported, because importing all
 takes longer than scanning a small capture.
 """
 
+import argparse
 import atexit
 import contextlib
 import errno
@@ -13,14 +14,6 @@ import os
 import sys
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, NoReturn
-
-from netwatch.core.patterns import patterns_of_imports
-
-with patterns_of_imports(is_command=True):
-    import argparse
-    import glob  # noqa: F401 - with this and the others, what commands import later
-    import json  # noqa: F401
-    import locale  # noqa: F401
 
 from netwatch import __version__
 from netwatch.cli.printing import escape_unencodable, print_message, replace_closed_streams

@@ -18,9 +18,11 @@ _EPILOG = """examples:
   netwatch audit verify --head 3f6c…               and is the row with this hash still there?
   netwatch audit export audit.jsonl
 
-Each row has a hash over itself and the row before it. Note the hash of the last row, which `verify`
-prints, where nobody who runs the console can change it: with --head, rows that were cut off at the
-end are found too.
+Each row has a hash over itself and the row before it. Without --head, `verify` cannot exclude that
+rows were cut off at the end, or that all of them were made anew. Give it a hash that was noted
+where nobody who runs the console can change it: each report has one, and `netwatch serve` writes
+one to the journal or to syslog, at least every quarter of an hour if there is a new row:
+  journalctl | grep 'audit: row'
 
 exit status of verify: 0 sound; 3 the chain is broken, and the row is named
 """
@@ -98,6 +100,12 @@ def _verify(args: argparse.Namespace) -> int:
         return _FAILED
     print_line(f"the audit is sound: {quantity(found.rows, 'row')}, hash of the last one:")
     print_line(found.head)
+    if not args.head and found.rows:
+        print_message(
+            "netwatch: no --head was given, so it cannot be excluded that rows were cut off at the"
+            " end, or that the whole audit was made anew: compare it with a hash of a report, of"
+            " the journal or of syslog"
+        )
     return 0
 
 

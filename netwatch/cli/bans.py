@@ -110,7 +110,11 @@ class _Row:
 
 
 def _list(args: argparse.Namespace) -> int:
-    rows = [row for row in _rows(args) if _wanted(row, args.app, args.jurisdiction)]
+    every = list(_rows(args))
+    rows = [row for row in every if _wanted(row, args.app, args.jurisdiction)]
+    if not rows and (unknown := _unknown(args, every)):
+        print_message(f"netwatch: {unknown}")
+        return 2
     shown = []
     for row in rows:
         day = _today(args.on, row.ban)
@@ -196,6 +200,22 @@ def _wanted(row: _Row, app: str | None, jurisdiction: str | None) -> bool:
     return (app is None or app in row.ban.apps) and (
         not wanted or code == wanted or code.startswith(f"{wanted}-")
     )
+
+
+def _unknown(args: argparse.Namespace, rows: Sequence[_Row]) -> str:
+    """What is wrong with the filter of a list without a ban; empty where there simply is none."""
+    code = (args.jurisdiction or "").upper()
+    codes = {row.pack.jurisdiction.upper() for row in rows if row.pack}
+    if code and not any(known == code or known.startswith(f"{code}-") for known in codes):
+        hint = did_you_mean(code, codes) or f" (known: {', '.join(sorted(codes))})"
+        return f"--jurisdiction: expected that of a ban, found '{args.jurisdiction}'{hint}"
+    apps = load_signatures([BUILTIN], Path()).apps().keys() | set().union(
+        *(row.ban.apps for row in rows)
+    )
+    if args.app and args.app not in apps:
+        expected = "--app: expected an app id (see netwatch signatures list)"
+        return f"{expected}, found '{args.app}'{did_you_mean(args.app, apps, cutoff=0.5)}"
+    return ""
 
 
 def _record(row: _Row) -> dict[str, Any]:

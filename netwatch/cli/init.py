@@ -29,11 +29,12 @@ _EXAMPLES = """examples:
   netwatch init                                 five questions, Enter takes what is proposed
   netwatch init --look office.pcap              propose the networks and resolvers of a capture
   netwatch init --look eth1 --seconds 60        the same of an interface
+  netwatch init <answers.txt                    answers as lines, an empty one for the proposal
   netwatch init --yes --service 10.20.0.0/16 --resolver 10.20.0.53 --ban be-fed-tiktok-2023
 
 exit status:
   0  the file was written, and policy check accepts it
-  2  it exists already, or an answer is wrong; nothing was written
+  2  it exists already, or an answer is wrong or missing; nothing was written
 """
 
 
@@ -104,10 +105,16 @@ def init(args: argparse.Namespace) -> int:
     path = Path(args.output)
     if os.path.lexists(path):
         raise _wrong(f"{path} exists, and is not overwritten; -o names another file")
-    asks = not args.yes and sys.stdin is not None and sys.stdin.isatty()
+    is_terminal = sys.stdin is not None and sys.stdin.isatty()
     try:
-        answers = _Interview(args, asks).answers()
-    except (EOFError, KeyboardInterrupt):
+        answers = _Interview(args, is_terminal=is_terminal).answers()
+    except EOFError:
+        if not is_terminal:
+            hint = "; --yes asks nothing, and takes what is proposed"
+            raise _wrong(f"the input ended before all answers; nothing was written{hint}") from None
+        print_message("netwatch: nothing was written")
+        return 2
+    except KeyboardInterrupt:
         print_message("netwatch: nothing was written")
         return 2
     _write(path, configuration_text(answers))
@@ -116,17 +123,20 @@ def init(args: argparse.Namespace) -> int:
 
 
 class _Interview:
-    """Collects the answers: from options, from the terminal if it `asks`, else from proposals."""
+    """Collects the answers: from options, with ``--yes`` from proposals, else from the lines of
+    standard input, which `is_terminal` or is a file or pipe with the answers in turn."""
 
-    def __init__(self, args: argparse.Namespace, asks: bool) -> None:
+    def __init__(self, args: argparse.Namespace, *, is_terminal: bool) -> None:
         self._args = args
-        self._asks = asks
+        self._asks = not args.yes
+        self._is_terminal = is_terminal
         self._number = 0
 
     def answers(self) -> Answers:
-        """All answers. Raises `ConfigError` for an option that is wrong."""
+        """All answers. Raises `ConfigError` for an option that is wrong, or an answer that nobody
+        can be asked for again, and `EOFError` where there is none."""
         args = self._args
-        if self._asks:
+        if self._asks and self._is_terminal:
             print_message("Five questions; Enter takes what is in brackets. Ctrl-D ends.")
         args.look = self._text(
             args.look, "A capture, log or interface of your network to look at, empty for none", ""
@@ -181,13 +191,18 @@ class _Interview:
             try:
                 return tuple(dict.fromkeys(map(read, words)))
             except ConfigError as error:
-                if not self._asks:
+                if not (self._asks and self._is_terminal):
                     raise
                 print_message(f"        {error.problems[0].message}")
 
     def _asked(self, question: str, default: str) -> str:
         print_message(f"{self._number} of 5  {question}")
-        return ask(f"        [{default}]: " if default else "        : ")
+        if sys.stdin is None:
+            raise EOFError
+        text = ask(f"        [{default}]: " if default else "        : ")
+        if not self._is_terminal:
+            print_message(text)  # where a terminal shows what is typed
+        return text
 
 
 def look(source: str, seconds: int) -> SiteSurvey:

@@ -232,8 +232,10 @@ def live(args: argparse.Namespace) -> int:
             result.seconds,
             incidents=result.incidents,
             judged=result.incidents.judged,
+            restored=result.incidents.restored,
             coverage=result.coverage,
             evidence=result.evidence,
+            of_logs=options.reads_logs,
         )
         summary.show(args)
         if options.live and not args.quiet:

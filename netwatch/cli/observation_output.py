@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.cli import terminal
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.installing import install_command
 
 if TYPE_CHECKING:
     from netwatch.formats.base import ObservationWriter
@@ -34,7 +35,7 @@ def observation_writer(args: argparse.Namespace, command: str) -> Iterator["Obse
     try:
         importlib.import_module(binary.module)
     except ImportError:
-        message = f"needs an extra: pip install 'netwatch[{binary.extra}]'"
+        message = f"needs an extra: {install_command(binary.extra)}"
     if message:
         raise ConfigError([Problem(command, 0, 0, f"--format {args.format} {message}")])
     with terminal.binary_output(args.output) as file:

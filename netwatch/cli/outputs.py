@@ -14,8 +14,9 @@ from typing import Any
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.core.alert import AlertRecord
-from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import quantity
+from netwatch.core.user_yaml import did_you_mean
 from netwatch.delivery import dead_letters
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
@@ -70,7 +71,7 @@ def _selected(
     args: argparse.Namespace, *, with_centre: bool = True
 ) -> tuple[list[Output], OutboxOptions]:
     """The outputs named on the command line, or all, and with them the centre of a sensor. Raises
-    `NetwatchError`."""
+    `ConfigError` and `NetwatchError`."""
     from netwatch import config
     from netwatch.fleet import sensor
 
@@ -80,8 +81,9 @@ def _selected(
     names = [output.name for output in outputs]
     for name in args.names:
         if name not in names:
-            known = ", ".join(names) or "none"
-            raise NetwatchError(f"there is no output '{name}'; configured are: {known}")
+            known = did_you_mean(name, names) or f"; configured are: {', '.join(names) or 'none'}"
+            message = f"expected an output of the configuration, found '{name}'{known}"
+            raise ConfigError([Problem("netwatch outputs", 0, 0, message)])
     if not outputs:
         raise NetwatchError("the configuration has no outputs")
     selected = [output for output in outputs if not args.names or output.name in args.names]

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TextIO
 
-from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
+from netwatch.cli import COMMANDS, HelpFormatter
 
 if TYPE_CHECKING:
     from netwatch.core.alert import AlertRecord
     from netwatch.rejudge.again import Again, ReasonedDifference
 
-_EXAMPLES = f"""examples:
+_EXAMPLES = """examples:
   netwatch rejudge                              what today's configuration would have said
   netwatch rejudge --signatures builtin new/    with further signatures
   netwatch rejudge --bans next-year.yaml        with the bans and exemptions of another file
@@ -28,7 +28,12 @@ _EXAMPLES = f"""examples:
   netwatch rejudge --record                     and note that the past was judged by it
   netwatch rejudge --all --format jsonl         the alerts in full, as scan prints them
 
-{EXIT_STATUS}"""
+exit status:
+  0  done
+  1  some facts could not be read; the rest was judged
+  2  the command line or the configuration is wrong
+  3  with --fail-on-change: there is a difference
+"""
 
 CHANGES = ("new", "withdrawn", "changed")
 """The kinds of differences, in the order of the summary."""

@@ -190,10 +190,14 @@ def _collected(args: argparse.Namespace) -> "Report":
     if args.max_unnamed is not None:
         thresholds = Thresholds(unnamed=args.max_unnamed)
     wanted = Wanted(args.first, args.last, tuple(args.ban), args.devices, thresholds)
-    with Catalogue.open(chosen_store(args, config.store)) as catalogue:
+    store = chosen_store(args, config.store)
+    with Catalogue.open(store) as catalogue:
         if args.devices:
             catalogue.add_journal(_user(), "identify", _journal(wanted))
-        return collect(catalogue, config, wanted)
+        made = collect(catalogue, config, wanted)
+    from netwatch.console.heads import with_audit
+
+    return with_audit(made, store)
 
 
 def _journal(wanted: "Wanted") -> dict[str, str]:
@@ -221,6 +225,8 @@ def _print_answers(made: "Report", used: "Language") -> None:
         print_line(f"{ban.id}: {labels.answers(used)[answer.word]}{beside}")
         for each in (*answer.reasons, *answer.notes):
             print_line(f"  {words.reason(each, used)}")
+        if bound := words.bound(ban, used):
+            print_line(f"  {bound}")
 
 
 def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:

@@ -21,7 +21,7 @@ def add(
     parser = groups.add_parser(
         "schema",
         help="print the JSON Schema of a record",
-        description="Print the JSON Schema of a record of --format jsonl.",
+        description="Print the JSON Schema of a record, as `scan --format jsonl` prints one.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

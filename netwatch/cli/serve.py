@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -64,6 +65,7 @@ def serve_console(args: argparse.Namespace) -> int:
 
     require_extra("netwatch serve")
     from netwatch.console.console import Console
+    from netwatch.console.heads import HeadLog, log_writer
     from netwatch.console.server import check_exposure, serve
 
     config = load(args.config, with_secrets=True)
@@ -85,7 +87,8 @@ def serve_console(args: argparse.Namespace) -> int:
             print_line(f"The console is at {address} (store {store.path}); Ctrl+C ends it.")
             sys.stdout.flush()
 
-        with contextlib.suppress(KeyboardInterrupt):
+        write = log_writer(os.environ, _report)
+        with contextlib.suppress(KeyboardInterrupt), HeadLog(console.audit, write, _report):
             serve(console, announce)
     return 0
 

@@ -127,6 +127,11 @@ def _report_draft(draft: "Draft", args: argparse.Namespace, app: App, source: st
         print_message(
             f"{listed.file}:{listed.line}: left out {listed.kind} {listed.name}: {reason}"
         )
+    for listed, reason in draft.held_back:
+        print_message(
+            f"netwatch: decide: {listed.file}:{listed.line}: {listed.kind} {listed.name} is held"
+            f" back: it is in {reason}; add it by hand if only this app uses it"
+        )
     if not draft.rules:
         print_message("netwatch: the list has no new name for this app; nothing was written")
         return

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from netwatch.store.pruning import Pruned
     from netwatch.store.resolving import Resolved
 
+MAX_KEPT = 20
+"""Captures that `erase` names, a line each."""
+
 UNIT_STATE = Path("/var/lib/netwatch/live.sqlite")
 """The state file of the systemd unit."""
 
@@ -51,7 +54,9 @@ to the store, nothing is erased.
 
 exit status:
   0  nothing of the person is left
-  1  something could not be erased now, which is said, or nothing, because a run writes to the store
+  1  no data was found for the device: check how it is spelt, and in which store you are; or
+     something could not be erased now, which is said; or nothing was, because a run writes to the
+     store
 """
 _IDENTIFY_EPILOG = """examples:
   netwatch store identify p3f9a-k7q2m5xw4n6b3c2d --reason "disciplinary case 12/2024"
@@ -190,6 +195,9 @@ def _erase(args: argparse.Namespace) -> int:
     from netwatch.store.resolving import Resolver
     from netwatch.store.use_lock import UseLock
 
+    if not args.device.strip():
+        raise ConfigError([Problem("netwatch store erase", 0, 0, "--device: expected a text, found"
+                                   " nothing")])  # fmt: skip
     options = store_options(args)
     config = configuration.load(args.config)
     sealing = config.privacy.sealing if config.privacy is not None else None
@@ -261,25 +269,30 @@ def _report(
     args: argparse.Namespace, erased: "Erased", alerts: int, left: list[str], config: "Config"
 ) -> int:
     counts = {**erased.counts, "alerts": alerts}
+    is_found = any(counts.values())
     if args.format == "jsonl":
         print_record({**counts, "kept": list(erased.kept), "left": left})
-    elif any(counts.values()):
+    elif is_found:
         print_line("erased:")
         for name, count in counts.items():
             print_line(f"{count:>12,} {_ERASED[name]}")
-    else:
-        print_line("there was nothing of this device")
+    if not is_found:
+        print_message(f"netwatch: no data found for device '{args.device}': nothing was erased")
     if erased.kept:
         print_message(
             "netwatch: your own captures may have packets of the device, and were left as they are:"
-            f" {', '.join(erased.kept)}"
         )
+        for path in erased.kept[:MAX_KEPT]:
+            print_message(f"  {path}")
+        if len(erased.kept) > MAX_KEPT:
+            more = f"{len(erased.kept) - MAX_KEPT:,} more"
+            print_message(f"  and {more}; --format jsonl lists all")
     if config.outputs:
         names = ", ".join(output.name for output in config.outputs)
         print_message(f"netwatch: what was delivered to {names} before has to be erased there")
     for text in left:
         print_message(f"netwatch: {text}")
-    return 1 if left else 0
+    return 1 if left or not is_found else 0
 
 
 _ERASED = {

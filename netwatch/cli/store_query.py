@@ -42,7 +42,7 @@ _EPILOG = """examples:
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
 30m, 12h, 7d, 2w, 1y). A filter that may be repeated takes what any of its values matches; a record
-has to match all filters.
+has to match all filters. What neither the configuration nor the store knows is an error.
 """
 
 
@@ -104,6 +104,7 @@ def query(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     wanted = _filter(args, config)
     with Catalogue.open(options) as catalogue:
+        _refuse_unknown(catalogue, config, wanted)
         _WRITERS[args.records](args, catalogue, options, config, wanted)
     return 0
 
@@ -141,7 +142,6 @@ def _formats(records: str) -> tuple[str, ...]:
 
 def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
     """The filter of the options. Raises `ConfigError`."""
-    from netwatch.core.addresses import parse_mac
     from netwatch.core.moments import parse_moment
     from netwatch.core.user_yaml import Problems
     from netwatch.store.filters import Filter, name_pattern
@@ -165,15 +165,7 @@ def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
             problems.add("netwatch store query", 0, message)
     problems.raise_if_any()
     device = args.device or ""
-    entries = []
-    if device:
-        lower, mac = device.lower(), parse_mac(device)
-        entries = [
-            each
-            for each in config.devices.entries
-            if lower in (each.id.lower(), (each.hostname or "").lower(), (each.owner or "").lower())
-            or (mac is not None and each.mac == mac)
-        ]
+    entries = _entries(config, device) if device else []
     addresses: list[tuple[bytes | None, bytes | None]] = [
         (ip, None) for each in entries for ip in each.ips
     ]
@@ -190,6 +182,40 @@ def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
         addresses=tuple(addresses),
         limit=args.limit,
     )
+
+
+def _entries(config: "Config", word: str) -> list[Any]:
+    """The devices of the inventory with an id, MAC, host name or owner."""
+    from netwatch.core.addresses import parse_mac
+
+    lower, mac = word.lower(), parse_mac(word)
+    return [
+        each
+        for each in config.devices.entries
+        if lower in (each.id.lower(), (each.hostname or "").lower(), (each.owner or "").lower())
+        or (mac is not None and each.mac == mac)
+    ]
+
+
+def _refuse_unknown(catalogue: "Catalogue", config: "Config", wanted: "Filter") -> None:
+    """Raise `ConfigError` where a filter names what neither configuration nor store knows."""
+    from netwatch.config.known_words import configured_words
+    from netwatch.core.user_yaml import Problems, did_you_mean
+    from netwatch.store import known_words
+
+    problems, configured = Problems(), configured_words(config)
+    asked = {"app": wanted.apps, "ban": wanted.bans, "network": wanted.networks}
+    for kind, words in asked.items():
+        for word, hint in known_words.unknown_words(catalogue, kind, words, configured[kind]):
+            article = "an" if kind == "app" else "a"
+            expected = f"--{kind}: expected {article} {kind} of the configuration or the store"
+            problems.add("netwatch store query", 0, f"{expected}, found '{word}'{hint}")
+    word = wanted.device
+    if word and not _entries(config, word) and not known_words.is_known_device(catalogue, word):
+        expected = "--device: expected a device of the inventory or the store, or an address"
+        hint = did_you_mean(word, (each.id for each in config.devices.entries), 0.5)
+        problems.add("netwatch store query", 0, f"{expected}, found '{word}'{hint}")
+    problems.raise_if_any()
 
 
 def _write_incidents(

@@ -57,17 +57,21 @@ class IncidentCounts(Protocol):
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What a run of `seconds` read and found. Where a part is None, the run did not have it.
-    `judged` are the incidents by kind and outcome, `units` those of an archive."""
+    `judged` are the incidents by kind and outcome, `restored` those by verdict that an earlier run
+    had reported and left open, `units` those of an archive. With `of_logs` nothing but logs was to
+    be read."""
 
     statistics: RunStatistics
     seconds: float
     config: Config | None = None
     incidents: IncidentCounts | None = None
     judged: Mapping[Judgement, int] = field(default_factory=dict)
+    restored: Mapping[str, int] = field(default_factory=dict)
     coverage: CoverageReport | None = None
     evidence: "EvidenceFolder | None" = None
     strict: bool = False
     units: "UnitCounts | None" = None
+    of_logs: bool = False
 
     def show(self, args: argparse.Namespace) -> None:
         """Print the errors; without ``--quiet`` also the notes and the summary itself. With
@@ -88,12 +92,29 @@ class Summary:
 
     def _lines(self, verbose: bool) -> Iterator[tuple[str, str]]:
         statistics = self.statistics
-        yield (
-            "read",
-            f"{', '.join(_read(statistics))} in {self.seconds:.2f} s (netwatch {__version__})",
-        )
+        # Of what could not be read nothing is known: "incidents none" would say that it has none.
+        is_unread = bool(statistics.unread) and not _has_read(statistics)
+        read = "nothing" if is_unread else ", ".join(_read(statistics, self.of_logs))
+        yield "read", f"{read} in {self.seconds:.2f} s (netwatch {__version__})"
         if self.units is not None:
             yield "units", _units(self.units)
+        if not is_unread:
+            yield from self._found(verbose)
+        if statistics.skipped:
+            yield "skipped", f"neither captures nor logs: {_skipped(statistics.skipped, verbose)}"
+        if statistics.own_evidence:
+            paths = _skipped(statistics.own_evidence, verbose)
+            yield "skipped", f"evidence that netwatch wrote, which is read only if named: {paths}"
+        if statistics.damaged:
+            damaged = quantity(len(statistics.damaged), "file")
+            unread = quantity(sum(statistics.damaged.values()), "byte")
+            yield "damaged", f"{damaged} (see above), {unread} not read"
+        if statistics.unread:
+            yield "not read", f"{quantity(len(statistics.unread), 'file')} (listed above)"
+
+    def _found(self, verbose: bool) -> Iterator[tuple[str, str]]:
+        """What was found in what was read."""
+        statistics = self.statistics
         if statistics.unread_records:
             reasons: Counter[str] = Counter()
             for (_, reason), count in statistics.unread_records.items():
@@ -101,7 +122,7 @@ class Summary:
             yield "unread", f"{quantity(reasons.total(), 'record')}: {_counts(reasons)}"
         yield "observations", _counts(statistics.observations) or "none"
         if self.incidents is not None:
-            yield from _incidents(self.incidents, self.judged, statistics)
+            yield from _incidents(self.incidents, self.judged, self.restored, statistics)
         if self.evidence is not None:
             files, octets = self.evidence.files, self.evidence.octets
             yield "evidence", f"{quantity(files, 'file')}, {quantity(octets, 'byte')}"
@@ -117,14 +138,6 @@ class Summary:
             innocent = anomalies - Counter(faults)
             yield "no names in", _counts(innocent) or "no packet"
             yield "candidates", f"{quantity(statistics.candidates, 'packet')} that may carry a name"
-        if statistics.skipped:
-            yield "skipped", f"neither captures nor logs: {_skipped(statistics.skipped, verbose)}"
-        if statistics.damaged:
-            damaged = quantity(len(statistics.damaged), "file")
-            unread = quantity(sum(statistics.damaged.values()), "byte")
-            yield "damaged", f"{damaged} (see above), {unread} not read"
-        if statistics.unread:
-            yield "not read", f"{quantity(len(statistics.unread), 'file')} (listed above)"
 
 
 def _shortened(notes: Sequence[str]) -> Iterator[str]:
@@ -139,8 +152,19 @@ def _shortened(notes: Sequence[str]) -> Iterator[str]:
             yield f"{quantity(len(all_of_them) - NOTES_LISTED, 'more file')}: {text}"
 
 
-def _read(statistics: RunStatistics) -> Iterator[str]:
+def _has_read(statistics: RunStatistics) -> bool:
+    """Whether anything was read, be it only a part of a file."""
+    return bool(
+        statistics.files or statistics.packets or statistics.logs.total() or statistics.records
+    )
+
+
+def _read(statistics: RunStatistics, of_logs: bool) -> Iterator[str]:
     """What was read: captures, unless there were only logs, and logs with their formats."""
+    if of_logs and not statistics.logs:
+        yield "no log"
+        yield quantity(statistics.records, "record")
+        return
     if statistics.files or not statistics.logs:
         yield quantity(statistics.files, "capture")
         yield quantity(statistics.packets, "packet")
@@ -161,9 +185,14 @@ def _units(counts: "UnitCounts") -> str:
 
 
 def _incidents(
-    incidents: IncidentCounts, judged: Mapping[Judgement, int], statistics: RunStatistics
+    incidents: IncidentCounts,
+    judged: Mapping[Judgement, int],
+    restored: Mapping[str, int],
+    statistics: RunStatistics,
 ) -> Iterator[tuple[str, str]]:
-    yield "incidents", _counts(incidents.by_verdict) or "none"
+    new = _counts(incidents.by_verdict) or ("none new" if restored else "none")
+    earlier = f"; {_counts(restored)} left open by an earlier run" if restored else ""
+    yield "incidents", f"{new}{earlier}"
     if judged:
         yield "kinds", _kinds(judged)
     if incidents.recorded:

@@ -38,9 +38,12 @@ def warn_interpreted(args: argparse.Namespace) -> None:
     from netwatch.dissect.loop.loop import COMPILED
 
     if not COMPILED:
+        from netwatch.core.compilation import REMEDY, why_interpreted
+
+        cause = why_interpreted()
         print_message(
-            "netwatch: the packet loop is interpreted and therefore slow; install a C compiler and"
-            " reinstall netwatch to compile it"
+            "netwatch: the packet loop is interpreted and therefore slow"
+            f"{f' ({cause})' if cause else ''}; to compile it, {REMEDY}"
         )
 
 

@@ -53,8 +53,8 @@ def add(
         "files",
         metavar="FILE",
         nargs="+",
-        help="an evidence capture or lines of logs, as scan --evidence writes them, or a folder of"
-        " them",
+        help="an evidence capture or lines of logs, as `scan --evidence` writes them, or a folder"
+        " of them",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from netwatch.cluster.units import code_version
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -72,7 +73,7 @@ def open_cluster(address: str, count: int, tls: TlsFiles) -> "tuple[Client, Loca
     ``local``, with `count` workers. Raises `ConfigError` and `NetwatchError`."""
     check_address(address)
     if importlib.util.find_spec("distributed") is None:
-        raise _usage("--cluster needs an extra: pip install 'netwatch[cluster]'")
+        raise _usage(f"--cluster needs an extra: {install_command('cluster')}")
     with warnings.catch_warnings():
         # Where versions of libraries differ, `count_workers` says it better.
         warnings.simplefilter("ignore")

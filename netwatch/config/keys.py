@@ -8,7 +8,14 @@ outputs and of the spool are beside their readers, in `netwatch.delivery.configu
 from netwatch.config.service_keys import SERVICE_KEYS
 from netwatch.core.file_keys import REQUIRED, Key, Section
 from netwatch.refresh.options import CLASS_KEYS, SOURCE_KEYS
-from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PERIOD_KEYS
+from netwatch.rules.ban_keys import (
+    BAN_KEYS,
+    EXEMPTION_KEYS,
+    PACK_ENTRY_KEYS,
+    PERIOD_KEYS,
+    TEXT_KEYS,
+    TEXTS_KEYS,
+)
 from netwatch.updates.options import UPDATE_KEYS
 
 _TOP = Section(
@@ -225,6 +232,8 @@ CONFIGURATION_KEYS = (
     PACK_ENTRY_KEYS,
     BAN_KEYS,
     PERIOD_KEYS,
+    TEXTS_KEYS,
+    TEXT_KEYS,
     EXEMPTION_KEYS,
     _GEOIP,
     _INCIDENTS,

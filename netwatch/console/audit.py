@@ -2,8 +2,11 @@
 
 Each row has a number without gaps and the SHA-256 over the hash of the row before it and its own
 content as canonical JSON (sorted keys, no spaces, UTF-8). So a row that was changed, removed or
-put in between breaks the chain; rows cut off at the end are noticed by whoever noted a later hash
-elsewhere. Triggers of the database refuse changes; the chain finds those made around them.
+put in between breaks the chain. Whoever can write to the database can cut rows off at the end, or
+make the whole chain anew; only a hash that was noted elsewhere shows that. So the head, the number
+and hash of the last row, is in every report and in the log of the system
+(`netwatch.console.heads`). Triggers of the database refuse changes; the chain finds those made
+around them.
 """
 
 import hashlib
@@ -17,6 +20,7 @@ from sqlalchemy import RowMapping, insert, select
 from netwatch.console import tables
 from netwatch.console.storable import storable
 from netwatch.core.dataclass import dataclass
+from netwatch.report.values import AuditHead
 from netwatch.store.database import Database
 
 GENESIS = "0" * 64
@@ -97,6 +101,15 @@ class Audit:
             values |= {"previous": previous, "hash": row_hash(previous, values)}
             connection.execute(insert(tables.audit).values(values))
         return str(values["hash"])
+
+    def head(self) -> AuditHead | None:
+        """The number and the hash of the last row; None before the first."""
+        row = tables.audit.c
+        with self._database.reading() as connection:
+            last = connection.execute(
+                select(row.number, row.hash).order_by(row.number.desc()).limit(1)
+            ).first()
+        return AuditHead(last.number, last.hash) if last else None
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The rows behind the number `after`, in their order."""

@@ -47,6 +47,19 @@ def open_console(options: StoreOptions) -> Database:
     return _open_file(Path(options.path))
 
 
+def has_console(options: StoreOptions) -> bool:
+    """Whether a store has the database of a console. Raises `NetwatchError` where that cannot be
+    found out."""
+    if not options.catalogue and "://" not in options.path:
+        return (Path(options.path) / FILE).exists()
+    catalogue = open_database(options, create=False)
+    try:
+        with catalogue.reading() as connection:
+            return inspect(connection).has_table(tables.audit.name)
+    finally:
+        catalogue.close()
+
+
 def _open_file(folder: Path) -> Database:
     path = folder / FILE
     try:

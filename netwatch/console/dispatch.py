@@ -13,6 +13,7 @@ from netwatch.console.answers import Answer, Events, Page, Redirect, Refused
 from netwatch.console.asked import Asked, Pairs, parse_pairs
 from netwatch.console.console import Console
 from netwatch.console.identity import Cookies, client_address, identify, proxy_identity
+from netwatch.console.people import admitted, persons
 from netwatch.console.rendering import address_of, render, texts_of
 from netwatch.console.routes import ROUTES, Route, first_page, may
 from netwatch.console.sessions import form_token
@@ -95,19 +96,20 @@ class Dispatcher:
             raise Refused(403)
         if asked.method == "POST":
             self._check_form(view, asked)
+        view = admitted(route, view)
+        purposes: dict[str, str] = {}
         try:
-            subject = route.purpose(view) if route.purpose is not None else ""
-            if subject:
-                purpose = self._console.sessions.purpose(view.who.session, subject)
-                view = replace(view, purpose=purpose)
-                if not purpose:
+            for person in persons(route, view):
+                purposes[person] = self._console.sessions.purpose(view.who.session, person)
+                if not purposes[person]:
                     return self._page(view, Page("purpose", {"next": _target(asked)}))
+            view = replace(view, purpose=next(iter(purposes.values()), ""))
             answer = route.endpoint(view)
         except QueryTimeoutError:
             raise Refused(503, view.say(
                 "The query took too long and was cut. Ask for a shorter period or for fewer things."
             )) from None  # fmt: skip
-        self._audit(view, route, answer)
+        self._audit(view, route, answer, purposes)
         return self._send(view, answer, asked.headers.get("if-none-match", ""))
 
     def _route(self, path: str | None, method: str) -> Route:
@@ -185,17 +187,26 @@ class Dispatcher:
                 "This form was not made for you, or it is too old. Open the page again."
             ))  # fmt: skip
 
-    def _audit(self, view: View, route: Route, answer: Answer) -> None:
-        if not route.audited:
+    def _audit(self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]) -> None:
+        """Write down what is about to be shown, under each person that it is about. An address that
+        is only put in order shows nothing."""
+        is_filtered = any(view.query.text(each.name) for each in route.people)
+        subject = answer.subject
+        if isinstance(answer, Redirect) and not subject:
             return
-        if not answer.subject:
+        if not route.audited and not (is_filtered and purposes):
+            return
+        if route.audited and not subject:
             raise RuntimeError(f"{route.path} is audited, and its answer has no subject")
         who = view.who
-        self._console.audit.add(
-            route.audited, account=who.account, role=who.role, subject=answer.subject,
-            purpose=view.purpose, address=view.address,
-            detail={"path": view.place, **answer.detail},
-        )  # fmt: skip
+        for person, purpose in purposes.items() or [("", "")]:
+            is_named = not is_filtered or subject == person or subject.startswith(f"{person}, ")
+            self._console.audit.add(
+                route.audited or "list", account=who.account, role=who.role,
+                subject=subject if is_named else ", ".join(filter(None, (person, subject))),
+                purpose=purpose, address=view.address,
+                detail={"path": view.place, **answer.detail},
+            )  # fmt: skip
 
     def _send(self, view: View, answer: Answer, known: str) -> Sent:
         """What is sent; of a download with an entity tag that is `known`, only that."""

@@ -3,6 +3,7 @@
 import importlib.util
 
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.installing import install_command
 from netwatch.store.extra import require_extra as require_store
 
 _WEB = ("starlette", "uvicorn", "jinja2", "argon2")
@@ -23,5 +24,5 @@ def require_oidc(command: str) -> None:
 
 def _require(command: str, modules: tuple[str, ...], what: str, extra: str) -> None:
     if any(importlib.util.find_spec(module) is None for module in modules):
-        message = f"{what} needs an extra: pip install 'netwatch[{extra}]'"
+        message = f"{what} needs an extra: {install_command(extra)}"
         raise ConfigError([Problem(command, 0, 0, message)])

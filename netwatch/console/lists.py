@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
+from netwatch.config.known_words import configured_words
 from netwatch.console.answers import Download, Redirect, bad_request
 from netwatch.console.rendering import address_of
 from netwatch.console.view import View
@@ -14,6 +15,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.formats.csv import cell
 from netwatch.formats.values import json_line
 from netwatch.store.incident_pages import Cursor
+from netwatch.store.known_words import unknown_words
 
 TIMES = ("from", "to")
 """The values of an address that are times."""
@@ -48,6 +50,24 @@ def tidied(view: View, names: Sequence[str]) -> Redirect | None:
     if pairs == list(view.query.pairs):
         return None
     return Redirect(address_of(view.place, pairs))
+
+
+def known_names(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """The values with these names that are not empty, as filters. Raises `Refused` for an app, ban
+    or network that neither the configuration nor the store knows: its list would be empty, as if
+    there had been no incident."""
+    found = {name: text for name in names if (text := view.query.text(name))}
+    configured = configured_words(view.console.config)
+    for name in configured.keys() & found.keys():
+        if [*unknown_words(view.console.catalogue, name, [found[name]], configured[name])]:
+            raise bad_request(
+                view.say(
+                    "“%(name)s” cannot be “%(value)s”: neither the configuration nor the store"
+                    " knows it.",
+                    name=name, value=found[name][:40],
+                )
+            )  # fmt: skip
+    return {name: frozenset({text}) for name, text in found.items()}
 
 
 def _text(moment: int) -> str:

@@ -15,9 +15,10 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLongError
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,13 @@ from netwatch.console.report_worker import Request, without_incidents
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.report.collect import Wanted, collect
+from netwatch.core.period import UTC_ZONE, day_at
+from netwatch.core.verdict import Ban
+from netwatch.report.collect import Wanted, collect, common_timezone
 from netwatch.report.values import Report
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.incident_rows import DAY
 from netwatch.store.options import StoreOptions
@@ -111,11 +115,14 @@ class PeriodReports:
     def warm(self, now: int) -> None:
         """Begin to collect the reports of the pages whose address has no period. Raises
         `NetwatchError`."""
-        last = _last_day(self._catalogue, now)
-        first = last - timedelta(days=DAYS - 1)
-        bans = [(ban.id,) for ban in self._config.policy.bans]
-        for each in [*bans, ()][: KEPT // 2]:
-            self._coming_to(Wanted(first, last, each))
+        bans = self._config.policy.bans
+        pages = [
+            *(((ban.id,), common_timezone([ban])) for ban in bans),
+            ((), common_timezone(bans)),
+        ]
+        for ids, zone in pages[: KEPT // 2]:
+            last = last_day(self._catalogue, now, zone)
+            self._coming_to(Wanted(last - timedelta(days=DAYS - 1), last, ids))
 
     def shown(self, wanted: Wanted) -> Report | None:
         """A report for a page, without its list of incidents; None while the first one is still
@@ -204,7 +211,9 @@ class PeriodReports:
         """A report as a file, in pieces. Raises `NetwatchError`."""
         code, renderer, note = view.language.code, view.console.renderer, view.console.report
         if self._is_small(wanted):
-            report = collect(self._catalogue, self._config, wanted)
+            report = replace(
+                collect(self._catalogue, self._config, wanted), audit=view.console.audit.head()
+            )
             yield report_file(report, kind, code, renderer, note)
         else:
             yield from self._made_elsewhere(self._request(wanted, kind, code))
@@ -273,21 +282,27 @@ def being_made(view: View, wanted: Wanted) -> Page:
     """The page that stands for one whose report is not ready. Browsers load it again by
     themselves, also without script."""
     found = IncidentFilter(since=_midnight(wanted.first), until=_midnight(wanted.last) + DAY)
-    counts = incident_counts(view.console.catalogue, found, ["verdict"], timeout=WAIT_SECONDS)
+    incidents = None
+    # Where even the count takes long, the page does without it.
+    with suppress(QueryTimeoutError):
+        counts = incident_counts(view.console.catalogue, found, ["verdict"], timeout=WAIT_SECONDS)
+        incidents = sum(counts.values())
     values = {
         "first": wanted.first,
         "last": wanted.last,
-        "incidents": sum(counts.values()),
+        "incidents": incidents,
         "again": AGAIN_SECONDS,
         "pairs": view.query.kept(("from", "to")),
     }
     return Page("being_made", values, status=202, headers={"Refresh": str(AGAIN_SECONDS)})
 
 
-def days_of(view: View) -> tuple[date, date]:
-    """The first and last day of the address, or the days up to the last capture. Raises `Refused`
-    for days that cannot be read."""
-    last = _day(view, "to") or _last_day(view.console.catalogue, view.console.now())
+def days_of(view: View, bans: Sequence[Ban] | None = None) -> tuple[date, date]:
+    """The first and last day of the address, or the days up to the last capture, in the time zone
+    of the report on these bans, of all where it is None. Raises `Refused` for days that cannot be
+    read."""
+    zone = common_timezone(view.console.config.policy.bans if bans is None else bans)
+    last = _day(view, "to") or last_day(view.console.catalogue, view.console.now(), zone)
     first = _day(view, "from") or last - timedelta(days=DAYS - 1)
     if first > last or (last - first).days > MAX_DAYS:
         raise bad_request(
@@ -309,15 +324,16 @@ def _day(view: View, name: str) -> date | None:
     return found
 
 
-def _last_day(catalogue: Catalogue, now: int) -> date:
-    """The day of the last capture, of the last incident where there is none, or today."""
+def last_day(catalogue: Catalogue, now: int, zone: str) -> date:
+    """The day of the last capture in a time zone, of the last incident where there is none (in
+    UTC), or today."""
     with catalogue.database.reading() as connection:
         last = connection.execute(select(func.max(tables.capture.c.last))).scalar()
         if last is None:
             day = connection.execute(select(func.max(tables.incident_day.c.day))).scalar()
-            last = None if day is None else day * DAY
-    moment = now if last is None else int(last)
-    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).date()
+            if day is not None:
+                return day_at(day * DAY, UTC_ZONE)  # such days are those of UTC
+    return day_at(now if last is None else int(last), zone)
 
 
 def _midnight(day: date) -> int:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from netwatch.charts.render import Renderer
 from netwatch.config import Config
+from netwatch.console.heads import with_audit
 from netwatch.console.report_files import report_file
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
@@ -54,6 +55,7 @@ def answer(request: Request) -> bytes:
         report = collect(catalogue, request.config, request.wanted)
     if not request.kind:
         return pickle.dumps(without_incidents(report))
+    report = with_audit(report, request.store)
     with Renderer() as renderer:
         return report_file(report, request.kind, request.language, renderer, _say)
 

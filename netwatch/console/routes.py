@@ -13,10 +13,13 @@ and ``content``, and one row here per path and method:
 - `audited`: what the audit calls it; then the row is written before the answer is sent, and the
   answer has to say its `subject` (``"device ws-021"``). Every page on a person, every export and
   every re-identification has one.
-- `purpose`: a function that says whom the page is about, in the words of the audit (``"device
-  ws-021"``), and nothing where it is about nobody. Then the console asks why this person is looked
-  at, before the page is made, and remembers the answer for this person and session for an hour. It
-  is in `View.purpose` and in the audit.
+- `purpose`: a function that says whom the page is about by its path, in the words of the audit
+  (``"device ws-021"``). Then the console asks why this person is looked at, before the page is
+  made, and remembers the answer for this person and session for an hour. It is in the audit.
+- `people`: the values of its address that filter by a person, of those in
+  `netwatch.console.people`. The console asks for the purpose as it does for a path, and the audit
+  has the filtered page under this person, whether or not `audited` calls it something. A page that
+  does not say that it has such a filter never sees its value.
 - `menu` and `group`: its text in the menu, and the heading that it is under.
 - `is_slow`: exports, which may take longer than a page.
 
@@ -58,6 +61,7 @@ from netwatch.console.pages import (
     sensors,
     sign_in,
 )
+from netwatch.console.people import ACCOUNT, DEVICE, SUBJECT, PersonFilter
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.language.marking import mark
@@ -81,6 +85,7 @@ class Route:
     roles: Set[str] | None
     audited: str = ""
     purpose: Callable[[View], str] | None = None
+    people: tuple[PersonFilter, ...] = ()
     menu: str = ""
     group: str = field(default="")
     is_slow: bool = False
@@ -101,18 +106,18 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("/now/events", "GET", now.events, {"admin", "analyst"}),
     Route(
-        "/incidents", "GET", incidents.show, {"analyst", "auditor"},
+        "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE,),
         menu=mark("Incidents"), group=PEOPLE,
     ),
     Route("/filters", "POST", filters.save, {"analyst", "auditor"}),
     Route("/filters/remove", "POST", filters.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.export_csv, {"analyst", "auditor"},
-        audited="export", is_slow=True,
+        audited="export", people=(DEVICE,), is_slow=True,
     ),
     Route(
         "/incidents.jsonl", "GET", incidents.export_lines, {"analyst"},
-        audited="export", is_slow=True,
+        audited="export", people=(DEVICE,), is_slow=True,
     ),
     Route(
         "/incidents/{id}", "GET", incident.show, {"analyst"},
@@ -127,18 +132,20 @@ ROUTES: tuple[Route, ...] = (
         audited="export", purpose=incident.person, is_slow=True,
     ),
     Route(
-        "/cases", "GET", cases.show, {"analyst", "auditor"}, menu=mark("Cases"), group=PEOPLE,
+        "/cases", "GET", cases.show, {"analyst", "auditor"}, people=(DEVICE,),
+        menu=mark("Cases"), group=PEOPLE,
     ),
     Route(
         "/cases.csv", "GET", cases.export_csv, {"analyst", "auditor"},
-        audited="export", is_slow=True,
+        audited="export", people=(DEVICE,), is_slow=True,
     ),
     Route(
-        "/cases.jsonl", "GET", cases.export_lines, {"analyst"}, audited="export", is_slow=True,
+        "/cases.jsonl", "GET", cases.export_lines, {"analyst"},
+        audited="export", people=(DEVICE,), is_slow=True,
     ),
     Route("/cases/{id}", "GET", cases.one, {"analyst"}, audited="case", purpose=cases.person),
     Route(
-        "/devices", "GET", devices.show, {"analyst"}, purpose=devices.everybody,
+        "/devices", "GET", devices.show, {"analyst"}, purpose=devices.everybody, people=(DEVICE,),
         menu=mark("Devices"), group=PEOPLE,
     ),
     Route(
@@ -188,17 +195,30 @@ ROUTES: tuple[Route, ...] = (
     ),
     # Oversight
     Route(
-        "/person", "GET", person.show, {"dpo"}, audited="person", purpose=person.person,
+        "/person", "GET", person.show, {"dpo"}, audited="person", people=(DEVICE,),
         menu=mark("One person"), group=OVERSIGHT,
+    ),
+    Route(
+        "/person.json", "GET", person.export, {"dpo"},
+        audited="export", people=(DEVICE,), is_slow=True,
     ),
     Route("/person/identify", "POST", person.who, {"dpo"}, audited="identify"),
     Route(
         "/retention", "GET", retention.show, {"dpo", "admin"},
         menu=mark("Retention"), group=OVERSIGHT,
     ),
-    Route("/audit", "GET", audit.show, {"dpo"}, menu=mark("Audit"), group=OVERSIGHT),
-    Route("/audit.csv", "GET", audit.export_csv, {"dpo"}, audited="export", is_slow=True),
-    Route("/audit.jsonl", "GET", audit.export_lines, {"dpo"}, audited="export", is_slow=True),
+    Route(
+        "/audit", "GET", audit.show, {"dpo"}, people=(SUBJECT, ACCOUNT),
+        menu=mark("Audit"), group=OVERSIGHT,
+    ),
+    Route(
+        "/audit.csv", "GET", audit.export_csv, {"dpo"},
+        audited="export", people=(SUBJECT, ACCOUNT), is_slow=True,
+    ),
+    Route(
+        "/audit.jsonl", "GET", audit.export_lines, {"dpo"},
+        audited="export", people=(SUBJECT, ACCOUNT), is_slow=True,
+    ),
     # You
     Route("/account", "GET", account.show, SIGNED_IN, menu=mark("Account"), group=YOURS),
     Route("/account/password", "POST", account.change_password, SIGNED_IN),

@@ -66,6 +66,8 @@ def words(language: Language) -> Mapping[str, str]:
         "case": say("case"),
         "plain words": say("plain words"),
         "device": say("device"),
+        "person": say("person"),
+        "list": say("filtered list"),
         "export": say("export"),
         "identify": say("re-identification"),
         "netwatch": "netwatch",

@@ -125,6 +125,8 @@ ANOMALIES: Mapping[str, str] = {
     "link-type-unknown": "The link type of a packet is not supported.",
     "log-flows-full": "The table of the flows of a log is full: the end of the oldest one is not"
     " found any more.",
+    "log-nul-bytes": "A log of text has a run of NUL bytes, as after a loss of power. The run is"
+    " skipped, and what it cut off of a line is not read.",
     "log-record-late": "A record of a log is earlier than one that was judged before it, and so"
     " many others came in between that it was not put in order.",
     "nd-cut": "A neighbour discovery message is truncated.",

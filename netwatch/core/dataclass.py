@@ -17,11 +17,9 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netwatch.core import late_inspect
-from netwatch.core.patterns import patterns_of_imports
 
 late_inspect.install()
-with patterns_of_imports():
-    import dataclasses
+import dataclasses  # noqa: E402 - names `inspect`
 
 T = TypeVar("T")
 

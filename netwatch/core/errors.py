@@ -5,12 +5,26 @@ Errors in files that a user wrote have file and line, and are collected so that 
 shown at once.
 """
 
+from typing import Any
+
 from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 
 
 class NetwatchError(Exception):
-    """The base class of all errors that netwatch raises on purpose."""
+    """The base class of all errors that netwatch raises on purpose. They reach another process as
+    they are, whatever their classes take to be made."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(
+    kind: type[NetwatchError], args: tuple[Any, ...], values: dict[str, Any]
+) -> NetwatchError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(values)
+    return error
 
 
 class CaptureError(NetwatchError):

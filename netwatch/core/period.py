@@ -46,6 +46,11 @@ def period(first: date | None, last: date | None, timezone: str) -> Period:
     return Period(_start_of_day(first, zone), _start_of_day(after, zone))
 
 
+def day_at(moment: int, timezone: str) -> date:
+    """The day in `timezone` (IANA name) on which a time (ns) is."""
+    return datetime.fromtimestamp(moment // 1_000_000_000, ZoneInfo(timezone)).date()
+
+
 def days_text(days: Sequence[tuple[date | None, date | None]], timezone: str) -> str:
     """The first and last days of one or several periods in words."""
     spans = (

@@ -26,10 +26,11 @@ class RunStatistics:
     about captures that were read only in part, `unread` about those that could not be read at
     all, or not to their end because their storage failed. `damaged` are captures that are damaged
     or truncated, each with the bytes that were not read. `skipped` are the files in folders that
-    are not captures. `recorded_rows` are those that were recorded for a store, `lost_rows` those of
-    them that were not sent there; `unrecorded_packets` were not looked at for it, because a live
-    capture was behind. Of logs, `logs` are the files read by their format, `records` the records in
-    them, and `unread_records` those that could not be read, by file and reason.
+    are not captures, `own_evidence` those that are evidence which netwatch wrote. `recorded_rows`
+    are those that were recorded for a store, `lost_rows` those of them that were not sent there;
+    `unrecorded_packets` were not looked at for it, because a live capture was behind. Of logs,
+    `logs` are the files read by their format, `records` the records in them, and `unread_records`
+    those that could not be read, by file and reason.
     """
 
     files: int = 0
@@ -43,6 +44,7 @@ class RunStatistics:
     unread: list[str] = field(default_factory=list)
     damaged: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    own_evidence: list[str] = field(default_factory=list)
     recorded_rows: int = 0
     lost_rows: int = 0
     unrecorded_packets: int = 0
@@ -63,6 +65,7 @@ class RunStatistics:
         self.unread += other.unread
         self.damaged |= other.damaged
         self.skipped += other.skipped
+        self.own_evidence += other.own_evidence
         self.recorded_rows += other.recorded_rows
         self.lost_rows += other.lost_rows
         self.unrecorded_packets += other.unrecorded_packets

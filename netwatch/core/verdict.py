@@ -177,6 +177,17 @@ class BanPeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class BanTexts:
+    """The words of a ban in a `language`: its authority, its legal basis, and the basis of each
+    period, in order. What is empty has no translation."""
+
+    language: str
+    authority: str = ""
+    legal_basis: str = ""
+    bases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ban:
     """A rule of an authority against the use of apps.
 
@@ -184,7 +195,7 @@ class Ban:
     are those of `timezone`. Between two periods it is not in force.
     `apps` contains the ids of the banned apps, `bypass` those of further apps that the ban covers
     because they hide which names a device looks up. The ban applies only in `networks` (names);
-    an empty set means all networks.
+    an empty set means all networks. `texts` are its words in other languages.
     """
 
     id: str
@@ -200,6 +211,7 @@ class Ban:
     severity: Severity
     networks: frozenset[str] = frozenset()
     bypass: frozenset[str] = frozenset()
+    texts: tuple[BanTexts, ...] = ()
 
     @property
     def start(self) -> date | None:

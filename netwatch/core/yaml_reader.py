@@ -9,13 +9,12 @@ of the parser, without recursion, so that nesting costs no stack.
 from array import array
 from typing import Any
 
-from netwatch.core.patterns import pattern, patterns_of_imports
+import yaml
+
+from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence, describe
 from netwatch.core.yaml_rows import PLACEHOLDER, Row, read_word, take_rows
 from netwatch.core.yaml_scalars import ScalarError, is_tag_of, read_scalar, short_tag
-
-with patterns_of_imports():
-    import yaml
 
 MAX_NESTING = 32
 """Lists and mappings inside one another."""

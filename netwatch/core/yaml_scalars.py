@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from netwatch.core.patterns import patterns_of_imports
-
 MAX_NUMBER = 100
 """Characters of a number or date. Longer ones take time that grows with the square."""
 
@@ -40,8 +38,7 @@ class _Types(NamedTuple):
 @cache
 def _types() -> _Types:
     # Imported here, because most commands read no YAML file that is not in the cache.
-    with patterns_of_imports():
-        import yaml
+    import yaml
 
     constructor = yaml.constructor.SafeConstructor()
     patterns = {

@@ -12,6 +12,7 @@ from netwatch.capture.files import (
     STDIN,
     CaptureFile,
     NotACaptureError,
+    OwnEvidenceError,
     has_capture_name,
     open_source,
 )
@@ -62,7 +63,7 @@ def _first_packet_time(file: CaptureFile) -> int:
     if file.error is None and file.path != STDIN:
         with contextlib.suppress(CaptureError):
             for block in open_source(file).blocks():
-                return block.records[TIME] if block.count else 0
+                return block.records[TIME]
     return 0
 
 
@@ -85,7 +86,7 @@ def expected_packets(files: Iterable[CaptureFile]) -> float:
 
 def capture_seed(block: Block) -> int:
     """A number of 62 bits for the hash tables of a capture, from the first packet of its first
-    block.
+    block, which must have one: only live sources give blocks without.
 
     Each capture is read in the same way every time. Nobody who sends packets can choose those that
     collide in a table, because the time and the content of the first packet are not known.
@@ -154,6 +155,8 @@ def read_blocks(
                 to.append(f"{source.name}: {note}")
             if source.unread is not None:
                 statistics.damaged[source.name] = source.unread
+        except OwnEvidenceError:
+            statistics.own_evidence.append(file.path)
         except NotACaptureError as error:
             if file.named_by_user or has_capture_name(file.path):
                 statistics.unread.append(str(error))

@@ -205,8 +205,7 @@ class ContactFlows:
             return
         for part in followed.parts:
             for groups in part.groups.values():
-                # The port of a client of which a log has none is -1 in rows, and 0 in flows.
-                client = groups[0].contact.observation.client_ip, max(0, groups[0].port)
+                client = groups[0].contact.observation.client_ip, groups[0].port
                 if client == (flow.client_ip, flow.client_port):
                     counts = flow.bytes_out, flow.bytes_in
                     progress = FlowProgress(*counts, flow.last, flow.server_sent)

@@ -2,10 +2,10 @@
 """Rows of the observation batch become contacts, those alike as one.
 
 A device in use of an app shows the same names again and again. Rows that differ in nothing that
-decides - client, MAC, VLAN, name, evidence, server, answer, minute - are counted on the contact of
-the first of them; no rule, device or ban is asked again, and no object is made, unless what decides
-may have changed meanwhile: a day on which a ban begins or ends, or the device that has the address.
-A group lasts no longer than a block of packets.
+decides - client, MAC, VLAN, name, the name it is an alias of, evidence, server, answer, minute -
+are counted on the contact of the first of them; no rule, device or ban is asked again, and no
+object is made, unless what decides may have changed meanwhile: a day on which a ban begins or ends,
+or the device that has the address. A group lasts no longer than a block of packets.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ else:
     from netwatch.core.observation import Observation
     from netwatch.core.observation_batch import ObservationBatch
 
-KEY_WORDS = cython.declare(cython.Py_ssize_t, 16)
+KEY_WORDS = cython.declare(cython.Py_ssize_t, 17)
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
 
@@ -210,7 +210,8 @@ class ContactGroups:
         contact = group.contact
         assert contact is not None
         time = batch.words[at + columns.WORD_TIME]
-        port = batch.words[at + columns.WORD_CLIENT_PORT]
+        # A port that a log does not say is -1 in rows, and 0 in contacts.
+        port = max(0, batch.words[at + columns.WORD_CLIENT_PORT])
         group.ports[port] = group.ports.get(port, 0) + 1
         self._judge.mark_reported(contact, time)
         if group.is_handshake:
@@ -281,6 +282,7 @@ class ContactGroups:
         key[13] = words[at + columns.WORD_LOG_LACKS]
         key[14] = words[at + columns.WORD_LOG_OUTCOME]
         key[15] = words[at + columns.WORD_LOG_BLOCKED_BY]
+        key[16] = words[at + columns.WORD_DNS_ASKED]
         start = addresses >> columns.LIST_SHIFT
         for i in range(count):
             key[KEY_WORDS + i] = batch.lists[start + 2 * i]

@@ -6,7 +6,7 @@ The formats of logs are imported only where an option names one, or a file may b
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from netwatch.capture.files import CaptureFile, find_captures, has_capture_name
+from netwatch.capture.files import CaptureFile, find_captures, has_capture_name, may_be_text
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.capture_files import group_files
@@ -38,7 +38,10 @@ def divided(
     files: Sequence[CaptureFile], options: LogOptions
 ) -> "tuple[Sequence[CaptureFile], Sequence[Log]]":
     """The captures and the logs among files (see `netwatch.logs.log_files.divide`)."""
-    if all(file.error is not None or has_capture_name(file.path) for file in files):
+    if all(
+        file.error is not None or (has_capture_name(file.path) and not may_be_text(file))
+        for file in files
+    ):
         # To import all formats takes longer than to read a small capture.
         return ([] if options.only == "logs" else files), ()
     from netwatch.logs.log_files import divide

@@ -50,6 +50,7 @@ class LogEvents:
         self._numbers: dict[str, int] = {}
         self._last_number = 0
         self._statuses: dict[int, NameStatus] = {}
+        self._hellos: dict[tuple[str, str], None] = {}
         self.evicted = 0
         self.has_flows = self.has_names = False
 
@@ -59,6 +60,8 @@ class LogEvents:
             entry = item.entry
             if isinstance(entry, LogName):
                 self.has_names = True
+                if self._is_repeated(item.format, entry):
+                    continue
                 yield self._observation(item, entry)
             elif isinstance(entry, LogFlow):
                 self.has_flows = True
@@ -66,6 +69,18 @@ class LogEvents:
                     yield self._with_name(self._flow(item, entry))
             else:
                 yield self._claim(item, entry)
+
+    def _is_repeated(self, name: str, entry: LogName) -> bool:
+        """Whether another log has shown this hello: Zeek writes one of QUIC into two."""
+        if name != "zeek" or entry.evidence != "quic-sni" or not entry.flow:
+            return False
+        key = entry.flow, entry.name
+        if key in self._hellos:
+            return True
+        self._hellos[key] = None
+        if len(self._hellos) > FLOW_LIMIT:
+            del self._hellos[next(iter(self._hellos))]
+        return False
 
     def _observation(self, item: LogItem, entry: LogName) -> Observation:
         client, host = entry.client, _word(entry.client_host)

@@ -95,8 +95,11 @@ class Recorder:
         self._claims = RowBuffer("claim", claim_row)
 
     def process(self, block: Block, source: str) -> None:
-        """Record the next block of `source`."""
+        """Record the next block of `source`. Those without packets that come first, as where a
+        live source has none yet, show nothing."""
         if self._observer is None:
+            if not block.count:
+                return
             self._begin(block)
         assert self._observer is not None
         if block.count:

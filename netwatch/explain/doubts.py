@@ -24,6 +24,7 @@ NOT_PROVED = (
     "attempt-only",
     "lookup-only",
     "embed",
+    "other-apps",
     "unattended",
     "address-only",
     "shared-address",
@@ -47,6 +48,7 @@ REFUTATIONS = (
     "translation",
     "rule",
     "page-history",
+    "other-app",
     "app-absent",
     "period",
     "exemption",
@@ -84,7 +86,7 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
     elif incident.outcome in ("blocked", "attempted", "unknown"):
         yield "attempt-only", {"app": incident.app, "outcome": incident.outcome}
     if not any(each.app_only for each in incident.contacts):
-        yield "embed", {"app": incident.app}
+        yield "embed" if incident.is_page_possible else "other-apps", {"app": incident.app}
     elif incident.kind == "background":
         yield "unattended", {"app": incident.app}
     if device.is_address_only and device.binding is None:
@@ -133,7 +135,10 @@ def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]
     yield "translation", {"ip": device.ip or device.id}
     yield "rule", {"name": best.name, "rule": best.rule.text, "app": incident.app}
     if not any(each.app_only for each in incident.contacts):
-        yield "page-history", {"app": incident.app, "time": incident.first_seen}
+        if incident.is_page_possible:
+            yield "page-history", {"app": incident.app, "time": incident.first_seen}
+        else:
+            yield "other-app", {"device": device.id, "name": best.name}
     else:
         yield "app-absent", {"app": incident.app, "device": device.id}
     yield "period", {"ban": incident.ban.id, "time": incident.first_seen}

@@ -12,6 +12,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.formats.values import endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,13 @@ class Contact:
     count: int
     ja4: str | None
     log: LogLine | None = None
+
+    @property
+    def is_on_pages(self) -> bool:
+        """Whether pages that have nothing else to do with the app call the name: they embed
+        something of it, or of its host names in a content network."""
+        role = self.rule.role
+        return role in ("embed", "cdn") or (role == "exclusive" and not self.app_only)
 
     @property
     def is_handshake(self) -> bool:
@@ -234,6 +242,11 @@ class Explanation:
     record: AlertRecord
 
     @property
+    def is_page_possible(self) -> bool:
+        """Whether a page may have called one of the names."""
+        return any(each.is_on_pages for each in self.contacts)
+
+    @property
     def ja4(self) -> tuple[str, ...]:
         """The JA4 fingerprints of the client, each once."""
         return tuple(dict.fromkeys(each.ja4 for each in self.contacts if each.ja4))
@@ -363,10 +376,9 @@ def _exemption(exemption: Mapping[str, Any]) -> Exemption:
 
 
 def _destination(server: Mapping[str, Any]) -> str:
-    place = f"[{server['ip']}]" if ":" in server["ip"] else server["ip"]
     known = [f"AS{server['asn']}" if server["asn"] else "", server["as_org"], server["country"]]
     more = ", ".join(text for text in known if text)
-    return f"{place}:{server['port']}" + (f" ({more})" if more else "")
+    return endpoint(server["ip"], server["port"]) + (f" ({more})" if more else "")
 
 
 def _traffic(record: AlertRecord) -> Traffic:

@@ -176,7 +176,7 @@ def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterat
 
 def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
     traffic, app = incident.traffic, incident.app
-    lookups, connections = _lookups(incident), traffic.flows or traffic.handshakes
+    lookups, connections = traffic.lookups, traffic.flows or traffic.handshakes
     if lookups:
         yield language.say_count(
             "This device asked once for the network address of a server of %(app)s.",
@@ -208,16 +208,6 @@ def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
             sent=language.size(traffic.bytes_out),
             received=language.size(traffic.bytes_in),
         )
-
-
-def _lookups(incident: Explanation) -> int:
-    """How often the device asked. A query and its answer are two contacts, and each alias in an
-    answer is one more, but it asked once."""
-    counts = dict.fromkeys(("dns-query", "dns-answer", "dns-cname"), 0)
-    for each in incident.contacts:
-        if each.evidence in counts:
-            counts[each.evidence] += each.count
-    return next(filter(None, counts.values()), incident.traffic.lookups)
 
 
 def _rule(incident: Explanation, language: Language) -> Iterator[Part]:
@@ -282,17 +272,20 @@ def _unproved(incident: Explanation, language: Language) -> Part:
         texts.append(say("That %(app)s was contacted: only an address was asked for.", app=app))
     if "attempt-only" in codes:
         texts.append(say("That a contact with %(app)s succeeded.", app=app))
-    texts += [
-        say(
-            "That the app was opened: a web page that contains a video or a button of %(app)s"
-            " contacts the same servers when the page is opened.",
-            app=app,
-        ),
+    if incident.is_page_possible:
+        texts.append(
+            say(
+                "That the app was opened: a web page that contains a video or a button of %(app)s"
+                " contacts the same servers when the page is opened.",
+                app=app,
+            )
+        )
+    texts.append(
         say(
             "That an installed app was used: it keeps in touch in the background, also while"
             " nobody uses the device."
-        ),
-    ]
+        )
+    )
     if "address-only" in codes:
         texts.append(
             say(
@@ -331,6 +324,8 @@ def _wrong(incident: Explanation, language: Language) -> Part:
         texts.append(
             say("A page with content of %(app)s was open in the browser at that time.", app=app)
         )
+    if "other-app" in codes:
+        texts.append(say("Another app contacted the same servers at that time."))
     if "app-absent" in codes:
         texts.append(say("The app %(app)s was not installed on the device at that time.", app=app))
     if "exemption" in codes:

@@ -23,6 +23,9 @@ NOT_PROVED: Mapping[str, str] = {
         "That the app was there. All of these names are called by web pages and other apps as"
         " well, such as a page with an embedded video."
     ),
+    "other-apps": mark(
+        "That the app was there. All of these names are called by other apps as well."
+    ),
     "unattended": mark("That anybody used {app} then. An installed app keeps in touch by itself."),
     "address-only": mark(
         "Which device had the address {ip}. Nothing but the address identifies it:"
@@ -85,6 +88,7 @@ REFUTATIONS: Mapping[str, str] = {
     "page-history": mark(
         "The history of a browser on the device shows a page that embeds {app} at {time}."
     ),
+    "other-app": mark("Another app on {device} calls {name} too, and was in use then."),
     "app-absent": mark(
         "An inspection shows that {app} was not installed on {device}, and what else"
         " asked for these names."

@@ -117,7 +117,7 @@ class PublishedFeed:
                     f"the newest {kind} on the server has version {entry.version}, and version"
                     f" {highest} was in use: an old state is served, or the centre lost its own",
                 )
-            data = await self._read(jetstream, key, entry)
+            data = await self._read(jetstream, kind, key, entry)
         except BundleError as error:
             await self._refuse(error, kind, entry.version, entry)
             return
@@ -142,14 +142,14 @@ class PublishedFeed:
         if current is not None:
             await self._report(current)
 
-    async def _read(self, jetstream: Any, key: str, entry: Entry) -> bytes | None:
+    async def _read(self, jetstream: Any, kind: str, key: str, entry: Entry) -> bytes | None:
         """The bytes of a bundle; None where it was replaced meanwhile. Raises `BundleError`."""
         pieces: list[bytes] = []
         for part in entry.parts(key):
             piece = await read_value(jetstream, part)
             if piece is None:
-                # Either there is another index by now, or the bundle is not whole.
-                if self._changed.is_set():
+                if await self._is_replaced(jetstream, kind, key, entry):
+                    self._changed.set()
                     return None
                 raise BundleError("truncated", f"part {len(pieces) + 1} of the bundle is missing")
             pieces.append(piece)
@@ -160,6 +160,15 @@ class PublishedFeed:
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise BundleError("altered", "the bundle is not the one that the index names")
         return data
+
+    async def _is_replaced(self, jetstream: Any, kind: str, key: str, entry: Entry) -> bool:
+        """Whether the index names another bundle by now. The centre writes an index before it
+        removes parts that are no longer named, but the message that announces it may come later."""
+        data = await read_value(jetstream, key)
+        try:
+            return data is None or read_index(data).get(kind) != entry
+        except BundleError:
+            return True
 
     async def _refuse(self, error: BundleError, kind: str, version: int, what: object) -> None:
         if self._refused.get(kind) == what:

@@ -112,7 +112,7 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "shost", device["hostname"] or ""
     if destination := summary.destination:
         yield from _address("dst", "c6a3", "Destination IPv6 Address", destination["ip"])
-        yield "dpt", str(destination["port"])
+        yield "dpt", str(destination["port"] or "")
         yield from _custom("cn3", "Destination ASN", destination["asn"])
         yield "netwatchDestinationCountry", destination["country"] or ""
         yield "netwatchDestinationOrganisation", destination["as_org"] or ""

@@ -133,7 +133,7 @@ def _destination(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:
         return {}
     return {
         "ip": destination["ip"],
-        "port": destination["port"],
+        "port": destination["port"] or None,
         "domain": None if summary.service == "dns" else summary.name,
         "bytes": record["counts"]["bytes_in"],
         "as": {"number": destination["asn"], "organization": {"name": destination["as_org"]}},
@@ -233,7 +233,7 @@ def _protocol_fields(record: AlertRecord) -> dict[str, Any]:
             "question": question,
         }
     if tls := record.get("tls"):
-        fields.setdefault("tls", {})["version"] = tls["version"]
+        fields.setdefault("tls", {})["version"] = tls.get("version")
     return fields
 
 

@@ -64,7 +64,7 @@ def alert_event(record: AlertRecord) -> dict[str, Any]:
             "vlan": [] if network["vlan"] is None else [network["vlan"]],
             "src_ip": device["ip"],
             "dest_ip": destination.get("ip"),
-            "dest_port": destination.get("port"),
+            "dest_port": destination.get("port") or None,
             "proto": summary.transport and summary.transport.upper(),
             "ip_v": _ip_version(device["ip"]),
             "app_proto": summary.service,

@@ -50,7 +50,7 @@ def alert_message(record: AlertRecord) -> dict[str, Any]:
         "source_hostname": device["hostname"],
         "source_bytes_sent": record["counts"]["bytes_out"],
         "destination_ip": destination.get("ip"),
-        "destination_port": destination.get("port"),
+        "destination_port": destination.get("port") or None,
         "destination_hostname": summary.name,
         "destination_as_number": destination.get("asn"),
         "destination_as_organization": destination.get("as_org"),

@@ -86,7 +86,7 @@ def _attributes(
     yield "policy", ban["id"]
     if destination := summary.destination:
         yield "dst", destination["ip"]
-        yield "dstPort", str(destination["port"])
+        yield "dstPort", str(destination["port"] or "")
         yield "nwDestinationAsn", "" if destination["asn"] is None else str(destination["asn"])
         yield "nwDestinationOrganisation", destination["as_org"] or ""
         yield "nwDestinationCountry", destination["country"] or ""

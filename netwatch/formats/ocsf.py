@@ -201,7 +201,7 @@ def _evidences(record: AlertRecord) -> Iterator[dict[str, Any]]:
             "src_endpoint": client,
             "dst_endpoint": {
                 "ip": server["ip"],
-                "port": server["port"],
+                "port": server["port"] or None,
                 "autonomous_system": {"number": server["asn"], "name": server["as_org"]},
                 "location": {"country": server["country"]},
             },

@@ -46,7 +46,10 @@ def _seconds(text: str) -> int:
 
 
 def endpoint(ip: str, port: int) -> str:
-    """``address:port``, with IPv6 addresses in brackets (RFC 3986 section 3.2.2)."""
+    """``address:port``, with IPv6 addresses in brackets (RFC 3986 section 3.2.2). The address alone
+    where the port is 0: a log does not say it."""
+    if not port:
+        return ip
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 

@@ -26,6 +26,7 @@ from netwatch.core.verdict import (
     Ruling,
     VerdictKind,
 )
+from netwatch.incidents.activity import ASKED
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.contacts import (
@@ -356,6 +357,7 @@ def judged_kind(counts: OriginCounts, outcome: Outcome) -> JudgedKind:
         counts.totals.activity,
         outcome,
         lookups=counts.lookups,
+        asked=counts.lookup_answers.questions_of(counts.totals.activity.names(ASKED)),
         blocked_lookups=counts.lookup_answers.are_blocked,
     )
 

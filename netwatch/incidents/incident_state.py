@@ -83,7 +83,7 @@ GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
 """The grounds for the confidence of an incident, with the types of their keys."""
 
 _COUNTS = ("last", "time_digits")
-_ORIGIN_COUNTS = ("lookups", "handshakes", "partial_dropped")
+_ORIGIN_COUNTS = ("handshakes", "partial_dropped")
 _BYTES = ("bytes_out", "bytes_in", "resets")
 _OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked", "log")
 _ORDER = tuple[bool, int, str, int, int, str, str, str]
@@ -313,15 +313,17 @@ def fill_table(table: BoundedTable, state: Any, key_type: Any, first_type: Any) 
 def answers_state(answers: LookupAnswers) -> dict[str, Any]:
     """What lookups were answered with, as JSON can have it."""
     return {
-        "names": {name: _numbers(counts) for name, counts in answers.names.items()},
+        "names": [[*name, *_numbers(counts)] for name, counts in answers.names.items()],
         "others": _numbers(answers.others),
     }
 
 
 def restore_answers(answers: LookupAnswers, state: Any) -> None:
     """Set the answers to what `answers_state` gave."""
-    names = list(state["names"].items())[: answers.limit]
-    answers.names = {read(str, name): _counts(NameAnswers, counts) for name, counts in names}
+    answers.names = {
+        (_read_text(asked), _read_text(name)): _counts(NameAnswers, counts)
+        for asked, name, *counts in state["names"][: answers.limit]
+    }
     answers.others = _counts(NameAnswers, state["others"])
 
 

@@ -31,15 +31,16 @@ NAMES_SHOWN = 3
 
 
 def judge(
-    activity: ActivityTable, outcome: Outcome, *, lookups: int, blocked_lookups: bool
+    activity: ActivityTable, outcome: Outcome, *, lookups: int, asked: int, blocked_lookups: bool
 ) -> JudgedKind:
-    """The kind of an incident with this activity and outcome. It has so many `lookups`;
-    `blocked_lookups` says that they were answered by a block."""
+    """The kind of an incident with this activity and outcome. It has so many `lookups`, of which
+    `asked` are of hosts that only the app calls; `blocked_lookups` says that they were answered by
+    a block."""
     found = list(bursts(activity))
-    notes = tuple(_notes(activity, outcome, blocked_lookups=blocked_lookups))
+    notes = tuple(_notes(activity, outcome, asked, blocked_lookups=blocked_lookups))
     if not found:
-        asked = sentence("only-lookups", lookups=quantity(lookups, "lookup"))
-        return JudgedKind("lookup", (asked, *notes))
+        only = sentence("only-lookups", lookups=quantity(lookups, "lookup"))
+        return JudgedKind("lookup", (only, *notes))
     reasons = _session(activity, found, outcome)
     if reasons:
         return JudgedKind("session", (*reasons, *notes))
@@ -232,12 +233,14 @@ def _embed_reasons(activity: ActivityTable, found: Sequence[Burst]) -> Iterator[
     )
 
 
-def _notes(activity: ActivityTable, outcome: Outcome, *, blocked_lookups: bool) -> Iterator[str]:
+def _notes(
+    activity: ActivityTable, outcome: Outcome, asked: int, *, blocked_lookups: bool
+) -> Iterator[str]:
     """What else a reader should know of the incident."""
     if blocked_lookups:
         yield sentence("lookups-blocked")
         if activity.names(ASKED):
-            yield from _installed(activity)
+            yield from _installed(activity, asked)
     elif not activity.has_contacts:
         return
     elif outcome == "blocked":
@@ -248,9 +251,8 @@ def _notes(activity: ActivityTable, outcome: Outcome, *, blocked_lookups: bool) 
         yield sentence("one-direction")
 
 
-def _installed(activity: ActivityTable) -> Iterator[str]:
-    """What blocked lookups of the app's own hosts show."""
-    asked = activity.total(ASKED).contacts
+def _installed(activity: ActivityTable, asked: int) -> Iterator[str]:
+    """What blocked lookups of the app's own hosts show, which were `asked` for so often."""
     starts = [burst.all.first for burst in bursts(activity, (ASKED,))]
     hosts, times = _hosts(activity, ASKED), quantity(asked, "time")
     if not asked:

@@ -1,20 +1,27 @@
-"""What the lookups of an incident were answered with, name by name.
+"""The lookups of an incident: how many questions there were, and what they were answered with.
 
 A query says nothing of its outcome: its answer does, which may be in another file, come twice, or
-be missing. So lookups are counted by name, and a name has one outcome: whoever asked for A and AAAA
-and got an address of a filter and no data has been blocked. Sums do not depend on the order of
-arrival. Of more names than the limit, those that sort first are counted each by itself, the others
-as one.
+be missing. Where queries are not captured, the answer alone shows that somebody asked. So queries
+and answers are counted by the name asked for, and the larger number is that of the questions: a
+query and its answer are one, and so are all aliases in an answer. A name has one outcome: whoever
+asked for A and AAAA and got an address of a filter and no data has been blocked. Sums do not depend
+on the order of arrival. Of more names than the limit, those that sort first are counted each by
+itself, the others as one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Self
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Contact
 from netwatch.incidents.progress import Tally
 
 NAME_LIMIT = 256
-"""Looked up names of an incident whose answers are counted by name."""
+"""Looked up names of an incident, aliases among them, that are counted by name."""
+
+Name = tuple[str, str]
+"""A name of the app in a lookup: the name that was asked for, and the same or an alias of it."""
 
 
 @dataclass(slots=True)
@@ -27,6 +34,27 @@ class NameAnswers:
     usable: int = 0
     blocked: int = 0
 
+    @classmethod
+    def largest(cls, parts: Iterable[Self]) -> Self:
+        """What several origins show of the same lookups: of each count the largest, as far as there
+        are so many questions; what decides counts first."""
+        parts = list(parts)
+        most = max(part.questions for part in parts)
+        usable = min(max(part.usable for part in parts), most)
+        blocked = min(max(part.blocked for part in parts), most - usable)
+        undecided = min(max(part.undecided for part in parts), most - usable - blocked)
+        return cls(max(part.asked for part in parts), undecided, usable, blocked)
+
+    @property
+    def answers(self) -> int:
+        """How many answers there were."""
+        return self.undecided + self.usable + self.blocked
+
+    @property
+    def questions(self) -> int:
+        """How many questions there were, as far as this shows."""
+        return max(self.asked, self.answers)
+
     def add(self, other: "NameAnswers") -> None:
         """Add the counts of another name or another part."""
         self.asked += other.asked
@@ -35,18 +63,18 @@ class NameAnswers:
         self.blocked += other.blocked
 
     def tallies(self) -> Iterator[tuple[Tally, int]]:
-        """What the lookups count as. A query, and an answer that decides nothing, count by the
-        answers that do: as attempted if any was usable, since the device could go on."""
-        open_ = self.asked + self.undecided
+        """What the questions count as. One without an answer, or with one that decides nothing,
+        counts by the answers that do: as attempted if any was usable, since the device could go
+        on."""
         if self.usable:
-            yield "attempted", self.usable + open_
+            yield "attempted", self.questions - self.blocked
             yield "blocked", self.blocked
         elif self.blocked:
-            yield "blocked", self.blocked + open_
+            yield "blocked", self.questions
         elif self.undecided:
-            yield "attempted", open_
+            yield "attempted", self.questions
         else:
-            yield "silent", open_
+            yield "silent", self.questions
 
 
 class LookupAnswers:
@@ -54,8 +82,18 @@ class LookupAnswers:
 
     def __init__(self) -> None:
         self.limit = NAME_LIMIT
-        self.names: dict[str, NameAnswers] = {}
+        self.names: dict[Name, NameAnswers] = {}
         self.others = NameAnswers()
+
+    @classmethod
+    def largest(cls, parts: Sequence[Self]) -> Self:
+        """What several origins show of the same lookups."""
+        made = cls()
+        for name in sorted({name for part in parts for name in part.names}):
+            of_name = [part.names[name] for part in parts if name in part.names]
+            made.names[name] = NameAnswers.largest(of_name)
+        made.others = NameAnswers.largest(part.others for part in parts)
+        return made
 
     def add(self, contact: Contact) -> None:
         """Count a query, an answer, or an alias in an answer."""
@@ -69,7 +107,8 @@ class LookupAnswers:
             counts.usable = lookups
         else:
             counts.undecided = lookups
-        self._count(contact.observation.name, counts)
+        name = contact.observation.name
+        self._count((contact.observation.asked or name, name), counts)
 
     def merge(self, other: "LookupAnswers") -> None:
         """Add everything that another part of the incident counted."""
@@ -77,9 +116,23 @@ class LookupAnswers:
             self._count(name, counts)
         self.others.add(other.others)
 
+    @property
+    def questions(self) -> int:
+        """How often names of the app were asked for."""
+        return sum(counts.questions for _, counts in self._by_question())
+
+    def questions_of(self, names: Iterable[str]) -> int:
+        """How often these names were asked for, or names that they are aliases of."""
+        wanted = frozenset(names)
+        return sum(
+            counts.questions
+            for found, counts in self._by_question()
+            if not wanted.isdisjoint(found)
+        )
+
     def tallies(self) -> Iterator[tuple[Tally, int]]:
-        """What all lookups count as."""
-        for counts in (*self.names.values(), self.others):
+        """What all questions count as."""
+        for _, counts in self._by_question():
             yield from counts.tallies()
 
     @property
@@ -88,7 +141,20 @@ class LookupAnswers:
         parts = (*self.names.values(), self.others)
         return any(part.blocked for part in parts) and not any(part.usable for part in parts)
 
-    def _count(self, name: str, counts: NameAnswers) -> None:
+    def _by_question(self) -> Iterator[tuple[set[str], NameAnswers]]:
+        """The counts of each name that was asked for, with the names of the app in its lookups.
+        Every answer has been counted for each of these, so the answers are those of the name that
+        most of them had."""
+        for _, group in groupby(sorted(self.names), key=lambda name: name[0]):
+            names = list(group)
+            parts = [self.names[name] for name in names]
+            most = max(parts, key=lambda part: part.answers)
+            asked = max(part.asked for part in parts)
+            counts = NameAnswers(asked, most.undecided, most.usable, most.blocked)
+            yield {name for _, name in names}, counts
+        yield set(), self.others
+
+    def _count(self, name: Name, counts: NameAnswers) -> None:
         known = self.names.get(name)
         if known is not None:
             known.add(counts)

@@ -15,7 +15,7 @@ from netwatch.core.verdict import RESET, Contact
 from netwatch.incidents.activity import CLASSES, class_of
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.contacts import first_tally
-from netwatch.incidents.lookup_answers import LookupAnswers, NameAnswers
+from netwatch.incidents.lookup_answers import LookupAnswers
 from netwatch.incidents.outcomes import ORDER, settled, strongest
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.totals import Totals
@@ -37,14 +37,13 @@ class OriginCounts:
         "flows",
         "handshakes",
         "lookup_answers",
-        "lookups",
         "partial",
         "partial_dropped",
         "totals",
     )
 
     def __init__(self) -> None:
-        self.lookups = self.handshakes = 0
+        self.handshakes = 0
         self.flows = BoundedTable(FLOW_LIMIT)
         self.lookup_answers = LookupAnswers()
         self.totals = Totals()
@@ -56,7 +55,6 @@ class OriginCounts:
         observation, repeats = contact.observation, contact.repeats
         count = 1 if repeats is None else repeats.count
         if observation.evidence in LOOKUPS:
-            self.lookups += count
             self.lookup_answers.add(contact)
         else:
             self.totals.tallies[first_tally(contact)] += count
@@ -89,7 +87,6 @@ class OriginCounts:
 
     def merge(self, other: "OriginCounts") -> None:
         """Add everything that was counted elsewhere of the same origin."""
-        self.lookups += other.lookups
         self.handshakes += other.handshakes
         self.flows.merge(other.flows)
         self.lookup_answers.merge(other.lookup_answers)
@@ -101,6 +98,11 @@ class OriginCounts:
             else:
                 ours.merge(theirs)
         self.partial_dropped += other.partial_dropped
+
+    @property
+    def lookups(self) -> int:
+        """How often names of the app were asked for. A query and its answer are one question."""
+        return self.lookup_answers.questions
 
     @property
     def flow_count(self) -> int:
@@ -121,30 +123,12 @@ def joined(origins: Mapping[str, OriginCounts]) -> OriginCounts:
     if len(parts) == 1:
         return parts[0]
     made = OriginCounts()
-    made.lookups = max(part.lookups for part in parts)
     made.handshakes = max(part.handshakes for part in parts)
     made.flows = max(parts, key=lambda part: part.flow_count).flows
-    made.lookup_answers = _joined_answers([part.lookup_answers for part in parts])
+    made.lookup_answers = LookupAnswers.largest([part.lookup_answers for part in parts])
     made.totals = _joined_totals([part.totals for part in parts])
     made.partial_dropped = max(part.partial_dropped for part in parts)
     return made
-
-
-def _joined_answers(parts: Sequence[LookupAnswers]) -> LookupAnswers:
-    made = LookupAnswers()
-    for name in sorted({name for part in parts for name in part.names}):
-        made.names[name] = _largest([part.names[name] for part in parts if name in part.names])
-    made.others = _largest([part.others for part in parts])
-    return made
-
-
-def _largest(parts: Sequence[NameAnswers]) -> NameAnswers:
-    return NameAnswers(
-        max(part.asked for part in parts),
-        max(part.undecided for part in parts),
-        max(part.usable for part in parts),
-        max(part.blocked for part in parts),
-    )
 
 
 def _joined_totals(parts: Sequence[Totals]) -> Totals:

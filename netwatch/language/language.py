@@ -24,11 +24,6 @@ from babel.units import format_unit
 
 from netwatch.core.dataclass import dataclass
 
-# gettext gives its pattern to a function of `re`, which takes none that is compiled late
-# (`netwatch.core.patterns.patterns_of_imports`, within which the command line imports gettext).
-_late = gettext._token_pattern  # type: ignore[attr-defined]
-gettext._token_pattern = re.compile(_late.pattern, _late.flags)  # type: ignore[attr-defined]
-
 LANGUAGES = ("en", "fr", "nl", "de")
 """The languages of texts for people; English is that of the source."""
 

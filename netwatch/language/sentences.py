@@ -193,6 +193,9 @@ TEXTS: Mapping[str, str] = {
     "trouble-down": mark("interface %(interface)s is down"),
     "trouble-unreadable": mark("log %(log)s cannot be read: %(problem)s"),
     "trouble-lagging": mark("logs are read %(time)s after they were written"),
+    "trouble-reload": mark(
+        "the configuration was refused, the previous one is still in use: %(problem)s"
+    ),
     "trouble-records": mark("records cannot be written: %(problem)s"),
     "trouble-evidence": mark("evidence cannot be written: %(problem)s"),
     "trouble-expired": mark("set %(version)s expired %(time)s ago, and stays in use"),

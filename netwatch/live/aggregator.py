@@ -45,7 +45,8 @@ class Parts:
 
     `evidence` writes the packets of alerts, see `netwatch.live.alert_sender`.
     `listeners` get every event; `watchers` are called once a second with the aggregator.
-    `reads_logs`: the workers read logs, and go on where the last run has ended.
+    `reads_logs`: the workers read logs, and go on where the last run has ended. `user` is whom the
+    process became when it dropped its privileges, empty if it did not.
     """
 
     pool: WorkerPool
@@ -58,6 +59,7 @@ class Parts:
     listeners: Sequence[Listener] = ()
     watchers: Sequence[Callable[["Aggregator"], None]] = ()
     reads_logs: bool = False
+    user: str = ""
 
 
 class Aggregator:
@@ -138,6 +140,8 @@ class Aggregator:
         for text in config.notes:
             self._emit(Note(text, warning=False))
         self._notify_ready()
+        if self._parts.user:
+            self.updates.try_reload(self._parts.user)
 
     def _await_reports(self) -> None:
         """Wait until the workers know where in the logs they begin: what is written from now on is

@@ -41,6 +41,13 @@ class ConfigUpdate:
         self._receiver = receiver
         self._incidents = incidents
         self._emit = emit
+        self._tried_by = ""
+
+    def try_reload(self, user: str) -> None:
+        """Read the configuration once more, as `user` to whom the capture belongs now, so that it
+        is known from the start where a later change could not be read. It is in use already."""
+        self._tried_by = user
+        self._reloader.start()
 
     def poll(self) -> bool:
         """Apply or refuse a configuration that has been read; True where a reload ended and
@@ -48,9 +55,15 @@ class ConfigUpdate:
         result = self._reloader.poll()
         if result is None:
             return False
+        user, self._tried_by = self._tried_by, ""
         if isinstance(result, NetwatchError):
             self.refused += 1
+            if user:
+                text = f"user '{user}' cannot read the configuration: no change of it will count"
+                self._emit(Note(text))
             self._emit(ReloadRefused(str(result)))
+        elif user and result.version == self.config.version:
+            result.geo.close()
         else:
             self._apply(result)
         return not self._reloader.is_reading

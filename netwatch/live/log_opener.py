@@ -7,6 +7,7 @@ to in any case.
 The formats of logs are imported only where logs are read.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,13 +56,14 @@ def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
 
 def _check(path: str, options: LogOptions) -> None:
     from netwatch.logs.live.written import recognised
+    from netwatch.logs.nul_bytes import read_head
     from netwatch.logs.recognise import SAMPLE_BYTES
 
     if not Path(path).is_file():
         return
     try:
         with Path(path).open("rb") as file:
-            head = file.read(SAMPLE_BYTES)
+            head = read_head(lambda size, at: os.pread(file.fileno(), size, at), SAMPLE_BYTES)
     except OSError:
         # It is read as another user, who may be allowed to; else that is said while it runs.
         return
@@ -74,6 +76,5 @@ def _check(path: str, options: LogOptions) -> None:
     if found.is_capture:
         raise NetwatchError(f"{path}: is a capture, which --source file reads")
     if found.format is None and len(head) == SAMPLE_BYTES:
-        raise NetwatchError(
-            f"{path}: is no log of a format that netwatch knows; --as FORMAT names one"
-        )
+        reason = found.hint or "is no log of a format that netwatch knows; --as FORMAT names one"
+        raise NetwatchError(f"{path}: {reason}")

@@ -53,8 +53,9 @@ class OpenIncidents:
     """The open incidents of a capture; `send` gets each alert. `quiet_gap` is in ns. `save`, which
     may be replaced, saves incidents that are about to be evicted.
 
-    `reported` counts the incidents that were reported, by verdict, and `judged` those of them that
-    have ended, by kind and outcome; `recorded` counts those that ended below the confidence that
+    `reported` counts the incidents that were reported, by verdict, `restored` those that an earlier
+    run had reported and left open, and `judged` those of either that have ended, by kind and
+    outcome; `recorded` counts those that ended below the confidence that
     their ban requires; `late_contacts` arrived after the end of their incident.
     """
 
@@ -72,6 +73,7 @@ class OpenIncidents:
         self._numbers = count(1)
         self.save: Callable[[list[OpenIncident]], object] = lambda entries: None
         self.reported: Counter[str] = Counter()
+        self.restored: Counter[str] = Counter()
         self.judged: Counter[Judgement] = Counter()
         self.recorded = 0
         self.late_contacts = 0
@@ -172,6 +174,8 @@ class OpenIncidents:
         if not self._insert(entry):
             return False
         self._numbers = count(max(entry.number + 1, next(self._numbers)))
+        if entry.id:
+            self.restored[entry.key[3]] += 1
         return True
 
     def close_quiet(self, now: int) -> None:

@@ -88,8 +88,12 @@ SERVER_MODULES = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
 LOG_MODULES = ("glob", "netwatch.live.log_worker", "netwatch.logs.live.feed")
 """Modules that logs need."""
 
-CODECS = ("ascii", "idna", "latin-1", "punycode", "utf-8")
-"""Codecs that sockets, addresses and texts need; ``idna`` is that of `socket.getaddrinfo`."""
+CODECS = (
+    *("ascii", "idna", "latin-1", "punycode", "unicode_escape", "utf-8", "utf-8-sig", "utf-16"),
+    *("utf-16-be", "utf-16-le"),
+)
+"""Codecs that sockets, addresses, texts, and files that users wrote need; ``idna`` is that of
+`socket.getaddrinfo`."""
 
 
 def preload(format_: str, outputs: Sequence[Output], *, from_file: bool) -> None:

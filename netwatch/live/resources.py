@@ -112,6 +112,7 @@ class Resources:
             ),
             watchers=(*self._store_watchers(), snapshots.take, *self._status_watchers(snapshots)),
             reads_logs=options.reads_logs,
+            user=options.user or "",
         )
         aggregator = Aggregator(parts, config, options.interfaces, live=options.live)
         if config.updates is not None:

@@ -1,11 +1,13 @@
-"""Takes off what carried the line of a log: syslog, the journal of systemd, Docker, Kubernetes.
+"""Takes off what carried the line of a log: syslog, the journal of systemd, Docker, Kubernetes,
+log shippers.
 
 A line is recognised on its own, so that several senders can share a file. One carrier may be inside
 another: a line that Docker wrote and syslog forwarded. What carries nothing stays as it is.
 
 Syslog is RFC 5424, and RFC 3164 as programs write it: with or without priority, year, and host, or
 with a time of RFC 3339 (rsyslog). The journal is that of ``journalctl -o json``, Docker's is its
-driver ``json-file``, that of Kubernetes the format of CRI.
+driver ``json-file``, that of Kubernetes the format of CRI. Log shippers (Filebeat, Fluent Bit,
+Logstash) write the line as ``message`` beside what they know of its file and host.
 """
 
 import re
@@ -45,6 +47,12 @@ _RFC3164 = pattern(
 _RFC3339 = pattern(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ")
 _HOST = pattern(rb"([A-Za-z0-9_.:-]{0,254}[A-Za-z0-9_.-]) ")
 _TAG = pattern(rb"(\(?[A-Za-z0-9_./@-]{1,64}\)?)(?:\[[^\]\s]{0,32}\])?:(?: +|$)")
+_TIMES = ("@timestamp", "timestamp", "time", "date")
+_SHIPPED_KEYS = """message @timestamp @version @metadata timestamp time date host hostname log agent
+ecs input stream kubernetes tags event fileset service container docker cloud offset source
+source_type file beat prospector type path data_stream orchestrator fields labels"""
+_OF_SHIPPERS = frozenset(_SHIPPED_KEYS.split())
+"""Keys that shippers write beside the line; a record with others is one of its own."""
 _FRACTION_UTC = pattern(rb"(?:\.(\d{1,9}))?Z")
 _CRI = pattern(rb"(stdout|stderr) ([PF])(?::\S{1,64})? ?")
 
@@ -87,7 +95,9 @@ class Carriers:
         if first == b"{":
             if b'"log"' in line and b'"stream"' in line:
                 return self._docker(line)
-            return self._journal(line) if b'"MESSAGE"' in line else None
+            if b'"MESSAGE"' in line:
+                return self._journal(line)
+            return self._shipped(line) if b'"message"' in line else None
         if first == b"<":
             priority = _PRIORITY.match(line)
             return self._syslog(line, priority.end()) if priority else None
@@ -170,6 +180,15 @@ class Carriers:
             host if isinstance(host, str) else "",
             program if isinstance(program, str) else "",
         )
+
+    def _shipped(self, line: bytes) -> tuple[bytes, Carried] | None:
+        record = _object(line)
+        text = record.get("message")
+        if not isinstance(text, str) or not record.keys() <= _OF_SHIPPERS:
+            return None
+        moment = next((record[key] for key in _TIMES if key in record), None)
+        time = self._time(moment.encode()) if isinstance(moment, str) else (None, 0)
+        return text.encode("utf-8", "surrogatepass").rstrip(b"\r\n"), Carried(*time)
 
     def _joined(self, stream: str, text: bytes, is_whole: bool) -> bytes | None:
         """A line of which earlier pieces may have come; None where it goes on."""

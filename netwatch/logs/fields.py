@@ -81,6 +81,11 @@ def json_object(record: bytes) -> dict[str, object]:
     return value
 
 
+def is_cut_object(record: bytes) -> bool:
+    """Whether a record looks like the rest of a JSON object of which the beginning was cut off."""
+    return record.endswith(b"}") and b'":' in record and not record.startswith(b"{")
+
+
 def csv_row(record: bytes) -> list[str]:
     """The fields of a line of CSV (RFC 4180). Raises `RecordError`."""
     line = record.decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Logs of FortiGate firewalls: ``name=value`` lines of FortiOS 5 to 7, as syslog carries them.
+"""Logs of FortiGate firewalls: ``name=value`` lines of FortiOS 5 to 7, or CEF, mostly in syslog.
 
 The "FortiOS Log Message Reference" of Fortinet describes the fields. Read are the UTM logs that
 name a host (DNS filter, web filter, application control, SSL) and forwarded traffic with its
@@ -15,6 +15,7 @@ from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
 from netwatch.core.patterns import pattern
 from netwatch.logs.fields import MAX_ANSWERS, address, contact, host_of_url, number, octets, port
+from netwatch.logs.fortigate_cef import BEGIN, cef_fields
 from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogFlow, LogName
@@ -39,7 +40,7 @@ _INTERIM = ("0020", "0021")
 
 def recognise(sample: Sample) -> int:
     """The number of lines of a FortiGate."""
-    return sum(_FORTIGATE.search(line) is not None for line in sample.lines)
+    return sum(BEGIN in line or _FORTIGATE.search(line) is not None for line in sample.lines)
 
 
 class Reader:
@@ -50,9 +51,13 @@ class Reader:
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a record shows. Raises `RecordError`."""
-        if b"type=" not in record:
+        begin = record.find(BEGIN)
+        if begin >= 0:
+            values: Fields = cef_fields(record[begin:])
+        elif b"type=" in record:
+            values = _fields(record)
+        else:
             return ()
-        values = _fields(record)
         kind, sub = values.get("type", ""), values.get("subtype", "")
         if kind == "traffic":
             return self._flow(values, carried) if sub in ("forward", "sniffer") else ()

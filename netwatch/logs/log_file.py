@@ -16,6 +16,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.logs import windows_events
 from netwatch.logs.frame_streams import FrameError, frames
 from netwatch.logs.log_stream import MAX_LINE, StreamReader, on_disk, open_text
+from netwatch.logs.nul_bytes import NUL_BYTES, TextStream, line_behind
 from netwatch.logs.prefilter import LineFilter
 from netwatch.logs.registry import LogFormat
 from netwatch.logs.sqlite_rows import DatabaseError, rows
@@ -122,6 +123,8 @@ class LogFile:
             for i in range(lines.count):
                 number, line_end = lines.numbers[i], lines.ends[i]
                 line = bytes(buffer[lines.starts[i] : line_end])
+                if b"\0" in line:
+                    line = line_behind(line)
                 if line.endswith(b"\r"):
                     line = line[:-1]
                 if line:
@@ -172,6 +175,8 @@ class LogFile:
     def _end(self, content: Content) -> None:
         """Note what the stream says of its bytes, at the end."""
         stream = content.stream
+        if isinstance(stream, TextStream) and stream.runs:
+            self._statistics.anomalies[NUL_BYTES] += stream.runs
         for note in stream.notes:
             is_failure = isinstance(note, ReadFailure)
             to = self._statistics.unread if is_failure else self._statistics.notes

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from netwatch.capture.files import STDIN, CaptureFile, has_capture_name
+from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_text
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
@@ -86,7 +86,7 @@ def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFi
     """What a file is, or the file with what is to be said of it."""
     if file.error is not None:
         return file
-    if options.only == "captures" or has_capture_name(file.path):
+    if options.only == "captures" or (has_capture_name(file.path) and not may_be_text(file)):
         return Recognised(is_capture=True)
     try:
         found = recognise(file, options.format)
@@ -94,7 +94,10 @@ def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFi
         return replace(file, error=str(error))
     if found.doubt and (file.named_by_user or not found.needs_name):
         return replace(file, error=f"{file.path}: {found.doubt}")
-    return replace(file, hint=found.doubt) if found.doubt else found
+    if found.hint and file.named_by_user:
+        return replace(file, error=f"{file.path}: {found.hint}")
+    said = found.doubt or found.hint
+    return replace(file, hint=said) if said else found
 
 
 def _together(found: Iterable[tuple[CaptureFile, str]], options: LogOptions) -> list[Log]:

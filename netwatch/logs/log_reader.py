@@ -18,6 +18,7 @@ from netwatch.logs.interest import Interest
 from netwatch.logs.log_file import LogFile, Progress
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import CurrentRecord, ReaderContext, RecordError
+from netwatch.logs.recognise import fits
 from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, LocalTimes
@@ -63,20 +64,23 @@ class LogReader:
         self._takes_carried_time = False
         self._current = CurrentRecord()
         self._reader = self._format.reader(ReaderContext(self._times, files[0].path, self._current))
-        self._read = 0
+        self._read = self._said = 0
         self._unread: Counter[str] = Counter()
+        # Files none of whose records says anything, and how many records were looked at.
+        self._silent: list[tuple[CaptureFile, int]] = []
 
     def items(
         self, interest: Interest, *, is_first_pass: bool = False, limit: int | None = None
     ) -> Iterator[LogItem]:
         """What the records say, in the order of the records; of each file the first `limit` that
         pass."""
-        item = None
+        item, waited = None, False
         for file in self._files:
             for item in self._items_of(file, interest, is_first_pass, limit):
                 yield item
         for entry in self._reader.flush():
             # What waited for a later record is shown at the last one.
+            waited = True
             source, line, record = self._files[-1].path, 0, b""
             if item is not None:
                 source, line, record = item.source, item.line, item.record
@@ -84,11 +88,13 @@ class LogReader:
                 source, line, record = at.source, at.line, at.record
             yield LogItem(source, self._name, line, record, entry, self._assumed())
         self._note_assumptions()
+        if not waited:
+            self._note_silent()
 
     def _items_of(
         self, file: CaptureFile, interest: Interest, is_first_pass: bool, limit: int | None
     ) -> Iterator[LogItem]:
-        self._read, self._unread = 0, Counter()
+        self._read, self._said, self._unread = 0, 0, Counter()
         lines = interest.lines(self._format, is_first_pass)
         log_file = LogFile(file, self._format, self._statistics, self._progress)
         written = log_file.written()
@@ -112,6 +118,8 @@ class LogReader:
                     lines.pass_all()
         if log_file.is_read:
             self._statistics.logs[self._name] += 1
+            if self._read and not self._said and not self._unread:
+                self._silent.append((file, self._read))
         self._judge_file(file.path)
 
     def _entries(self, record: bytes) -> Iterator[LogEntry]:
@@ -127,6 +135,7 @@ class LogReader:
                     # reads a time of the record may have an equal one.
                     if isinstance(entry, LogName) and entry.time is taken[1].time:
                         self._takes_carried_time = True
+                    self._said += 1
                     yield entry
             else:
                 self._current.keep_piece()
@@ -151,6 +160,23 @@ class LogReader:
                 f"{path}: {total:,} of {quantity(self._read, 'record')} that were looked at could"
                 f" not be read as {self._format.title} ({reasons}); --as names another format"
             )
+
+    def _note_silent(self) -> None:
+        """Name the files whose records say nothing: as what cannot be read where they do not look
+        like the format either, which the user has named then."""
+        title = self._format.title
+        for file, read in self._silent:
+            records = f"none of {quantity(read, 'record')} that were looked at"
+            if not fits(file, self._name):
+                self._statistics.unread_records[file.path, "record-of-another-format"] += read
+                self._statistics.unread.append(
+                    f"{file.path}: {records} is one of {title}; without --as the format is"
+                    " recognised by the content"
+                )
+            elif file.named_by_user:
+                self._statistics.notes.append(
+                    f"{file.path}: {records} says anything of a name, a flow or an address"
+                )
 
     def _assumed(self) -> tuple[Lack, ...]:
         """What the log lacks so that its times rest on an assumption: those of its records, and

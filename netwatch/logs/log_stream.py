@@ -14,6 +14,7 @@ from typing import BinaryIO
 from netwatch.capture.files import STDIN, CaptureFile, Content, open_content
 from netwatch.capture.stream import Stream
 from netwatch.core.errors import CaptureError
+from netwatch.logs.nul_bytes import TextStream
 from netwatch.logs.sqlite_rows import DatabaseError, private_folder, with_write_ahead_log
 
 MAX_LINE = 1 << 20
@@ -29,16 +30,16 @@ _BYTE_ORDER_MARKS = {
 
 
 def open_text(file: CaptureFile) -> Content:
-    """The bytes of a file as UTF-8, without a byte order mark. Raises `CaptureError`."""
+    """The bytes of a file as UTF-8, without a byte order mark, with a run of NUL bytes as a single
+    one (`TextStream`). Raises `CaptureError`."""
     content = open_content(file)
     try:
         head = content.stream.peek(3)
         if head == codecs.BOM_UTF8:
             content.stream.readinto(memoryview(bytearray(3)))
         encoding = _BYTE_ORDER_MARKS.get(head[:2])
-        if encoding is None:
-            return content
-        return Content(Utf8Stream(content.stream, encoding), content.size, content.compression)
+        stream = content.stream if encoding is None else Utf8Stream(content.stream, encoding)
+        return Content(TextStream(stream), content.size, content.compression)
     except BaseException:
         content.stream.close()
         raise

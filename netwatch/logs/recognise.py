@@ -4,7 +4,7 @@ Each format counts the lines that only it writes. Where two count alike, or nobo
 nothing is guessed: the reason says which formats it may be, and that ``--as`` decides.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -12,12 +12,16 @@ from pathlib import Path
 import orjson
 
 from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
+from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.logs import windows_events
 from netwatch.logs.carriers import Carriers
+from netwatch.logs.frame_exchange import is_frame_streams
 from netwatch.logs.frame_streams import FrameError, frames
-from netwatch.logs.log_stream import on_disk
+from netwatch.logs.hints import events_hint, hint_of, provider_of
+from netwatch.logs.log_stream import MAX_LINE, on_disk, open_text
+from netwatch.logs.nul_bytes import is_without_mark, text_of
 from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
 from netwatch.logs.sqlite_rows import MAGIC as SQLITE
@@ -33,33 +37,36 @@ SAMPLE_RECORDS = 100
 DOUBT = 2
 """The second format has to fit so many times worse than the first."""
 
-_CONTROL_FRAME = bytes(4)
-
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
     """What a file is: a capture, or a log of a format, or neither; where that is in doubt,
     `doubt` is a sentence without the path. `needs_name` says that nothing else is in doubt but
-    whether such files are to be read at all."""
+    whether such files are to be read at all. `hint` is such a sentence, too, on a file that is none
+    that is read (`netwatch.logs.hints`)."""
 
     is_capture: bool = False
     format: str | None = None
     doubt: str = ""
     needs_name: bool = False
+    hint: str = ""
 
 
 NEITHER = Recognised()
 
 
 def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
-    """What a file is; if it is a log, one of the format `named`, if given. Raises `CaptureError`
-    where it cannot be read."""
+    """What a file is; if it is a log, one of the format `named`, if given. Lines in a folder that
+    netwatch wrote as evidence are none. Raises `CaptureError` where it cannot be read."""
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
+    if not file.named_by_user and is_own_evidence(head[:HEAD_BYTES]):
+        return NEITHER
+    head = _readable(head, file)
     if named is None:
         return recognise_head(head, file)
-    is_text = _container(head) != "lines" or b"\0" not in _decoded(head)
+    is_text = _container(head) != "lines" or bool(text_of(_decoded(head)))
     return Recognised(format=named) if is_text or file.named_by_user else NEITHER
 
 
@@ -68,9 +75,17 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
     container are read from `file`, if given."""
     container = _container(head)
     if container == "lines":
-        if not head or b"\0" in _decoded(head):
+        if encoding := is_without_mark(head):
+            return Recognised(
+                doubt=f"looks like text in {encoding} without a byte order mark:"
+                f" iconv -f {encoding} -t UTF-8 makes it readable"
+            )
+        text = text_of(_decoded(head))
+        if not text:
             return NEITHER
-        sample = line_sample(_decoded(head))
+        if text.count(b"\r") > 1 and b"\n" not in text:
+            return Recognised(hint="has lines that end with CR alone: tr '\\r' '\\n' mends them")
+        sample = line_sample(text)
     elif file is None or (file.path == STDIN and container != "frame-streams"):
         return Recognised(doubt="is read from standard input only with --as")
     else:
@@ -87,7 +102,7 @@ def line_sample(head: bytes) -> Sample:
     """The sample of a file of lines. A line that is cut at its end is left out, unless it is the
     only one."""
     complete, line_feed, rest = head.rpartition(b"\n")
-    lines = (complete if line_feed else rest).split(b"\n")
+    lines = filter(None, (complete if line_feed else rest).split(b"\n"))
     carriers = Carriers(LocalTimes())
     found: list[tuple[bytes, Carried]] = []
     for line in lines:
@@ -145,7 +160,7 @@ def _decide(sample: Sample, container: Container) -> Recognised:
                 doubt=f"may be a log of {row.title}. {row.only_if_named} --as {name} reads it",
                 needs_name=True,
             )
-        return NEITHER
+        return Recognised(hint=_hint(sample, container)) if container != "sqlite" else NEITHER
     first, *others = sorted(sure, key=lambda name: (-sure[name], name))
     if others and sure[others[0]] * DOUBT > sure[first]:
         second = others[0]
@@ -156,12 +171,60 @@ def _decide(sample: Sample, container: Container) -> Recognised:
     return Recognised(format=first)
 
 
+def _hint(sample: Sample, container: Container) -> str:
+    if container == "evtx":
+        providers = (provider_of(each) for each in sample.objects if each is not None)
+        return events_hint(next(filter(None, providers), ""))
+    if container != "lines":
+        return ""
+    return hint_of(sample.head, sample.lines, sample.objects, _title)
+
+
+def _title(objects: Sequence[dict[str, object]]) -> str:
+    """The title of the format whose records some objects are, empty if that is none."""
+    lines = [(orjson.dumps(each), PLAIN) for each in objects]
+    found = _decide(_sample(b"", lines), "lines")
+    return LOG_FORMATS[found.format].title if found.format is not None else ""
+
+
+def fits(file: CaptureFile, name: str) -> bool:
+    """Whether the head of a file of lines looks like a format; also if it cannot be looked at
+    again."""
+    if LOG_FORMATS[name].container != "lines" or file.path == STDIN:
+        return True
+    try:
+        head = _readable(look_at(file, SAMPLE_BYTES), file)
+    except CaptureError:
+        return True
+    return LOG_FORMATS[name].recognise(line_sample(text_of(_decoded(head)))) > 0
+
+
 def _container(head: bytes) -> Container:
     if head.startswith(SQLITE):
         return "sqlite"
     if head.startswith(windows_events.MAGIC):
         return "evtx"
-    return "frame-streams" if head.startswith(_CONTROL_FRAME) else "lines"
+    return "frame-streams" if is_frame_streams(head) else "lines"
+
+
+def _readable(head: bytes, file: CaptureFile) -> bytes:
+    """The head of a file of lines; if it has nothing but NUL bytes, or the beginning of a line that
+    is too long to be read, what is behind them."""
+    is_enough = len(head) < SAMPLE_BYTES or b"\n" in head or _container(head) != "lines"
+    if file.path == STDIN or (is_enough and (not head or head.strip(b"\0"))):
+        return head
+    content = open_text(file)
+    stream = content.stream
+    try:
+        further = stream.peek(SAMPLE_BYTES)
+        if b"\n" in further or len(further) < SAMPLE_BYTES:
+            return further
+        long = stream.peek(2 * MAX_LINE)
+        end = long.find(b"\n") + 1
+        stream.readinto(memoryview(bytearray(end)))
+        return stream.peek(SAMPLE_BYTES) if end else further
+    finally:
+        stream.close()
 
 
 def _decoded(head: bytes) -> bytes:

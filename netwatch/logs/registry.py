@@ -234,7 +234,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
         "FortiGate, UTM and traffic logs",
         fortigate.recognise,
         fortigate.Reader,
-        flows=(b'type="traffic"', b"type=traffic"),
+        flows=(b'type="traffic"', b"type=traffic", b"cat=traffic:"),
     ),
     "palo-alto": LogFormat(
         "Palo Alto Networks PAN-OS, URL, DNS threat and traffic logs",

@@ -14,7 +14,15 @@ from dataclasses import replace
 from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
-from netwatch.logs.fields import MAX_ANSWERS, address, host_name, json_object, octets, text
+from netwatch.logs.fields import (
+    MAX_ANSWERS,
+    address,
+    host_name,
+    is_cut_object,
+    json_object,
+    octets,
+    text,
+)
 from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import MAX_PARTS, Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, LogEntry, LogName, Place
@@ -96,6 +104,8 @@ class Reader:
         if self._begun is None and line.startswith(b"{"):
             event = _event(json_object(line))
             return () if event is None else self._lookup(event)
+        if self._begun is None and is_cut_object(line.rstrip()):
+            raise RecordError("json-cut")
         return self._xml(line)
 
     def flush(self) -> Iterable[LogEntry]:

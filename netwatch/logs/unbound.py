@@ -3,7 +3,8 @@
 A query is ``ADDRESS NAME TYPE CLASS``; a reply adds the response code, the seconds that it took,
 whether it came from the cache, and its size. What the answer was is in neither. A local zone that
 denies a name, or redirects it to other data, is logged with the port of the client before the
-reply: it has blocked the name, where its type is one that only serves to block.
+reply: it has blocked the name, where its type is one that only serves to block. If no reply follows
+(``log-replies: no``, or a zone that denies the answer), the action itself shows the query.
 
 Lines come from Unbound itself, with the time in seconds since the epoch, as ``ctime`` has it
 (``log-time-ascii``), or as RFC 3339 (``log-time-iso``), or from syslog. Names keep their letters.
@@ -13,17 +14,20 @@ Bytes that cannot be printed are ``?`` in them.
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import address, answer_info, carried_time, port, query_info, shown
-from netwatch.logs.reading import Carried, ReaderContext, Sample
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND
 from netwatch.logs.timestamps import rfc3339
 
-MAX_DENIED = 1024
-"""Maximum number of names that a local zone denied and whose reply is awaited; the oldest is
-forgotten."""
+MAX_ACTIONS = 1024
+"""Maximum number of actions of local zones whose reply is awaited; the oldest has none."""
+
+PATIENCE = 5 * SECOND
+"""How long a reply is awaited by the times of lines, ns."""
 
 DENYING_ZONES = frozenset(
     {
@@ -52,6 +56,7 @@ _LOCAL = pattern(
     rb"(?:rpz: applied (?:\[.{0,200}\] )?)?\S+ ([a-z_-]{3,32}) "
     rb"([0-9a-fA-F.:]+(?:%\S{1,32})?)@\d{1,5} (\S+) ([A-Z0-9-]{1,16}) [A-Z]+"
 )
+_CUT = pattern(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+(?:%\S{1,32})? \S+ [A-Z0-9-]{1,16} IN(?: |$)")
 _PASSED = (b"rpz-passthru", b"rpz-disabled", b"rpz-invalid")
 
 
@@ -67,13 +72,23 @@ def recognise(sample: Sample) -> int:
     return found
 
 
+class _Action(NamedTuple):
+    """An action of a local zone: the type of the zone, and the query that it shows."""
+
+    zone: bytes
+    time: int
+    query: tuple[LogEntry, ...]
+
+
 class Reader:
     """Reads the records of one log of Unbound."""
 
     def __init__(self, context: ReaderContext) -> None:
         self._context = context
-        # What denied a name to a client, by the address, the name and the type.
-        self._denied: OrderedDict[tuple[bytes, bytes, bytes], bytes] = OrderedDict()
+        # What local zones did, by the address, the name and the type of the query.
+        self._actions: OrderedDict[tuple[bytes, bytes, bytes], _Action] = OrderedDict()
+        # Whether replies are logged, as far as that is known.
+        self._has_replies: bool | None = None
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says."""
@@ -85,12 +100,15 @@ class Reader:
             return self._lookup(line, found, carried)
         found = _LOCAL.fullmatch(line[3])
         if found is not None:
-            self._deny(found)
+            return self._act(line, found, carried)
+        if _CUT.match(line[3]):
+            raise RecordError("lookup-invalid")
         return ()
 
     def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
-        return ()
+        """The actions to which no reply came."""
+        waiting, self._actions = self._actions, OrderedDict()
+        return [entry for action in waiting.values() for entry in action.query]
 
     def _lookup(
         self, line: re.Match[bytes], found: re.Match[bytes], carried: Carried
@@ -99,9 +117,11 @@ class Reader:
         when = self._time(line, carried)
         client = Endpoint(address(source))
         if rcode is None:
-            return shown(name, query_info(kind), when, client)
-        zone = self._denied.pop((source, name, kind), b"")
-        return shown(
+            return [*self._unanswered(when[0]), *shown(name, query_info(kind), when, client)]
+        self._has_replies = True
+        action = self._actions.pop((source, name, kind), None)
+        zone = action.zone if action is not None and _denies(action.zone) else b""
+        answer = shown(
             name,
             answer_info(kind, rcode),
             when,
@@ -111,13 +131,49 @@ class Reader:
             outcome="blocked" if zone else None,
             blocked_by=zone.decode("ascii"),
         )
+        return [*self._unanswered(when[0]), *answer]
 
-    def _deny(self, found: re.Match[bytes]) -> None:
+    def _act(
+        self, line: re.Match[bytes], found: re.Match[bytes], carried: Carried
+    ) -> Iterable[LogEntry]:
         zone, source, name, kind = found.groups()
-        if zone in DENYING_ZONES or (zone.startswith(b"rpz-") and zone not in _PASSED):
-            self._denied[source, name, kind] = zone
-            if len(self._denied) > MAX_DENIED:
-                self._denied.popitem(last=False)
+        when = self._time(line, carried)
+        blocks = _denies(zone)
+        query = tuple(
+            shown(
+                name,
+                query_info(kind),
+                when,
+                Endpoint(address(source)),
+                outcome="blocked" if blocks else None,
+                blocked_by=zone.decode("ascii") if blocks else "",
+                shown_at=self._context.current.place(*when),
+            )
+        )
+        entries = self._unanswered(when[0])
+        if self._has_replies is False:
+            return [*entries, *query]
+        key = source, name, kind
+        # One that is asked again had no reply.
+        if (before := self._actions.pop(key, None)) is not None:
+            entries += before.query
+        self._actions[key] = _Action(zone, when[0], query)
+        if len(self._actions) > MAX_ACTIONS:
+            entries += self._actions.popitem(last=False)[1].query
+        return entries
+
+    def _unanswered(self, now: int) -> list[LogEntry]:
+        """What was asked so long ago that no reply will come."""
+        entries: list[LogEntry] = []
+        while self._actions:
+            key, action = next(iter(self._actions.items()))
+            if now - action.time < PATIENCE:
+                break
+            del self._actions[key]
+            entries += action.query
+            if self._has_replies is None:
+                self._has_replies = False
+        return entries
 
     def _time(self, line: re.Match[bytes], carried: Carried) -> tuple[int, int]:
         if line[1]:
@@ -125,3 +181,8 @@ class Reader:
         if line[2]:
             return rfc3339(line[2].decode("ascii", "replace"), self._context.times)
         return carried_time(carried)
+
+
+def _denies(zone: bytes) -> bool:
+    """Whether a local zone of this type only serves to block, or a policy zone has blocked."""
+    return zone in DENYING_ZONES or (zone.startswith(b"rpz-") and zone not in _PASSED)

@@ -21,6 +21,7 @@ from netwatch.core.message import DnsInfo
 from netwatch.core.patterns import pattern
 from netwatch.logs.dns_messages import MAX_MESSAGE, message_names
 from netwatch.logs.dns_text import Others, address, carried_time, port, shown
+from netwatch.logs.fields import is_cut_object
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND, LocalTimes
@@ -62,9 +63,12 @@ class Reader:
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What an event says."""
+        record = record.strip()
         if not record.startswith(b"{"):
             text = _TEXT.search(record.decode("utf-8", "replace"))
             if text is None:
+                if is_cut_object(record):
+                    raise RecordError("json-cut")
                 return ()
             event = _Event(_MESSAGES[text[1]], _fields(text[2]), {})
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.core.errors import CaptureError
+from netwatch.core.installing import install_command
 
 MAGIC = b"ElfFile\0"
 """The first bytes of an event log."""
@@ -28,7 +29,7 @@ def events(path: Path, shown: str) -> Iterator[bytes | None]:
     except ImportError:
         raise CaptureError(
             f"{shown}: is a Windows event log; reading it requires the package evtx"
-            " (pip install 'netwatch[logs]')"
+            f" ({install_command('logs')})"
         ) from None
     try:
         found = evtx.PyEvtxParser(str(path), number_of_threads=1).records_json()

@@ -55,6 +55,8 @@ class Header:
         """Read one line of a header. Raises `RecordError` if it is not valid."""
         if line.startswith(b"#separator "):
             written = line[11:].strip().decode("ascii", "replace")
+            if written == "\\t":
+                written = ""  # as some programs write it that convert logs
             self._separator = unescape(written).encode("latin-1", "replace") or b"\t"
             self.path, self._names = "", []
             self._columns, self._lists = [], []

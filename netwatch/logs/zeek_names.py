@@ -87,21 +87,24 @@ def _rcode(row: Row) -> str | None:
 def ssl(row: Row) -> Iterator[LogName]:
     """A TLS or DTLS handshake: the name in the hello of the client, and in the certificate.
 
-    Zeek also writes the handshakes of QUIC into this log, and those with their names into ``quic``,
-    which is where they are read. Here they are the ones of TLS 1.3 of which nothing was seen behind
-    the ServerHello; over TCP the records that follow establish the connection.
+    Zeek also writes the handshakes of QUIC into this log, and their names into ``quic`` as well:
+    one that comes twice is counted once (`netwatch.engine.log_events`). Here they are the ones of
+    TLS 1.3 of which nothing was seen behind the ServerHello; over TCP the records that follow
+    establish the connection.
     """
     version = row.text("version")
     established = row.flag("established")
-    if (
+    is_quic = (
         version == "TLSv13"
         and not established
-        and _INITIAL_ONLY.fullmatch(row.text("ssl_history"))
+        and _INITIAL_ONLY.fullmatch(row.text("ssl_history")) is not None
         and not row.text("last_alert")
-    ):
-        return
+    )
     protocol = row.text("next_protocol")
     info = tls_info(version, [protocol] if protocol else [], row.text("ja4"))
+    if is_quic:
+        yield from _handshake(row, "quic-sni", info, None, "reached")
+        return
     is_dtls = version.startswith("DTLS")
     # A version was agreed on once the server has answered with its hello.
     outcome: Outcome | None = "reached" if established or version or row.text("cipher") else None

@@ -1,4 +1,5 @@
-"""The devices most of whose flows could not be read: counted from the records of coverage.
+"""The flows of devices, counted from the records of coverage, and those devices most of whose flows
+could not be read.
 
 Each record has the flows of each device, so that a long period of a large network has very many. So
 much of them is read as takes seconds, evenly over the period, and the report says of how many.
@@ -37,20 +38,28 @@ MIN_FLOWS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """A device in a network."""
+class DeviceKey:
+    """A device in a network; its id is empty for those beyond the limit of a record."""
 
     network: str
     device_class: str
     device: str
 
 
-def blind_devices(
-    catalogue: Catalogue, span: Span, least_share: float, name: Naming
-) -> BlindDevices:
-    """The devices of which more than `least_share` of the flows with content had no readable name.
-    `name` gives their names in the report."""
-    flows: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
+@dataclass(frozen=True, slots=True)
+class CountedDevices:
+    """The flows of devices by reason, those with a name under ``""``: from `read` of the `records`
+    of coverage. `uncounted` times a device was not counted because there were too many."""
+
+    flows: Mapping[DeviceKey, Mapping[str, int]]
+    records: int
+    read: int
+    uncounted: int
+
+
+def counted_devices(catalogue: Catalogue, span: Span) -> CountedDevices:
+    """The flows of the devices in all records of coverage that overlap a time."""
+    flows: defaultdict[DeviceKey, Counter[str]] = defaultdict(Counter)
     records, read, left = _count(catalogue, span), 0, 0
     for text in _texts(catalogue, span):
         read += 1
@@ -61,6 +70,13 @@ def blind_devices(
                     counted[reason] += count
             else:
                 left += 1
+    return CountedDevices(flows, records, read, left)
+
+
+def blind_devices(counted: CountedDevices, least_share: float, name: Naming) -> BlindDevices:
+    """The devices of which more than `least_share` of the flows with content had no readable name.
+    `name` gives their names in the report."""
+    flows = {key: counts for key, counts in counted.flows.items() if key.device}
     networks = Counter(key.device for key in flows)
     rows = []
     for key, counts in flows.items():
@@ -71,7 +87,11 @@ def blind_devices(
             rows.append(row)
     rows.sort(key=lambda row: (-sum(row.unnamed.values()), row.network, row.device))
     return BlindDevices(
-        tuple(rows[:MAX_LISTED]), max(0, len(rows) - MAX_LISTED), records, read, left
+        tuple(rows[:MAX_LISTED]),
+        max(0, len(rows) - MAX_LISTED),
+        counted.records,
+        counted.read,
+        counted.uncounted,
     )
 
 
@@ -118,16 +138,17 @@ def _batches(found: Sequence[Any]) -> Iterator[list[tuple[int, int]]]:
         yield batch
 
 
-def _devices(record: Mapping[str, Any]) -> Iterator[tuple[_Key, Mapping[str, int]]]:
+def _devices(record: Mapping[str, Any]) -> Iterator[tuple[DeviceKey, Mapping[str, int]]]:
     """The devices of a record, with their flows by reason; those with a name under ``""``."""
     for network in record.get("networks", ()):
-        for each in network["devices"]:
-            key = _Key(network["name"], network["class"], each["id"])
-            yield key, {"": each["named"], **each["unnamed"]}
+        for each in (*network["devices"], {"id": "", **network["rest"]}):
+            if each["flows"]:
+                key = DeviceKey(network["name"], network["class"], each["id"])
+                yield key, {"": each["named"], **each["unnamed"]}
 
 
 def _row(
-    key: _Key, counts: Mapping[str, int], least_share: float, name: str
+    key: DeviceKey, counts: Mapping[str, int], least_share: float, name: str
 ) -> BlindDeviceRow | None:
     """The row of a device; None where enough of its flows had a name, or there are too few."""
     unnamed = {

@@ -8,15 +8,17 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from netwatch import __version__
 from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import did_you_mean
-from netwatch.core.verdict import Ban
+from netwatch.core.verdict import Ban, BanTexts
 from netwatch.coverage.bits import bits_or, runs
 from netwatch.coverage.hours import QUARTERS
 from netwatch.formats.values import rfc3339
@@ -24,8 +26,9 @@ from netwatch.privacy.keys import PseudonymKey
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.report import counting, covering, reading
 from netwatch.report.answer import Violation, Visible, answer
-from netwatch.report.blind_devices import blind_devices
+from netwatch.report.blind_devices import blind_devices, counted_devices
 from netwatch.report.exempting import exemption_rows
+from netwatch.report.hidden_contacts import bound_of
 from netwatch.report.period import Days, Span, days_in_force
 from netwatch.report.reading import Incident
 from netwatch.report.selecting import (
@@ -34,6 +37,7 @@ from netwatch.report.selecting import (
     in_every_zone,
     is_in,
     is_within,
+    measure_days,
     named_share,
     network_row,
     overlaps,
@@ -41,6 +45,7 @@ from netwatch.report.selecting import (
 from netwatch.report.telling_apart import told_apart
 from netwatch.report.values import (
     BanReport,
+    Bound,
     CaptureRow,
     Change,
     Coverage,
@@ -78,9 +83,14 @@ def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
     """The report. Raises `ConfigError` for a ban that the configuration does not have, and
     `NetwatchError` where the catalogue fails."""
     bans = _bans(config, wanted.bans)
-    zones = {ban.timezone for ban in bans}
-    days = Days(wanted.first, wanted.last, zones.pop() if len(zones) == 1 else "UTC")
+    days = Days(wanted.first, wanted.last, common_timezone(bans))
     return _Collector(catalogue, config, wanted, days).report(bans)
+
+
+def common_timezone(bans: Iterable[Ban]) -> str:
+    """The time zone of bans, or UTC where they have different ones."""
+    zones = {ban.timezone for ban in bans}
+    return zones.pop() if len(zones) == 1 else UTC_ZONE
 
 
 def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:
@@ -91,6 +101,14 @@ def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:
             hint = did_you_mean(id_, known) or f" (known: {', '.join(known)})"
             raise ConfigError([Problem("netwatch report", 0, 0, f"{message}{hint}")])
     return [ban for ban in known.values() if not ids or ban.id in ids]
+
+
+def _texts(ban: Ban, periods: Sequence[int]) -> tuple[BanTexts, ...]:
+    """The words of a ban by language, with those of some of its periods."""
+    return tuple(
+        replace(each, bases=tuple(each.bases[place] for place in periods) if each.bases else ())
+        for each in ban.texts
+    )
 
 
 class _Collector:
@@ -111,6 +129,7 @@ class _Collector:
         # Several bans, and several parts of a report, ask for the same time.
         self._packets = functools.cache(functools.partial(reading.packets, catalogue))
         self._flows = functools.cache(functools.partial(covering.network_flows, self._judged))
+        self._by_device = functools.cache(functools.partial(counted_devices, catalogue))
         self._captures = reading.captures(catalogue, in_every_zone(days))
 
     def report(self, bans: Sequence[Ban]) -> Report:
@@ -138,6 +157,7 @@ class _Collector:
             other_bans={} if self._wanted.bans else dict(sorted(others.items())),
             coverage=self._coverage(),
             sources=self._sources(),
+            controller=told.controller if (told := self._config.data_protection) else "",
         )
 
     def _name(self, device: str) -> str:
@@ -154,7 +174,10 @@ class _Collector:
         incidents, left_out = counting.merged(each for each in found if is_in(each, days))
         before, _ = counting.merged(each for each in found if is_in(each, days.previous))
         forbidden = days_in_force(ban, days)
-        exemptions = exemption_rows(ban, self._config.policy.exemptions, incidents, self._name)
+        register = self._config.policy.exemptions
+        exemptions = exemption_rows(
+            ban, register, incidents, self._name, names_devices=self._wanted.names_devices
+        )
         spans = [part.span for _, part in forbidden]
         covered = self._covering.of_ban(ban, spans)
         violations = [each for each in incidents if each.verdict == "violation"]
@@ -163,6 +186,7 @@ class _Collector:
         if len(inside) < len(violations):
             outside = {"incidents": len(violations) - len(inside)}
             notes.insert(0, Reason("outside-periods", outside))
+        bound, why_not = self._bound(ban, spans, incidents)
         return BanReport(
             id=ban.id,
             authority=ban.authority,
@@ -177,7 +201,10 @@ class _Collector:
                 PeriodInForce(part.first.isoformat(), part.last.isoformat(), each.basis)
                 for each, part in forbidden
             ),
-            days=ban_days(ban, days),
+            days=(
+                *ban_days(ban, days),
+                *measure_days(ban, self._config.policy.exemptions, days, before, incidents),
+            ),
             answer=answer(
                 ban,
                 sum(part.count for _, part in forbidden),
@@ -188,17 +215,32 @@ class _Collector:
                 notes,
             ),
             coverage=covered.coverage,
-            bound=None,
-            bound_reason="not-computed",
             totals=counting.totals(incidents, left_out),
             weeks=counting.weekly(
-                incidents, days, functools.partial(covering.captured_hours, self._judged)
+                incidents,
+                days,
+                functools.partial(covering.captured_hours, self._judged),
+                covering.missing_days(self._judged, days),
             ),
             devices=counting.device_rows(incidents, days, self._name),
             exemptions=exemptions,
             change=self._change(ban, days, before, incidents),
             incidents=counting.incident_rows(incidents, self._name),
+            texts=_texts(ban, [ban.periods.index(each) for each, _ in forbidden]),
+            bound=bound,
+            bound_reason=why_not,
         )
+
+    def _bound(
+        self, ban: Ban, spans: Sequence[Span], incidents: Sequence[Incident]
+    ) -> tuple[Bound | None, Reason | None]:
+        """How many contacts can be hidden on the days on which a ban forbids, or why not that."""
+        if not spans:
+            return None, Reason("not-in-force", {})
+        if not self._wanted.counts_devices:
+            return None, Reason("not-counted", {})
+        counted = self._by_device((spans[0][0], spans[-1][1]))
+        return bound_of(ban, counted, [each for each in incidents if is_within(each, spans)])
 
     def _app_names(self, ban: Ban) -> list[str]:
         apps = self._config.catalog.apps()
@@ -307,6 +349,8 @@ class _Collector:
             devices_new=len(new - old),
             devices_gone=len(old - new),
             devices_again=len(old & new),
+            hours_before=captured[0],
+            hours_after=captured[1],
         )
 
     def _coverage(self) -> Coverage:
@@ -321,7 +365,7 @@ class _Collector:
         return Coverage(
             networks=tuple(network_row(each) for each in self._flows(span)),
             by_device=blind_devices(
-                self._catalogue, span, self._wanted.thresholds.unnamed, self._name
+                self._by_device(span), self._wanted.thresholds.unnamed, self._name
             )
             if self._wanted.counts_devices
             else None,

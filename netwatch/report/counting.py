@@ -1,7 +1,7 @@
 """Counts the incidents of a ban: by week, by what they are like, and by device."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 
 from netwatch.core.verdict import CONFIDENCE_RANK
@@ -45,9 +45,10 @@ def _strength(incident: Incident) -> tuple[int, int, int]:
 
 
 def counts(incidents: Iterable[Incident]) -> Counts:
-    """How many incidents there are, by verdict."""
-    found = Counter(each.verdict for each in incidents)
-    return Counts(found["violation"], found["advisory"], found["exempt"])
+    """How many incidents there are, by verdict and by weight."""
+    found = Counter((each.verdict, weight_of(each)) for each in incidents)
+    weights = {each: found["violation", each] for each in WEIGHTS}
+    return Counts(sum(weights.values()), found["advisory", ""], found["exempt", ""], **weights)
 
 
 def by(incidents: Iterable[Incident], key: Callable[[Incident], str]) -> dict[str, Counts]:
@@ -74,10 +75,13 @@ def totals(incidents: Sequence[Incident], left_out: int) -> Totals:
 
 
 def weekly(
-    incidents: Iterable[Incident], days: Days, captured: Callable[[Span], float]
+    incidents: Iterable[Incident],
+    days: Days,
+    captured: Callable[[Span], float],
+    missing: Collection[date],
 ) -> tuple[WeekCounts, ...]:
     """The incidents by the week in which they began; `captured` says for how many hours of a time
-    anything was captured."""
+    anything was captured, `missing` are the days without any."""
     groups: defaultdict[date, list[Incident]] = defaultdict(list)
     for each in incidents:
         groups[monday_of(days.day_of(each.first_seen))].append(each)
@@ -85,9 +89,17 @@ def weekly(
     for monday in days.mondays:
         begin, end = Days(monday, date.fromordinal(monday.toordinal() + 6), days.timezone).span
         hours = captured((begin, end))
-        counted = counts(groups[monday]) if hours or groups[monday] else None
-        whole = round((end - begin) / HOUR, 2)
-        found.append(WeekCounts(monday.isoformat(), counted, bool(hours), whole, hours))
+        own = groups.get(monday, [])
+        found.append(
+            WeekCounts(
+                monday.isoformat(),
+                counts(own) if hours or own else None,
+                bool(hours),
+                round((end - begin) / HOUR, 2),
+                hours,
+                tuple(day.isoformat() for day in missing if monday == monday_of(day)),
+            )
+        )
     return tuple(found)
 
 

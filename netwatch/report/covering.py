@@ -2,7 +2,7 @@
 the times without a capture."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
@@ -19,7 +19,7 @@ from netwatch.coverage.missing import (
     spans_of,
 )
 from netwatch.formats.values import rfc3339
-from netwatch.report.period import Span
+from netwatch.report.period import Days, Span
 from netwatch.report.reading import NetworkFlows
 from netwatch.report.selecting import concerns
 from netwatch.report.values import BanCoverage, Missing, Thresholds
@@ -127,6 +127,14 @@ def network_flows(coverage: JudgedCoverage, span: Span) -> list[NetworkFlows]:
 def captured_hours(coverage: JudgedCoverage, span: Span) -> float:
     """For how many hours of a time anything was captured."""
     return _hours(coverage.captured_at_all & coverage.quarters_of(*span))
+
+
+def missing_days(coverage: JudgedCoverage, days: Days) -> list[date]:
+    """The days without a capture at any time of them."""
+    every = (days.first + timedelta(days=number) for number in range(days.count))
+    return [
+        day for day in every if not captured_hours(coverage, Days(day, day, days.timezone).span)
+    ]
 
 
 def holes(coverage: JudgedCoverage, span: Span, tolerance: int) -> list[Span]:

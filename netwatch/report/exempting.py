@@ -3,6 +3,7 @@ that it covered, and violations of a device after its exemption had ended."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from netwatch.core.period import period
 from netwatch.core.verdict import Ban, Exemption
@@ -12,12 +13,19 @@ from netwatch.report.values import ExemptionRow, ExemptionState
 
 
 def exemption_rows(
-    ban: Ban, register: Iterable[Exemption], incidents: Sequence[Incident], name: Naming
+    ban: Ban,
+    register: Iterable[Exemption],
+    incidents: Sequence[Incident],
+    name: Naming,
+    *,
+    names_devices: bool,
 ) -> tuple[ExemptionRow, ...]:
     """The exemptions from a ban, in the order of the register; those that are not in it any more
-    come last."""
+    come last. With `names_devices`, a device is called as the register knows it."""
     own = [each for each in register if each.ban == ban.id]
     rows = [_row(ban, each, incidents, name) for each in own]
+    if names_devices:
+        rows = [replace(row, device=each.device) for row, each in zip(rows, own, strict=True)]
     return (*rows, *_not_registered(ban, own, incidents, name))
 
 

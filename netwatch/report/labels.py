@@ -89,6 +89,15 @@ def classes(language: Language) -> dict[str, str]:
     }
 
 
+def classes_of_several(language: Language) -> dict[str, str]:
+    """The classes, of several devices."""
+    return {
+        "service": language.say("service devices"),
+        "personal": language.say("personal devices"),
+        "guest": language.say("guest devices"),
+    }
+
+
 def weights(language: Language) -> dict[str, str]:
     """How violations count for the answer."""
     return {

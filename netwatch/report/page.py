@@ -6,7 +6,8 @@ report, and is escaped by the template engine. What it prints as it is are the p
 """
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from netwatch.charts import FOLDER as CHARTS
@@ -15,9 +16,11 @@ from netwatch.charts.render import Renderer
 from netwatch.charts.theme import dark_rules
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.text import escaped
 from netwatch.language.language import Language, language
 from netwatch.report import labels, pictures, tables, words
+from netwatch.report.first_page import Summary, summary
 from netwatch.report.tables import Grid
 from netwatch.report.values import BanReport, Report
 
@@ -39,7 +42,8 @@ class Figure:
 @dataclass(frozen=True, slots=True)
 class Block:
     """The answer for one ban: its `word` as a code, a title and what it means; the share of flows
-    that could not be read; reasons and notes as sentences."""
+    that could not be read, and how many contacts these could hide; reasons and notes as
+    sentences."""
 
     ban: str
     authority: str
@@ -47,6 +51,7 @@ class Block:
     title: str
     meaning: str
     unnamed: str
+    bound: str
     reasons: Sequence[str]
     notes: Sequence[str]
 
@@ -70,11 +75,12 @@ class Page:
     title: str
     subtitle: str
     headings: dict[str, str]
+    summaries: Sequence[Summary]
     answers: Sequence[Block]
     sections: Sequence[Section]
     coverage: Figure | None
     grids: Sequence[Grid]
-    origin: Sequence[Grid]
+    annexes: Sequence[Grid]
     facts: Sequence[tuple[str, str]]
     method: Sequence[str]
     limits: Sequence[str]
@@ -85,13 +91,13 @@ class Page:
         own = [grid for section in self.sections for grid in section.grids]
         figures = [figure for section in self.sections for figure in section.figures]
         figures += [self.coverage] if self.coverage else []
-        return [*own, *(figure.grid for figure in figures), *self.grids, *self.origin]
+        return [*own, *(figure.grid for figure in figures), *self.grids, *self.annexes]
 
 
 def require_templates(command: str) -> None:
     """Raise `ConfigError` where the template engine is not installed."""
     if importlib.util.find_spec("jinja2") is None:
-        message = "a report as a page needs an extra: pip install 'netwatch[report]'"
+        message = f"a report as a page needs an extra: {install_command('report')}"
         raise ConfigError([Problem(command, 0, 0, message)])
 
 
@@ -114,6 +120,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
             last=words.day(report.last, used),
         ),
         headings=_headings(used),
+        summaries=[summary(report, ban, used) for ban in report.bans],
         answers=[_block(ban, used) for ban in report.bans],
         sections=[maker.section(number, ban) for number, ban in enumerate(report.bans)],
         coverage=maker.figure(pictures.coverage(report.coverage, used), "", "coverage.csv")
@@ -127,7 +134,13 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
                 tables.silences(report, used),
             ]
         ),
-        origin=_filled([tables.versions(report, used), tables.captures(report, used)]),
+        annexes=_filled(
+            [
+                *(_listed(ban, used) for ban in report.bans),
+                tables.versions(report, used),
+                tables.captures(report, used),
+            ]
+        ),
         facts=_facts(report, used),
         method=words.method(report, used),
         limits=words.limits(report, used),
@@ -209,10 +222,15 @@ class _Maker:
                     tables.change(self._report, ban, used),
                     tables.repeat_devices(ban, used),
                     tables.exemptions(ban, used),
-                    tables.incidents(ban, used),
                 ]
             ),
         )
+
+
+def _listed(ban: BanReport, used: Language) -> Grid:
+    """The incidents of a ban, with a caption that names it."""
+    grid = tables.incidents(ban, used)
+    return replace(grid, caption=f"{escaped(ban.id)}: {grid.caption}")
 
 
 def _filled(grids: Sequence[Grid]) -> list[Grid]:
@@ -222,33 +240,35 @@ def _filled(grids: Sequence[Grid]) -> list[Grid]:
 def _block(ban: BanReport, used: Language) -> Block:
     return Block(
         ban=escaped(ban.id),
-        authority=escaped(ban.authority),
+        authority=escaped(ban.words(used.code).authority),
         word=ban.answer.word,
         title=labels.answers(used)[ban.answer.word],
         meaning=labels.answers_explained(used)[ban.answer.word],
         unnamed=words.unnamed(ban.answer, used) if ban.answer.days_in_force else "",
+        bound=words.bound(ban, used),
         reasons=[words.reason(each, used) for each in ban.answer.reasons],
         notes=[words.reason(each, used) for each in ban.answer.notes],
     )
 
 
 def _ban_facts(ban: BanReport, used: Language) -> list[tuple[str, str]]:
-    classes = labels.classes(used)
+    classes = labels.classes_of_several(used)
+    texts = ban.words(used.code)
     periods = [
         used.say(
             "%(first)s to %(last)s: %(basis)s",
             first=words.day(each.first, used),
             last=words.day(each.last, used),
-            basis=escaped(each.basis) or used.say("no basis is named"),
+            basis=escaped(basis) or used.say("no basis is named"),
         )
-        for each in ban.periods
+        for each, basis in zip(ban.periods, texts.bases, strict=True)
     ]
     found = [
-        (used.say("Authority"), escaped(ban.authority)),
-        (used.say("Legal basis"), escaped(ban.legal_basis)),
+        (used.say("Authority"), escaped(texts.authority)),
+        (used.say("Legal basis"), escaped(texts.legal_basis)),
         (used.say("Apps"), escaped(used.listed(ban.apps))),
-        (used.say("Forbids for"), used.listed(classes[each] for each in ban.forbids)),
-        (used.say("Advises against for"), used.listed(classes[each] for each in ban.advises)),
+        (used.say("Forbidden for"), used.listed(classes[each] for each in ban.forbids)),
+        (used.say("Only advised against for"), used.listed(classes[each] for each in ban.advises)),
         *((used.say("In force in this period"), each) for each in periods),
         (used.say("Review"), words.day(ban.review, used) if ban.review else ""),
         (used.say("Time zone"), ban.timezone),
@@ -277,16 +297,27 @@ def _facts(report: Report, used: Language) -> list[tuple[str, str]]:
         (used.say("Sensors"), escaped(used.listed(report.sources.sensors))),
         (used.say("Store"), report.sources.store),
         (used.say("netwatch"), report.netwatch),
+        *_audit_fact(report, used),
     ]
+
+
+def _audit_fact(report: Report, used: Language) -> Iterator[tuple[str, str]]:
+    """The head of the audit, with which it can be compared later."""
+    if report.audit is not None:
+        rows = used.number(report.audit.rows)
+        yield (
+            used.say("Audit of the console"),
+            used.say("row %(rows)s, hash %(hash)s", rows=rows, hash=report.audit.hash),
+        )
 
 
 def _headings(used: Language) -> dict[str, str]:
     return {
-        "answer": used.say("The answer"),
+        "answer": used.say("The answer in detail"),
         "reasons": used.say("Reasons"),
         "notes": used.say("Beside that"),
         "coverage": used.say("What could not be seen"),
-        "origin": used.say("What this rests on"),
+        "annexes": used.say("Annexes: what this rests on"),
         "method": used.say("Method"),
         "limits": used.say("Limits"),
         "none": used.say("The configuration has no ban."),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.report.pdf_worker import NO_LIBRARY
 
 TIME_LIMIT = 300
@@ -26,7 +27,7 @@ _PANGO = (
 def require_weasyprint(command: str) -> None:
     """Raise `ConfigError` where the library is not installed."""
     if importlib.util.find_spec("weasyprint") is None:
-        message = "a report as PDF needs an extra: pip install 'netwatch[report]'"
+        message = f"a report as PDF needs an extra: {install_command('report')}"
         raise ConfigError([Problem(command, 0, 0, message)])
 
 

@@ -13,11 +13,12 @@ from netwatch.report.values import BanReport, Coverage, Report
 
 
 def weeks(ban: BanReport, language: Language) -> Picture:
-    """Incidents by week and verdict."""
+    """Incidents by week, and how they count."""
     found = [
         Week(
             date.fromisoformat(each.monday),
-            *((found.violation, found.advisory, found.exempt) if found else (0, 0, 0)),
+            each.counts.categories if each.counts else {},
+            [date.fromisoformat(day) for day in each.missing],
             each.captured,
         )
         for each in ban.weeks

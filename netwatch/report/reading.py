@@ -14,6 +14,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store import fleet_sensors
 from netwatch.store.case_pages import has_cases
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.erasing import is_erasure
 from netwatch.store.views import shown_incidents, streamed
 
 _HEAD = 1 << 14
@@ -244,13 +245,14 @@ def store_id(catalogue: Catalogue) -> str:
 
 
 def deletions(catalogue: Catalogue, since: int, retention: int | None) -> tuple[int, bool]:
-    """How many persons were erased after `since` (ns), and whether incidents after it were deleted
-    by age, with the `retention` (s) of the configuration."""
+    """How many erasures of persons there were after `since` (ns), and whether incidents after it
+    were deleted by age, with the `retention` (s) of the configuration. Older versions of netwatch
+    noted an erasure of somebody of whom there was nothing as well; it does not count."""
     columns = tables.journal.c
-    statement = select(columns.time, columns.action).where(columns.time >= since)
+    statement = select(columns.time, columns.action, columns.detail).where(columns.time >= since)
     erased, pruned = 0, False
-    for time, action in streamed(catalogue, statement):
-        erased += action == "erase"
+    for time, action, detail in streamed(catalogue, statement):
+        erased += action == "erase" and is_erasure(json.loads(detail))
         if action == "prune" and retention is not None:
             pruned |= time - retention * 1_000_000_000 > since
     return erased, pruned

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from netwatch.core.verdict import Ban
+from netwatch.core.verdict import Ban, Exemption
 from netwatch.report import reading
 from netwatch.report.answer import blind
 from netwatch.report.period import Days, Span
@@ -75,4 +75,27 @@ def ban_days(ban: Ban, days: Days) -> tuple[BanDayRow, ...]:
         BanDayRow(day.isoformat(), event)  # type: ignore[arg-type]
         for day, event in sorted((day, event) for day, event in found if day is not None)
         if days.mondays[0] <= day <= days.last
+    )
+
+
+def measure_days(
+    ban: Ban,
+    register: Iterable[Exemption],
+    days: Days,
+    before: Sequence[Incident],
+    incidents: Sequence[Incident],
+) -> tuple[BanDayRow, ...]:
+    """The days of measures in the report: exemptions from the ban that began or ended, and the
+    first contact that was blocked, unless one was in the period `before`."""
+    found: list[tuple[date | None, str]] = []
+    for each in register:
+        if each.ban == ban.id:
+            found += [(each.start, "exemption"), (each.end, "exemption-ends")]
+    if not any(each.outcome == "blocked" for each in before):
+        blocked = [each.first_seen for each in incidents if each.outcome == "blocked"]
+        found += [(days.day_of(min(blocked)), "block")] if blocked else []
+    return tuple(
+        BanDayRow(day.isoformat(), event)  # type: ignore[arg-type]
+        for day, event in sorted((day, event) for day, event in found if day is not None)
+        if days.first <= day <= days.last
     )

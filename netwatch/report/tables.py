@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from netwatch.charts.picture import Table
+from netwatch.charts.weeks import category_words, used_categories
 from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
@@ -65,38 +66,33 @@ def totals(ban: BanReport, language: Language) -> Grid:
         (language.say("Outcome"), found.outcome, labels.outcomes(language)),
         (language.say("Confidence"), found.confidence, labels.confidences(language)),
     ]
+    used = used_categories(found.all.categories)
     rows = [
-        (group, escaped(names.get(value, value)), *_counts(counts, language))
+        (group, escaped(names.get(value, value)), *_counts(counts, used, language))
         for group, values, names in groups
         for value, counts in values.items()
     ]
-    rows.append((language.say("All"), "", *_counts(found.all, language)))
-    headers = (language.say("By"), "", *_verdict_headers(language))
-    caption = language.say("Incidents by what they are like")
-    return Grid(
-        caption, Table(headers, tuple(rows), frozenset({2, 3, 4})), file_name(ban, "totals")
-    )
+    rows.append((language.say("All"), "", *_counts(found.all, used, language)))
+    headers = (language.say("By"), "", *_category_headers(used, language))
+    caption = language.say("Incidents by what they are like, and how they count")
+    numbers = frozenset(range(2, len(headers)))
+    return Grid(caption, Table(headers, tuple(rows), numbers), file_name(ban, "totals"))
 
 
-def _counts(counts: Counts, language: Language) -> tuple[str, str, str]:
-    return (
-        language.number(counts.violation),
-        language.number(counts.advisory),
-        language.number(counts.exempt),
-    )
+def _counts(counts: Counts, used: Sequence[str], language: Language) -> tuple[str, ...]:
+    found = counts.categories
+    return tuple(language.number(found[each]) for each in used)
 
 
-def _verdict_headers(language: Language) -> tuple[str, str, str]:
-    return (
-        language.say("Violations"),
-        language.say("Advised against"),
-        language.say("Exempt"),
-    )
+def _category_headers(used: Sequence[str], language: Language) -> tuple[str, ...]:
+    words = category_words(language)
+    return tuple(words[each] for each in used)
 
 
 def repeat_devices(ban: BanReport, language: Language) -> Grid:
     """The devices that had incidents on several days."""
     names = labels.classes(language)
+    used = used_categories(ban.totals.all.categories)
     rows = tuple(
         (
             escaped(each.device),
@@ -104,7 +100,7 @@ def repeat_devices(ban: BanReport, language: Language) -> Grid:
             names.get(each.device_class, each.device_class),
             escaped(language.listed(each.apps)),
             language.number(each.days),
-            *_counts(each.counts, language),
+            *_counts(each.counts, used, language),
             words.short_moment(each.first_seen, ban.timezone, language),
             words.short_moment(each.last_seen, ban.timezone, language),
         )
@@ -117,12 +113,12 @@ def repeat_devices(ban: BanReport, language: Language) -> Grid:
         language.say("Class"),
         language.say("Apps"),
         language.say("Days"),
-        *_verdict_headers(language),
+        *_category_headers(used, language),
         language.say("First"),
         language.say("Last"),
     )
     caption = language.say("Devices with incidents on several days")
-    numbers = frozenset({4, 5, 6, 7})
+    numbers = frozenset(range(4, 5 + len(used)))
     return Grid(caption, Table(headers, rows, numbers), file_name(ban, "repeat-devices"))
 
 
@@ -201,26 +197,35 @@ def incidents(ban: BanReport, language: Language) -> Grid:
 def change(report: Report, ban: BanReport, language: Language) -> Grid:
     """What is different from the period before."""
     found = ban.change
+    # None is a period of which nothing was captured and nothing is known.
+    is_known = [each is not None for each in (found.before, found.after)]
+    both = (found.before or Counts(), found.after or Counts())
+    totals = {name: sum(each.categories[name] for each in both) for name in both[0].categories}
+
+    def row(title: str, *counts: int) -> tuple[str, ...]:
+        cells = [
+            language.number(count) if known else language.say("not captured")
+            for count, known in zip(counts, is_known, strict=True)
+        ]
+        return title, *cells
+
+    hours = language.number(report.coverage.hours_of_period)
     rows = [
         (
-            title,
+            language.say("Hours with a capture"),
             *(
-                language.say("not captured")
-                if counts is None
-                else language.number(getattr(counts, name))
-                for counts in (found.before, found.after)
+                language.say("%(hours)s of %(all)s hours", hours=language.number(each), all=hours)
+                for each in (found.hours_before, found.hours_after)
             ),
-        )
-        for title, name in zip(
-            _verdict_headers(language), ("violation", "advisory", "exempt"), strict=True
         )
     ]
     rows += [
-        (
-            language.say("Incidents with %(app)s", app=escaped(app)),
-            language.number(before.total),
-            language.number(after.total),
-        )
+        row(title, *(each.categories[name] for each in both))
+        for name, title in category_words(language).items()
+        if name in used_categories(totals)
+    ]
+    rows += [
+        row(language.say("Incidents with %(app)s", app=escaped(app)), before.total, after.total)
         for app, (before, after) in found.apps.items()
     ]
     rows += [
@@ -229,15 +234,15 @@ def change(report: Report, ban: BanReport, language: Language) -> Grid:
             words.share(found.named_before, language),
             words.share(found.named_after, language),
         ),
-        (
+        row(
             language.say("Devices with incidents in both periods"),
-            language.number(found.devices_again),
-            language.number(found.devices_again),
+            found.devices_again,
+            found.devices_again,
         ),
-        (
+        row(
             language.say("Devices with incidents in one period only"),
-            language.number(found.devices_gone),
-            language.number(found.devices_new),
+            found.devices_gone,
+            found.devices_new,
         ),
     ]
     headers = (

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.verdict import BanTexts
 
 AnswerWord = Literal["kept", "not-kept", "cannot-be-said", "not-in-force"]
 
 Value = str | int | float | None
+
+Event = Literal["from", "extended", "until", "review", "exemption", "exemption-ends", "block"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +81,65 @@ class BanCoverage:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How much could be hidden: at most so many `contacts`, with this `level` of confidence, if the
-    `assumption` holds (a code)."""
+    """With the probability `level` at most `contacts` of the `unread` flows without a readable name
+    are contacts with the apps of the ban, under the `assumption` in words; `named` flows had a
+    name."""
 
     contacts: int
     level: float
     assumption: str
+    named: int
+    unread: int
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Incidents by verdict."""
+    """Incidents by verdict, and violations by their weight (`netwatch.report.answer.WEIGHTS`)."""
 
     violation: int = 0
     advisory: int = 0
     exempt: int = 0
+    proved: int = 0
+    unanswered: int = 0
+    blocked: int = 0
+    probable: int = 0
+    lookup: int = 0
+    embed: int = 0
+    possible: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
         return self.violation + self.advisory + self.exempt
 
+    @property
+    def categories(self) -> dict[str, int]:
+        """The incidents by how they count for the answer (`netwatch.charts.weeks.CATEGORIES`)."""
+        return {
+            "proved": self.proved,
+            "open": self.unanswered + self.probable,
+            "blocked": self.blocked,
+            "embed": self.embed,
+            "lookup": self.lookup,
+            "possible": self.possible,
+            "advisory": self.advisory,
+            "exempt": self.exempt,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class WeekCounts:
-    """The incidents that began in the week from `monday`; None where nothing was captured in it.
-    `captured` says whether anything was, `hours_captured` for how long of its `hours`."""
+    """The incidents that began in the week from `monday`. `captured` says whether there was a
+    capture at any time of it, `hours_captured` for how long of its `hours`. Without one, and
+    without an incident, `counts` is None: nothing is known. `missing` are the days of the report in
+    it without a capture."""
 
     monday: str
     counts: Counts | None
     captured: bool
     hours: float
     hours_captured: float
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +301,8 @@ class Coverage:
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is different from the period before: incidents then and now, by verdict, None where
-    nothing was captured; the share of named flows then and now; by network; and how many devices
-    are new, gone, or had incidents in both."""
+    nothing was captured; the share of named flows then and now; by network; how many devices are
+    new, gone, or had incidents in both; and for how many hours there was a capture then and now."""
 
     before: Counts | None
     after: Counts | None
@@ -283,6 +313,8 @@ class Change:
     devices_new: int
     devices_gone: int
     devices_again: int
+    hours_before: float = 0.0
+    hours_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,16 +330,20 @@ class NetworkChangeRow:
 
 @dataclass(frozen=True, slots=True)
 class BanDayRow:
-    """A day of a ban in the report's weeks: ``from``, ``extended``, ``until`` or ``review``."""
+    """A day of a ban in the report's weeks: ``from``, ``extended``, ``until`` or ``review``; or the
+    day of a measure: ``exemption``, ``exemption-ends``, or ``block``, the first with a contact that
+    was blocked."""
 
     day: str
-    event: Literal["from", "extended", "until", "review"]
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
 class BanReport:
-    """All that the report says about one ban; its days are those of `timezone`. `bound` is how much
-    could be hidden, None for the reason `bound_reason`."""
+    """All that the report says about one ban; its days are those of `timezone`. `bound` is None
+    where nothing can be said of hidden contacts, for the `bound_reason`
+    (`netwatch.report.hidden_contacts.REASONS`). `texts` are its words by language, with the basis
+    of each of its `periods`."""
 
     id: str
     authority: str
@@ -322,14 +358,25 @@ class BanReport:
     days: tuple[BanDayRow, ...]
     answer: Answer
     coverage: BanCoverage
-    bound: Bound | None
-    bound_reason: str
     totals: Totals
     weeks: tuple[WeekCounts, ...]
     devices: tuple[DeviceRow, ...]
     exemptions: tuple[ExemptionRow, ...]
     change: Change
     incidents: tuple[IncidentRow, ...]
+    texts: tuple[BanTexts, ...] = ()
+    bound: Bound | None = None
+    bound_reason: Reason | None = None
+
+    def words(self, language: str) -> BanTexts:
+        """Its words in a language; those that have no translation are as they were written."""
+        found = next((each for each in self.texts if each.language == language), BanTexts(language))
+        return BanTexts(
+            language,
+            found.authority or self.authority,
+            found.legal_basis or self.legal_basis,
+            found.bases or tuple(each.basis for each in self.periods),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,10 +424,20 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditHead:
+    """How many rows the audit of the console had when the report was made, and the hash of the last
+    of them. Whoever has the report can show that none of them was changed or removed since."""
+
+    rows: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A report on the days from `first` to `last`. `timezone` is that of the bans, or UTC where
     they have different ones. `pseudonyms` says whether devices have pseudonyms that were made for
-    it."""
+    it. `audit` is None where no console has written one. `controller` is the organisation, as the
+    configuration names it."""
 
     first: str
     last: str
@@ -395,3 +452,5 @@ class Report:
     other_bans: Mapping[str, int]
     coverage: Coverage
     sources: Sources
+    audit: AuditHead | None = None
+    controller: str = ""

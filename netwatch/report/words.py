@@ -8,7 +8,15 @@ from babel.dates import format_date
 
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
-from netwatch.report.values import Answer, BlindDevices, Reason, Report, Thresholds, Value
+from netwatch.report.values import (
+    Answer,
+    BanReport,
+    BlindDevices,
+    Reason,
+    Report,
+    Thresholds,
+    Value,
+)
 
 
 def share(value: float | None, language: Language) -> str:
@@ -198,10 +206,59 @@ def _about_incidents(each: Reason, language: Language) -> str:
 def unnamed(answer: Answer, language: Language) -> str:
     """The share of flows that nobody could read, for the side of the answer."""
     return language.say(
-        "not readable: %(share)s of %(flows)s flows",
+        "not readable: %(share)s of %(flows)s flows with content in the networks of the ban",
         share=share(answer.unnamed_share, language),
         flows=language.number(answer.flows),
     )
+
+
+def bound(ban: BanReport, language: Language) -> str:
+    """How many contacts could be hidden, or why that cannot be said; empty where nobody asked."""
+    if ban.bound is not None:
+        return language.say_count(
+            "%(named)s flows had a readable name, %(unread)s had none. If each device hides the"
+            " names of its contacts with these apps as often as those of its other flows, at most"
+            " %(count)s contact is hidden (with a certainty of %(level)s).",
+            "%(named)s flows had a readable name, %(unread)s had none. If each device hides the"
+            " names of its contacts with these apps as often as those of its other flows, at most"
+            " %(count)s contacts are hidden (with a certainty of %(level)s).",
+            ban.bound.contacts,
+            named=language.number(ban.bound.named),
+            unread=language.number(ban.bound.unread),
+            level=language.share(ban.bound.level),
+        )
+    if ban.bound_reason is None or ban.bound_reason.code in ("not-in-force", "not-counted"):
+        return ""
+    return language.say(
+        "How many contacts could be hidden cannot be said: %(reason)s",
+        reason=_no_bound(ban.bound_reason, language),
+    )
+
+
+def _no_bound(each: Reason, language: Language) -> str:
+    flows = language.number(_number(each.values, "flows"))
+    devices = int(_number(each.values, "devices"))
+    return {
+        "not-all-devices": language.say("there are too many devices to count the flows of each."),
+        "no-names": language.say("no flow had a readable name."),
+        "tunnels": language.say_count(
+            "%(count)s device used tunnels (%(flows)s flows), and a tunnel hides any number.",
+            "%(count)s devices used tunnels (%(flows)s flows), and a tunnel hides any number.",
+            devices,
+            flows=flows,
+        ),
+        "hides-all": language.say_count(
+            "%(count)s device showed no name in any of its %(flows)s flows.",
+            "%(count)s devices showed no name in any of their %(flows)s flows.",
+            devices,
+            flows=flows,
+        ),
+        "many-contacts": language.say_count(
+            "%(count)s device had contacts, and there are too many to calculate with.",
+            "%(count)s devices had contacts, and there are too many to calculate with.",
+            devices,
+        ),
+    }[each.code]
 
 
 def blind_devices(found: BlindDevices, language: Language) -> str:

@@ -70,9 +70,41 @@ BAN_KEYS = Section(
             "`alert`: the ban also covers every app that hides names (VPN, relay, Tor, encrypted "
             "DNS). `count`: flows of such apps are only counted as blind spots",
         ),
+        Key(
+            "texts",
+            "mapping",
+            "none",
+            "its words in other languages, for reports: under `en`, `fr`, `nl` and `de`",
+        ),
     ),
 )
 """The keys of an entry of ``bans`` that is written out."""
+
+TEXTS_KEYS = Section(
+    "bans[].texts",
+    "texts",
+    tuple(
+        Key(code, "mapping", "none", f"the words in {name}")
+        for code, name in (("en", "English"), ("fr", "French"), ("nl", "Dutch"), ("de", "German"))
+    ),
+)
+"""The languages of the words of a ban."""
+
+TEXT_KEYS = Section(
+    "bans[].texts.LANGUAGE",
+    "a text",
+    (
+        Key("authority", "text", "that of the ban", "who issued the ban"),
+        Key("legal_basis", "text", "that of the ban", "its legal basis"),
+        Key(
+            "bases",
+            "list of texts",
+            "those of the periods",
+            "the `basis` of each period, in the order of `periods`",
+        ),
+    ),
+)
+"""The keys of the words of a ban in a language."""
 
 PERIOD_KEYS = Section(
     "bans[].periods[]",
@@ -96,7 +128,7 @@ PACK_FILE_KEYS = Section(
     "a pack",
     (
         *BAN_KEYS.keys,
-        Key("jurisdiction", "text", "empty", "ISO 3166 code such as `BE` or `US-TX`, or `EU`"),
+        Key("jurisdiction", "text", "empty", "ISO 3166 code (`BE`, `US-TX`), `EU` or `NATO`"),
         Key("announced", "day", "none", "day on which the ban was announced"),
         Key("clean_by", "day", "none", "day by which devices had to be without the apps"),
         Key("scope", "text", "empty", "whom the ban covers, in words"),

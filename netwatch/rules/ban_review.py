@@ -59,15 +59,23 @@ def review_ban(
         )
 
 
+def open_review(ban: Ban, known: date = date.max) -> date | None:
+    """The day of the review, unless a later decision settled it: a further period that begins at or
+    after it, of those that had begun on the day `known`."""
+    review = ban.review
+    if review is None:
+        return None
+    is_settled = any(each.start and review <= each.start <= known for each in ban.periods[1:])
+    return None if is_settled else review
+
+
 def _review(ban: Ban, day: date, within: int) -> Finding | None:
-    """The review that is due. A period that was known on that day and begins at or after the review
-    answers it: the ban was extended then."""
-    if ban.review is None or ban.review > day + timedelta(days=within):
+    """The review that is due on a day, as that day knew it."""
+    review = open_review(ban, day)
+    if review is None or review > day + timedelta(days=within):
         return None
-    if any(each.start and ban.review <= each.start <= day for each in ban.periods[1:]):
-        return None
-    when = "was due on" if ban.review < day else "is due on"
-    return Finding("review", ban.review, f"its review {when} {ban.review}")
+    when = "was due on" if review < day else "is due on"
+    return Finding("review", review, f"its review {when} {review}")
 
 
 def _contains(first: date | None, last: date | None, day: date) -> bool:

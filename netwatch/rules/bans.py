@@ -21,6 +21,7 @@ from netwatch.core.period import read_timezone
 from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
 from netwatch.core.verdict import Ban, BanPeriod, Confidence, Exemption, Severity
 from netwatch.rules.ban_periods import read_periods
+from netwatch.rules.ban_texts import read_texts
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import shipped
@@ -41,11 +42,11 @@ UNCONFIRMED = ("announced", "from", "until", "in_force", "legal_basis", "scope")
 class Pack:
     """A shipped ban with its background.
 
-    `jurisdiction` is an ISO 3166 code or ``EU``; `announced` the day of the announcement and
-    `clean_by` the last day for devices to be without the apps, where they are known; `scope` whom
-    it covers in words. `status` says whether it is still in force and what is not confirmed, which
-    `unconfirmed` lists in words of `UNCONFIRMED`. `sources` are addresses where it was published or
-    described. `file` is the file of the pack.
+    `jurisdiction` is an ISO 3166 code, ``EU`` or ``NATO``; `announced` the day of the announcement
+    and `clean_by` the last day for devices to be without the apps, where they are known; `scope`
+    whom it covers in words. `status` says whether it is still in force and what is not confirmed,
+    which `unconfirmed` lists in words of `UNCONFIRMED`. `sources` are addresses where it was
+    published or described. `file` is the file of the pack.
     """
 
     ban: Ban
@@ -184,13 +185,14 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
         fields.add_problem("apps", "'apps': expected at least one app, found an empty list")
     forbids = _classes(fields, "forbids", frozenset({"service"}))
     advises = _classes(fields, "advises", frozenset())
+    periods = read_periods(fields)
     ban = Ban(
         id=fields.text("id", required="a unique name, which alerts show"),
         authority=fields.text("authority", required="who issued the ban"),
         apps=catalog.resolve_apps(words, fields.file, fields.problems),
         forbids=forbids,
         advises=advises,
-        periods=read_periods(fields),
+        periods=periods,
         review=fields.date("review"),
         timezone=read_timezone(fields),
         legal_basis=fields.text("legal_basis"),
@@ -198,6 +200,7 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
         severity=fields.choice("severity", get_args(Severity), "high"),
         networks=frozenset(name for _, name in fields.texts("networks")),
         bypass=_bypass(fields, catalog) or frozenset(),
+        texts=read_texts(fields, len(periods)),
     )
     if not (forbids or advises or len(fields.problems.found) > before):
         fields.add_problem(
@@ -212,7 +215,7 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
 
 def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> str:
     """A hash of what bans and exemptions say, 12 hex digits. It depends neither on their order, nor
-    on the order of the keys in their files, nor on where the files are."""
+    on the order of the keys in their files, nor on where the files are, nor on translations."""
     rules: list[Ban | Exemption] = [*bans, *exemptions]
     encode = json.JSONEncoder(sort_keys=True, default=_plain).encode
     content = sorted(encode(rule) for rule in rules)
@@ -223,7 +226,8 @@ def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> s
 def _plain(value: Any) -> Any:
     """A value of a ban that JSON does not have, as one that it has."""
     if isinstance(value, (Ban, BanPeriod, Exemption)):
-        return {field.name: getattr(value, field.name) for field in fields_of(value)}
+        names = [field.name for field in fields_of(value) if field.name != "texts"]
+        return {name: getattr(value, name) for name in names}
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 

@@ -19,6 +19,7 @@ from netwatch.core.user_yaml import Problems
 from netwatch.core.verdict import App
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.rules.catalog import Catalog, literal_tail
+from netwatch.rules.common_zones import why_common
 from netwatch.rules.drift import tails, why_shared
 from netwatch.rules.lint import lint
 from netwatch.rules.load import with_signature
@@ -31,11 +32,14 @@ MAX_EXAMPLES = 3
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A signature file as text. `left_out` has the entries that are not in it, each with the
-    reason; `open_questions` what a person must decide before `signatures lint` accepts it."""
+    reason; `held_back` those that only a person can add, because most devices contact them or they
+    are a government's; `open_questions` what a person must decide before `signatures lint` accepts
+    the file."""
 
     text: str
     rules: int
     left_out: tuple[tuple[ListedName, str], ...]
+    held_back: tuple[tuple[ListedName, str], ...]
     open_questions: tuple[Problem, ...]
 
 
@@ -45,17 +49,27 @@ def make_draft(
     """The draft of a file for `app` with the names of a list that no rule takes yet. `source` is
     the tag of the list, `day` is when it was read."""
     left_out: list[tuple[ListedName, str]] = []
+    held_back: list[tuple[ListedName, str]] = []
     chosen: list[ListedName] = []
     for listed in listing.names:
         reason = _why_not(catalog, listed, app)
         if reason is None:
-            chosen.append(listed)
+            common = why_common(_probe(listed))
+            if common:
+                held_back.append((listed, common))
+            else:
+                chosen.append(listed)
         elif reason:
             left_out.append((listed, reason))
     chosen = _without_covered(chosen)
-    text = "".join(_lines(chosen, listing, app, source, day, len(left_out)))
+    text = "".join(_lines(chosen, listing, app, source, day, len(left_out) + len(held_back)))
     questions = _check(catalog, text, app) if chosen else ()
-    return Draft(text, len(chosen), tuple(left_out), questions)
+    return Draft(text, len(chosen), tuple(left_out), tuple(held_back), questions)
+
+
+def _probe(listed: ListedName) -> str:
+    """The name, of a glob the part without wildcards."""
+    return literal_tail(listed.name) if listed.kind == "glob" else listed.name
 
 
 def _why_not(catalog: Catalog, listed: ListedName, app: App) -> str | None:
@@ -66,14 +80,12 @@ def _why_not(catalog: Catalog, listed: ListedName, app: App) -> str | None:
         fault = name_fault(listed.name, "glob")
         if fault or why_shared(literal_tail(listed.name)):
             return fault or "its zone belongs to many owners"
-        probe = literal_tail(listed.name)
     else:
-        probe = listed.name
-        fault = name_fault(probe, listed.kind)
-        shared = fault or why_shared(probe)
+        fault = name_fault(listed.name, listed.kind)
+        shared = fault or why_shared(listed.name)
         if shared:
             return shared
-    matching = catalog.matching_rules(probe)
+    matching = catalog.matching_rules(_probe(listed))
     if listed.kind != "host":
         matching = (rule for rule in matching if rule.kind == "suffix")
     taking = next(matching, None)
@@ -89,7 +101,7 @@ def _without_covered(chosen: list[ListedName]) -> list[ListedName]:
     zones = {listed.name for listed in chosen if listed.kind == "suffix"}
     kept = []
     for listed in chosen:
-        above = tails(literal_tail(listed.name) if listed.kind == "glob" else listed.name)
+        above = tails(_probe(listed))
         if listed.kind == "suffix":
             next(above)
         if not any(tail in zones for tail in above):

@@ -8,18 +8,13 @@ must keep is in `netwatch.rules.lint_shipped`. A new lint rule is one function a
 """
 
 from collections.abc import Iterator
-from functools import cache
-from typing import TYPE_CHECKING
 
 from netwatch.core.errors import Problem
 from netwatch.rules import lint_shipped
 from netwatch.rules.catalog import Catalog, literal_tail
 from netwatch.rules.lint_rule import Finding, LintRule
-from netwatch.rules.shared_zones import SHARED_ZONES
+from netwatch.rules.shared_zones import SHARED_ZONES, public_suffixes
 from netwatch.rules.signature import Rule
-
-if TYPE_CHECKING:
-    from publicsuffixlist import PublicSuffixList
 
 MIN_LABEL = 4
 """Letters that a label with a wildcard needs to identify an app in a shared zone."""
@@ -294,16 +289,14 @@ LINT_RULES = (
         "higher grade than a contact with it can prove",
         lint_shipped.embedded_hosts,
     ),
+    LintRule(
+        "unproved-zone",
+        "error",
+        "a shipped `exclusive` suffix is a whole registered domain, and all names in it would be "
+        "`confirmed`; pages call some of them",
+        lint_shipped.unproved_zones,
+    ),
 )
 """All lint rules, in the order of the reference."""
 
 _KEEPING_RULES = ("unknown-source", "verified-by-many", "few-ignore-tests", "alias-covered")
-
-
-@cache
-def public_suffixes(only_icann: bool = False) -> "PublicSuffixList":
-    """The public suffix list (publicsuffix.org) that its Python package ships, read once. With
-    `only_icann` it has no private section: zones that companies such as CDNs have entered."""
-    from publicsuffixlist import PublicSuffixList
-
-    return PublicSuffixList(only_icann=only_icann)

@@ -6,11 +6,13 @@ as their authors wrote them. Each check is a row of `LINT_RULES` in `netwatch.ru
 
 from collections.abc import Iterator
 
+from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.rules.catalog import Catalog, Hit
 from netwatch.rules.embedded_hosts import EMBEDDED_HOSTS
 from netwatch.rules.lint_rule import Finding
+from netwatch.rules.shared_zones import public_suffixes
 from netwatch.rules.signature import Rule
 from netwatch.rules.sources import SOURCES, families
 
@@ -95,6 +97,27 @@ def embedded_hosts(catalog: Catalog) -> Iterator[Finding]:
                 rule,
                 f"{rule.text} gives {row.host} the grade {value}, but it is called by"
                 f" {row.callers}; expected at most {row.most}",
+            )
+
+
+def unproved_zones(catalog: Catalog) -> Iterator[Finding]:
+    """Whole zones whose every name would prove the app. An app has a site, links that people share,
+    files or an API for developers in its zones, so only names that the app alone calls may give
+    `confirmed`. The zones of apps that hide names serve nothing else."""
+    for rule in _shipped_rules(catalog):
+        if (
+            rule.kind != "suffix"
+            or rule.role != "exclusive"
+            or rule.app.category in BYPASS_CATEGORIES
+        ):
+            continue
+        if rule.grade.value != "confirmed" and not rule.grade.lone_family:
+            continue
+        if public_suffixes().privatesuffix(rule.name) == rule.name:
+            yield (
+                rule,
+                f"{rule.text} lets every name of a zone prove the app; expected"
+                " 'embed_reachable: true', and rules for the names that only the app calls",
             )
 
 

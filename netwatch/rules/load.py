@@ -7,7 +7,6 @@ the rules that both have: a site can add a name or change a role without copying
 
 import contextlib
 import hashlib
-import importlib
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -51,7 +50,11 @@ def shipped() -> Path:
 
 @cache
 def _shipped() -> Path:
-    return Path(str(importlib.import_module("netwatch.signatures").__file__)).parent
+    """A folder of the installed package; in a checkout, which an interpreter may find first that is
+    started there, it is beside the package."""
+    package = Path(__file__).parents[1]
+    installed = package / "signatures"
+    return installed if installed.is_dir() else package.parent / "signatures"
 
 
 def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:
@@ -72,7 +75,9 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
     were read before without mistakes, the catalogue that was made of them then is used.
     """
     before = len(problems.found)
-    layers = [_Layer(source == BUILTIN, _contents(source, base, problems)) for source in sources]
+    layers = [
+        _Layer(_is_shipped(source, base), _contents(source, base, problems)) for source in sources
+    ]
     key = _key(layers) if len(problems.found) == before and _is_cached() else None
     if key is not None:
         catalog = _cached(key)
@@ -82,6 +87,15 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
     if key is not None and catalog.complete:
         write_entry(key, pack(catalog))
     return catalog
+
+
+def _is_shipped(source: str | Path, base: Path) -> bool:
+    """Whether files came with netwatch, also where a path names some of them: a file is judged the
+    same alone as among all."""
+    if source == BUILTIN:
+        return True
+    place = (base / source).resolve()
+    return place.is_relative_to(shipped().resolve())
 
 
 @dataclass(frozen=True, slots=True)

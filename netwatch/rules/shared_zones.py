@@ -6,7 +6,12 @@ the name of the app is fine.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 _CDN = "a content delivery network that serves many owners' sites"
 _CLOUD = "a cloud whose customers run any service under it"
@@ -74,3 +79,12 @@ SHARED_ZONES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Zone to the reason, in words that complete the sentence "ZONE is ..."."""
+
+
+@cache
+def public_suffixes(only_icann: bool = False) -> "PublicSuffixList":
+    """The public suffix list (publicsuffix.org) that its Python package ships, read once. With
+    `only_icann` it has no private section: zones that companies such as CDNs have entered."""
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(only_icann=only_icann)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.installing import install_command
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
@@ -137,9 +138,8 @@ class KafkaSink:
         try:
             import confluent_kafka
         except ImportError:
-            raise NetwatchError(
-                "an output of type kafka needs an extra: pip install 'netwatch[kafka]'"
-            ) from None
+            command = install_command("kafka")
+            raise NetwatchError(f"an output of type kafka needs an extra: {command}") from None
         self._library = confluent_kafka
         self._options = options
         self._producer: Any = None

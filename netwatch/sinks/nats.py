@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.installing import install_command
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Delivered,
@@ -122,9 +123,8 @@ class NatsSink:
         try:
             import nats.aio.client
         except ImportError:
-            raise NetwatchError(
-                "an output of type nats needs an extra: pip install 'netwatch[nats]'"
-            ) from None
+            command = install_command("nats")
+            raise NetwatchError(f"an output of type nats needs an extra: {command}") from None
         self._library = nats
         self._options = options
         self._server = urlsplit(options.url).netloc

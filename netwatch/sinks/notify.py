@@ -17,6 +17,7 @@ from typing import Any
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.installing import install_command
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     BatchRefusedError,
@@ -175,7 +176,7 @@ def _library() -> Any:
     try:
         import apprise
     except ImportError:
-        raise NetwatchError("needs apprise: pip install 'netwatch[notify]'") from None
+        raise NetwatchError(f"needs apprise: {install_command('notify')}") from None
     # The first address loads all services. After privileges were dropped, they may be unreadable.
     apprise.Apprise.instantiate("json://localhost")
     return apprise

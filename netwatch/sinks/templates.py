@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.installing import install_command
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.digest_lines import digest_line, printable
@@ -91,7 +92,7 @@ def _compiled(text: str, escapes: bool) -> "Template":
         from jinja2 import StrictUndefined, TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError:
-        raise NetwatchError("needs Jinja2: pip install 'netwatch[notify]'") from None
+        raise NetwatchError(f"needs Jinja2: {install_command('notify')}") from None
     environment = ImmutableSandboxedEnvironment(
         autoescape=False,
         undefined=StrictUndefined,

@@ -7,6 +7,8 @@ the same catalogue at once: writers of SQLite wait for each other, those of Post
 hand out numbers (an advisory lock).
 """
 
+import contextlib
+import os
 import sqlite3
 import time
 import uuid
@@ -34,15 +36,20 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from netwatch.core import owned_database
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.core.private_files import give_to_owner
+from netwatch.core.system.users import user_id
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.options import StoreOptions
-from netwatch.store.tables import FORMAT_VERSION
+from netwatch.store.tables import FACTS, FORMAT_VERSION
 
 FILE = "catalogue.sqlite"
 """The name of the SQLite database in the folder of the store."""
+
+FOLDER_MODE = 0o700
+"""Permissions of the folder of a store."""
 
 BUSY_TIMEOUT = 30.0
 """How long to wait for another writer of an SQLite catalogue, in s."""
@@ -203,7 +210,8 @@ def _open_file(folder: Path, *, create: bool) -> Database:
     place = str(path)
     try:
         if create:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            _close_to_others(folder)
         kind = _kind_at(path)
         condition = owned_database.identify(path, kind)
         if condition == "damaged":
@@ -220,6 +228,18 @@ def _open_file(folder: Path, *, create: bool) -> Database:
     if kind.version != KIND.version:
         _migrate(database)
     return database
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take the rights of others from a folder that has nothing but the store: it was made with
+    those that the umask left. One that has something else, such as a home, is not the store's."""
+    status = folder.stat()
+    if not status.st_mode & 0o077 or (user_id() not in (0, status.st_uid)):
+        return
+    ours = (FILE, "use.lock", *FACTS)
+    if all(name.startswith(ours) for name in os.listdir(folder)):  # noqa: PTH208 - names alone
+        with contextlib.suppress(OSError):  # a file system without permissions
+            folder.chmod(FOLDER_MODE)
 
 
 def file_engine(path: Path) -> Engine:
@@ -314,7 +334,7 @@ def _open_server(url: str, path: str, *, create: bool) -> Database:
         engine = create_engine(parsed, pool_size=2, pool_pre_ping=True)
     except ImportError:
         raise ConfigError([Problem(place, 0, 0, "a catalogue in PostgreSQL needs an extra:"
-                                   " pip install 'netwatch[postgres]'")]) from None  # fmt: skip
+                                   f" {install_command('postgres')}")]) from None  # fmt: skip
     database = Database(engine, place)
     try:
         _prepare_server(database, path, create=create)

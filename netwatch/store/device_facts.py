@@ -1,10 +1,11 @@
-"""What the facts say of one device in a period: names, and flows by what they revealed."""
+"""What the facts say of one device: names and flows by what they revealed in a period; how much
+there is of each kind, and since when; the address claims on it."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 
@@ -17,6 +18,8 @@ from netwatch.store.options import StoreOptions
 from netwatch.store.tables import BUCKETS
 from netwatch.store.views import quoted
 
+FactTable = Literal["observation", "flow", "claim"]
+
 MAX_NAMES = 200
 """Names that are given, those seen last first."""
 
@@ -25,6 +28,16 @@ MEMORY_LIMIT = 512 << 20
 
 THREADS = 1
 """Threads of DuckDB: a device has few rows, and several devices are read at a time."""
+
+FACT_TABLES: tuple[FactTable, ...] = ("observation", "flow", "claim")
+"""The tables of facts."""
+
+_TIMES: dict[FactTable, tuple[str, str]] = {
+    "observation": ("time", "time"),
+    "flow": ("first", "last"),
+    "claim": ("time", "time"),
+}
+"""The columns with the first and the last time of a row."""
 
 _ROWS = 1000
 
@@ -37,6 +50,15 @@ class NameSeen:
     first: int
     last: int
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactSpan:
+    """How many rows there are, and the first and the last time of them (ns)."""
+
+    rows: int
+    first: int | None
+    last: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +110,15 @@ class DeviceFactReader:
         `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
         shown = self._catalogue.shown_captures()
 
-        def rows(connection: Any, table: str, columns: str) -> Iterator[Any]:
+        def rows(connection: Any, table: FactTable, columns: str) -> Iterator[Any]:
             """The rows of the clients that end behind `since` and begin before `until`."""
-            buckets = {number % BUCKETS for number in clients}
-            files = self._catalogue.files(table, since, until, buckets)
-            if not files:
+            source = self._source(table, clients, since, until)
+            if not source:
                 return
-            first, last = ("first", "last") if table == "flow" else ("time", "time")
-            paths = ", ".join(quoted(self._files.url(file.path)) for file in files)
+            first, last = _TIMES[table]
             connection.execute(
-                f"SELECT {columns} FROM read_parquet([{paths}], hive_partitioning = false)"
-                f" WHERE client IN ({', '.join(map(str, clients))})"
+                f"SELECT {columns} {source}"
                 f" AND {last} >= {since} AND {first} < {until}"
-                " AND capture IN (SELECT unnest($shown::INTEGER[]))"
                 " GROUP BY 1 ORDER BY 2 DESC, 1",
                 {"shown": shown},
             )
@@ -125,6 +143,59 @@ class DeviceFactReader:
         (found,) = once_more(facts)
         assert isinstance(found, DeviceFacts)
         return found
+
+    def spans(self, clients: Sequence[int], timeout: float) -> dict[FactTable, FactSpan]:
+        """How many rows of each table are of clients, and since when. Raises
+        `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+        shown = self._catalogue.shown_captures()
+
+        def counted() -> Iterator[dict[FactTable, FactSpan]]:
+            found = dict.fromkeys(FACT_TABLES, FactSpan(0, None, None))
+            with self._database.cursor() as connection, _limit(connection, timeout):
+                for table in FACT_TABLES:
+                    if source := self._source(table, clients):
+                        first, last = _TIMES[table]
+                        query = f"SELECT count(*), min({first}), max({last}) {source}"
+                        (row,) = connection.execute(query, {"shown": shown}).fetchall()
+                        found[table] = FactSpan(*row)
+            yield found
+
+        (spans,) = once_more(counted)
+        return dict(spans)
+
+    def claims(self, clients: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """The address claims of clients, with their times (ns), as they are stored. Raises
+        `NetwatchError`."""
+        shown = self._catalogue.shown_captures()
+
+        def read() -> Iterator[tuple[int, bytes]]:
+            if source := self._source("claim", clients):
+                with self._database.cursor() as connection:
+                    connection.execute(f"SELECT time, claim {source} ORDER BY 1", {"shown": shown})
+                    while part := connection.fetchmany(_ROWS):
+                        yield from ((time, bytes(claim)) for time, claim in part)
+
+        yield from once_more(read)
+
+    def _source(
+        self,
+        table: FactTable,
+        clients: Sequence[int],
+        since: int | None = None,
+        until: int | None = None,
+    ) -> str:
+        """The rows of clients in captures of the parameter ``shown``, from the files that may have
+        some of a period, as SQL; empty where there are none."""
+        buckets = {number % BUCKETS for number in clients}
+        files = self._catalogue.files(table, since, until, buckets) if clients else []
+        if not files:
+            return ""
+        paths = ", ".join(quoted(self._files.url(file.path)) for file in files)
+        numbers = ", ".join(map(str, clients))
+        return (
+            f"FROM read_parquet([{paths}], hive_partitioning = false) WHERE client IN ({numbers})"
+            " AND capture IN (SELECT unnest($shown::INTEGER[]))"
+        )
 
 
 @contextmanager

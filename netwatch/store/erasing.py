@@ -3,7 +3,8 @@
 Who she is, is deleted last. Whoever is killed before has only to erase her again: everything that
 is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_removal`),
 and what one step has done, the next call finds done. The journal gets its entry in the transaction
-that deletes the clients; it says how much was erased, and never of whom.
+that deletes the clients; it says how much was erased, and never of whom. Where there was nothing,
+it gets none: reports count its entries as persons who were erased.
 
 SQLite overwrites what it deletes (``secure_delete``); afterwards the file is written anew (VACUUM)
 and the write-ahead log is emptied, so that nothing is left in free pages either. PostgreSQL writes
@@ -56,6 +57,10 @@ _WORDS = frozenset(
      "tls_ja4", "tls_ech", "quic_version", "name_status", "client_sent", "server_sent", "kind"}
 )  # fmt: skip
 """Columns of words that protocols define, and of the names of captures: nobody is in them."""
+
+
+_COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "alerts")
+"""What an entry of the journal counts of an erasure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,8 @@ class StoreErasure:
         self._step("coverage")
         coverage = self._erase_coverage()
         self._step("catalogue")
-        incidents, clients = self._erase_rows(user, {**detail, "rows": removed.rows})
+        counts = {"rows": removed.rows, "evidence": evidence, "coverage": coverage}
+        incidents, clients = self._erase_rows(user, {**detail, **counts})
         self._step("late facts")
         removed += self._erase_facts()
         self._step("leftovers")
@@ -288,15 +294,16 @@ class StoreErasure:
                 place = (column.run == run) & (column.id == identity)
                 remove_incidents(connection, place)
             clients = _delete_numbers(connection, tables.client, numbers)
-            counts = {"incidents": len(incidents), "clients": clients}
-            connection.execute(
-                insert(tables.journal).values(
-                    time=time.time_ns(),
-                    user=user,
-                    action="erase",
-                    detail=json.dumps({**detail, **counts}, ensure_ascii=False),
+            entry = {**detail, "incidents": len(incidents), "clients": clients}
+            if is_erasure(entry):
+                connection.execute(
+                    insert(tables.journal).values(
+                        time=time.time_ns(),
+                        user=user,
+                        action="erase",
+                        detail=json.dumps(entry, ensure_ascii=False),
+                    )
                 )
-            )
         return len(incidents), clients
 
     def _has_rows(self, number: int) -> bool:
@@ -382,6 +389,11 @@ def _delete_numbers(connection: Connection, table: Table, numbers: Collection[in
     for part in chunks(sorted(numbers)):
         deleted += connection.execute(delete(table).where(table.c.number.in_(part))).rowcount
     return deleted
+
+
+def is_erasure(detail: Mapping[str, Any]) -> bool:
+    """Whether anything was erased, by the detail of an entry of the journal."""
+    return any(detail.get(name) for name in _COUNTED)
 
 
 def refuse_reason(person: Person, reason: str) -> str:

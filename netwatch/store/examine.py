@@ -10,6 +10,7 @@ from sqlalchemy.pool import NullPool
 from netwatch.core import owned_database
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.owned_database import OtherVersionError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
@@ -106,7 +107,7 @@ def _server(options: StoreOptions, timeout: float) -> Database:
         arguments = {"connect_timeout": max(2, int(timeout))}
         engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
     except ImportError:
-        message = "a catalogue in PostgreSQL needs an extra: pip install 'netwatch[postgres]'"
+        message = f"a catalogue in PostgreSQL needs an extra: {install_command('postgres')}"
         raise ConfigError([Problem(place, 0, 0, message)]) from None
     database = Database(engine, place)
     with database.reading(timeout) as connection:

@@ -150,6 +150,8 @@ def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:
 
 def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:
     """The numbers of the clients that are the device that is asked for; None where none is."""
+    if wanted.clients is not None:
+        return [*wanted.clients]
     if not wanted.device:
         return None
     return device_clients(catalogue, wanted, records_of_incidents(catalogue))

@@ -26,8 +26,8 @@ class Filter:
 
     `since` and `until` (ns) are a period that the record overlaps, without `until` itself. `apps`,
     `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is
-    the word for a device, and `addresses` are those that the inventory has for it. At most `limit`
-    records are wanted.
+    the word for a device, and `addresses` are those that the inventory has for it; `clients` are
+    its numbers in the catalogue, where they are known already. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -39,6 +39,7 @@ class Filter:
     names: tuple[str, ...] = ()
     device: str = ""
     addresses: tuple[Address, ...] = ()
+    clients: tuple[int, ...] | None = None
     limit: int | None = None
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, true
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
@@ -82,8 +82,16 @@ def status(catalogue: Catalogue) -> StoreStatus:
             ).select_from(tables.capture)
         ).one()
         sizes = [
-            connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (tables.client, tables.incident, tables.evidence)
+            connection.execute(
+                select(func.count()).select_from(table).where(condition)
+            ).scalar_one()
+            for table, condition in (
+                (tables.client, true()),
+                # Of an incident that several runs found, the newest is shown.
+                (tables.incident, tables.incident.c.shown == 1),
+                # Beside evidence captures there is a row for each whole capture.
+                (tables.evidence, tables.evidence.c.incident.is_not(None)),
+            )
         ]
     return StoreStatus(
         id=store.id,

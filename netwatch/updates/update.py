@@ -9,6 +9,7 @@ from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.user_files import read_user_file
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.set_check import check_set, problem_lines
@@ -43,7 +44,7 @@ def require_tuf(user: str) -> None:
     try:
         importlib.import_module("tuf.ngclient")
     except ImportError:
-        message = f"{user} needs an extra: pip install 'netwatch[updates]'"
+        message = f"{user} needs an extra: {install_command('updates')}"
         raise ConfigError([Problem("netwatch", 0, 0, message)]) from None
 
 

@@ -6,6 +6,7 @@ are compared with its comment whatever the readers say.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
@@ -302,26 +303,30 @@ def dns_messages(
 
 
 def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
-    """A flow to an address that an earlier answer to the same device gave for the name."""
+    """A flow to an address that an earlier answer to the same device gave for the name. Answers
+    that gave the address again, whatever they were asked for, are part of it."""
     client, server = datagram.ip.source, datagram.ip.destination
     if piece.contact.client and not _same_address(client, piece.contact.client.ip):
         client, server = server, client
     others: dict[str, None] = {}
-    shown: set[int] = set()
+    used = set(datagram.frames)
+    is_shown = False
     for at in piece.parts:
         answer_to = flows.by_frame.get(at)
-        if answer_to is None or answer_to.ip.destination != client or at > piece.frame:
+        if answer_to is None or not _same_address(answer_to.ip.destination, client):
             continue
         for message, frames in dns_messages(flows, answer_to):
             if message is None or not message.is_response:
                 continue
             owners = [owner for owner, ip in message.addresses if _same_address(ip, server)]
             names = [*message.questions, *owners, *(target for _, target in message.aliases)]
-            if owners and any(same_name(name, piece.contact.name) for name in names):
-                shown.update(frames)
+            if owners:
+                used.update(frames)
+                named = any(same_name(name, piece.contact.name) for name in names)
+                is_shown = is_shown or (named and at <= piece.frame)
             others.update((address, None) for _, address in message.addresses)
-    if shown:
-        return Answer("shown", frames=frozenset({*datagram.frames, *shown}))
+    if is_shown:
+        return Answer("shown", frames=frozenset(used))
     told = ", ".join(list(others)[:_MAX_FOUND]) or "no address"
     return Answer("differs", f"a flow to {server}, and answers with {told}")
 
@@ -358,8 +363,9 @@ def _parts(
     show nothing of the contact."""
     bindings, unexplained = [], []
     client = piece.contact.client or _device(piece, flows)
+    known = [_connections(each, piece.frame, used) for each in flows]
     for at in piece.parts:
-        if at in used or any(_same_flow(each, at, piece.frame) for each in flows):
+        if at in used or any(map(_is_of, flows, repeat(at), known)):
             continue
         packet = file.packets[at]
         told = [
@@ -375,13 +381,29 @@ def _parts(
     return tuple(bindings), unexplained
 
 
-def _same_flow(flows: Flows, one: int, other: int) -> bool:
-    """Whether two packets are of one connection, in either direction, or one datagram."""
-    first, second = flows.by_frame.get(one), flows.by_frame.get(other)
-    if first is None or second is None:
-        return False
-    source, sport, destination, dport, protocol = second.flow
-    return first.flow in (second.flow, (destination, dport, source, sport, protocol))
+_Connection = frozenset[tuple[str, int]]
+
+
+def _connection(datagram: Datagram) -> tuple[_Connection, int]:
+    """The ends of a connection, in either direction, and its protocol."""
+    source, sport, destination, dport, protocol = datagram.flow
+    return frozenset({(source, sport), (destination, dport)}), protocol
+
+
+def _connections(flows: Flows, shown_by: int, used: Iterable[int]) -> set[tuple[_Connection, int]]:
+    """Those of the packet that shows a piece, and of the streams in which messages were found."""
+    found = ((frame, flows.by_frame.get(frame)) for frame in (shown_by, *used))
+    return {
+        _connection(each)
+        for frame, each in found
+        if each is not None and (frame == shown_by or each.ip.protocol == _TCP)
+    }
+
+
+def _is_of(flows: Flows, frame: int, connections: set[tuple[_Connection, int]]) -> bool:
+    """Whether a packet is of one of these connections, in either direction, or of a datagram."""
+    datagram = flows.by_frame.get(frame)
+    return datagram is not None and _connection(datagram) in connections
 
 
 def _device(piece: Piece, flows: Sequence[Flows]) -> Client | None:

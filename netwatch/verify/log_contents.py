@@ -86,13 +86,16 @@ def _zstd(path: Path) -> IO[bytes]:
 
 def _numbered(stream: IO[bytes], wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
     """The lines or frames with these numbers."""
-    head = stream.read(4)
+    head = stream.read(8)
     found: dict[int, Found] = {}
     last = max(wanted)
-    is_text = head != bytes(4)
-    for number, record in enumerate(_lines(head, stream) if is_text else _frames(stream), 1):
-        if is_text and b"\0" in record:
-            return "the log is not one of lines of text"
+    # A control frame: an escape, and the length of what follows.
+    is_frames = head[:4] == bytes(4) and any(head[4:])
+    records = _frames(head[4:], stream) if is_frames else _lines(head, stream)
+    for number, record in enumerate(records, 1):
+        if not is_frames and b"\0" in record:
+            # What is before NUL bytes in a line was cut off.
+            record = record.strip(b"\0").rpartition(b"\0")[2]
         if number in wanted:
             found[number] = Found(record)
         if number >= last:
@@ -136,14 +139,18 @@ class _Behind(io.RawIOBase):
 
 def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
     while line := stream.readline(MAX_LINE):
+        while line.endswith(b"\0") and (behind := stream.readline(MAX_LINE)):
+            # A run of NUL bytes has any length.
+            line = b"\0" + behind
         rest = line
         while not rest.endswith(b"\n") and (rest := stream.readline(MAX_LINE)):
             pass
         yield line.removesuffix(b"\n")
 
 
-def _frames(stream: IO[bytes]) -> Iterator[bytes]:
-    """The data frames of Frame Streams, behind the first four bytes."""
+def _frames(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+    """The data frames of Frame Streams, behind the first escape; `head` was read of them."""
+    stream = io.BufferedReader(_Behind(head, stream))
     size = 0
     while True:
         if size:

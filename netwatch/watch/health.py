@@ -117,6 +117,12 @@ def _lagging(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, 
         yield "", sentence("trouble-lagging", time=_seconds(lag))
 
 
+def _reload(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    if snapshot.reload_error:
+        problem = snapshot.reload_error.splitlines()[0]
+        yield "", sentence("trouble-reload", problem=problem)
+
+
 def _records(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     if snapshot.records_problem:
         yield "", sentence("trouble-records", problem=snapshot.records_problem)
@@ -186,6 +192,12 @@ TROUBLES: tuple[TroubleKind, ...] = (
     TroubleKind("down", "An interface was removed, is down, or has no link.", None, _down),
     TroubleKind("unreadable", "A log cannot be read.", None, _unreadable),
     TroubleKind("lagging", "Logs are read this long after they were written.", "stuck", _lagging),
+    TroubleKind(
+        "reload",
+        "The configuration has a mistake or cannot be read again, so that an older one is in use.",
+        None,
+        _reload,
+    ),
     TroubleKind(
         "records",
         "Records cannot be written, because the disk is full for example.",

@@ -115,6 +115,7 @@ def netwatch_contents(stage: Stage, base: Path, version: str, libraries: Librari
             "deb": ["netwatch-console", "logrotate"],
             "rpm": ["netwatch-console", "logrotate"],
         },
+        replaces=[f"netwatch-console (<< {version}-1)"],
         scripts={
             "deb": {
                 "postinstall": str(HERE / "deb" / "postinst"),
@@ -147,17 +148,19 @@ def console_contents(stage: Stage, rest: Path, version: str, libraries: Librarie
         summary="Store, console and reports of netwatch",
         description=_CONSOLE_DESCRIPTION,
         entries=[*entries, *_folders(entries)],
+        # Not this version exactly: an upgrade of netwatch alone would remove the console.
         depends={
             # WeasyPrint opens the libraries of Pango at run time.
             "deb": [
-                f"netwatch (= {version}-1)",
+                f"netwatch (>= {version}-1)",
                 *libraries.debian(),
                 *("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0"),
             ],
-            "rpm": [f"netwatch = {version}-1", *libraries.rpm(), "pango"],
+            "rpm": [f"netwatch >= {version}-1", *libraries.rpm(), "pango"],
         },
         recommends={"deb": ["fonts-dejavu-core"], "rpm": ["dejavu-sans-fonts"]},
         suggests={"deb": [], "rpm": []},
+        replaces=[f"netwatch (<< {version}-1)"],
         scripts={"deb": {}, "rpm": {}},
         epoch=stage.epoch,
     )

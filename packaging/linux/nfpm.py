@@ -32,7 +32,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package in both formats. Relations and scripts are by format."""
+    """A package in both formats. Relations and scripts are by format.
+
+    `replaces` are older packages that a file of this one may have been in, which dpkg has to know.
+    To rpm the word would mean that they are to be removed.
+    """
 
     name: str
     version: str
@@ -43,6 +47,7 @@ class Package:
     depends: Mapping[str, Sequence[str]]
     recommends: Mapping[str, Sequence[str]]
     suggests: Mapping[str, Sequence[str]]
+    replaces: Sequence[str]
     scripts: Mapping[str, Mapping[str, str]]
     epoch: int
 
@@ -88,6 +93,7 @@ def _config(package: Package, form: str) -> dict[str, Any]:
     if form == "deb":
         # Read by dpkg of Debian 12, Ubuntu 22.04 and later; faster than xz by far.
         config["deb"] = {"compression": "zstd"}
+        config["replaces"] = list(package.replaces)
     else:
         config["rpm"] = {
             "summary": package.summary,

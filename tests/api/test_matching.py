@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,3 +64,10 @@ def test_signatures_of_ones_own(tmp_path: Path) -> None:
     mine.write_text("app: mine\n")
     with pytest.raises(netwatch.ConfigError, match=r"mine\.yaml:1: "):
         netwatch.match("a.example.org", config)
+
+
+@pytest.mark.parametrize("name", [3, None, b"tiktok.com", [3], [b"tiktok.com"], ["a", None], True])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(netwatch.ConfigError) as caught:
+        list(netwatch.match(name))
+    assert str(caught.value).startswith("name: expected a host name as a str, or several, found ")

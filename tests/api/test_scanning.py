@@ -5,7 +5,8 @@ import gc
 import pickle
 import signal
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,58 @@ def test_wrong_arguments(options: dict[str, Any], said: str) -> None:
     with pytest.raises(netwatch.ConfigError) as caught:
         netwatch.scan(PCAPS, **options)
     assert said in str(caught.value)
+
+
+PATHS = "expected a path (str or pathlib.Path)"
+MOMENT = "expected a datetime with a time zone, found "
+WRONG = [
+    ("paths", [5, None, 2.5, True], f"{PATHS} or several, found "),
+    ("paths", [[5], [None], ["a", b"b", {}], {1: 2}], f"{PATHS}, found "),
+    ("paths", [(), set()], "expected at least one path"),
+    ("config", [5, ["a.yaml"], {}, False], f"{PATHS}, found "),
+    ("signatures", [5, True], f"{PATHS} or several, found "),
+    ("signatures", [[5], [None]], f"{PATHS}, found "),
+    ("jobs", ["2", None, 2.0, -1, [], 257], " is not a number from 1 to 256"),
+    ("continuous", [1, "yes", None], "expected True or False, found "),
+    ("by_day", [1, "no", None], "expected True or False, found "),
+    ("coverage", [1, "yes", None], "expected True or False, found "),
+    ("only", ["log", 5, [], True, "x" * 900], "expected 'captures' or 'logs', found "),
+    ("as_", ["eve", 5, ["zeek"], {}, b"zeek"], "the formats of logs are: adguard"),
+    ("year", ["2023-01", 26, 2023.5, [], True], "is not a year from 1990 to 2100"),
+    ("timezone", [5, [], b"UTC", timedelta(1)], "expected the name of a time zone or a tzinfo"),
+    ("timezone", ["Mars/Base", "", "+99:00"], "is no time zone"),
+    ("since", ["2023", 2023, date(2023, 3, 1), {}], MOMENT),
+    ("until", ["2023-03-20T00:00:00Z", 0, True], MOMENT),
+    ("until", [datetime(2023, 3, 20)], "has no time zone"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [(name, value, said) for name, values, said in WRONG for value in values],
+)
+def test_what_is_no_value_of_an_argument(name: str, value: Any, said: str) -> None:
+    for function in (netwatch.scan, netwatch.names, netwatch.match):
+        arguments = signature(function).parameters
+        if name not in arguments:
+            continue
+        given = {"paths": str(PCAPS / "five-kinds.pcap"), "name": "tiktok.com", name: value}
+        with pytest.raises(netwatch.ConfigError) as caught:
+            function(**{key: value for key, value in given.items() if key in arguments})
+        (problem,) = caught.value.problems
+        assert problem.file == name
+        assert said in problem.message
+        assert len(problem.message) < 600
+
+
+def test_every_argument_is_tried_with_wrong_values() -> None:
+    there = {
+        each
+        for function in (netwatch.scan, netwatch.names, netwatch.match)
+        for each in signature(function).parameters
+    }
+    # Of `match`, with names in its own test.
+    assert there == {name for name, _, _ in WRONG} | {"name"}
 
 
 def test_at_least_one_path() -> None:

@@ -104,8 +104,39 @@ def test_what_is_no_record_is_refused(key: str) -> None:
     if key in ("versions", "binding"):  # records of version 1 do not have them
         assert getattr(api.Incident.of(record), key) is None
     else:
-        with pytest.raises(KeyError, match=key):
+        with pytest.raises(api.Error, match=f"^{key}: expected this key$"):
             api.Incident.of(record)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"first_seen": "yesterday"}, "first_seen: expected a time such as 2023-03-20T09:31:07Z"),
+        ({"first_seen": 5}, "first_seen: expected a time such as"),
+        (
+            {"ban": {**alert_record(FULL_ALERT)["ban"], "from": 5}},
+            "ban.from: expected a day such as",
+        ),
+        ({"app": "tiktok"}, "app: expected an object, found 'tiktok'"),
+        ({"names": "tiktok.com"}, "names: expected a list, found 'tiktok.com'"),
+        ({"evidence": [{}]}, "evidence.time: expected this key"),
+        ({"evidence": [3]}, "evidence: expected an object, found 3"),
+        ({"left_out": []}, "left_out: expected an object"),
+        ({"app": "\x1b" * 9}, "app: expected an object, found '\\x1b"),
+    ],
+)
+def test_what_is_wrong_in_a_record_is_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(api.Error) as caught:
+        api.Incident.of({**alert_record(FULL_ALERT), **change})
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("cls", [api.Incident, api.Observation, api.Coverage, api.Match])
+@pytest.mark.parametrize("record", [None, 5, "text", [], {}, b"{}"])
+def test_no_record_at_all_is_refused(cls: type[api.Incident], record: Any) -> None:
+    with pytest.raises(api.Error, match="expected"):
+        cls.of(record)
 
 
 VALUES = st.recursive(
@@ -122,7 +153,7 @@ def test_anything_is_a_record_or_is_refused(key: str, value: Any) -> None:
     record = {**alert_record(FULL_ALERT), key: value}
     try:
         incident = api.Incident.of(record)
-    except (KeyError, TypeError, ValueError):
+    except api.Error:
         return
     assert incident.record() == record
 

@@ -34,6 +34,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.engine import capture_files, pipeline
 from netwatch.formats import jsonl
 from netwatch.incidents.scan import ScanIncidents
+from netwatch.protocols.quic_packet import VERSIONS
 
 SNAPLEN = 262144
 SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))
@@ -107,6 +108,11 @@ def test_every_port_of_a_tunnel_is_whole() -> None:
     "data",
     [
         handshakes.quic_hello(handshakes.QUIC_V1, "a.example.org", random.Random(1))[0],
+        *(
+            b"\x8f" + number.to_bytes(4) + b"\x99" * 1200
+            for number in (*VERSIONS, 0x1A2A3A4A)
+            if number >> 8 != 0x513035
+        ),
         messages.query(1, "a-long-enough-name-to-be-more-than-48-bytes.example.org", "A"),
         b"\x16\xfe\xfd" + bytes(10) + b"\x01" + bytes(200),
         b"\x0d" + bytes(8) + b"Q043" + bytes(100),
@@ -115,7 +121,17 @@ def test_every_port_of_a_tunnel_is_whole() -> None:
         b"\x60\0\0\0\0\x14\x06\x40" + b"\x20\x01\0\0" + bytes(28) + tcp(b"x")[20:],
         b"\x60\0\0\0\0\x14\x06\x40" + bytes(16) + b"\x20\x01\0\0" + bytes(12) + tcp(b"x")[20:],
     ],
-    ids=["quic", "dns", "dtls", "gquic-id", "gquic", "gquic-long", "teredo-from", "teredo-to"],
+    ids=[
+        "quic",
+        *(f"quic-greased-{number}" for number in range(len(VERSIONS))),
+        "dns",
+        "dtls",
+        "gquic-id",
+        "gquic",
+        "gquic-long",
+        "teredo-from",
+        "teredo-to",
+    ],
 )
 def test_what_a_mask_takes_is_whole(data) -> None:
     packet = framed(udp(data, sport=50000, dport=40000))
@@ -281,13 +297,13 @@ def test_nothing_is_lost_in_any_wrapping(wrapping) -> None:
 def test_nothing_is_lost_of_generated_traffic(tmp_path: Path, options: tuple[str, ...]) -> None:
     path = tmp_path / "traffic.pcap"
     command = [sys.executable, str(ROOT / "bench" / "traffic.py"), *options]
-    command += ["--packets", "20000", "-o", str(path)]
+    command += ["--packets", "10000", "-o", str(path)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     names, dropped, cut = same(held(path))
     assert names > 100
     if options[0] == "office":
-        assert dropped > 2000
-        assert cut > 1000
+        assert dropped > 1000
+        assert cut > 500
 
 
 def test_incidents_and_coverage_are_the_same(

@@ -17,17 +17,26 @@ BEGIN = datetime(2023, 3, 20, 8, 12, 41, tzinfo=UTC)
 
 
 def weekly(weeks: int = 9) -> WeeklyIncidents:
-    """Weeks with incidents, one of them without a capture."""
-    counts = [(3, 1, 0), (0, 0, 0), (7, 2, 1)]
+    """Weeks with incidents, one of them without a capture, and one without that of two days."""
+    counts = [{"proved": 3, "advisory": 1}, {}, {"open": 7, "blocked": 2, "exempt": 1}]
+    missing = {4: range(7), 6: range(2, 4)}
     return WeeklyIncidents(
         [
-            Week(MONDAY + timedelta(weeks=number), *counts[number % 3], captured=number != 4)
+            Week(
+                MONDAY + timedelta(weeks=number),
+                counts[number % 3],
+                [MONDAY + timedelta(weeks=number, days=day) for day in missing.get(number, ())],
+                captured=number != 4,
+            )
             for number in range(weeks)
         ],
         [
             BanDay(date(2023, 3, 10), "from"),
             BanDay(date(2023, 4, 10), "review"),
             BanDay(date(2023, 4, 14), "extended"),
+            BanDay(date(2023, 3, 20), "exemption"),
+            BanDay(date(2023, 3, 20), "exemption"),
+            BanDay(date(2023, 4, 20), "block"),
         ],
     )
 
@@ -45,7 +54,7 @@ def all_pictures(language: Language) -> list[Picture]:
     ]
     changes = [
         NetworkChange("hq", Seen(30, 0.95), Seen(8, 0.9)),
-        NetworkChange(HOSTILE, Seen(0, None), Seen(2, 0.0)),
+        NetworkChange(HOSTILE, Seen(None, None), Seen(2, 0.0)),
     ]
     sightings = [
         Sighting(BEGIN, "www.tiktok.com", "dns-query", "lookup", 2, "office.pcap#63"),

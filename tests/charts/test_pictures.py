@@ -9,12 +9,12 @@ import pytest
 from charts.pictures import HOSTILE, MONDAY, all_pictures, weekly
 
 from netwatch.charts import FOLDER, theme
-from netwatch.charts.before_after import Seen
+from netwatch.charts.before_after import NetworkChange, Seen, before_after
 from netwatch.charts.coverage import GROUPS, NetworkCoverage, coverage_picture, reason_words
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.locales import number_locale, time_locale
 from netwatch.charts.timeline import Sighting, timeline
-from netwatch.charts.weeks import Week, WeeklyIncidents, weeks_picture
+from netwatch.charts.weeks import MAX_MARKS, BanDay, Week, WeeklyIncidents, weeks_picture
 from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.language.language import LANGUAGES, language
 
@@ -33,21 +33,77 @@ def test_each_picture_has_its_table_in_each_language() -> None:
     assert len(titles) == len(LANGUAGES) * 5
 
 
-def test_the_table_of_weeks_has_each_number_and_why_a_week_is_empty() -> None:
-    table = weeks_picture(weekly(6), ENGLISH).table
-    assert table.headers == ("Week from", "Violation", "Advised against", "Exempt", "Note")
-    assert table.rows[0] == ("27 February 2023", "3", "1", "0", "")
-    assert table.rows[1] == ("6 March 2023", "0", "0", "0", "10 March 2023: in force")
-    assert table.rows[4][4] == "no capture"
+def test_the_table_of_weeks_has_each_number_and_what_was_not_captured() -> None:
+    table = weeks_picture(weekly(7), ENGLISH).table
+    assert table.headers == (
+        "Week from", "Proved", "Not proved", "Blocked", "Embedded in a page", "Only looked up",
+        "Advised against", "Exempt", "Note",
+    )  # fmt: skip
+    assert table.rows[0] == ("27 February 2023", "3", "0", "0", "0", "0", "1", "0", "")
+    assert table.rows[1] == ("6 March 2023", *"0000000", "10 March 2023: in force")
+    assert table.rows[4] == ("27 March 2023", *[""] * 7, "no capture")
+    assert table.rows[6][-1].endswith("12 April 2023 to 13 April 2023: no capture")
 
 
-def test_bars_of_a_week_are_stacked_and_empty_ones_left_out() -> None:
-    picture = weeks_picture(WeeklyIncidents([Week(MONDAY, 2, 0, 3)]), ENGLISH)
-    bars = picture.specifications["wide"]["layer"][1]["data"]["values"]
-    assert [(bar["low"], bar["high"], bar["verdict"]) for bar in bars] == [
-        (0, 2, "Violation"),
-        (2, 5, "Exempt"),
+def test_what_was_blocked_or_embedded_is_not_drawn_as_a_violation() -> None:
+    week = Week(MONDAY, {"proved": 2, "blocked": 30, "embed": 4, "lookup": 5, "exempt": 3})
+    picture = weeks_picture(WeeklyIncidents([week]), ENGLISH)
+    layer = picture.specifications["wide"]["layer"][1]
+    assert [(bar["low"], bar["high"], bar["category"]) for bar in layer["data"]["values"]] == [
+        (0, 2, "Proved"),
+        (2, 32, "Blocked"),
+        (32, 36, "Embedded in a page"),
+        (36, 41, "Only looked up"),
+        (41, 44, "Exempt"),
     ]
+    assert layer["encoding"]["fill"]["scale"]["domain"] == [
+        "Proved", "Blocked", "Embedded in a page", "Only looked up", "Exempt",
+    ]  # fmt: skip
+
+
+def test_days_without_a_capture_are_one_hatched_mark() -> None:
+    picture = weeks_picture(weekly(7), ENGLISH)
+    layer = picture.specifications["wide"]["layer"][0]
+    assert layer["mark"]["fill"] == theme.HATCH
+    assert [(row["from"][:10], row["to"][:10]) for row in layer["data"]["values"]] == [
+        ("2023-03-27", "2023-04-03"),
+        ("2023-04-12", "2023-04-14"),
+    ]
+
+
+def test_measures_are_marked_and_those_of_one_day_together() -> None:
+    texts = json.dumps(weeks_picture(weekly(), ENGLISH).specifications["wide"])
+    assert "20 March 2023: exemption (2)" in texts
+    assert "20 April 2023: first blocked" in texts
+
+
+def test_many_exemptions_leave_room_for_the_days_of_the_ban() -> None:
+    days = [BanDay(MONDAY + timedelta(days=n), "exemption") for n in range(30)]
+    days.append(BanDay(MONDAY + timedelta(days=30), "block"))
+    weeks = [Week(MONDAY + timedelta(weeks=n), {}) for n in range(5)]
+    picture = weeks_picture(WeeklyIncidents(weeks, days), ENGLISH)
+    labels = [
+        layer["data"]["values"][0]["label"]
+        for layer in picture.specifications["wide"]["layer"][2:]
+        if layer["mark"]["type"] == "text"
+    ]
+    assert len(labels) == MAX_MARKS
+    assert labels[-1] == "first blocked"
+
+
+def test_of_a_network_that_was_not_captured_no_number_is_drawn() -> None:
+    change = NetworkChange("hq", Seen(None, None), Seen(2, 0.5))
+    picture = before_after([change], ("May", "June"), ENGLISH)
+    assert picture.table.rows == (("hq", "not captured", "", "2", "4"),)
+    points = picture.specifications["wide"]["layer"][1]["data"]["values"]
+    assert [(row["period"], row["low"]) for row in points] == [("June", 2)]
+    assert "May: not captured; June: 2." in picture.summary
+
+
+def test_the_two_totals_of_flows_are_named() -> None:
+    networks = [NetworkCoverage("hq", 100, 80, {"no-data": 15, "ech": 5})]
+    summary = coverage_picture(networks, ENGLISH).summary
+    assert summary.startswith("Of all 100 flows of all networks, 85 with content, the name was")
 
 
 def test_every_reason_is_in_one_group_and_has_words() -> None:
@@ -148,7 +204,8 @@ def test_contrasts() -> None:
     for text in (theme.INK, theme.MUTED):
         assert all(_contrast(*pair) >= 4.5 for pair in _both(text))
     outlines = (
-        theme.VIOLATION, theme.ADVISORY_LINE, theme.EXEMPT_LINE, theme.NAMED_LINE, theme.HIDDEN,
+        theme.VIOLATION, theme.OPEN_LINE, theme.BLOCKED_LINE, theme.EMBED_LINE, theme.LOOKUP,
+        theme.POSSIBLE_LINE, theme.ADVISORY_LINE, theme.EXEMPT_LINE, theme.NAMED_LINE, theme.HIDDEN,
         theme.TUNNEL_LINE, theme.NO_NAME, theme.CUT_LINE, theme.EMPTY_LINE, theme.ONCE_LINE,
         theme.SOME, theme.MANY, theme.BEFORE_LINE, theme.AFTER, theme.LINE,
     )  # fmt: skip
@@ -161,7 +218,17 @@ def test_contrasts() -> None:
 
 def test_marks_beside_each_other_differ_without_colour() -> None:
     for order in (
-        (theme.VIOLATION, theme.ADVISORY, theme.EXEMPT),
+        (
+            theme.VIOLATION,
+            theme.OPEN,
+            theme.BLOCKED,
+            theme.EMBED,
+            theme.LOOKUP,
+            theme.POSSIBLE,
+            theme.ADVISORY,
+            theme.EXEMPT,
+        ),
+        (theme.VIOLATION, theme.BLOCKED, theme.LOOKUP, theme.EXEMPT),
         (theme.NAMED, theme.HIDDEN, theme.TUNNEL, theme.NO_NAME, theme.CUT, theme.EMPTY),
         (theme.ONCE, theme.SOME, theme.MANY),
         (theme.BEFORE, theme.AFTER),
@@ -186,7 +253,7 @@ def test_a_long_year_has_a_readable_axis() -> None:
     for weeks in (1, 6, 20, 53, 160, 600):
         for size, most in (("wide", 18), ("narrow", 6)):
             values = WeeklyIncidents(
-                [Week(MONDAY + timedelta(weeks=n), 1, 0, 0) for n in range(weeks)]
+                [Week(MONDAY + timedelta(weeks=n), {"proved": 1}) for n in range(weeks)]
             )
             picture = weeks_picture(values, ENGLISH)
             axis = picture.specifications[size]["layer"][1]["encoding"]["x"]["axis"]  # type: ignore[index]

@@ -17,7 +17,19 @@ from netwatch.core.errors import NetwatchError
 from netwatch.language.language import language
 
 ENGLISH = language("en", FOLDER)
-ELEMENTS = {"svg", "g", "path", "line", "text", "title", "desc", "defs", "clipPath", "rect"}
+ELEMENTS = {
+    "svg",
+    "g",
+    "path",
+    "pattern",
+    "line",
+    "text",
+    "title",
+    "desc",
+    "defs",
+    "clipPath",
+    "rect",
+}
 PATTERN = re.compile(r'(?:fill|stroke)="(#[0-9a-f]{6})"')
 
 
@@ -142,3 +154,13 @@ def test_scripts_and_styles_of_an_svg_are_removed() -> None:
     assert "style=" not in made
     assert "onclick" not in made
     assert "<title>a&lt;b</title>" in made
+
+
+def test_no_mark_is_described_by_the_names_of_fields(
+    svgs: dict[str, tuple[Picture, str]],
+) -> None:
+    """The renderer describes a mark without a description by its fields, in English."""
+    for name, (_, text) in svgs.items():
+        titles = re.findall(r"<title>([^<]*)</title>", text)
+        found = [each for each in titles if re.match(r"(from|label|device|network): ", each)]
+        assert found == [], name

@@ -77,7 +77,7 @@ def test_a_list_of_all_bans_has_their_state(records):
     assert states["eu-council-tiktok-2023"] == "in force"
 
 
-def test_a_list_by_app_and_jurisdiction(records):
+def test_a_list_by_app_and_jurisdiction(records, run):
     found = records("list", "--app", "deepseek", "--on", "2026-01-01")
     assert all("deepseek" in each["apps"] for each in found)
     assert {"ca-gov-deepseek-2025", "be-chamber-deepseek-2025"} <= set(ids(found))
@@ -91,7 +91,7 @@ def test_a_list_by_app_and_jurisdiction(records):
     }
     found = records("list", "--jurisdiction", "BE-WAL", "--on", "2023-12-01")
     assert ids(found) == ["be-wallonia-tiktok-2023"]
-    assert records("list", "--jurisdiction", "B", "--all") == []
+    assert run("list", "--jurisdiction", "B", "--all")[:2] == (2, "")
 
 
 def test_a_list_with_a_configuration_marks_its_bans(records, run):

@@ -10,6 +10,7 @@ import pytest
 from support.office import DURING, TIKTOK, capture, one_hello
 
 from netwatch.cli import main
+from netwatch.core.installing import install_command
 from netwatch.formats.registry import BINARY_FORMATS
 
 Captured = pytest.CaptureFixture[str]
@@ -59,7 +60,7 @@ def test_a_missing_extra_is_named(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = tmp_path / "names"
     assert main(["names", "-q", "--format", kind, "-o", str(path), office]) == 2
-    assert "needs an extra: pip install 'netwatch[arrow]'" in capsys.readouterr().err
+    assert f"needs an extra: {install_command('arrow')}" in capsys.readouterr().err
     assert not path.exists()
 
 

@@ -135,8 +135,8 @@ def test_sample_alert_can_be_rendered_in_every_format(site):
     [
         (
             ("outputs", "test", "nobody"),
-            1,
-            "there is no output 'nobody'; configured are: file, hook",
+            2,
+            "expected an output of the configuration, found 'nobody'; configured are: file, hook",
         ),
         (("scan", CAPTURE, "--once"), 2, "netwatch scan: --once needs --deliver"),
         (("scan", CAPTURE, "--deliver", "--deliver-timeout", "x"), 2, "number of seconds"),

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from support.namespaces import namespace, needs_namespaces
 from support.office import configured
+from support.paths import PCAPS
 
 from netwatch.capture import framing, interfaces, privileges
 from netwatch.capture import live_sources as live
 from netwatch.cli import main
+from netwatch.core import compilation
 from netwatch.dissect.loop import loop
 
 
@@ -94,6 +96,24 @@ def test_an_interpreted_packet_loop(
     status, lines = doctor(capsys, "-i", "lo")
     assert status == 1
     assert "bad  packet loop   interpreted, a hundred times slower than compiled" in lines
+
+
+def test_why_the_packet_loop_is_interpreted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cause = tmp_path / "not-compiled.txt"
+    cause.write_text("fatal error: Python.h:\x1b No such file or directory\n")
+    monkeypatch.setattr(compilation, "_CAUSE", cause)
+    monkeypatch.setattr(loop, "COMPILED", False)
+    shown = "fatal error: Python.h:\\u001b No such file or directory"
+    _, lines = doctor(capsys, "-i", "lo")
+    (at,) = [number for number, line in enumerate(lines) if "packet loop" in line]
+    assert lines[at].endswith(f"interpreted, a hundred times slower than compiled: {shown}")
+    assert "gcc libc6-dev python3-dev" in lines[at + 1]
+    assert main(["names", "--format", "jsonl", str(PCAPS / "http-host.pcap")]) == 0
+    assert (
+        f"therefore slow ({shown}); to compile it, install a C compiler" in capsys.readouterr().err
+    )
 
 
 def test_every_mistake_in_the_configuration(

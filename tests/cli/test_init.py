@@ -1,5 +1,6 @@
 """``netwatch init`` writes a configuration that is valid, and overwrites nothing."""
 
+import io
 import os
 import pty
 import select
@@ -150,6 +151,55 @@ def test_interview_that_ends_early_writes_nothing(folder: Path) -> None:
     status, text = interview("", "Ministry")
     assert status == 2
     assert "nothing was written" in text
+    assert [each.name for each in folder.iterdir()] == []
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, text: str, *words: str) -> int:
+    """The exit status where standard input is a pipe with a text."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    return main(["init", *words])
+
+
+def test_answers_of_a_pipe_are_taken_line_by_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = "\nMinistry\n10.20.0.0/16, 10.21.0.0/16\n\nbe-fed-tiktok-2023"
+    assert piped(monkeypatch, answers) == 0
+    config = written(folder / "netwatch.yaml")
+    assert networks(config) == {"service": ["10.20.0.0/16", "10.21.0.0/16"]}
+    assert config.networks.scopes[0].network.authority == "Ministry"
+    assert [ban.id for ban in config.policy.bans] == ["be-fed-tiktok-2023"]
+
+
+def test_what_options_say_is_not_read_from_a_pipe(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--look", str(PCAPS / "five-kinds.pcap"), "--authority", "City", "--ban", "default")
+    assert piped(monkeypatch, "10.20.0.0/16\n10.20.0.53\n", *words) == 0
+    assert networks(written(folder / "netwatch.yaml")) == {
+        "service": ["10.20.0.0/16"],
+        "resolvers": ["10.20.0.53/32"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the input ended before all answers; nothing was written; --yes asks nothing"),
+        ("\nMinistry\n10.20.0.0/16\n\n", "the input ended before all answers"),
+        ("\nMinistry\nhq\n10.20.0.53\n\n", "expected a range like 10.20.0.0/16"),
+        ("\n\n\n\nbe-fed-tiktok\n", "did you mean 'be-fed-tiktok-2023'?"),
+    ],
+)
+def test_a_pipe_without_the_right_answers_writes_nothing(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    message: str,
+) -> None:
+    assert piped(monkeypatch, text) == 2
+    assert message in capsys.readouterr().err
     assert [each.name for each in folder.iterdir()] == []
 
 

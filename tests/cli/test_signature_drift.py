@@ -154,6 +154,23 @@ def test_an_imported_draft_is_used_beside_the_catalogue(
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("other", ["", "domain:new.com\n"])
+def test_names_that_are_held_back_are_to_be_decided(
+    other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("data", f"domain:office.com\ndomain:fgov.be\n{other}")
+    assert main(["signatures", "import", "data", "--app", "video", "--source", "v2fly"]) == 0
+    out, err = capsys.readouterr()
+    assert (
+        "netwatch: decide: data:1: suffix office.com is held back: it is in office.com, a platform"
+        in err
+    )
+    assert "decide: data:2: suffix fgov.be is held back: it is in fgov.be, a zone of a gov" in err
+    assert "office.com" not in out
+    assert ("suffix: new.com" in out) is bool(other)
+
+
+@pytest.mark.usefixtures("folder")
 def test_import_follows_no_link_and_overwrites_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

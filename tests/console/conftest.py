@@ -1,5 +1,7 @@
 """Consoles over a copy of the store of the sample captures."""
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from support.paths import PCAPS
 
 from netwatch.config import Config, load
 from netwatch.config.console_section import ConsoleOptions
-from netwatch.console import accounts, events
+from netwatch.console import accounts, application, events, pages
 from netwatch.console.console import Console
 
 
@@ -30,6 +32,19 @@ def brief_events() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "STREAM_SECONDS", 0.0)
         patch.setattr(events, "INTERVAL", 0.01)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def patient_pages() -> Iterator[None]:
+    """Let pages take longer than people would wait, which they do on a busy machine. The tests of
+    these limits set their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(application, "ANSWER_SECONDS", 120.0)
+        for each in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."):
+            module = importlib.import_module(each.name)
+            if hasattr(module, "QUERY_SECONDS"):
+                patch.setattr(module, "QUERY_SECONDS", 60.0)
         yield
 
 

@@ -41,6 +41,19 @@ def add(console: Console, changed: list[dict[str, Any]]) -> None:
     console.catalogue.end_run(run)
 
 
+@pytest.mark.parametrize("query", ["app=tictoc", "network=hq2", "ban=nothing"])
+@pytest.mark.parametrize("place", ["/incidents", "/incidents.csv", "/devices", "/cases"])
+def test_what_nobody_knows_is_refused(
+    place: str, query: str, visit: Callable[[str], Visitor]
+) -> None:
+    name, _, value = query.partition("=")
+    if place == "/devices" and name != "network":
+        pytest.skip("devices have no such filter")
+    answer = visit("analyst").open(f"{place}?{query}")
+    assert answer.status_code == 400
+    assert f"“{name}” cannot be “{value}”: neither" in answer.text
+
+
 def test_the_list_is_that_of_the_store_the_newest_first(
     console: Console, visit: Callable[[str], Visitor]
 ) -> None:
@@ -60,7 +73,6 @@ def test_the_list_is_that_of_the_store_the_newest_first(
         ("app=tiktok", lambda record: record["app"]["id"] == "tiktok"),
         ("device=ws-021", lambda record: record["device"]["id"] == "ws-021"),
         ("network=byod", lambda record: record["network"]["name"] == "byod"),
-        ("ban=nothing", lambda record: False),
         (
             "from=2023-03-21T00:00:00Z&to=2023-04-01T00:00:00Z",
             lambda record: "2023-03-21" <= record["first_seen"] < "2023-04-01",
@@ -76,7 +88,7 @@ def test_filters_are_in_the_address(
 ) -> None:
     visitor = visit("analyst")
     wanted = {record["id"] for record in records(console) if field(record)}
-    answer = visitor.get(f"/incidents?{query}")
+    answer = visitor.open(f"/incidents?{query}")
     if answer.status_code == 303:  # a time with an offset becomes one in UTC
         answer = visitor.get(answer.headers["location"])
     assert set(listed(answer.text)) == wanted
@@ -144,9 +156,9 @@ def test_an_auditor_sees_pseudonyms_alone(
             {record["device"]["id"] or record["device"]["ip"] for record in records(console)}
         )
     # The name of a device must not be found out by asking for it.
-    assert visitor.get("/incidents?device=ws-021").text.count("<tr") == visitor.get(
-        "/incidents"
-    ).text.count("<tr")
+    refused = [visitor.get(f"/incidents?device={name}") for name in ("ws-021", "nobody")]
+    assert [each.status_code for each in refused] == [403, 403]
+    assert refused[0].text.count("\n") == refused[1].text.count("\n")
 
 
 def test_hostile_names_are_text_everywhere(

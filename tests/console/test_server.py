@@ -14,6 +14,7 @@ import trustme
 from support.asked_stores import run
 from support.console_server import HEAD_SECONDS, Served, served
 from support.consoles import copied
+from support.waiting import TIMEOUT
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_more_connections_than_it_has_are_closed(console: Served) -> None:
     finally:
         for each in held:
             each.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:
             assert httpx.get(f"{console.address}/sign-in", trust_env=False).status_code == 200

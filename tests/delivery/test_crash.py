@@ -9,6 +9,7 @@ import pytest
 from support.crashing_delivery import STEPS, may_not_be_reached
 from support.made_alerts import alert_id
 from support.paths import SUPPORT
+from support.waiting import TIMEOUT
 
 from netwatch.delivery import dead_letters
 
@@ -20,7 +21,7 @@ def run(folder, url, step, calls, count=COUNT):
     script = SUPPORT / "crashing_delivery.py"
     words = [str(folder), keys, "0", str(count), step, str(calls), "before"]
     command = [sys.executable, str(script), *words]
-    process = subprocess.run(command, capture_output=True, timeout=120)
+    process = subprocess.run(command, capture_output=True, timeout=4 * TIMEOUT)
     ids = {alert_id(int(word)) for word in process.stdout.split()}
     return process.returncode, ids, process.stderr.decode()
 

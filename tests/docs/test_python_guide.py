@@ -3,6 +3,7 @@
 import doctest
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,3 +61,14 @@ def test_arguments_of_the_functions_are_described() -> None:
         for each in inspect.signature(function).parameters.values()
     }
     assert described == there - {"paths", "config", "name"}
+
+
+def test_signatures_are_found_in_a_checkout_that_is_not_installed() -> None:
+    code = (
+        "import sys; sys.meta_path = [each for each in sys.meta_path"
+        " if 'editable' not in repr(each).lower()]\n"
+        "import netwatch; print(netwatch.match('www.tiktok.com').app.id)"
+    )
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stdout == "tiktok\n", found.stderr

@@ -15,8 +15,14 @@ COMMANDS = re.findall(r"^netwatch store ([^#\n]+)", PAGE, re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> AskedStore:
+    """A store whose configuration has the network and the device that examples name."""
     folder = tmp_path_factory.mktemp("store")
-    return filled_store(folder, str(folder / "kept"), "", [PCAPS])
+    filled = filled_store(folder, str(folder / "kept"), "", [PCAPS])
+    path, inventory = Path(filled.config), folder / "devices.csv"
+    guests = "networks:\n  - {name: guests, cidrs: [10.99.0.0/16], class: guest}\n"
+    path.write_text(path.read_text().replace("networks:\n", guests))
+    inventory.write_text(f"{inventory.read_text()}lab-07,10.20.9.7,,,,service\n")
+    return filled
 
 
 def test_there_are_examples() -> None:

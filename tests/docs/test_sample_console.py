@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.paths import ROOT
+from support.waiting import TIMEOUT
 
 from netwatch.config.console_section import ROLES
 
@@ -32,7 +33,7 @@ def started(folder: Path) -> tuple["subprocess.Popen[str]", list[str], str]:
 
 def ended(process: "subprocess.Popen[str]") -> int:
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=TIMEOUT)
     return process.returncode
 
 

@@ -149,13 +149,13 @@ def renamed(number: int) -> tuple[bytes, bytes]:
 Fill = Callable[[Capture, int], None]
 
 KINDS: dict[str, tuple[Fill, int, int]] = {
-    "data": (data, 10_000, 0),
-    "short": (short, 10_000, 0),
-    "lookups": (partial(lookups, names=OTHER), 2_000, 1),
-    "hellos": (partial(hellos, names=OTHER), 1_000, 1),
+    "data": (data, 5_000, 0),
+    "short": (short, 5_000, 0),
+    "lookups": (partial(lookups, names=OTHER), 1_000, 1),
+    "hellos": (partial(hellos, names=OTHER), 500, 1),
     "cut-hellos": (partial(hellos, names=OTHER, cut=True), 200, 1),
     "initials": (initials, 200, 1),
-    "requests": (requests, 1_000, 1),
+    "requests": (requests, 500, 1),
     "banned-lookups": (partial(lookups, names=BANNED), 400, 1),
     "banned-hellos": (partial(hellos, names=BANNED), 200, 1),
 }

@@ -15,8 +15,8 @@ from support.paths import PCAPS
 from netwatch.cli import main
 from netwatch.incidents import scan as scan_module
 
-ANSWERS = 6_000
-"""So many that some of their addresses evict others from the table of addresses."""
+ANSWERS, ADDRESSES = 300, 20
+"""Answers, and addresses of each: so many that some evict others from the table of addresses."""
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(2):
         wire = Wire(DURING, number)
         for index in range(ANSWERS):
-            address = str(ipaddress.ip_address((198 << 24) + (18 << 16) + number * ANSWERS + index))
+            first = (198 << 24) + (18 << 16) + (number * ANSWERS + index) * ADDRESSES
             name = f"n{index}.example.org"
-            wire.lookup(SERVICE, RESOLVER, name, [(name, "A", 3600, address)])
+            addresses = [ipaddress.ip_address(first + each) for each in range(ADDRESSES)]
+            records = [(name, "A", 3600, str(address)) for address in addresses]
+            wire.lookup(SERVICE, RESOLVER, name, records)
         hello(wire, SERVICE, FAR)
         capture(made / f"{number}.pcap", wire)
     return made

@@ -99,7 +99,7 @@ def test_rows_alike_within_a_minute_are_told_apart_at_midnight(
         lookup(wire, CLIENT)
     found, _ = scan(capture(tmp_path / "b.pcap", wire), office, capsys)
     counts = {each["device"]["id"]: each["counts"]["lookups"] for each in found}
-    assert counts == {"one": 10, "two": 10}
+    assert counts == {"one": 5, "two": 5}
 
 
 def test_the_coverage_counts_flows_for_the_row_of_their_time(

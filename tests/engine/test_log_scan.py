@@ -91,7 +91,7 @@ def test_a_lookup_a_handshake_and_its_flow_are_one_incident(site: Config, tmp_pa
     (alert,) = scan(site, unit(log))
     counts = alert.counts
     assert (alert.confidence, alert.outcome, alert.first_seen) == ("confirmed", "reached", NOON)
-    assert (counts.lookups, counts.handshakes, counts.flows) == (2, 1, 1)
+    assert (counts.lookups, counts.handshakes, counts.flows) == (1, 1, 1)
     assert (counts.bytes_out, counts.bytes_in, counts.reached) == (700, 9000, 1)
     assert len(alert.community_ids) == 1  # the log has no port of the lookups
     handshake = jsonl.alert_record(alert)["evidence"][2]

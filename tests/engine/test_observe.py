@@ -104,6 +104,8 @@ def test_unreadable_files_are_noted_and_the_others_are_read(tmp_path: Path) -> N
         ("a.txt", False),
         ("pcap", True),
         ("a.gz", False),
+        ("eve-1.pcap.json", False),
+        ("day.pcap.log", False),
     ],
 )
 def test_which_files_have_the_name_of_a_capture(path: str, expected: bool) -> None:

@@ -18,6 +18,7 @@ from support.captures import pcap, timed
 from support.frames import ETHERNET, udp
 from support.office import CONFIG, configured
 from support.paths import ROOT
+from support.waiting import TIMEOUT
 
 from netwatch import config
 from netwatch.capture.block import Block
@@ -295,7 +296,7 @@ def test_an_interrupted_run_leaves_no_process(tmp_path: Path) -> None:
 
 def _wait_for_children(pid: int, count: int) -> list[int]:
     path = Path(f"/proc/{pid}/task/{pid}/children")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         children = [int(child) for child in path.read_text().split()]
         if len(children) == count:

@@ -11,6 +11,7 @@ from support.exported import example, shipped
 from support.namespaces import Namespace, namespace, needs_namespaces
 from support.ports import free_port, is_listening
 from support.programs import Process, needs, require_programs, search_path
+from support.waiting import TIMEOUT
 
 from netwatch.core.addresses import parse_ip
 from netwatch.exports.export_format import ServerAddress
@@ -127,7 +128,7 @@ def test_squid_reads_the_lists(ban: str, spare: bool, tmp_path: Path) -> None:
 def status(port: int, name: str) -> int:
     """The status of a request for a tunnel. One that is allowed comes to nothing, because
     Squid may not connect by itself and has no other proxy."""
-    client = HTTPConnection("127.0.0.1", port, timeout=20)
+    client = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         client.request("CONNECT", f"{name}:443")
         return client.getresponse().status

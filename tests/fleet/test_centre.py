@@ -76,7 +76,7 @@ def batch(rows, seed=1):
     return pack(FactBatch("observation", RUN, clients, pa.table(columns, schema=layout)))
 
 
-def send_facts(centre, sensor, until=lambda left: not left, timeout=20):
+def send_facts(centre, sensor, until=lambda left: not left, timeout=TIMEOUT):
     """Send what the spool of a sensor has, until it is empty."""
     options = centre.options(sensor)
     spool = Spool(options.spool.folder, options.spool.max_bytes)

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from support.fleet_server import FleetServer, fleet_server, until
 
 from netwatch.core.errors import Problem
 from netwatch.fleet.applying import Applied, Applier
+from netwatch.fleet.publications import Published
 from netwatch.fleet.published_feed import PublishedFeed
 from netwatch.fleet.published_index import PART_BYTES, Entry, read_index, write_index
 from netwatch.fleet.publisher import Publisher, entry_of, read_value
@@ -213,6 +215,49 @@ def test_an_index_of_somebody_else_changes_nothing_and_is_named(
     asyncio.run(scenario())
     assert not sensor.applier.problems
     assert set(sensor.applier.refused) == ({refusal} if refusal else set())
+
+
+class Bucket:
+    """The bucket of no server: the values by key, and those that replace them when the index has
+    been read."""
+
+    def __init__(self, values: dict[str, bytes], then: dict[str, bytes]) -> None:
+        self.values, self._then = values, then
+
+    async def get_msg(self, stream: str, *, subject: str, direct: bool) -> SimpleNamespace:
+        found = self.values.get(subject.removeprefix(bucket_subject(PUBLISHED_BUCKET, "")))
+        if subject.endswith(".all"):
+            self.values = self._then
+        return SimpleNamespace(data=found)
+
+
+def values_of(published: Published) -> dict[str, bytes]:
+    entry = entry_of(published)
+    (part,) = entry.parts("all")
+    return {"all": write_index({"set": entry}), part: published.data}
+
+
+@pytest.mark.parametrize("index", [None, b"[]", b"a newer one"])
+def test_a_bundle_that_is_replaced_while_it_is_read_is_not_refused(
+    centre: Centre, index: bytes | None
+) -> None:
+    """The message that announces the new index comes late, or not at all."""
+    sensor = Sensor("ghent-1", centre.applier())
+    old = values_of(centre.publish_set())
+    new = values_of(centre.publish_set("two.example"))
+    found = new if index == b"a newer one" else {"all": index} if index else {}
+    asyncio.run(sensor.feed.look(Bucket(old, found)))
+    assert sensor.reported == []
+    assert sensor.feed._changed.is_set(), "another look follows"
+    asyncio.run(sensor.feed.look(Bucket(new, new)))
+    assert sensor.last() == ("set", 2, "applied", "")
+
+
+def test_a_bundle_whose_part_is_missing_is_refused(centre: Centre) -> None:
+    sensor = Sensor("ghent-1", centre.applier())
+    index = {"all": values_of(centre.publish_set())["all"]}
+    asyncio.run(sensor.feed.look(Bucket(index, index)))
+    assert sensor.last() == ("set", 1, "rejected", "truncated")
 
 
 def changed(entry: Entry, **changes: Any) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.interpreted import all_interpreted
 from support.made_batches import BATCHES
 from support.made_records import BARE, FULL
@@ -91,7 +92,7 @@ def test_a_record_batch_has_the_records_of_its_rows(batch: ObservationBatch) -> 
 
 @pytest.mark.parametrize("kind", BINARY_FORMATS)
 @given(st.lists(BATCHES, max_size=4))
-@settings(deadline=None, max_examples=25)
+@examples(25, deadline=None)
 def test_batches_with_their_own_dictionaries_are_one_file(
     kind: str, batches: list[ObservationBatch]
 ) -> None:
@@ -105,7 +106,7 @@ def interpreted() -> dict[str, ModuleType]:
 
 
 @given(BATCHES)
-@settings(deadline=None, max_examples=25)
+@examples(25, deadline=None)
 def test_the_interpreted_form_gives_the_same(batch: ObservationBatch) -> None:
     modules = interpreted()
     _, state = batch.__reduce__()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.interpreted import all_interpreted
 from support.made_batches import ADDRESSES, BATCHES
 from support.made_records import BARE, FULL
@@ -78,7 +79,7 @@ def test_lines_are_those_of_the_records(batch: ObservationBatch) -> None:
 
 
 @given(BATCHES)
-@settings(deadline=None, max_examples=25)
+@examples(25, deadline=None)
 def test_the_interpreted_form_writes_the_same(batch: ObservationBatch) -> None:
     modules = interpreted()
     build, state = batch.__reduce__()
@@ -90,7 +91,7 @@ def test_the_interpreted_form_writes_the_same(batch: ObservationBatch) -> None:
 
 
 @given(st.lists(BATCHES, max_size=4))
-@settings(deadline=None, max_examples=25)
+@examples(25, deadline=None)
 def test_batches_one_after_the_other_share_nothing(batches: list[ObservationBatch]) -> None:
     for style, expected in ((JSON, as_json), (CSV, as_csv)):
         out: list[str] = []

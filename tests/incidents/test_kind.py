@@ -39,13 +39,14 @@ def judged(
     outcome: str = "reached",
     lookups: int = 0,
     blocked: bool = False,
+    asked: int = 0,
 ) -> JudgedKind:
     activity = ActivityTable()
     for made, progress in visits:
         activity.add(made)
         if made.observation.evidence not in LOOKUPS:
             activity.add_progress(class_of(made.match), progress)
-    return judge(activity, outcome, lookups=lookups, blocked_lookups=blocked)
+    return judge(activity, outcome, lookups=lookups, asked=asked, blocked_lookups=blocked)
 
 
 def spread_over(
@@ -319,11 +320,11 @@ def lookups(every: float, number: int, name: str = OWN) -> list[Visit]:
 
 
 def test_lookups_that_a_filter_answered_show_that_the_app_is_there() -> None:
-    kind = judged(lookups(900, 5), "blocked", lookups=10, blocked=True)
+    kind = judged(lookups(900, 5), "blocked", lookups=5, blocked=True, asked=5)
     assert kind == JudgedKind(
         "lookup",
         (
-            "10 lookups, no handshake with a host of the app and no flow to one.",
+            "5 lookups, no handshake with a host of the app and no flow to one.",
             "The lookups were answered by a block.",
             "The app is probably still installed: app-only names were asked for 5 times at regular"
             " intervals (api.tiktok.com).",
@@ -334,7 +335,7 @@ def test_lookups_that_a_filter_answered_show_that_the_app_is_there() -> None:
 
 
 def test_lookups_of_names_that_pages_call_do_not_show_the_app() -> None:
-    kind = judged(lookups(900, 5, PAGE), "blocked", lookups=10, blocked=True)
+    kind = judged(lookups(900, 5, PAGE), "blocked", lookups=5, blocked=True, asked=5)
     assert (kind.value, len(kind.reasons)) == ("lookup", 2)
     assert judged([], "attempted", lookups=1).reasons == (
         "1 lookup, no handshake with a host of the app and no flow to one.",

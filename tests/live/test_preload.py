@@ -1,5 +1,7 @@
 """What was loaded before a capture is enough for its records, in every format."""
 
+import codecs
+import re
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import pytest
 from support.paths import ROOT
 
 from netwatch.formats.registry import FORMATS
+from netwatch.live.preload import CODECS
 
 PROGRAM = """
 import io, sys
@@ -37,3 +40,16 @@ def test_a_format_imports_nothing_later(name: str) -> None:
         timeout=60,
     )
     assert (done.stdout.split(), done.stderr) == ([], "")
+
+
+def test_every_codec_that_is_used_is_loaded() -> None:
+    named = re.compile(
+        r'(?:(?:de|en)code\(|encoding=|: )"((?:utf|latin|ascii|idna|unicode_)[\w-]*)"'
+    )
+    used = {
+        codecs.lookup(name).name
+        for path in (ROOT / "netwatch").rglob("*.py")
+        for name in named.findall(path.read_text(encoding="utf-8"))
+    }
+    assert {"utf-8-sig", "utf-16-le", "ascii"} <= used
+    assert used <= {codecs.lookup(name).name for name in CODECS}

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from support.office import CONFIG, configured
@@ -9,6 +11,9 @@ from support.waiting import wait_until
 
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.live.config_update import ConfigUpdate
+from netwatch.live.events import Event, Note, ReloadRefused
+from netwatch.live.log import is_warning
 from netwatch.live.reload import Reloader, fingerprint
 
 
@@ -187,3 +192,52 @@ def test_a_defect_is_reported_as_the_reason(place: Path) -> None:
     reloader.start()
     result = wait_for_result(reloader)
     assert str(result) == "the configuration cannot be read: KeyError: 'a defect'"
+
+
+@pytest.fixture
+def update(place: Path) -> Callable[..., tuple[ConfigUpdate, list[Event]]]:
+    """Makes the update of a capture with a reader of configurations, and its events."""
+
+    def made(
+        read: Callable[[str | None], Config],
+    ) -> tuple[ConfigUpdate, list[Event]]:
+        events: list[Event] = []
+        config = load(str(place))
+        nothing: Any = MagicMock()
+        reloader = Reloader(str(place), config, read)
+        return ConfigUpdate(
+            config, reloader, pool=nothing, receiver=nothing, incidents=nothing, emit=events.append
+        ), events
+
+    return made
+
+
+def test_whether_a_user_can_read_the_configuration_is_tried_at_the_start(
+    update: Callable[..., tuple[ConfigUpdate, list[Event]]],
+) -> None:
+    def fail(_: str | None) -> Config:
+        raise LookupError("unknown encoding: utf-8-sig")
+
+    made, events = update(fail)
+    made.try_reload("nobody")
+    wait_until(made.poll)
+    assert (made.applied, made.refused) == (0, 1)
+    first, second = events
+    assert isinstance(first, Note)
+    assert is_warning(first)
+    assert "user 'nobody' cannot read the configuration" in first.text
+    assert isinstance(second, ReloadRefused)
+    assert "unknown encoding" in second.error
+
+
+def test_what_is_read_at_the_start_is_not_applied_once_more_unless_it_differs(
+    place: Path, update: Callable[..., tuple[ConfigUpdate, list[Event]]]
+) -> None:
+    made, events = update(load)
+    made.try_reload("nobody")
+    wait_until(made.poll)
+    assert (made.applied, made.refused, events) == (0, 0, [])
+    place.write_text(place.read_text().replace("quiet_gap: 30m", "quiet_gap: 5m"))
+    made.try_reload("nobody")
+    wait_until(made.poll)
+    assert (made.applied, made.config.quiet_gap) == (1, 300 * 10**9)

@@ -68,6 +68,9 @@ def test_a_restored_incident_continues_and_is_not_reported_as_new(tmp_path: Path
     state_file.save(list(before), [])
     after = OpenIncidents(GAP, None, sent.append)
     assert all(after.restore(entry) for entry in state_file.load(GAP))
+    assert after.restored == before.reported
+    assert after.restored.total() == 3
+    assert after.by_verdict == {}
     count = len(sent)
     for incidents in (before, after):
         incidents.add(contact(50, who=0, packet=99), SENSOR, 0)
@@ -170,17 +173,21 @@ def saved(path: Path) -> OpenIncidents:
     return incidents
 
 
-@pytest.mark.parametrize("fill", [b"\0", b"\xff", b"garbage "])
+FILLS = (b"\0", b"\xff", b"garbage ")
+
+
+@pytest.mark.parametrize("turn", range(len(FILLS)))
 def test_a_damaged_file_is_renamed_and_what_can_be_read_of_it_continues(
-    tmp_path: Path, fill: bytes
+    tmp_path: Path, turn: int
 ) -> None:
+    """Each page is damaged once, and those beside it in the other ways."""
     path, warnings = tmp_path / "state", list[str]()
     incidents = saved(path)
     octets = path.read_bytes()
     pages = len(octets) // PAGE_SIZE
     assert pages > 20
-    for number in range(pages):
-        at = number * PAGE_SIZE
+    for number in range(turn, pages, len(FILLS)):
+        at, fill = number * PAGE_SIZE, FILLS[number % len(FILLS)]
         damaged = octets[:at] + (fill * PAGE_SIZE)[:PAGE_SIZE] + octets[at + PAGE_SIZE :]
         path.write_bytes(damaged)
         state_file = StateFile(path, warnings.append)

@@ -5,9 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.contacts import GAP, SENSOR, contact
+from support.examples import examples
 
 from netwatch.incidents.aggregate import Incidents
 from netwatch.live.open_incidents import OpenIncidents
@@ -52,7 +53,7 @@ class Run:
         self.state_file.close()
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     st.lists(st.integers(0, 6), min_size=1, max_size=60),
     st.lists(st.sampled_from(["take", "take", "save", "crash"]), max_size=20),

@@ -3,8 +3,9 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.logs import NO_OPTIONS, check_entry, items_of, sample_files
 
 from netwatch.capture.files import CaptureFile
@@ -88,7 +89,7 @@ def altered(draw):
 
 
 @FORMATS
-@settings(max_examples=60)
+@examples(60)
 @given(lines=st.lists(altered() if LINES else st.binary(), max_size=6))
 def test_altered_lines_are_read_or_counted(name, lines):
     read_all(name, [*lines, *lines])
@@ -96,7 +97,7 @@ def test_altered_lines_are_read_or_counted(name, lines):
 
 
 @FORMATS
-@settings(max_examples=30)
+@examples(30)
 @given(lines=st.lists(st.binary(max_size=80), max_size=6))
 def test_any_bytes_are_read_or_counted(name, lines):
     read_all(name, lines)

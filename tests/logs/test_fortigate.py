@@ -18,6 +18,12 @@ def lines_of(name: str) -> list[bytes]:
     return sample_lines(SAMPLES / "fortigate" / name)
 
 
+def test_cef_says_the_same() -> None:
+    plain, cef = (read(fortigate, lines_of(name)) for name in ("v7.log", "cef.log"))
+    assert cef == plain
+    assert fortigate.recognise(sample_of(lines_of("cef.log"))) == 5
+
+
 def test_the_logs_that_name_a_host() -> None:
     answer, allowed, denied, flow = read(fortigate, lines_of("v7.log"))
     assert short(answer) == (

@@ -27,7 +27,7 @@ _GROWING = {
 _LIMITS = {
     "dnsmasq": dnsmasq.MAX_LOOKUPS,
     "bind": bind.MAX_REWRITTEN,
-    "unbound": unbound.MAX_DENIED,
+    "unbound": unbound.MAX_ACTIONS,
     "powerdns": powerdns.MAX_QUESTIONS,
     "knot": knot.MAX_REQUESTS,
 }

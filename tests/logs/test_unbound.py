@@ -32,6 +32,38 @@ def test_policy_zones_and_destinations() -> None:
     assert (passed.outcome, passed.transport) == (None, "tcp")
 
 
+def action(second: int, zone: str, name: str = "www.tiktok.com.") -> bytes:
+    begin = f"[{1772442900 + second}] unbound[1:0] info: tiktok.com. {zone}"
+    return f"{begin} 10.0.0.12@4494{second % 10} {name} A IN".encode()
+
+
+def test_local_actions_without_replies() -> None:
+    """``log-local-actions`` alone: each shows the query, and what blocked it."""
+    lines = [action(1, "always_nxdomain"), action(2, "inform", "a.tiktok.com."),
+             action(9, "always_null"), action(10, "always_null")]  # fmt: skip
+    found = names("unbound", lines)
+    assert [(each.evidence, each.name, each.outcome, each.blocked_by) for each in found] == [
+        ("dns-query", "www.tiktok.com", "blocked", "always_nxdomain"),
+        ("dns-query", "a.tiktok.com", None, ""),
+        ("dns-query", "www.tiktok.com", "blocked", "always_null"),
+        ("dns-query", "www.tiktok.com", "blocked", "always_null"),
+    ]
+    assert [each.time // 10**9 - 1772442900 for each in found] == [1, 2, 9, 10]
+    assert len(names("unbound", lines[:1])) == 1
+
+
+def test_a_reply_says_what_the_action_before_it_said() -> None:
+    reply = b"[1772442902] unbound[1:0] info: 10.0.0.12 www.tiktok.com. A IN NXDOMAIN 0.0 1 40"
+    denied = action(3, "deny", "b.tiktok.com.")
+    later = b"[1772442909] unbound[1:0] info: 10.0.0.12 www.example.org. A IN"
+    found = names("unbound", [action(1, "always_nxdomain"), reply, denied, later])
+    assert [(each.evidence, each.name, each.blocked_by) for each in found] == [
+        ("dns-answer", "www.tiktok.com", "always_nxdomain"),
+        ("dns-query", "b.tiktok.com", "deny"),
+        ("dns-query", "www.example.org", ""),
+    ]
+
+
 def test_carried_by_syslog_or_with_times_in_words() -> None:
     zone = timezone(timedelta(hours=1))
     query, reply, other = names("unbound", sample("unbound", "syslog.log"), zone=zone)

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.log_records import SAMPLES, read, read_any, sample_lines, sample_of, short
+from support.logs import items_of
 
+from netwatch.engine.log_events import LogEvents
 from netwatch.logs import zeek
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogClaim, LogName
@@ -67,8 +69,10 @@ def test_a_lookup_is_one_record_with_its_answer():
 
 
 def test_a_session():
-    """The second record is a handshake of QUIC, which the log of QUIC has with its name."""
-    (found,) = read(zeek, SAMPLE["ssl.log"])
+    """The second record is a handshake of QUIC, which the log of QUIC has too, if there is one."""
+    found, quic = read(zeek, SAMPLE["ssl.log"])
+    assert short(quic)[:2] == ("quic-sni", "v16-webapp.tiktok.com")
+    assert (quic.outcome, quic.transport) == ("reached", "udp")
     assert short(found) == ("tls-sni", "www.tiktok.com", SESSION, SERVER, "reached")
     assert (found.tls.version, found.tls.alpn, found.transport) == ("1.3", ("h2",), "tcp")
 
@@ -252,7 +256,7 @@ def test_a_header_in_the_middle_begins_another_log():
         *shorts(*SAMPLE["ssl.log"]),
     ]
     assert shorts(*SAMPLE["ssl.log"][:-2], *SAMPLE["quic.log"]) == [
-        *shorts(*SAMPLE["ssl.log"]),
+        *shorts(*SAMPLE["ssl.log"])[:1],
         *shorts(*SAMPLE["quic.log"]),
     ]
 
@@ -368,3 +372,20 @@ def test_any_value_anywhere(line, data):
     )
     found[key] = data.draw(scalar | st.lists(scalar | st.lists(scalar, max_size=1), max_size=3))
     read_any(zeek, [orjson.dumps(found)])
+
+
+def test_the_separator_may_be_written_as_in_programs():
+    header, *lines = SAMPLE["dns.log"]
+    assert header == b"#separator \\x09"
+    for written in (b"\\t", b"\t", b"\\x09"):
+        assert shorts(b"#separator " + written, *lines) == shorts(header, *lines)
+
+
+def test_a_hello_of_quic_in_two_logs_is_shown_once():
+    """Zeek writes it into ``ssl`` and into ``quic``."""
+    paths = [SAMPLES / "zeek" / name for name in ("ssl.log", "quic.log")]
+    both = [item for path in paths for item in items_of(path, "zeek")]
+    alone = [item for item in both if item.source == str(paths[0])]
+    for items in (both, alone):
+        found = [event.evidence for event in LogEvents().events(items)]
+        assert found == ["tls-sni", "quic-sni"]

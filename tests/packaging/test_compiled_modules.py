@@ -1,7 +1,11 @@
 """All modules are compiled or none, and an sdist builds without Cython as long as its sources
 are those that its C was generated from."""
 
+import os
+import shlex
+import shutil
 import subprocess
+import sys
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -13,6 +17,7 @@ from support.interpreted import SOURCES
 from support.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CAUSE = "netwatch/not-compiled.txt"
 ADDED = "def added() -> None:\n    pass\n\n\ndef f"
 IMPORT = "from netwatch import one, two\nprint(one.__file__.endswith('.so'), two.g())"
 
@@ -72,6 +77,43 @@ def test_nothing_is_compiled_if_one_module_fails(
     assert project.run(IMPORT).stdout.split() == ["False", "7"]
 
 
+def test_why_nothing_is_compiled_is_installed(project: Project, tmp_path: Path) -> None:
+    """pip shows nothing of a build that succeeds."""
+    compiler = tmp_path / "without headers"
+    error = "<stdin>:2:10: fatal error: Python.h: No such file or directory"
+    compiler.write_text(f"#!/bin/sh\necho '{error}' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    wheel = project.build("build_wheel", compiler=shlex.quote(str(compiler)))
+    assert zipfile.ZipFile(wheel).read(CAUSE).decode() == f"{error}\n"
+    project.setup("build_ext", "--inplace", compiler="/no/cc")
+    assert (project.root / CAUSE).read_text() == "/no/cc: No such file or directory\n"
+    project.setup("build_ext", "--inplace", required=True)
+    assert not (project.root / CAUSE).exists()
+
+
+def test_make_builds_again_once_there_is_a_compiler(
+    project: Project, fake_compiler: Callable[..., Path]
+) -> None:
+    shutil.copy(ROOT / "Makefile", project.root)
+    (project.root / ".venv").mkdir()
+    for stamp in ("python", "demo"):
+        (project.root / ".venv" / stamp).touch()
+
+    def builds(compiler: str) -> bool:
+        done = subprocess.run(
+            ["make", "--dry-run", "demo", f"PYTHON={sys.executable}"],
+            cwd=project.root, env={**os.environ, "CC": compiler}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return "--editable ." in done.stdout
+
+    works = shlex.quote(str(fake_compiler()))
+    assert not builds(works)
+    (project.root / CAUSE).touch()
+    assert not builds("false")
+    assert builds(works)
+
+
 def test_an_error_is_required_to_be_one(
     project: Project, fake_compiler: Callable[..., Path]
 ) -> None:
@@ -120,6 +162,23 @@ def test_a_wheel_contains_nothing_of_an_earlier_build(project: Project) -> None:
     names = zipfile.ZipFile(project.build("build_wheel", compiler="false")).namelist()
     assert "netwatch/one.py" in names
     assert "netwatch/two.py" not in names
+
+
+def test_an_editable_installation_is_a_path(project: Project) -> None:
+    """Type checkers follow no import finder."""
+    (project.root / "signatures").mkdir()
+    (project.root / "signatures" / "__init__.py").touch()
+    project.change(
+        "../pyproject.toml",
+        'packages = ["netwatch"]',
+        'packages = ["netwatch", "netwatch.signatures"]\n'
+        'package-dir = {"netwatch.signatures" = "signatures"}',
+    )
+    with zipfile.ZipFile(project.build("build_editable", compiler="false")) as wheel:
+        files = {name: wheel.read(name).decode() for name in wheel.namelist()}
+    (path,) = [text for name, text in files.items() if name.endswith(".pth")]
+    assert path.strip() == str(project.root)
+    assert not [name for name in files if name.endswith(".py")]
 
 
 def test_every_package_is_listed() -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.built_packages import BuiltPackages, build, package
+from support.built_packages import LATER, BuiltPackages, build, package
 from support.paths import PCAPS
 from support.programs import needs
 from support.system_root import SystemRoot, bare_root, differences, service_root
@@ -141,7 +141,7 @@ def test_the_console_package_adds_store_reports_and_console(
     deb = _copied(installed, package(packages.folder, "netwatch-console", "deb"))
     without = installed.run("netwatch", *SCAN, "--store-path", "/var/tmp/store", check=False)
     assert without.returncode == 2
-    assert "netwatch[store]" in without.stderr
+    assert "a store needs an extra: apt install netwatch-console" in without.stderr
     installed.run("apt-get", "install", "-q", "-y", "--no-install-recommends", deb)
     installed.run("netwatch", *SCAN, "--store-path", "/var/tmp/store")
     done = installed.run(
@@ -151,9 +151,21 @@ def test_the_console_package_adds_store_reports_and_console(
     assert int(done.stdout.split()[-1]) == len(expected_alerts(installed))
     code = "import netwatch.console.routes, weasyprint, vl_convert, psycopg, pyarrow.parquet, nkeys"
     installed.run("/usr/lib/netwatch/bin/python3", "-W", "ignore", "-c", code)
+    _upgraded(installed, packages)
     installed.run("apt-get", "purge", "-q", "-y", "netwatch-console")
     assert not (installed.path / "usr/share/doc/netwatch-console").exists()
     assert _alerts(installed.run("netwatch", *SCAN).stdout) == expected_alerts(installed)
+
+
+def _upgraded(root: SystemRoot, packages: BuiltPackages) -> None:
+    """Upgrade as the page has it; and, before that, netwatch alone, which keeps the console."""
+    upgrade = [_copied(root, package(packages.later, "netwatch", "deb"))]
+    for before in ("0.1.0-1", f"{LATER}-1"):
+        root.run("apt-get", "install", "-q", "-y", "--no-install-recommends", *upgrade)
+        there = root.run("dpkg-query", "-W", "netwatch", "netwatch-console").stdout
+        assert there.split() == ["netwatch", f"{LATER}-1", "netwatch-console", before]
+        root.run("netwatch", "store", "status", "--store-path", "/var/tmp/store")
+        upgrade.append(_copied(root, package(packages.later, "netwatch-console", "deb")))
 
 
 def test_two_builds_are_the_same(packages: BuiltPackages, tmp_path: Path) -> None:

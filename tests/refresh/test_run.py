@@ -8,8 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.netbox import TOKEN, device, interface, serving_netbox
 
 from netwatch.cli import main
@@ -309,7 +310,7 @@ STATES = st.lists(
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(STATES, st.booleans())
 def test_the_past_stays_as_it_was(
     tmp_path_factory: pytest.TempPathFactory,

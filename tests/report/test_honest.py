@@ -177,7 +177,7 @@ def test_what_was_not_captured_is_no_zero(office: Office) -> None:
     days = date(2023, 6, 5), date(2023, 6, 11)
     text = record(collect(office.catalogue, office.config, Wanted(*days)))
     (ban,) = text["bans"]
-    assert ban["change"]["before"] == {"violation": 0, "advisory": 0, "exempt": 0}
+    assert set(ban["change"]["before"].values()) == {0}
     days = date(2023, 5, 30), date(2023, 6, 5)
     (ban,) = record(collect(office.catalogue, office.config, Wanted(*days)))["bans"]
     assert ban["change"]["before"] is None

@@ -20,6 +20,7 @@ from netwatch.language.language import LANGUAGES
 from netwatch.report import tables
 from netwatch.report.answer import NOTES, REASONS, WEIGHTS
 from netwatch.report.collect import Wanted, collect
+from netwatch.report.first_page import summary
 from netwatch.report.page import FOLDER, Page, html, page, report_language
 from netwatch.report.values import Reason, Report
 from netwatch.report.words import reason
@@ -132,7 +133,8 @@ def test_hostile_names_are_text(pages: dict[str, tuple[Page, str]]) -> None:
 
 def test_the_answer_comes_first_with_its_share(pages: dict[str, tuple[Page, str]]) -> None:
     _, text = pages["en"]
-    body = text[text.index("<main>") :]
+    body = text[text.index('id="answer"') :]
+    assert text.index("The ban was not kept. Proved:") < text.index('id="answer"')
     assert body.index("Not kept") < body.index("not readable: 20") < body.index("Proved:")
     assert body.index("Proved:") < body.index("Incidents by week")
     assert (
@@ -215,4 +217,75 @@ def test_a_picture_that_cannot_be_rendered_leaves_its_table(
         text = html(page(report, report_language("en"), broken, notes.append))
     assert notes
     assert "<svg" not in text
-    assert "Incidents by week and verdict: the data" in text
+    assert "Incidents by week, and how they count: the data" in text
+
+
+ENGLISH = re.compile(r"\b(the|and|with|were|which|from|this|that|has|by)\b")
+"""Words that no sentence in French, Dutch or German has."""
+
+FEDERAL = """
+version: 1
+networks: [{name: hq, cidrs: [10.20.0.0/16], class: service}]
+bans: [{pack: be-fed-tiktok-2023}]
+data_protection: {controller: SPF Exemple, contact: dpo@example.org, supervisor: APD}
+"""
+
+
+@pytest.fixture(scope="module")
+def federal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
+    """A report on a shipped ban, with reasons and measures."""
+    made = make_office(tmp_path_factory.mktemp("federal"), FEDERAL)
+    run = made.run()
+    made.capture(run, "2023-08-01", "2023-09-20")
+    made.coverage(run, "2023-08-01", "2023-09-20", {"hq": {"named": 80, "ech": 20}})
+    for number, what in enumerate(({}, {"outcome": "blocked"}, {"kind": "embed"})):
+        made.incident(run, f"2023-09-1{number}T10:00", ban="be-fed-tiktok-2023", **what)
+    wanted = Wanted(date(2023, 9, 1), date(2023, 9, 30))
+    yield collect(made.catalogue, made.config, wanted)
+    made.catalogue.close()
+
+
+@pytest.mark.parametrize("code", ["fr", "nl", "de"])
+def test_a_report_has_no_english_sentence(federal: Report, renderer: Renderer, code: str) -> None:
+    text = html(page(federal, report_language(code), renderer, lambda _: None))
+    body = re.sub(r"<style>.*?</style>|<[^>]*>", "\n", text[text.index("<body>") :], flags=re.S)
+    assert [line for line in body.splitlines() if ENGLISH.search(line)] == []
+
+
+def test_the_first_page_says_all_that_a_minister_asks(federal: Report) -> None:
+    (made,) = [summary(federal, ban, report_language("en")) for ban in federal.bans]
+    assert (made.ban, made.word, made.title) == ("be-fed-tiktok-2023", "not-kept", "Not kept")
+    facts = dict(made.facts)
+    assert facts.pop("Decided by").startswith("National Security Council")
+    assert facts.pop("Answer").startswith("The ban was not kept. Proved: 1 incident of 1 device.")
+    assert facts == {
+        "Organisation": "SPF Exemple",
+        "Period": "1 September 2023 to 30 September 2023",
+        "Trend": "More proved violations than in the period before: 1 instead of 0. But the hours"
+        " with a capture differ: 720 before, 458 now.",
+        "Days that are missing": "10 days without a capture: 21 September 2023 to"
+        " 30 September 2023.",
+        "What was done": "11 September 2023: a contact was blocked for the first time;"
+        " 14 September 2023: the ban was extended; 1 incident was blocked.",
+    }
+
+
+def test_the_first_page_of_an_empty_store_says_that_nothing_is_known(office: Office) -> None:
+    wanted = Wanted(date(2023, 6, 1), date(2023, 6, 1))
+    (ban,) = (report := collect(office.catalogue, office.config, wanted)).bans
+    facts = dict(summary(report, ban, report_language("en")).facts)
+    assert facts["Answer"].startswith("It cannot be said whether the ban was kept. Nothing is")
+    assert facts["Trend"] == "Nothing was captured in the period before, so there is no trend."
+    assert facts["Days that are missing"] == "1 day without a capture: 1 June 2023."
+    assert facts["What was done"] == "netwatch knows of no measure in this period."
+    assert "Organisation" not in facts
+
+
+def test_lists_and_hashes_are_in_the_annexes(pages: dict[str, tuple[Page, str]]) -> None:
+    made, text = pages["en"]
+    annexes = text.index('id="annexes"')
+    assert text.index('id="summary"') < text.index('id="answer"') < annexes
+    assert [each.file for each in made.annexes] == [
+        "city-incidents.csv", "versions.csv", "captures.csv",
+    ]  # fmt: skip
+    assert "SHA-256" not in text[:annexes]

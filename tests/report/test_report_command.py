@@ -11,6 +11,7 @@ from support.paths import PCAPS
 
 from netwatch.charts import render
 from netwatch.cli import main
+from netwatch.core.installing import install_command
 from netwatch.report import page, pdf
 
 CONFIG = str(PCAPS / "netwatch.yaml")
@@ -138,7 +139,7 @@ def test_an_extra_that_is_missing_is_named(
         lambda name, *rest: None if name == missing else find(name, *rest),
     )
     assert run(store, *DAYS, "-o", str(tmp_path / "r.pdf")) == 2
-    assert f"{expected}: pip install 'netwatch[report]'" in capsys.readouterr().err
+    assert f"{expected}: {install_command('report')}" in capsys.readouterr().err
 
 
 def test_naming_devices_is_written_to_the_journal(

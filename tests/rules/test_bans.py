@@ -9,7 +9,7 @@ from support.paths import ROOT
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems
-from netwatch.core.verdict import Ban, BanPeriod
+from netwatch.core.verdict import Ban, BanPeriod, BanTexts
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.rules.bans import bans_version, load_pack, pack_ids, read_ban
 from netwatch.rules.catalog import Catalog
@@ -298,3 +298,43 @@ def test_every_shipped_pack_is_valid(shipped_catalog: Catalog, ban_id: str) -> N
     assert pack.jurisdiction.partition("-")[0].isupper()
     assert all(source.startswith("http") for source in pack.sources)
     assert pack.sources
+
+
+def test_a_ban_has_its_words_in_other_languages(shipped_catalog: Catalog) -> None:
+    ban, problems = read(
+        LISTED + "texts: {nl: {authority: Stad, bases: [een, twee]}}\n", shipped_catalog
+    )
+    assert problems == []
+    assert ban
+    assert ban.texts == (BanTexts("nl", "Stad", "", ("een", "twee")),)
+    assert bans_version([ban]) == bans_version([replace(ban, texts=())])
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ("{nl: {bases: [een]}}", "expected a text for each of the 2 periods, found 1"),
+        ("{it: {authority: Comune}}", "unknown key 'it' in texts"),
+        ("{nl: {autority: Stad}}", "unknown key 'autority' in a text"),
+        ("[nl]", "expected a mapping"),
+    ],
+)
+def test_mistakes_in_the_words_of_a_ban_are_named(
+    shipped_catalog: Catalog, texts: str, expected: str
+) -> None:
+    ban, problems = read(LISTED + f"texts: {texts}\n", shipped_catalog)
+    assert ban is None
+    assert expected in problems[0].message
+
+
+def test_the_shipped_bans_with_words_have_them_in_each_language(shipped_catalog: Catalog) -> None:
+    translated = 0
+    for id_ in pack_ids():
+        ban = load_pack(id_, shipped_catalog).ban
+        translated += bool(ban.texts)
+        for each in ban.texts:
+            assert each.authority
+            assert bool(each.legal_basis) == bool(ban.legal_basis), id_
+            assert bool(each.bases) == any(period.basis for period in ban.periods), id_
+        assert [each.language for each in ban.texts] in ([], ["fr", "nl", "de"])
+    assert translated >= 17

@@ -1,6 +1,7 @@
 """The cache of compiled catalogues: when it is used, and whom it trusts."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -95,10 +96,11 @@ def test_the_order_of_sources_and_whose_files_they_are_count(
     monkeypatch.setattr(load, "shipped", lambda: one)
     (one / "apps").mkdir()
     (one / "video.yaml").rename(one / "apps" / "video.yaml")
+    copy = shutil.copytree(one, one.parent / "copy")
     for _ in range(2):
         (rule,) = load_signatures(["builtin"], Path()).rules()
         assert rule.marks.shipped
-        (rule,) = load_signatures([one], Path()).rules()
+        (rule,) = load_signatures([copy], Path()).rules()
         assert not rule.marks.shipped
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from netwatch.core import yaml_reader
 from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence
@@ -90,7 +91,7 @@ def test_the_second_time_it_is_the_same_and_not_parsed(
     assert [*folder.glob("*.document")] != []
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
         st.none()

@@ -1,14 +1,17 @@
 """Drafts of signature files from lists."""
 
 import datetime
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from netwatch.core.verdict import App
 from netwatch.lists.reader import read_list
 from netwatch.rules.catalog import Catalog
+from netwatch.rules.common_zones import PATH, why_common
 from netwatch.rules.draft import Draft, make_draft
 from netwatch.rules.lint import lint
 from netwatch.rules.load import load_signatures
@@ -67,6 +70,54 @@ def test_what_cannot_belong_to_the_app_is_left_out_with_its_reason(catalog: Cata
     assert reasons["akamaized.net"].startswith("a content delivery network")
     assert reasons["www.chat.com"].startswith("suffix chat.com gives it to the app 'chat' (")
     assert rules(result) == ["suffix: new.example.org", "host: video.com.edgesuite.net"]
+
+
+def test_names_that_most_devices_contact_and_of_governments_are_held_back(
+    catalog: Catalog,
+) -> None:
+    text = (
+        "new.com\nmicrosoft.com\nfull:outlook.office.com\nwindowsupdate.com\nfgov.be\n"
+        "full:www.gov.uk\nec.europa.eu\n"
+    )
+    result = draft(catalog, text)
+    assert rules(result) == ["suffix: new.com"]
+    assert [listed.name for listed, _ in result.held_back] == [
+        *("microsoft.com", "outlook.office.com", "windowsupdate.com", "fgov.be", "www.gov.uk"),
+        "ec.europa.eu",
+    ]
+    assert "# 6 entries were left out" in result.text
+    assert "microsoft.com" not in result.text
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [
+        ("microsoft.com", "microsoft.com"),
+        ("a.b.windowsupdate.com", "windowsupdate.com"),
+        ("finances.belgium.be", "belgium.be"),
+        ("gov.br", "gov.*"),
+        ("x.gov.br", "gov.*"),
+        ("impots.gouv.fr", "gouv.*"),
+        ("www.zoll.bund.de", "bund.de"),
+        ("whitehouse.gov", "gov"),
+        ("notmicrosoft.com", ""),
+        ("gov.example.com", ""),
+        ("microsoft.com.example.org", ""),
+        ("www.tiktok.com", ""),
+        ("com", ""),
+    ],
+)
+def test_zones_and_all_below_them_are_common(name: str, zone: str) -> None:
+    assert why_common(name).partition(", ")[0] == zone
+
+
+def test_common_zones_are_host_names_once_each_and_no_app_that_is_shipped() -> None:
+    groups = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    zones = [zone for group in groups.values() for zone in group["zones"]]
+    assert len(zones) == len(set(zones)) > 350
+    assert all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*(\.\*)?", zone) for zone in zones)
+    for rule in load_signatures(["builtin"], Path()).rules():
+        assert rule.name not in zones
 
 
 def test_a_suffix_that_is_left_out_covers_nothing(catalog: Catalog) -> None:

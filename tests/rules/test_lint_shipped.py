@@ -12,26 +12,34 @@ from netwatch.rules.lint import lint
 from netwatch.rules.lint_shipped import MIN_IGNORED
 from netwatch.rules.load import BUILTIN, load_signatures
 
-HEAD = "app: clips\nname: Clips\nvendor: maker\ncategory: video\n"
+HEAD = "app: clips\nname: Clips\nvendor: maker\ncategory: {}\n"
 IGNORED = ", ".join(f"x{number}.example" for number in range(MIN_IGNORED))
 Check = Callable[..., list[str]]
 
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """The findings for one shipped app with these domains, which begin in line 6. The same file as
-    a site's own has none of them."""
-    folder = tmp_path / "apps"
-    folder.mkdir()
-    monkeypatch.setattr(importlib.import_module("netwatch.rules.load"), "shipped", lambda: tmp_path)
+    """The findings for one shipped app with these domains, which begin in line 6: the same whether
+    it is named as a file or among all. The same file as a site's own has none of them. A VPN may
+    have whole zones that prove it."""
+    came, own = tmp_path / "shipped" / "apps", tmp_path / "own"
+    came.mkdir(parents=True)
+    own.mkdir()
+    load = importlib.import_module("netwatch.rules.load")
+    monkeypatch.setattr(load, "shipped", lambda: came.parent)
 
-    def _check(*domains: str, rest: str = "", ignored: str = IGNORED) -> list[str]:
+    def _check(
+        *domains: str, rest: str = "", ignored: str = IGNORED, category: str = "vpn"
+    ) -> list[str]:
         lines = "".join(f"  - {{{domain}}}\n" for domain in domains)
         tests = f"tests: {{ignore: [{ignored}]}}\n"
-        path = folder / "clips.yaml"
-        path.write_text(f"{HEAD}domains:\n{lines}{rest}{tests}")
-        assert lint(load_signatures([folder], tmp_path)) == []
+        for folder in (came, own):
+            text = f"{HEAD.format(category)}domains:\n{lines}{rest}{tests}"
+            (folder / "clips.yaml").write_text(text)
+        assert lint(load_signatures([own], tmp_path)) == []
         found = lint(load_signatures([BUILTIN], tmp_path))
+        for source in (came, came / "clips.yaml", "shipped/apps/clips.yaml"):
+            assert lint(load_signatures([source], tmp_path)) == found
         return [f"{each.line}: {each.message}" for each in found]
 
     return _check
@@ -129,3 +137,33 @@ def test_the_hosts_that_others_call_are_of_every_kind() -> None:
     assert len(EMBEDDED_HOSTS) >= 90
     assert 0 < sum(row.most == "probable" for row in EMBEDDED_HOSTS.values()) <= 12
     assert all(row.most != "confirmed" for row in EMBEDDED_HOSTS.values())
+
+
+@pytest.mark.parametrize(
+    ("domain", "category", "fault"),
+    [
+        ("suffix: clips.com, role: exclusive, sources: [v2fly, nextdns]", "video", True),
+        # with another source, a name in it would be confirmed
+        ("suffix: clips.com, role: exclusive, sources: [v2fly]", "video", True),
+        ("suffix: clips.co.uk, role: exclusive, sources: [v2fly, nextdns]", "video", True),
+        # a part of a zone, one name, what is marked, another role, a zone of a VPN
+        ("suffix: api.clips.com, role: exclusive, sources: [v2fly, nextdns]", "video", False),
+        ("host: clips.com, role: exclusive, sources: [v2fly, nextdns]", "video", False),
+        (
+            "suffix: clips.com, role: exclusive, embed_reachable: true, sources: [v2fly, nextdns]",
+            "video",
+            False,
+        ),
+        (
+            "suffix: clips.com, role: exclusive, confidence: probable, sources: [v2fly, nextdns]",
+            "video",
+            False,
+        ),
+        ("suffix: clips.com, role: vendor, sources: [v2fly, nextdns]", "video", False),
+        ("suffix: clips.com, role: exclusive, sources: [v2fly, nextdns]", "vpn", False),
+    ],
+)
+def test_no_whole_zone_proves_an_app(check: Check, domain: str, category: str, fault: bool) -> None:
+    found = check(domain, category=category)
+    assert ["[unproved-zone]" in each for each in found] == [True] * fault
+    assert all("expected 'embed_reachable: true'" in each for each in found)

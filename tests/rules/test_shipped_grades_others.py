@@ -17,6 +17,7 @@ from netwatch.rules.grade import GRADE_OF_ROLE
 EVIDENCE = SHARED / "research" / "signature-evidence.yaml"
 
 APPS = (
+    "alipay",
     "alibaba-qwen",
     "aliexpress",
     "dahua",
@@ -33,6 +34,7 @@ APPS = (
     "qq",
     "rednote",
     "shein",
+    "signal",
     "telegram",
     "temu",
     "tigerbrokers",
@@ -40,6 +42,7 @@ APPS = (
     "vk",
     "vpn",
     "webull",
+    "weibo",
     "wechat",
     "whatsapp",
     "yandex",
@@ -52,14 +55,16 @@ OF_OTHERS = {
         telegram.me api.telegram.org telegra.ph graph.org legra.ph contest.com fragment.com
         comments.app quiz.directory cdn4.cdn-telegram.org cdn5.telesco.pe tx.me tg.dev ton.org""",
     "whatsapp": """wa.me api.whatsapp.com chat.whatsapp.com www.whatsapp.com faq.whatsapp.com
-        business.whatsapp.com static.whatsapp.net whatsappbrand.com""",
+        business.whatsapp.com static.whatsapp.net whatsappbrand.com scontent.whatsapp.net
+        wl.co whatsapp.biz""",
     "zoom": """us01apizva.zoom.us us02apizva.zoom.us eu01apizva.zoom.us us01campaign.zoom.us
         eu01campaign.zoom.us us01ccistatic.zoom.us log-gateway.zoom.us source.zoom.us api.zoom.us
         st1.zoom.us zoom.us www.zoom.us www.zoom.com support.zoom.us""",
     "kaspersky": """www.kaspersky.com support.kaspersky.com www.kaspersky.be kaspersky.fr
         gc.kis.v2.scr.kaspersky-labs.com me.kis.v2.scr.kaspersky-labs.com crl.kaspersky.com
         otr.kaspersky.com""",
-    "deepseek": "api.deepseek.com api-docs.deepseek.com cdn.deepseek.com status.deepseek.com",
+    "deepseek": """api.deepseek.com api-docs.deepseek.com cdn.deepseek.com status.deepseek.com
+        fe-static.deepseek.com""",
     "kimi": "api.moonshot.ai api.moonshot.cn api.kimi.com platform.moonshot.ai platform.kimi.com",
     "wechat": """res.wx.qq.com res2.wx.qq.com mp.weixin.qq.com open.weixin.qq.com
         lp.open.weixin.qq.com api.weixin.qq.com api.mch.weixin.qq.com pay.weixin.qq.com
@@ -77,11 +82,17 @@ OF_OTHERS = {
         vk-analytics.ru""",
     "aliexpress": """cnzz.mmstat.com log.mmstat.com at.alicdn.com g.alicdn.com s.alicdn.com
         img.alicdn.com ae01.alicdn.com ae01.aliexpress-media.com s.click.aliexpress.com""",
-    "alibaba-qwen": "aliyun.com account.aliyun.com www.aliyun.com dns.aliyun.com",
+    "alibaba-qwen": """aliyun.com account.aliyun.com www.aliyun.com dns.aliyun.com
+        portal.qwen.ai adtrack.qianwen.com""",
     "temu": """img.kwcdn.com aimg.kwcdn.com bstatic.kwcdn.com commimg.kwcdn.com img.temucdn.com
         pftk.temu.com thtk.temu.com""",
     "shein": "img.ltwebstatic.com assets.ltwebstatic.com www.romwe.com",
-    "rednote": "xhslink.com sns-webpic-qc.xhscdn.com",
+    "rednote": """xhslink.com sns-webpic-qc.xhscdn.com as.xiaohongshu.com t2.xiaohongshu.com
+        apm-fe.xiaohongshu.com picasso-static.xiaohongshu.com customer.xiaohongshu.com""",
+    "moomoo": "static.moomoo.com collect.futunn.com medialink-adx.moomoo.com",
+    "signal": "signal.org www.signal.org support.signal.org signal.me signal.group",
+    "weibo": "widget.weibo.com api.weibo.com wx1.sinaimg.cn t.cn click.uve.weibo.com",
+    "alipay": "gw.alipayobjects.com openapi.alipay.com mapi.alipay.com",
     "yandex": """mc.yandex.ru mc.yandex.com mc.yandex.net an.yandex.ru yastatic.net yandex.st
         informer.yandex.ru api-maps.yandex.ru smartcaptcha.yandexcloud.net yandex.ru ya.ru
         avatars.mds.yandex.net ads.adfox.ru webvisor.org webvisor.com ymetrica1.com
@@ -98,7 +109,7 @@ OF_OTHERS = {
         snowflake.torproject.org""",
     "encrypted-dns": "www.opendns.com nextdns.io my.nextdns.io www.cleanbrowsing.org",
     "icloud-private-relay": "mask-canary.icloud.com",
-    "manus": "files.manuscdn.com",
+    "manus": "files.manuscdn.com api.manus.im",
     "pinduoduo": "img.pddpic.com",
     "webull": "api.webull.com",
     "tigerbrokers": "openapi.tigerfintech.com",
@@ -109,36 +120,40 @@ OF_OTHERS = {
 
 ALSO_THE_APP = {
     "vk": "vk.com m.vk.com",
-    "whatsapp": "pps.whatsapp.net graph.whatsapp.com graph.whatsapp.net",
+    "whatsapp": "pps.whatsapp.net graph.whatsapp.com graph.whatsapp.net web.whatsapp.com",
     "temu": "www.temu.com api.temu.com",
     "shein": "www.shein.com sheinsz.ltwebstatic.com",
     "aliexpress": "www.aliexpress.com m.aliexpress.com acs.aliexpress.com",
     "deepseek": "www.deepseek.com platform.deepseek.com",
     "kimi": "www.kimi.com",
     "alibaba-qwen": "tongyi.aliyun.com www.tongyi.com",
-    "rednote": "www.xiaohongshu.com",
+    "rednote": "www.xiaohongshu.com edith.xiaohongshu.com app.xiaohongshu.com",
+    "weibo": "weibo.com m.weibo.cn",
+    "signal": "updates.signal.org",
+    "alipay": "www.alipay.com",
     "zoom": "us02web.zoom.us",
     "telegram": "td.telegram.org",
     "tor": "abc.onion.to snowflake-broker.torproject.net",
     "wechat": "www.wechat.com channels.weixin.qq.com support.weixin.qq.com",
     "manus": "manus.im www.manus.im",
+    "moomoo": "api.futunn.com www.moomoo.com",
 }
 """Names that others call as well as the app itself, by their app."""
 
 APP_ONLY = {
     "telegram": "web.telegram.org pluto.web.telegram.org td.tdesktop.com",
     "whatsapp": """e1.whatsapp.net e16.whatsapp.net g.whatsapp.net mmg.whatsapp.net v.whatsapp.net
-        media-bru2-1.cdn.whatsapp.net web.whatsapp.com""",
+        media-bru2-1.cdn.whatsapp.net""",
+    "signal": "chat.signal.org storage.signal.org sfu.voip.signal.org cdn3.signal.org",
+    "weibo": "api.weibo.cn",
+    "alipay": "mobilegw.alipay.com",
     "wechat": """short.weixin.qq.com long.weixin.qq.com szshort.weixin.qq.com sgshort.wechat.com
         hkextshort.weixin.qq.com szlong.weixin.qq.com dns.weixin.qq.com wx.qq.com web.wechat.com""",
     "tor": "aus1.torproject.org bridges.torproject.org",
     "deepseek": "chat.deepseek.com",
     "alibaba-qwen": "chat.qwen.ai",
-    "rednote": "edith.xiaohongshu.com",
     "kaspersky": "s00.upd.kaspersky.com dc1.ksn.kaspersky-labs.com activation-v2.kaspersky.com",
     "shein": "api-service.shein.com",
-    "manus": "api.manus.im",
-    "moomoo": "api.futunn.com",
     "vpn": """api.protonvpn.ch engage.cloudflareclient.com controlplane.tailscale.com
         api.nordvpn.com""",
     "encrypted-dns": "dns.google dns.quad9.net mozilla.cloudflare-dns.com us-nyc.doh.sb",

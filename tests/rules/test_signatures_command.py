@@ -90,7 +90,7 @@ def test_show_as_jsonl(run: Run) -> None:
     (found,) = records(run("show", "--format", "jsonl", "deepseek")[1])
     assert found["app"]["id"] == "deepseek"
     rule = {
-        "rule": "suffix deepseek.com",
+        "rule": "host chat.deepseek.com",
         "role": "exclusive",
         "grade": "confirmed",
         "grade_reasons": ["the domain is this app's own (role exclusive): confirmed"],

@@ -1,9 +1,11 @@
 """Alerts with hostile text through real receivers, in every format and under every fault."""
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from support.delivery_scenarios import FAULTS, Run, applies, formats_of, no_fault
+from support.delivery_scenarios import FAULTS, Run, applies, formats_of, killed, no_fault
 from support.made_alerts import output
 from support.receiver_harness import RECEIVERS
 
@@ -28,7 +30,26 @@ def test_thousand_hostile_alerts_are_received_unchanged(run):
     assert (outcome.lost, outcome.unexpected, outcome.duplicates) == (0, 0, 0)
 
 
-FORMS = [(each, form) for each in RECEIVERS for form in formats_of(each)[1:]]
+OTHERS = ("rsyslog-lf", "syslog-ng-tcp", "syslog-ng-tls", "tansu", "tenzir-syslog",
+          "tenzir-webhook", "tenzir-hec", "tenzir-bulk")  # fmt: skip
+"""Further receivers of the same sinks. A third of the formats and faults is tried with each for a
+change, so that each format and fault meets some of them, and all in `make test-long`."""
+
+
+def cases(named: Sequence[tuple[str, Sequence[str]]]) -> list[Any]:
+    """Pairs of a receiver and one of its words, marked `long` where they are left out."""
+    return [
+        pytest.param(
+            each,
+            word,
+            marks=[pytest.mark.long] if each in OTHERS and (place + number) % 3 else [],
+        )
+        for place, (each, words) in enumerate(named)
+        for number, word in enumerate(words)
+    ]
+
+
+FORMS = cases([(each, formats_of(each)[1:]) for each in RECEIVERS])
 
 
 @pytest.mark.parametrize(("run", "form"), FORMS, indirect=["run"])
@@ -37,19 +58,47 @@ def test_every_format_is_received_unchanged(run, form):
     assert (outcome.lost, outcome.unexpected, outcome.duplicates) == (0, 0, 0)
 
 
-CASES = [(each, fault) for each in RECEIVERS for fault in FAULTS if applies(each, fault)]
-
-
-@pytest.mark.parametrize(
-    ("run", "fault"), [case for case in CASES if case[1] != "none"], indirect=["run"]
+ELSEWHERE = ("none", "kill -9")
+CASES = cases(
+    [
+        (each, [fault for fault in FAULTS if fault not in ELSEWHERE and applies(each, fault)])
+        for each in RECEIVERS
+    ]
 )
+
+
+@pytest.mark.parametrize(("run", "fault"), CASES, indirect=["run"])
 def test_no_alert_is_lost(run, fault):
     outcome = FAULTS[fault](run)
     assert (outcome.lost, outcome.unexpected) == (0, 0)
-    if fault != "kill -9":
-        status = run.deliver.made[0].status()[0]
-        assert (status.sent, status.dead, status.dropped) == (outcome.received, outcome.dead, 0)
+    status = run.deliver.made[0].status()[0]
+    assert (status.sent, status.dead, status.dropped) == (outcome.received, outcome.dead, 0)
     assert outcome.dead == {"one alert refused": 1, "half-failed bulk": 30}.get(fault, 0)
+
+
+KILLED = [each for each in RECEIVERS if applies(each, "kill -9")]
+OWN = ("file", "nats")
+"""Receivers that differ in how a sink sends to them; tests/delivery/test_crash.py has HTTP. The
+steps before and after that are the same for all, and `make test-long` kills at all of them."""
+
+
+@pytest.mark.parametrize("run", OWN, indirect=True)
+def test_a_kill_at_any_step_loses_no_alert(run):
+    outcome = killed(run)
+    assert (outcome.lost, outcome.unexpected) == (0, 0)
+
+
+@pytest.mark.parametrize("run", [each for each in KILLED if each not in OWN], indirect=True)
+def test_a_kill_when_alerts_were_sent_loses_none(run):
+    outcome = killed(run, ("after send",))
+    assert (outcome.lost, outcome.unexpected) == (0, 0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("run", [each for each in KILLED if each not in OWN], indirect=True)
+def test_a_kill_at_any_step_loses_no_alert_of_any_receiver(run):
+    outcome = killed(run)
+    assert (outcome.lost, outcome.unexpected) == (0, 0)
 
 
 @pytest.mark.parametrize("run", RECEIVERS, indirect=True)

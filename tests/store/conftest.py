@@ -1,4 +1,4 @@
-"""Stores of every kind, empty."""
+"""Stores of both kinds of folder and of catalogue, empty."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ import pytest
 from netwatch.store.options import StoreOptions
 
 
-@pytest.fixture(params=["folder", "folder, postgresql", "s3, postgresql"])
+@pytest.fixture(params=["folder", "s3, postgresql"])
 def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
-    """A folder with SQLite, a folder with PostgreSQL, and a bucket with PostgreSQL."""
+    """A folder with SQLite, and a bucket with PostgreSQL. Files and catalogue know nothing of each
+    other; a folder with PostgreSQL is what tests of erasing and rejudging have besides."""
     place, _, database = request.param.partition(", ")
     path = request.getfixturevalue("s3_url") if place == "s3" else str(tmp_path / "store")
     catalogue = request.getfixturevalue("postgres_url") if database else ""

@@ -1,5 +1,7 @@
-"""The same questions give the same answers in a folder with SQLite, in a folder with PostgreSQL,
-and in a bucket with PostgreSQL."""
+"""The same questions give the same answers in a folder with SQLite and in a bucket with PostgreSQL.
+
+What is rendered from the same records, and further filters, are asked of the folder alone.
+"""
 
 import csv
 import io
@@ -18,7 +20,8 @@ from netwatch.store.filters import Filter, device_clients
 from netwatch.store.incident_queries import records_of_incidents
 
 END = (1 << 63) - 1
-KINDS = ("folder", "folder, postgresql", "s3, postgresql")
+KINDS = ("folder", "s3, postgresql")
+IN_A_FOLDER = pytest.mark.parametrize("store", KINDS[:1], indirect=True)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -47,6 +50,7 @@ def test_incidents_are_those_that_scan_printed(store: AskedStore) -> None:
     assert store.ask("query", "coverage", "--format", "jsonl").output == store.covered
 
 
+@IN_A_FOLDER
 @pytest.mark.parametrize("format_", ["table", "csv", "ecs", "ocsf", "eve", "cef", "leef", "gelf"])
 def test_incidents_in_every_format(store: AskedStore, format_: str) -> None:
     scanned = run("scan", "-q", str(PCAPS), "-c", store.config, "--format", format_)
@@ -57,12 +61,14 @@ def test_observations_are_those_that_names_prints(store: AskedStore, named: list
     assert store.ask("query", "observations", "--format", "jsonl").output == "".join(named)
 
 
+@IN_A_FOLDER
 @pytest.mark.parametrize("format_", ["table", "csv", "ecs"])
 def test_observations_in_every_format(store: AskedStore, format_: str) -> None:
     expected = run("names", "-q", str(PCAPS), "--format", format_).output
     assert store.ask("query", "observations", "--format", format_).output == expected
 
 
+@IN_A_FOLDER
 @pytest.mark.parametrize("format_", ["arrow", "parquet"])
 def test_observations_as_columns(store: AskedStore, format_: str, tmp_path: Path) -> None:
     import pyarrow as pa
@@ -84,6 +90,32 @@ def test_observations_as_columns(store: AskedStore, format_: str, tmp_path: Path
 
 
 def test_filters_of_observations(store: AskedStore, named: list[str]) -> None:
+    """One filter of each kind: of names, times, clients and apps."""
+
+    def ask(*arguments: str) -> list[str]:
+        ran = store.ask("query", "observations", "--format", "jsonl", *arguments)
+        assert ran.status == 0, ran.errors
+        return ran.output.splitlines(keepends=True)
+
+    def those(*texts: str) -> list[str]:
+        found = [line for line in named if any(text in line for text in texts)]
+        assert 0 < len(found) < len(named)
+        return found
+
+    below = those('"name":"tiktokv.com"', '.tiktokv.com","client"')
+    assert ask("--name", "*.tiktokv.com") == below
+    assert ask("--since", "2023-03-20T11:00Z", "--until", "2023-03-20T12:00:00Z") == those(
+        '{"time":"2023-03-20T11'
+    )
+    assert ask("--device", "m. curie") == those('"client":{"ip":"10.20.5.21"')
+    assert ask("--network", "labs", "--name", "tiktokv.com") == [
+        line for line in below if '"client":{"ip":"10.20.1.' not in line
+    ]
+    assert ask("--app", "vendor:bytedance", "--name", "tiktokv.com") == below
+
+
+@IN_A_FOLDER
+def test_all_filters_of_observations(store: AskedStore, named: list[str]) -> None:
     def ask(*arguments: str) -> list[str]:
         ran = store.ask("query", "observations", "--format", "jsonl", *arguments)
         assert ran.status == 0, ran.errors
@@ -108,7 +140,7 @@ def test_filters_of_observations(store: AskedStore, named: list[str]) -> None:
     of_device = those('"client":{"ip":"10.20.5.21"')
     for word in ("10.20.5.21", "lab-21", "LAB-21.corp.example", "m. curie", "02:00:00:20:05:21"):
         assert ask("--device", word) == of_device, word
-    assert ask("--device", "nobody") == []
+    assert ask("--device", "203.0.113.99") == []
     assert ask("--network", "hq") == those('"client":{"ip":"10.20.1.')
     assert ask("--network", "labs", "--name", "tiktokv.com") == [
         line for line in below if '"client":{"ip":"10.20.1.' not in line
@@ -134,7 +166,7 @@ def test_filters_of_incidents(store: AskedStore) -> None:
         return found
 
     assert ask("--app", "tiktok", "--ban", "our-rule", "--verdict", "violation") == lines
-    assert ask("--app", "wechat") == ask("--ban", "other") == ask("--verdict", "exempt") == []
+    assert ask("--app", "wechat") == ask("--verdict", "exempt") == []
     assert ask("--network", "hq") == those('"network":{"name":"hq"')
     assert ask("--device", "lab-21") == ask("--device", "M. Curie") == those('"id":"lab-21"')
     assert ask("--device", "10.20.5.21") == those('"id":"lab-21"')

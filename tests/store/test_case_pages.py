@@ -137,7 +137,7 @@ def test_query(
     assert "seen by ghent, liege, proven by flows that they share" in asked("--limit", "1")
     for name in FORMATS:
         assert asked("--format", name, "--app", "wechat")
-    assert asked("--format", "jsonl", "--device", "nobody") == ""
+    assert asked("--format", "jsonl", "--device", "203.0.113.99") == ""
     enrolled(catalogue, "ghent", DAY)
     query = (
         "SELECT c.sensors, c.joined_by, s.name, s.enrolled FROM fleet_case c, fleet_sensor s"

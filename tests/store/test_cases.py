@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
+from support.examples import examples
 from support.fleet_alerts import GAP, MINUTE, SECOND, fleet_alert
 
 from netwatch.store import catalogue_tables as tables
@@ -317,7 +318,7 @@ def sent(draw: st.DrawFn) -> list[SensorAlert]:
     return states
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
+@examples(25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_any_order_and_repetition_give_the_same_cases(
     shared: Catalogue, data: st.DataObject

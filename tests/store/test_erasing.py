@@ -1,12 +1,14 @@
 """Erasing a person: afterwards no file has anything of her, whatever happened in between."""
 
+import io
 import json
 import os
 import shutil
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, redirect_stderr
 from pathlib import Path
 
 import pytest
@@ -24,9 +26,12 @@ from support.erasable import (
 )
 
 from netwatch.cli import main
+from netwatch.report import reading
 from netwatch.store import erasing, fact_removal
+from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.options import StoreOptions
 
 PLACES = ("store", "spool", "proof", "live.sqlite")
 STEPS = ("evidence", "facts", "coverage", "catalogue", "late facts", "leftovers", "vacuum")
@@ -165,9 +170,42 @@ def test_an_unknown_device_changes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = left(folder)
-    assert erase("10.99.0.1") == 0
-    assert "there was nothing of this device" in capsys.readouterr().out
+    for name in ("10.99.0.1", "Nobody"):
+        assert erase(name) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"no data found for device '{name}': nothing was erased" in said.err
+    assert erase("  ") == 2
+    assert "--device: expected a text" in capsys.readouterr().err
     assert left(folder) == before
+
+
+def test_only_an_erasure_of_somebody_is_journalled_and_counted(folder: Path) -> None:
+    options = StoreOptions(str(folder / "store"))
+
+    def counted() -> int:
+        with Catalogue.open(options) as catalogue:
+            return reading.deletions(catalogue, 0, None)[0]
+
+    for name in ("Nobody", "10.99.0.1", IP_, IP_, "Nobody"):
+        erase(name)
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM journal").fetchone() == (1,)
+        # As netwatch wrote it before it looked.
+        nothing = {"reason": "", "alerts": 0, "rows": 0, "incidents": 0, "clients": 0}
+        database.execute(
+            "INSERT INTO journal (time, user, action, detail) VALUES (?, 'root', 'erase', ?)",
+            (time.time_ns(), json.dumps(nothing)),
+        )
+        database.commit()
+    assert counted() == 1
+
+
+def finish() -> None:
+    """Erase her again: there is nothing to find where only the file had to be written anew."""
+    with redirect_stderr(io.StringIO()) as said:
+        status = erase(IP_)
+    assert status == ("no data found" in said.getvalue())
 
 
 def killed(run: Callable[[], object]) -> bool:
@@ -200,7 +238,7 @@ def test_killed_before_a_step_the_next_call_finishes(folder: Path, step: str) ->
         erase(IP_)
 
     assert killed(run)
-    assert erase(IP_) == 0
+    finish()
     assert left(folder) == []
     assert main(["store", "verify"]) == 0
 
@@ -235,7 +273,7 @@ def test_killed_within_a_step_the_next_call_finishes(
         erase(IP_)
 
     assert killed(run)
-    assert erase(IP_) == 0
+    finish()
     assert left(folder) == []
     assert main(["store", "verify"]) == 0
 
@@ -258,5 +296,5 @@ def test_killed_at_a_transaction_the_next_call_finishes(folder: Path, call: int)
         erase(IP_)
 
     assert killed(run)
-    assert erase(IP_) == 0
+    finish()
     assert left(folder) == []

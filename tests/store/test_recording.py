@@ -146,23 +146,30 @@ def test_every_flow_is_stored(tmp_path: Path) -> None:
     assert "named" in statuses
 
 
-@pytest.mark.parametrize("options", [("--jobs", "2"), ("--jobs", "64")])
-def test_workers_store_the_same(tmp_path: Path, options: tuple[str, ...]) -> None:
+@pytest.fixture(scope="module")
+def by_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one worker stores: of all captures in ``one``, of a single one in ``alone``."""
+    folder = tmp_path_factory.mktemp("by-one")
+    netwatch("scan", *sorted(PCAPS.glob("*.pcap")), "--store-path", folder / "one", "-q")
+    netwatch("names", CAPTURE, "--store-path", folder / "alone", "-q")
+    return folder
+
+
+@pytest.mark.parametrize("options", [("--jobs", "2"), ("--jobs", "12")])
+def test_workers_store_the_same(tmp_path: Path, by_one: Path, options: tuple[str, ...]) -> None:
     """Whether workers read a capture each or share one, and for ``names`` too."""
     captures = sorted(PCAPS.glob("*.pcap"))
-    netwatch("scan", *captures, "--store-path", tmp_path / "one", "-q")
     netwatch("scan", *captures, "--store-path", tmp_path / "several", "-q", *options)
     netwatch("names", *captures, "--store-path", tmp_path / "names", "-q", *options)
     netwatch("names", CAPTURE, "--store-path", tmp_path / "pair", "-q", *options)
-    netwatch("names", CAPTURE, "--store-path", tmp_path / "alone", "-q")
     # The captures are numbered as they begin; each has its own source.
-    one = Counter(map(repr, everything(tmp_path / "one")))
+    one = Counter(map(repr, everything(by_one / "one")))
     assert Counter(map(repr, everything(tmp_path / "several"))) == one
     assert Counter(map(repr, everything(tmp_path / "names"))) == one
-    assert everything(tmp_path / "pair") == everything(tmp_path / "alone")
+    assert everything(tmp_path / "pair") == everything(by_one / "alone")
     positions = "SELECT position, sources, content, state, first, last FROM capture ORDER BY 1"
     assert catalogue_rows(tmp_path / "several", positions) == catalogue_rows(
-        tmp_path / "one", positions
+        by_one / "one", positions
     )
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fleet_alerts import GAP, fleet_alert
 
 from netwatch.store.alert_check import BadAlertError
@@ -85,7 +86,7 @@ RECORD = json.loads(fleet_alert("a", 0, flows=("1:x",)).line)
 PLACES = [path for path in places(RECORD) if path]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(PLACES), VALUES)
 def test_whatever_a_sensor_sends_is_refused_or_stored(
     catalogue: Catalogue, path: tuple[Any, ...], value: Any

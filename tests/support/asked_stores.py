@@ -63,8 +63,8 @@ class AskedStore:
         return run("store", *arguments, "-c", self.config)
 
     def sql(self, query: str, *arguments: str) -> list[dict[str, Any]]:
-        """The rows of a query."""
-        ran = self.ask("sql", query, "--format", "jsonl", *arguments)
+        """The rows of a query, which may take longer than people would wait."""
+        ran = self.ask("sql", query, "--format", "jsonl", "--timeout", "600", *arguments)
         assert ran.status == 0, ran.errors
         return ran.records
 

@@ -62,7 +62,7 @@ class Project:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,  # to translate everything takes a busy machine many minutes
         )
 
     def setup(self, *arguments: str, **options: bool | Path | str) -> str:

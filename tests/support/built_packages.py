@@ -49,6 +49,6 @@ def built(folder: Path) -> BuiltPackages:
     build(folder / "now", *(["--wheel", wheel] if wheel else []))
     house = folder / "now" / "wheelhouse"
     (own,) = house.glob("netwatch-*.whl")
-    common = ("--only", "netwatch", "--wheel", str(own), "--wheelhouse", str(house))
+    common = ("--wheel", str(own), "--wheelhouse", str(house))
     build(folder / "later", *common, "--package-version", LATER)
     return BuiltPackages(folder / "now", folder / "later", house)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from support.paths import PCAPS
+from support.waiting import TIMEOUT
 
 HEAD_SECONDS = 0.5
 _PROGRAM = f"""
@@ -33,7 +34,7 @@ class Served:
         """A connection to it."""
         found = re.fullmatch(r"https?://127\.0\.0\.1:(\d+)", self.address)
         assert found is not None
-        return socket.create_connection(("127.0.0.1", int(found[1])), timeout=10)
+        return socket.create_connection(("127.0.0.1", int(found[1])), timeout=TIMEOUT)
 
 
 @contextmanager
@@ -55,4 +56,4 @@ def served(*arguments: str) -> Iterator[Served]:
             yield Served(process, found[0])
         finally:
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=20)
+            process.communicate(timeout=TIMEOUT)

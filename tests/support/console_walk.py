@@ -65,7 +65,7 @@ def walk(console: Console, code: str, incident: str, left_out: frozenset[str]) -
                 continue
             place = _place(route, incident)
             is_seen = may(route, role) and route.roles is not None
-            if is_seen and route.purpose is not None:
+            if is_seen and (route.purpose is not None or "device=" in place):
                 yield Step(role, route, place, visitor.get(place))
             yield Step(role, route, place, visitor.open(place) if is_seen else visitor.get(place))
 
@@ -80,7 +80,7 @@ def _place(route: Route, incident: str) -> str:
     )
     if route.path.startswith(_DAYS):
         return f"{path}?{PERIOD}"
-    return f"{path}?device=ws-021" if route.path == "/person" else path
+    return f"{path}?device=ws-021" if route.path in ("/person", "/person.json") else path
 
 
 class _Texts(HTMLParser):

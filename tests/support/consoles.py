@@ -3,6 +3,7 @@
 import atexit
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -106,8 +107,12 @@ class Visitor:
         self.client = Client(application, self.origin, peer)
 
     def get(self, place: str, **options: Any) -> Any:
-        """Open a page."""
-        return self.client.get(place, **options)
+        """Open a page; one that is being made is loaded again, as browsers do."""
+        answer = self.client.get(place, **options)
+        while answer.status_code == 202 and "Refresh" in answer.headers:
+            time.sleep(0.05)
+            answer = self.client.get(place, **options)
+        return answer
 
     def post(self, place: str, fields: Mapping[str, str], *, on: str = "/account") -> Any:
         """Send a form that the page `on` has."""

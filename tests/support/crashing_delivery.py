@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support.made_alerts import QUICK, output, record
+from support.waiting import TIMEOUT
 
 from netwatch.delivery import dead_letters, eviction
 from netwatch.delivery.delivery import Delivery
@@ -89,10 +90,10 @@ def main(folder: str, keys: str, first: int, count: int, step: str, calls: int, 
         print(number, flush=True)
     if start == "after":
         delivery.start()
-    undelivered = delivery.drain(30)
+    undelivered = delivery.drain(TIMEOUT)
     if may_not_be_reached(step) and not undelivered:
         threading.Event().wait(100 * QUICK.poll_interval)
-    delivery.stop(30)
+    delivery.stop(TIMEOUT)
     sys.exit(bool(undelivered))
 
 

@@ -197,7 +197,8 @@ def _with_connection_fault(run: Run, fault: Fault) -> Outcome:
         else:
             own(fault)
         sent = records(SOME)
-        delivery = run.delivery(port=None if proxy is None else proxy.port)
+        keys = {"timeout": "2s"} if fault.black_hole else {}
+        delivery = run.delivery(port=None if proxy is None else proxy.port, **keys)
         delivery.put(*sent)
         if proxy is None and fault.black_hole:
             wait_until(lambda: delivery.status()[0].retried >= 1, "an attempt failed")
@@ -280,17 +281,20 @@ def _with_answers(kind: str) -> Callable[[Run], Outcome]:
     return scenario
 
 
-def killed(run: Run) -> Outcome:
-    """netwatch is killed (SIGKILL) at each step of a delivery and finally started once more."""
+def killed(run: Run, steps: Sequence[str] = STEPS_WITHOUT_DEAD_LETTERS) -> Outcome:
+    """netwatch is killed (SIGKILL) at these steps of a delivery and finally started once more."""
     run.receiver.start()
     stored: list[int] = []
     script = SUPPORT / "crashing_delivery.py"
     keys = json.dumps(run.output_keys())
-    for number, step in enumerate([*STEPS_WITHOUT_DEAD_LETTERS, "none"]):
+    for number, step in enumerate([*steps, "none"]):
         last = step == "none"
         words = [str(run.folder), keys, str(number * 20), "0" if last else "20", step, "1", "after"]
         done = subprocess.run(
-            [sys.executable, str(script), *words], capture_output=True, text=True, timeout=120
+            [sys.executable, str(script), *words],
+            capture_output=True,
+            text=True,
+            timeout=4 * TIMEOUT,
         )
         expected = 0 if last else -signal.SIGKILL
         assert done.returncode == expected or may_not_be_reached(step), (
@@ -299,7 +303,7 @@ def killed(run: Run) -> Outcome:
             done.stderr,
         )
         stored += [int(word) for word in done.stdout.split()]
-    sent = [record(number) for number in range(len(STEPS_WITHOUT_DEAD_LETTERS) * 20)]
+    sent = [record(number) for number in range(len(steps) * 20)]
     wait_until(
         lambda: (
             {canonical(rendered(record(n), run.form), run.form, run.receiver) for n in stored}

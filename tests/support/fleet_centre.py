@@ -14,7 +14,8 @@ from typing import Any
 from support.fleet_alerts import SECOND, fleet_alert
 from support.paths import SUPPORT
 from support.ports import free_port
-from support.waiting import wait_until
+from support.shown_logs import show_log
+from support.waiting import TIMEOUT, wait_until
 
 from netwatch.config import load
 from netwatch.config.fleet_section import FleetOptions, SpoolOptions
@@ -73,6 +74,7 @@ class CentreProcess:
             script = [str(SUPPORT / "centre_with_cpus.py"), str(self.cpus)]
         command = [sys.executable, *script, "fleet", "centre", "-c", str(self.configuration)]
         environment = {**os.environ, "PYTHONPATH": str(SUPPORT.parent)}
+        show_log(self.folder / "centre.log")
         with (self.folder / "centre.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         wait_until(lambda: "connected to the server" in self.log, lambda: self.log)
@@ -85,12 +87,12 @@ class CentreProcess:
         """End the centre; its exit status."""
         assert self._process is not None
         self._process.send_signal(how)
-        return self._process.wait(30)
+        return self._process.wait(TIMEOUT)
 
     def wait(self) -> int:
         """Wait until the centre has ended by itself; its exit status."""
         assert self._process is not None
-        return self._process.wait(30)
+        return self._process.wait(TIMEOUT)
 
     def children(self) -> tuple[list[int], list[int]]:
         """The processes of its server, and those that commit."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.ports import free_port, is_listening
 from support.programs import Process, require_programs
+from support.waiting import TIMEOUT
 
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.fleet.centre_folder import CentreFolder
@@ -69,7 +70,7 @@ def fleet_server(folder: Path, *sensors: str) -> Iterator[FleetServer]:
         server.stop()
 
 
-async def until(condition: Any, timeout: float = 20.0) -> None:
+async def until(condition: Any, timeout: float = TIMEOUT) -> None:
     """Wait until a condition holds, without blocking the loop."""
     async with asyncio.timeout(timeout):
         while not condition():

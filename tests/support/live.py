@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.captures import Frames, pcap
+from support.shown_logs import show_log
 from support.waiting import TIMEOUT, wait_until
 
 
@@ -34,6 +35,7 @@ class Capture:
         under: Sequence[str] = (),
     ) -> None:
         self.out, self.err = folder / f"{name}.jsonl", folder / f"{name}.err"
+        show_log(self.err)
         command = [*under, sys.executable, *program, "live", "--format", "jsonl"]
         command += ["-o", str(self.out), *arguments]
         with self.err.open("wb") as err:

@@ -25,12 +25,23 @@ def quic(name: str | None, *, version: int = V1) -> bytes:
 
 
 def datagrams(
-    hello: bytes, parts: Iterable[tuple[int, int]], *, version: int = V1, dcid: bytes = b"\7" * 8
+    hello: bytes,
+    parts: Iterable[tuple[int, int]],
+    *,
+    version: int = V1,
+    dcid: bytes = b"\7" * 8,
+    fixed: bool = True,
 ) -> list[bytes]:
-    """Initials that carry these parts of a hello, one each."""
+    """Initials that carry these parts of a hello, one each; every second one has the fixed bit
+    cleared (RFC 9287) unless it is to be `fixed`."""
     return [
         handshakes.quic_initial(
-            version, dcid, b"\1" * 5, number, handshakes.crypto_frame(hello, start, end)
+            version,
+            dcid,
+            b"\1" * 5,
+            number,
+            handshakes.crypto_frame(hello, start, end),
+            fixed=fixed or number % 2 == 1,
         )
         for number, (start, end) in enumerate(parts)
     ]
@@ -54,9 +65,7 @@ def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames
         six = draw(st.booleans())
         ends = {"src": CLIENT6, "dst": SERVER6} if six else {}
         back = {"src": SERVER6, "dst": CLIENT6} if six else {"src": SERVER, "dst": CLIENT}
-        # What comes in fragments is read late: of two connections under one port, or after a
-        # silence, another part would be the first.
-        port = 50000 + (number if fragments else number % draw(st.integers(1, 3)))
+        port = 50000 + number % draw(st.integers(1, 3))
         large = draw(st.booleans())
         if draw(st.booleans()):
             data = record(name, seed, large=large)
@@ -85,7 +94,13 @@ def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames
                     for a, b in frames[which::count]
                 )
                 sent = handshakes.quic_initial(
-                    version, bytes([seed] * 8), b"\1" * 5, which, body, size=1150
+                    version,
+                    bytes([seed] * 8),
+                    b"\1" * 5,
+                    which,
+                    body,
+                    size=1150,
+                    fixed=draw(st.booleans()),
                 )
                 if draw(st.integers(0, 4)) == 0:
                     forged = bytearray(sent)
@@ -109,8 +124,7 @@ def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames
     frames_: list[tuple[int, bytes]] = []
     now = START
     for number, packet in enumerate(packets):
-        pause = 1 if fragments else draw(st.sampled_from([1, 1, 1, 1, 3000, 11000]))
-        now += pause * SECOND // 1000
+        now += draw(st.sampled_from([1, 1, 1, 1, 3000, 11000])) * SECOND // 1000
         cuts = draw(st.sampled_from([{}, {}, {0: (9, 20)}])) if fragments else {}
         around = Wrapped(carrier, wrapping).frames(packet, cuts=cuts, ident=number)
         frames_ += [(now, frame) for frame in around]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 import pytest
+from support.shown_logs import show_log
 from support.waiting import TIMEOUT, wait_until
 
 _PROBES: dict[str, tuple[str, ...]] = {
@@ -141,6 +142,7 @@ class Process:
         self._command = command
         self._ready = ready
         self._log = folder / "receiver.log"
+        show_log(self._log)
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self.start()

@@ -55,7 +55,7 @@ class Web:
         self._context: ssl.SSLContext | None = None
 
     def keys(self, port: int) -> dict[str, Any]:
-        keys: dict[str, Any] = {"type": self._role, "timeout": "1s"}
+        keys: dict[str, Any] = {"type": self._role}
         keys["url"] = f"{'https' if self._context else 'http'}://127.0.0.1:{port}"
         if self._context:
             keys["tls"] = {"ca": str(self._ca)}
@@ -162,7 +162,6 @@ class Mail:
             "from": "netwatch@example.org",
             "to": ["soc@example.org"],
             "every": "1s",
-            "timeout": "2s",
         }
         if self._context is None:
             return keys | {"security": "none"}

@@ -47,7 +47,7 @@ class Nats:
         self._process: Process | None = None
 
     def keys(self, port: int) -> dict[str, Any]:
-        keys = {"type": "nats", "url": f"nats://127.0.0.1:{port}", "timeout": "2s"}
+        keys: dict[str, Any] = {"type": "nats", "url": f"nats://127.0.0.1:{port}"}
         return keys | ({"tls": {"ca": str(self._ca)}} if self._pair else {})
 
     def set_certificate(self, pair: tuple[Path, Path]) -> None:

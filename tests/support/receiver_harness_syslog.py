@@ -32,7 +32,6 @@ class Syslog(ABC):
             "type": "syslog",
             "host": f"127.0.0.1:{port}",
             "transport": self.transport,
-            "timeout": "2s",
             "max_bytes": "48k",
         }
         if self.transport != "udp":

@@ -67,7 +67,7 @@ class Tenzir:
         self.port = free_port(socket.SOCK_STREAM)
 
     def keys(self, port: int) -> dict[str, Any]:
-        keys: dict[str, Any] = {"type": self._kind, "timeout": "2s"}
+        keys: dict[str, Any] = {"type": self._kind}
         if self._kind == "syslog":
             return keys | {"host": f"127.0.0.1:{port}", "transport": "tcp", "max_bytes": "48k"}
         keys["url"] = f"{'https' if self._pair else 'http'}://127.0.0.1:{port}"

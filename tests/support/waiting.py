@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-TIMEOUT = 30.0
+TIMEOUT = 90.0
 """Seconds after which a wait fails: far longer than anything takes on a busy machine."""
 
 

@@ -1,6 +1,7 @@
 """Only `netwatch.core.system`, and the modules that it names, use what a system lacks."""
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,8 +41,11 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-SOURCES = {module_name(path): path for path in sorted((ROOT / "netwatch").rglob("*.py"))}
-NAMES = {name: names_in(path.read_text()) for name, path in SOURCES.items()}
+@cache
+def all_names() -> dict[str, Names]:
+    """The names in each module of netwatch."""
+    paths = sorted((ROOT / "netwatch").rglob("*.py"))
+    return {module_name(path): names_in(path.read_text()) for path in paths}
 
 
 def used(names: Names, system: str) -> set[str]:
@@ -59,7 +63,7 @@ def test_nothing_else_uses_what_a_system_lacks(system: str) -> None:
     exempt = (SEAM, *LINUX_ONLY, *(POSIX_ONLY if system == "win32" else ()))
     found = {
         name: uses
-        for name, names in NAMES.items()
+        for name, names in all_names().items()
         if not is_below(name, exempt) and (uses := used(names, system))
     }
     assert found == {}
@@ -69,7 +73,7 @@ def test_each_exempt_module_uses_something() -> None:
     """A row that nothing needs any more is removed."""
     for places, system in ((LINUX_ONLY, "darwin"), (POSIX_ONLY, "win32")):
         for each in places:
-            below = [names for name, names in NAMES.items() if is_below(name, (each,))]
+            below = [names for name, names in all_names().items() if is_below(name, (each,))]
             assert any(used(names, system) for names in below), each
 
 
@@ -82,7 +86,7 @@ def test_it_would_find_them() -> None:
 
 def test_what_is_opened_stays_as_it_is() -> None:
     """`os.open` on Windows translates line ends unless told not to (see `O_CLOEXEC` there)."""
-    for name, names in NAMES.items():
+    for name, names in all_names().items():
         for call in names.opens:
             if is_below(name, (*POSIX_ONLY, *LINUX_ONLY, SEAM)) or "devnull" in call:
                 continue

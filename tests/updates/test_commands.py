@@ -14,6 +14,7 @@ from support.sets import Publisher, served, signatures
 from netwatch.cli import main
 from netwatch.config import load
 from netwatch.core.errors import ConfigError
+from netwatch.core.installing import install_command
 from netwatch.rules.bans import pack_ids
 from netwatch.updates.options import SYSTEM_FOLDER, default_folder, url_problem
 
@@ -158,7 +159,7 @@ def test_without_the_extra_commands_say_so(
     monkeypatch.setitem(sys.modules, "tuf.ngclient", None)
     status, _, err = run("signatures", *words)
     assert status == 2
-    assert "needs an extra: pip install 'netwatch[updates]'" in err
+    assert f"needs an extra: {install_command('updates')}" in err
 
 
 def test_nothing_but_updates_needs_the_extra(

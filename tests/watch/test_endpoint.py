@@ -20,7 +20,7 @@ from netwatch.watch.snapshot import Snapshot
 
 
 def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, str]:
-    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

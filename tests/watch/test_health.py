@@ -47,6 +47,13 @@ def test_logs_that_cannot_be_read() -> None:
     assert trouble.message == "log /var/log/dns.log cannot be read: there is no such file"
 
 
+def test_a_configuration_that_was_refused() -> None:
+    refused = replace(BUSY, reload_error="netwatch.yaml:3: unknown key 'colour'\nand one more")
+    assert kinds(refused) == [("reload", "")]
+    (trouble,) = troubles(refused, Thresholds())
+    assert trouble.message.endswith("still in use: netwatch.yaml:3: unknown key 'colour'")
+
+
 @pytest.mark.parametrize(("lag", "found"), [(None, []), (300, []), (301, [("lagging", "")])])
 def test_logs_that_are_read_late(lag: float | None, found: list) -> None:
     assert kinds(replace(BUSY, log_lag=lag)) == found

@@ -16,8 +16,11 @@ def check_packet_loop(args: argparse.Namespace) -> Iterator[Finding]:
     if framing.COMPILED and loop.COMPILED:
         yield ok("packet loop", "compiled")
     else:
-        todo = "install a C compiler, then reinstall netwatch"
-        yield bad("packet loop", "interpreted, a hundred times slower than compiled", todo)
+        from netwatch.core.compilation import REMEDY, why_interpreted
+
+        cause = why_interpreted()
+        text = "interpreted, a hundred times slower than compiled"
+        yield bad("packet loop", f"{text}: {cause}" if cause else text, REMEDY)
 
 
 def check_privileges(args: argparse.Namespace) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _require_drivers(options: "StoreOptions") -> None:
         (options.path.startswith("s3"), "s3fs", "a store in S3", "s3"),
     ):
         if is_needed and importlib.util.find_spec(module) is None:
-            message = f"{what} needs an extra: pip install 'netwatch[{extra}]'"
+            message = f"{what} needs an extra: {install_command(extra)}"
             raise ConfigError([Problem("store", 0, 0, message)])
 
 

@@ -15,9 +15,9 @@ FILTERS = ("from", "to", "account", "action", "subject")
 """The values of an address that filter the list."""
 
 ACTIONS = (
-    "incident", "plain words", "device", "person", "export", "identify", "purpose", "sign-in",
-    "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere", "password changed",
-    "account added", "account removed", "role changed",
+    "incident", "plain words", "device", "person", "list", "export", "identify", "purpose",
+    "sign-in", "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere",
+    "password changed", "account added", "account removed", "role changed",
 )  # fmt: skip
 """What rows are about."""
 
@@ -46,7 +46,7 @@ def show(view: View) -> Answer:
         "actions": ACTIONS,
         "head": rows[0].hash if rows and is_whole else "",
     }
-    return Page("audit", values)
+    return Page("audit", values, detail={"filter": dict(pairs)})
 
 
 def _rows(view: View, limit: int, before: int | None) -> list[Entry]:

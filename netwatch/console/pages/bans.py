@@ -1,7 +1,7 @@
 """The bans: which ones there are, and of each whether it was kept in a period."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from netwatch.console.answers import Answer, Page, not_found
@@ -10,9 +10,11 @@ from netwatch.console.period_reports import being_made, days_of
 from netwatch.console.texts import periods_of
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
+from netwatch.core.period import day_at
 from netwatch.core.verdict import Ban
 from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted
+from netwatch.rules.ban_review import open_review
 from netwatch.store.case_pages import case_counts, is_centre
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
@@ -23,9 +25,9 @@ _COUNT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A ban of the list: its state now, the days until its review (negative once it is over), and
-    how many incidents of each verdict there are, ever, and cases at a centre that could count them
-    in time."""
+    """A ban of the list: its state now, the days until its review (negative once it is over, None
+    where it is settled), and how many incidents of each verdict there are, ever, and cases at a
+    centre that could count them in time."""
 
     ban: Ban
     periods: str
@@ -42,19 +44,26 @@ def show(view: View) -> Answer:
         console.catalogue, IncidentFilter(), ["ban", "verdict"], timeout=QUERY_SECONDS
     )
     cases = _cases(view)
-    today = datetime.fromtimestamp(console.now() // 1_000_000_000, UTC).date()
+    now = console.now()
     rows = [
         Listed(
             ban,
             periods_of(ban, view.language),
-            console.config.policy.state(ban, console.now()),
-            None if ban.review is None else (ban.review - today).days,
+            console.config.policy.state(ban, now),
+            days_until_review(ban, now),
             _by_verdict(ban, counts),
             {} if cases is None else _by_verdict(ban, cases),
         )
         for ban in console.config.policy.bans
     ]
     return Page("bans", {"rows": rows})
+
+
+def days_until_review(ban: Ban, now: int) -> int | None:
+    """The days from now (ns) until the review of a ban, negative once it is over; None where none
+    is due, or a later decision settled it."""
+    review = open_review(ban)
+    return None if review is None else (review - day_at(now, ban.timezone)).days
 
 
 def _by_verdict(ban: Ban, counts: Mapping[Any, int]) -> Mapping[str, int]:
@@ -78,7 +87,7 @@ def one(view: View) -> Answer:
     ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["id"]), None)
     if ban is None:
         raise not_found(view.say("There is no such ban."))
-    first, last = days_of(view)
+    first, last = days_of(view, [ban])
     wanted = Wanted(first, last, (ban.id,))
     report = view.console.reports.shown(wanted)
     if report is None:

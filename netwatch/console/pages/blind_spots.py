@@ -9,7 +9,8 @@ from netwatch.console.period_reports import days_of
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.report import labels
-from netwatch.report.covering import network_flows
+from netwatch.report.collect import common_timezone
+from netwatch.report.covering import missing_days, network_flows
 from netwatch.report.page import report_language
 from netwatch.report.period import Days
 from netwatch.report.reading import NetworkFlows
@@ -37,10 +38,11 @@ _SILENCES = 50
 def show(view: View) -> Answer:
     """The blind spots of a period; its days are those of a report on the same."""
     first, last = days_of(view)
-    zones = {ban.timezone for ban in view.console.config.policy.bans}
-    begin, end = Days(first, last, zones.pop() if len(zones) == 1 else "UTC").span
+    days = Days(first, last, common_timezone(view.console.config.policy.bans))
+    begin, end = days.span
     catalogue = view.console.catalogue
-    found = network_flows(judged_coverage(catalogue, begin, end), (begin, end))
+    judged = judged_coverage(catalogue, begin, end)
+    found = network_flows(judged, (begin, end))
     networks = [
         NetworkCoverage(each.network, each.flows, each.named, each.unnamed) for each in found
     ]
@@ -50,6 +52,8 @@ def show(view: View) -> Answer:
         "last": last,
         "figure": figure(view, coverage_picture(networks, view.language)) if networks else None,
         "spots": _spots(view, found),
+        "zone_of_days": days.timezone,
+        "missing": len(missing_days(judged, days)),
         "silences": [
             (each, ((each.until or view.console.now()) - each.since) / 1e9)
             for each in silences(catalogue, begin, end, limit=_SILENCES)

@@ -14,6 +14,7 @@ from netwatch.console.lists import (
     cursor_of,
     cursor_text,
     json_file,
+    known_names,
     tidied,
     time_inputs,
 )
@@ -128,7 +129,7 @@ def show(view: View) -> Answer:
         "sees_devices": view.role == "analyst",
         "is_centre": is_centre(view.console.catalogue),
     }
-    return Page("cases", values)
+    return Page("cases", values, detail={"filter": dict(pairs)})
 
 
 def export_csv(view: View) -> Answer:
@@ -197,10 +198,7 @@ def _device_of(row: CaseRow) -> str:
 def wanted_cases(view: View) -> CaseFilter:
     """What the address asks for. Raises `Refused` for a value that cannot be."""
     query = view.query
-    names = [name for name in NAMES if name != "device" or view.role == "analyst"]
-    sets: dict[str, frozenset[str]] = {
-        name: frozenset({text}) for name in (*names, "sensor") if (text := query.text(name))
-    }
+    sets = known_names(view, (*NAMES, "sensor"))
     for name, words in WORDS.items():
         if word := query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})

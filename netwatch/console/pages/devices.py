@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.console.answers import Answer, Page, bad_request
 from netwatch.console.figures import figure
-from netwatch.console.lists import tidied, time_inputs
+from netwatch.console.lists import known_names, tidied, time_inputs
 from netwatch.console.pages.incidents import QUERY_SECONDS, WORDS
 from netwatch.console.view import View
 from netwatch.store.device_pages import (
@@ -34,11 +34,11 @@ def show(view: View) -> Answer:
     query = view.query
     if (tidy := tidied(view, FILTERS)) is not None:
         return tidy
-    network, verdict = query.text("network"), query.word("verdict", WORDS["verdict"])
+    network, verdict = known_names(view, ("network",)), query.word("verdict", WORDS["verdict"])
     wanted = DeviceFilter(
         query.moment("from"),
         query.moment("to"),
-        frozenset({network} if network else ()),
+        network.get("network", frozenset()),
         frozenset({verdict} if verdict else ()),
         query.text("device"),
     )
@@ -59,7 +59,7 @@ def show(view: View) -> Answer:
         "shared": shared,
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
-    return Page("devices", values)
+    return Page("devices", values, detail={"filter": dict(pairs)})
 
 
 def everybody(_: View) -> str:

@@ -1,6 +1,7 @@
 """The registered exemptions: used, unused, and contacts after their end."""
 
 from netwatch.console.answers import Answer, Page
+from netwatch.console.people import DEVICE
 from netwatch.console.period_reports import being_made, days_of
 from netwatch.console.view import View
 from netwatch.report import page as report_page
@@ -9,9 +10,10 @@ from netwatch.report.collect import Wanted
 
 
 def show(view: View) -> Answer:
-    """The exemptions of each ban in a period."""
+    """The exemptions of each ban in a period, with the names of the register for a role that sees
+    devices."""
     first, last = days_of(view)
-    wanted = Wanted(first, last)
+    wanted = Wanted(first, last, names_devices=view.role in DEVICE.roles)
     report = view.console.reports.shown(wanted)
     if report is None:
         return being_made(view, wanted)

@@ -15,6 +15,7 @@ from netwatch.console.lists import (
     cursor_of,
     cursor_text,
     json_file,
+    known_names,
     tidied,
     time_inputs,
 )
@@ -97,7 +98,7 @@ def show(view: View) -> Answer:
         "bans": sorted({ban.id for ban in config.policy.bans}),
         "sees_devices": view.role == "analyst",
     }
-    return Page("incidents", values)
+    return Page("incidents", values, detail={"filter": dict(pairs)})
 
 
 def export_csv(view: View) -> Answer:
@@ -126,10 +127,7 @@ def _page(view: View, size: int, after: Cursor | None) -> IncidentPage:
 def wanted_incidents(view: View) -> IncidentFilter:
     """What the address asks for. Raises `Refused` for a value that cannot be."""
     query = view.query
-    names = [name for name in NAMES if name != "device" or view.role == "analyst"]
-    sets: dict[str, frozenset[str]] = {
-        name: frozenset({text}) for name in names if (text := query.text(name))
-    }
+    sets = known_names(view, NAMES)
     for name, words in WORDS.items():
         if word := query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})

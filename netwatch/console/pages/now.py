@@ -1,12 +1,12 @@
 """What an administrator sees first: what is open, how the sensors are, what waits, what is due."""
 
 import hashlib
-from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
 from netwatch.console.answers import Answer, Events, Page
 from netwatch.console.console import Console
+from netwatch.console.pages.bans import days_until_review
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.sensors import SILENT, cursor, shown_sensors
 from netwatch.console.view import View
@@ -91,11 +91,10 @@ def _state(console: Console) -> str:
 
 def _reviews(view: View, now: int) -> list[tuple[str, int]]:
     """The bans whose review is near or over, with the days until then."""
-    today = datetime.fromtimestamp(now // 1_000_000_000, UTC).date()
     found = [
-        (ban.id, (ban.review - today).days)
+        (ban.id, days)
         for ban in view.console.config.policy.bans
-        if ban.review is not None and (ban.review - today).days <= REVIEW_DAYS
+        if (days := days_until_review(ban, now)) is not None and days <= REVIEW_DAYS
     ]
     return sorted(found, key=lambda each: each[1])
 

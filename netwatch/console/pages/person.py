@@ -1,48 +1,38 @@
-"""What is held on one person, and of whom a pseudonym is: for the data protection officer."""
+"""What is held on one person, as GDPR article 15 asks, also as a file; and of whom a pseudonym is:
+for the data protection officer."""
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from netwatch.console.answers import Answer, Page
-from netwatch.console.pages.incidents import QUERY_SECONDS, Listed, listed
+from netwatch.console.answers import Answer, Download, Page, bad_request
+from netwatch.console.audit import entry_record
+from netwatch.console.held import Held, HeldKind, copies, held, looks_at, overview
+from netwatch.console.lists import joined
+from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.store.database import QueryTimeoutError
-from netwatch.store.device_facts import DeviceFacts
-from netwatch.store.filters import Filter, Place, client_places, device_clients
+from netwatch.explain.subject_notice import notice_of
+from netwatch.formats.values import json_line, rfc3339
 from netwatch.store.identifying import Identity, identify, write_journal
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.stored_clients import stored_clients
 
+SCHEMA = "netwatch.person/1"
+"""The schema of the file, with its version."""
+
 _SHOWN = 50
-_PLACES = 20
-_LOOKS = 10_000
-_ALL_TIME = (0, (1 << 63) - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldPlace:
-    """How many addresses of a device are known in a network by a sensor, and their flows, None
-    where they cannot be read. Sites have equal addresses, so each may be another device."""
+class ShownKind:
+    """A kind of data in words: what it is, why it is kept, and for how long where that is no time
+    after its date."""
 
-    place: Place
-    clients: int
-    facts: DeviceFacts | None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the store has of a device: incidents, the newest first, and whether there are more; its
-    addresses by where they are, the first `_PLACES`, and how many more there are; and the rows of
-    the audit on it."""
-
-    device: str
-    incidents: tuple[Listed, ...]
-    more: bool
-    places: tuple[HeldPlace, ...]
-    more_places: int
-    looks: int
+    kind: HeldKind
+    what: str
+    why: str
+    rule: str
 
 
 def show(view: View) -> Answer:
@@ -50,13 +40,18 @@ def show(view: View) -> Answer:
     device = view.query.text("device")
     if not device:
         return Page("person", _values(), subject="nobody")
-    return Page("person", _values(held=_held(view, device)), subject=f"device {device}")
+    return Page("person", _values(_shown(view, device)), subject=f"device {device}")
 
 
-def person(view: View) -> str:
-    """Whom the page is about: nobody before a device is asked for."""
+def export(view: View) -> Answer:
+    """All that is held on a device, as one JSON file: the copy of GDPR article 15 (3)."""
     device = view.query.text("device")
-    return f"device {device}" if device else ""
+    if not device:
+        raise bad_request(view.say("The address has no device."))
+    found = held(view.console, device, QUERY_SECONDS)
+    return Download(
+        "person.json", "application/json", joined(_file(view, found)), f"device {device}"
+    )
 
 
 def who(view: View) -> Answer:
@@ -88,43 +83,104 @@ def who(view: View) -> Answer:
 
 
 def _values(
-    held: Held | None = None, found: Identity | None = None, pseudonym: str = "", message: str = ""
+    shown: Mapping[str, Any] | None = None,
+    found: Identity | None = None,
+    pseudonym: str = "",
+    message: str = "",
 ) -> dict[str, object]:
-    return {"held": held, "found": found, "pseudonym": pseudonym, "message": message}
+    return {"held": shown, "found": found, "pseudonym": pseudonym, "message": message}
 
 
-def _held(view: View, device: str) -> Held:
+def _shown(view: View, device: str) -> dict[str, Any]:
+    """What the page says of a device."""
+    found = held(view.console, device, QUERY_SECONDS)
+    wanted = IncidentFilter(device=frozenset(found.ids))
+    page = incident_page(view.console.catalogue, wanted, size=_SHOWN, timeout=QUERY_SECONDS)
+    texts = _texts(view)
+    return {
+        "device": device,
+        "kinds": [ShownKind(each, *texts[each.code], _rule(view, each)) for each in found.kinds],
+        "places": len({(each.network, each.sensor) for each in found.kinds if each.network}),
+        "looks": found.looks[:_SHOWN],
+        "more_looks": len(found.looks) - len(found.looks[:_SHOWN]),
+        "incidents": [listed(view, row) for row in page.rows],
+        "more": page.following is not None,
+        "notice": notice_of(view.console.config),
+        "bases": _bases(view),
+        "recipients": [output.name for output in view.console.config.outputs],
+    }
+
+
+def _bases(view: View) -> list[tuple[str, str]]:
+    """The bans, with what they rest on."""
+    return [(ban.id, ban.legal_basis) for ban in view.console.config.policy.bans]
+
+
+def _texts(view: View) -> dict[str, tuple[str, str]]:
+    """Of each kind of data what it is, and why it is kept."""
+    say = view.say
+    again = say("to judge again if signatures or bans change, and to show how much could be read")
+    verdict = say("to say whether a ban was kept, and by what evidence")
+    return {
+        "inventory": (
+            say("Rows of the inventory: id, addresses, host name, owner"),
+            say("to tell devices and their classes apart"),
+        ),
+        "client": (say("Addresses, MACs and their network"), say("facts refer to them")),
+        "observation": (say("Observations: names that it showed, and servers"), again),
+        "flow": (say("Flows: with whom, when and how much, without content"), again),
+        "claim": (
+            say("Address claims: which address and host name it had"),
+            say("to find the device behind an address"),
+        ),
+        "incident": (say("Incidents"), verdict),
+        "case": (say("Cases: incidents as several sensors saw them"), verdict),
+        "evidence": (
+            say("Evidence captures: the packets that prove an incident"),
+            say("so that others can verify an incident"),
+        ),
+        "coverage": (
+            say("Records of coverage: flows of the device with and without a name"),
+            say("to say what could not be seen"),
+        ),
+        "audit": (
+            say("Rows of the audit: who looked at it"), say("to show who looked at it, and why"),
+        ),
+    }  # fmt: skip
+
+
+def _rule(view: View, kind: HeldKind) -> str:
+    say = view.say
+    return {
+        "time": "",
+        "facts": say("as long as there are facts of them"),
+        "yours": say("as long as it is in your file"),
+        "record": say("not deleted by netwatch"),
+    }[kind.rule]
+
+
+def _file(view: View, found: Held) -> Iterator[bytes]:
+    """The file, piece by piece."""
     console = view.console
-    page = incident_page(
-        console.catalogue, IncidentFilter(device=frozenset({device})),
-        size=_SHOWN, timeout=QUERY_SECONDS,
-    )  # fmt: skip
-    entry = console.config.devices.entries.with_id(device)
-    addresses: list[tuple[bytes | None, bytes | None]] = []
-    if entry is not None:
-        addresses = [(ip, None) for ip in entry.ips]
-        addresses += [(None, mac) for mac in entry.macs]
-    clients = device_clients(
-        console.catalogue, Filter(device=device, addresses=tuple(addresses)), ()
-    )
-    known = client_places(console.catalogue, clients)
-    places = [
-        HeldPlace(place, len(numbers), _facts(view, numbers))
-        for place, numbers in islice(known.items(), _PLACES)
-    ]
-    own = f"device {device}"
-    looks = sum(
-        entry.subject == own or entry.subject.startswith(f"{own},")
-        for entry in console.audit.newest(_LOOKS, None, subject=own)
-    )
-    rows = tuple(listed(view, row) for row in page.rows)
-    more = page.following is not None
-    return Held(device, rows, more, tuple(places), len(known) - len(places), looks)
-
-
-def _facts(view: View, clients: Sequence[int]) -> DeviceFacts | None:
-    facts = view.console.device_facts
-    try:
-        return facts.read(clients, *_ALL_TIME, lambda _: False, QUERY_SECONDS)
-    except QueryTimeoutError:
-        return None
+    notice = notice_of(console.config)
+    head = {
+        "schema": SCHEMA,
+        "device": found.device,
+        "known_as": [*found.ids],
+        "made": rfc3339(console.now(), 0),
+        "controller": notice.controller,
+        "contact": notice.contact,
+        "supervisor": notice.supervisor,
+        "purposes": [{"ban": ban, "legal_basis": basis} for ban, basis in _bases(view)],
+        "recipients": [output.name for output in console.config.outputs],
+        "kinds": [overview(each) for each in found.kinds],
+    }
+    yield json_line(head).removesuffix("}").encode()
+    for name, values in copies(console, found):
+        yield f',\n"{name}":['.encode()
+        for number, value in enumerate(values):
+            text = json_line(value) if isinstance(value, dict) else json_line({"path": value})
+            yield f"{',' if number else ''}\n{text}".encode()
+        yield b"]"
+    looks = ",\n".join(json_line(entry_record(each)) for each in looks_at(console, found.ids))
+    yield f',\n"looks":[{looks}]}}\n'.encode()

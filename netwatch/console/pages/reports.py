@@ -1,7 +1,7 @@
 """The reports for the authority: which periods there are, and each as a page, a PDF or JSON."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import func, select
 
@@ -10,7 +10,8 @@ from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.period_reports import days_of
 from netwatch.console.view import View
 from netwatch.core.errors import ConfigError
-from netwatch.report.collect import Wanted
+from netwatch.core.period import day_at
+from netwatch.report.collect import Wanted, common_timezone
 from netwatch.report.pdf import require_weasyprint
 from netwatch.store import catalogue_tables as tables
 
@@ -70,14 +71,16 @@ def _require_pdf(view: View) -> None:
 
 
 def _months(view: View) -> list[tuple[date, date]]:
-    """The first and the last day of each month with captures."""
+    """The first and the last day of each month with captures, in the time zone of the bans."""
     column = tables.capture.c
     with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
         span = select(func.min(column.first), func.max(column.last))
         first, last = connection.execute(span).one()
     if first is None or last is None:
         return []
-    return list(_months_between(_day(int(first)), _day(int(last))))[:MAX_MONTHS]
+    zone = common_timezone(view.console.config.policy.bans)
+    months = _months_between(day_at(int(first), zone), day_at(int(last), zone))
+    return list(months)[:MAX_MONTHS]
 
 
 def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
@@ -86,7 +89,3 @@ def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
         following = (begin + timedelta(days=32)).replace(day=1)
         yield begin, following - timedelta(days=1)
         begin = (begin - timedelta(days=1)).replace(day=1)
-
-
-def _day(moment: int) -> date:
-    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).date()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from netwatch.console.accounts import MAX_NAME
 from netwatch.console.answers import Answer, Page, Redirect
-from netwatch.console.purposes import subject_at
+from netwatch.console.people import persons_at
 from netwatch.console.view import View
 
 MIN_PURPOSE = 5
@@ -94,8 +94,7 @@ def state_purpose(view: View) -> Answer:
             least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
         )}  # fmt: skip
         return Page("purpose", values, status=422)
-    subject = subject_at(view, target)
-    if subject:
+    for subject in persons_at(view, target):
         # Before it counts: what cannot be written down is no purpose.
         view.console.audit.add(
             "purpose", account=view.who.account, role=view.role, subject=subject, purpose=purpose,

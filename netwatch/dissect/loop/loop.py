@@ -383,8 +383,10 @@ class Loop:
                 return
 
     def fragment(self) -> cython.void:
-        """Emit a row for a fragment of an IP packet, or for one that a tunnel over UDP made."""
+        """Emit a row for a fragment of an IP packet, or for one that a tunnel over UDP made. The
+        list is full with it: a datagram that it completes is read before the next packet."""
         at: cython.Py_ssize_t = self.cursor.at
+        self.candidates.full = 0
         self.candidates.side = 0
         if self.cursor.protocol == layout.PROTOCOL_TUNNEL_FRAGMENT:
             self.cursor.protocol = 17

@@ -154,11 +154,12 @@ class ProtocolMasks(Window):
 
     def quic(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
         """A QUIC long header (RFC 9000 section 17.2, RFC 9369 section 3.2) of an Initial, or of
-        the 0-RTT packet that may precede one, in a version that can be read."""
+        the 0-RTT packet that may precede one, in a version that can be read. The fixed bit may
+        be cleared (RFC 9287)."""
         version: cython.longlong
         form: cython.int
         dcid: cython.Py_ssize_t
-        if end - at < 24 or self.data[at] < 0xC0:
+        if end - at < 24 or self.data[at] < 0x80:
             return 0
         version = self.u32(at + 1)
         form = (self.data[at] >> 4) & 3

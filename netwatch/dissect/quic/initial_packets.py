@@ -85,7 +85,7 @@ class InitialPackets:
         version: cython.longlong
         form: cython.int
         size: cython.longlong
-        if end - at < 7 or data[at] < 0xC0:
+        if end - at < 7 or data[at] < 0x80:
             return -1
         version = (data[at + 1] << 8) | data[at + 2]
         version = (version << 16) | (data[at + 3] << 8) | data[at + 4]

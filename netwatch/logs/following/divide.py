@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from netwatch.logs.frame_exchange import FrameError, frames
+from netwatch.logs.nul_bytes import line_behind
 
 MAX_LINE = 1 << 20
 """Bytes of a line; a longer one is skipped."""
@@ -36,6 +37,8 @@ def divide_lines(data: bytes) -> Divided:
     if not end:
         return Divided((), 0, len(data) > MAX_LINE)
     lines = data[: end - 1].split(b"\n")
+    if b"\0" in data:
+        lines = [line_behind(line) if b"\0" in line else line for line in lines]
     if b"\r" in data:
         lines = [line.removesuffix(b"\r") for line in lines]
     return Divided(lines, end)

@@ -23,6 +23,7 @@ from netwatch.logs.following.divide import (
 )
 from netwatch.logs.following.position import MARK_SIZE, Position, mark_of
 from netwatch.logs.frame_exchange import MAX_FRAME, is_frame_streams
+from netwatch.logs.nul_bytes import count_runs, line_behind, read_head
 from netwatch.logs.sqlite_rows import MAGIC
 
 CHUNK = 1 << 18
@@ -36,11 +37,13 @@ Container = Literal["lines", "frame-streams", "sqlite"]
 
 class Chunk(NamedTuple):
     """Records that were read at a time, the first of which has the number `first` in its file.
-    `unread` counts what could not be read, by the reason."""
+    `unread` counts what could not be read, by the reason, and `nul_runs` the runs of NUL bytes that
+    were skipped."""
 
     first: int
     records: Sequence[bytes]
     unread: Sequence[str] = ()
+    nul_runs: int = 0
 
 
 class FollowedFile:
@@ -151,6 +154,11 @@ class FollowedFile:
             self._seen = status.st_size, status.st_mtime_ns
             return None
         data = os.pread(self._descriptor, CHUNK, self._offset)
+        if len(data) == CHUNK and self._is_text and not data.strip(b"\0"):
+            # Fewer of them may be a place that is written later.
+            runs = self._count_runs(data)
+            self._advance(data, CHUNK, 0)
+            return Chunk(self._line + 1, (), (), runs)
         unread: list[str] = []
         divided = self._divide(data, unread)
         if not divided.size and len(data) == CHUNK and not self._broken:
@@ -163,18 +171,22 @@ class FollowedFile:
             records = records[1:]
             first += 1
         elif divided.too_long:
-            if not self._skipping:
+            # Behind NUL bytes another line begins.
+            goes_on = not (self._is_text and data.endswith(b"\0"))
+            if goes_on and not self._skipping:
                 unread.append("line-too-long")
-            self._skipping = True
+            self._skipping = goes_on
+            runs = self._count_runs(data)
             self._advance(data, len(data), 0)
-            return Chunk(first, (), unread)
+            return Chunk(first, (), unread, runs)
         if first == 1 and records and records[0].startswith(BYTE_ORDER_MARK):
             records = [records[0].removeprefix(BYTE_ORDER_MARK), *records[1:]]
+        runs = self._count_runs(data[: divided.size])
         self._advance(data, divided.size, len(divided.records))
         if not divided.size:
             self._seen = status.st_size, status.st_mtime_ns
             return Chunk(first, (), unread) if unread else None
-        return Chunk(first, records, unread)
+        return Chunk(first, records, unread, runs)
 
     def read_rest(self) -> Chunk | None:
         """A last line without an end: the file is complete, nothing is appended any more."""
@@ -184,11 +196,16 @@ class FollowedFile:
         if not data or self._divide_text(data).size or len(data) == CHUNK:
             return None
         self._advance(data, len(data), 1)
-        return Chunk(self._line, [in_utf8(data, self._encoding) if self._encoding else data])
+        text = in_utf8(data, self._encoding) if self._encoding else data
+        return Chunk(self._line, [line_behind(text)])
 
     def head(self, size: int) -> bytes:
         """The first bytes of the file."""
         return os.pread(self._descriptor, size, 0)
+
+    def text_head(self, size: int) -> bytes:
+        """The same; if the file begins with NUL bytes, those behind them."""
+        return read_head(lambda size, at: os.pread(self._descriptor, size, at), size)
 
     def before(self, size: int) -> bytes:
         """Up to so many bytes before the position as UTF-8, from the beginning of a line on."""
@@ -203,6 +220,17 @@ class FollowedFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    @property
+    def _is_text(self) -> bool:
+        """Whether a NUL byte is no part of its text."""
+        return self.container == "lines" and not self._encoding
+
+    def _count_runs(self, data: bytes) -> int:
+        """The runs of NUL bytes that begin in the bytes at the position."""
+        if not self._is_text or b"\0" not in data:
+            return 0
+        return count_runs(data) - (data[0] == 0 and self._before.endswith(b"\0"))
 
     def _divide(self, data: bytes, unread: list[str]) -> Divided:
         if self.container == "lines":

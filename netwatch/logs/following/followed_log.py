@@ -156,7 +156,7 @@ class FollowedLog:
         self._to_resume = self.positions
         self.close()
         self._current, self._aside = None, []
-        self.problem = error.strerror or str(error)
+        self.problem = _reason(error)
 
     def _skip(self) -> None:
         """Leave out what there was at the start, if that has not been possible yet."""
@@ -168,11 +168,8 @@ class FollowedLog:
     def _status(self) -> os.stat_result | None:
         try:
             status = os.stat(self.path)  # noqa: PTH116 - many times a second
-        except FileNotFoundError:
-            self.problem = "there is no such file"
-            return None
         except OSError as error:
-            self.problem = error.strerror or str(error)
+            self.problem = _reason(error)
             return None
         return status
 
@@ -181,7 +178,7 @@ class FollowedLog:
             file = opened(path, position)
         except OSError as error:
             if path == self.path:
-                self.problem = error.strerror or str(error)
+                self.problem = _reason(error)
             return None
         if path == self.path:
             self.problem = ""
@@ -328,6 +325,12 @@ def opened(path: str, position: Position | None = None) -> FollowedFile:
     if position is not None:
         file.go_to(position)
     return file
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; it is read once it appears"
+    return error.strerror or str(error)
 
 
 def _inode(path: str) -> int:

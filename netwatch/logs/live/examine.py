@@ -8,6 +8,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.logs.following.followed_database import FollowedDatabase
 from netwatch.logs.following.follower import Follower
 from netwatch.logs.live.written import recognised, recognised_database
+from netwatch.logs.nul_bytes import read_head
 from netwatch.logs.receiving.address import is_receiver, parse
 from netwatch.logs.receiving.receivers import Receivers
 from netwatch.logs.recognise import NEITHER, SAMPLE_BYTES
@@ -55,7 +56,7 @@ def _several(argument: str, paths: list[str]) -> Examined:
 def _file(path: str) -> Examined:
     try:
         with Path(path).open("rb") as file:
-            head = file.read(SAMPLE_BYTES)
+            head = read_head(lambda size, at: os.pread(file.fileno(), size, at), SAMPLE_BYTES)
     except FileNotFoundError:
         return False, "there is no such file; it is read once it appears", ()
     except OSError as error:
@@ -84,7 +85,7 @@ def _file(path: str) -> Examined:
         return True, "is empty so far", ()
     if found.is_capture:
         return False, "is a capture, which --source file reads", ()
-    return False, found.doubt or "is no log of a format that netwatch knows", ()
+    return False, found.doubt or found.hint or "is no log of a format that netwatch knows", ()
 
 
 def _grant(path: str) -> str:

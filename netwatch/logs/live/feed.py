@@ -22,6 +22,9 @@ from netwatch.logs.times import SECOND
 POLL_SECONDS = 0.1
 """How often files are looked at."""
 
+PATIENCE = 2.0
+"""Seconds after which it is said that a file cannot be read."""
+
 TOGETHER = SECOND
 """How close the last record of a file has to be to that of the file furthest behind to be read
 together with it, ns."""
@@ -53,6 +56,9 @@ class LogFeed:
         self._sent = SentLogs(options, statistics)
         self._written: dict[str, WrittenLog] = {}
         self._next_poll = 0.0
+        self._told: dict[str, str] = {}
+        self._since: dict[str, float] = {}
+        self._tell_problems(time.monotonic(), at_once=True)
 
     @property
     def unreadable(self) -> dict[str, str]:
@@ -158,6 +164,20 @@ class LogFeed:
         for notes in sources:
             self.notes += notes
             notes.clear()
+        self._tell_problems(time.monotonic())
+
+    def _tell_problems(self, now: float, *, at_once: bool = False) -> None:
+        """Say what cannot be read, and when that has ended. A rotation leaves no file for a
+        moment."""
+        problems = self.unreadable
+        for path in self._told.keys() - problems.keys():
+            del self._told[path]
+            self.notes.append(f"{path}: is read now")
+        self._since = {path: self._since.get(path, now) for path in problems}
+        for path, problem in problems.items():
+            if self._told.get(path) != problem and (at_once or now - self._since[path] >= PATIENCE):
+                self._told[path] = problem
+                self.notes.append(f"{path}: {problem}")
 
 
 def _time(item: LogItem) -> int:

@@ -45,7 +45,7 @@ class RecordReading:
         self._current = CurrentRecord()
         self._current.source = source
         self._reader = self._format.reader(ReaderContext(self._times, source, self._current))
-        self._records = self._unread = 0
+        self._records = self._unread = self._said = 0
         self._is_judged = self._is_assumed = False
         self._last = (0, b"")
 
@@ -79,6 +79,7 @@ class RecordReading:
             for entry in self._current.with_pieces(self._reader.read(inner, carried)):
                 if time_of(entry) > wall + FUTURE:
                     raise RecordError("time-in-future")
+                self._said += 1
                 yield LogItem(self.source, self.name, number, record, entry, self._assumed())
         except RecordError as error:
             self._note_unread(str(error))
@@ -109,7 +110,14 @@ class RecordReading:
     def _judge(self) -> None:
         """Say once where too much cannot be read, and what is assumed."""
         is_bad = self._unread * UNREAD_SHARE > self._records >= JUDGED_RECORDS
-        if is_bad and not self._is_judged:
+        if not self._is_judged and not self._said and not self._unread:
+            if self._records >= JUDGED_RECORDS:
+                self._is_judged = True
+                self.notes.append(
+                    f"{self.source}: none of {quantity(self._records, 'record')} so far says"
+                    f" anything as {self._format.title}; --as names another format"
+                )
+        elif is_bad and not self._is_judged:
             self._is_judged = True
             self.notes.append(
                 f"{self.source}: {self._unread:,} of {quantity(self._records, 'record')} could"

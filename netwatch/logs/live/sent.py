@@ -140,8 +140,8 @@ class SentLogs:
             elif len(log.held) >= MAX_HELD and not log.is_other:
                 # It is looked at again now and then: a program may say other things first.
                 log.is_other = True
-                if found.doubt:
-                    self.notes.append(f"{key[0]}: what {key[3] or key[1]} sends {found.doubt}")
+                if what := found.doubt or found.hint:
+                    self.notes.append(f"{key[0]}: what {key[3] or key[1]} sends {what}")
         if log.reading is not None:
             log.reading.file_written(wall)
             self.notes += log.reading.notes

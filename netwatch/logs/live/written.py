@@ -9,11 +9,17 @@ from netwatch.logs.following.divide import divide_lines
 from netwatch.logs.following.followed_database import FollowedDatabase
 from netwatch.logs.following.followed_file import FollowedFile
 from netwatch.logs.following.followed_log import FollowedLog
+from netwatch.logs.frame_exchange import is_frame_streams
 from netwatch.logs.live.record_reading import RecordReading, time_of
 from netwatch.logs.log_reader import LogItem
+from netwatch.logs.nul_bytes import NUL_BYTES
 from netwatch.logs.options import LogOptions
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
 from netwatch.logs.registry import LOG_FORMATS
+
+TRIED_LINES = 20
+"""Lines of a named file after which it is a trouble that no format is recognised: a program that
+was started says other things first."""
 
 CONTEXT = 1 << 20
 """Bytes before the position that are read again after a start, to know what later records belong
@@ -24,6 +30,8 @@ _EVENT_LOG = (
     " begins the file again where it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
     " the same events as JSON, which is followed"
 )
+_UNKNOWN_SO_FAR = "no format is recognised in what it has so far; --as names one"
+_UNKNOWN = "is no log of a format that netwatch knows; --as names one"
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
 
@@ -88,6 +96,8 @@ class WrittenLog:
         if chunk is None:
             return None
         assert self._reading is not None
+        if chunk.nul_runs:
+            self._statistics.anomalies[NUL_BYTES] += chunk.nul_runs
         for reason in chunk.unread:
             self._statistics.unread_records[self.log.path, reason] += 1
         items = list(self._reading.read(enumerate(chunk.records, chunk.first), wall))
@@ -109,7 +119,7 @@ class WrittenLog:
         if isinstance(file, FollowedDatabase):
             found, head = recognised_database(file, self._options.format), b""
         else:
-            head = file.head(SAMPLE_BYTES)
+            head = file.text_head(SAMPLE_BYTES)
             if len(head) == self._examined:
                 return False
             self._examined = len(head)
@@ -119,7 +129,10 @@ class WrittenLog:
                 self.log.path, found.format, self._options, self._statistics
             )
             self._statistics.logs[found.format] += 1
+            self.problem = ""
             return True
+        if self._is_named and (found.hint or head.count(b"\n") >= TRIED_LINES):
+            self.problem = found.hint or _UNKNOWN_SO_FAR
         if len(head) >= SAMPLE_BYTES or found.is_capture or found.doubt:
             self._leave_out(found)
         return False
@@ -127,10 +140,11 @@ class WrittenLog:
     def _leave_out(self, found: Recognised) -> None:
         self.is_left_out = True
         if self._is_named or found.doubt:
-            reason = found.doubt or "is no log of a format that netwatch knows; --as names one"
+            reason = found.doubt or found.hint or _UNKNOWN
             # Others in a folder need not be what the user wants to follow.
             self.problem = reason if self._is_named or not found.needs_name else ""
-            self.notes.append(f"{self.log.path}: {reason}")
+            if not self.problem:
+                self.notes.append(f"{self.log.path}: {reason}")
 
 
 def recognised(head: bytes, named: str | None) -> Recognised:
@@ -144,7 +158,7 @@ def recognised(head: bytes, named: str | None) -> Recognised:
         return Recognised(doubt="is compressed, so that nothing is added to it: scan reads it")
     if named is not None:
         return Recognised(format=named)
-    if head[:4] == bytes(4):
+    if is_frame_streams(head):
         return Recognised(format=frame_format())
     return recognise_head(head)
 

@@ -17,6 +17,7 @@ from netwatch.cli.doctor import certificates, console
 from netwatch.console import accounts
 from netwatch.console.accounts import Accounts
 from netwatch.console.database import open_console
+from netwatch.core.installing import install_command
 from netwatch.store.options import StoreOptions
 
 STORE = "store: {path: store}\n"
@@ -201,9 +202,9 @@ def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Monke
         extra.importlib.util, "find_spec", lambda name: None if name == "joserfc" else real(name)
     )
     (found,) = findings(console.check, tmp_path, text_of(oidc=oidc("https://id.example")))
-    assert found.text.endswith("pip install 'netwatch[oidc]'")
+    assert found.text.endswith(f"{install_command('oidc')}")
     monkeypatch.setattr(
         extra.importlib.util, "find_spec", lambda name: None if name == "uvicorn" else real(name)
     )
     (found,) = findings(console.check, tmp_path, text_of())
-    assert found.text == "the console needs an extra: pip install 'netwatch[web]'"
+    assert found.text == f"the console needs an extra: {install_command('web')}"

@@ -15,6 +15,7 @@ from support.programs import require_programs
 
 from netwatch.cli.doctor import centre, fleet
 from netwatch.config import load
+from netwatch.core.installing import install_command
 from netwatch.fleet import centre_folder, certificates
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.credentials import write_credentials
@@ -228,4 +229,4 @@ def test_what_is_not_installed_is_said(
     monkeypatch.setitem(sys.modules, "nkeys", None)
     for check, text in ((centre.check, stopped), (fleet.check, as_sensor("tls://127.0.0.1:1"))):
         (found,) = findings(check, tmp_path, text)
-        assert "pip install 'netwatch[fleet]'" in found.text
+        assert f"{install_command('fleet')}" in found.text

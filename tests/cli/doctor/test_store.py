@@ -15,6 +15,7 @@ from support.paths import PCAPS
 from support.ports import free_port
 
 from netwatch.cli.doctor import places, store
+from netwatch.core.installing import install_command
 from netwatch.store import catalogue_tables
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.options import StoreOptions
@@ -150,15 +151,15 @@ def test_what_is_not_installed_is_said_with_the_line_that_installs_it(
     )
     server = "catalogue: 'postgresql://u@db.example/netwatch'"
     (finding,) = findings(store.check, tmp_path, f"store: {{path: store, {server}}}\n")
-    assert finding.text.endswith("needs an extra: pip install 'netwatch[postgres]'")
+    assert finding.text.endswith(f"needs an extra: {install_command('postgres')}")
     monkeypatch.setattr(
         store.importlib.util, "find_spec", lambda name: None if name == "s3fs" else real(name)
     )
     (finding,) = findings(store.check, tmp_path, f"store: {{path: 's3://b/x', {server}}}\n")
-    assert finding.text.endswith("needs an extra: pip install 'netwatch[s3]'")
+    assert finding.text.endswith(f"needs an extra: {install_command('s3')}")
     monkeypatch.setattr(store.importlib.util, "find_spec", lambda name: None)
     (finding,) = findings(store.check, tmp_path, HERE)
-    assert finding.text == "a store needs an extra: pip install 'netwatch[store]'"
+    assert finding.text == f"a store needs an extra: {install_command('store')}"
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from support.ports import free_port
 from support.sets import DAY, Publisher, served
 
 from netwatch.cli.doctor import updates
+from netwatch.core.installing import install_command
 from netwatch.rules.load import use_builtin
 from netwatch.updates.update import update
 
@@ -117,4 +118,4 @@ def test_what_is_not_installed_is_said(
 
     monkeypatch.setitem(sys.modules, "tuf.ngclient", None)
     found = findings(updates.check, tmp_path, site)
-    assert found[-1].text == "updates needs an extra: pip install 'netwatch[updates]'"
+    assert found[-1].text == f"updates needs an extra: {install_command('updates')}"

@@ -27,18 +27,20 @@ FRAMES = {link.name: [frame for _, frame in mixed(link=link).frames] for link in
 NUMBERS = {link.name: link.number for link in LINKS}
 
 
-def wrapped(carrier: Carrier) -> list[bytes]:
-    """Packets of every kind, each in another wrapping, some in fragments, on one link."""
+def wrapped(carrier: Carrier, first: int) -> list[bytes]:
+    """Packets of every kind, each in another wrapping, some in fragments, on one link: a quarter
+    of the wrappings, beginning with that of the number `first`."""
     packets = [frame[14:] for frame in FRAMES["ethernet"][::7]]
     frames = []
-    for number, wrapping in enumerate((*WRAPPINGS, *WRAPPINGS[::-1])):
+    for number in range(first % 4, 2 * len(WRAPPINGS), 4):
+        wrapping = (*WRAPPINGS, *WRAPPINGS[::-1])[number]
         packet = packets[number % len(packets)]
         cuts = {number % 2: (9, 20)} if number % 5 == 0 else {}
         frames += Wrapped(carrier, (wrapping,)).frames(packet, cuts=cuts, ident=number)
     return frames
 
 
-WRAPPED = {f"wrapped on {each.name}": wrapped(each) for each in CARRIERS}
+WRAPPED = {f"wrapped on {each.name}": wrapped(each, number) for number, each in enumerate(CARRIERS)}
 FRAMES |= WRAPPED
 NUMBERS |= {f"wrapped on {each.name}": each.number for each in CARRIERS}
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from netwatch.logs.following import follower
 from netwatch.logs.following.follower import Follower
@@ -26,6 +27,7 @@ class Reader:
         self.records: list[bytes] = []
         self.numbers: list[int] = []
         self.unread: list[str] = []
+        self.nul_runs = 0
         self.kept = 0
         self.follower = Follower(self.arguments, {}, self.now)
 
@@ -41,6 +43,7 @@ class Reader:
                 self.records += chunk.records
                 self.numbers += range(chunk.first, chunk.first + len(chunk.records))
                 self.unread += chunk.unread
+                self.nul_runs += chunk.nul_runs
             most -= 1
         return self.records[before:]
 
@@ -103,7 +106,9 @@ def test_existing_file_is_read_from_its_end(log: Path, start: Start) -> None:
 def test_later_file_is_read_from_its_beginning(log: Path, start: Start) -> None:
     reader = start(log)
     assert reader.read() == []
-    assert reader.follower.unreadable == {str(log): "there is no such file"}
+    assert reader.follower.unreadable == {
+        str(log): "there is no such file; it is read once it appears"
+    }
     append(log, "one\r\ntwo\n")
     assert reader.read() == [b"one", b"two"]
     assert reader.follower.unreadable == {}
@@ -123,6 +128,32 @@ def test_byte_order_mark_is_no_part_of_a_line(log: Path, start: Start) -> None:
     reader = start(log)
     append(log, "\ufeffone\n")
     assert reader.read() == [b"one"]
+
+
+def test_runs_of_nul_bytes_are_skipped(log: Path, start: Start) -> None:
+    """Power was lost while the program wrote; then it went on behind a hole."""
+    reader = start(log)
+    append(log, "one\ncut o" + "\0" * 600 + "two\n" + "\0" * 4 + "three\n")
+    assert reader.read() == [b"one", b"two", b"three"]
+    append(log, "\0" * 3_000_000)
+    assert reader.read() == []
+    append(log, "four\ncut o" + "\0" * 3_000_000 + "five\n")
+    assert reader.read() == [b"four", b"five"]
+    assert reader.numbers == [1, 2, 3, 4, 5]
+    assert reader.nul_runs == 4
+    assert reader.unread == []
+
+
+def test_file_truncated_under_a_program_that_goes_on(log: Path, start: Start) -> None:
+    reader = start(log)
+    append(log, "one\n")
+    assert reader.read() == [b"one"]
+    with log.open("r+b") as file:
+        file.truncate(0)
+        file.seek(1_000_000)
+        file.write(b"two\n")
+    assert reader.read() == [b"two"]
+    assert reader.nul_runs == 1
 
 
 def test_renamed_file_is_followed_while_the_program_writes_to_it(log: Path, start: Start) -> None:
@@ -406,7 +437,7 @@ def run(step: tuple[object, ...], program: Program, reader: Reader, seconds: flo
             reader.crash()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60, deadline=None)
 @given(STEPS, st.randoms(use_true_random=False))
 def test_nothing_is_lost_or_repeated(
     steps: list[tuple[object, ...]], random_: random.Random

@@ -95,6 +95,43 @@ def test_named_file_that_is_no_log_is_said(tmp_path: Path, start: Start) -> None
     assert "--as names one" in reason
 
 
+@pytest.mark.parametrize("nuls", [4, 100, 200_000])
+def test_log_that_begins_with_nul_bytes_is_read(nuls: int, tmp_path: Path, start: Start) -> None:
+    """Also after a restart: its format is recognised by what is behind them."""
+    log = tmp_path / "log"
+    log.write_text("\0" * nuls + unbound("one.example.org"))
+    saved = {f"argument:{log}": ""}
+    first = start(log, saved=saved)
+    first.until("one.example.org")
+    assert first.statistics.anomalies == {"log-nul-bytes": 1}
+    saved |= {key: text for key, text in first.feed.take_positions().items() if text is not None}
+    with log.open("a") as file:
+        file.write(unbound("two.example.org"))
+    second = start(log, saved=saved)
+    second.until("two.example.org")
+    assert (second.feed.unreadable, second.feed.notes) == ({}, [])
+
+
+def test_file_that_is_not_there_is_said_until_it_is(tmp_path: Path, start: Start) -> None:
+    log = tmp_path / "log"
+    feed = start(log)
+    assert feed.feed.notes == [f"{log}: there is no such file; it is read once it appears"]
+    assert list(feed.feed.unreadable) == [str(log)]
+    log.write_text(unbound("one.example.org"))
+    feed.until("one.example.org")
+    assert feed.feed.unreadable == {}
+    assert feed.feed.notes[-1] == f"{log}: is read now"
+
+
+def test_short_file_of_no_known_format_is_a_trouble(tmp_path: Path, start: Start) -> None:
+    feed = start(tmp_path / "log")
+    (tmp_path / "log").write_text("what is this\n" * 30)
+    wait_until(lambda: feed.feed.read(0.01) or "--as" in "".join(feed.feed.unreadable.values()))
+    (tmp_path / "log").write_text(unbound("one.example.org") * 3)
+    feed.until(*["one.example.org"] * 3)
+    assert feed.feed.unreadable == {}
+
+
 def test_records_of_the_future_are_not_read(tmp_path: Path, start: Start) -> None:
     feed = start(tmp_path / "log")
     later = unbound("later.example.org", NOW + 200_000)

@@ -1,0 +1,304 @@
+"""Everything that is held on one device: what, from when to when, how much, and how long each kind
+is kept (GDPR article 15), and all of it for a copy.
+
+Who asks may name an id, an address, a MAC, a host name, an owner or a pseudonym. What the inventory
+knows under that word, and the pseudonyms that the keys of the configuration make of it, count too.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import func, or_, select
+
+from netwatch.console.audit import Entry as Look
+from netwatch.console.console import Console
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.dataclass import dataclass
+from netwatch.formats.flow_rows import flow_record
+from netwatch.formats.observation_record import observation_record
+from netwatch.formats.values import rfc3339
+from netwatch.inventory.entry_table import Entry
+from netwatch.privacy.pseudonyms import pseudonym
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.case_pages import is_centre
+from netwatch.store.chunks import chunks
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.device_facts import FACT_TABLES
+from netwatch.store.fact_queries import flows, observations
+from netwatch.store.filters import Filter, client_places, device_clients
+from netwatch.store.stored_claims import claim_record
+
+Code = Literal["inventory", "client", "observation", "flow", "claim", "incident", "case",
+               "evidence", "coverage", "audit"]  # fmt: skip
+"""The kinds of data, in the order of the page."""
+
+Rule = Literal["time", "facts", "yours", "record"]
+"""How long a kind is kept: for a time after its date; while there are facts; as long as the owner
+of a file decides; as long as the rules for such records ask."""
+
+PERSONAL = frozenset({"personal", "guest"})
+"""The classes of networks whose facts are kept for `retention: personal`."""
+
+_LOOKS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKind:
+    """A kind of data on the device, in a `network` as a `sensor` saw it where that is known. There
+    are so many `rows`, None where they could not be counted in time, from `first` to `last` (ns),
+    None where they have no time. With the rule ``time`` they are kept for `seconds`, None without
+    end."""
+
+    code: Code
+    rows: int | None
+    first: int | None = None
+    last: int | None = None
+    network: str = ""
+    sensor: str = ""
+    rule: Rule = "time"
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held: by what the device is known (`ids`), its rows in the inventory, the numbers of
+    its addresses, what there is of each kind, and who looked, the newest first."""
+
+    device: str
+    ids: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    clients: tuple[int, ...]
+    kinds: tuple[HeldKind, ...]
+    looks: tuple[Look, ...]
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What the audit calls the device."""
+        return subjects_of(self.ids)
+
+
+def held(console: Console, device: str, timeout: float) -> Held:
+    """What is held on a device. No query takes longer than `timeout` s."""
+    entries = tuple(each for each in console.config.devices.entries if _is_meant(each, device))
+    ids = _ids(console, device, entries)
+    clients = _clients(console, device, ids, entries)
+    looks = looks_at(console, ids)
+    kinds = [
+        HeldKind("inventory", len(entries), rule="yours"),
+        *_facts(console, clients, timeout),
+        *_decided(console, ids, timeout),
+        HeldKind(
+            "audit", len(looks), looks[-1].time if looks else None,
+            looks[0].time if looks else None, rule="record",
+        ),
+    ]  # fmt: skip
+    return Held(device, ids, entries, clients, tuple(kinds), looks)
+
+
+def _is_meant(entry: Entry, word: str) -> bool:
+    """Whether a word names the device of a row of the inventory."""
+    lower = word.lower()
+    names = (entry.id, entry.hostname, entry.owner)
+    if any(name is not None and name.lower() == lower for name in names):
+        return True
+    ip = parse_ip(word)
+    return (ip is not None and ip in entry.ips) or entry.has_mac(parse_mac(word))
+
+
+def _ids(console: Console, device: str, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """What incidents and coverage may call the device: ids and pseudonyms."""
+    found = {device: None, **dict.fromkeys(each.id for each in entries)}
+    words = [*found]
+    for entry in entries:
+        words += [*map(ip_text, entry.ips), *map(mac_text, entry.macs)]
+    privacy = console.config.privacy
+    if privacy is not None:
+        networks = sorted({scope.network.name for scope in console.config.networks.scopes})
+        for key in privacy.keys.keys:
+            made = (pseudonym(key, network, word) for network in networks for word in words)
+            found |= dict.fromkeys(made)
+    return tuple(found)
+
+
+def _clients(
+    console: Console, device: str, ids: Sequence[str], entries: Sequence[Entry]
+) -> tuple[int, ...]:
+    """The numbers of its addresses: those of the inventory, and those at which its incidents
+    were."""
+    catalogue, incident = console.catalogue, tables.incident.c
+    addresses = [(ip, None) for entry in entries for ip in entry.ips]
+    addresses += [(None, mac) for entry in entries for mac in entry.macs]  # type: ignore[misc]
+    rows: list[Any] = []
+    with catalogue.database.reading() as connection:
+        for part in chunks(sorted(ids)):
+            statement = select(incident.record, incident.run).where(incident.device.in_(part))
+            rows += connection.execute(statement).all()
+    sensors = catalogue.run_sensors(row.run for row in rows)
+    seen = [(json.loads(row.record), sensors[row.run]) for row in rows if row.run in sensors]
+    found: set[int] = set()
+    for word in dict.fromkeys([device, *ids]):
+        wanted = Filter(device=word, addresses=tuple(addresses))
+        found.update(device_clients(catalogue, wanted, seen))
+    return tuple(sorted(found))
+
+
+def _facts(console: Console, clients: Sequence[int], timeout: float) -> Iterator[HeldKind]:
+    """Its addresses and facts, by where they are."""
+    retention = console.config.retention
+    kept = retention.observations if retention else None
+    classes = {each.network.name: each.network.device_class
+               for each in console.config.networks.scopes}  # fmt: skip
+    places = client_places(console.catalogue, clients)
+    if not places:
+        yield HeldKind("client", 0, rule="facts")
+        yield from (HeldKind(table, 0, seconds=kept) for table in FACT_TABLES)
+    for place, numbers in places.items():
+        yield HeldKind(
+            "client", len(numbers), network=place.network, sensor=place.sensor, rule="facts"
+        )
+        seconds = kept
+        if retention and classes.get(place.network) in PERSONAL:
+            times = [each for each in (kept, retention.personal) if each is not None]
+            seconds = min(times, default=None)
+        try:
+            spans = console.device_facts.spans(numbers, timeout)
+        except QueryTimeoutError:
+            spans = {}
+        for table in FACT_TABLES:
+            span = spans.get(table)
+            yield HeldKind(
+                table, span.rows if span else None, span.first if span else None,
+                span.last if span else None, place.network, place.sensor, seconds=seconds,
+            )  # fmt: skip
+
+
+def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[HeldKind]:
+    """What was decided and counted of it, and the evidence."""
+    retention = console.config.retention
+    kept = retention.incidents if retention else None
+    incident, case, evidence = tables.incident.c, tables.fleet_case.c, tables.evidence.c
+    coverage = tables.coverage.c
+    own = incident.device.in_(sorted(ids)) & (incident.shown == 1)
+    of_device = evidence.incident.in_(select(incident.id).where(own))
+    asked: list[tuple[Code, Any, Any, Any, int | None]] = [
+        ("incident", incident.first_seen, incident.last_seen, own, kept),
+        ("case", case.first_seen, case.last_seen, case.device.in_(sorted(ids)), kept),
+        ("evidence", evidence.stored, evidence.stored, of_device,
+         retention.evidence if retention else None),
+        ("coverage", coverage.first, coverage.last, _names_device(sorted(ids)), kept),
+    ]  # fmt: skip
+    has_cases = is_centre(console.catalogue)
+    with console.catalogue.database.reading(timeout) as connection:
+        for code, begin, end, where, seconds in asked:
+            if code == "case" and not has_cases:
+                continue
+            statement = select(func.count(), func.min(begin), func.max(end)).where(where)
+            rows, first, last = connection.execute(statement).one()
+            yield HeldKind(code, rows, first, last, seconds=seconds)
+
+
+def _names_device(ids: Sequence[str]) -> Any:
+    """The condition that a record of coverage has one of these devices."""
+    texts = (f'"id":{json.dumps(each, ensure_ascii=False)}' for each in ids)
+    return or_(*(tables.coverage.c.record.contains(text, autoescape=True) for text in texts))
+
+
+def subjects_of(ids: Sequence[str]) -> frozenset[str]:
+    """What the audit calls a device with these ids."""
+    return frozenset(f"{kind} {each}" for each in ids for kind in ("device", "pseudonym"))
+
+
+def looks_at(console: Console, ids: Sequence[str]) -> tuple[Look, ...]:
+    """The rows of the audit on a device, the newest first."""
+    found = {
+        entry.number: entry
+        for subject in subjects_of(ids)
+        for entry in console.audit.newest(_LOOKS, None, subject=subject)
+        if entry.subject == subject or entry.subject.startswith(f"{subject},")
+    }
+    return tuple(found[number] for number in sorted(found, reverse=True))
+
+
+def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]:
+    """All that is held, by kind, as values of JSON that are made one by one. Raises
+    `NetwatchError` while they are read."""
+    yield "inventory", (_entry(each) for each in found.entries)
+    yield "observations", _observations(console, found)
+    yield "flows", map(flow_record, flows(console.catalogue, console.store, _wanted(found)))
+    yield "claims", _claims(console, found)
+    incident, case = tables.incident.c, tables.fleet_case.c
+    own = incident.device.in_(sorted(found.ids)) & (incident.shown == 1)
+    yield "incidents", _records(console, select(incident.record).where(own))
+    if is_centre(console.catalogue):
+        wanted = select(case.record).where(case.device.in_(sorted(found.ids)))
+        yield "cases", _records(console, wanted)
+    evidence = tables.evidence.c
+    paths = select(evidence.path).where(evidence.incident.in_(select(incident.id).where(own)))
+    yield "evidence", (path for (path,) in _rows(console, paths))
+    yield "coverage", _coverage(console, found)
+
+
+def _wanted(found: Held) -> Filter:
+    return Filter(device=found.device, clients=found.clients)
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id, "mac": [*map(mac_text, entry.macs)], "ip": [*map(ip_text, entry.ips)],
+        "hostname": entry.hostname, "owner": entry.owner, "class": entry.device_class,
+        "from": None if entry.since is None else rfc3339(entry.since, 0),
+        "until": None if entry.until is None else rfc3339(entry.until, 0),
+        "file": entry.file, "line": entry.line,
+    }  # fmt: skip
+
+
+def _observations(console: Console, found: Held) -> Iterator[dict[str, Any]]:
+    if not found.clients:
+        return
+    for batch in observations(console.catalogue, console.store, _wanted(found)):
+        for start, stop in batch.spans:
+            yield from (observation_record(batch, row) for row in range(start, stop))
+
+
+def _claims(console: Console, found: Held) -> Iterator[dict[str, Any]]:
+    privacy = console.config.privacy
+    sealing = privacy.sealing if privacy is not None else None
+    for moment, claim in console.device_facts.claims(found.clients):
+        yield {"time": rfc3339(moment, 6), **claim_record(claim, sealing)}
+
+
+def _rows(console: Console, statement: Any) -> list[Any]:
+    with console.catalogue.database.reading() as connection:
+        return list(connection.execute(statement).all())
+
+
+def _records(console: Console, statement: Any) -> Iterator[Any]:
+    return (json.loads(record) for (record,) in _rows(console, statement))
+
+
+def _coverage(console: Console, found: Held) -> Iterator[dict[str, Any]]:
+    """How many flows of the device there were, with its entries in the records of coverage."""
+    column, ids = tables.coverage.c, frozenset(found.ids)
+    statement = select(column.first, column.last, column.record).where(
+        _names_device(sorted(found.ids))
+    )
+    for first, last, text in _rows(console, statement):
+        for network in json.loads(text).get("networks", ()):
+            for device in network.get("devices", ()):
+                if device.get("id") in ids:
+                    yield {
+                        "from": None if first is None else rfc3339(first, 0),
+                        "until": None if last is None else rfc3339(last, 0),
+                        "network": network.get("name"), **device,
+                    }  # fmt: skip
+
+
+def overview(kind: HeldKind) -> dict[str, Any]:
+    """A kind of data as JSON has it."""
+    return {
+        "kind": kind.code, "network": kind.network, "sensor": kind.sensor, "rows": kind.rows,
+        "from": None if kind.first is None else rfc3339(kind.first, 0),
+        "until": None if kind.last is None else rfc3339(kind.last, 0),
+        "kept": kind.rule, "kept_seconds": kind.seconds,
+    }  # fmt: skip

@@ -1,0 +1,66 @@
+"""The command that adds what is missing to the installation that is running.
+
+`pip install 'netwatch[store]'`, typed somewhere else, can install a program of somebody else: an
+index has another project of that name. So the command names the interpreter and where netwatch
+was installed from. An environment of a package of the system gets another package.
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+PACKAGED = "/usr/lib/netwatch"
+"""The environment of the packages for apt and dnf."""
+
+CONSOLE_PACKAGE = "netwatch-console"
+
+CONSOLE_EXTRAS = ("arrow", "fleet", "oidc", "postgres", "report", "store", "web")
+"""The extras that `CONSOLE_PACKAGE` has; a test compares them with what is packaged."""
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra."""
+    if extra in CONSOLE_EXTRAS and _is_packaged():
+        tool = "apt" if Path("/usr/bin/apt").exists() else "dnf"
+        return f"{tool} install {CONSOLE_PACKAGE}"
+    origin, version = _origin()
+    return _pip(f"{origin}[{extra}]{version}")
+
+
+def install_library(name: str) -> str:
+    """The command that installs a library which no extra has."""
+    return _pip(name)
+
+
+def _is_packaged() -> bool:
+    return sys.prefix == PACKAGED
+
+
+def _pip(requirement: str) -> str:
+    quoted = shlex.quote(requirement)
+    # Brackets have a meaning for shells such as zsh, which shlex quotes too.
+    return f"{shlex.quote(sys.executable or 'python3')} -m pip install {quoted}"
+
+
+def _origin() -> tuple[str, str]:
+    """What the installation was made of: a checkout, or the file or folder that pip was given, if
+    it is still there. Else the name with the version that is installed, which pip finds and does
+    not replace."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return str(checkout), ""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    from netwatch import __version__
+
+    try:
+        text = distribution("netwatch").read_text("direct_url.json")
+        url = urlsplit(str(json.loads(text or "{}").get("url", "")))
+    except (PackageNotFoundError, ValueError, AttributeError):
+        url = urlsplit("")
+    path = unquote(url.path)
+    if url.scheme == "file" and Path(path).exists():
+        return path, ""
+    return "netwatch", f"=={__version__}"
