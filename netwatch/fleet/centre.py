@@ -18,6 +18,7 @@ from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.delivery.delivery import Delivery
+from netwatch.engine.hiding_apps import HidingApps
 from netwatch.engine.live_facts import maintain
 from netwatch.fleet import streams
 from netwatch.fleet.alert_commits import AlertCommits
@@ -89,7 +90,8 @@ class Centre:
             stack.enter_context(UseLock(store))
             self._alerts = _alert_processes(store, config.quiet_gap)
             self._facts = [
-                CommitProcess("facts", partial(FactCommits, store)) for _ in range(process_count())
+                CommitProcess("facts", partial(FactCommits, store, HidingApps(config)))
+                for _ in range(process_count())
             ]
             closes = [*(each.close for each in self._alerts), *(each.close for each in self._facts)]
             for close in closes:

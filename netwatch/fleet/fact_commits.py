@@ -36,7 +36,7 @@ from netwatch.store.catalogue import (
 )
 from netwatch.store.coverage_rows import store_coverage, sums
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.hour_counting import HourCounter
+from netwatch.store.hour_counting import Hidden, Hides, HourCounter
 from netwatch.store.hour_rows import add_hours
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.options import StoreOptions
@@ -84,10 +84,12 @@ class _Record:
 
 
 class FactCommits:
-    """Stores the facts of sensors. For one thread at a time. Raises `ConfigError` and
-    `NetwatchError` where the store cannot be opened."""
+    """Stores the facts of sensors; `hides` knows the apps that hide names. For one thread at a
+    time. Raises `ConfigError` and `NetwatchError` where the store cannot be opened."""
 
-    def __init__(self, options: StoreOptions) -> None:
+    def __init__(self, options: StoreOptions, hides: Hides | None = None) -> None:
+        self._hides = hides
+        self._hidden: Hidden = {}
         self._catalogue = Catalogue.open(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
@@ -104,7 +106,9 @@ class FactCommits:
         self._prepared = None
         epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
         with self._catalogue.database.reading() as connection:
-            transaction = _Transaction(stored_sequences(connection, sorted(epochs)))
+            transaction = _Transaction(
+                stored_sequences(connection, sorted(epochs)), dict(self._hidden)
+            )
         result = Committed([], [])
         contents: list[tuple[str, FactBatch | _Record]] = []
         for envelope in envelopes:
@@ -140,6 +144,7 @@ class FactCommits:
         (transaction, result), self._prepared = self._prepared, None
         if transaction.is_needed:
             transaction.run(self._catalogue)
+        self._hidden = transaction.hidden
         result.progress = [Progress(*key, sequence) for key, sequence in transaction.stored.items()]
         return result
 
@@ -154,7 +159,7 @@ class FactCommits:
         run = self._numbers.run(sensor, batch.run)
         times = batch.rows[TIME_COLUMN[batch.table]]
         self._numbers.judge(sensor, batch.run, compute.min_max(times).as_py()["min"])
-        hours = transaction.hours.setdefault(run, HourCounter())
+        hours = transaction.hours.setdefault(run, HourCounter(self._hides, transaction.hidden))
         for part in batch.rows.to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
             is_live = batch.run.command == "live"
@@ -170,10 +175,12 @@ class FactCommits:
 class _Transaction:
     """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, at
     first as it was read, `coverage` records of coverage, each with the number of its run,
-    `ended` how captures have ended, each with its number, and `hours` the counts of each run."""
+    `ended` how captures have ended, each with its number, `hours` the counts of each run, and
+    `hidden` the flows to apps that hide names, as they will be after it."""
 
-    def __init__(self, stored: dict[tuple[str, str], int]) -> None:
+    def __init__(self, stored: dict[tuple[str, str], int], hidden: Hidden) -> None:
         self.stored = stored
+        self.hidden = hidden
         self._before = dict(stored)
         self.coverage: list[tuple[int, _Record]] = []
         self.ended: list[tuple[int, _Record]] = []

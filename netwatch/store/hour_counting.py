@@ -25,7 +25,7 @@ NetworkClass = tuple[str, str]
 """The name and the class of a network."""
 
 HIDDEN_LIMIT = 1 << 18
-"""Flows to apps that hide names whose end did not come yet."""
+"""Flows of `Hidden` that are remembered."""
 
 CELLS = 50_000
 """Hours of networks after which counts should be stored."""
@@ -49,13 +49,17 @@ class Hides(Protocol):
         ...
 
 
-class HourCounter:
-    """Counts rows of the parts of a run."""
+Hidden = dict[tuple[int, int], int]
+"""Flows to apps that hide names whose end did not come yet: their category by capture and id."""
 
-    def __init__(self, hides: Hides | None = None) -> None:
+
+class HourCounter:
+    """Counts rows of the parts of a run. `hidden` are flows that earlier rows were of."""
+
+    def __init__(self, hides: Hides | None = None, hidden: Hidden | None = None) -> None:
         self.hides = hides
         self._parts: dict[int, HourCounts] = {}
-        self._hidden: dict[tuple[int, int], int] = {}
+        self._hidden: Hidden = {} if hidden is None else hidden
         self._cells = 0
 
     @property

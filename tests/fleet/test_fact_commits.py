@@ -8,7 +8,9 @@ from support.store_servers import new_database
 
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
+from netwatch.core.flow import NAME_STATUSES
 from netwatch.coverage.bits import narrowed
+from netwatch.coverage.hours import by_name
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
@@ -58,6 +60,36 @@ def facts(sensor, sequence, started=7, bans="b", contents=None):
         id=f"f{sequence}", payload=content,
         fields={"epoch": "e", "after": sequence - 1, "table": "observation"},
     )  # fmt: skip
+
+
+def batch(table, sequence, **values):
+    """A batch with one row, in its message; what it does not say is empty."""
+    empty = {"sequence": sequence, "client": 0, "packet": 1, "flow": 9, "source": "eth0"}
+    layout = chunk_schema(table)
+    row = {**empty, **values}
+    columns = [
+        pa.array([row.get(each.name)], each.type.value_type).dictionary_encode()
+        if pa.types.is_dictionary(each.type)
+        else pa.array([row.get(each.name)], each.type)
+        for each in layout
+    ]
+    run = RunKey(started=7, command="live", versions=("1", "s", "b", "c"), position=0, contents={})
+    client = ClientAddress("10.1.0.1", None, "hq", "service")
+    return Envelope(
+        sensor="ghent-1", kind="facts", sequence=sequence, sent=1, version=__version__,
+        id=f"f{sequence}", fields={"epoch": "e", "after": sequence - 1, "table": table},
+        payload=pack(FactBatch(table, run, [client], pa.table(columns, schema=layout))),
+    )  # fmt: skip
+
+
+class Resolvers:
+    """Knows one resolver."""
+
+    def by_name(self, name):
+        return NAME_STATUSES.index("encrypted-dns") if name == "dns.example" else 0
+
+    def by_address(self, address):
+        return 0
 
 
 def commit(commits, envelopes):
@@ -136,6 +168,28 @@ def test_a_centre_knows_when_a_network_was_seen_and_by_what_it_was_judged(option
     assert source.quarters
     assert [each.judge.signatures for each in source.judged] == ["s"]
     assert found.seen("hq") == narrowed(source.quarters, 4)
+
+
+def test_a_flow_to_an_app_that_hides_names_has_no_readable_name_at_a_centre(options):
+    """Though its name came in an earlier message, whose commit had to be prepared twice."""
+    name = batch(
+        "observation", 1, time=10**18, time_digits=9, evidence="tls-sni", name="dns.example",
+        client_port=50000, server_ip="192.0.2.1", server_port=443, transport="tcp",
+    )  # fmt: skip
+    flow = batch(
+        "flow", 2, first=10**18, last=10**18 + 1, transport="tcp", client_port=50000,
+        server_ip="192.0.2.1", server_port=443, bytes_out=2000, bytes_in=3000,
+        name_status="named", start_seen=True, incomplete_message=False, client_sent="",
+        server_sent="",
+    )  # fmt: skip
+    commits = FactCommits(options, Resolvers())
+    commit(commits, [name])
+    commits.prepare([flow])
+    commit(commits, [flow])
+    commits.close()
+    with Catalogue.open(options) as catalogue:
+        found = judged_coverage(catalogue).flows("hq", 10**18, 10**18 + 1)
+    assert by_name(found["service"]) == {"encrypted-dns": 1}
 
 
 def test_a_sensor_that_was_told_other_bans_is_judged_by_these_from_then_on(options, commits):
