@@ -225,7 +225,7 @@ def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> di
         {
             "from": iso(first),
             "to": iso(last + timedelta(days=1)),
-            "text": f"{_days(first, last, language)}: {language.say('no capture')}",
+            "text": _no_capture(first, last, language),
         }
         for first, last in _runs([day for week in values.weeks for day in week.missing])
     ]
@@ -251,6 +251,15 @@ def _days(first: date, last: date, language: Language) -> str:
     if first == last:
         return language.day(first)
     return language.say("%(first)s to %(last)s", first=language.day(first), last=language.day(last))
+
+
+def _on(what: str, text: str, language: Language) -> str:
+    """What was on a day or days; the space before the colon depends on the language."""
+    return language.say("%(what)s: %(text)s", what=what, text=text)
+
+
+def _no_capture(first: date, last: date, language: Language) -> str:
+    return _on(_days(first, last, language), language.say("no capture"), language)
 
 
 def _marked(values: WeeklyIncidents, language: Language) -> list[tuple[BanDay, str]]:
@@ -280,7 +289,8 @@ def _rules(
         begin = at - (len(label) * _CHARACTER if is_right else 0)
         level = next((n for n, end in enumerate(ends) if end < begin), len(ends))
         ends[level : level + 1] = [begin + (len(label) + 2) * _CHARACTER]
-        row = {"from": iso(each.day), "label": label, "text": f"{language.day(each.day)}: {label}"}
+        text = _on(language.day(each.day), label, language)
+        row = {"from": iso(each.day), "label": label, "text": text}
         layers += [
             # A rule may lie on a dark bar, so it has a light one behind it.
             _rule(row, x, level, {"stroke": theme.SURFACE, "strokeWidth": 4}),
@@ -344,7 +354,7 @@ def _table(values: WeeklyIncidents, language: Language) -> Table:
     rows = []
     for week in values.weeks:
         notes = [
-            f"{language.day(each.day)}: {events[each.event]}"
+            _on(language.day(each.day), events[each.event], language)
             for each in values.days
             if week.monday <= each.day < week.monday + _WEEK
         ]
@@ -352,10 +362,7 @@ def _table(values: WeeklyIncidents, language: Language) -> Table:
         if is_blank:
             notes.append(language.say("no capture"))
         else:
-            notes += [
-                f"{_days(first, last, language)}: {language.say('no capture')}"
-                for first, last in _runs(week.missing)
-            ]
+            notes += [_no_capture(first, last, language) for first, last in _runs(week.missing)]
         counts = ["" if is_blank else language.number(week.counts.get(each, 0)) for each in used]
         rows.append((language.day(week.monday), *counts, "; ".join(notes)))
     headers = (

@@ -139,7 +139,10 @@ def _measures(ban: BanReport, used: Language) -> str:
         "block": used.say("a contact was blocked for the first time"),
     }
     days = sorted((each.day, names[each.event]) for each in ban.days if each.event in names)
-    found = [f"{used.day(date.fromisoformat(day))}: {name}" for day, name in dict.fromkeys(days)]
+    found = [
+        used.say("%(what)s: %(text)s", what=used.day(date.fromisoformat(day)), text=name)
+        for day, name in dict.fromkeys(days)
+    ]
     if len(found) > MAX_SPANS:
         found = [*found[:MAX_SPANS], used.say("and others")]
     if blocked := ban.totals.all.blocked:
