@@ -216,12 +216,14 @@ def bound(ban: BanReport, language: Language) -> str:
     """How many contacts could be hidden, or why that cannot be said; empty where nobody asked."""
     if ban.bound is not None:
         return language.say_count(
-            "%(named)s flows had a readable name, %(unread)s had none. If each device hides the"
-            " names of its contacts with these apps as often as those of its other flows, at most"
-            " %(count)s contact is hidden (with a certainty of %(level)s).",
-            "%(named)s flows had a readable name, %(unread)s had none. If each device hides the"
-            " names of its contacts with these apps as often as those of its other flows, at most"
-            " %(count)s contacts are hidden (with a certainty of %(level)s).",
+            "The captures that these days are a part of have %(named)s flows with a readable name"
+            " and %(unread)s without one. If each device hides the names of its contacts with these"
+            " apps as often as those of its other flows, at most %(count)s contact is hidden (with a"
+            " certainty of %(level)s).",
+            "The captures that these days are a part of have %(named)s flows with a readable name"
+            " and %(unread)s without one. If each device hides the names of its contacts with these"
+            " apps as often as those of its other flows, at most %(count)s contacts are hidden (with a"
+            " certainty of %(level)s).",
             ban.bound.contacts,
             named=language.number(ban.bound.named),
             unread=language.number(ban.bound.unread),
