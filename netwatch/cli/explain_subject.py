@@ -8,14 +8,15 @@ from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.steps import Explanation
 from netwatch.explain.subject import CATALOGUES, subject_page
-from netwatch.explain.subject_notice import notice_of, zone_of_ban
+from netwatch.explain.subject_notice import notice_of, with_words, zone_of_ban
 from netwatch.language.language import language
 
 
 def subject_lines(incident: Explanation, config: Config, code: str) -> Iterator[str]:
     """The page for the person concerned, in the language `code`."""
     zone = zone_of_ban(incident.ban.id, config)
-    return subject_page(incident, notice_of(config), zone, language(code, CATALOGUES))
+    told = with_words(incident, config, code)
+    return subject_page(told, notice_of(config), zone, language(code, CATALOGUES))
 
 
 def packet_lines(incident: Explanation, capture: str | None) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 It speaks of the device and never of what somebody did, says what the record does not prove before
 it says what would refute it, and leaves a blank where the organisation has not configured what it
-has to tell (GDPR articles 13 and 14). The texts of the ban are quoted as they were written.
+has to tell (GDPR articles 13 and 14). The texts of the ban are those of the incident that is given
+(`netwatch.explain.subject_notice.with_words`).
 The page is a `Sheet` of paragraphs, fields and lists, which the command line prints as text of
 fixed width and the console as HTML.
 """

@@ -74,7 +74,7 @@ BAN_KEYS = Section(
             "texts",
             "mapping",
             "none",
-            "its words in other languages, for reports: under `en`, `fr`, `nl` and `de`",
+            "its words in other languages, for reports and pages: under `en`, `fr`, `nl` and `de`",
         ),
     ),
 )

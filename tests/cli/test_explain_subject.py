@@ -1,5 +1,7 @@
 """`netwatch explain --subject` and `--packets` as a user runs them."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,54 @@ def test_the_page_in_dutch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         "Contact:                      dpo@example.org",
     ):
         assert line in out.splitlines()
+
+
+PACK = "  - pack: be-fed-tiktok-2023\n"
+WORDS = """severity: high
+    texts:
+      nl: {authority: Voorbeeldstad, legal_basis: "Beslissing 2023/12, art. 3"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "authority", "basis"),
+    [
+        ("nl", "Voorbeeldstad", "Beslissing 2023/12, art. 3"),
+        ("fr", "City of Example", "Decision 2023/12 art. 3"),
+    ],
+)
+def test_the_ban_is_in_the_words_of_the_language(
+    code: str, authority: str, basis: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(tmp_path, CONFIG.replace("severity: high\n", WORDS))
+    source = capture(tmp_path / "a.pcap", one_hello(DURING))
+    alerts = scanned(tmp_path, config=config, source=source)
+    capsys.readouterr()
+    record = json.loads(Path(alerts).read_text().splitlines()[0])
+    given = ["explain", record["id"], "--alerts", alerts, "-c", config, "--subject", "--lang", code]
+    assert main(given) == 0
+    out = capsys.readouterr().out
+    assert authority in out
+    assert basis in out
+    # What was decided by other words than those of today is not put into these.
+    record["ban"]["legal_basis"] = "Decision 2022/1"
+    Path(alerts).write_text(json.dumps(record) + "\n")
+    assert main(given) == 0
+    out = capsys.readouterr().out
+    assert authority in out
+    assert "Decision 2022/1" in out
+
+
+def test_a_shipped_ban_has_its_words_without_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(tmp_path, re.sub(r"(?s)(?<=bans:\n).*?(?=signatures:)", PACK, CONFIG))
+    source = capture(tmp_path / "a.pcap", one_hello(DURING))
+    alerts = scanned(tmp_path, config=config, source=source)
+    capsys.readouterr()
+    first = json.loads(Path(alerts).read_text().splitlines()[0])["id"]
+    assert main(["explain", first, "--alerts", alerts, "--subject", "--lang", "de"]) == 0
+    assert "Nationaler Sicherheitsrat; Ministerrat" in capsys.readouterr().out
 
 
 def test_blanks_without_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -231,16 +231,47 @@ def test_packets_are_those_of_evidence_captures_alone(
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [("nl", "Wat niet is bewezen|bewijst"), ("fr", "prouve"), ("de", "beweist")]
+    ("code", "words", "authority"),
+    [
+        ("nl", "Wat niet is bewezen|bewijst", "Nationale Veiligheidsraad"),
+        ("fr", "prouve", "Conseil national de sécurité"),
+        ("de", "beweist", "Nationaler Sicherheitsrat"),
+    ],
 )
 def test_the_plain_page_is_in_the_language_that_is_asked_for(
-    code: str, words: str, visit: Callable[[str], Visitor], incident: str
+    code: str, words: str, authority: str, visit: Callable[[str], Visitor], incident: str
 ) -> None:
     visitor = visit("dpo")
     text = visitor.open(f"/incidents/{incident}/plain?text={code}").text
     assert f'lang="{code}"' in text
     assert re.search(words, text, re.IGNORECASE)
     assert '<html lang="en">' in text
+    assert authority in text
+    assert "National Security Council" not in text
+
+
+@pytest.mark.parametrize(
+    ("role", "place", "words"),
+    [
+        (
+            "analyst",
+            "/incidents/{id}",
+            "Nationale Veiligheidsraad|Omzendbrief nr. 716|zonder einddatum",
+        ),
+        ("admin", "/bans", "Nationale Veiligheidsraad|Omzendbrief nr. 716"),
+        ("admin", "/configuration", "Nationale Veiligheidsraad"),
+        ("dpo", "/person?device=ws-021", "Omzendbrief nr. 716"),
+    ],
+)
+def test_pages_have_the_words_of_a_ban_in_their_language(
+    role: str, place: str, words: str, visit: Callable[[str], Visitor], incident: str
+) -> None:
+    visitor = visit(role)
+    visitor.get("/account?lang=nl")
+    text = visitor.open(place.format(id=incident)).text
+    assert all(each in text for each in words.split("|"))
+    assert "National Security Council" not in text
+    assert "Circular no. 716" not in text
 
 
 def test_a_query_that_takes_too_long_is_cut_and_says_so(

@@ -11,10 +11,11 @@ from netwatch.console.texts import periods_of
 from netwatch.console.view import View
 from netwatch.core.dataclass import dataclass
 from netwatch.core.period import day_at
-from netwatch.core.verdict import Ban
+from netwatch.core.verdict import Ban, BanTexts
 from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted
 from netwatch.rules.ban_review import open_review
+from netwatch.rules.ban_texts import words_in
 from netwatch.store.case_pages import case_counts, is_centre
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
@@ -25,11 +26,12 @@ _COUNT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A ban of the list: its state now, the days until its review (negative once it is over, None
-    where it is settled), and how many incidents of each verdict there are, ever, and cases at a
-    centre that could count them in time."""
+    """A ban of the list: its words in the language of the page, its state now, the days until its
+    review (negative once it is over, None where it is settled), and how many incidents of each
+    verdict there are, ever, and cases at a centre that could count them in time."""
 
     ban: Ban
+    words: BanTexts
     periods: str
     state: str
     review_in: int | None
@@ -48,6 +50,7 @@ def show(view: View) -> Answer:
     rows = [
         Listed(
             ban,
+            words_in(ban, view.language.code),
             periods_of(ban, view.language),
             console.config.policy.state(ban, now),
             days_until_review(ban, now),

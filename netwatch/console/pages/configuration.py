@@ -6,6 +6,7 @@ from netwatch.console.answers import Answer, Page
 from netwatch.console.texts import periods_of, words
 from netwatch.console.view import View
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.rules.ban_texts import words_in
 
 MAX_PROBLEMS = 50
 """Mistakes in files that are shown."""
@@ -29,7 +30,7 @@ def show(view: View) -> Answer:
             for scope in config.networks.scopes
         ],
         "bans": [
-            (ban.id, ban.authority, periods_of(ban, view.language),
+            (ban.id, words_in(ban, view.language.code).authority, periods_of(ban, view.language),
              called[config.policy.state(ban, now)])
             for ban in config.policy.bans
         ],

@@ -20,6 +20,7 @@ from netwatch.explain.original_packets import cut_packets, original_captures
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.stored import capture_files
 from netwatch.explain.subject import CATALOGUES, period_text
+from netwatch.explain.subject_notice import with_words
 from netwatch.language.language import language
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import cases_of_incident
@@ -31,7 +32,7 @@ _PIECE = 1 << 16
 
 def show(view: View) -> Answer:
     """The page of an incident."""
-    incident = stored_incident(view)
+    incident = with_words(stored_incident(view), view.console.config, view.language.code)
     texts, called = language(view.language.code, CATALOGUES), words(view.language)
     say, period = texts.say, incident.ban.period
     values = {

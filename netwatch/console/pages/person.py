@@ -14,6 +14,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject_notice import notice_of
 from netwatch.formats.values import json_line, rfc3339
+from netwatch.rules.ban_texts import words_in
 from netwatch.store.identifying import Identity, identify, write_journal
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.stored_clients import stored_clients
@@ -106,14 +107,12 @@ def _shown(view: View, device: str) -> dict[str, Any]:
         "incidents": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
         "notice": notice_of(view.console.config),
-        "bases": _bases(view),
+        "bases": [
+            (ban.id, words_in(ban, view.language.code).legal_basis)
+            for ban in view.console.config.policy.bans
+        ],
         "recipients": [output.name for output in view.console.config.outputs],
     }
-
-
-def _bases(view: View) -> list[tuple[str, str]]:
-    """The bans, with what they rest on."""
-    return [(ban.id, ban.legal_basis) for ban in view.console.config.policy.bans]
 
 
 def _texts(view: View) -> dict[str, tuple[str, str]]:
@@ -171,7 +170,9 @@ def _file(view: View, found: Held) -> Iterator[bytes]:
         "controller": notice.controller,
         "contact": notice.contact,
         "supervisor": notice.supervisor,
-        "purposes": [{"ban": ban, "legal_basis": basis} for ban, basis in _bases(view)],
+        "purposes": [
+            {"ban": ban.id, "legal_basis": ban.legal_basis} for ban in console.config.policy.bans
+        ],
         "recipients": [output.name for output in console.config.outputs],
         "kinds": [overview(each) for each in found.kinds],
     }
