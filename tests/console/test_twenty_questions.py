@@ -317,6 +317,17 @@ def test_how_many_flows_had_no_readable_name(store: Answers) -> None:
     assert f"not readable: {share}" in page
 
 
+def test_how_many_flows_were_of_no_network(store: Answers) -> None:
+    """In the records of coverage, which count as a whole, as the page says."""
+    (row,) = store.sql(
+        "SELECT count(*) AS flows FROM flow WHERE server_port <> 53 AND client_network IS NULL"
+    )
+    assert row["flows"] == sum(each["outside"]["flows"] for each in store.query("coverage")) > 0
+    page = store.page("auditor", "/blind-spots")
+    beyond = "1 record of coverage reaches beyond these days and counts as a whole."
+    assert f"{row['flows']} flows were of no configured network. {beyond}" in page
+
+
 def _flows(store: Answers) -> list[dict[str, Any]]:
     """The flows of networks by SQL. Those of DNS are not counted: all of them have names."""
     return store.sql(
