@@ -186,6 +186,7 @@ def test_how_many_incidents_there_are(store: Answers) -> None:
     count = sum(_all({"": store.ban()["totals"]["all"]}).values())
     assert count > 10
     assert count == len(store.ban()["incidents"]) == len(store.shown_ban()["incidents"])
+    count += store.ban()["totals"]["merged"]
     assert count == len(store.incidents) == len(store.listed()) == len(store.table)
     assert count == sum(store.counted("ban").values())
 
