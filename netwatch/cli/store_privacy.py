@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.erasing import Erased, StoreErasure
     from netwatch.store.fact_removal import FactRemoval
+    from netwatch.store.options import StoreOptions
     from netwatch.store.person import Person
     from netwatch.store.pruning import Pruned
     from netwatch.store.resolving import Resolved
@@ -213,10 +214,11 @@ def _erase(args: argparse.Namespace) -> int:
             print_message("nothing was erased")
             return 1
         alerts, left = _erase_outside(args, config, resolved.person, erasure)
-        erased = erasure.erase(user_name(), {"reason": args.reason, "alerts": alerts})
+        outside = {"alerts": alerts, "filters": _erase_filters(options, resolved.person, left)}
+        erased = erasure.erase(user_name(), {"reason": args.reason, **outside})
     for note in resolved.notes:
         print_message(f"netwatch: {note}")
-    return _report(args, erased, alerts, [*left, *erased.left], config)
+    return _report(args, erased, outside, [*left, *erased.left], config)
 
 
 def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
@@ -265,10 +267,27 @@ def _erase_outside(
     return count, left
 
 
+def _erase_filters(options: "StoreOptions", person: "Person", left: list[str]) -> int:
+    """Erase saved filters of the console: how many. What could not be is added to `left`."""
+    from netwatch.console.erasing import erase_filters
+
+    try:
+        count, problems = erase_filters(options, person)
+    except NetwatchError as error:
+        left.append(str(error))
+        return 0
+    left += problems
+    return count
+
+
 def _report(
-    args: argparse.Namespace, erased: "Erased", alerts: int, left: list[str], config: "Config"
+    args: argparse.Namespace,
+    erased: "Erased",
+    outside: dict[str, int],
+    left: list[str],
+    config: "Config",
 ) -> int:
-    counts = {**erased.counts, "alerts": alerts}
+    counts = {**erased.counts, **outside}
     is_found = any(counts.values())
     if args.format == "jsonl":
         print_record({**counts, "kept": list(erased.kept), "left": left})
@@ -303,6 +322,7 @@ _ERASED = {
     "evidence": "evidence captures",
     "coverage": "entries of coverage records",
     "alerts": "alerts in the outbox, dead letters and open incidents",
+    "filters": "saved filters of the console",
 }
 
 

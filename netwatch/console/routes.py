@@ -21,7 +21,6 @@ and ``content``, and one row here per path and method:
   has the filtered page under this person, whether or not `audited` calls it something. A page that
   does not say that it has such a filter never sees its value.
 - `menu` and `group`: its text in the menu, and the heading that it is under.
-- `is_slow`: exports, which may take longer than a page.
 
 A page is a plain function that runs in a bounded pool of threads. Its queries of
 ``view.console.catalogue`` get ``timeout=QUERY_SECONDS``, and what is cut is said so. It raises
@@ -88,7 +87,6 @@ class Route:
     people: tuple[PersonFilter, ...] = ()
     menu: str = ""
     group: str = field(default="")
-    is_slow: bool = False
 
 
 ROUTES: tuple[Route, ...] = (
@@ -113,11 +111,11 @@ ROUTES: tuple[Route, ...] = (
     Route("/filters/remove", "POST", filters.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.export_csv, {"analyst", "auditor"},
-        audited="export", people=(DEVICE,), is_slow=True,
+        audited="export", people=(DEVICE,),
     ),
     Route(
         "/incidents.jsonl", "GET", incidents.export_lines, {"analyst"},
-        audited="export", people=(DEVICE,), is_slow=True,
+        audited="export", people=(DEVICE,),
     ),
     Route(
         "/incidents/{id}", "GET", incident.show, {"analyst"},
@@ -129,7 +127,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "/incidents/{id}/packets.pcapng", "GET", incident.packets, {"analyst"},
-        audited="export", purpose=incident.person, is_slow=True,
+        audited="export", purpose=incident.person,
     ),
     Route(
         "/cases", "GET", cases.show, {"analyst", "auditor"}, people=(DEVICE,),
@@ -137,11 +135,11 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "/cases.csv", "GET", cases.export_csv, {"analyst", "auditor"},
-        audited="export", people=(DEVICE,), is_slow=True,
+        audited="export", people=(DEVICE,),
     ),
     Route(
         "/cases.jsonl", "GET", cases.export_lines, {"analyst"},
-        audited="export", people=(DEVICE,), is_slow=True,
+        audited="export", people=(DEVICE,),
     ),
     Route("/cases/{id}", "GET", cases.one, {"analyst"}, audited="case", purpose=cases.person),
     Route(
@@ -164,25 +162,25 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/bans", "GET", bans.show, {"auditor", "admin", "analyst"}, menu=mark("Bans"), group=RULES,
     ),
-    Route("/bans/{id}", "GET", bans.one, {"auditor", "admin", "analyst"}, is_slow=True),
+    Route("/bans/{id}", "GET", bans.one, {"auditor", "admin", "analyst"}),
     Route(
         "/exemptions", "GET", exemptions.show, {"auditor", "analyst"},
-        is_slow=True, menu=mark("Exemptions"), group=RULES,
+        menu=mark("Exemptions"), group=RULES,
     ),
     Route(
         "/reports", "GET", reports.show, {"auditor", "admin"}, menu=mark("Reports"), group=RULES,
     ),
     Route(
         "/reports/report.html", "GET", reports.as_page, {"auditor", "admin"},
-        audited="export", is_slow=True,
+        audited="export",
     ),
     Route(
         "/reports/report.pdf", "GET", reports.as_pdf, {"auditor", "admin"},
-        audited="export", is_slow=True,
+        audited="export",
     ),
     Route(
         "/reports/report.json", "GET", reports.as_json, {"auditor", "admin"},
-        audited="export", is_slow=True,
+        audited="export",
     ),
     Route(
         "/lists", "GET", lists.show, {"admin", "analyst"},
@@ -200,7 +198,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "/person.json", "GET", person.export, {"dpo"},
-        audited="export", people=(DEVICE,), is_slow=True,
+        audited="export", people=(DEVICE,),
     ),
     Route("/person/identify", "POST", person.who, {"dpo"}, audited="identify"),
     Route(
@@ -213,11 +211,11 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "/audit.csv", "GET", audit.export_csv, {"dpo"},
-        audited="export", people=(SUBJECT, ACCOUNT), is_slow=True,
+        audited="export", people=(SUBJECT, ACCOUNT),
     ),
     Route(
         "/audit.jsonl", "GET", audit.export_lines, {"dpo"},
-        audited="export", people=(SUBJECT, ACCOUNT), is_slow=True,
+        audited="export", people=(SUBJECT, ACCOUNT),
     ),
     # You
     Route("/account", "GET", account.show, SIGNED_IN, menu=mark("Account"), group=YOURS),

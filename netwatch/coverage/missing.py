@@ -80,11 +80,9 @@ def look(
     tolerated = max(1, limits.gap // QUARTER)
     holes = bits_or(long_runs(part & ~captured, tolerated) for part in parts)
     there = need & ~holes
-    # Where a network was captured at one time by one sensor and at another by none, the short time
-    # between counts as captured and judged like the time beside it.
-    judged = there & ~(
-        captured & ~coverage.judged(network.name, network.device_class, wanted, by_anyone=is_unused)
-    )
+    judged_then = coverage.judged(network.name, network.device_class, wanted, by_anyone=is_unused)
+    unjudged = _with_pauses(there & captured & ~judged_then, there & ~captured)
+    judged = there & ~unjudged
     days = [*_days(spans, timezone)]
     silent = there & _silent(coverage, network, days, timezone)
     hours = coverage.hourly(network.name, spans)
@@ -100,13 +98,23 @@ def look(
         judged & ~silent & ~blind,
         {
             "not-captured": holes,
-            "not-judged": there & ~judged,
+            "not-judged": unjudged,
             "silent": silent,
             "unreadable": blind,
         },
         flows,
         is_known,
     )
+
+
+def _with_pauses(quarters: int, pauses: int) -> int:
+    """These quarters with the pauses beside them. A time without a packet that is too short for a
+    gap counts as what is beside it: it is not judged where that was not."""
+    found, before = quarters, 0
+    while found != before:
+        before = found
+        found |= (found << 1 | found >> 1) & pauses
+    return found
 
 
 def spans_of(coverage: JudgedCoverage, quarters: int) -> Iterator[Span]:

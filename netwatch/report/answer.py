@@ -66,6 +66,7 @@ NOTES = (
     "part-in-force",
     "other-versions",
     "beyond",
+    "merged",
 )
 """The codes of notes, which do not decide."""
 

@@ -186,6 +186,8 @@ class _Collector:
         if len(inside) < len(violations):
             outside = {"incidents": len(violations) - len(inside)}
             notes.insert(0, Reason("outside-periods", outside))
+        if left_out:
+            notes.append(Reason("merged", {"incidents": left_out}))
         bound, why_not = self._bound(ban, spans, incidents)
         return BanReport(
             id=ban.id,

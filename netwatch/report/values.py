@@ -68,7 +68,8 @@ class BanCoverage:
     """How many `hours` the networks have together that a ban is about, in the time in which it
     forbids; of how many there are packets or logs (`captured`), of these flow records only
     (`by_flows`), which were judged by this ban with these signatures, and in which names were
-    readable. `missing` are the longest times that lack something, `missing_left` are more."""
+    readable. A time without a packet that is too short for a gap counts as what is beside it.
+    `missing` are the longest times that lack something, `missing_left` are more."""
 
     hours: float
     captured: float

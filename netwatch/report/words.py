@@ -136,6 +136,12 @@ def reason(each: Reason, language: Language) -> str:
             "%(count)s records of coverage reach beyond these days and count as a whole.",
             int(_number(values, "records")),
         ),
+        "merged": lambda: language.say_count(
+            "%(count)s incident of the store is not counted: another capture shows the same one.",
+            "%(count)s incidents of the store are not counted: another capture shows the same"
+            " ones.",
+            int(_number(values, "incidents")),
+        ),
     }
     return sentences[each.code]()
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, or_, select
 
 from netwatch.store import catalogue_tables as tables
 
@@ -50,6 +50,21 @@ def sum_all(connection: Connection) -> None:
         rows = sums(row.run, row.part, row.first, row.last, json.loads(row.record))
         if rows:
             connection.execute(insert(tables.coverage_network), rows)
+
+
+def outside_flows(connection: Connection, since: int, until: int) -> tuple[int, int]:
+    """The flows of no configured network, of the records of coverage whose time reaches into the
+    period from `since` up to, but without, `until` (ns); and how many of these records reach beyond
+    it. Hours have only flows of networks, and records count as a whole."""
+    column = tables.coverage_network.c
+    is_beyond = or_(column.first < since, column.last >= until)
+    statement = (
+        select(func.sum(column.flows), func.max(case((is_beyond, 1), else_=0)))
+        .where(column.network == OUTSIDE, column.last >= since, column.first < until)
+        .group_by(column.run, column.part)
+    )
+    rows = connection.execute(statement).all()
+    return sum(int(flows) for flows, _ in rows), sum(int(beyond) for _, beyond in rows)
 
 
 def sums(

@@ -356,16 +356,18 @@ def _is_being_written(path: str) -> bool:
     return True
 
 
-def vacuum(engine: Any) -> str:
-    """Write the tables that name people anew, so that nothing deleted stays in their files. Why
-    that was not possible, or an empty text."""
+def vacuum(
+    engine: Any, named: Collection[Table] = _PERSONAL_TABLES, what: str = "the catalogue"
+) -> str:
+    """Write the tables that name people anew, so that nothing deleted stays in their files; SQLite
+    does so with all. Why that was not possible, or an empty text."""
     if engine.dialect.name == "postgresql":
         try:
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                for table in _PERSONAL_TABLES:
+                for table in named:
                     connection.execute(text(f"VACUUM FULL {table.name}"))
         except SQLAlchemyError as error:
-            raise NetwatchError(f"the catalogue cannot be written anew: {error}") from error
+            raise NetwatchError(f"{what} cannot be written anew: {error}") from error
         return ""
     # Not by SQLAlchemy, which begins a transaction, in which VACUUM cannot be.
     database = engine.raw_connection()
@@ -373,13 +375,13 @@ def vacuum(engine: Any) -> str:
         database.execute("VACUUM")
         busy = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as error:
-        raise NetwatchError(f"the catalogue cannot be written anew: {error}") from error
+        raise NetwatchError(f"{what} cannot be written anew: {error}") from error
     finally:
         database.close()
     if busy[0]:
         return (
-            "the catalogue is in use by another process, so that its write-ahead log may still have"
-            " what was deleted: erase again when that has ended"
+            f"{what} is in use by another process, so that its write-ahead log may still have what"
+            " was deleted: erase again when that has ended"
         )
     return ""
 

@@ -72,8 +72,3 @@ def hour_records(
                     }
                 ),
             }
-
-
-def known_hours(coverage: JudgedCoverage) -> int:
-    """In how many hours anything was captured."""
-    return narrowed(coverage.captured_at_all, QUARTERS).bit_count()

@@ -5,7 +5,7 @@ files have to be open at a time, and a row is written soon.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from netwatch.core.dataclass import dataclass
@@ -35,11 +35,6 @@ _EPOCH = date(1970, 1, 1).toordinal()
 def day_text(day: int) -> str:
     """A day, counted from that of the epoch, as YYYY-MM-DD."""
     return date.fromordinal(_EPOCH + day).isoformat()
-
-
-def day_number(text: str) -> int:
-    """A day of YYYY-MM-DD, counted from that of the epoch."""
-    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).toordinal() - _EPOCH
 
 
 @dataclass(slots=True)

@@ -23,11 +23,6 @@ class StoredClient:
     network_class: str | None
     pseudonym: str | None
 
-    @property
-    def is_hidden(self) -> bool:
-        """Whether nobody can say who it is."""
-        return self.ip is None
-
 
 def stored_clients(catalogue: Catalogue, sealing: Sealing | None) -> Iterator[StoredClient]:
     """All clients. Raises `NetwatchError`."""

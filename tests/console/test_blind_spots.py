@@ -71,6 +71,9 @@ def test_flows_are_those_of_the_days(
         )
         page = blind_spots.show(view)
     assert isinstance(page, Page)
+    # Five flows of each record are of no network; only one of the records has this day.
+    assert page.values["outside"] == (5 if flows else 0)
+    assert page.values["beyond"] == (1 if flows else 0)
     spots = page.values["spots"]
     assert (page.values["figure"], len(drawn)) == (("drawn", 1) if flows else (None, 0))
     assert [(each.network, each.flows, each.share) for each in spots] == (

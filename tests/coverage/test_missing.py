@@ -145,7 +145,7 @@ def slow(
             if last - first + 1 >= QUARTERS:
                 holes.add(at)
     there = set().union(*wanted) - holes
-    unjudged = {
+    unjudged_then = {
         at
         for at in there
         for each in listening
@@ -156,6 +156,16 @@ def slow(
             if other["content"] == each["content"] and at in other["quarters"]
         )
     }
+    unjudged = {*unjudged_then}
+    for at in there - captured:
+        # A pause that is no gap counts as the times at its ends.
+        first, last = at, at
+        while first in there - captured:
+            first -= 1
+        while last in there - captured:
+            last += 1
+        if any(end in there and end in unjudged_then for end in (first, last)):
+            unjudged.add(at)
     seen = {at for each in sources for at in each["hours"]}
     silent = {at for at in there if is_silent(at, seen, expected, spans, zone)}
     newest = {each["content"]: each for each in sources if each["hours"]}
@@ -273,3 +283,32 @@ def test_what_is_missing_is_what_a_slow_computation_finds(
     } == expected_missing
     lacks = set().union(*expected_missing.values())
     assert found.readable.bit_count() == found.wanted.bit_count() - len(lacks)
+
+
+def test_a_pause_is_judged_if_the_times_on_both_sides_are() -> None:
+    """A time without a packet that is too short for a gap says nothing by itself: where the times
+    beside it were not judged, nobody looked."""
+    pauses = {100, 101, 102, 120, 124}
+    source = {
+        "content": "a",
+        "sensor": "one",
+        "quarters": {*range(HOURS * QUARTERS)} - pauses,
+        "hours": {*range(HOURS)},
+        "flows": (100, 0),
+        "class": "service",
+    }
+    span = period(FIRST, FIRST, "UTC")
+    assert span.start is not None
+    assert span.end is not None
+    network, wanted = NetworkInScope("hq", "service"), says("city", "content", "s", "b")
+    for judged, expected in (
+        ([], set()),
+        ([("this", 110, 130)], {*range(110, 130)}),
+        ([("this", 110, 124)], {*range(110, 124)}),
+        ([("this", 121 - 1, 130)], {*range(121, 130)}),
+    ):
+        coverage = coverage_of([source | {"judged": judged}], {"one"})
+        found = look(coverage, network, [(span.start, span.end)], "UTC", wanted, Limits())
+        assert found.captured == found.wanted
+        assert found.judged == bits_of(expected)
+        assert found.missing["not-judged"] == found.wanted & ~bits_of(expected)

@@ -161,6 +161,7 @@ def test_runs_that_overlap_count_an_incident_once(office: Office) -> None:
     office.incident(second, "2023-06-10T12:20", identity="3" * 32)
     ban = only(made(office, SUMMER))
     assert (ban.totals.all.violation, ban.totals.merged) == (2, 1)
+    assert notes(ban)["merged"] == {"incidents": 1}  # lists of the store have three
     assert [each.weight for each in ban.incidents] == ["proved", "proved"]
 
 

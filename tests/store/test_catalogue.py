@@ -18,7 +18,6 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.coverage_sums import coverage_sums
 from netwatch.store.fleet_sensors import heard, roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.options import StoreOptions
@@ -392,7 +391,9 @@ def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
             shown = select(tables.incident.c.run, tables.incident.c.shown)
             assert sorted(connection.execute(shown).all()) == [(1, 0), (2, 1)]
             assert incident_counts(catalogue, IncidentFilter(), ["app"]) == {("tiktok",): 1}
-            assert coverage_sums(catalogue) == [
+            network = tables.coverage_network.c
+            sums = select(network.network, network["class"], network.reason, network.flows)
+            assert sorted(connection.execute(sums).all()) == [
                 ("", "", "one-direction", 1),
                 ("hq", "service", "", 7),
                 ("hq", "service", "no-hello", 2),

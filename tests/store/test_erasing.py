@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, redirect_stderr
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from support.erasable import (
@@ -26,6 +27,8 @@ from support.erasable import (
 )
 
 from netwatch.cli import main
+from netwatch.console.database import open_console
+from netwatch.console.saved_filters import SavedFilter, SavedFilters
 from netwatch.report import reading
 from netwatch.store import erasing, fact_removal
 from netwatch.store.catalogue import Catalogue
@@ -101,6 +104,25 @@ def test_nothing_of_her_is_left(
     assert report["alerts"] == 4  # the outbox, two dead letters, the state file
     assert report["left"] == []
     assert left(folder) == []
+
+
+def test_filters_that_the_console_keeps_go_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = StoreOptions(str(folder / "store"))
+    with closing(open_console(options)) as database:
+        filters = SavedFilters(database)
+        hers = [(f"of {OWNER}", "verdict=exempt"), ("pc", urlencode({"device": MAC}))]
+        hers += [("host", f"device={HOST}&verdict=violation"), ("id", f"device={ID}")]
+        for name, query in [*hers, ("other", f"device={OTHER_IP}")]:
+            assert filters.save("ben", "/incidents", SavedFilter(name, query))
+    assert left(folder) != []
+    assert erase(ID, "--format", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["filters"] == 4
+    assert left(folder) == []
+    with closing(open_console(options)) as database:
+        kept = SavedFilters(database).of("ben", "/incidents")
+    assert kept == [SavedFilter("other", f"device={OTHER_IP}")]
 
 
 def test_evidence_of_an_incident_that_was_never_closed_goes_too(

@@ -27,7 +27,7 @@ from netwatch.live.state_saver import StateSaver
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_alert
+from netwatch.store.sensor_alerts import read_record
 
 IP_, MAC, HOST, OWNER, ID = "10.30.0.77", "02:00:00:30:00:77", "janes-phone", "Jane Doe", "byod-77"
 OTHER_IP, OTHER_MAC = "10.30.0.90", "02:00:00:30:00:90"
@@ -126,7 +126,7 @@ def write_cases(options: StoreOptions, alerts: Path) -> None:
     lines = [each for each in alerts.read_text().splitlines() if "netwatch.alert" in each]
     with Catalogue.open(options) as catalogue:
         for sensor in ("one", "two"):
-            keep_alerts(catalogue, [read_alert(sensor, each) for each in lines], GAP)
+            keep_alerts(catalogue, [read_record(sensor, json.loads(each)) for each in lines], GAP)
 
 
 def write_state(path: Path) -> None:

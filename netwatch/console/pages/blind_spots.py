@@ -14,8 +14,7 @@ from netwatch.report.covering import missing_days, network_flows
 from netwatch.report.page import report_language
 from netwatch.report.period import Days
 from netwatch.report.reading import NetworkFlows
-from netwatch.store.coverage_rows import OUTSIDE
-from netwatch.store.coverage_sums import coverage_sums
+from netwatch.store.coverage_rows import outside_flows
 from netwatch.store.fleet_sensors import silences
 from netwatch.store.judged_coverage import judged_coverage
 
@@ -46,7 +45,8 @@ def show(view: View) -> Answer:
     networks = [
         NetworkCoverage(each.network, each.flows, each.named, each.unnamed) for each in found
     ]
-    sums = coverage_sums(catalogue, begin, end, timeout=QUERY_SECONDS)
+    with catalogue.database.reading(QUERY_SECONDS) as connection:
+        outside, beyond = outside_flows(connection, begin, end)
     values = {
         "first": first,
         "last": last,
@@ -58,7 +58,8 @@ def show(view: View) -> Answer:
             (each, ((each.until or view.console.now()) - each.since) / 1e9)
             for each in silences(catalogue, begin, end, limit=_SILENCES)
         ],
-        "outside": sum(each.flows for each in sums if each.network == OUTSIDE),
+        "outside": outside,
+        "beyond": beyond,
     }
     return Page("blind_spots", values)
 

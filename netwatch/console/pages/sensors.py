@@ -59,8 +59,6 @@ class ShownSensor:
     packets: float | None
     dropped: float | None
     rates: Mapping[str, float] | None
-    cpu: float | None
-    memory: float | None
     interfaces: tuple[tuple[str, bool], ...]
     outputs: tuple[tuple[str, float, float], ...]
     rows: float | None
@@ -167,8 +165,6 @@ def _shown(sensor: FleetSensor, now: int) -> ShownSensor:
         packets=_number(status, "packets"),
         dropped=_number(status, "dropped"),
         rates=_rates(status),
-        cpu=_number(status, "cpu"),
-        memory=_number(status, "memory"),
         interfaces=tuple(
             (str(each.get("name")), bool(each.get("up")))
             for each in _mappings(status, "interfaces")

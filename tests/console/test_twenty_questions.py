@@ -1,0 +1,505 @@
+"""Twenty questions to one store: the report, the console, `store query` and SQL give the same
+numbers."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from html import unescape
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from support.asked_stores import run
+from support.consoles import NAMES, Visitor, copied
+from support.paths import PCAPS
+
+from netwatch.config import load
+from netwatch.config.console_section import ConsoleOptions
+from netwatch.console.console import Console
+from netwatch.report.answer import weight
+
+BAN, LATER_BAN = "be-fed-tiktok-2023", "city-rule"
+FIRST, LAST = "2023-03-20", "2023-04-10"
+ZONE = ZoneInfo("Europe/Brussels")
+SINCE, UNTIL = "2023-03-19T23:00:00Z", "2023-04-10T22:00:00Z"
+"""The same days as times: clocks changed between."""
+
+ERASED = "ws-052"
+"""A device of which all that is known is of later days."""
+
+NONE = {"violation": 0, "advisory": 0, "exempt": 0}
+
+# No run has judged the second ban, which came into the configuration after the scan.
+LATER = f"""  - id: {LATER_BAN}
+    authority: City of Example
+    apps: [deepseek]
+    forbids: [service]
+    from: 2023-03-21
+    timezone: Europe/Brussels
+"""
+
+
+class Answers:
+    """The same store, asked in each way there is."""
+
+    def __init__(self, folder: Path, store: Path) -> None:
+        self._folder, self.place = folder, ["--store-path", str(store)]
+        shutil.copy(PCAPS / "devices.csv", folder)
+        self.config = folder / "netwatch.yaml"
+        text = (PCAPS / "netwatch.yaml").read_text(encoding="utf-8")
+        own = f"  - pack: {BAN}\n"
+        assert own in text
+        self.config.write_text(text.replace(own, own + LATER), encoding="utf-8")
+        self._visitors: dict[str, Visitor] = {}
+
+    def command(self, *arguments: str) -> str:
+        """What a command prints."""
+        ran = run(*arguments, "-c", str(self.config), *self.place)
+        assert ran.status == 0, ran.errors
+        return ran.output
+
+    def query(self, records: str, *more: str) -> list[dict[str, Any]]:
+        """The records of `store query` in the period."""
+        span = ["--since", SINCE, "--until", UNTIL]
+        return _lines(self.command("store", "query", records, *span, "--format", "jsonl", *more))
+
+    def sql(self, text: str) -> list[dict[str, Any]]:
+        """The rows of `store sql`, where ``$in`` is the condition of the period."""
+        begin, end = (f"TIMESTAMP '{each[:-1]}'" for each in (SINCE, UNTIL))
+        for name in ("first_seen", "first", "time"):
+            text = text.replace(f"${name}", f"({name} >= {begin} AND {name} < {end})")
+        more = ["--format", "jsonl", "--timeout", "600"]
+        return _lines(self.command("store", "sql", text, *more))
+
+    def counted(self, column: str) -> dict[str, int]:
+        """The incidents by a column of SQL."""
+        found = self.sql(
+            f"SELECT {column} AS word, count(*) AS incidents FROM incident"
+            " WHERE $first_seen GROUP BY 1"
+        )
+        return {row["word"]: row["incidents"] for row in found}
+
+    def visitor(self, role: str) -> Visitor:
+        return self._visitors[role]
+
+    def meet(self, console: Console) -> None:
+        for role, name in NAMES.items():
+            self._visitors[role] = Visitor(console)
+            assert self._visitors[role].sign_in(name).status_code == 303
+
+    def page(self, role: str, place: str, *, has_days: bool = True) -> str:
+        """The text of a page of the console, without its tags."""
+        answer = self.visitor(role).open(f"{place}?from={FIRST}&to={LAST}" if has_days else place)
+        assert answer.status_code == 200, answer.text
+        text = re.sub(r"<(style|script|svg)\b.*?</\1>", " ", answer.text, flags=re.S)
+        return " ".join(unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+    def listed(self, **wanted: str) -> list[dict[str, Any]]:
+        """The incidents of the console's list, as the export has them."""
+        more = "".join(f"&{name}={word}" for name, word in wanted.items())
+        place = f"/incidents.jsonl?from={SINCE}&to={UNTIL}{more}"
+        answer = self.visitor("analyst").open(place)
+        assert answer.status_code == 200, answer.text
+        return _lines(answer.text)
+
+    @cached_property
+    def table(self) -> list[dict[str, str]]:
+        """The incidents of the console's list as CSV."""
+        answer = self.visitor("auditor").open(f"/incidents.csv?from={SINCE}&to={UNTIL}")
+        assert answer.status_code == 200
+        return list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """The report as JSON, with the names of devices."""
+        return self.reported(FIRST, LAST)
+
+    def reported(self, first: str, last: str) -> dict[str, Any]:
+        """The report on other days."""
+        path = self._folder / "report.json"
+        self.command("report", "--from", first, "--to", last, "--devices", "-o", str(path))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+    @cached_property
+    def shown(self) -> dict[str, Any]:
+        """The report as the console hands it out."""
+        place = f"/reports/report.json?from={FIRST}&to={LAST}"
+        answer = self.visitor("auditor").open(place)
+        assert answer.status_code == 200, answer.text
+        return dict(json.loads(answer.text))
+
+    @cached_property
+    def incidents(self) -> list[dict[str, Any]]:
+        """The incidents of `store query`."""
+        return self.query("incidents")
+
+    @cached_property
+    def hours(self) -> list[dict[str, Any]]:
+        """Judged coverage of `store query`, of hours with a capture."""
+        return [each for each in self.query("coverage", "--hours") if each["captured"]]
+
+    def ban(self, name: str = BAN) -> dict[str, Any]:
+        return next(each for each in self.report["bans"] if each["id"] == name)
+
+    def shown_ban(self, name: str = BAN) -> dict[str, Any]:
+        return next(each for each in self.shown["bans"] if each["id"] == name)
+
+
+def _lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _all(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """The incidents of all verdicts by a property."""
+    return {
+        word: each["violation"] + each["advisory"] + each["exempt"] for word, each in counts.items()
+    }
+
+
+def _day(time: str) -> date:
+    return datetime.fromisoformat(time).astimezone(ZONE).date()
+
+
+@pytest.fixture(scope="module")
+def store(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
+    """The store of the sample captures, from which a person was erased."""
+    folder = tmp_path_factory.mktemp("asked")
+    options = copied(sample_store, folder)
+    answers = Answers(folder, Path(options.path))
+    erasure = ["--device", ERASED, "--yes", "--state", str(folder / "live.sqlite")]
+    ran = run("store", "erase", *erasure, "-c", str(answers.config), *answers.place)
+    assert ran.status == 0, ran.errors
+    console = Console(load(str(answers.config)), options, ConsoleOptions())
+    answers.meet(console)
+    yield answers
+    console.close()
+
+
+def test_how_many_incidents_there_are(store: Answers) -> None:
+    count = sum(_all({"": store.ban()["totals"]["all"]}).values())
+    assert count > 10
+    assert count == len(store.ban()["incidents"]) == len(store.shown_ban()["incidents"])
+    count += store.ban()["totals"]["merged"]
+    assert count == len(store.incidents) == len(store.listed()) == len(store.table)
+    assert count == sum(store.counted("ban").values())
+
+
+def test_which_incidents_these_are(store: Answers) -> None:
+    ids = {each["id"] for each in store.incidents}
+    assert ids == {each["id"] for each in store.ban()["incidents"]}
+    assert ids == {each["id"] for each in store.listed()} == {each["id"] for each in store.table}
+
+
+@pytest.mark.parametrize("verdict", ["violation", "advisory", "exempt"])
+def test_how_many_have_a_verdict(store: Answers, verdict: str) -> None:
+    count = store.ban()["totals"]["all"][verdict]
+    assert count > 0
+    assert count == len(store.query("incidents", "--verdict", verdict))
+    assert count == len(store.listed(verdict=verdict)) == store.counted("verdict")[verdict]
+
+
+def test_how_many_are_of_each_app(store: Answers) -> None:
+    counts = _all(store.ban()["totals"]["app"])
+    assert counts == Counter(each["app"]["name"] for each in store.query("incidents"))
+    assert counts == Counter(each["app"] for each in store.table)
+    assert counts["TikTok"] == store.counted("app")["tiktok"] == len(store.listed(app="tiktok"))
+    assert counts["TikTok"] == len(store.query("incidents", "--app", "tiktok"))
+
+
+@pytest.mark.parametrize("network", ["hq", "byod", "guest"])
+def test_how_many_are_of_a_network(store: Answers, network: str) -> None:
+    count = _all(store.ban()["totals"]["network"]).get(network, 0)
+    assert (count > 0) == (network != "guest")
+    assert count == len(store.query("incidents", "--network", network))
+    assert count == len(store.listed(network=network))
+    assert count == store.counted("network").get(network, 0)
+
+
+@pytest.mark.parametrize("ban", [BAN, LATER_BAN])
+def test_how_many_are_of_a_ban(store: Answers, ban: str) -> None:
+    count = len(store.ban(ban)["incidents"])
+    assert (count > 0) == (ban == BAN)
+    assert count == len(store.query("incidents", "--ban", ban)) == len(store.listed(ban=ban))
+    assert count == store.counted("ban").get(ban, 0)
+
+
+def test_how_many_are_of_each_device(store: Answers) -> None:
+    counts = _all({each["device"]: each["counts"] for each in store.ban()["devices"]})
+    assert counts == Counter(each["device"]["id"] for each in store.incidents)
+    assert counts == store.counted("device")
+    one = max(counts, key=lambda device: (counts[device], device))
+    assert counts[one] == len(store.query("incidents", "--device", one))
+    assert counts[one] == len(store.listed(device=one))
+    # The auditor sees pseudonyms, which are others in each report and in the list.
+    sizes = sorted(counts.values())
+    assert sizes == sorted(Counter(each["device"] for each in store.table).values())
+    assert sizes == sorted(
+        _all({each["device"]: each["counts"] for each in store.shown_ban()["devices"]}).values()
+    )
+
+
+@pytest.mark.parametrize("what", ["kind", "outcome", "confidence"])
+def test_what_the_incidents_are_like(store: Answers, what: str) -> None:
+    counts = _all(store.ban()["totals"][what])
+    assert len(counts) > 1
+    assert counts == store.counted(what)
+    assert counts == Counter(each[what] for each in store.table)
+    for word, count in counts.items():
+        assert count == len(store.listed(**{what: word}))
+
+
+def test_how_many_began_in_each_week(store: Answers) -> None:
+    weeks = store.ban()["weeks"]
+    assert weeks == store.shown_ban()["weeks"]
+    counts = {each["monday"]: sum(_all({"": each["counts"] or NONE}).values()) for each in weeks}
+    days = [_day(each["first_seen"]) for each in store.incidents]
+    found = Counter((day - timedelta(days=day.weekday())).isoformat() for day in days)
+    assert {monday: count for monday, count in counts.items() if count} == found
+    assert len(found) > 1
+
+
+def test_how_often_a_name_was_looked_up(store: Answers) -> None:
+    """By the record, its reasons, the pages and SQL."""
+    one = next(each for each in store.incidents if each["kind"]["value"] == "lookup")
+    lookups, address = one["counts"]["lookups"], one["device"]["ip"]
+    assert lookups > 0
+    assert one["kind"]["reasons"][0].startswith(f"{lookups} lookup")
+    rows = store.sql(
+        f"SELECT count(*) AS lookups FROM observation WHERE client_ip = '{address}'"
+        f" AND name IN {(*one['names'], '')} AND evidence = 'dns-query' AND $time"
+    )
+    assert rows == [{"lookups": lookups}]
+    page = store.page("analyst", f"/incidents/{one['id']}", has_days=False)
+    assert f"Lookups {lookups} Handshakes" in page
+    assert f"{lookups} lookup" in store.command("explain", one["id"])
+
+
+def test_how_many_flows_each_network_had(store: Answers) -> None:
+    networks = store.report["coverage"]["networks"]
+    assert networks == store.shown["coverage"]["networks"]
+    flows = {each["network"]: each["flows"] for each in networks}
+    assert sum(flows.values()) > 50
+    by_hour: Counter[str] = Counter()
+    for each in store.hours:
+        by_hour[each["network"]] += each["flows"]
+    assert flows == +by_hour
+    assert flows == {each["network"]: each["flows"] for each in _flows(store)}
+    table = store.page("auditor", "/blind-spots")
+    for network, count in flows.items():
+        assert f" {network} {count} " in table
+    assert f"Of all {sum(flows.values())} flows of all networks" in table
+
+
+def test_how_many_flows_had_no_readable_name(store: Answers) -> None:
+    unnamed = {
+        each["network"]: each["flows"] - each["named"]
+        for each in store.report["coverage"]["networks"]
+    }
+    assert sum(unnamed.values()) == sum(
+        count for each in store.report["coverage"]["networks"] for count in each["unnamed"].values()
+    )
+    assert unnamed["hq"] > 0
+    by_hour: Counter[str] = Counter()
+    for each in store.hours:
+        by_hour[each["network"]] += sum(each["unnamed"].values())
+    assert +Counter(unnamed) == +by_hour
+    assert unnamed == {each["network"]: each["unnamed"] for each in _flows(store)}
+    answer = store.ban()["answer"]
+    assert answer["unnamed"] == unnamed["hq"]
+    page = store.page("auditor", f"/bans/{BAN}")
+    share = f"{100 * unnamed['hq'] / answer['flows']:.1f} % of {answer['flows']} flows"
+    assert f"not readable: {share}" in page
+
+
+def test_how_many_flows_were_of_no_network(store: Answers) -> None:
+    """In the records of coverage, which count as a whole, as the page says."""
+    (row,) = store.sql(
+        "SELECT count(*) AS flows FROM flow WHERE server_port <> 53 AND client_network IS NULL"
+    )
+    assert row["flows"] == sum(each["outside"]["flows"] for each in store.query("coverage")) > 0
+    page = store.page("auditor", "/blind-spots")
+    beyond = "1 record of coverage reaches beyond these days and counts as a whole."
+    assert f"{row['flows']} flows were of no configured network. {beyond}" in page
+
+
+def _flows(store: Answers) -> list[dict[str, Any]]:
+    """The flows of networks by SQL. Those of DNS are not counted: all of them have names."""
+    return store.sql(
+        "SELECT client_network AS network, count(*) AS flows,"
+        " count(*) FILTER (name_status <> 'named') AS unnamed FROM flow"
+        " WHERE $first AND server_port <> 53 AND client_network <> '' GROUP BY 1"
+    )
+
+
+def test_for_how_many_hours_there_was_a_capture(store: Answers) -> None:
+    hours = store.report["coverage"]["hours"]
+    assert hours > 5
+    by_hour = {each["hour"]: each["captured"] for each in store.hours}
+    assert hours == sum(by_hour.values())
+    for ban in (BAN, LATER_BAN):
+        assert hours == sum(each["hours_captured"] for each in store.ban(ban)["weeks"])
+        assert hours == store.ban(ban)["change"]["hours_after"]
+        assert f"{hours:g} of 527 hours" in store.page("auditor", f"/bans/{ban}")
+    assert hours == store.shown["coverage"]["hours"]
+    gaps = sum(each["hours"] for each in store.report["coverage"]["gaps"])
+    # What is neither is shorter than an hour each time.
+    assert gaps <= store.report["coverage"]["hours_of_period"] - hours
+
+
+def test_on_which_days_nothing_was_captured(store: Answers) -> None:
+    captured = {_day(each["hour"]) for each in store.hours}
+    every = {date.fromisoformat(FIRST) + timedelta(days=number) for number in range(22)}
+    missing = {day.isoformat() for day in every - captured}
+    assert len(missing) > 10
+    assert missing == {day for each in store.ban()["weeks"] for day in each["missing"]}
+    assert f"{len(missing)} of them were not captured" in store.page("auditor", "/blind-spots")
+    assert f"{len(missing)} days were not captured" in store.page("auditor", f"/bans/{BAN}")
+
+
+@pytest.mark.parametrize("ban", [BAN, LATER_BAN])
+def test_for_how_many_hours_a_ban_judged(store: Answers, ban: str) -> None:
+    coverage = store.ban(ban)["coverage"]
+    assert coverage == store.shown_ban(ban)["coverage"]
+    own = [each for each in store.hours if each["network"] == "hq"]
+    captured = sum(each["captured"] for each in own)
+    judged = sum(each["captured"] for each in own if ban in each["judged_by"])
+    if ban == BAN:
+        assert judged == captured
+        assert coverage["judged"] == coverage["captured"] >= captured
+    else:
+        assert judged == coverage["judged"] == 0
+
+
+@pytest.mark.parametrize("ban", [BAN, LATER_BAN])
+def test_how_many_hours_are_missing_for_which_reason(store: Answers, ban: str) -> None:
+    found = store.ban(ban)
+    missing: defaultdict[str, float] = defaultdict(float)
+    for each in found["coverage"]["missing"]:
+        begin, end = (datetime.fromisoformat(each[name]) for name in ("from", "until"))
+        missing[each["reason"]] += (end - begin) / timedelta(hours=1)
+    coverage = found["coverage"]
+    assert missing["not-captured"] == coverage["hours"] - coverage["captured"]
+    assert missing["not-judged"] == coverage["captured"] - coverage["judged"]
+    assert (missing["not-judged"] > 0) == (ban == LATER_BAN)
+    said = {each["code"]: each["values"] for each in found["answer"]["reasons"]}
+    assert said["gaps"]["hours"] == pytest.approx(missing["not-captured"], abs=0.06)
+    assert said.get("not-judged", {"hours": 0.0})["hours"] == missing["not-judged"]
+    page = store.page("auditor", f"/bans/{ban}")
+    assert f"for {said['gaps']['hours']:g} hours in all" in page
+    text = store.command("report", "--from", FIRST, "--to", LAST, "--ban", ban)
+    assert f"for {said['gaps']['hours']:g} hours in all" in " ".join(text.split())
+    if ban == LATER_BAN:
+        assert f"{missing['not-judged']:g} hours were captured, and not judged" in page
+
+
+@pytest.mark.parametrize(
+    ("ban", "word", "title"),
+    [(BAN, "not-kept", "Not kept"), (LATER_BAN, "cannot-be-said", "Cannot be said")],
+)
+def test_whether_a_ban_was_kept(store: Answers, ban: str, word: str, title: str) -> None:
+    answer = store.ban(ban)["answer"]
+    assert answer["word"] == word
+    assert answer == store.shown_ban(ban)["answer"]
+    assert f" {title} not readable" in store.page("auditor", f"/bans/{ban}")
+    text = store.command("report", "--from", FIRST, "--to", LAST, "--ban", ban)
+    assert title.lower() in text.lower()
+
+
+def test_how_the_violations_count(store: Answers) -> None:
+    counts = store.ban()["totals"]["all"]
+    weights = Counter(
+        weight(each["confidence"], each["kind"]["value"], each["outcome"])
+        for each in store.query("incidents", "--verdict", "violation")
+    )
+    assert {word: counts[word] for word in weights} == weights
+    said = {each["code"]: each["values"] for each in store.ban()["answer"]["reasons"]}
+    assert said["proved"]["incidents"] == weights["proved"]
+    page = store.page("auditor", f"/bans/{BAN}")
+    for word, title in (("proved", "Proved"), ("blocked", "Blocked")):
+        assert f"{title}: {weights[word]} incidents of" in page
+
+
+def test_how_often_exemptions_were_used(store: Answers) -> None:
+    (row,) = store.ban()["exemptions"]
+    exempt = store.query("incidents", "--verdict", "exempt")
+    assert row["used"] == len(exempt) == store.ban()["totals"]["all"]["exempt"] == 1
+    assert {row["device"]} == {each["device"]["id"] for each in exempt}
+    (shown,) = store.shown_ban()["exemptions"]
+    assert shown == {**row, "device": shown["device"]}
+    page = store.page("analyst", "/exemptions")
+    assert f" {row['device']} " in page
+    assert f" used {row['used']} 0 " in page
+
+
+def test_how_many_persons_were_erased(store: Answers) -> None:
+    for report in (store.report, store.shown):
+        for ban in report["bans"]:
+            said = {each["code"]: each["values"] for each in ban["answer"]["reasons"]}
+            assert said["erased"] == {"count": 1}
+    assert "1 person was erased" in store.page("auditor", f"/bans/{BAN}")
+    entries = store.page("dpo", "/retention", has_days=False).partition("Action Detail")[2]
+    assert entries.count(" incidents: ") == entries.count(" incidents: 1,") == 1
+    assert store.sql(f"SELECT id FROM incident WHERE device = '{ERASED}'") == []
+
+
+def test_how_many_contacts_can_be_hidden(store: Answers) -> None:
+    """The bound and the records of coverage, which count as a whole, as the report says."""
+    bound = store.ban()["bound"]
+    assert bound == store.shown_ban()["bound"]
+    devices = [
+        device
+        for record in store.query("coverage")
+        for network in record["networks"]
+        if network["class"] == "service"
+        for device in network["devices"]
+    ]
+    named = sum(each["named"] for each in devices)
+    unread = sum(each["flows"] - each["named"] for each in devices)
+    assert (bound["named"], bound["unread"]) == (named, unread)
+    assert unread == 3
+    assert "beyond" in {each["code"] for each in store.ban()["answer"]["notes"]}
+
+
+def test_how_many_packets_there_were(store: Answers) -> None:
+    packets = sum(each["packets"]["seen"] for each in store.query("coverage"))
+    assert packets > 1000
+    assert packets == store.report["coverage"]["packets"] == store.shown["coverage"]["packets"]
+    rows = store.sql("SELECT sum((record->>'$.packets.seen')::INTEGER) AS seen FROM coverage")
+    assert rows == [{"seen": packets}]
+
+
+def test_what_decided(store: Answers) -> None:
+    (version,) = store.report["sources"]["versions"]
+    assert version == store.shown["sources"]["versions"][0]
+    assert [version] == store.sql(
+        "SELECT netwatch, signatures, bans, configuration FROM version"
+        " WHERE id IN (SELECT DISTINCT 1 FROM incident)"
+    )
+    assert {each["versions"]["bans"] for each in store.incidents} == {version["bans"]}
+    notes = {each["code"]: each["values"] for each in store.ban()["answer"]["notes"]}
+    assert notes["other-versions"] == {"incidents": len(store.incidents)}
+
+
+def test_what_there_is_in_all(store: Answers) -> None:
+    """The report of all days, `store status`, and the pages that count what there ever was."""
+    report = store.reported(FIRST, "2024-10-31")
+    (status,) = _lines(store.command("store", "status", "--format", "jsonl"))
+    counts = next(each for each in report["bans"] if each["id"] == BAN)["totals"]["all"]
+    total = sum(_all({"": counts}).values())
+    assert total > len(store.incidents)
+    assert status["incidents"] == total
+    assert [{"n": total}] == store.sql("SELECT count(*) AS n FROM incident")
+    assert f" Incidents {total} " in store.page("dpo", "/retention", has_days=False)
+    listed = store.page("auditor", "/bans", has_days=False)
+    for verdict in ("violation", "advisory", "exempt"):
+        assert f" {verdict} {counts[verdict]} " in listed
+    assert status["hours"]["captured"] == report["coverage"]["hours"]
+    hours = {BAN: report["coverage"]["hours"], LATER_BAN: 0.0}
+    assert {ban: each["judged"] for ban, each in status["hours"]["bans"].items()} == hours
