@@ -47,8 +47,8 @@ HEAVY = frozenset(_HEAVY.split())
 """Modules that take long to import, and of which these commands have no use."""
 
 COMMANDS = {
-    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 156),
-    "names": (["names", "-q", "{capture}"], HEAVY, 156),
+    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 162),
+    "names": (["names", "-q", "{capture}"], HEAVY, 162),
     "match": (["signatures", "match", "www.tiktok.com"], HEAVY, 124),
 }
 """Commands by name: the arguments, what they must not import, and how many modules of netwatch at

@@ -11,7 +11,7 @@ from netwatch.store.erasing import Erased
 
 
 def erased(captures: int) -> Erased:
-    counts = dict.fromkeys(("rows", "files", "incidents", "clients", "evidence", "coverage"), 0)
+    counts = dict.fromkeys(("rows", "files", "incidents", "clients", "evidence", "coverage"), 1)
     kept = tuple(f"/captures/{number:03}.pcap" for number in range(captures))
     return Erased(**counts, kept=kept, left=())
 
@@ -24,7 +24,8 @@ def test_captures_that_are_left_have_a_line_each(
     captures: int, last: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config: Any = SimpleNamespace(outputs=[])
-    assert _report(argparse.Namespace(format="table"), erased(captures), 0, [], config) == 0
+    args = argparse.Namespace(format="table", device="Jane")
+    assert _report(args, erased(captures), {}, [], config) == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("were left as they are:")
     assert lines[1] == "  /captures/000.pcap"

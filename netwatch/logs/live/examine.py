@@ -2,7 +2,9 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from netwatch.core.errors import NetwatchError
 from netwatch.logs.following.followed_database import FollowedDatabase
@@ -53,10 +55,15 @@ def _several(argument: str, paths: list[str]) -> Examined:
     return True, text, ()
 
 
+def _read_at(file: BinaryIO, size: int, at: int) -> bytes:
+    file.seek(at)
+    return file.read(size)
+
+
 def _file(path: str) -> Examined:
     try:
         with Path(path).open("rb") as file:
-            head = read_head(lambda size, at: os.pread(file.fileno(), size, at), SAMPLE_BYTES)
+            head = read_head(partial(_read_at, file), SAMPLE_BYTES)
     except FileNotFoundError:
         return False, "there is no such file; it is read once it appears", ()
     except OSError as error:
