@@ -1,6 +1,6 @@
 """The sentences of a report in a language: reasons, notes, method and limits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -50,9 +50,16 @@ def reason(each: Reason, language: Language) -> str:
     """The sentence of a reason or a note."""
     if each.code in _INCIDENT_CODES:
         return _about_incidents(each, language)
-    values = each.values
+    sentences = _about_what_was_seen(each.values, language) | _about_the_rest(each.values, language)
+    return sentences[each.code]()
+
+
+def _about_what_was_seen(
+    values: Mapping[str, Value], language: Language
+) -> dict[str, Callable[[], str]]:
+    """The sentences on captures and on what is missing in them, by code."""
     count = int(_number(values, "count"))
-    sentences = {
+    return {
         "no-coverage": lambda: language.say(
             "Nothing is known about what could be read: the store has no coverage of these days."
         ),
@@ -116,6 +123,14 @@ def reason(each: Reason, language: Language) -> str:
             "%(count)s persons were erased from the store since, with all incidents.",
             count,
         ),
+    }
+
+
+def _about_the_rest(
+    values: Mapping[str, Value], language: Language
+) -> dict[str, Callable[[], str]]:
+    """The sentences on the ban and on how incidents count, by code."""
+    return {
         "min-confidence": lambda: language.say(
             "The ban reports only confirmed contacts, so weaker ones are not in the store."
         ),
@@ -143,7 +158,6 @@ def reason(each: Reason, language: Language) -> str:
             int(_number(values, "incidents")),
         ),
     }
-    return sentences[each.code]()
 
 
 _INCIDENT_CODES = frozenset(

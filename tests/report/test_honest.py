@@ -8,6 +8,7 @@ from report.stores import CONFIGURATION, Office, make_office
 from report.test_collect import SUMMER, codes, made, notes, only
 
 from netwatch.config import load
+from netwatch.report.answer import WEIGHTS
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.record import record
 from netwatch.store.versions import VersionHashes
@@ -177,7 +178,9 @@ def test_what_was_not_captured_is_no_zero(office: Office) -> None:
     days = date(2023, 6, 5), date(2023, 6, 11)
     text = record(collect(office.catalogue, office.config, Wanted(*days)))
     (ban,) = text["bans"]
-    assert set(ban["change"]["before"].values()) == {0}
+    before = ban["change"]["before"]
+    assert {"violation", "advisory", "exempt", *WEIGHTS} <= before.keys()
+    assert set(before.values()) == {0}
     days = date(2023, 5, 30), date(2023, 6, 5)
     (ban,) = record(collect(office.catalogue, office.config, Wanted(*days)))["bans"]
     assert ban["change"]["before"] is None
