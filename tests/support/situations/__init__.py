@@ -1,0 +1,1 @@
+"""Situations with known answers: one module a topic, each with a tuple `SITUATIONS`."""
