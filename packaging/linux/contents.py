@@ -22,6 +22,9 @@ COMMAND = "/usr/bin/netwatch"
 UNPACKAGED_COMMAND = "/opt/netwatch/bin/netwatch"
 """The command in the units of the repository, for those who install a wheel."""
 
+CONSOLE_UNITS = ("netwatch-console", "netwatch-centre")
+"""The services of the package ``netwatch-console``."""
+
 _FOLDERS_OF_OTHERS = {
     *("/", "/etc", "/etc/default", "/etc/logrotate.d", "/usr", "/usr/bin", "/usr/lib"),
     *("/usr/lib/systemd", "/usr/lib/systemd/system", "/usr/lib/sysusers.d", "/usr/lib/tmpfiles.d"),
@@ -45,7 +48,8 @@ administrator has named an interface and has enabled netwatch.service."""
 
 _CONSOLE_DESCRIPTION = """\
 What netwatch needs for its store, its web console, its reports as PDF, a fleet
-of sensors and PostgreSQL."""
+of sensors and PostgreSQL, and the services netwatch-console and
+netwatch-centre, of which the administrator enables what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,7 @@ def console_contents(stage: Stage, rest: Path, version: str, libraries: Librarie
     python = stage.interpreter
     entries = [
         Entry(python.site_packages, str(rest), "tree"),
+        *(_unit(stage, f"{name}.service") for name in CONSOLE_UNITS),
         *_documentation(stage, "netwatch-console", rest),
     ]
     return Package(
@@ -161,7 +166,18 @@ def console_contents(stage: Stage, rest: Path, version: str, libraries: Librarie
         recommends={"deb": ["fonts-dejavu-core"], "rpm": ["dejavu-sans-fonts"]},
         suggests={"deb": [], "rpm": []},
         replaces=[f"netwatch (<< {version}-1)"],
-        scripts={"deb": {}, "rpm": {}},
+        scripts={
+            "deb": {
+                "postinstall": str(HERE / "deb" / "console" / "postinst"),
+                "preremove": str(HERE / "deb" / "console" / "prerm"),
+                "postremove": str(HERE / "deb" / "console" / "postrm"),
+            },
+            "rpm": {
+                "postinstall": str(HERE / "rpm" / "console" / "post"),
+                "preremove": str(HERE / "rpm" / "console" / "preun"),
+                "postremove": str(HERE / "rpm" / "console" / "postun"),
+            },
+        },
         epoch=stage.epoch,
     )
 
@@ -211,13 +227,12 @@ def _environment(stage: Stage, base: Path) -> list[Entry]:
 
 def _service(stage: Stage, base: Path) -> list[Entry]:
     """The unit, its user and folders, and the files that administrators edit."""
-    unit = stage.write("netwatch.service", packaged_unit("netwatch.service"))
     logs = stage.write("netwatch-logs.conf", packaged_unit("netwatch-logs.conf"))
     examples = "/usr/share/doc/netwatch/examples"
     keep = "config|noreplace"
     configuration = _first_configuration(stage, base)
     return [
-        Entry("/usr/lib/systemd/system/netwatch.service", unit, mode=0o644),
+        _unit(stage, "netwatch.service"),
         Entry(f"{examples}/netwatch-logs.conf", logs, mode=0o644),
         Entry("/usr/lib/sysusers.d/netwatch.conf", str(HERE / "sysusers.conf"), mode=0o644),
         Entry("/usr/lib/tmpfiles.d/netwatch.conf", str(HERE / "tmpfiles.conf"), mode=0o644),
@@ -229,6 +244,11 @@ def _service(stage: Stage, base: Path) -> list[Entry]:
         Entry("/etc/netwatch", "", "dir", 0o750, "netwatch", "rpm"),
         Entry("/etc/netwatch/netwatch.yaml", configuration, keep, 0o640, "netwatch", "rpm"),
     ]
+
+
+def _unit(stage: Stage, name: str) -> Entry:
+    path = stage.write(name, packaged_unit(name))
+    return Entry(f"/usr/lib/systemd/system/{name}", path, mode=0o644)
 
 
 def _first_configuration(stage: Stage, base: Path) -> str:

@@ -45,6 +45,9 @@ def timed(what: str) -> Iterator[None]:
     print(f"{what}: {time.monotonic() - begin:.1f} s, of which {spent:.1f} s on a processor")
 
 
+CONSOLE_UNITS = ("netwatch-console", "netwatch-centre")
+
+
 def _copied(root: SystemRoot, package: Path) -> str:
     """Copy a package and the sample captures into a system; its path there."""
     shutil.copy(package, root.path / "srv")
@@ -151,8 +154,11 @@ def test_the_console_package_adds_store_reports_and_console(
     assert int(done.stdout.split()[-1]) == len(expected_alerts(installed))
     code = "import netwatch.console.routes, weasyprint, vl_convert, psycopg, pyarrow.parquet, nkeys"
     installed.run("/usr/lib/netwatch/bin/python3", "-W", "ignore", "-c", code)
+    units = [f"/usr/lib/systemd/system/{name}.service" for name in CONSOLE_UNITS]
+    assert all("\nExecStart=/usr/bin/netwatch " in installed.read(unit) for unit in units)
     _upgraded(installed, packages)
     installed.run("apt-get", "purge", "-q", "-y", "netwatch-console")
+    assert not any((installed.path / unit.lstrip("/")).exists() for unit in units)
     assert not (installed.path / "usr/share/doc/netwatch-console").exists()
     assert _alerts(installed.run("netwatch", *SCAN).stdout) == expected_alerts(installed)
 

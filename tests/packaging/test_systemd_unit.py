@@ -1,4 +1,4 @@
-"""The systemd unit: valid, in a sandbox, and with options that exist."""
+"""The systemd units: valid, in a sandbox, and with options that exist."""
 
 import re
 import shlex
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 from support.paths import ROOT
 from support.programs import needs
 
@@ -17,6 +18,7 @@ from netwatch.live.resources import DRAIN_TIMEOUT, FINAL_WRITE_TIMEOUT
 UNIT = ROOT / "packaging" / "netwatch.service"
 LOGS = ROOT / "packaging" / "netwatch-logs.conf"
 TEXT = UNIT.read_text(encoding="utf-8")
+FLEET_UNITS = ("netwatch-console.service", "netwatch-centre.service")
 GUIDE = (ROOT / "docs" / "guides" / "mirror-port.md").read_text(encoding="utf-8")
 
 needs_systemd_analyze = needs("systemd-analyze")
@@ -96,3 +98,27 @@ def test_the_command_that_reads_logs_exists() -> None:
     ]
     args = build_parser().parse_args(words)
     assert args.paths == ["u.log", "syslog+udp://:5514"]
+
+
+@needs_systemd_analyze
+@pytest.mark.parametrize("name", FLEET_UNITS)
+def test_systemd_verifies_the_units_of_console_and_centre(name: str, tmp_path: Path) -> None:
+    text = (UNIT.parent / name).read_text(encoding="utf-8")
+    unit = tmp_path / name
+    unit.write_text(text.replace("/opt/netwatch/bin/netwatch", shutil.which("true") or ""))
+    done = analyze("verify", "--man=no", str(unit))
+    assert (done.returncode, done.stderr) == (0, "")
+    done = analyze("security", "--offline=true", str(unit))
+    (level,) = re.findall(rf"Overall exposure level for {name}: ([\d.]+)", done.stdout)
+    # That of the unit that captures.
+    assert float(level) < 1.6
+
+
+@pytest.mark.parametrize("name", FLEET_UNITS)
+def test_the_commands_of_console_and_centre_exist(name: str) -> None:
+    text = (UNIT.parent / name).read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    args = build_parser().parse_args(shlex.split(command)[1:])
+    assert args.config == "/etc/netwatch/netwatch.yaml"
+    # The store belongs to the user that captures.
+    assert re.findall(r"^User=(.*)$", text, re.MULTILINE) == settings("User")
