@@ -53,7 +53,8 @@ def configuration_text(answers: Answers) -> str:
         "",
         "# What was seen is kept with --store, and by netwatch live with this:",
         "# store: {path: /var/lib/netwatch/store}",
-        "# retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}",
+        "# How long; forever is possible too. Without a line of its own nothing is deleted.",
+        "retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}",
     ]
     return "\n".join(parts) + "\n"
 

@@ -101,11 +101,11 @@ def retention_section(fields: Fields) -> Retention | None:
 
 
 def _time(section: Fields, key: str) -> int | None:
-    """A time in s; None for one that is absent or wrong, which is noted."""
-    if section.value(key) is None:
+    """A time in s; None for ever, and for one that is absent or wrong, which is noted."""
+    if section.value(key) in (None, "forever"):
         return FOREVER
     written = _DURATION.fullmatch(section.text(key))
     if not written:
-        section.add_mismatch(key, "a number of days or years like 7d, 30d or 2y")
+        section.add_mismatch(key, "a number of days or years like 7d, 30d or 2y, or 'forever'")
         return FOREVER
     return int(written[1]) * _UNITS[written[2]]

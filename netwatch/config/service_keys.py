@@ -38,7 +38,8 @@ _RETENTION = Section(
             "observations",
             "time",
             "for ever",
-            "facts: observations, flows and address claims. Times are days or years, `30d`, `2y`",
+            "facts: observations, flows and address claims. Times are days or years, `30d`, `2y`, "
+            "or `forever`",
         ),
         Key("incidents", "time", "for ever", "incidents and coverage"),
         Key("evidence", "time", "for ever", "evidence captures that netwatch wrote"),

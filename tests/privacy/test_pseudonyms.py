@@ -170,7 +170,7 @@ def test_mistakes_are_named(tmp_path: Path, privacy: str, problem: str, key: str
 
 
 def test_times_of_retention(tmp_path: Path) -> None:
-    text = "version: 1\nretention: {observations: 30d, incidents: 2y}\n"
+    text = "version: 1\nretention: {observations: 30d, incidents: 2y, evidence: forever}\n"
     (tmp_path / "netwatch.yaml").write_text(text)
     found = load(str(tmp_path / "netwatch.yaml")).retention
     assert found is not None

@@ -30,6 +30,7 @@ LEAST_FREE = 500 * 10**6
 """Bytes that have to be free in any case."""
 
 _DAYS = 7
+_KEPT = ("observations", "incidents", "evidence")
 _SECOND = 10**9
 
 
@@ -51,6 +52,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
         yield bad("store", reason(error))
         return
     yield from _place(options)
+    yield from _retention(args)
     found, finding = _catalogue(options)
     yield finding
     if found is not None:
@@ -84,6 +86,28 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
         yield bad("store", f"{shown}: {reason(error)}", "is the endpoint right, and the key?")
     else:
         yield ok("store", f"{shown} can be listed; that it can be written is not tried")
+
+
+def _retention(args: argparse.Namespace) -> Iterator[Finding]:
+    """Does the configuration say how long is kept? Personal data is not kept for ever by silence."""
+    from netwatch.config import load
+
+    try:
+        retention = load(args.config).retention
+    except ConfigError:
+        return  # The check of the configuration has reported it.
+    if retention is None:
+        todo = "write retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}"
+        yield warn("retention", "nothing is ever deleted: 'retention' is not written", todo)
+        return
+    said = [f"{name} {_kept(getattr(retention, name))}" for name in _KEPT]
+    if retention.personal is not None:
+        said.append(f"personal {_kept(retention.personal)}")
+    yield ok("retention", ", ".join(said))
+
+
+def _kept(seconds: int | None) -> str:
+    return "for ever" if seconds is None else quantity(seconds // 86_400, "day")
 
 
 def _list(url: str) -> None:

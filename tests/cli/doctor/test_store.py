@@ -20,7 +20,7 @@ from netwatch.store import catalogue_tables
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.options import StoreOptions
 
-HERE = "store: {path: store}\n"
+HERE = "store: {path: store}\nretention: {observations: 30d, personal: 7d}\n"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_without_a_store_there_is_nothing_to_say(tmp_path: Path) -> None:
 def test_a_store_that_is_well_is_left_as_it_is(folder: Path) -> None:
     before = files(folder / "store")
     found = findings(store.check, folder, HERE)
-    assert brief(found) == ["ok store", "ok catalogue", "ok landing", "ok room"]
+    assert brief(found) == ["ok store", "ok retention", "ok catalogue", "ok landing", "ok room"]
     catalogue = of(found, "catalogue").text
     assert f"schema {catalogue_tables.SCHEMA_VERSION}, format" in catalogue
     assert "1 run" in catalogue
@@ -60,9 +60,21 @@ def test_a_store_that_is_well_is_left_as_it_is(folder: Path) -> None:
     assert files(folder / "store") == before
 
 
+def test_how_long_is_kept_has_to_be_written(folder: Path) -> None:
+    said = of(findings(store.check, folder, HERE), "retention").text
+    assert said == "observations 30 days, incidents for ever, evidence for ever, personal 7 days"
+    silent = of(findings(store.check, folder, "store: {path: store}\n"), "retention")
+    assert (silent.level, silent.text) == (
+        "warn",
+        "nothing is ever deleted: 'retention' is not written",
+    )
+    written = "store: {path: store}\nretention: {observations: forever}\n"
+    assert of(findings(store.check, folder, written), "retention").level == "ok"
+
+
 def test_no_store_yet(tmp_path: Path) -> None:
     found = findings(store.check, tmp_path, HERE)
-    assert brief(found) == ["ok store", "warn catalogue", "ok room"]
+    assert brief(found) == ["ok store", "ok retention", "warn catalogue", "ok room"]
     assert "does not exist yet, and can be created" in found[0].text
     assert not (tmp_path / "store").exists()
 
@@ -179,7 +191,7 @@ def test_servers_that_do_not_answer(tmp_path: Path, nothing_listens: str) -> Non
     found = findings(
         store.check, tmp_path, f"store: {{path: 's3://bucket/x', catalogue: '{nothing_listens}'}}\n"
     )
-    assert brief(found) == ["bad store", "bad catalogue"]
+    assert brief(found) == ["bad store", "warn retention", "bad catalogue"]
     assert "refused" in of(found, "catalogue").text
     assert "hunter2" not in repr(found)
 
@@ -202,9 +214,9 @@ def test_a_server_that_says_nothing_is_not_waited_for(
 def test_postgresql_and_s3(tmp_path: Path, postgres_url: str, s3_url: str) -> None:
     text = f"store: {{path: '{s3_url}', catalogue: '{postgres_url}'}}\n"
     found = findings(store.check, tmp_path, text)
-    assert brief(found) == ["ok store", "warn catalogue"]
+    assert brief(found) == ["ok store", "warn retention", "warn catalogue"]
     options = StoreOptions(s3_url, postgres_url)
     with Catalogue.open(options, create=True) as catalogue:
         store_names(catalogue, options, [PCAPS / "dns-over-tcp.pcap"])
     found = findings(store.check, tmp_path, text)
-    assert brief(found) == ["ok store", "ok catalogue", "ok landing"]
+    assert brief(found) == ["ok store", "warn retention", "ok catalogue", "ok landing"]
