@@ -99,17 +99,31 @@ def _start(count: int) -> "tuple[Client, LocalCluster]":
     )
     has_dashboard = importlib.util.find_spec("bokeh") is not None
     security = Security.temporary()
-    cluster = LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        protocol="tls://",
-        security=security,
-        dashboard_address="127.0.0.1:0" if has_dashboard else None,
-        silence_logs=logging.CRITICAL,
-    )
+    try:
+        cluster = LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=security,
+            dashboard_address="127.0.0.1:0" if has_dashboard else None,
+            silence_logs=logging.CRITICAL,
+        )
+    except (RuntimeError, OSError) as error:
+        # A worker that is killed while it starts, by the kernel for want of memory as a rule.
+        raise NetwatchError(
+            f"the cluster on this machine did not start ({_root_cause(error)}): was a worker"
+            " killed, for want of memory perhaps? A smaller --jobs starts fewer"
+        ) from None
     return Client(cluster, security=security), cluster
+
+
+def _root_cause(error: BaseException) -> str:
+    """The error that led to others, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _connect(address: str, tls: TlsFiles) -> "Client":
@@ -123,7 +137,9 @@ def _connect(address: str, tls: TlsFiles) -> "Client":
         "tls_client_cert": tls.certificate,
         "tls_client_key": tls.key,
     }
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # The client has a level of its own, which is set when it is imported.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         security = Security(
             require_encryption=is_tls, **{key: value for key, value in given.items() if value}
