@@ -58,6 +58,10 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),
+    "backup": Command(
+        "netwatch.cli.backup:add_backup", "copy a store, its keys and its audit into a folder"
+    ),
+    "restore": Command("netwatch.cli.backup:add_restore", "bring a backup back"),
     "ledger": Command(
         "netwatch.cli.ledger:add", "what is done of the archives that `scan --ledger` reads"
     ),
@@ -71,8 +75,19 @@ COMMANDS: Mapping[str, Command] = {
 """All commands, in the order in which ``netwatch --help`` lists them."""
 
 POSIX_COMMANDS = (
-    *("audit", "doctor", "fleet", "ledger", "live", "outputs", "rejudge", "report", "serve"),
-    *("store", "users"),
+    *(
+        "audit",
+        "backup",
+        "doctor",
+        "fleet",
+        "ledger",
+        "live",
+        "outputs",
+        "rejudge",
+        "report",
+        "serve",
+    ),
+    *("restore", "store", "users"),
 )
 """Commands that need what Windows does not have."""
 

@@ -89,7 +89,7 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
 
 
 def _retention(args: argparse.Namespace) -> Iterator[Finding]:
-    """Does the configuration say how long is kept? Personal data is not kept for ever by silence."""
+    """Does the configuration say how long is kept? For ever is a decision, too."""
     from netwatch.config import load
 
     try:
