@@ -18,7 +18,7 @@ from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate, Row
 from netwatch.dissect.consumer import Consumer, DissectorOptions
 from netwatch.dissect.flows.accounting import FlowAccounting, FlowOptions
-from netwatch.dissect.flows.records import FlowRecords, side_sent
+from netwatch.dissect.flows.records import FlowRecords, acknowledged, side_checksums, side_sent
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.loop import Loop
 from netwatch.dissect.message_filter import MessageFilter
@@ -211,7 +211,14 @@ class Dissector:
         client = observation.client_ip, observation.client_port
         side = int(client > (observation.server_ip, observation.server_port))
         bytes_in = counts[1 - side]
-        return FlowProgress(counts[side], bytes_in, last, side_sent(1 - side, bytes_in, state))
+        return FlowProgress(
+            counts[side],
+            bytes_in,
+            last,
+            side_sent(1 - side, bytes_in, state),
+            acknowledged(self.loop.flows.acknowledged_of(observation.flow_id, side)),
+            side_checksums(side, state),
+        )
 
     def names_by_evidence(self) -> Counter[str]:
         """How many names the packets showed, wanted or not, by evidence."""

@@ -8,6 +8,7 @@ be added in any order, and to an incident that was written to disk in the meanti
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.seen import Seen
 
 Tally = Literal["reached", "attempted", "blocked", "unknown", "silent"]
 """An outcome, or ``silent``, for contacts of whose server nothing was seen: the incident as a whole
@@ -19,7 +20,8 @@ class ContactProgress:
     """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
-    (ns)."""
+    (ns). With `seen` nothing is counted: it says how one contact was seen, as far as its flow tells
+    by now."""
 
     time: int
     bytes_out: int
@@ -28,3 +30,4 @@ class ContactProgress:
     was: Tally = "silent"
     now: Tally = "silent"
     contacts: int = 0
+    seen: Seen | None = None

@@ -15,10 +15,12 @@ if cython.compiled:
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.seen_marks import mark_of
 else:
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.seen_marks import mark_of
 
 from netwatch.core.buffers import Words, zeroed
 
@@ -105,6 +107,9 @@ class Candidates:
         out[row + layout.ROW_PREFILTERED] = self.prefiltered
         out[row + layout.ROW_OBSERVATIONS] = self.batch.count
         out[row + layout.ROW_OWNER] = self.owner
+        out[row + layout.ROW_MARK] = (
+            mark_of(self.cursor) if ported and kind not in (layout.KIND_OPENING, layout.KIND_CLOCK) else 0
+        )
         self.due = min(self.due, self.cursor.time + PARSER_TIMEOUT)
 
     def set_due(self, due: cython.longlong, buffered: cython.longlong) -> cython.void:
