@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
 from netwatch.core.flow import Flow, FlowProgress
+from netwatch.core.frame import Frame
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
@@ -220,6 +221,10 @@ class Dissector:
             side_checksums(side, state),
         )
 
+    def answers_in(self, flow: int) -> tuple[Frame, ...]:
+        """The packets that acknowledge what was sent in a flow, if frames are kept."""
+        return () if self._provenance is None else self._provenance.answers(flow)
+
     def names_by_evidence(self) -> Counter[str]:
         """How many names the packets showed, wanted or not, by evidence."""
         return self._filters[0].names_by_evidence + Counter(self.loop.prefilter.names())
@@ -295,6 +300,9 @@ class Dissector:
         elif kind == layout.KIND_CLOCK:
             for reader in self._readers:
                 yield from reader.expire(row, row_block, row_source)
+        elif kind == layout.KIND_ANSWER:
+            if provenance is not None:
+                provenance.add_answer(row, row_block, row_source)
         elif kind != layout.KIND_OPENING:
             yield from self._readers[number].read(row, row_block, row_source)
         elif provenance is not None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import Flow, FlowProgress, Sent
+from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
 from netwatch.core.seen import Seen, seen_in_flow
 from netwatch.core.verdict import Contact, Decision, Outcome
@@ -49,6 +50,10 @@ class FollowedFlows(Protocol):
 
     def progress_of(self, observation: Observation) -> FlowProgress | None:
         """The flow of an observation so far; None where nothing is known of it any more."""
+        ...
+
+    def answers_in(self, flow: int) -> tuple[Frame, ...]:
+        """The packets that acknowledge what was sent in a flow, if frames are kept."""
         ...
 
 
@@ -98,8 +103,10 @@ class _Sighting:
     place: Place
     seen: Seen
 
-    def report(self, flow: FlowProgress, collector: ContactCollector) -> None:
-        """Report what more was seen of the contact by now."""
+    def report(
+        self, flow: FlowProgress, collector: ContactCollector, answers: tuple[Frame, ...]
+    ) -> None:
+        """Report what more was seen of the contact by now; `answers` are packets that acknowledge it."""
         log, place = self.contact.observation.log, self.place
         if log is None:
             seen = seen_in_flow(place.mark, self.contact.observation.transport, flow)
@@ -118,7 +125,10 @@ class _Sighting:
         )
         contact = replace(self.contact, observation=shown, repeats=None, seen=seen)
         collector.add_progress(
-            contact, ContactProgress(place.time, 0, 0, place.time, seen=seen)
+            contact,
+            ContactProgress(
+                place.time, 0, 0, place.time, seen=seen, frames=answers if seen.server else ()
+            ),
         )
 
 
@@ -283,7 +293,8 @@ class ContactFlows:
         for each in followed.sightings:
             client = each.contact.observation.client_ip, each.place.port
             is_client = client == (flow.client_ip, flow.client_port)
-            each.report(_of_client(flow) if is_client else _of_server(flow), self._collector)
+            progress = _of_client(flow) if is_client else _of_server(flow)
+            each.report(progress, self._collector, self._table.answers_in(flow.flow_id))
 
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has
@@ -305,7 +316,7 @@ class ContactFlows:
                 )
                 progress = self._table.progress_of(seen)
                 if progress is not None:
-                    each.report(progress, self._collector)
+                    each.report(progress, self._collector, self._table.answers_in(flow))
 
     def forget(self, before: int) -> None:
         """Forget the flows without a contact since `before` (ns): the log that has shown them may

@@ -168,6 +168,8 @@ class Incident:
             self.counts_of(origin).add_progress(contact, progress, bans)
             return
         self.grounds.add(contact)
+        if progress.frames:
+            self.frames.add_answers(contact, progress.frames)
         key = self._evidence_key(contact, origin)
         if key in self.evidence.items:
             self.evidence.add(key, first_sighting(contact), 0)

@@ -13,8 +13,8 @@ cdef class TcpState:
     cdef void refuse(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void expect_answer(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void accept(self, Py_ssize_t slot, int side) noexcept nogil
-    cdef void acknowledge(self, Py_ssize_t slot, int side, bint acknowledges) noexcept nogil
-    cdef void answer(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef bint acknowledge(self, Py_ssize_t slot, int side, bint acknowledges) noexcept nogil
+    cdef bint answer(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void expect_datagram(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void note_checksum(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void verify(self, Py_ssize_t slot, int side) noexcept nogil

@@ -105,33 +105,37 @@ class TcpState:
 
     def acknowledge(
         self, slot: cython.Py_ssize_t, side: cython.int, acknowledges: cython.bint
-    ) -> cython.void:
+    ) -> cython.bint:
         """A segment with payload of `side`. With `acknowledges` it may be the first one behind what
-        the other side has sent that may carry a name."""
+        the other side has sent that may carry a name. Whether what it acknowledges was noted."""
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0 and (
             self.flows.table[slot + layout.FLOW_BYTES + side] != 0
         ):
-            return
+            return False
         if state & (layout.VERIFY_0 << side):
             self.verify(slot, side)
-        if acknowledges:
-            self.accept(slot, side)
-            self.flows.table[slot + layout.FLOW_STATE] &= ~(layout.NAMED_0 << (1 - side))
+        if not acknowledges:
+            return False
+        self.accept(slot, side)
+        self.flows.table[slot + layout.FLOW_STATE] &= ~(layout.NAMED_0 << (1 - side))
+        return True
 
-    def answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """A datagram of `side`, which may be the answer to one of the other side that may carry a
-        name."""
+    def answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
+        """Whether a datagram of `side` is the answer to one of the other side that may carry a name,
+        the first one."""
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         named: cython.longlong
         if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0:
-            return
+            return False
         if state & (layout.VERIFY_0 << side):
             self.verify(slot, side)
         named = self.flows.table[slot + layout.FLOW_NAMED + 1 - side]
-        if state & (layout.NAMED_0 << (1 - side)) and answers(self.cursor, named):
-            self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = named
-            self.flows.table[slot + layout.FLOW_STATE] &= ~(layout.NAMED_0 << (1 - side))
+        if state & (layout.NAMED_0 << (1 - side)) == 0 or not answers(self.cursor, named):
+            return False
+        self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = named
+        self.flows.table[slot + layout.FLOW_STATE] &= ~(layout.NAMED_0 << (1 - side))
+        return True
 
     def expect_datagram(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """The datagram at the cursor may carry a name, and the other side may answer it."""

@@ -148,7 +148,7 @@ cdef enum:
     MAX_SPANS = 32
 
 cdef enum:
-    # Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and four more.
+    # Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and five more.
     KIND_OPENING = 0
     KIND_DNS = 1
     KIND_TLS = 2
@@ -169,6 +169,7 @@ cdef enum:
     KIND_ND = 17
     KIND_TUNNEL_FRAGMENT = 18
     KIND_CLOCK = 19
+    KIND_ANSWER = 20
 
 cdef enum:
     # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.

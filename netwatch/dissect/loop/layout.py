@@ -154,7 +154,7 @@ MAX_HELLO = 4096  # bytes of a hello
 MAX_AGE = 2_000_000_000  # ns of packet time that a hello is buffered
 MAX_SPANS = 32  # parts that a hello comes in, of which a packet may contain several
 
-# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and four more.
+# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and five more.
 # The first packet of a flow, where these are asked for; its payload may have another row:
 KIND_OPENING = 0
 KIND_DNS = 1
@@ -175,6 +175,9 @@ KIND_MDNS = 15
 KIND_ARP = 16
 KIND_ND = 17
 KIND_TUNNEL_FRAGMENT = 18  # a fragment that a tunnel over UDP made
+# A packet that acknowledges what the other side has sent, where first packets are asked for; its
+# payload may have another row:
+KIND_ANSWER = 20
 KIND_CLOCK = 19  # no message: time has passed, so that messages may time out
 
 # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.

@@ -110,7 +110,11 @@ class TcpSegments:
         if flags & SYN:
             self.opening(slot, flags)
         if size > 0:
-            self.state.acknowledge(slot, self.candidates.side, flags & ACK != 0)
+            if (
+                self.state.acknowledge(slot, self.candidates.side, flags & ACK != 0)
+                and self.lookup.openings
+            ):
+                self.candidates.emit_answer(self.flows.name(slot))
             self.flows.add_bytes(slot, self.candidates.side, size)
             self.payload(slot, self.cursor.at + header)
             if self.cursor.checksum:
@@ -135,6 +139,8 @@ class TcpSegments:
             return
         self.flows.set_client(slot, 1 - side, True)
         self.state.accept(slot, side)
+        if self.lookup.openings:
+            self.candidates.emit_answer(self.flows.name(slot))
         if self.dns_port:
             self.state.syn_ack(slot, side, self.sequence)
         else:

@@ -171,7 +171,8 @@ class UdpDatagrams:
         if self.flows.is_new:
             self.lookup.describe(slot)
             self.flows.set_client(slot, 1 - side if source < 1024 <= destination else side, True)
-        self.state.answer(slot, side)
+        if self.state.answer(slot, side) and self.lookup.openings:
+            self.candidates.emit_answer(self.flows.name(slot))
         self.flows.add_bytes(slot, side, self.cursor.wire_end - at)
         kind = self.learning.dhcp(source, destination)
         if kind == 0:

@@ -47,7 +47,7 @@ def test_constants_with_a_name_elsewhere_are_its_places() -> None:
 
 
 def test_kinds_are_those_of_the_protocol_table() -> None:
-    own = {"OPENING", "MORE", "FRAGMENT", "TUNNEL_FRAGMENT", "CLOCK"}
+    own = {"OPENING", "ANSWER", "MORE", "FRAGMENT", "TUNNEL_FRAGMENT", "CLOCK"}
     kinds = {name.removeprefix("KIND_"): each for name, each in constants("KIND_").items()}
     assert {each for name, each in kinds.items() if name not in own} == protocols.PROTOCOLS.keys()
     for name, number in kinds.items():
