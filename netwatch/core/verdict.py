@@ -12,6 +12,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
 from netwatch.core.period import period
+from netwatch.core.seen import UNSEEN, Seen
 
 Role = Literal["exclusive", "vendor", "embed", "cdn"]
 
@@ -381,7 +382,8 @@ class Contact:
 
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
-    code, an address, or `RESET`. `detail` is what its packet shows beside the name.
+    code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how it was
+    seen, as far as its observation tells; its flow tells more.
     """
 
     observation: Observation
@@ -394,3 +396,4 @@ class Contact:
     blocked_by: str = ""
     repeats: Repeats | None = None
     detail: ContactDetail = NO_DETAIL
+    seen: Seen = UNSEEN

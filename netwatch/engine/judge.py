@@ -16,6 +16,7 @@ from netwatch.core.verdict import OUTCOMES, Binding, Contact, Device, Match, Net
 from netwatch.coverage.visibility import message_name_status
 from netwatch.engine.contact_detail import detail_of
 from netwatch.incidents.log_limits import limited
+from netwatch.incidents.seen_alone import seen_alone
 from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import SharedClients
@@ -225,6 +226,7 @@ class Judge:
             outcome,
             block_of(observation) if outcome == "blocked" else "",
             detail=detail_of(observation),
+            seen=seen_alone(observation),
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:
