@@ -176,8 +176,8 @@ ANOMALIES: Mapping[str, str] = {
     "tls-ech": "An encrypted_client_hello extension is empty.",
     "tls-ech-inner": "A hello has an inner ECH extension, which must not appear on the wire.",
     "tls-empty-record": "Empty TLS records precede or interrupt a hello.",
-    "tls-empty-records": "More than 16 empty TLS records precede or interrupt a hello; the rest is"
-    " not read.",
+    "tls-empty-records": "More than 32 empty TLS records in a row precede or interrupt a hello; the"
+    " rest is not read.",
     "tls-extension-length": "The extensions of a hello are shorter or longer than their length"
     " field.",
     "tls-hello": "The fields of a hello exceed it.",
@@ -201,6 +201,8 @@ ANOMALIES: Mapping[str, str] = {
     "tls-sslv2-hello": "A hello has the format of SSL 2.0, which has no server name.",
     "tls-supported-versions": "The supported_versions extension of a hello is malformed.",
     "tls-trailing-bytes": "Bytes follow the extensions of a hello.",
+    "tls-warning-alert": "Warning alerts precede or interrupt a hello; they are skipped, as some"
+    " servers skip them.",
     "transport-header-cut": "A packet ends inside its TCP or UDP header.",
     "transport-unknown": "The packet is ICMP, SCTP or another protocol that is neither TCP nor"
     " UDP. Shown with `-v` only, as `no names in`.",

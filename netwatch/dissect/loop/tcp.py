@@ -235,8 +235,9 @@ class TcpSegments:
         """The kind of the message that a segment looks like the beginning of, 0 where none."""
         side: cython.int = self.candidates.side
         end: cython.Py_ssize_t = self.cursor.end
-        if self.prefilter.masks.tls(at, end) and (
-            end - at > 5 or self.state.may_be_first(slot, side, self.sequence)
+        start: cython.Py_ssize_t = self.prefilter.masks.behind_skipped(at, end)
+        if (self.prefilter.masks.tls(start, end) or (start == end and start > at)) and (
+            end - start > 5 or self.state.may_be_first(slot, side, self.sequence)
         ):
             # Less than the record header and the message type may be any byte of data.
             return layout.KIND_TLS
