@@ -109,8 +109,8 @@ ANOMALIES: Mapping[str, str] = {
     "http2-padding": "The padding of an HTTP/2 frame is longer than the frame.",
     "http2-preface": "A stream looked like the start of cleartext HTTP/2 and is not.",
     "http2-requests": "A cleartext HTTP/2 connection has more requests than are read.",
-    "ip-fragment-overlap": "IP fragments overlap; the bytes of the fragment that starts first are"
-    " used.",
+    "ip-fragment-overlap": "IP fragments overlap. Where their bytes differ, the datagram is read with"
+    " either.",
     "ip-fragment-repeated": "An IP fragment was received twice.",
     "ip-fragment-too-long": "An IP fragment ends beyond 64 KiB.",
     "ip-fragments-incomplete": "Fragments of an IP datagram or of a CAPWAP packet are missing; it"
@@ -165,7 +165,12 @@ ANOMALIES: Mapping[str, str] = {
     "tcp-gap": "Bytes are missing in a connection with several messages.",
     "tcp-header-bad": "The header length of a TCP segment is invalid.",
     "tcp-message-incomplete": "Segments of a message are missing.",
+    "tcp-overlap": "Bytes of a hello or request were sent twice with different content; both are"
+    " read.",
     "tcp-retransmission": "A hello or request head was retransmitted; it counts once.",
+    "tcp-stray": "A hello or request came in a segment that no server takes: without ACK, or"
+    " outside of the window behind the SYN. Its name is reported, but its flow does not count as"
+    " named by it.",
     "tcp-stream-aged": "A message was still incomplete after 60 s.",
     "tcp-stream-too-long": "A message is longer than 128 KiB.",
     "tcp-streams-full": "An incomplete message was evicted because the stream table was full.",

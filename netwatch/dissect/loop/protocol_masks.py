@@ -33,7 +33,8 @@ class ProtocolMasks(Window):
 
     def behind_skipped(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Where the first TLS record is, from `at` on, that servers do not skip before a hello.
-        They skip empty records, and warning alerts (`netwatch.protocols.tls`)."""
+        They skip empty records, and warning alerts (`netwatch.protocols.tls`); one that the payload
+        has the beginning of counts as skipped."""
         while end - at >= 5 and self.data[at + 1] == 3 and self.data[at + 3] == 0:
             if (self.data[at] == 22 or self.data[at] == 20) and self.data[at + 4] == 0:
                 at += 5
@@ -46,6 +47,8 @@ class ProtocolMasks(Window):
                 at += 7
             else:
                 break
+        if 0 < end - at < 7 and (self.data[at] == 20 or self.data[at] == 21):
+            return end
         return at
 
     def tls(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
