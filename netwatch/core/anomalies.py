@@ -111,8 +111,8 @@ ANOMALIES: Mapping[str, str] = {
     "http2-padding": "The padding of an HTTP/2 frame is longer than the frame.",
     "http2-preface": "A stream looked like the start of cleartext HTTP/2 and is not.",
     "http2-requests": "A cleartext HTTP/2 connection has more requests than are read.",
-    "ip-fragment-overlap": "IP fragments overlap; the bytes of the fragment that starts first are"
-    " used.",
+    "ip-fragment-overlap": "IP fragments overlap. Where their bytes differ, the datagram is read with"
+    " either.",
     "ip-fragment-repeated": "An IP fragment was received twice.",
     "ip-fragment-too-long": "An IP fragment ends beyond 64 KiB.",
     "ip-fragments-incomplete": "Fragments of an IP datagram or of a CAPWAP packet are missing; it"
@@ -167,7 +167,12 @@ ANOMALIES: Mapping[str, str] = {
     "tcp-gap": "Bytes are missing in a connection with several messages.",
     "tcp-header-bad": "The header length of a TCP segment is invalid.",
     "tcp-message-incomplete": "Segments of a message are missing.",
+    "tcp-overlap": "Bytes of a hello or request were sent twice with different content; both are"
+    " read.",
     "tcp-retransmission": "A hello or request head was retransmitted; it counts once.",
+    "tcp-stray": "A hello or request came in a segment that no server takes: without ACK, or"
+    " outside of the window behind the SYN. Its name is reported, but its flow does not count as"
+    " named by it.",
     "tcp-stream-aged": "A message was still incomplete after 60 s.",
     "tcp-stream-too-long": "A message is longer than 128 KiB.",
     "tcp-streams-full": "An incomplete message was evicted because the stream table was full.",
@@ -178,8 +183,8 @@ ANOMALIES: Mapping[str, str] = {
     "tls-ech": "An encrypted_client_hello extension is empty.",
     "tls-ech-inner": "A hello has an inner ECH extension, which must not appear on the wire.",
     "tls-empty-record": "Empty TLS records precede or interrupt a hello.",
-    "tls-empty-records": "More than 16 empty TLS records precede or interrupt a hello; the rest is"
-    " not read.",
+    "tls-empty-records": "More than 32 empty TLS records in a row precede or interrupt a hello; the"
+    " rest is not read.",
     "tls-extension-length": "The extensions of a hello are shorter or longer than their length"
     " field.",
     "tls-hello": "The fields of a hello exceed it.",
@@ -203,6 +208,8 @@ ANOMALIES: Mapping[str, str] = {
     "tls-sslv2-hello": "A hello has the format of SSL 2.0, which has no server name.",
     "tls-supported-versions": "The supported_versions extension of a hello is malformed.",
     "tls-trailing-bytes": "Bytes follow the extensions of a hello.",
+    "tls-warning-alert": "Warning alerts precede or interrupt a hello; they are skipped, as some"
+    " servers skip them.",
     "transport-header-cut": "A packet ends inside its TCP or UDP header.",
     "transport-unknown": "The packet is ICMP, SCTP or another protocol that is neither TCP nor"
     " UDP. Shown with `-v` only, as `no names in`.",

@@ -27,8 +27,8 @@ Row = tuple[int, ...]
 class Candidate:
     """A candidate row with the addresses of its packet copied from `block`.
 
-    `time` is in ns since the epoch; `flow` and `side` (which end of the flow sent it) are those
-    of the row.
+    `time` is in ns since the epoch; `flow` and `side` (which end of the flow sent it, with
+    SIDE_STRAY) are those of the row.
     """
 
     __slots__ = (
@@ -50,7 +50,8 @@ class Candidate:
         data, records = block.data, block.records
         self.time = records[at]
         self.flow = row[13]
-        self.side = row[14]
+        # without SIDE_OTHER_BYTES
+        self.side = row[14] & 7
         self._row = row
         self._first = block.first
         self._source = source

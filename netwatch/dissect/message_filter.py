@@ -35,13 +35,14 @@ class MessageFilter:
         self.anomalies: Counter[str] = Counter()
         self.names_by_evidence: Counter[str] = Counter()
 
-    def accepts(self, message: Message, flow: int) -> bool:
-        """Count what a message of a flow shows; whether it is to be handed over."""
+    def accepts(self, message: Message, flow: int, *, is_stray: bool = False) -> bool:
+        """Count what a message of a flow shows; whether it is to be handed over. One that `is_stray`
+        reaches no server, so that it tells nothing of its flow."""
         if message.anomalies:
             self.anomalies.update(message.anomalies)
         for shown in message.names:
             self.names_by_evidence[shown.evidence] += 1
-        if self._flow_records is not None:
+        if self._flow_records is not None and not is_stray:
             self._flow_records.set_name_status(flow, self._name_status(message))
         if message.claims:
             return True
@@ -56,6 +57,12 @@ class MessageFilter:
         if self._flow_records is not None:
             self._flow_records.set_name_status(flow, layout.NAME_NAMED)
         return True
+
+    def unread(self, flow: int) -> None:
+        """Note that what came at the place of a message of a flow could not be read: the name in
+        that message may be another one than that of the flow."""
+        if self._flow_records is not None:
+            self._flow_records.forget_name(flow)
 
     def truncated(self, flow: int) -> None:
         """Note that a message of a flow was not captured to its end. The name status that the

@@ -53,7 +53,8 @@ class MultiPacketReader:
 
     `parsers` by the kinds that the packet loop gives; `detect_kind` tells the kind of a byte
     stream from its first bytes, 0 where it is none of them. Where `provenance` is given,
-    packets come with all captured frames that their message needed. While `is_late`, candidates
+    packets come with all captured frames that their message needed. `kept_messages` gives the side,
+    sequence number and bytes of messages of a flow that are read already. While `is_late`, candidates
     are of packets that the packet loop has buffered, and that came before others.
     """
 
@@ -63,8 +64,10 @@ class MultiPacketReader:
         detect_kind: Callable[[bytes], int],
         message_filter: MessageFilter,
         provenance: PacketProvenance | None,
+        kept_messages: Callable[[int], list[tuple[int, int, bytes]]],
     ) -> None:
         self._filter = message_filter
+        self._kept_messages = kept_messages
         self._provenance = provenance
         self.is_late = False
         self._unordered = False
@@ -80,9 +83,14 @@ class MultiPacketReader:
                 lambda kind, side, data: message_filter.is_uninteresting(kind, side[0], data),
             ),
             detect_kind,
+            message_filter.unread,
         )
         self._handshakes = {
-            kind: HandshakeTable(each.new_handshake, partial(message_filter.is_uninteresting, kind))
+            kind: HandshakeTable(
+                each.new_handshake,
+                partial(message_filter.is_uninteresting, kind),
+                message_filter.unread,
+            )
             for kind, each in parsers.items()
             if each.new_handshake
         }
@@ -96,6 +104,8 @@ class MultiPacketReader:
         discarded after the message was delivered.
         """
         kind, flow, side = row[layout.ROW_KIND], row[layout.ROW_FLOW], row[layout.ROW_SIDE]
+        has_other_bytes = side & layout.SIDE_OTHER_BYTES != 0
+        side &= ~layout.SIDE_OTHER_BYTES
         if self._unordered and not self.is_late:
             self._restore_order()
         self._unordered = self.is_late
@@ -117,7 +127,10 @@ class MultiPacketReader:
         if truncated and kind != layout.KIND_MORE:
             self._filter.truncated(flow)
         if handshakes is not None:
-            yield from self._deliver(handshakes.feed(flow, side, payload, candidate))
+            read = self._kept_messages(flow) if has_other_bytes else ()
+            yield from self._deliver(
+                handshakes.feed(flow, side, payload, candidate, [data for _, _, data in read])
+            )
             expects_more = handshakes.expects_more(flow, side)
         else:
             kind = 0 if kind == layout.KIND_MORE else kind
@@ -130,6 +143,9 @@ class MultiPacketReader:
                 seq=seq,
                 truncated=truncated,
             )
+            if has_other_bytes:
+                for other, start_seq, data in self._kept_messages(flow):
+                    self._streams.remember((flow, other), start_seq, data)
             yield from self._deliver(self._streams.feed(segment))
             expects_more = self._streams.expects_more((flow, side))
         if self._provenance is not None and not expects_more:
@@ -193,7 +209,8 @@ class MultiPacketReader:
 
     def _deliver(self, found: Iterable[Found]) -> Iterator[tuple[Packet, Message]]:
         for candidate, message in found:
-            if self._filter.accepts(message, candidate.flow):
+            is_stray = candidate.side & layout.SIDE_STRAY != 0
+            if self._filter.accepts(message, candidate.flow, is_stray=is_stray):
                 if self._provenance is None:
                     yield candidate.to_packet(), message
                 else:

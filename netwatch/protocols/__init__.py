@@ -118,8 +118,10 @@ def detect_stream_kind(data: bytes) -> int:
     This is for streams whose first segment was too short for the packet loop to decide, or
     arrived too late.
     """
+    if tls.begins(data):
+        return TLS
     if data[:2] == b"\x16\x03":
-        return {b"\x01": TLS, b"\x02": TLS_SERVER}.get(data[5:6], 0)
+        return TLS_SERVER if data[5:6] == b"\x02" else 0
     if data.startswith(http2.PREFACE[:16]):
         return HTTP2
     if _REQUEST_LINE.match(data):

@@ -68,6 +68,17 @@ class ClientHandshake:
         """Whether a hello was returned. Another one with another random may still follow."""
         return self._done
 
+    @property
+    def unread(self) -> bool:
+        """Whether there is a hello that could not be read beside one that was: not known."""
+        return False
+
+    def remember(self, hello: bytes) -> None:
+        """Hellos are read nowhere else."""
+
+    def answered(self) -> None:
+        """The server has answered, after which the client may send its hello again."""
+
     def feed(self, datagram: bytes) -> Message | None:
         """Read the records in one UDP payload of the client.
 

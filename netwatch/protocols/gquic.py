@@ -44,6 +44,17 @@ class ClientHandshake:
         """Whether its CHLO was returned or rejected, so that no message will follow."""
         return self._done
 
+    @property
+    def unread(self) -> bool:
+        """Whether there is a hello that could not be read beside one that was: not known."""
+        return False
+
+    def remember(self, hello: bytes) -> None:
+        """Hellos are read nowhere else."""
+
+    def answered(self) -> None:
+        """The server has answered, after which the client may send its hello again."""
+
     def feed(self, datagram: bytes) -> Message | None:
         """Read the packet in one UDP payload of the client.
 

@@ -32,7 +32,8 @@ _CLOSE = cython.declare(cython.int, 0x1C)
 @cython.cclass
 class CryptoStream:
     """The bytes in CRYPTO frames, ordered by their offsets; `contiguous` has those up to the first
-    gap. Of bytes that arrive twice, the first ones count.
+    gap. Of bytes that arrive twice, the first ones count; in a stream that `is_newest`, the last ones.
+    One that `keeps_others` has those that do not count in `others`, with their offsets.
 
     `limit_anomaly` and `overlap_anomaly` are the names of its anomalies, which are different for
     other protocols that use this class.
@@ -44,13 +45,22 @@ class CryptoStream:
         "_out_of_order_bytes",
         "_overlap_anomaly",
         "contiguous",
+        "is_newest",
+        "keeps_others",
+        "others",
     )
 
     def __init__(
         self,
         limit_anomaly: str = "quic-crypto-limit",
         overlap_anomaly: str = "quic-crypto-overlap",
+        *,
+        is_newest: bool = False,
+        keeps_others: bool = False,
     ) -> None:
+        self.is_newest = is_newest
+        self.keeps_others = keeps_others
+        self.others: list[tuple[int, bytes]] = []
         self.contiguous = bytearray()
         self._limit_anomaly = limit_anomaly
         self._overlap_anomaly = overlap_anomaly
@@ -63,16 +73,20 @@ class CryptoStream:
         if offset + len(data) > MAX_CRYPTO:
             return self._limit_anomaly
         if offset > len(self.contiguous):
-            more = len(data) - len(self._out_of_order.get(offset, b""))
-            if more > 0:
-                if (
-                    len(self._out_of_order) >= MAX_PIECES
-                    or self._out_of_order_bytes + more > MAX_CRYPTO
-                ):
-                    return self._limit_anomaly
-                self._out_of_order[offset] = data
-                self._out_of_order_bytes += more
-            return None
+            known = self._out_of_order.get(offset, b"")
+            more = max(0, len(data) - len(known))
+            if more and (
+                len(self._out_of_order) >= MAX_PIECES
+                or self._out_of_order_bytes + more > MAX_CRYPTO
+            ):
+                return self._limit_anomaly
+            first, last = (data, known) if self.is_newest else (known, data)
+            self._out_of_order[offset] = first + last[len(first) :]
+            self._out_of_order_bytes += more
+            if known[: len(data)] == data[: len(known)]:
+                return None
+            self.keep_other(offset, data)
+            return self._overlap_anomaly
         consistent = self.append(offset, data)
         while self._out_of_order:
             first = min(self._out_of_order)
@@ -92,7 +106,43 @@ class CryptoStream:
             return True
         before = self.contiguous[offset : offset + len(data)]
         self.contiguous += data[len(before) :]
-        return data.startswith(before)
+        if data.startswith(before):
+            return True
+        if self.is_newest:
+            self.contiguous[offset : offset + len(before)] = data[: len(before)]
+        self.keep_other(offset, data)
+        return False
+
+    @cython.cfunc
+    def keep_other(self, offset: cython.Py_ssize_t, data: bytes) -> None:
+        """Keep bytes that do not count."""
+        if self.keeps_others and not self.is_newest:
+            self.others.append((offset, data))
+
+    def take_others(self, read: int) -> "CryptoStream":
+        """A stream of the bytes that arrived last: with `others` in their places, and without the
+        first bytes that were `read`. They are not kept any more."""
+        stream = CryptoStream(self._limit_anomaly, self._overlap_anomaly, is_newest=True)
+        stream._out_of_order = dict(self._out_of_order)
+        stream._out_of_order_bytes = self._out_of_order_bytes
+        stream.add(read, bytes(self.contiguous[read:]))
+        for offset, data in self.others:
+            stream.add(offset, data)
+        self.others.clear()
+        return stream
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no bytes."""
+        return not self.contiguous and not self._out_of_order
+
+    def on(self, base: bytes) -> bytes:
+        """The bytes of this stream, with those of `base` where it has none."""
+        joined = bytearray(base)
+        for offset, data in [*sorted(self._out_of_order.items()), (0, bytes(self.contiguous))]:
+            if offset <= len(joined):
+                joined[offset : offset + len(data)] = data
+        return bytes(joined)
 
 
 def read_frames(frames: bytes, stream: CryptoStream, crypto_type: int = 6) -> list[str]:

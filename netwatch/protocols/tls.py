@@ -31,18 +31,25 @@ else:
 
 MAX_RECORD = 16384 + 2048
 """The longest record in bytes: the plaintext and 2,048 bytes (RFC 5246 section 6.2.3)."""
-MAX_EMPTY = 16
-"""Maximum number of empty records that are skipped. RFC 8446 section 5.1 forbids them for
-handshakes."""
+MAX_EMPTY = 32
+"""Maximum number of empty records in a row that are skipped, as OpenSSL skips them. RFC 8446 section
+5.1 forbids them for handshakes."""
+MAX_ALERTS = 16
+"""Maximum number of warning alerts that are skipped, as Go's crypto/tls skips them."""
 
 _HANDSHAKE = cython.declare(cython.int, 22)
+_ALERT = cython.declare(cython.int, 21)
+_SKIPPED = {20: b"\0\0", 21: b"\0\2\1", 22: b"\0\0"}
+"""Records that servers skip before a hello: their types, and what follows the version."""
 _TRANSPORTS: Mapping[Evidence, Literal["t", "q", "d"]] = {"quic-sni": "q", "dtls-sni": "d"}
 
 
 def parse(data: bytes, last: bool = False) -> Message:
     """Parse the ClientHello in the records at the start of `data`.
 
-    It shows ``tls-sni`` for the host_name of server_name (RFC 6066 section 3), if there is one.
+    It shows ``tls-sni`` for the host_name of server_name (RFC 6066 section 3), if there is one. The
+    version of a record is ignored (RFC 8446 section 5.1). Records that servers skip are skipped,
+    with an anomaly: ``tls-empty-record``, ``tls-warning-alert``.
     `size` is the offset of the end of the record in which the hello ends. Raises `Incomplete`
     while bytes are missing. With `last`, or if a record of another type follows, a truncated hello
     with a complete server_name is returned with the anomaly ``tls-hello-cut``.
@@ -52,16 +59,26 @@ def parse(data: bytes, last: bool = False) -> Message:
     ``tls-record-length``, ``tls-empty-records`` (too many), ``tls-interleaved`` (another
     record between those of the hello, which RFC 8446 section 5.1 forbids).
     """
-    handshake, size, need, anomaly, stopped = _records(data)
+    handshake, size, need, anomalies, stopped = _records(data)
     try:
         hello = client_hello(handshake, last or stopped)
     except Incomplete:
         raise Incomplete(need) from None
     except ParseError:
-        if stopped and anomaly:
-            raise ParseError(anomaly) from None
+        if stopped:
+            raise ParseError(anomalies[-1]) from None
         raise
-    return hello_message(hello, size, "tls-sni", anomalies=(anomaly,) if anomaly else ())
+    return hello_message(hello, size, "tls-sni", anomalies=anomalies)
+
+
+def begins(data: bytes) -> bool:
+    """Whether `data` starts with a record of a ClientHello, or with records that servers skip and
+    nothing else behind them."""
+    start = skipped = 0
+    while (skipped := _skipped_size(data, start)) > 0:
+        start += skipped
+    head = data[start : start + 6]
+    return 0 < start == len(data) or (head[:2] == b"\x16\3" and head[5:] == b"\1")
 
 
 def hello_message(
@@ -105,12 +122,28 @@ def version_text(version: int) -> str:
     return known.text if known else f"0x{version:04x}"
 
 
-def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
+@cython.cfunc
+def _skipped_size(data: bytes, pos: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """The size of the record at `pos` if servers skip it, -1 if its beginning looks like one that
+    is not a handshake record, else 0."""
+    size: cython.Py_ssize_t
+    follows = _SKIPPED.get(data[pos]) if pos < len(data) else None
+    if follows is None or data[pos + 1 : pos + 2] not in (b"\3", b""):
+        return 0
+    if not follows.startswith(data[pos + 3 : pos + 3 + len(follows)]):
+        return 0
+    size = 7 if data[pos] == _ALERT else 5
+    if pos + size <= len(data):
+        return size
+    return 0 if data[pos] == _HANDSHAKE else -1
+
+
+def _records(data: bytes) -> tuple[bytes, int, int, tuple[str, ...], bool]:
     """The handshake bytes in the records, up to the end of the first message.
 
     Returns them, the offset behind the last record read, the number of bytes of `data` that are
-    needed to continue if the message is incomplete, an anomaly, and whether this anomaly ended the
-    reading. Raises `ParseError` if `data` does not start with a handshake record.
+    needed to continue if the message is incomplete, anomalies, and whether the last of them ended
+    the reading. Raises `ParseError` if `data` does not start with a handshake record.
     """
     fragments: list[bytes] = []
     size: cython.Py_ssize_t = len(data)
@@ -118,22 +151,35 @@ def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
     needed: cython.Py_ssize_t = 4
     pos: cython.Py_ssize_t = 0
     empty: cython.Py_ssize_t = 0
+    alerts: cython.Py_ssize_t = 0
+    skipped: cython.Py_ssize_t
+    anomalies: tuple[str, ...] = ()
     length: cython.Py_ssize_t
     before: cython.Py_ssize_t
     next_header: cython.Py_ssize_t
     while received < needed <= MAX_HELLO:
-        anomaly = _record_anomaly(data, pos)
+        skipped = _skipped_size(data, pos)
+        if skipped < 0:
+            return b"".join(fragments), size, pos + 7, anomalies, False
+        if (skipped == 5 and empty < MAX_EMPTY) or (skipped == 7 and alerts < MAX_ALERTS):
+            empty = empty + 1 if skipped == 5 else 0
+            alerts += skipped == 7
+            anomaly = "tls-empty-record" if skipped == 5 else "tls-warning-alert"
+            if anomaly not in anomalies:
+                anomalies += (anomaly,)
+            pos += skipped
+            continue
+        stop = _record_anomaly(data, pos)
         length = data[pos + 3] << 8 | data[pos + 4] if pos + 5 <= size else -1
-        if length == 0:
-            empty += 1
-            if anomaly is None and empty > MAX_EMPTY:
-                anomaly = "tls-empty-records"
-        if anomaly is not None:
+        if length == 0 and stop is None:
+            stop = "tls-empty-records"
+        if stop is not None:
             if pos == 0:
-                raise ParseError(anomaly)
-            return b"".join(fragments), pos, 0, anomaly, True
+                raise ParseError(stop)
+            return b"".join(fragments), pos, 0, (*anomalies, stop), True
         if length < 0:
-            return b"".join(fragments), size, pos + 5 + needed - received, None, False
+            return b"".join(fragments), size, pos + 5 + needed - received, anomalies, False
+        empty = 0
         fragment = data[pos + 5 : min(pos + 5 + length, size)]
         fragments.append(fragment)
         before, received = received, received + len(fragment)
@@ -147,8 +193,9 @@ def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
         if pos > size:
             # If the hello does not end within this record, the header of another one follows.
             next_header = 5 if needed - received > pos - size else 0
-            return b"".join(fragments), size, size + needed - received + next_header, None, False
-    return b"".join(fragments), pos, pos, "tls-empty-record" if empty else None, False
+            need = size + needed - received + next_header
+            return b"".join(fragments), size, need, anomalies, False
+    return b"".join(fragments), pos, pos, anomalies, False
 
 
 @cython.cfunc

@@ -14,7 +14,7 @@ Span = tuple[bytes, int, int]
 MAX_MESSAGES = 4096
 """Messages of a stream."""
 
-_RECORD, _HANDSHAKE = 5, 22
+_RECORD, _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 5, 20, 21, 22
 _CLIENT_HELLO, _CERTIFICATE = 1, 11
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADERS, _CONTINUATION = 1, 9
@@ -43,8 +43,14 @@ def _handshakes(stream: bytes) -> Iterator[Span]:
     data = bytearray()
     ends: list[tuple[int, int]] = []
     at = 0
-    while at + _RECORD < len(stream) and stream[at] == _HANDSHAKE and stream[at + 1] == 3:
+    while at + _RECORD < len(stream) and stream[at + 1] == 3:
         size = int.from_bytes(stream[at + 3 : at + 5])
+        if not data and stream[at] in (_CHANGE_CIPHER_SPEC, _ALERT):
+            # Servers skip them before a hello.
+            at += _RECORD + size
+            continue
+        if stream[at] != _HANDSHAKE:
+            break
         data += stream[at + _RECORD : at + _RECORD + size]
         at += _RECORD + size
         ends.append((len(data), min(at, len(stream))))

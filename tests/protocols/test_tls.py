@@ -96,8 +96,9 @@ def test_the_last_bytes_are_read_as_far_as_they_go():
         (b"\x16\3\3\0\4\2\0\0\0", "tls-not-a-client-hello"),
         (b"\x16\3\3\0\4\1\1\0\0", "tls-hello-length"),
         (b"\x80\x2e\1\3\1" + bytes(43), "tls-sslv2-hello"),
-        (b"\x16\3\1\0\0" * 20, "tls-empty-records"),
-        (b"\x16\3\1\0\2\1\0\x15\3\1\0\2\1\0", "tls-interleaved"),
+        (b"\x16\3\1\0\0" * 33, "tls-empty-records"),
+        (b"\x16\3\1\0\2\1\0\x15\3\1\0\2\2\0", "tls-interleaved"),
+        (b"\x15\3\1\0\2\1\0" * 17, "tls-interleaved"),
     ],
 )
 def test_bytes_that_are_no_hello_are_rejected_at_once(raw, anomaly):
@@ -111,6 +112,38 @@ def test_empty_records_are_skipped_and_named():
     found = tls.parse(raw)
     assert found.names[0].name == "www.example.com"
     assert found.anomalies == ("tls-empty-record",)
+
+
+EMPTY, EMPTY_CCS = b"\x16\3\1\0\0", b"\x14\3\1\0\0"
+ALERT = b"\x15\3\1\0\2\1\0"
+
+
+@pytest.mark.parametrize(
+    ("before", "between", "anomalies"),
+    [
+        (EMPTY * 32, EMPTY * 32, ("tls-empty-record",)),
+        (EMPTY_CCS, EMPTY, ("tls-empty-record",)),
+        (ALERT * 8, ALERT * 8, ("tls-warning-alert",)),
+        (EMPTY + ALERT, b"", ("tls-empty-record", "tls-warning-alert")),
+    ],
+)
+def test_records_that_servers_skip_are_skipped_and_named(before, between, anomalies):
+    raw = before + records(HELLO[:9]) + between + records(HELLO[9:])
+    found = tls.parse(raw)
+    assert found.names[0].name == "www.example.com"
+    assert (found.anomalies, found.size) == (anomalies, len(raw))
+    assert tls.begins(raw)
+    for end in range(1, len(raw)):
+        with pytest.raises(Incomplete) as raised:
+            tls.parse(raw[:end])
+        assert end < raised.value.bytes_needed <= len(raw)
+
+
+@pytest.mark.parametrize("version", [0x0300, 0x0305, 0x0399, 0x03FF])
+def test_the_version_of_a_record_is_ignored(version):
+    raw = records(HELLO)
+    found = tls.parse(raw[:1] + version.to_bytes(2) + raw[3:])
+    assert (found.names, found.anomalies) == (tls.parse(raw).names, ())
 
 
 def test_a_name_before_a_foreign_record_is_still_shown():

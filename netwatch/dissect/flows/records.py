@@ -121,6 +121,14 @@ class FlowRecords:
             word = self._words[offset + _TOLD]
             self._words[offset + _TOLD] = max(word, word & 255 | name_status << 8)
 
+    def forget_name(self, flow: int) -> None:
+        """Set what messages tell of the name of a flow to nothing."""
+        if self._table.forget_name(flow):
+            return
+        offset = self._offset(flow)
+        if offset >= 0:
+            self._words[offset + _TOLD] &= 255
+
     def _offset(self, flow: int) -> int:
         """Where the integers of a flow start that was not counted yet, else -1."""
         words = self._words

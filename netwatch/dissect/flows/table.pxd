@@ -39,5 +39,8 @@ cdef class FlowTable:
     cdef void report_stream_hello(self, Py_ssize_t slot, int side, long long sequence, long long size) noexcept nogil
     cdef bint repeats_hello(self, Py_ssize_t slot, int side, long long sequence) noexcept nogil
     cdef void hand_to_parser(self, long long flow) noexcept nogil
+    cdef void set_entry(self, Py_ssize_t slot, long long entry) noexcept nogil
+    cdef void keep(self, Py_ssize_t slot, long long number) noexcept nogil
+    cdef long long kept(self, Py_ssize_t slot) noexcept nogil
     cdef void add_bytes(self, Py_ssize_t slot, int side, long long size) noexcept nogil
     cdef long long name(self, Py_ssize_t slot) noexcept nogil

@@ -272,7 +272,28 @@ class FlowTable:
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
             self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HANDLED_BY_PARSER
-            self.table[slot + layout.FLOW_ENTRY] = 0
+            self.set_entry(slot, 0)
+
+    def set_entry(self, slot: cython.Py_ssize_t, entry: cython.longlong) -> cython.void:
+        """Set the flow's entry of the hello buffer plus 1, 0 for none."""
+        word: cython.longlong = self.table[slot + layout.FLOW_ENTRY]
+        self.table[slot + layout.FLOW_ENTRY] = (word & ~255) | entry
+
+    def keep(self, slot: cython.Py_ssize_t, number: cython.longlong) -> cython.void:
+        """Set the number of the flow's message that was kept last."""
+        word: cython.longlong = self.table[slot + layout.FLOW_ENTRY]
+        self.table[slot + layout.FLOW_ENTRY] = (word & 255) | (number << 8)
+
+    def kept(self, slot: cython.Py_ssize_t) -> cython.longlong:
+        """The number of the flow's message that was kept last; 0 where none was."""
+        return self.table[slot + layout.FLOW_ENTRY] >> 8
+
+    def kept_of(self, flow: cython.longlong) -> int:
+        """The same of the flow that rows name `flow`; 0 where its slot was evicted or reused."""
+        slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
+        if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
+            return 0
+        return self.kept(slot)
 
     def add_bytes(
         self, slot: cython.Py_ssize_t, side: cython.int, size: cython.longlong
@@ -314,6 +335,16 @@ class FlowTable:
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
             self.raise_name_status(slot, name_status)
+            return True
+        return False
+
+    def forget_name(self, flow: cython.longlong) -> bool:
+        """Set the name status of the flow that rows name `flow` to none: what gave its name came at
+        the place of something that could not be read. False where its slot was evicted or
+        reused."""
+        slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
+        if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
+            self.table[slot + layout.FLOW_GENERATION] &= 255
             return True
         return False
 

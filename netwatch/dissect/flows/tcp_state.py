@@ -31,7 +31,8 @@ WINDOW = cython.declare(cython.longlong, 65536)
 """How far behind the number in its SYN a segment of a side may be that comes before the first
 one, bytes."""
 
-WHOLE = cython.declare(cython.longlong, 1)
+WHOLE = cython.declare(cython.longlong, 1 << 30)
+"""The bit beside a size that says that it is the size of a whole message."""
 PLACED = cython.declare(cython.longlong, 1 << 34)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
@@ -68,6 +69,7 @@ class TcpState:
             ) & 255
             self.flows.table[slot + layout.FLOW_BYTES] = 0
             self.flows.table[slot + layout.FLOW_BYTES + 1] = 0
+            self.flows.keep(slot, 0)
             self.flows.table[slot + layout.FLOW_FIRST] = self.flows.table[slot + layout.FLOW_LAST]
             self.flows.total += 1
         self.flows.table[slot + layout.FLOW_STATE] = layout.STATE_OPENED << (8 * side)
@@ -205,20 +207,75 @@ class TcpState:
         self.set_state(slot, side, layout.STATE_IGNORED)
 
     def complete(
-        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+        self,
+        slot: cython.Py_ssize_t,
+        side: cython.int,
+        seq: cython.longlong,
+        size: cython.longlong,
     ) -> cython.void:
-        """A whole message started at `seq`, and nothing more of `side` is expected."""
+        """A whole message of `size` bytes started at `seq`, and nothing more of `side` is
+        expected, unless it is known that bytes before the message were not seen, or that a message
+        is incomplete which has this place."""
+        expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        ahead: cython.longlong = (seq - expected) & SEQ
+        if state == layout.STATE_OPENED and 0 < ahead < WINDOW:
+            self.expect(slot, side, expected & SEQ, ahead)
+            return
+        if state == layout.STATE_EXPECTING and ahead < expected >> 32:
+            return
         self.set_state(slot, side, layout.STATE_IGNORED)
-        self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WHOLE << 32)
+        self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | ((WHOLE | size) << 32)
 
     def is_repeated(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.bint:
         """Whether the last whole message of `side` started at `seq`, too."""
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
-        return state == layout.STATE_IGNORED and self.flows.table[
+        known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
+        return state == layout.STATE_IGNORED and (known >> 32) & WHOLE and known & SEQ == seq
+
+    def is_again(
+        self,
+        slot: cython.Py_ssize_t,
+        side: cython.int,
+        seq: cython.longlong,
+        size: cython.longlong,
+    ) -> cython.bint:
+        """Whether a segment of `size` bytes starts before the end of the last whole message of
+        `side`, or a message is incomplete. One byte at that end is no other content but a
+        keep-alive (RFC 9293 section 3.8.4)."""
+        known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        ahead: cython.longlong = (seq - known) & SEQ
+        whole: cython.longlong = known >> 32
+        if state != layout.STATE_IGNORED:
+            return state == layout.STATE_EXPECTING
+        if whole & WHOLE == 0:
+            return False
+        whole &= ~WHOLE
+        return (ahead < whole and (size > 1 or ahead < whole - 1)) or ahead > SEQ >> 1
+
+    def is_outside(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
+        """Whether nothing of `side` but its SYN was seen, and `seq` is not within a window behind
+        that."""
+        return (
+            self.only_opened(slot, side)
+            and (seq - self.flows.table[slot + layout.FLOW_EXPECTED + side]) & SEQ >= WINDOW
+        )
+
+    def reopen(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.void:
+        """A segment at `seq`: if it is the first of `side`, and what came there before was of no
+        interest, it may begin a message."""
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        if state == layout.STATE_IGNORED and self.flows.table[
             slot + layout.FLOW_EXPECTED + side
-        ] == seq | (WHOLE << 32)
+        ] == seq | (WINDOW << 32):
+            self.set_state(slot, side, layout.STATE_OPENED)
 
     def is_separate(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
@@ -229,7 +286,7 @@ class TcpState:
         known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         ahead: cython.longlong = (seq - known) & SEQ
         if state == layout.STATE_IGNORED:
-            return known >> 32 == WHOLE and 0 < ahead <= SEQ >> 1
+            return (known >> 32) & WHOLE and 0 < ahead <= SEQ >> 1
         return state == layout.STATE_NEW or self.is_first(slot, side, seq)
 
     def expect_datagrams(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
@@ -256,7 +313,7 @@ class TcpState:
         expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         ahead: cython.longlong = (seq - expected) & SEQ
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
-        if expected >> 32 <= WINDOW or state != layout.STATE_EXPECTING or ahead > SEQ >> 1:
+        if state != layout.STATE_EXPECTING or expected >> 32 <= WINDOW or ahead > SEQ >> 1:
             return 0
         if ahead < expected >> 32:
             return 1

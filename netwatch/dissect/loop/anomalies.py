@@ -24,6 +24,7 @@ ANOMALIES = (
     "encrypted-link",
     "http2-long",
     "encrypted-tunnel",
+    "tcp-stray",
 )
 
 HARMLESS = frozenset({"not-ip", "transport-unknown"})

@@ -4,6 +4,7 @@ from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.fill_hello cimport HelloRows
 from netwatch.dissect.loop.hello_buffer cimport HelloBuffer
+from netwatch.dissect.loop.kept_messages cimport KeptMessages
 from netwatch.dissect.loop.prefilter_tls cimport HelloPrefilter
 
 @cython.final
@@ -14,6 +15,7 @@ cdef class HelloReassembly:
     cdef HelloPrefilter prefilter
     cdef HelloRows rows
     cdef readonly HelloBuffer buffer
+    cdef readonly KeptMessages kept
     cdef public bint buffering
     cdef long long first_packet
     cdef long long interfaces
@@ -34,6 +36,8 @@ cdef class HelloReassembly:
     cdef bint store(self, Py_ssize_t slot, Py_ssize_t entry, long long kind, Py_ssize_t at, long long sequence) noexcept nogil
     cdef bint store_packet(self, Py_ssize_t entry, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
     cdef int told_without_parser(self, Py_ssize_t slot, Py_ssize_t at, Py_ssize_t end, Py_ssize_t quic) noexcept nogil
+    cdef void keep(self, Py_ssize_t slot, long long sequence, const unsigned char[::1] data, Py_ssize_t at, long long size) noexcept nogil
+    cdef int compare(self, Py_ssize_t slot, long long sequence, Py_ssize_t at, long long size) noexcept nogil
     cdef void count_packets(self, Py_ssize_t entry) noexcept nogil
     cdef void complete(self, Py_ssize_t slot, Py_ssize_t entry, int told) noexcept nogil
     cdef long long number(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil

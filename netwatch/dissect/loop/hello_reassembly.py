@@ -18,6 +18,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
     from cython.cimports.netwatch.dissect.loop.hello_buffer import HelloBuffer
+    from cython.cimports.netwatch.dissect.loop.kept_messages import KeptMessages
     from cython.cimports.netwatch.dissect.loop.prefilter_tls import HelloPrefilter
 else:
     from netwatch.dissect.flows.table import FlowTable
@@ -26,13 +27,17 @@ else:
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.fill_hello import HelloRows
     from netwatch.dissect.loop.hello_buffer import HelloBuffer
+    from netwatch.dissect.loop.kept_messages import KeptMessages
     from netwatch.dissect.loop.prefilter_tls import HelloPrefilter
 
 from array import array
 
-from netwatch.core.buffers import Words
+from netwatch.core.buffers import Octets, Words
 
 LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
+
+SIDE = cython.declare(cython.longlong, 1 << 32)
+"""The bit beside a sequence number that says that side 1 has sent a message."""
 
 
 @cython.final
@@ -41,7 +46,7 @@ class HelloReassembly:
     """Finds the entry of a flow in `buffer`, stores packets in it and releases them.
 
     `prefilter` reads the hellos in the buffer, and `rows` has what those of interest show. Packets
-    are only buffered while `buffering`. Of the block, `records` are its records, `first_packet` is
+    are only buffered while `buffering`. `kept` has the bytes of whole messages. Of the block, `records` are its records, `first_packet` is
     the number of its first packet (from bit 40 on that of its source) and `interfaces` the number
     of its list of interfaces.
     """
@@ -58,6 +63,7 @@ class HelloReassembly:
         self.flows = flows
         self.candidates = candidates
         self.buffer = HelloBuffer()
+        self.kept = KeptMessages()
         self.prefilter = prefilter
         prefilter.set_data(self.buffer.hellos)
         self.rows = rows
@@ -68,7 +74,7 @@ class HelloReassembly:
 
     def buffered_entry(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.Py_ssize_t:
         """The entry of a flow; -1 where it has none."""
-        entry: cython.Py_ssize_t = self.flows.table[slot + layout.FLOW_ENTRY] - 1
+        entry: cython.Py_ssize_t = (self.flows.table[slot + layout.FLOW_ENTRY] & 255) - 1
         if entry < 0:
             return -1
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
@@ -100,9 +106,9 @@ class HelloReassembly:
 
     def is_untouched(self, slot: cython.Py_ssize_t) -> cython.bint:
         """Whether no hello of a flow is buffered, and none goes to the parsers."""
-        return self.flows.table[slot + layout.FLOW_ENTRY] == 0 and not self.is_handled_by_parser(
-            slot
-        )
+        return self.flows.table[
+            slot + layout.FLOW_ENTRY
+        ] & 255 == 0 and not self.is_handled_by_parser(slot)
 
     def hand_to_parser(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.void:
         """Emit the rows of the packets of a flow that are buffered; all that comes of it goes to
@@ -114,7 +120,7 @@ class HelloReassembly:
 
     def release_flow(self, slot: cython.Py_ssize_t) -> cython.void:
         """A flow goes on with something else: its buffered packets have their rows first."""
-        if self.flows.table[slot + layout.FLOW_ENTRY] != 0:
+        if self.flows.table[slot + layout.FLOW_ENTRY] & 255 != 0:
             self.hand_to_parser(slot, self.flows.name(slot))
 
     def release(self, entry: cython.Py_ssize_t) -> cython.void:
@@ -168,7 +174,7 @@ class HelloReassembly:
             return True
         if not self.buffer.use_spare():
             return False
-        self.flows.table[slot + layout.FLOW_ENTRY] = entry + 1
+        self.flows.set_entry(slot, entry + 1)
         return True
 
     def store_packet(
@@ -232,6 +238,33 @@ class HelloReassembly:
             self.prefilter.counts[layout.NAMES_TLS_SNI if quic < 0 else layout.NAMES_QUIC_SNI] += 1
         return told
 
+    def keep(
+        self,
+        slot: cython.Py_ssize_t,
+        sequence: cython.longlong,
+        data: Octets,
+        at: cython.Py_ssize_t,
+        size: cython.longlong,
+    ) -> cython.void:
+        """Keep a message of `size` bytes at `at` whose first byte has a sequence number."""
+        before: cython.longlong = self.flows.kept(slot)
+        place: cython.longlong = sequence | (SIDE if self.candidates.side else 0)
+        number: cython.longlong = self.kept.keep(place, before, data, at, size)
+        if number:
+            self.flows.keep(slot, number)
+
+    def compare(
+        self,
+        slot: cython.Py_ssize_t,
+        sequence: cython.longlong,
+        at: cython.Py_ssize_t,
+        size: cython.longlong,
+    ) -> cython.int:
+        """Whether the `size` bytes at `at` of the packet at the cursor, a segment, are bytes of a
+        message that its side has sent before (see `KeptMessages.compare`)."""
+        place: cython.longlong = sequence | (SIDE if self.candidates.side else 0)
+        return self.kept.compare(self.flows.kept(slot), place, self.cursor.data, at, size)
+
     def count_packets(self, entry: cython.Py_ssize_t) -> cython.void:
         """Count the packet at the cursor and those of an entry as such that may carry a name."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS
@@ -242,7 +275,7 @@ class HelloReassembly:
     ) -> cython.void:
         """The hello of an entry needs no parser. `told` is what it tells of its flow."""
         self.flows.raise_name_status(slot, told)
-        self.flows.table[slot + layout.FLOW_ENTRY] = 0
+        self.flows.set_entry(slot, 0)
         if entry != self.buffer.spare:
             self.buffer.drop(entry)
 

@@ -99,6 +99,11 @@ cdef enum:
     BUFFERED_COLUMNS = 27
 
 cdef enum:
+    # Bits of ROW_SIDE.
+    SIDE_STRAY = 4
+    SIDE_OTHER_BYTES = 8
+
+cdef enum:
     # Whose the packet of a row is, where several workers read one capture.
     OWNER_SELF = 0
     OWNER_OTHER = 1
@@ -218,6 +223,7 @@ cdef enum:
     ANOMALY_ENCRYPTED_LINK = 20
     ANOMALY_HTTP2_LONG = 21
     ANOMALY_ENCRYPTED_TUNNEL = 22
+    ANOMALY_TCP_STRAY = 23
 
 cdef enum:
     # Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.

@@ -7,8 +7,8 @@ take them from here. A test compares the two.
 # A slot of the flow table, in 64-bit words.
 FLOW_KEY = 0  # the flow key; 0 where the slot is empty
 FLOW_LAST = 1  # time of the last packet, ns
-# A word a side: sequence number, and from bit 32 on how many bytes from there on are expected; of
-# datagrams, when the hello that was reported began:
+# A word a side: sequence number, and from bit 32 on how many bytes from there on are expected, or
+# with bit 62 how many a whole message has; of datagrams, when the hello that was reported began:
 FLOW_EXPECTED = 2
 FLOW_BYTES = 4  # a word a side: payload bytes sent
 # A byte a side: TCP state, and in its upper five bits a count of early segments; from bit 16 on
@@ -25,7 +25,9 @@ FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 where there is n
 # When the side whose hello in datagrams was reported sent last, ns; of segments, the sequence
 # number of the hello that was reported and, from bit 32 on, its size:
 FLOW_HELLO_SENT = 22
-FLOW_ENTRY = 23  # the flow's entry of the hello buffer plus 1; 0 where it has none
+# The flow's entry of the hello buffer plus 1 in eight bits, 0 where it has none; from bit 8 on the
+# number of its message that was kept last:
+FLOW_ENTRY = 23
 # A word a side: the place of the last packet of the side that may carry a name, with bit 34 set, as in
 # the mark of a row:
 FLOW_NAMED = 24
@@ -95,7 +97,7 @@ ROW_VLAN = 11  # VLAN id; -1 where there is none
 # TCP sequence number of the payload; of a fragment its offset, with bit 16 set where more follow:
 ROW_SEQUENCE = 12
 ROW_FLOW = 13  # flow key and generation; of a fragment its identification
-ROW_SIDE = 14  # side of the flow that sent the packet, 0 or 1
+ROW_SIDE = 14  # side of the flow that sent the packet, 0 or 1, and SIDE_ bits
 ROW_PROTOCOL = 15  # IP protocol
 ROW_PREFILTERED = 16  # 1 where the prefilter has read the hello that this packet makes whole
 ROW_OBSERVATIONS = 17  # rows of the observation batch that come before this one
@@ -110,6 +112,10 @@ BUFFERED_VLAN = 24  # VLAN tag that the card had stripped, as in its record
 BUFFERED_PACKET = 25  # number of the packet, and from bit 40 on that of its source
 BUFFERED_INTERFACES = 26  # which list of interfaces the packet came with
 BUFFERED_COLUMNS = 27  # columns of a row in the hello buffer
+
+# Bits of ROW_SIDE.
+SIDE_STRAY = 4  # no server takes the segment: it is read by itself
+SIDE_OTHER_BYTES = 8  # it has other bytes than a message that was read
 
 # Whose the packet of a row is, where several workers read one capture (`dissect.loop.share`).
 OWNER_SELF = 0  # this worker counts what the packet shows
@@ -223,6 +229,7 @@ ANOMALY_ND_HOP_LIMIT = 19
 ANOMALY_ENCRYPTED_LINK = 20
 ANOMALY_HTTP2_LONG = 21
 ANOMALY_ENCRYPTED_TUNNEL = 22
+ANOMALY_TCP_STRAY = 23
 
 # Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.
 LAYER_STOPPED = 0  # nothing that can be read

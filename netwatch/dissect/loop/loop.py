@@ -256,6 +256,11 @@ class Loop:
         block = Block(data, record, 1, self.interface_lists[listed], number & NUMBERS, 0)
         return (row[0], 0, *row[2:]), block, number >> 40
 
+    def kept_messages(self, flow: int) -> list[tuple[int, int, bytes]]:
+        """The side, sequence number and bytes of the messages of a flow that are kept, the first
+        one first."""
+        return self.hellos.kept.messages_of(self.flows.kept_of(flow))
+
     def anomalies(self) -> dict[str, int]:
         """How often each of `anomalies.ANOMALIES` was met, and each EtherType that is in no table;
         without those that never were."""

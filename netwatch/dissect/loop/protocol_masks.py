@@ -31,15 +31,33 @@ HEAD_LIMIT = cython.declare(cython.longlong, 65536)
 class ProtocolMasks(Window):
     """The masks of TLS, HTTP/1, QUIC and DNS. Each takes where a payload starts and ends."""
 
+    def behind_skipped(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where the first TLS record is, from `at` on, that servers do not skip before a hello.
+        They skip empty records, and warning alerts (`netwatch.protocols.tls`); one that the payload
+        has the beginning of counts as skipped."""
+        while end - at >= 5 and self.data[at + 1] == 3 and self.data[at + 3] == 0:
+            if (self.data[at] == 22 or self.data[at] == 20) and self.data[at + 4] == 0:
+                at += 5
+            elif (
+                end - at >= 7
+                and self.data[at] == 21
+                and self.data[at + 4] == 2
+                and self.data[at + 5] == 1
+            ):
+                at += 7
+            else:
+                break
+        if 0 < end - at < 7 and (self.data[at] == 20 or self.data[at] == 21):
+            return end
+        return at
+
     def tls(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A TLS record (RFC 8446 section 5.1) that starts a ClientHello. A payload of 1 to 8
-        bytes matches if these could be the beginning of one."""
+        """A TLS record (RFC 8446 section 5.1) that starts a ClientHello, of whatever version. A
+        payload of 1 to 8 bytes matches if these could be the beginning of one."""
         size: cython.Py_ssize_t = end - at
         if size < 1 or self.data[at] != 22:
             return 0
         if size > 1 and self.data[at + 1] != 3:
-            return 0
-        if size > 2 and self.data[at + 2] > 4:
             return 0
         if size > 4 and not 0 < self.u16(at + 3) <= 16384 + 2048:
             return 0
@@ -54,9 +72,12 @@ class ProtocolMasks(Window):
     def tls_expected(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
         """How many bytes from `at` on may belong to the ClientHello that starts there; 0 where
         the payload contains all of it."""
+        start: cython.Py_ssize_t = self.behind_skipped(at, end)
         size: cython.longlong = end - at
         record: cython.longlong
         hello: cython.longlong
+        if start > at:
+            return HELLO_LIMIT if start == end or self.tls_expected(start, end) else 0
         if size < 9:
             return HELLO_LIMIT
         record = self.u16(at + 3)
@@ -67,8 +88,8 @@ class ProtocolMasks(Window):
             return HELLO_LIMIT
         if record >= hello:
             return 0 if size >= hello + 5 else hello + 5
-        # It is spread over records, in the worst case of one byte behind five of header.
-        return min(6 * hello, HELLO_LIMIT)
+        # It is spread over records, and empty ones may be between them.
+        return HELLO_LIMIT
 
     def http(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
         """An HTTP/1 request line (RFC 9112 section 3): a method, a space, a target. The usual

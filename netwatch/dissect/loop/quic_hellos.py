@@ -26,6 +26,12 @@ from netwatch.core.buffers import Buffer
 ID_SIZE = cython.declare(cython.Py_ssize_t, 22)
 """A version, and a connection id behind its length, bytes."""
 
+SAME = cython.declare(cython.int, 1)
+"""An answer of `KeptMessages.compare`."""
+
+SIDE = cython.declare(cython.longlong, 1 << 32)
+"""The bit beside an offset that says that side 1 has sent a hello."""
+
 CRYPTO = cython.declare(cython.int, 6)
 """The type of a CRYPTO frame (RFC 9000 section 19.6)."""
 
@@ -34,13 +40,16 @@ CRYPTO = cython.declare(cython.int, 6)
 @cython.cclass
 class QuicHellos:
     """Opens the Initial packets of clients and reassembles the hellos in them. `connection_ids` has
-    what the keys of each buffered hello come from."""
+    what the keys of each buffered hello come from; `offset` and `length` are those of the CRYPTO frame
+    that was read last."""
 
     def __init__(self, cursor: Cursor, state: TcpState, hellos: HelloReassembly) -> None:
         self.cursor = cursor
         self.state = state
         self.hellos = hellos
         self.packets = InitialPackets()
+        self.offset = 0
+        self.length = 0
         self.connection_ids: Buffer = array("B", bytes(ID_SIZE * (layout.MAX_HELLOS + 1)))
 
     def datagram(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
@@ -51,6 +60,11 @@ class QuicHellos:
         entry: cython.Py_ssize_t
         place: cython.Py_ssize_t
         if self.hellos.flows.hello_reported(slot, side):
+            if self.is_another(slot, at):
+                self.hellos.flows.table[slot + layout.FLOW_FLAGS] &= ~layout.FLAG_HELLO_REPORTED
+                self.hellos.hand_to_parser(slot, flow)
+                self.hellos.candidates.side = side | layout.SIDE_OTHER_BYTES
+                return False
             if self.hellos.rows.active:
                 self.hellos.candidates.total += 1
             return True
@@ -73,6 +87,49 @@ class QuicHellos:
             return True
         self.hellos.hand_to_parser(slot, flow)
         return False
+
+    def is_another(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether a datagram of the client that has sent a hello carries another hello, or other
+        bytes of it, before the server has answered: the server may take either."""
+        side: cython.int = self.hellos.candidates.side
+        size: cython.longlong
+        if self.hellos.flows.table[slot + layout.FLOW_BYTES + 1 - side] or side != (
+            1 if self.hellos.flows.table[slot + layout.FLOW_FLAGS] & layout.FLAG_HELLO_1 else 0
+        ):
+            return False
+        size = self.packets.open(self.cursor.data, at, self.cursor.end)
+        self.packets.pos = 0
+        while self.next_frame(size):
+            if self.hellos.kept.compare(
+                self.hellos.flows.kept(slot),
+                self.offset | (SIDE if side else 0),
+                self.packets.plain,
+                self.packets.pos,
+                self.length,
+            ) != SAME:
+                return True
+            self.packets.pos += self.length
+        return False
+
+    def next_frame(self, size: cython.Py_ssize_t) -> cython.bint:
+        """Whether there is a CRYPTO frame with bytes behind `packets.pos`, of `size` bytes of frames,
+        and nothing but PADDING and PING before it. Its `offset` and `length` are known then, and
+        `packets.pos` is where its bytes start. With another frame `length` is -1, at the end 0."""
+        self.length = 0
+        while self.length == 0:
+            self.packets.pos = self.behind_padding(self.packets.pos, size)
+            if self.packets.pos >= size:
+                return False
+            if self.packets.plain[self.packets.pos] != CRYPTO:
+                self.length = -1
+                return False
+            self.packets.pos += 1
+            self.offset = self.packets.varint(self.packets.plain, size)
+            self.length = self.packets.varint(self.packets.plain, size)
+            if self.offset < 0 or self.length < 0 or self.length > size - self.packets.pos:
+                self.length = -1
+                return False
+        return True
 
     def add(
         self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t, at: cython.Py_ssize_t
@@ -112,6 +169,7 @@ class QuicHellos:
                     side,
                     self.hellos.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME],
                 )
+                self.hellos.keep(slot, 0, self.hellos.buffer.hellos, hello, total)
                 self.hellos.complete(slot, entry, told)
                 return True
         self.state.expect_datagrams(slot, side)
@@ -132,26 +190,16 @@ class QuicHellos:
     def add_frames(self, entry: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
         """Copy what the CRYPTO frames of the packet that was opened carry to their places in the
         hello; false where there are none, or others than CRYPTO, PADDING and PING."""
-        offset: cython.longlong
-        length: cython.longlong
-        at: cython.Py_ssize_t = 0
         found: cython.bint = False
-        while True:
-            at = self.behind_padding(at, size)
-            if at >= size:
-                return found
-            if self.packets.plain[at] != CRYPTO:
+        self.packets.pos = 0
+        while self.next_frame(size):
+            if not self.hellos.buffer.place(
+                entry, self.offset, self.packets.plain, self.packets.pos, self.length
+            ):
                 return False
-            self.packets.pos = at + 1
-            offset = self.packets.varint(self.packets.plain, size)
-            length = self.packets.varint(self.packets.plain, size)
-            at = self.packets.pos
-            if offset < 0 or length < 0 or length > size - at:
-                return False
-            if not self.hellos.buffer.place(entry, offset, self.packets.plain, at, length):
-                return False
-            at += length
+            self.packets.pos += self.length
             found = True
+        return found and self.length == 0
 
     @cython.boundscheck(False)
     def behind_padding(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.Py_ssize_t:

@@ -22,11 +22,16 @@ cdef class TcpSegments:
     cdef HttpRequests requests
     cdef long long sequence
     cdef bint dns_port
+    cdef bint stray
 
     cdef void segment(self) noexcept nogil
     cdef void reset(self) noexcept nogil
     cdef void opening(self, Py_ssize_t slot, int flags) noexcept nogil
     cdef void payload(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
+    cdef int compared(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
+    cdef void contradicts(self, Py_ssize_t slot, long long kind, Py_ssize_t at) noexcept nogil
+    cdef long long sequence_of_message(self, Py_ssize_t slot) noexcept nogil
+    cdef void stray_message(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef bint is_known(self, Py_ssize_t slot, long long kind) noexcept nogil
     cdef bint reads_request(self, Py_ssize_t slot, Py_ssize_t at, bint first) noexcept nogil
     cdef int told_by_hello(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil

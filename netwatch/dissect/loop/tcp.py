@@ -35,12 +35,20 @@ SYN = cython.declare(cython.int, 2)
 RST = cython.declare(cython.int, 4)
 SYN_OR_RST = cython.declare(cython.int, 6)
 ACK = cython.declare(cython.int, 16)
+SYN_OR_ACK = cython.declare(cython.int, 18)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+
+# Answers of `KeptMessages.compare`.
+SAME = cython.declare(cython.int, 1)
+OTHER = cython.declare(cython.int, 2)
 
 NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
 
 HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
 """How much of an HTTP/2 connection in clear is read, bytes of the client's side."""
+
+HELLO_LIMIT = cython.declare(cython.longlong, 65536)
+"""How much of a hello is expected that comes at the place of another message, bytes."""
 
 SERVER_HELLO_LIMIT = cython.declare(cython.longlong, 16384)
 """How much behind the start of a ServerHello is read for the certificate, bytes."""
@@ -51,8 +59,9 @@ SERVER_HELLO_LIMIT = cython.declare(cython.longlong, 16384)
 class TcpSegments:
     """Reads the TCP header at the cursor and emits a row if the payload may show a name.
 
-    Of the segment, `sequence` is the number of the first byte of its payload, and `dns_port`
-    whether one of its ports is DNS's.
+    Of the segment, `sequence` is the number of the first byte of its payload, `dns_port` whether
+    one of its ports is DNS's, and `stray` whether no server takes it: it has neither SYN nor ACK
+    (RFC 9293 section 3.10.7.4).
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class TcpSegments:
         self.requests = requests
         self.sequence = 0
         self.dns_port = False
+        self.stray = False
 
     def segment(self) -> cython.void:
         """Read the header (RFC 9293 section 3.1) and find the flow."""
@@ -101,6 +111,7 @@ class TcpSegments:
             if size == 0:
                 return
         self.sequence = self.cursor.u32(self.cursor.at + 4)
+        self.stray = flags & SYN_OR_ACK == 0
         slot = self.flows.find(self.lookup.key(), self.cursor.time)
         if self.flows.is_new:
             self.lookup.describe(slot)
@@ -165,12 +176,25 @@ class TcpSegments:
                 at = behind
                 if at >= self.cursor.end:
                     return
+        if self.stray or self.state.is_outside(slot, self.candidates.side, self.sequence):
+            if possible:
+                self.stray_message(slot, at)
+            return
+        if possible:
+            self.state.reopen(slot, self.candidates.side, self.sequence)
+        repeated: cython.int = self.compared(slot, at)
         kind = self.kind_of(slot, at, possible)
-        if kind == 0:
+        if kind == 0 and repeated != OTHER:
             return
         self.state.expect_answer(slot, self.candidates.side)
         if self.candidates.is_due():
             self.hellos.catch_up(self.flows.name(slot))
+        if repeated == OTHER:
+            self.contradicts(slot, kind, at)
+            return
+        if repeated == SAME and kind != layout.KIND_MORE:
+            self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
+            return
         if self.hellos.rows.active and self.is_known(slot, kind):
             self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
             return
@@ -186,6 +210,51 @@ class TcpSegments:
         if expected:
             self.state.expect(slot, self.candidates.side, self.sequence, expected)
         self.emit(slot, kind, at, expected == 0)
+
+    def compared(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.int:
+        """Whether the payload at `at` has the bytes of a message that was read at its place (see
+        `KeptMessages.compare`)."""
+        size: cython.longlong = self.cursor.end - at
+        if not self.state.is_again(slot, self.candidates.side, self.sequence, size):
+            return 0
+        return self.hellos.compare(slot, self.sequence, at, size)
+
+    def contradicts(
+        self, slot: cython.Py_ssize_t, kind: cython.longlong, at: cython.Py_ssize_t
+    ) -> cython.void:
+        """A segment has other bytes than a message that was read at its place: only one of them
+        reaches the server. The parser puts together what else may have been sent."""
+        side: cython.int = self.candidates.side
+        self.hellos.hand_to_parser(slot, self.flows.name(slot))
+        self.flows.table[slot + layout.FLOW_FLAGS] &= ~layout.FLAG_HELLO_REPORTED
+        self.state.expect(slot, side, self.sequence_of_message(slot), HELLO_LIMIT)
+        self.candidates.side = side | layout.SIDE_OTHER_BYTES
+        self.candidates.emit(
+            kind if kind else layout.KIND_MORE, at, self.sequence, self.flows.name(slot)
+        )
+        self.candidates.side = side
+
+    def sequence_of_message(self, slot: cython.Py_ssize_t) -> cython.longlong:
+        """The number of the first byte that is expected again: that of the last message of this
+        side, or that of the segment where it starts before it."""
+        start: cython.longlong = (
+            self.flows.table[slot + layout.FLOW_EXPECTED + self.candidates.side] & SEQ
+        )
+        return self.sequence if (self.sequence - start) & SEQ > SEQ >> 1 else start
+
+    def stray_message(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.void:
+        """A segment that no server takes. What it shows is reported, and changes nothing in what
+        is known of its flow."""
+        side: cython.int = self.candidates.side
+        kind: cython.longlong = layout.KIND_TLS
+        if not self.prefilter.masks.tls(at, self.cursor.end):
+            kind = self.prefilter.masks.http(at, self.cursor.end)
+        if kind == 0:
+            return
+        self.cursor.fail(layout.ANOMALY_TCP_STRAY)
+        self.candidates.side = side | layout.SIDE_STRAY
+        self.candidates.emit(kind, at, self.sequence, self.flows.name(slot))
+        self.candidates.side = side
 
     def is_known(self, slot: cython.Py_ssize_t, kind: cython.longlong) -> cython.bint:
         """Whether a segment is part of a hello that was read here. All that a flow sends goes to
@@ -247,8 +316,9 @@ class TcpSegments:
         """The kind of the message that a segment looks like the beginning of, 0 where none."""
         side: cython.int = self.candidates.side
         end: cython.Py_ssize_t = self.cursor.end
-        if self.prefilter.masks.tls(at, end) and (
-            end - at > 5 or self.state.may_be_first(slot, side, self.sequence)
+        start: cython.Py_ssize_t = self.prefilter.masks.behind_skipped(at, end)
+        if (self.prefilter.masks.tls(start, end) or (start == end and start > at)) and (
+            end - start > 5 or self.state.may_be_first(slot, side, self.sequence)
         ):
             # Less than the record header and the message type may be any byte of data.
             return layout.KIND_TLS
@@ -287,7 +357,10 @@ class TcpSegments:
         separate: cython.bint = kind == layout.KIND_TLS or self.state.is_separate(
             slot, side, self.sequence
         )
-        self.state.complete(slot, side, self.sequence)
+        if kind != layout.KIND_TLS:
+            self.state.ignore(slot, side)
+        self.state.complete(slot, side, self.sequence, self.cursor.end - at)
+        self.hellos.keep(slot, self.sequence, self.cursor.data, at, self.cursor.end - at)
         if not separate or not self.hellos.is_untouched(slot):
             return False
         if kind == layout.KIND_TLS:

@@ -84,7 +84,9 @@ class TlsHellos:
                 told = self.hellos.told_without_parser(slot, hello + 5, hello + total, -1)
                 if told == 0:
                     return False
-                self.tcp.complete(slot, self.hellos.candidates.side, base)
+                self.tcp.ignore(slot, self.hellos.candidates.side)
+                self.tcp.complete(slot, self.hellos.candidates.side, base, total)
+                self.hellos.keep(slot, base, self.hellos.buffer.hellos, hello, total)
                 if self.hellos.rows.active:
                     self.hellos.count_packets(entry)
                     self.hellos.flows.report_stream_hello(

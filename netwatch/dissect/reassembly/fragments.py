@@ -2,8 +2,10 @@
 
 A hello or a DNS answer that is larger than the MTU of the path comes in fragments, of which only
 the first has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order,
-repeated and, from an attacker, overlapping; where they overlap, the fragment with the lowest
-offset is used. A reassembled datagram goes through the packet loop again as a packet, so that
+repeated and, from an attacker, overlapping. Where bytes came twice with different content, nobody
+but the receiver knows which it has taken, so there are two datagrams: one with what came first,
+where fragments begin at one place, and otherwise with the fragment of the lower offset; the other
+with the rest. A reassembled datagram goes through the packet loop again as a packet, so that
 whatever it contains is read as always. A datagram that never becomes complete is read as far
 as its fragments came.
 
@@ -62,29 +64,48 @@ def datagram_key(row: Row, packet: Packet) -> DatagramKey:
     )
 
 
-class _Fragments:
-    """The fragments of one datagram so far, by offset; `length` is None until the last came."""
+MAX_COMPLETE = 64
+"""Datagrams that are remembered after they were complete."""
 
-    __slots__ = ("by_offset", "length", "packet", "size", "time")
+COMPLETE_TIMEOUT = 2_000_000_000
+"""Time for which they are, ns: fragments with other bytes come close to those that they replace."""
+
+
+class _Fragments:
+    """The fragments of one datagram so far, by offset; `length` is None until the last came.
+    `others` are the newest of those with other bytes than one that came before at their offset."""
+
+    __slots__ = ("by_offset", "length", "others", "packet", "size", "time")
 
     def __init__(self, packet: Packet) -> None:
         self.by_offset: dict[int, bytes] = {}
+        self.others: dict[int, bytes] = {}
         self.length: int | None = None
         self.size = 0
         self.time = packet.time
         self.packet = packet
 
-    def join(self) -> tuple[bytes, bool, bool]:
-        """The bytes up to the first gap, whether the datagram is complete, and whether
-        fragments overlap."""
-        data = bytearray()
-        overlap = False
+    def join(self) -> tuple[bytes, bytes, bool, bool]:
+        """The bytes up to the first gap, the same with the other bytes where there are two, whether
+        the datagram is complete, and whether fragments overlap."""
+        data, other = bytearray(), bytearray()
+        overlap = bool(self.others)
         for offset in sorted(self.by_offset):
             if offset > len(data):
-                return bytes(data), False, overlap
+                return bytes(data), bytes(other), False, overlap
             overlap = overlap or offset < len(data)
-            data += memoryview(self.by_offset[offset])[len(data) - offset :]
-        return bytes(data), self.length is not None and len(data) >= self.length, overlap
+            piece = self.by_offset[offset]
+            data += memoryview(piece)[len(data) - offset :]
+            newest = self.others.get(offset, b"")
+            piece = newest + piece[len(newest) :]
+            other[offset : offset + len(piece)] = piece
+        is_complete = self.length is not None and len(data) >= self.length
+        return bytes(data), bytes(other), is_complete, overlap
+
+    def fill(self, before: "_Fragments") -> None:
+        """Take over the fragments of a datagram before it for offsets that have none."""
+        self.by_offset = before.by_offset | self.by_offset
+        self.length = before.length if self.length is None else self.length
 
 
 class Defragmenter:
@@ -108,6 +129,7 @@ class Defragmenter:
         self._timeout = timeout
         self._table: OrderedDict[DatagramKey, _Fragments] = OrderedDict()
         self._bytes = 0
+        self._complete: OrderedDict[DatagramKey, _Fragments] = OrderedDict()
         self.anomalies: Counter[str] = Counter()
 
     def usage(self) -> TableUsage:
@@ -134,13 +156,15 @@ class Defragmenter:
             return reassembled
         if is_last:
             fragments.length = offset + row[layout.ROW_WIRE]
-        data, is_complete, overlap = fragments.join()
+        data, other, is_complete, overlap = fragments.join()
         if is_complete:
             if overlap:
                 self.anomalies["ip-fragment-overlap"] += 1
-            self._remove(key)
+            self._complete[key] = self._remove(key)
+            if len(self._complete) > MAX_COMPLETE:
+                self._complete.popitem(last=False)
             length = fragments.length or 0
-            reassembled.append(_rebuild(key, data[:length], length, packet))
+            reassembled += _readings(key, data[:length], other[:length], length, packet)
         self._expire(packet.time, reassembled)
         return reassembled
 
@@ -160,8 +184,16 @@ class Defragmenter:
 
     def _add(self, fragments: _Fragments, offset: int, payload: bytes) -> bool:
         """Add a fragment; of two at one offset the longer is used, with the bytes that came
-        first. False where the datagram has too many fragments."""
+        first, and other bytes are kept as well. False where the datagram has too many
+        fragments."""
         known = fragments.by_offset.get(offset)
+        if known is not None and payload[: len(known)] != known[: len(payload)]:
+            more = len(payload) - len(fragments.others.get(offset, b""))
+            fragments.others[offset] = payload
+            fragments.size += more
+            self._bytes += more
+            if len(payload) <= len(known):
+                return True
         if known is not None and len(known) >= len(payload):
             self.anomalies["ip-fragment-repeated"] += 1
             return True
@@ -191,10 +223,26 @@ class Defragmenter:
     def _drop_oldest(self, reassembled: list[Reassembled]) -> None:
         key = next(iter(self._table))
         fragments = self._remove(key)
+        before = self._complete.get(key)
+        if before is not None and fragments.time - before.time <= COMPLETE_TIMEOUT:
+            # Some of its fragments may have come once, for this and for the datagram before.
+            known, *_ = before.join()
+            fragments.fill(before)
+            data, other, is_complete, _ = fragments.join()
+            length = fragments.length or 0
+            if is_complete and data[:length] == other[:length] == known[:length]:
+                self.anomalies["ip-fragment-repeated"] += 1
+                return
+            if is_complete:
+                self.anomalies["ip-fragment-overlap"] += 1
+                reassembled += _readings(
+                    key, data[:length], other[:length], length, fragments.packet
+                )
+                return
         self.anomalies["ip-fragments-incomplete"] += 1
-        data, _, _ = fragments.join()
+        data, other, _, _ = fragments.join()
         if data:
-            reassembled.append(_rebuild(key, data, len(data) + 1, fragments.packet))
+            reassembled += _readings(key, data, other, len(data) + 1, fragments.packet)
 
 
 def _capwap(ports: tuple[int, int], identification: int, length: int) -> bytes:
@@ -203,6 +251,15 @@ def _capwap(ports: tuple[int, int], identification: int, length: int) -> bytes:
     udp = b"".join(port.to_bytes(2) for port in ports) + min(16 + length, 0xFFFF).to_bytes(2)
     words = 2 << 19 | (identification >> 8) & 0x3F00
     return udp + b"\x00\x00" + words.to_bytes(4) + bytes(4)
+
+
+def _readings(
+    key: DatagramKey, data: bytes, other: bytes, length: int, packet: Packet
+) -> list[Reassembled]:
+    """The datagrams that were reassembled: one, or two where bytes came twice with different
+    content."""
+    readings = [data] if data == other else [data, other]
+    return [_rebuild(key, each, length, packet) for each in readings]
 
 
 def _rebuild(key: DatagramKey, data: bytes, length: int, packet: Packet) -> Reassembled:

@@ -8,7 +8,7 @@ number and age; what an incomplete hello shows is read when its connection is dr
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -33,7 +33,20 @@ class Connection(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether its hello was returned, so that nothing more will come."""
+        """Whether a hello was returned."""
+        ...
+
+    @property
+    def unread(self) -> bool:
+        """Whether a hello was returned, and there is another one that could not be read."""
+        ...
+
+    def remember(self, hello: bytes) -> None:
+        """A hello of this client, from its handshake header on, was read elsewhere."""
+        ...
+
+    def answered(self) -> None:
+        """The server has sent something."""
         ...
 
     def feed(self, datagram: bytes) -> Message | None:
@@ -61,7 +74,8 @@ class HandshakeTable:
     """The handshakes of one kind in one capture, by flow.
 
     `connect` makes a connection, given a function that says whether its hello is
-    uninteresting. Limits: connections, and ns of packet time without a datagram. What could
+    uninteresting; `note_unread` is told of flows whose client has sent a hello, and another one that
+    could not be read. Limits: connections, and ns of packet time without a datagram. What could
     not be parsed is counted in `anomalies`.
     """
 
@@ -69,12 +83,14 @@ class HandshakeTable:
         self,
         connect: Callable[[IsUninteresting], Connection],
         is_uninteresting: Callable[[int, bytes], bool] = lambda flow, hello: False,
+        note_unread: Callable[[int], None] = lambda flow: None,
         *,
         max_connections: int = 4096,
         timeout: int = 60_000_000_000,
     ) -> None:
         self._connect = connect
         self._is_uninteresting = is_uninteresting
+        self._note_unread = note_unread
         self._max_connections = max_connections
         self._timeout = timeout
         self._evicted = 0
@@ -91,11 +107,20 @@ class HandshakeTable:
         known = self._table.get(flow)
         if known is None or known.side == side:
             return False
+        known.connection.answered()
         return not known.connection.done or time - known.time <= PORT_REUSE_DELAY
 
-    def feed(self, flow: int, side: int, datagram: bytes, candidate: Candidate) -> list[Found]:
+    def feed(
+        self,
+        flow: int,
+        side: int,
+        datagram: bytes,
+        candidate: Candidate,
+        read: Sequence[bytes] = (),
+    ) -> list[Found]:
         """The hello, if it is complete with a datagram of `side`, which is not the server. Other
-        connections that are dropped to make place add what their hellos show."""
+        connections that are dropped to make place add what their hellos show. `read` are hellos of
+        a new connection that were read elsewhere."""
         found: list[Found] = []
         known = self._table.get(flow)
         if (
@@ -108,6 +133,8 @@ class HandshakeTable:
         handshake = known
         if handshake is None:
             connection = self._connect(partial(self._is_uninteresting, flow))
+            for hello in read:
+                connection.remember(hello)
             handshake = _Handshake(connection, side, candidate)
         try:
             message = handshake.connection.feed(datagram)
@@ -167,12 +194,14 @@ class HandshakeTable:
             self._drop_oldest(found)
 
     def _drop_oldest(self, found: list[Found]) -> None:
-        _, handshake = self._table.popitem(last=False)
+        flow, handshake = self._table.popitem(last=False)
         self._evicted += not handshake.connection.done
         try:
             message = handshake.connection.finish()
         except ParseError as error:
             self.anomalies[error.anomaly] += 1
             return
+        if handshake.connection.unread:
+            self._note_unread(flow)
         if message is not None:
             found.append((handshake.candidate, message))

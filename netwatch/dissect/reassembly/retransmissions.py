@@ -1,8 +1,11 @@
-"""Which bytes of a stream were read before: a retransmission is not read again, and a side that was
-silent goes on where it stood."""
+"""Which bytes of a stream were read before: a retransmission is not read again, other bytes at the
+place of a message are, and a side that was silent goes on where it stood."""
 
 from netwatch.dissect.reassembly.stream import SEQUENCE_MASK
 from netwatch.dissect.reassembly.stream_parsers import Side
+
+MAX_BYTES = 16 << 20
+"""Bytes of messages that are remembered."""
 
 
 class ReadMessages:
@@ -11,15 +14,17 @@ class ReadMessages:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._starts: dict[tuple[Side, int], None] = {}
+        self._bytes = 0
+        self._starts: dict[tuple[Side, int], bytes] = {}
         self._last: dict[Side, tuple[int, int]] = {}
         self._between: dict[Side, tuple[int, int]] = {}
 
-    def add(self, side: Side, seq: int) -> None:
+    def add(self, side: Side, seq: int, data: bytes) -> None:
         """Remember that a message at a sequence number was read."""
-        self._starts[(side, seq)] = None
-        if len(self._starts) > self._limit:
-            del self._starts[next(iter(self._starts))]
+        self._bytes += len(data) - len(self._starts.pop((side, seq), b""))
+        self._starts[(side, seq)] = data
+        while len(self._starts) > self._limit or self._bytes > MAX_BYTES:
+            self._bytes -= len(self._starts.pop(next(iter(self._starts))))
 
     def end(self, side: Side, seq: int, size: int) -> None:
         """Remember that no more bytes are expected on a side, whose last message had `size`
@@ -41,15 +46,21 @@ class ReadMessages:
         with this call. None where it is not between two messages."""
         return self._between.pop(side, None)
 
-    def has_start(self, side: Side, seq: int) -> bool:
-        """Whether a message at this sequence number was read."""
-        return (side, seq) in self._starts
-
-    def has_ended(self, side: Side) -> bool:
-        """Whether no more bytes are expected on a side."""
-        return side in self._last
-
-    def is_in_last_message(self, side: Side, seq: int) -> bool:
-        """Whether a sequence number is inside of the last message of a side that has ended."""
+    def has_ended(self, side: Side, seq: int) -> bool:
+        """Whether no more bytes are expected on a side, and a sequence number is not before its last
+        message: what comes there was sent before."""
         start, size = self._last.get(side, (0, 0))
-        return (seq - start) & SEQUENCE_MASK < size
+        return side in self._last and (
+            size == 0 or (seq - start) & SEQUENCE_MASK <= SEQUENCE_MASK >> 1
+        )
+
+    def message_at(self, side: Side, seq: int, *, is_last: bool) -> tuple[int, bytes] | None:
+        """The sequence number and the bytes of the message that a segment at a sequence number is
+        part of: it starts there, or `is_last` of its side and has ended."""
+        data = self._starts.get((side, seq))
+        if data is not None:
+            return seq, data
+        start, size = self._last.get(side, (0, 0))
+        if is_last and (seq - start) & SEQUENCE_MASK < size:
+            return start, self._starts.get((side, start), b"")
+        return None

@@ -26,3 +26,14 @@ class Segment:
         self.side = side
         self.seq = seq
         self.truncated = truncated
+
+    def on(self, side: Side) -> "Segment":
+        """The same segment on another side."""
+        return Segment(
+            self.candidate,
+            self.payload,
+            kind=self.kind,
+            side=side,
+            seq=self.seq,
+            truncated=self.truncated,
+        )

@@ -30,16 +30,24 @@ class Stream:
     position, and `order` is a heap of these positions. `size` counts all buffered bytes,
     `refused` the heads that turned out to be none. `capture_end` is the position at which a
     segment was cut by the snap length, None where none was.
+
+    `others` are bytes that differ from those at their places, as they have come. A stream that
+    `is_newest` is put together of these: `base` has the bytes of the message whose place it has, if
+    that was read, for what does not come again.
     """
 
     __slots__ = (
+        "base",
         "capture_end",
         "data",
         "heads",
+        "is_newest",
         "kind",
+        "latest",
         "need",
         "order",
         "origin",
+        "others",
         "possible_heads",
         "refused",
         "segments",
@@ -58,6 +66,10 @@ class Stream:
         self.refused = 0
         self.size = 0
         self.capture_end: int | None = None
+        self.is_newest = False
+        self.latest: Candidate | None = None
+        self.base = b""
+        self.others: list[tuple[int, bytes]] = []
         self.segments: dict[int, bytes] = {}
         self.order: list[int] = []
         self.heads: dict[int, tuple[int, Candidate]] = {}
@@ -78,17 +90,66 @@ class Stream:
         return self.capture_end == self.start + len(self.data)
 
     def buffer(self, position: int, payload: bytes) -> None:
-        """Buffer a segment; of two at one position the longer. Where segments overlap, the
-        bytes that were read first are used."""
+        """Buffer a segment; of two at one position the longer. Where segments overlap with
+        different bytes, those that were read first are used, or the newest where the stream `is_newest`;
+        the others are added to `others`."""
         if self.kind and position + len(payload) <= self.start + len(self.data):
+            self._overlap(position, payload)
             return
         buffered = self.segments.get(position)
         if buffered is None:
             heappush(self.order, position)
+            buffered = b""
+        elif not payload.startswith(buffered[: len(payload)]):
+            if self.is_newest:
+                buffered, payload = payload, buffered
+            else:
+                self.others.append((position, payload))
         elif len(buffered) >= len(payload):
             return
-        self.segments[position] = payload
-        self.size += len(payload) - len(buffered or b"")
+        joined = buffered + payload[len(buffered) :]
+        self.size += len(joined) - len(self.segments.get(position, b""))
+        self.segments[position] = joined
+
+    def _overlap(self, position: int, payload: bytes) -> None:
+        """Compare bytes with those at their place in `data`."""
+        at = position - self.start
+        if at < 0:
+            at, payload = 0, payload[-at:]
+        known = self.data[at : at + len(payload)]
+        if known == payload[: len(known)]:
+            return
+        if self.is_newest:
+            self.data[at : at + len(known)] = payload[: len(known)]
+        else:
+            self.others.append((position, payload))
+
+    def fork(self) -> "Stream":
+        """A stream with the same bytes but for `others`, whose place is taken by them."""
+        fork = Stream(self.origin, self.time)
+        fork.is_newest = True
+        fork.kind, fork.start, fork.size = self.kind, self.start, self.size
+        fork.data = bytearray(self.data)
+        fork.segments, fork.order = dict(self.segments), list(self.order)
+        fork.heads, fork.capture_end = dict(self.heads), self.capture_end
+        for position, payload in self.others:
+            fork.buffer(position, payload)
+        return fork
+
+    def on_base(self) -> bytes:
+        """The bytes of the message, with those of `base` where none came. It may start before
+        that."""
+        pieces = sorted([*self.segments.items(), (self.start, bytes(self.data))])
+        low, end = min(0, pieces[0][0]), pieces[0][0]
+        for position, payload in pieces:
+            if position <= min(end, 0):
+                end = max(end, position + len(payload))
+        low = low if end >= 0 else 0
+        joined = bytearray(-low) + self.base
+        for position, payload in pieces:
+            if 0 <= position - low <= len(joined):
+                joined[position - low : position - low + len(payload)] = payload
+        return bytes(joined)
 
     def start_message(self, kind: int, position: int) -> None:
         """Expect a message at a position; contiguous bytes before it are discarded."""
@@ -104,6 +165,7 @@ class Stream:
             position = heappop(order)
             payload = segments.pop(position)
             overlap = self.start + len(data) - position
+            self._overlap(position, payload[:overlap])
             data += memoryview(payload)[overlap:]
             self.size -= min(overlap, len(payload))
 

@@ -6,15 +6,21 @@ that side of the flow are buffered until the message is contiguous, in whatever 
 repeated or overlapping. A conversation (HTTP/2), in which messages build on each other, is
 remembered between its messages. Streams that time out, and the least recent one where there
 are too many, are dropped; what their incomplete messages show is read all the same.
+
+A sender may send a place in its stream twice with different bytes, of which its receiver takes one.
+The message is then read with those that came first, and with those that came last
+(`Stream.fork`); where the latter cannot be read, `unread` is told of it.
 """
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from netwatch.core.errors import Incomplete
 from netwatch.core.message import Message
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate
+from netwatch.dissect.loop.layout import SIDE_STRAY
 from netwatch.dissect.reassembly.retransmissions import ReadMessages
 from netwatch.dissect.reassembly.segment import Segment
 from netwatch.dissect.reassembly.stream import NEVER, SEQUENCE_MASK, Stream
@@ -25,9 +31,23 @@ Found = tuple[Candidate, Message]
 MAX_REFUSED = 8
 """Heads of one stream that may turn out to be none before all its bytes are discarded."""
 
+OTHER_READING = 2
+"""The bit of a side that says that its stream is put together of the bytes that came last."""
+
 SHORT = 20
 """Bytes of a segment behind missing bytes in which a message of several may start that the packet
 loop does not recognise."""
+
+
+def other_side(side: Side) -> Side:
+    """The key of the stream of a side that is put together of the bytes that came last."""
+    return side[0], side[1] | OTHER_READING
+
+
+def _agree(one: bytes, other: bytes) -> bool:
+    """Whether the bytes are the same as far as there are both."""
+    size = min(len(one), len(other))
+    return one[:size] == other[:size]
 
 
 class StreamReassembler:
@@ -44,6 +64,7 @@ class StreamReassembler:
         self,
         parsers: StreamParsers,
         detect_kind: Callable[[bytes], int],
+        unread: Callable[[int], None] = lambda flow: None,
         *,
         max_streams: int = 4096,
         max_bytes: int = 32 << 20,
@@ -54,6 +75,7 @@ class StreamReassembler:
     ) -> None:
         self._parsers = parsers
         self._detect_kind = detect_kind
+        self._unread = unread
         self._max_streams = max_streams
         self._max_bytes = max_bytes
         self._max_stream_bytes = max_stream_bytes
@@ -81,9 +103,14 @@ class StreamReassembler:
         found: list[Found] = []
         side, candidate = segment.side, segment.candidate
         stream = self._streams.get(side) or self._paused.get(side)
-        if segment.kind and self._is_retransmission(segment, stream):
-            self._anomalies["tcp-retransmission"] += 1
+        read = self._read_messages.message_at(side, segment.seq, is_last=stream is None)
+        if read is not None and (segment.kind or stream is None):
+            self._read_again(segment, *read, found)
+            self._expire(candidate.time, found)
             return found
+        other = segment.on(other_side(side))
+        if other.side in self._streams:
+            self._feed_other(other, found)
         if side in self._paused:
             self._streams[side] = self._paused.pop(side)
         if stream is None:
@@ -97,17 +124,16 @@ class StreamReassembler:
         else:
             self._streams.move_to_end(side)
             stream.time = candidate.time
-        size_before = stream.size
-        self._buffer(stream, segment)
-        self._read_contiguous(side, stream, candidate, found)
-        self._bytes += stream.size - size_before
-        if not stream.kind and not stream.size:
-            self._forget(side)
-        elif stream.size > self._max_stream_bytes:
-            self._anomalies["tcp-stream-too-long"] += 1
-            self._drop(side, found)
+        self._feed_stream(stream, segment, found)
         self._expire(candidate.time, found)
         return found
+
+    def remember(self, side: Side, seq: int, data: bytes) -> None:
+        """Remember a message that was read elsewhere, unless it is known."""
+        if self._read_messages.message_at(side, seq, is_last=False) is None:
+            self._read_messages.add(side, seq, data)
+            if side not in self._streams:
+                self._read_messages.end(side, seq, len(data))
 
     def expire(self, side: Side, now: int) -> list[Found]:
         """What incomplete messages show whose streams time out at `now` (ns of packet time), when
@@ -115,13 +141,15 @@ class StreamReassembler:
         another stream came before, so that what is read does not depend on other traffic. Only a
         conversation, in which hours may pass, goes on."""
         found: list[Found] = []
-        own = self._streams.get(side)
-        if own is not None and self._is_aged(own, now):
+        for key in (side, other_side(side)):
+            own = self._streams.get(key)
+            if own is None or not self._is_aged(own, now):
+                continue
             if self._parsers.is_conversation(own.kind):
                 own.time = now
-                self._streams.move_to_end(side)
+                self._streams.move_to_end(key)
             else:
-                self._end(side, "tcp-stream-aged", found)
+                self._end(key, "tcp-stream-aged", found)
         oldest = next(iter(self._streams.values()), None)
         if oldest is not None and self._is_aged(oldest, now):
             self._expire(now, found)
@@ -139,8 +167,9 @@ class StreamReassembler:
     def expects_more(self, side: Side) -> bool:
         """Whether a message of this side is incomplete, or a conversation may continue."""
         stream = self._streams.get(side)
-        return stream is not None and (
-            stream.size > 0 or self._parsers.is_conversation(stream.kind)
+        return other_side(side) in self._streams or (
+            stream is not None
+            and (stream.size > 0 or self._parsers.is_conversation(stream.kind))
         )
 
     def is_paused(self, side: Side) -> bool:
@@ -177,17 +206,70 @@ class StreamReassembler:
         self._start(side, stream, kind, 0)
         return stream
 
-    def _is_retransmission(self, segment: Segment, stream: Stream | None) -> bool:
-        """Whether a segment that looks like a head is part of a message that was read."""
-        read, side, seq = self._read_messages, segment.side, segment.seq
-        return read.has_start(side, seq) or (stream is None and read.is_in_last_message(side, seq))
+    def _feed_stream(self, stream: Stream, segment: Segment, found: list[Found]) -> None:
+        """Add a segment to the stream of its side, and read what is complete."""
+        side = segment.side
+        size_before = stream.size
+        self._buffer(stream, segment)
+        if stream.others:
+            self._fork(side, stream, segment.candidate, found)
+        self._read_contiguous(side, stream, segment.candidate, found)
+        self._bytes += stream.size - size_before
+        if not stream.kind and not stream.size:
+            self._forget(side)
+        elif stream.size > self._max_stream_bytes:
+            self._anomalies["tcp-stream-too-long"] += 1
+            self._drop(side, found)
+
+    def _read_again(
+        self, segment: Segment, start: int, message: bytes, found: list[Found]
+    ) -> None:
+        """A segment at the place of a message that was read: a retransmission, or other bytes, which
+        are put together in a stream of their own."""
+        other = segment.on(other_side(segment.side))
+        again = self._read_messages.message_at(other.side, segment.seq, is_last=True)
+        for at, data in [(start, message), *([again] if again else [])]:
+            ahead = (segment.seq - at) & SEQUENCE_MASK
+            if not data or _agree(data[ahead:], segment.payload):
+                if other.side in self._streams:
+                    self._feed_other(other, found)
+                elif segment.kind:
+                    self._anomalies["tcp-retransmission"] += 1
+                return
+        if other.side not in self._streams:
+            self._anomalies["tcp-overlap"] += 1
+            stream = self._streams[other.side] = Stream(start, segment.candidate.time)
+            stream.is_newest, stream.base = True, message
+        self._feed_other(other, found)
+
+    def _feed_other(self, segment: Segment, found: list[Found]) -> None:
+        """Add a segment to the stream that is put together of the bytes that came last."""
+        stream = self._streams[segment.side]
+        self._streams.move_to_end(segment.side)
+        stream.time, stream.latest = segment.candidate.time, segment.candidate
+        self._feed_stream(stream, segment, found)
+
+    def _fork(self, side: Side, stream: Stream, candidate: Candidate, found: list[Found]) -> None:
+        """Bytes of an incomplete message came twice with different content: put it together of
+        those that came last as well."""
+        key = other_side(side)
+        if key not in self._streams and not self._parsers.is_persistent(stream.kind):
+            self._anomalies["tcp-overlap"] += 1
+            fork = self._streams[key] = stream.fork()
+            self._bytes += fork.size
+            size_before = fork.size
+            self._read_contiguous(key, fork, candidate, found)
+            self._bytes += fork.size - size_before
+            if not fork.kind and not fork.size:
+                self._forget(key)
+        stream.others.clear()
 
     def _read_at_once(self, segment: Segment, found: list[Found]) -> Segment | None:
         """Read a message that is complete in the first segment of a stream; the segment, or the
         part of it that has to be buffered, None where there is none."""
         kind, side, seq, payload = segment.kind, segment.side, segment.seq, segment.payload
         if not kind:
-            return None if self._read_messages.has_ended(side) else segment
+            return None if self._read_messages.has_ended(side, seq) else segment
         if self._parsers.is_persistent(kind):
             return segment
         try:
@@ -242,7 +324,7 @@ class StreamReassembler:
         """The message at the start of `data`, None where it is none of this kind. Raises
         `Incomplete`."""
         message = self._parsers.parse(kind, side, data, last)
-        self._read_messages.add(side, seq)
+        self._read_messages.add(side, seq, data if message is None else data[: message.size])
         return message
 
     def _read_contiguous(
@@ -258,18 +340,21 @@ class StreamReassembler:
             self._start(side, stream, kind, position)
         while True:
             stream.extend()
+            if stream.others:
+                self._fork(side, stream, candidate, found)
             if not stream.data or len(stream.data) < stream.need:
                 return
-            seq, size = stream.seq, len(stream.data)
+            seq, size, data = stream.seq, len(stream.data), bytes(stream.data)
             try:
-                message = self._parse(stream.kind, side, seq, bytes(stream.data), stream.is_cut)
+                message = self._parse(stream.kind, side, seq, data, stream.is_cut)
             except Incomplete as more:
                 stream.need = more.bytes_needed
                 if self._parsers.is_sequence(stream.kind):
                     stream.heads.setdefault(stream.start, (stream.kind, candidate))
                 return
             if message is not None:
-                found.append((candidate, message))
+                if self._is_new_reading(side, seq, message, data):
+                    found.append((candidate, message))
                 size = message.size
                 stream.consume(size)
                 if self._parsers.is_persistent(stream.kind):
@@ -350,12 +435,15 @@ class StreamReassembler:
 
     def _drop(self, side: Side, found: list[Found]) -> None:
         """Forget a stream, and read what its incomplete messages show."""
-        stream = self._streams[side]
+        stream, before = self._streams[side], len(found)
         self._forget(side)
         if self._parsers.is_sequence(stream.kind) and not stream.size:
             self._read_messages.pause(side, stream.kind, stream.seq)
         else:
             self._read_messages.end(side, 0, 0)
+        if stream.base:
+            self._read_with_base(side, stream, found)
+            return
         if self._parsers.is_persistent(stream.kind):
             stream.extend()
             if stream.order:
@@ -369,7 +457,34 @@ class StreamReassembler:
             self._start(side, stream, kind, head)
             stream.extend()
             self._read_rest(side, stream, candidate, found)
+        if len(found) == before:
+            self._note_unread(side)
         self._parsers.forget(side)
+
+    def _read_with_base(self, side: Side, stream: Stream, found: list[Found]) -> None:
+        """Read the message of which only a part came with other bytes than those that were read
+        before, with these for the rest; where there is none, the flow has an unread message."""
+        candidate, data = stream.latest, stream.on_base()
+        kind = self._detect_kind(data)
+        message = None
+        if kind and not self._parsers.is_persistent(kind):
+            with suppress(Incomplete):
+                message = self._parsers.parse(kind, side, data, True)
+        if message is not None and message.names and candidate is not None:
+            found.append((candidate, message))
+        else:
+            self._note_unread(side)
+
+    def _note_unread(self, side: Side) -> None:
+        if side[1] & (SIDE_STRAY | OTHER_READING) == OTHER_READING:
+            self._unread(side[0])
+
+    def _is_new_reading(self, side: Side, seq: int, message: Message, data: bytes) -> bool:
+        """Whether a message at the start of `data` is not what was read with the bytes that came
+        first, or last, as well."""
+        other = side[0], side[1] ^ OTHER_READING
+        known = self._read_messages.message_at(other, seq, is_last=False)
+        return known is None or known[1] != data[: message.size]
 
     def _read_rest(
         self, side: Side, stream: Stream, candidate: Candidate, found: list[Found]
