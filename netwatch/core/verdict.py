@@ -122,8 +122,8 @@ class Binding:
     `id` is None if the device is known by nothing but the address. `ambiguity` is None, or what
     two devices had in common at that time, so that they cannot be distinguished: the ``address``,
     the ``mac``, or the ``frame`` (the packet came in a frame of another device that is not known
-    to be a router). `claimants` are the MACs that have one address. `frames` are the frames that prove the binding, if frames are stored.
-    `period` is how it is known, and when it was so.
+    to be a router). `claimants` are the MACs that have one address. `frames` are the frames that
+    prove the binding, if frames are stored. `period` is how it is known, and when it was so.
     """
 
     id: str | None

@@ -172,7 +172,7 @@ class ContactGroups:
                 self._collector.add(group.contacts())
 
     def _note_sender(self, group: Group) -> cython.void:
-        """Pass on whose packets the MAC in the frame of a contact sends, to which no ban applies."""
+        """Pass on whose packets the MAC in the frame of a contact sends that no ban forbids."""
         if group.contact is not None and group.contact.sender is not None:
             self._collector.add_sender(group.contact)
 
@@ -256,9 +256,7 @@ class ContactGroups:
         )
         return found
 
-    def _earlier(
-        self, batch: ObservationBatch, at: cython.Py_ssize_t
-    ) -> str:
+    def _earlier(self, batch: ObservationBatch, at: cython.Py_ssize_t) -> str:
         """The other name that a hello showed before in the flow of the row at `at`; empty where
         there was none, and in a log."""
         evidence: cython.longlong = batch.words[at + columns.WORD_EVIDENCE]

@@ -90,7 +90,9 @@ class Contradicted:
         client = device.id
         if client == device.ip and len(shown.client_ip) == 16:
             client = ip_text(shown.client_ip[:_PREFIX] + bytes(16 - _PREFIX))
-        return Sender(self._text(mac_text(mac), device, network), self._text(client, device, network))
+        return Sender(
+            self._text(mac_text(mac), device, network), self._text(client, device, network)
+        )
 
     def found(
         self,
@@ -115,9 +117,9 @@ class Contradicted:
         hidden = self._hides(device, network)
         if device.device_class != "unknown":
             mac = shown.client_mac
-            if mac is not None and device.mac not in (None, mac_text(mac)):
-                if not self._is_router(mac, shown.time):
-                    yield self._other_mac(mac, device, network)
+            is_other = mac is not None and device.mac not in (None, mac_text(mac))
+            if mac is not None and is_other and not self._is_router(mac, shown.time):
+                yield self._other_mac(mac, device, network)
             if binding is not None and binding.ambiguity == "address":
                 text = _HIDDEN_CLAIM if hidden else _claimed(binding)
                 yield Contradiction("address-claimed-twice", text)

@@ -202,7 +202,7 @@ class Judge:
         self, observation: Observation, match: Match, client: Client, earlier: str = ""
     ) -> Contact:
         """The contact that an observation is, of a client in one of the networks. Its decision says
-        which bans apply, or why none does. In its flow, a hello showed the name `earlier` before it,
+        which bans apply, or why none does. In its flow, a hello showed the name `earlier` before,
         unless that is empty."""
         network, binding, device = client.network, client.binding, client.device
         assert network is not None

@@ -4,9 +4,9 @@ A contact with a contradiction gives at most `HIGHEST`, whatever its evidence: s
 have sent it. Other contacts of the incident are as strong as they were, so nobody can take down the
 confidence of what others saw by sending a packet that looks forged.
 
-That the MAC in a frame is not the device's is no contradiction where it is a router's. Whether it is
-is known at the end only (`netwatch.incidents.senders`). Until then such a contact counts twice:
-here as it is if the MAC is a router's, and in the incident as it is otherwise, which is never more.
+That the MAC in a frame is not the device's is no contradiction if it is a router's, which is known
+at the end only (`netwatch.incidents.senders`). Until then such a contact counts twice: here as it
+is if the MAC is a router's, and in the incident as it is otherwise, which is never more.
 """
 
 from collections.abc import Iterator
@@ -106,5 +106,3 @@ class Contradictions:
 def _order(item: tuple[Any, Any]) -> tuple[Any, ...]:
     (type_, text, sender), (_, first) = item
     return CONTRADICTION_TYPES.index(type_), first, text, sender
-
-

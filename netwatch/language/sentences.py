@@ -150,7 +150,7 @@ TEXTS: Mapping[str, str] = {
     "address-claimed-twice-hidden": mark(
         "Two machines claimed the address of this device at the time."
     ),
-    "two-names": mark("The same connection had shown another name before: %(name)s."),
+    "two-names": mark("The same connection shows another name as well: %(name)s."),
     # Contacts without a verdict
     "no-client": mark("the log does not say which device asked"),
     # The grade of a rule (netwatch.rules.grade)

@@ -1,4 +1,4 @@
-"""What speaks against contacts: the situations of forgery, and the same of logs, stores and pieces."""
+"""What speaks against contacts: the situations of forgery, in one process and in many."""
 
 from pathlib import Path
 
