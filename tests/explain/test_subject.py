@@ -19,6 +19,7 @@ from netwatch.explain.doubts import NOT_PROVED, REFUTATIONS
 from netwatch.explain.sheet import WIDTH
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.subject import CATALOGUES, LINES, Notice, subject_page
+from netwatch.explain.subject_contradictions import contradictions
 from netwatch.formats.jsonl import alert_record
 from netwatch.language.language import LANGUAGES, language
 

@@ -22,11 +22,13 @@ LEARNING = "devices: {learn: [dhcp]}"
 ARP_TOO = "devices: {learn: [dhcp, arp]}"
 
 
-def frames(build: Callable[[Wire], object], *, leased: bool = True) -> Callable[[], Frames]:
+def frames(
+    build: Callable[[Wire], object], *, leased: bool = True, seed: int = 1
+) -> Callable[[], Frames]:
     """The frames of a wire, made when they are asked for: first the device renews its lease."""
 
     def made() -> Frames:
-        on = wire()
+        on = wire(seed)
         if leased:
             Segment(on, RESOLVER).renew(SERVICE, "ws-014")
             on.wait(1)
@@ -85,11 +87,11 @@ def claimed(mac: str) -> Callable[[Wire], None]:
     return made
 
 
-def behind_a_router(clients: int) -> Callable[[Wire], None]:
-    """The packets of so many other clients, and then of the device, come with one MAC."""
+def behind_a_router(clients: range) -> Callable[[Wire], None]:
+    """The packets of other clients, and then of the device, come with one MAC."""
 
     def made(on: Wire) -> None:
-        for number in range(clients):
+        for number in clients:
             client = Host(f"10.20.2.{number + 1}", FORGER.mac)
             on.lookup(client, RESOLVER, OTHER_APP, ((OTHER_APP, "A", 60, FAR.ip),))
         conversation(FORGER)(on)
@@ -181,7 +183,7 @@ SITUATIONS = (
         "behind-a-router",
         "forgery",
         "The packets of the device come with the MAC of a router, as those of others do",
-        frames(behind_a_router(4)),
+        frames(behind_a_router(range(4))),
         Expected("confirmed", names=(APP,), blind=LEASE),
         contact=True,
         configuration=LEARNING,
@@ -190,7 +192,7 @@ SITUATIONS = (
         "not-yet-a-router",
         "forgery",
         "The packets of the device come with another MAC, as those of only two others do",
-        frames(behind_a_router(2)),
+        frames(behind_a_router(range(2))),
         Expected("probable", contradictions=("mac-not-bound",), names=(APP,), blind=LEASE),
         contact=None,
         configuration=LEARNING,
