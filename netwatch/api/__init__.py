@@ -20,6 +20,8 @@ from netwatch.api.parts import (
     Ban,
     BanPeriod,
     Binding,
+    Contradiction,
+    ContradictionPlace,
     Counts,
     Destination,
     Device,
@@ -41,6 +43,7 @@ from netwatch.api.parts import (
 from netwatch.api.scanning import ScanResult, scan
 from netwatch.api.summary import Summary
 from netwatch.core.alert import IncidentKind
+from netwatch.core.contradiction import ContradictionType
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.errors import NetwatchError as Error
 from netwatch.core.message import Evidence as EvidenceType
@@ -55,6 +58,9 @@ __all__ = [
     "Binding",
     "Confidence",
     "ConfigError",
+    "Contradiction",
+    "ContradictionPlace",
+    "ContradictionType",
     "Counts",
     "Coverage",
     "Destination",

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from netwatch.core.alert import IncidentKind
+from netwatch.core.contradiction import ContradictionType
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Evidence as EvidenceType
 from netwatch.core.seen import Checksum, Directions
@@ -196,6 +197,27 @@ class Evidence:
     answer: Answer | None = None
     tls: Tls | None = None
     seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContradictionPlace:
+    """A contact that something speaks against, and the packet or the record of a log that it is."""
+
+    time: datetime
+    type: EvidenceType
+    name: str
+    source: str
+    packet: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """What was seen that speaks against `count` contacts, as a sentence, with the first of them."""
+
+    type: ContradictionType
+    text: str
+    count: int
+    evidence: tuple[ContradictionPlace, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """The file of a result: what a unit gave, or several together.
 
 It begins with `MAGIC`, the size of the head (8 bytes, big-endian) and the head, a zstd frame of
-JSON: what it is the result of, statistics, coverage, and how many incidents and bytes each
-partition has. The partitions follow, each a zstd frame with a checksum. Their lines are JSON lists:
-``[kind, value]`` is a value that incidents share, ``["incident", key, state]`` an incident. They
-are sorted (`netwatch.incidents.scan.entry_order`), so that any number of files are merged with one
+JSON: what it is the result of, statistics, coverage, whose packets each MAC sends, and how many
+incidents and bytes each partition has. The partitions follow, each a zstd frame with a checksum.
+Their lines are JSON lists: ``[kind, value]`` is a value that incidents share, ``["incident", key,
+state]`` an incident. They are sorted (`netwatch.incidents.scan.entry_order`), so that any number of files are merged with one
 incident of each in memory, and incidents of one device and app are always in the same partition.
 
 Nothing in it can run, and whatever is not as it should be is a `ResultError`.
@@ -27,6 +27,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.coverage.saved import coverage_state, restored_coverage
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
+from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.shared import SharedKey
 from netwatch.incidents.spill import PARTITIONS
 
@@ -81,6 +82,7 @@ class Head:
     of: str
     statistics: RunStatistics
     coverage: Coverage
+    senders: SenderTable
     parts: tuple[Part, ...]
 
     @property
@@ -95,6 +97,7 @@ def write_result(
     of: str,
     statistics: RunStatistics,
     coverage: Coverage,
+    senders: SenderTable,
     partitions: Iterable[Iterable[T]],
     write: "Callable[[LineWriter, Iterable[T]], int]",
 ) -> int:
@@ -114,6 +117,7 @@ def write_result(
             "of": of,
             "statistics": _statistics_state(statistics),
             "coverage": coverage_state(coverage),
+            "senders": senders.state(),
             "partitions": sizes,
         }
         packed = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compress(dumps(head))
@@ -168,6 +172,7 @@ def read_head(storage: Storage, name: str) -> Head:
             raise ValueError("it is the result of something else")
         statistics = _statistics(found["statistics"])
         coverage = restored_coverage(found["coverage"])
+        senders = SenderTable.restored(found["senders"])
         sizes = read(list[tuple[int, int]], found["partitions"])
         of = read(str, found["of"])
     except _WRONG as error:
@@ -178,7 +183,7 @@ def read_head(storage: Storage, name: str) -> Head:
         at += octets
     if len(parts) != PARTITIONS:
         raise ResultError(storage, name, f"has {len(parts)} partitions")
-    return Head(name, of, statistics, coverage, tuple(parts))
+    return Head(name, of, statistics, coverage, senders, tuple(parts))
 
 
 def read_entries(storage: Storage, head: Head, partition: int, quiet_gap: int) -> Iterator[Entry]:

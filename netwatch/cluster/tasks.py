@@ -31,6 +31,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.scan import ScanIncidents, entry_order
+from netwatch.incidents.senders import merged
 from netwatch.incidents.shared import reported
 from netwatch.incidents.spill import PARTITIONS
 
@@ -125,7 +126,16 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
                 return UnitDone(None, error)
         name = task.kept if is_kept else task.unkept
         found = incidents.partitions()
-        write_result(task.storage, name, unit.name, statistics, coverage, found, write_entries)
+        write_result(
+            task.storage,
+            name,
+            unit.name,
+            statistics,
+            coverage,
+            incidents.senders,
+            found,
+            write_entries,
+        )
     return UnitDone(name, is_kept=is_kept)
 
 
@@ -157,6 +167,7 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
             "several captures",
             statistics,
             coverage,
+            merged(head.senders for head in heads),
             partitions,
             write_entries,
         )
@@ -169,6 +180,7 @@ def select(config: Config, task: ReportTask) -> ReportDone:
     """Write what is reported of some partitions, each of whose subjects is in memory alone."""
     _check_version(task.version)
     heads = [read_head(task.storage, name) for name in task.folds]
+    senders = merged(head.senders for head in heads)
     found = ReportDone((), Counter(), 0, Counter())
     recorded = 0
 
@@ -180,7 +192,8 @@ def select(config: Config, task: ReportTask) -> ReportDone:
                     key: [incident for _, incident in of]
                     for key, of in groupby(entries, key=lambda entry: entry[0])
                 }
-                for incident, rulings in reported(keys.items(), config.quiet_gap):
+                for unsettled, rulings in reported(keys.items(), config.quiet_gap):
+                    incident = unsettled.settled(senders)
                     chosen = incident.reportable(rulings)
                     recorded += len(rulings) - len(chosen)
                     for name, contacts in incident.left_out.items():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from netwatch.core.contradiction import ContradictionType
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.log_info import LogInfo
@@ -101,6 +102,29 @@ class EvidenceItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ContradictionPlace:
+    """The first contact that something speaks against, and where it is: `source` and `packet`, at
+    `time` in ns with `time_digits` significant digits after the second."""
+
+    time: int
+    time_digits: int
+    source: str
+    packet: int
+    type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContradictionItem:
+    """What speaks against `count` contacts of an incident, as a sentence, and the first of them."""
+
+    type: ContradictionType
+    text: str
+    count: int
+    evidence: tuple[ContradictionPlace, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentCounts:
     """How many contacts an incident consists of.
 
@@ -164,7 +188,8 @@ class Alert:
     contains the packets that prove the incident, the strongest evidence first; it is empty unless
     packets are stored as evidence. `outcome` is the strongest one of its contacts, `blocked_by` are
     the answers that blocked some of them: ``NXDOMAIN``, an address, ``reset``.
-    `confidence_reasons` are sentences that say why the confidence is what it is. `duration` is the
+    `confidence_reasons` are sentences that say why the confidence is what it is, and
+    `contradictions` what speaks against its contacts. `duration` is the
     time from the first contact to the last packet of its flows, in ns.
     """
 
@@ -192,6 +217,7 @@ class Alert:
     outcome: Outcome = "unknown"
     blocked_by: tuple[str, ...] = ()
     confidence_reasons: tuple[str, ...] = ()
+    contradictions: tuple[ContradictionItem, ...] = ()
     duration: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
     evidence_frames: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)

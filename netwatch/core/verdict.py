@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Literal, Self, get_args
 
+from netwatch.core.contradiction import Contradiction, Sender
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
@@ -122,14 +123,15 @@ class Binding:
     `id` is None if the device is known by nothing but the address. `ambiguity` is None, or what
     two devices had in common at that time, so that they cannot be distinguished: the ``address``,
     the ``mac``, or the ``frame`` (the packet came in a frame of another device that is not known
-    to be a router). `frames` are the frames that prove the binding, if frames are stored.
-    `period` is how it is known, and when it was so.
+    to be a router). `claimants` are the MACs that have one address. `frames` are the frames that
+    prove the binding, if frames are stored. `period` is how it is known, and when it was so.
     """
 
     id: str | None
     mac: bytes | None
     hostname: str | None
     ambiguity: Literal["address", "mac", "frame"] | None = None
+    claimants: tuple[bytes, ...] = ()
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
     period: BindingPeriod | None = field(default=None, compare=False, repr=False)
 
@@ -383,7 +385,9 @@ class Contact:
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
     code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how it was
-    seen, as far as its observation tells; its flow tells more.
+    seen, as far as its observation tells; its flow tells more. `contradictions` speak against it;
+    what it is without them is its `confidence`. `sender` is the MAC in its frame, None where there is
+    none.
     """
 
     observation: Observation
@@ -397,3 +401,5 @@ class Contact:
     repeats: Repeats | None = None
     detail: ContactDetail = NO_DETAIL
     seen: Seen = UNSEEN
+    contradictions: tuple[Contradiction, ...] = ()
+    sender: Sender | None = None

@@ -33,6 +33,10 @@ class ContactCollector(Protocol):
         """Take a contact."""
         ...
 
+    def add_sender(self, contact: Contact) -> object:
+        """Take whose packet a frame had, of a contact to which no ban applies."""
+        ...
+
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> object:

@@ -8,6 +8,7 @@ cdef class Group:
     cdef str reason
     cdef object binding
     cdef str shared
+    cdef str earlier
     cdef bint is_handshake
     cdef Py_ssize_t count
     cdef long long first
@@ -33,8 +34,12 @@ cdef class ContactGroups:
     cdef long long[::1] _key
     cdef object _key_octets
 
+    cdef object _note_sender(self, Group group)
     cdef object _add(self, ObservationBatch batch, Py_ssize_t row, object match)
     cdef object _count(self, ObservationBatch batch, Py_ssize_t at, Group group)
     cdef str _shared(self, ObservationBatch batch, Py_ssize_t at, long long time)
-    cdef Group _judged(self, Observation observation, object match, object binding, str shared)
+    cdef str _earlier(self, ObservationBatch batch, Py_ssize_t at)
+    cdef Group _judged(
+        self, Observation observation, object match, object binding, str shared, str earlier=*
+    )
     cdef Py_ssize_t _fill_key(self, ObservationBatch batch, Py_ssize_t row)

@@ -20,6 +20,7 @@ from netwatch.core.buffers import Words, array
 from netwatch.core.message import HANDSHAKES
 from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, Repeats
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows, Place
+from netwatch.engine.contradicted import EVIDENCE_DTLS_SNI, HelloName
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.incidents.activity import MINUTE
 from netwatch.language.sentences import sentence
@@ -43,6 +44,8 @@ NO_CLIENT = sentence("no-client")
 _MINUTE = cython.declare(cython.longlong, MINUTE)
 _CHECKSUM = cython.declare(cython.int, 32)
 _SOCKS_HOST = cython.declare(cython.longlong, EVIDENCE_SOCKS_HOST)
+_DTLS_SNI = cython.declare(cython.longlong, EVIDENCE_DTLS_SNI)
+_TCP = cython.declare(cython.longlong, 6)
 
 
 @cython.final
@@ -54,16 +57,23 @@ class Group:
     network. They are `count`, the last at `last` (ns); `ports` counts them by the port of the
     client, `flows` are the flows of handshakes. What was decided holds from `since` up to, but
     without, `until` (ns), for a client whose address has this `binding`, and several devices for
-    this reason (`shared`).
+    this reason (`shared`), in a flow whose hello showed the name `earlier` before.
     """
 
     def __init__(
-        self, contact: Contact | None, reason: str, binding: Binding | None, shared: str
+        self,
+        contact: Contact | None,
+        reason: str,
+        binding: Binding | None,
+        shared: str,
+        *,
+        earlier: str = "",
     ) -> None:
         self.contact = contact
         self.reason = reason
         self.binding = binding
         self.shared = shared
+        self.earlier = earlier
         self.is_handshake = False
         self.count = 0
         self.first = self.last = self.packet = 0
@@ -144,6 +154,7 @@ class ContactGroups:
             self._judge.count_shared(group.contact, shared)
         if group.reason:
             self._without_verdict[group.reason] += 1
+            self._note_sender(group)
             return None
         return group.contact
 
@@ -157,8 +168,14 @@ class ContactGroups:
         for group in made:
             if group.reason:
                 self._without_verdict[group.reason] += group.count
+                self._note_sender(group)
             else:
                 self._collector.add(group.contacts())
+
+    def _note_sender(self, group: Group) -> cython.void:
+        """Pass on whose packets the MAC in the frame of a contact sends that no ban forbids."""
+        if group.contact is not None and group.contact.sender is not None:
+            self._collector.add_sender(group.contact)
 
     def _add(self, batch: ObservationBatch, row: cython.Py_ssize_t, match: Match) -> cython.void:
         """Take a row whose name a rule matches."""
@@ -183,7 +200,8 @@ class ContactGroups:
         ):
             group = None
         shared = self._shared(batch, at, time)
-        if group is not None and shared != group.shared:
+        earlier = self._earlier(batch, at)
+        if group is not None and (shared != group.shared or earlier != group.earlier):
             group = None
         if self._judge.knows_bindings:
             observation = batch.observation(row)
@@ -193,7 +211,7 @@ class ContactGroups:
         if group is None:
             if observation is None:
                 observation = batch.observation(row)
-            group = self._judged(observation, match, binding, shared)
+            group = self._judged(observation, match, binding, shared, earlier)
             group.first, group.packet = time, packet
             self._made.append(group)
             if size:
@@ -242,19 +260,46 @@ class ContactGroups:
         )
         return found
 
+    def _earlier(self, batch: ObservationBatch, at: cython.Py_ssize_t) -> str:
+        """The other name that a hello showed before in the flow of the row at `at`; empty where
+        there was none, and in a log."""
+        evidence: cython.longlong = batch.words[at + columns.WORD_EVIDENCE]
+        if batch.words[at + columns.WORD_LOG_FORMAT] or evidence not in (
+            columns.EVIDENCE_TLS_SNI,
+            columns.EVIDENCE_QUIC_SNI,
+            _DTLS_SNI,
+        ):
+            return ""
+        earlier: str = self._judge.flow_names.earlier(
+            batch.words[at + columns.WORD_FLOW],
+            HelloName(
+                batch.text(batch.words[at + columns.WORD_NAME]),
+                batch.words[at + columns.WORD_TIME],
+                batch.words[at + columns.WORD_CLIENT_PORT],
+            ),
+            is_stream=batch.words[at + columns.WORD_TRANSPORT] == _TCP,
+        )
+        return earlier
+
     def _judged(
-        self, observation: Observation, match: Match, binding: Binding | None, shared: str
+        self,
+        observation: Observation,
+        match: Match,
+        binding: Binding | None,
+        shared: str,
+        earlier: str = "",
     ) -> Group:
         """The group that begins with an observation."""
         judge = self._judge
         client = judge.client_of(observation, binding, shared)
         if client.network is None:
-            return Group(None, judge.why_outside(observation), binding, shared)
-        contact = judge.contact(observation, match, client)
+            reason = judge.why_outside(observation)
+            return Group(None, reason, binding, shared, earlier=earlier)
+        contact = judge.contact(observation, match, client, earlier)
         reason = "" if contact.decision.rulings else contact.decision.clause
         if reason and contact.device.device_class == "unknown" and contact.device.reason:
             reason = f"{reason}: {contact.device.reason}"
-        group = Group(contact, reason, binding, shared)
+        group = Group(contact, reason, binding, shared, earlier=earlier)
         group.since, group.until = max(group.since, client.since), min(group.until, client.until)
         return group
 

@@ -15,6 +15,7 @@ from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
 from netwatch.core.verdict import OUTCOMES, Binding, Contact, Device, Match, Network, Outcome
 from netwatch.coverage.visibility import message_name_status
 from netwatch.engine.contact_detail import detail_of
+from netwatch.engine.contradicted import Contradicted, FlowNames
 from netwatch.incidents.log_limits import limited
 from netwatch.incidents.seen_alone import seen_alone
 from netwatch.inventory.devices import unknown_device
@@ -63,6 +64,8 @@ class Judge:
         self._config = config
         self._learned = learned
         self._shared = SharedClients()
+        self._contradicted = Contradicted(config, learned)
+        self.flow_names = FlowNames()
         self.shared_contacts: Counter[str] = Counter()
         self._matches: dict[str, Match | None] = {}
         self._banned = _banned_apps(config)
@@ -71,6 +74,7 @@ class Judge:
         """Judge by another configuration from now on."""
         self._config = config
         self._learned = learned
+        self._contradicted.reload(config, learned)
         self._matches.clear()
         self._banned = _banned_apps(config)
 
@@ -195,9 +199,12 @@ class Judge:
             device = unknown_device(ip, mac, shared)
         return Client(network, binding, device, found.since, found.until)
 
-    def contact(self, observation: Observation, match: Match, client: Client) -> Contact:
+    def contact(
+        self, observation: Observation, match: Match, client: Client, earlier: str = ""
+    ) -> Contact:
         """The contact that an observation is, of a client in one of the networks. Its decision says
-        which bans apply, or why none does."""
+        which bans apply, or why none does. In its flow, a hello showed the name `earlier` before,
+        unless that is empty."""
         network, binding, device = client.network, client.binding, client.device
         assert network is not None
         reported = device
@@ -210,6 +217,9 @@ class Judge:
         outcome = observed_outcome(observation, self._config)
         evidence = observation.evidence
         decision = self._config.policy.decide(evidence, observation.time, match, device, network)
+        contradicted = self._contradicted
+        contradictions = contradicted.found(observation, binding, reported, network, earlier)
+        sender = contradicted.sender(observation, reported, network)
         privacy = self._config.privacy
         if privacy is not None:
             # Here and nowhere else: what follows (incidents, their ids, alerts, what is on disk
@@ -227,6 +237,8 @@ class Judge:
             block_of(observation) if outcome == "blocked" else "",
             detail=detail_of(observation),
             seen=seen_alone(observation),
+            contradictions=contradictions,
+            sender=sender,
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:

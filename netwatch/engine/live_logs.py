@@ -39,6 +39,11 @@ class _Gate:
         if self.is_open:
             self._collector.add(contact)
 
+    def add_sender(self, contact: Contact) -> None:
+        """Hand on whose packet a frame had."""
+        if self.is_open:
+            self._collector.add_sender(contact)
+
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:

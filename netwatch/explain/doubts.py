@@ -43,6 +43,11 @@ REFUTATIONS = (
     "log-line",
     "log-packets",
     "file-hash",
+    "mac-not-bound",
+    "address-claimed-twice",
+    "two-names",
+    "overlap",
+    "sensor-network",
     "binding",
     "class",
     "translation",
@@ -130,6 +135,8 @@ def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]
         yield "log-packets", {"name": best.name}
     if packet.file and packet.file.sha256:
         yield "file-hash", {"source": packet.source, "sha256": packet.file.sha256}
+    for type_ in dict.fromkeys(each.type for each in incident.contradictions):
+        yield type_, {"device": device.id, "time": incident.first_seen}
     yield "binding", {"ip": device.ip or device.id, "time": incident.first_seen}
     yield "class", {"device": device.id, "class": device.device_class}
     yield "translation", {"ip": device.ip or device.id}

@@ -200,6 +200,9 @@ def _what_came(incident: Explanation) -> str:
 def _confidence(incident: Explanation) -> Iterator[str]:
     yield from value("confidence", incident.confidence)
     yield from points(incident.confidence_reasons)
+    if incident.contradictions:
+        yield from paragraph("What speaks against it:")
+        yield from points(each.text for each in incident.contradictions)
 
 
 def _traffic(incident: Explanation) -> Iterator[str]:

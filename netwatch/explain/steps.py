@@ -5,7 +5,7 @@ value that is not known is None, or an empty text or tuple. Times are texts of R
 the record, days are ``YYYY-MM-DD``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from netwatch.core.alert import AlertRecord
@@ -203,6 +203,14 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What speaks against contacts of the incident: its type, and a sentence."""
+
+    type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One incident: all steps from packet to clause.
 
@@ -217,6 +225,7 @@ class Explanation:
     severity: str
     confidence: str
     confidence_reasons: tuple[str, ...]
+    contradictions: tuple[Contradiction, ...]
     first_seen: str
     last_seen: str
     app: str
@@ -268,6 +277,7 @@ def explanation(
         record["severity"],
         record["confidence"],
         tuple(record.get("confidence_reasons") or ()),
+        tuple(Contradiction(each["type"], each["text"]) for each in _contradictions(record)),
         record["first_seen"],
         record["last_seen"],
         app["name"],
@@ -292,6 +302,11 @@ def explanation(
         record.get("left_out") or {},
         record,
     )
+
+
+def _contradictions(record: AlertRecord) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = record.get("contradictions") or ()
+    return found
 
 
 def rule_of(piece: Mapping[str, Any]) -> Rule:

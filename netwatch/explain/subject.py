@@ -19,6 +19,7 @@ from netwatch.core.text import escaped
 from netwatch.explain.doubts import not_proved, refutations
 from netwatch.explain.sheet import Part, Section, Sheet, text_lines
 from netwatch.explain.steps import Explanation
+from netwatch.explain.subject_contradictions import contradictions
 from netwatch.language.language import Language
 
 LINES = 66
@@ -321,6 +322,7 @@ def _wrong(incident: Explanation, language: Language) -> Part:
         ),
         say("The rule does not apply to this device, or was not in force on that day."),
     ]
+    texts += [text for code, text in contradictions(language) if code in codes]
     if "page-history" in codes:
         texts.append(
             say("A page with content of %(app)s was open in the browser at that time.", app=app)

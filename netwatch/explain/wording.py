@@ -71,6 +71,25 @@ REFUTATIONS: Mapping[str, str] = {
         "Packets of that time, or the log of another machine, show that {name} was not asked for."
     ),
     "file-hash": mark("The file {source} has another SHA-256 than {sha256}."),
+    "mac-not-bound": mark(
+        "The table of a switch shows where the MAC in these frames was connected at {time}: at"
+        " another machine than {device}, which sent under its address."
+    ),
+    "address-claimed-twice": mark(
+        "The table of a switch, or the log of the DHCP server, shows that the other machine that"
+        " claimed the address of {device} had it at {time}."
+    ),
+    "two-names": mark(
+        "Another machine put one of the two names into the connection of {device}: its server, or"
+        " a capture at the device, has the other name alone."
+    ),
+    "overlap": mark(
+        "Another machine put one of the two versions of the same bytes into the connection of"
+        " {device}: its server, or a capture at the device, has the other one."
+    ),
+    "sensor-network": mark(
+        "The sensor was not in the network of {device} at {time}, so that it cannot have seen it."
+    ),
     "binding": mark(
         "A lease, a switch or an access point shows that {ip} belonged to another device at {time}."
     ),

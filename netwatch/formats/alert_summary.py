@@ -51,7 +51,8 @@ class AlertSummary:
 
     `title` is one of the fixed texts of `netwatch.core.judgement.TITLES`, and `message` is a
     sentence that contains names. `kind` and `outcome` are empty where the record has none, because
-    it was stored by an earlier version; `kind_reasons` and `confidence_reasons` are sentences.
+    it was stored by an earlier version; `kind_reasons`, `confidence_reasons` and `contradictions`
+    are sentences.
     `strongest_evidence` is an entry of the record's ``evidence``, or None if that is empty;
     `transport` and `service` follow from its type and are None if it leaves them open.
     `destination` is the first server contacted, or None if there were lookups only.
@@ -65,6 +66,7 @@ class AlertSummary:
     kind_reasons: str
     outcome: str
     confidence_reasons: str
+    contradictions: str
     severity: EventSeverity
     strongest_evidence: AlertRecord | None
     transport: str | None
@@ -94,6 +96,7 @@ def summarize(record: AlertRecord) -> AlertSummary:
         kind_reasons=sentences((record.get("kind") or {}).get("reasons", ())),
         outcome=record.get("outcome") or "",
         confidence_reasons=sentences(record.get("confidence_reasons") or ()),
+        contradictions=contradiction_texts(record),
         severity="informational" if verdict == "exempt" else record["severity"],
         strongest_evidence=strongest,
         transport=_TRANSPORTS.get(kind),
@@ -103,6 +106,11 @@ def summarize(record: AlertRecord) -> AlertSummary:
         last_seen=epoch_ns(record["last_seen"]),
         sightings=sum(item["count"] for item in evidence) + removed,
     )
+
+
+def contradiction_texts(record: AlertRecord) -> str:
+    """What speaks against the contacts of an alert, as one text, each sentence once."""
+    return sentences(dict.fromkeys(each["text"] for each in record.get("contradictions") or ()))
 
 
 def _message(record: AlertRecord, strongest: AlertRecord | None) -> str:

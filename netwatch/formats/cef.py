@@ -142,6 +142,7 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "netwatchBlockedBy", record.get("blocked_by") or ()
     yield "netwatchKindReasons", summary.kind_reasons
     yield "netwatchConfidenceReasons", summary.confidence_reasons
+    yield "netwatchContradictions", summary.contradictions
     yield "netwatchDevice", device["id"]
     yield "netwatchDeviceClass", device["class"]
     yield "netwatchOwner", device["owner"] or ""

@@ -18,6 +18,7 @@ from netwatch.core.observation_columns import COLUMNS, Column
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
+from netwatch.formats.alert_summary import contradiction_texts
 from netwatch.formats.values import endpoint, epoch_ns, period_texts
 
 if TYPE_CHECKING:
@@ -125,12 +126,13 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "first_log_format",
     "first_log_line",
     "first_log_lacks",
+    "contradictions",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
 there were in all), `first_source` and `first_packet` (of a log `first_log_format`, `first_log_line`
-and `first_log_lacks`), which locate the first of them, and `ban_periods` (``first day/last
-day``)."""
+and `first_log_lacks`), which locate the first of them, `ban_periods` (``first day/last day``), and
+`contradictions` (their sentences)."""
 
 CASE_COLUMNS: tuple[str, ...] = (*ALERT_COLUMNS, "joined_by", "seen_by")
 """The columns of a case: those of an alert, what speaks for it that its sensors saw one incident,
@@ -150,6 +152,7 @@ def alert_row(record: AlertRecord) -> list[str]:
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in evidence]
     flat["kind_reasons"] = sentences(flat.get("kind_reasons") or ())
     flat["confidence_reasons"] = sentences(flat.get("confidence_reasons") or ())
+    flat["contradictions"] = contradiction_texts(record)
     flat["evidence_count"] = sum(item["count"] for item in evidence)
     if evidence:
         first = min(evidence, key=lambda item: epoch_ns(item["time"]))

@@ -96,6 +96,7 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
             _flatten(key, value, fields)
     fields["kind_reasons"] = summary.kind_reasons
     fields["confidence_reasons"] = summary.confidence_reasons
+    fields["contradictions"] = summary.contradictions
     fields["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
     fields["ban_periods"] = period_texts(record["ban"])
     fields["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]

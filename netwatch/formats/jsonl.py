@@ -9,7 +9,14 @@ unchanged. The only exception are bytes of a file name that are not UTF-8.
 from datetime import date
 from typing import TYPE_CHECKING, Any, TextIO
 
-from netwatch.core.alert import Alert, AlertRecord, EvidenceItem, RecordKind, Sensor
+from netwatch.core.alert import (
+    Alert,
+    AlertRecord,
+    ContradictionItem,
+    EvidenceItem,
+    RecordKind,
+    Sensor,
+)
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.verdict import Ban, BindingPeriod, Exemption
 from netwatch.coverage.counts import CoverageReport
@@ -37,6 +44,7 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "outcome": alert.outcome,
         "blocked_by": list(alert.blocked_by),
         "confidence_reasons": list(alert.confidence_reasons),
+        "contradictions": [_contradiction(item) for item in alert.contradictions],
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
         "duration": alert.duration // 1000 / 1_000_000,
@@ -97,6 +105,24 @@ def alert_record(alert: Alert) -> dict[str, Any]:
     for key, value in alert.extra.items():
         record.setdefault(key, value)
     return record
+
+
+def _contradiction(item: ContradictionItem) -> dict[str, Any]:
+    return {
+        "type": item.type,
+        "text": item.text,
+        "count": item.count,
+        "evidence": [
+            {
+                "time": rfc3339(place.time, place.time_digits),
+                "type": place.type,
+                "name": place.name,
+                "source": place.source,
+                "packet": place.packet,
+            }
+            for place in item.evidence
+        ],
+    }
 
 
 def _versions(sensor: Sensor) -> dict[str, Any]:

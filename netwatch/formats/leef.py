@@ -101,6 +101,7 @@ def _attributes(
     yield "nwBlockedBy", record.get("blocked_by") or ()
     yield "nwKindReasons", summary.kind_reasons
     yield "nwConfidenceReasons", summary.confidence_reasons
+    yield "nwContradictions", summary.contradictions
     yield "nwFirstSeen", record["first_seen"]
     yield "nwLastSeen", record["last_seen"]
     yield "nwCount", str(summary.sightings)

@@ -3,8 +3,8 @@
 An alert that is too long for one message is never split over two, because the receiver would
 take the second half for a message of its own. What makes an alert long are its lists: the longest
 one is halved until the line fits. The strongest evidence and the name that it shows are always
-retained. Where that is not enough, the reasons of kind and confidence are removed, which never
-decide anything. The key ``shortened`` counts the entries removed from each list, the sightings
+retained. Where that is not enough, the reasons of kind and confidence are removed and the
+contradictions, which are reasons too: the confidence is what it is without them. The key ``shortened`` counts the entries removed from each list, the sightings
 that the removed evidence stood for, and the reasons.
 """
 
@@ -15,7 +15,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.formats.alert_summary import summarize
 from netwatch.formats.base import Renderer
 
-_LISTS = ("evidence", "destinations", "names", "community_ids")
+_LISTS = ("evidence", "destinations", "names", "community_ids", "contradictions")
 
 
 def render_within(render: Renderer, record: AlertRecord, limit: int) -> str:
@@ -23,8 +23,8 @@ def render_within(render: Renderer, record: AlertRecord, limit: int) -> str:
     otherwise as the shortest line that they can."""
     line = render(record)
     while len(line.encode(errors="surrogatepass")) > limit:
-        longest = max(_LISTS, key=lambda name: len(record[name]))
-        if len(record[longest]) <= 1:
+        longest = max(_LISTS, key=lambda name: len(record.get(name) or ()))
+        if len(record.get(longest) or ()) <= 1:
             return render(_without_reasons(record))
         record = _with_half_of(record, longest)
         line = render(record)
@@ -33,13 +33,15 @@ def render_within(render: Renderer, record: AlertRecord, limit: int) -> str:
 
 def _without_reasons(record: AlertRecord) -> AlertRecord:
     kind, of_confidence = record.get("kind") or {}, record.get("confidence_reasons") or ()
-    removed = len(kind.get("reasons", ())) + len(of_confidence)
+    against = record.get("contradictions") or ()
+    removed = len(kind.get("reasons", ())) + len(of_confidence) + len(against)
     if not removed:
         return record
     return {
         **record,
         "kind": {**kind, "reasons": []},
         "confidence_reasons": [],
+        "contradictions": [],
         "shortened": {**record.get("shortened", {}), "reasons": removed},
     }
 

@@ -24,6 +24,7 @@ from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES, MemoryBudget
 from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.shared import Reported, SharedKey, reported
 
 INCIDENT_LIMIT = 20_000
@@ -63,6 +64,7 @@ class Incidents:
         # The incidents of one key are sorted by time and lie further apart than the quiet gap.
         self._incidents: dict[SharedKey, list[Incident]] = {}
         self.count = 0
+        self.senders = SenderTable()
 
     def __len__(self) -> int:
         return self.count
@@ -75,6 +77,7 @@ class Incidents:
     def add(self, contact: Contact) -> Incident | None:
         """Add a contact, and return its incident. None where the ban gives no verdict, and where
         the limit of incidents is reached."""
+        self.add_sender(contact)
         key = key_of(contact)
         if key is None:
             return None
@@ -92,6 +95,11 @@ class Incidents:
                 return incidents[low]
         incident = Incident.of(contact, self.quiet_gap)
         return incident if self.insert(key, incident) else None
+
+    def add_sender(self, contact: Contact) -> None:
+        """Note whose packets the MAC in the frame of a contact sends."""
+        if contact.sender is not None:
+            self.senders.add(contact.sender, contact.observation.time)
 
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
@@ -121,6 +129,7 @@ class Incidents:
         afterwards."""
         self.dropped += other.dropped
         self.frames_dropped += other.frames_dropped
+        self.senders.merge(other.senders)
         if not self._budget.reserve(other.evidence_bytes()):
             self.frames_dropped += other._drop_frames()
         for key, incident in other:
@@ -160,7 +169,8 @@ class Incidents:
         alerts: list[Alert] = []
         by_verdict: Counter[str] = Counter()
         limits, recorded = self._limits(), 0
-        for incident, rulings in self.reported():
+        for unsettled, rulings in self.reported():
+            incident = unsettled.settled(self.senders)
             to_report = incident.reportable(rulings)
             recorded += len(rulings) - len(to_report)
             for name, contacts in incident.left_out.items():

@@ -19,7 +19,7 @@ from typing import TypeVar
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
-from netwatch.incidents.log_limits import log_reasons
+from netwatch.incidents.log_limits import HIGHEST, log_reasons
 from netwatch.language.sentences import sentence
 from netwatch.rules.policy import as_seen
 from netwatch.rules.policy import confidence as base_confidence
@@ -73,9 +73,12 @@ class IncidentConfidence:
         confidence, seen = contact.confidence, contact.seen
         if confidence is None:
             return
+        against = [each.text for each in contact.contradictions]
+        if against and confidence == "confirmed":
+            confidence = HIGHEST
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        limits = tuple(log_reasons(observation))
+        limits = *log_reasons(observation), *(_contradicted(text) for text in against)
         is_lone = (
             not limits
             and match.lone_family != ""
@@ -210,6 +213,10 @@ def _limits(ground: Ground, confidence: str) -> Iterator[str]:
         yield sentence(
             "grade", rule=ground.rule, grade=ground.grade, reasons="; ".join(ground.reasons)
         )
+
+
+def _contradicted(text: str) -> str:
+    return sentence("contradicted", reason=text, grade=HIGHEST)
 
 
 def _lift(lone: dict[str, Ground]) -> str:

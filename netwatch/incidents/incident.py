@@ -34,6 +34,7 @@ from netwatch.incidents.contacts import (
     named_order,
     strip_frames,
 )
+from netwatch.incidents.contradictions import Contradictions
 from netwatch.incidents.destinations import GeoLookup, located
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.evidence_items import evidence_items, first_sighting
@@ -42,6 +43,7 @@ from netwatch.incidents.kind import judge
 from netwatch.incidents.origin_counts import OriginCounts, joined
 from netwatch.incidents.outcomes import overall, settled
 from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.severity import severity_of
 
 SCHEMA = "netwatch.alert/1"
@@ -98,6 +100,7 @@ class Incident:
         self.frames = IncidentFrames(gap)
         self.blocks = BoundedTable(BLOCK_LIMIT)
         self.answers = BoundedTable(ANSWER_LIMIT)
+        self.contradictions = Contradictions()
         self.origins: dict[str, OriginCounts] = {}
 
     @classmethod
@@ -121,6 +124,8 @@ class Incident:
             self._set_named(named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
         self.grounds.add(contact)
+        if contact.contradictions:
+            self.contradictions.add(contact, count)
         first = first_sighting(contact)
         self.names.add((_ROLES[match.role], observation.name), (), count)
         origin = origin_of(observation.log)
@@ -168,6 +173,7 @@ class Incident:
             self.counts_of(origin).add_progress(contact, progress, bans)
             return
         self.grounds.add(contact)
+        self.contradictions.add_ground(contact)
         if progress.frames:
             self.frames.add_answers(contact, progress.frames)
         key = self._evidence_key(contact, origin)
@@ -222,6 +228,15 @@ class Incident:
             made.counts_of(origin).totals.merge(totals)
         return made
 
+    def settled(self, senders: SenderTable) -> "Incident":
+        """The incident where it is known who is a router: without what contradicts it only if the
+        frames of a router do."""
+        if not self.contradictions.by_sender:
+            return self
+        made = self.copy()
+        made.contradictions.settle(senders, made.grounds)
+        return made
+
     def merge(self, other: "Incident") -> None:
         """Add all contacts of another incident with the same key."""
         self.last = max(self.last, other.last)
@@ -236,6 +251,7 @@ class Incident:
         self.communities.merge(other.communities)
         self.blocks.merge(other.blocks)
         self.answers.merge(other.answers)
+        self.contradictions.merge(other.contradictions)
         self.frames.merge(other.frames)
         for origin, counts in other.origins.items():
             self.counts_of(origin).merge(counts)
@@ -278,6 +294,7 @@ class Incident:
             "evidence": self.evidence,
             "destinations": self.destinations,
             "community_ids": self.communities,
+            "contradictions": self.contradictions.table,
         }
         found = {name: table.left_out for name, table in tables.items()}
         found["progress"] = sum(counts.partial_dropped for counts in self.origins.values())
@@ -331,6 +348,7 @@ class Incident:
             self.grounds.reasons,
             tuple(self.frames),
         )
+        contradictions = tuple(self.contradictions.items())
         for ruling in rulings:
             ban = ruling.ban
             yield Alert(
@@ -358,6 +376,7 @@ class Incident:
                 outcome=outcome,
                 blocked_by=blocked_by,
                 confidence_reasons=reasons,
+                contradictions=contradictions,
                 duration=duration,
                 extra={"left_out": left_out} if left_out else {},
                 evidence_frames=frames,

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
+from netwatch.core.contradiction import ContradictionType
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
@@ -29,8 +30,13 @@ from netwatch.core.verdict import (
 )
 from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
-from netwatch.incidents.confidence import Ground
+from netwatch.incidents.confidence import Ground, IncidentConfidence
 from netwatch.incidents.contacts import named_order, strip_frames, without_details
+from netwatch.incidents.contradictions import (
+    SENDER_LIMIT,
+    Contradictions,
+    FirstContradicted,
+)
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.evidence_items import FirstAnswer, FirstSighting
 from netwatch.incidents.incident import Incident
@@ -132,10 +138,12 @@ def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
     state = {
         "contacts": [_contact(each, shared) for each in incident.firsts],
         "counts": [getattr(incident, name) for name in _COUNTS],
-        "grounds": {name: getattr(incident.grounds, name) for name in GROUNDS},
+        "grounds": grounds_state(incident.grounds),
         "tables": {name: table_state(getattr(incident, name)) for name in TABLES},
         "origins": {name: origin_state(each) for name, each in incident.origins.items()},
     }
+    if incident.contradictions:
+        state["contradictions"] = contradictions_state(incident.contradictions)
     contact = strip_frames(without_details(incident.first_contact))
     if incident.named_order != named_order(contact) or incident.named_device != contact.device:
         state["named"] = [incident.named_order, incident.named_device]
@@ -152,12 +160,13 @@ def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incid
     incident = begun_incident(contacts, quiet_gap)
     for name, count in zip(_COUNTS, state["counts"], strict=True):
         setattr(incident, name, _read_int(count))
-    for name, of_grounds in _read_grounds.items():
-        setattr(incident.grounds, name, of_grounds(state["grounds"][name]))
+    restore_grounds(incident.grounds, state["grounds"])
     for name, kinds in TABLES.items():
         fill_table(getattr(incident, name), state["tables"][name], *kinds)
     for name, counts in state["origins"].items():
         restore_origin(incident.counts_of(_read_text(name)), counts)
+    if "contradictions" in state:
+        restore_contradictions(incident.contradictions, state["contradictions"])
     # The device is that of the contact that the incident begins with, unless something else is
     # written.
     incident.named_order = named_order(incident.first_contact)
@@ -181,6 +190,34 @@ def begun_incident(contacts: Sequence[Contact], quiet_gap: int) -> Incident:
         incident.firsts.add(contact)
         incident.first = min(incident.first, contact.observation.time)
     return incident
+
+
+def grounds_state(grounds: IncidentConfidence) -> dict[str, Any]:
+    """The grounds for a confidence, as JSON can have them."""
+    return {name: getattr(grounds, name) for name in GROUNDS}
+
+
+def restore_grounds(grounds: IncidentConfidence, state: Any) -> None:
+    """Set the grounds to what `grounds_state` gave."""
+    for name, of_grounds in _read_grounds.items():
+        setattr(grounds, name, of_grounds(state[name]))
+
+
+def contradictions_state(contradictions: Contradictions) -> dict[str, Any]:
+    """What speaks against an incident, as JSON can have it."""
+    by_sender = contradictions.by_sender
+    return {
+        "table": table_state(contradictions.table),
+        "senders": {sender: grounds_state(each) for sender, each in by_sender.items()},
+    }
+
+
+def restore_contradictions(contradictions: Contradictions, state: Any) -> None:
+    """Set what speaks against an incident to what `contradictions_state` gave."""
+    key = tuple[ContradictionType, str, str]
+    fill_table(contradictions.table, state["table"], key, FirstContradicted)
+    for sender, grounds in list(state["senders"].items())[:SENDER_LIMIT]:
+        restore_grounds(contradictions.grounds_of(_read_text(sender)), grounds)
 
 
 def origin_state(counts: OriginCounts) -> dict[str, Any]:

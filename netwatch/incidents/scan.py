@@ -17,6 +17,7 @@ from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES
 from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.shared import SharedKey
 from netwatch.incidents.spill import (
     PARTITIONS,
@@ -86,6 +87,15 @@ class ScanIncidents:
             self._spill()
         self._incidents.add(contact)
 
+    def add_sender(self, contact: Contact) -> None:
+        """Note whose packets the MAC in the frame of a contact sends, to which no ban applies."""
+        self._incidents.add_sender(contact)
+
+    @property
+    def senders(self) -> SenderTable:
+        """Whose packets each MAC sends."""
+        return self._incidents.senders
+
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
@@ -145,13 +155,16 @@ class ScanIncidents:
     def _spill(self) -> None:
         """Write everything in memory to disk."""
         self._files.append(self.folder.write_incidents([*self._incidents, *self._late]))
+        senders = self.senders
         self._incidents = Incidents(**self._options)
+        self._incidents.senders = senders
         self._late = []
 
     def _read(self, partition: int) -> Incidents:
         """The incidents of one partition of all files."""
         unlimited = {"limit": sys.maxsize, "evidence_bytes": sys.maxsize}
         found = Incidents(**self._options | unlimited)
+        found.senders = self.senders
         late = []
         for file in self._files:
             for entry in file.read(partition):

@@ -10,8 +10,9 @@ were reported under its address before it was known keeps that identity until it
 a while, so that no incident is split in two when its name is learned.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Literal
 
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
@@ -94,6 +95,15 @@ class LearnedBindings:
             return replace(binding, id=None)
         return binding
 
+    def is_gateway(self, mac: bytes, networks: Iterable[str], time: int) -> bool:
+        """Whether a MAC address has said that it is a router, or uses addresses in several of these
+        networks at a time without a lease of any: one that has a lease is a device that moves."""
+        if self._tables.is_router(mac):
+            return True
+        known = [self._tables.find_host(network, mac) for network in networks]
+        hosts = [host for host in known if host is not None]
+        return len(hosts) > 1 and not any(host.is_leased(time) for host in hosts)
+
     def mark_reported(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> None:
         """Note that a contact was reported under its address, because its device is not known or
         was not known when the incident began."""
@@ -167,7 +177,7 @@ class LearnedBindings:
             # is no router, and may have the address still.
             macs |= {binding.mac for binding in address.bindings if binding.mac == mac}
         if len(macs) > 1:
-            return Binding(None, None, None, "address")
+            return Binding(None, None, None, "address", tuple(sorted(macs)))
         host = self._tables.find_host(network, last.mac)
         if host is not None and host.is_shared(time):
             return Binding(None, last.mac, None, "mac")
@@ -176,7 +186,8 @@ class LearnedBindings:
         from_other = mac is not None and mac != last.mac and self._is_client(network, mac, time)
         source = "dhcp" if last.is_lease else "announcement"
         period = BindingPeriod(source, last.since, last.until)
-        return Binding(id, last.mac, name, "frame" if from_other else None, frames, period)
+        ambiguity: Literal["frame"] | None = "frame" if from_other else None
+        return Binding(id, last.mac, name, ambiguity, frames=frames, period=period)
 
     def _is_client(self, network: str, mac: bytes, time: int) -> bool:
         """Whether a MAC address has an active lease, and is not known to be a router."""

@@ -141,8 +141,9 @@ class LeaseTable:
         if not active:
             return None
         lease = active[-1]
-        if any(other.mac != lease.mac for other in active):
-            return Binding(None, None, None, "address")
+        macs = {each.mac for each in active}
+        if len(macs) > 1:
+            return Binding(None, None, None, "address", tuple(sorted(macs)))
         # Behind a router every frame has the router's MAC, but one that has a lease for another
         # address is a client's.
         is_other = mac is not None and mac != lease.mac and self._is_client(mac, time)

@@ -146,6 +146,27 @@ TEXTS: Mapping[str, str] = {
     "log-denied": mark(
         "The request was denied (%(by)s): it is an attempt, and gives at most %(grade)s."
     ),
+    # What speaks against a contact (netwatch.engine.contradicted)
+    "contradicted": mark("%(reason)s Somebody else may have sent it: at most %(grade)s."),
+    "mac-not-listed": mark(
+        "In the frame the client has the MAC %(mac)s, but the inventory gives this device the MAC"
+        " %(bound)s, and nothing shows that the first one is a router's."
+    ),
+    "mac-not-learned": mark(
+        "In the frame the client has the MAC %(mac)s, but its address was learned to belong to the"
+        " MAC %(bound)s, and nothing shows that the first one is a router's."
+    ),
+    "mac-not-bound-hidden": mark(
+        "The MAC in the frame is not the one of this device, and nothing shows that it is a"
+        " router's."
+    ),
+    "address-claimed-twice": mark(
+        "Two machines claimed the address of this device at the time: %(mac)s and %(other)s."
+    ),
+    "address-claimed-twice-hidden": mark(
+        "Two machines claimed the address of this device at the time."
+    ),
+    "two-names": mark("The same connection shows another name as well: %(name)s."),
     # Contacts without a verdict
     "no-client": mark("the log does not say which device asked"),
     # The grade of a rule (netwatch.rules.grade)

@@ -178,6 +178,7 @@ _KINDS: Mapping[str, _Kind] = {
     **dict.fromkeys(("variation", "most_variation"), _PERCENTS),
     **dict.fromkeys(("grade", "cap"), _WORDS),
     **dict.fromkeys(("name", "second", "evidence", "family", "second_family", "moment"), _NAMES),
+    **dict.fromkeys(("mac", "bound", "other"), _NAMES),
     **dict.fromkeys(("ban", "device", "similar", "folder", "interface", "log", "output"), _TEXTS),
     **dict.fromkeys(("problem", "version", "sources", "format", "by"), _TEXTS),
     "rule": _Kind(r"\w+ \S+", _as_it_is),

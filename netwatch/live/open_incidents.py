@@ -24,6 +24,7 @@ from netwatch.incidents.aggregate import Incidents, ban_key_of, under_each_ban
 from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.senders import MAX_AGE
 from netwatch.live.evicted_incidents import EvictedIncidents
 from netwatch.live.open_incident import OpenIncident
 
@@ -122,6 +123,8 @@ class OpenIncidents:
     def add(self, contact: Contact, sensor: Sensor, offset: int) -> None:
         """Add a contact to its incident under each ban that applies. `sensor` names the versions of
         the rules that judged it; its time plus `offset` is continuous time."""
+        if contact.sender is not None:
+            self._incidents.senders.add(contact.sender, contact.observation.time + offset)
         for under in under_each_ban(contact):
             self._add(under, sensor, offset)
 
@@ -151,8 +154,9 @@ class OpenIncidents:
         entry.last_contact = max(entry.last_contact, time)
         entry.sensor = sensor
         entry.is_changed = True
-        if incident.is_reportable(key[2]) and (
-            incident.confidence != entry.reported_confidence or entry.is_graver()
+        settled = incident.settled(self._incidents.senders)
+        if settled.is_reportable(key[2]) and (
+            settled.confidence != entry.reported_confidence or entry.is_graver()
         ):
             self._report(entry, "update" if entry.id else "open")
 
@@ -190,6 +194,7 @@ class OpenIncidents:
         for entry in [entry for entry in self if entry.last_contact < quiet_since]:
             self._close(entry)
         self._close_evicted(quiet_since)
+        self._incidents.senders.forget(now - MAX_AGE)
         while self._ended:
             key, until = next(iter(self._ended.items()))
             if until + ENDED_AGE >= now and len(self._ended) <= ENDED_LIMIT:
@@ -307,7 +312,8 @@ class OpenIncidents:
             self._numbers_to_delete.append(entry.number)
 
     def _report(self, entry: OpenIncident, status: Status) -> None:
-        alert = entry.incident.alert(entry.key[2], self.geo, entry.sensor)
+        settled = entry.incident.settled(self._incidents.senders)
+        alert = settled.alert(entry.key[2], self.geo, entry.sensor)
         if entry.id is None:
             entry.id = alert.id
             self.reported[alert.verdict] += 1

@@ -23,15 +23,17 @@ from netwatch.core.verdict import (
     Verdict,
     VerdictKind,
 )
-from netwatch.incidents.confidence import Ground
 from netwatch.incidents.contacts import strip_frames, without_details
 from netwatch.incidents.incident import Key
 from netwatch.incidents.incident_state import (
-    GROUNDS,
     TABLES,
     begun_incident,
+    contradictions_state,
     fill_table,
+    grounds_state,
     origin_state,
+    restore_contradictions,
+    restore_grounds,
     restore_origin,
     table_state,
 )
@@ -85,7 +87,8 @@ def encode(entry: OpenIncident) -> str:
         "key": entry.key,
         "sensor": entry.sensor,
         "contacts": [_contact(each) for each in incident.firsts],
-        "grounds": {name: getattr(incident.grounds, name) for name in GROUNDS},
+        "grounds": grounds_state(incident.grounds),
+        "contradictions": contradictions_state(incident.contradictions),
         "counts": {name: getattr(incident, name) for name in _COUNTS},
         "origins": {name: origin_state(each) for name, each in incident.origins.items()},
         "tables": tables,
@@ -100,12 +103,8 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
         state = json.loads(text)
         contacts = [_restored_contact(each) for each in state["contacts"]]
         incident = begun_incident(contacts, quiet_gap)
-        for name, kind in GROUNDS.items():
-            grounds = {
-                read(kind, key): read(Ground, ground)
-                for key, ground in state["grounds"][name].items()
-            }
-            setattr(incident.grounds, name, grounds)
+        restore_grounds(incident.grounds, state["grounds"])
+        restore_contradictions(incident.contradictions, state["contradictions"])
         for name in _COUNTS:
             setattr(incident, name, read(int, state["counts"][name]))
         for name, types_ in TABLES.items():

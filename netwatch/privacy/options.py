@@ -5,7 +5,7 @@ from dataclasses import replace
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Decision, Device, Network
 from netwatch.privacy.keys import Keyring
-from netwatch.privacy.pseudonyms import under_pseudonym
+from netwatch.privacy.pseudonyms import pseudonym, under_pseudonym
 from netwatch.privacy.sealing import Sealing
 
 CLASSES = ("service", "personal", "guest", "infrastructure")
@@ -35,6 +35,10 @@ class Privacy:
         if not self.covers(device.device_class if is_told else network.device_class):
             return device
         return under_pseudonym(device, network, self.keys.current)
+
+    def pseudonym(self, identity: str, network: Network) -> str:
+        """The pseudonym of anything else that tells who a device in a network is."""
+        return pseudonym(self.keys.current, network.name, identity)
 
     def decision(self, decision: Decision, device: Device) -> Decision:
         """A decision on contacts of a device, which `device` gave: its exemptions name the device

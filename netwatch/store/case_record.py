@@ -68,6 +68,7 @@ def make_case(members: Sequence[Member]) -> Case:
             (each.record["confidence"] for each in members), key=lambda each: CONFIDENCE_RANK[each]
         ),
         "outcome": min((each.record["outcome"] for each in members), key=_OUTCOMES.index),
+        "contradictions": _contradictions(members),
         "first_seen": _moment(lead, first),
         "last_seen": _moment(lead, last),
         "duration": max(_end(each) - first for each in members) // 1000 / 1_000_000,
@@ -167,6 +168,15 @@ def _all(members: Sequence[Member], name: str) -> list[Any]:
         for value in member.record[name]:
             key = (value["ip"], value["port"]) if isinstance(value, dict) else value
             found.setdefault(key, value)
+    return [found[key] for key in sorted(found)[:MAX_LISTED]]
+
+
+def _contradictions(members: Sequence[Member]) -> list[Any]:
+    """What speaks against the incidents, each type and text once, with the first that has it."""
+    found: dict[tuple[str, str], Any] = {}
+    for member in members:
+        for each in member.record.get("contradictions") or ():
+            found.setdefault((each["type"], each["text"]), each)
     return [found[key] for key in sorted(found)[:MAX_LISTED]]
 
 

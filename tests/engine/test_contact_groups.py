@@ -145,6 +145,9 @@ class OfEachBan:
         for under in under_each_ban(contact):
             self.incidents.add(under)
 
+    def add_sender(self, contact: Contact) -> None:
+        self.incidents.add_sender(contact)
+
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
@@ -204,6 +207,8 @@ class Collected:
 
     def add(self, contact: Contact) -> None:
         self.contacts.append(contact)
+
+    def add_sender(self, contact: Contact) -> None: ...
 
     def add_progress(self, *progress: object) -> None: ...
 

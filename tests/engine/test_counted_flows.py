@@ -104,6 +104,8 @@ class Collector:
     def add(self, contact: Contact) -> None:
         self.events.append(contact)
 
+    def add_sender(self, contact: Contact) -> None: ...
+
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:

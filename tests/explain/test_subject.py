@@ -19,6 +19,7 @@ from netwatch.explain.doubts import NOT_PROVED, REFUTATIONS
 from netwatch.explain.sheet import WIDTH
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.subject import CATALOGUES, LINES, Notice, subject_page
+from netwatch.explain.subject_contradictions import contradictions
 from netwatch.formats.jsonl import alert_record
 from netwatch.language.language import LANGUAGES, language
 
@@ -275,6 +276,7 @@ def test_codes_of_doubt_are_known() -> None:
     """A code that is added has to be worded here, or to be left to the page for experts."""
     source = Path(ROOT / "netwatch/explain/subject.py").read_text()
     worded = set(re.findall(r'"([a-z-]+)" in codes', source))
+    worded |= {code for code, _ in contradictions(language("en", CATALOGUES))}
     # Said of every incident, in the same words.
     always = {
         "person",

@@ -111,6 +111,7 @@ def test_extension_in_full() -> None:
         "netwatchBlockedBy": "NXDOMAIN 10.20.0.80",
         "netwatchKindReasons": "3 handshakes in 1 h 40 min. 4,000 bytes were sent.",
         "netwatchConfidenceReasons": "v16-webapp.tiktok.com is called by the app alone.",
+        "netwatchContradictions": "The same connection shows another name as well: www.tiktok.com.",
         "netwatchDevice": "lab-07",
         "netwatchDeviceClass": "service",
         "netwatchOwner": "R. Doe",

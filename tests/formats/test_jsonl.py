@@ -79,6 +79,7 @@ def test_alert_has_every_key_in_order():
         "outcome",
         "blocked_by",
         "confidence_reasons",
+        "contradictions",
         "first_seen",
         "last_seen",
         "duration",

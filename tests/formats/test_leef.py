@@ -50,6 +50,7 @@ def test_attributes_in_full() -> None:
         "nwBlockedBy": "NXDOMAIN 10.20.0.80",
         "nwKindReasons": "3 handshakes in 1 h 40 min. 4,000 bytes were sent.",
         "nwConfidenceReasons": "v16-webapp.tiktok.com is called by the app alone.",
+        "nwContradictions": "The same connection shows another name as well: www.tiktok.com.",
         "nwAlertId": "3f1c",
         "nwStatus": "closed",
         "nwVersions": "netwatch=0.1.0 signatures=5e1a bans=ba25 configuration=c0ff set=12"

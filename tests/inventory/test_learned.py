@@ -138,7 +138,7 @@ def test_a_server_that_grants_an_address_again_ends_the_earlier_lease(wire):
 def test_two_servers_that_grant_one_address_leave_it_ambiguous(wire):
     wire.lease(ONE, 10 * S, "alice", lifetime=300)
     wire.lease(TWO, 200 * S, "bob", server=OTHER)
-    assert wire.contact(201 * S) == Binding(None, None, None, "address")
+    assert wire.contact(201 * S) == Binding(None, None, None, "address", (ONE, TWO))
     assert wire.contact(310 * S) == Binding(MAC2, TWO, "bob")
     assert wire.learned.shared_addresses == 1
 
@@ -161,7 +161,7 @@ def test_one_device_has_one_name_at_all_its_addresses(wire):
 def test_two_devices_that_announce_one_address_leave_it_ambiguous(wire):
     wire.announce(ONE, 0)
     wire.announce(TWO, 10 * S)
-    assert wire.contact(11 * S) == Binding(None, None, None, "address")
+    assert wire.contact(11 * S) == Binding(None, None, None, "address", (ONE, TWO))
     assert wire.contact(11 * S, mac=TWO).ambiguity == "address"
     assert wire.contact(CONFLICT_WINDOW + S) == Binding(MAC2, TWO, None)
 

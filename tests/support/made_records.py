@@ -8,6 +8,8 @@ from support import bans
 from netwatch.core.alert import (
     Alert,
     Answer,
+    ContradictionItem,
+    ContradictionPlace,
     Destination,
     EvidenceItem,
     IncidentCounts,
@@ -164,6 +166,14 @@ FULL_ALERT = replace(
     blocked_by=("NXDOMAIN", "10.20.0.80"),
     duration=101_500_000_000,
     confidence_reasons=("v16-webapp.tiktok.com is called by the app alone.",),
+    contradictions=(
+        ContradictionItem(
+            "two-names",
+            "The same connection shows another name as well: www.tiktok.com.",
+            2,
+            (ContradictionPlace(ALERT.first_seen, 6, "a.pcap", 7, "tls-sni", "www.tiktok.com"),),
+        ),
+    ),
     community_ids=("1:abc", "1:def"),
     sensor=replace(
         ALERT.sensor, installed_set=SetIdentity(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")
