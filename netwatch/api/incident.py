@@ -9,6 +9,7 @@ from netwatch.api.parts import (
     App,
     Ban,
     Binding,
+    CandidateSet,
     Counts,
     Destination,
     Device,
@@ -58,6 +59,7 @@ class Incident(Record):
     sensor: Sensor = field(repr=False)
     versions: Versions | None = field(default=None, repr=False)
     binding: Binding | None = field(default=None, repr=False)
+    candidates: tuple[CandidateSet, ...] = field(default=(), repr=False)
     left_out: Mapping[str, int] = field(default_factory=dict, repr=False)
     shortened: Mapping[str, int] = field(default_factory=dict, repr=False)
     evidence_file: str | None = field(default=None, repr=False)

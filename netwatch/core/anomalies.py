@@ -53,6 +53,8 @@ ANOMALIES: Mapping[str, str] = {
     "dns-cut": "A DNS message ends inside its header, a name or a record.",
     "dns-label-loop": "A DNS compression pointer does not point backwards.",
     "dns-label-type": "A DNS label has a type that is no longer in use (RFC 6891).",
+    "dns-many-ech-configs": "A DNS message has more than 64 ECH configurations; the rest is not"
+    " read.",
     "dns-many-questions": "A DNS message has more than 64 questions; the rest is not read.",
     "dns-many-records": "A DNS message has more than 512 answer records; the rest is not read.",
     "dns-name-length": "A DNS name is longer than 255 bytes.",

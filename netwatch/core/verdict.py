@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Literal, Self, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
@@ -374,6 +374,15 @@ NO_DETAIL = ContactDetail()
 """The detail of a contact of which nothing more is known."""
 
 
+class Candidates(NamedTuple):
+    """The `names` of which a contact has one, in order, and the name that its hello showed in the
+    place of it. `shared` says whether any of them is not banned, as the others are."""
+
+    names: tuple[str, ...]
+    shown: str
+    shared: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """An observation that matches a rule of an app, with its client and what the bans say; or
@@ -381,7 +390,8 @@ class Contact:
 
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
-    code, an address, or `RESET`. `detail` is what its packet shows beside the name.
+    code, an address, or `RESET`. `detail` is what its packet shows beside the name. Where the
+    packet does not say which of several names it is for, `candidates` has all of them.
     """
 
     observation: Observation
@@ -394,3 +404,4 @@ class Contact:
     blocked_by: str = ""
     repeats: Repeats | None = None
     detail: ContactDetail = NO_DETAIL
+    candidates: Candidates | None = None

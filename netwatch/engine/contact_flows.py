@@ -198,11 +198,12 @@ class ContactFlows:
         followed.add(contact, _At(port, time, self.quiet_gap))
         self._table.report_end_of(flow)
 
-    def flow_ended(self, flow: Flow) -> None:
-        """Report what was not reported yet of a flow that has ended, if it is followed."""
+    def flow_ended(self, flow: Flow) -> bool:
+        """Report what was not reported yet of a flow that has ended, if it is followed; whether it
+        is."""
         followed = self._flows.pop(flow.flow_id, None)
         if followed is None:
-            return
+            return False
         for part in followed.parts:
             for groups in part.groups.values():
                 client = groups[0].contact.observation.client_ip, groups[0].port
@@ -213,6 +214,7 @@ class ContactFlows:
                     counts = flow.bytes_in, flow.bytes_out
                     progress = FlowProgress(*counts, flow.last, flow.client_sent)
                 self._report(groups, progress, part.bans)
+        return True
 
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has

@@ -30,11 +30,13 @@ cdef class ContactGroups:
     cdef list _made
     cdef dict _matches
     cdef long long _batch_number
+    cdef readonly long long shared_names
     cdef long long[::1] _key
     cdef object _key_octets
 
     cdef object _add(self, ObservationBatch batch, Py_ssize_t row, object match)
     cdef object _count(self, ObservationBatch batch, Py_ssize_t at, Group group)
     cdef str _shared(self, ObservationBatch batch, Py_ssize_t at, long long time)
+    cdef Group _late_group(self, Observation observation)
     cdef Group _judged(self, Observation observation, object match, object binding, str shared)
     cdef Py_ssize_t _fill_key(self, ObservationBatch batch, Py_ssize_t row)

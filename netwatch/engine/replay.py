@@ -139,9 +139,13 @@ class Replay:
                 self._claimed(event)
 
     def _is_of_interest(self, shown: Observation) -> bool:
-        """Whether the packet loop hands over the message of an observation: one of its names is in
-        a domain of interest."""
+        """Whether the packet loop hands over the message of an observation, as far as it matters:
+        one of its names is in a domain of interest, or it gives or uses a key of ECH."""
         if self._is_interesting(shown.name):
+            return True
+        if shown.evidence == "dns-answer" and shown.dns is not None and shown.dns.ech_configs:
+            return True
+        if shown.tls is not None and shown.tls.ech_config_id is not None:
             return True
         return shown.dns is not None and any(map(self._is_interesting, shown.dns.chain))
 

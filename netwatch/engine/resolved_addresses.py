@@ -155,6 +155,13 @@ class ResolvedAddresses:
         """Whether a packed address was resolved for an app."""
         return address in self._addresses
 
+    def had_other(self, client: bytes, address: bytes, time: int) -> bool:
+        """Whether a client had an address for a name that no rule matches, at a time (ns)."""
+        return self._uninteresting.answered(client, address, time) or any(
+            each.app is None and each.observation.time <= time <= each.until
+            for each in self._answers.get((client, address), ())
+        )
+
     @staticmethod
     def has_addresses(message: Message) -> bool:
         """Whether a message is a DNS answer with addresses."""

@@ -133,6 +133,7 @@ EVIDENCE: Mapping[str, str] = {
     "tls-cert": mark("name in the certificate that a server sent to the device"),
     "ip-from-dns": mark("flow to an address that the device had resolved"),
     "ip-asn": mark("flow to a network of the vendor"),
+    "ech-from-dns": mark("hello that hides its name, with a key that the device was given for it"),
 }
 """What the kinds of evidence are."""
 

@@ -34,6 +34,8 @@ _LATER_COLUMNS = (
     "log_blocked_by",
     "client_network",
     "sensor",
+    "dns_ech_configs",
+    "tls_ech_config_id",
 )
 ORDERED_COLUMNS: tuple[Column, ...] = (
     *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),

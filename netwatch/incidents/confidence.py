@@ -16,6 +16,7 @@ from typing import TypeVar
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
+from netwatch.incidents.candidate_sets import candidate_limits
 from netwatch.incidents.log_limits import log_reasons
 from netwatch.language.sentences import sentence
 from netwatch.rules.policy import confidence as base_confidence
@@ -63,7 +64,7 @@ class IncidentConfidence:
             return
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        limits = tuple(log_reasons(observation))
+        limits = (*log_reasons(observation), *candidate_limits(contact))
         is_lone = (
             not limits
             and match.lone_family != ""
@@ -87,7 +88,9 @@ class IncidentConfidence:
             match.rule,
             match.grade or "",
             match.grade_reasons,
-            limits if base_confidence(observation.evidence, match) != confidence else (),
+            limits
+            if contact.candidates or base_confidence(observation.evidence, match) != confidence
+            else (),
         )
         _keep_first(self.strongest, confidence, ground)
         if is_lone:
@@ -138,11 +141,13 @@ def _keep_first(grounds: dict[Key, Ground], key: Key, ground: Ground) -> None:
 
 
 _WEAKNESS = {
-    kind: number for number, kind in enumerate(("handshake", "certificate", "lookup", "address"))
+    kind: number for number, kind in enumerate(("handshake", "ech", "certificate", "lookup", "address"))
 }
 
 
 def _kind(evidence: str) -> str:
+    if evidence == "ech-from-dns":
+        return "ech"
     if evidence in HANDSHAKES:
         return "handshake"
     if evidence in LOOKUPS:

@@ -28,6 +28,7 @@ from netwatch.core.verdict import (
 )
 from netwatch.incidents.activity import ASKED
 from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.candidate_sets import SET_LIMIT, candidate_sets
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.contacts import (
     client_ports,
@@ -98,6 +99,7 @@ class Incident:
         self.frames = IncidentFrames(gap)
         self.blocks = BoundedTable(BLOCK_LIMIT)
         self.answers = BoundedTable(ANSWER_LIMIT)
+        self.candidates = BoundedTable(SET_LIMIT)
         self.origins: dict[str, OriginCounts] = {}
 
     @classmethod
@@ -132,6 +134,8 @@ class Incident:
             when = observation.time, observation.source, observation.packet
             for address, ttl in contact.detail.answers:
                 self.answers.add((observation.name, address), (*when, ttl), count)
+        if contact.candidates is not None:
+            self.candidates.add(tuple(contact.candidates), (), count)
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
         # Handshakes sort first: their flows are those that other sensors report too. A device with
@@ -223,6 +227,7 @@ class Incident:
         self.communities.merge(other.communities)
         self.blocks.merge(other.blocks)
         self.answers.merge(other.answers)
+        self.candidates.merge(other.candidates)
         self.frames.merge(other.frames)
         for origin, counts in other.origins.items():
             self.counts_of(origin).merge(counts)
@@ -265,6 +270,7 @@ class Incident:
             "evidence": self.evidence,
             "destinations": self.destinations,
             "community_ids": self.communities,
+            "candidates": self.candidates,
         }
         found = {name: table.left_out for name, table in tables.items()}
         found["progress"] = sum(counts.partial_dropped for counts in self.origins.values())
@@ -302,6 +308,7 @@ class Incident:
         destinations = tuple(located(self.destinations.items, geo))
         names = tuple(sorted({name for _, name in self.names.items}))
         evidence = evidence_items(self.evidence, self.answers)
+        candidates = candidate_sets(self.candidates)
         counts = IncidentCounts(
             counted.lookups,
             counted.handshakes,
@@ -345,6 +352,7 @@ class Incident:
                 outcome=outcome,
                 blocked_by=blocked_by,
                 confidence_reasons=reasons,
+                candidates=candidates,
                 duration=duration,
                 extra={"left_out": left_out} if left_out else {},
                 evidence_frames=frames,

@@ -100,6 +100,10 @@ TEXTS: Mapping[str, str] = {
     "gives-address": mark(
         "A flow to an address of %(name)s (%(evidence)s, %(rule)s) gives %(grade)s."
     ),
+    "gives-ech": mark(
+        "A hello that hides its name (ECH), with a key that the device was given for %(name)s"
+        " (%(evidence)s, %(rule)s), gives %(grade)s."
+    ),
     "no-handshake": mark("It is no handshake: it does not prove that the device reached the app."),
     "no-handshake-but": mark(
         "It is no handshake, which would give %(grade)s: it does not prove that the device reached"
@@ -114,6 +118,23 @@ TEXTS: Mapping[str, str] = {
     "lifted-from": mark(
         "That lifts it from %(grade)s, which a handshake with %(name)s (%(evidence)s, %(rule)s)"
         " gives."
+    ),
+    # Contacts with one of several names (netwatch.incidents.candidate_sets)
+    "ech-banned": mark(
+        "The hello does not show which of %(count)s names it is for; all of them are banned, so it"
+        " is %(grade)s at most."
+    ),
+    "ech-shared": mark(
+        "The hello does not show which of %(count)s names it is for, and not all of them are"
+        " banned: %(grade)s."
+    ),
+    "candidates-banned": mark(
+        "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"
+        " these names, all of which are banned."
+    ),
+    "candidates-shared": mark(
+        "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"
+        " these names, not all of which are banned."
     ),
     # What takes down the confidence of a contact that a log shows (netwatch.incidents.log_limits)
     "log-year": mark(

@@ -22,6 +22,7 @@ def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
         "outcome": "unknown",
         "blocked_by": [],
         "confidence_reasons": [],
+        "candidates": [],
         "first_seen": time,
         "last_seen": time,
         "duration": 0.0,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
 
 BUCKETS = 32
@@ -71,6 +71,8 @@ OBSERVATION = (
     FactColumn("log_lacks", "texts", "what the log does not say", True, since=2),
     FactColumn("log_outcome", "text", "what it says that came of the contact", True, since=2),
     FactColumn("log_blocked_by", "text", "its word for what was denied", True, since=2),
+    FactColumn("dns_ech_configs", "texts", "ECH configurations of the name", True, since=3),
+    FactColumn("tls_ech_config_id", "text", "config_id of ECH", True, since=3),
 )
 """One name that one device showed; the columns that the record has beside these follow from them
 (the Community ID) or from the catalogue (address and MAC of the client)."""
