@@ -171,7 +171,8 @@ class ContactGroups:
     def add_candidates(self, shown: Sequence[Observation], candidates: Candidates) -> None:
         """Take a hello that is for one of `candidates`, as an observation of each of them that a
         rule matches. It is a contact with the app of most of them. Under bans that say the same of
-        all of them it is as sure as the weakest; under others it is `possible` at most."""
+        all of them it is as sure as the weakest; under others it is `possible` at most, and nothing
+        of its flow counts as the app's."""
         group: Group | None
         found: list[Contact] = []
         for observation in shown:
@@ -185,6 +186,7 @@ class ContactGroups:
                 -apps[each.match.app.id],
                 each.match.app.id,
                 CONFIDENCE_RANK[each.confidence or "possible"],
+                each.match.app_only,
                 each.observation.name,
             ),
         )
@@ -213,14 +215,11 @@ class ContactGroups:
                     confidence=confidence,
                     candidates=candidates._replace(shared=shared),
                 )
-                self._take(contact)
-
-    def _take(self, contact: Contact) -> None:
-        """Pass on a contact by a handshake, and follow its flow."""
-        shown = contact.observation
-        self._judge.mark_reported(contact, shown.time)
-        self._collector.add(contact)
-        self._contact_flows.add(contact, shown.flow_id, shown.client_port, shown.time)
+                at = contact.observation
+                self._judge.mark_reported(contact, at.time)
+                self._collector.add(contact)
+                if not shared:
+                    self._contact_flows.add(contact, at.flow_id, at.client_port, at.time)
 
     def flush(self) -> None:
         """Pass on the contacts so far. The next ones begin other groups."""

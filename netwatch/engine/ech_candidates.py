@@ -3,9 +3,9 @@
 A client that encrypts the name shows the public name and the config_id of a configuration that it
 was given in a DNS answer for the real name, and goes to an address of that name. So the real name
 is one of those for which it was given such a configuration, and that have the address of the
-server. Of names in the domains of interest the addresses are known; of others only that the client
-had an address for any of them. Where anything is not known a name counts as one that fits, so that
-there are rather too many names than too few. Tables are bounded by number and age, in packet time.
+server. Of names that a rule matches all addresses are known; of others, that the client had any,
+and which addresses it had for any of them: a name counts as one that fits then, so that there are
+rather too many than too few. Tables are bounded by number and age, in packet time.
 """
 
 from collections import OrderedDict
@@ -18,6 +18,7 @@ from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, Message
 from netwatch.core.observation import Observation
 from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
+from netwatch.engine.resolved_addresses import ResolvedAddresses
 
 LIMIT = 65536
 """Configurations of clients, and names of clients with their addresses, that are remembered; the
@@ -36,11 +37,13 @@ _SECOND = 1_000_000_000
 @dataclass(frozen=True, slots=True)
 class GivenName:
     """A name with the answer that gave a configuration for it. `until` is when this is no longer in
-    use, in ns since the epoch. With `is_known` all its addresses are."""
+    use, in ns since the epoch. It may lead to the addresses of `hosts`, and of `others`, which no
+    rule matches."""
 
     answer: Observation
     until: int
-    is_known: bool
+    hosts: frozenset[str]
+    others: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -54,15 +57,12 @@ class _Given:
 class EchCandidates:
     """The configurations and addresses that the clients of one capture were given.
 
-    `had_other` says whether a client had a packed address for any name of no interest, at a time in
-    ns. `evicted` counts entries that did not fit into the tables, `crowded` hellos of which there
-    were too many names.
+    `resolved` knows the names that no rule matches. `evicted` counts entries that did not fit into
+    the tables, `crowded` hellos of which there were too many names.
     """
 
-    def __init__(
-        self, had_other: Callable[[bytes, bytes, int], bool], limit: int = LIMIT
-    ) -> None:
-        self._had_other = had_other
+    def __init__(self, resolved: ResolvedAddresses, limit: int = LIMIT) -> None:
+        self._resolved = resolved
         self._limit = limit
         self._given: OrderedDict[tuple[bytes, str, int], _Given] = OrderedDict()
         self._addresses: OrderedDict[tuple[bytes, str], dict[bytes, int]] = OrderedDict()
@@ -89,7 +89,8 @@ class EchCandidates:
         if dns.ech_configs or any(map(is_of_interest, names)):
             self._add_addresses(answer, dns)
         # A name leads to its addresses by its aliases and the hosts of its service.
-        is_known = all(map(is_of_interest, (*names, *dns.service_targets)))
+        hosts = frozenset((*names, *dns.service_targets))
+        others = frozenset(host for host in hosts if not is_of_interest(host))
         for config in map(EchConfig.of, dns.ech_configs):
             until = answer.time + config.ttl * _SECOND + DNS_TTL_GRACE
             key = answer.client_ip, config.public_name, config.config_id
@@ -101,12 +102,12 @@ class EchCandidates:
             old = given.names.get(answer.name)
             if old is not None:
                 given.names[answer.name] = GivenName(
-                    old.answer, max(until, old.until), old.is_known and is_known
+                    old.answer, max(until, old.until), old.hosts | hosts, old.others | others
                 )
             elif len(given.names) >= MAX_NAMES:
                 given.is_full = True
             else:
-                given.names[answer.name] = GivenName(answer, until, is_known)
+                given.names[answer.name] = GivenName(answer, until, hosts, others)
         while len(self._given) > self._limit:
             self._given.popitem(last=False)
             self.evicted += 1
@@ -129,7 +130,7 @@ class EchCandidates:
             for name, each in given.names.items()
             if each.answer.time <= time <= each.until
             and is_same_device(each.answer, time)
-            and self._fits(name, each, hello)
+            and self._fits(each, hello)
         }
         if not found:
             return {}
@@ -140,19 +141,19 @@ class EchCandidates:
             found.setdefault(hello.name, None)
         return dict(sorted(found.items()))
 
-    def _fits(self, name: str, given: GivenName, hello: Observation) -> bool:
+    def _fits(self, given: GivenName, hello: Observation) -> bool:
         """Whether the server of a hello has an address that its client was given for a name."""
-        dns = given.answer.dns
-        assert dns is not None
-        if any(self._has(hello, each) for each in (name, *dns.chain, *dns.service_targets)):
+        client, time = hello.client_ip, hello.time
+        if any(self._has(hello, each) for each in given.hosts):
             return True
-        return not given.is_known and self._had_other(hello.client_ip, hello.server_ip, hello.time)
+        return self._resolved.had_other(client, hello.server_ip, time) and any(
+            self._resolved.had_name(client, each, time) for each in given.others
+        )
 
     def _is_visited(self, hello: Observation) -> bool:
-        """Whether the client may have looked up the very name that a hello shows."""
-        return self._has(hello, hello.name) or self._had_other(
-            hello.client_ip, hello.server_ip, hello.time
-        )
+        """Whether the client has looked up the very name that a hello shows."""
+        client, time = hello.client_ip, hello.time
+        return self._has(hello, hello.name) or self._resolved.had_name(client, hello.name, time)
 
     def _has(self, hello: Observation, name: str) -> bool:
         until = self._addresses.get((hello.client_ip, name), {}).get(hello.server_ip, -1)

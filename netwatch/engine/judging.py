@@ -100,7 +100,7 @@ class Judging:
             self.judge, self._collector, self._without_verdict, self._contact_flows
         )
         self.resolved = ResolvedAddresses(tables.uninteresting, tables.resolved)
-        self.candidates = EchCandidates(self.resolved.had_other)
+        self.candidates = EchCandidates(self.resolved)
         self._learned_addresses = tables.learned
 
     def reload(self, config: Config) -> None:

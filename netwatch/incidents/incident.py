@@ -128,14 +128,16 @@ class Incident:
         self.names.add((_ROLES[match.role], observation.name), (), count)
         origin = origin_of(observation.log)
         self.evidence.add((strength, observation.evidence, observation.name, origin), first, count)
+        if contact.candidates is not None:
+            self.candidates.add(tuple(contact.candidates), (), count)
+            if contact.candidates.shared:
+                return  # It may not be a contact with the app at all.
         self.counts_of(origin).add(contact)
         is_lookup = observation.evidence in LOOKUPS
         if observation.evidence == "dns-answer":
             when = observation.time, observation.source, observation.packet
             for address, ttl in contact.detail.answers:
                 self.answers.add((observation.name, address), (*when, ttl), count)
-        if contact.candidates is not None:
-            self.candidates.add(tuple(contact.candidates), (), count)
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
         # Handshakes sort first: their flows are those that other sensors report too. A device with

@@ -121,12 +121,12 @@ TEXTS: Mapping[str, str] = {
     ),
     # Contacts with one of several names (netwatch.incidents.candidate_sets)
     "ech-banned": mark(
-        "The hello does not show which of %(count)s names it is for; all of them are banned, so it"
-        " is %(grade)s at most."
+        "The name is not in the hello: it is known by what the device was given before (candidates:"
+        " %(count)s, all banned), so it is %(grade)s at most."
     ),
     "ech-shared": mark(
-        "The hello does not show which of %(count)s names it is for, and not all of them are"
-        " banned: %(grade)s."
+        "The name is not in the hello, and of its candidates (%(count)s) not all are banned:"
+        " %(grade)s."
     ),
     "candidates-banned": mark(
         "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"

@@ -257,14 +257,24 @@ class StoredFacts:
         )
 
     def _find_ech_rows(self, names: str) -> None:
-        """Add the observations that say which names an outer hello can have, and the pairs of their
-        clients and servers."""
+        """Add the observations that say which names an outer hello can have, answers for their
+        names, hosts and public names, and the pairs of the clients and servers of such hellos."""
         outer = "o.tls_ech = 'outer' AND o.tls_ech_config_id IS NOT NULL"
         self._sql(
             f"INSERT INTO netwatch.hit SELECT {names} FROM netwatch.observation_rows o"
             " SEMI JOIN netwatch.chosen ON o.capture = chosen.value"
             " ANTI JOIN netwatch.hit h ON h.capture = o.capture AND h.sequence = o.sequence"
             f" WHERE {outer} OR (o.evidence = 'dns-answer' AND o.dns_ech_configs IS NOT NULL)"
+        )
+        given = "FROM netwatch.hit WHERE dns_ech_configs IS NOT NULL"
+        self._sql(
+            f"INSERT INTO netwatch.hit SELECT {names} FROM netwatch.observation_rows o"
+            " SEMI JOIN netwatch.chosen ON o.capture = chosen.value"
+            f" SEMI JOIN (SELECT name {given} UNION SELECT unnest(dns_ech) {given}"
+            f" UNION SELECT unnest(dns_chain) {given}"
+            f" UNION SELECT unnest(dns_service_targets) {given}) n ON n.name = o.name"
+            " ANTI JOIN netwatch.hit h ON h.capture = o.capture AND h.sequence = o.sequence"
+            " WHERE o.evidence = 'dns-answer'"
         )
         self._sql(
             "INSERT INTO netwatch.pair SELECT DISTINCT c.ip, o.server_ip FROM netwatch.hit o"

@@ -9,6 +9,7 @@ cdef class DnsPrefilter(Window):
     cdef long long[::1] starts
     cdef long long[::1] sizes
     cdef long long[::1] ttls
+    cdef unsigned long long asked
     cdef Py_ssize_t addresses
     cdef long long aliases
     cdef long long pointer

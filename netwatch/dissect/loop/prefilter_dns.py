@@ -49,7 +49,8 @@ class DnsPrefilter(Window):
     """Compares the names of one DNS message with `domains`, which reads the same bytes.
 
     `counts` is shared by all prefilters: names by evidence (`layout.NAMES_DNS_QUERY` and the
-    like). Of the message read last there were so many `addresses`; each `starts` somewhere, has a
+    like). Of the message read last `asked` is the hash of the name asked for, as `domain_hash` has it.
+    There were so many `addresses`; each `starts` somewhere, has a
     size in bytes and a TTL in seconds. `pointer` is what points to the target of its last alias.
     """
 
@@ -60,6 +61,7 @@ class DnsPrefilter(Window):
         self.starts: Words = array("q", bytes(8 * MAX_ADDRESSES))
         self.sizes: Words = array("q", bytes(8 * MAX_ADDRESSES))
         self.ttls: Words = array("q", bytes(8 * MAX_ADDRESSES))
+        self.asked = 0
         self.addresses = 0
         self.aliases = 0
         self.pointer = 0
@@ -78,6 +80,7 @@ class DnsPrefilter(Window):
             return False
         if not (self.domains.hash_labels(at, at + 12, end) and self.domains.not_matched()):
             return False
+        self.asked = self.domains.hash | 1
         self.addresses = 0
         pos = self.domains.name_end + 4
         if pos > end:

@@ -113,7 +113,7 @@ SITUATIONS = (
         "ech",
         "The key is that of two names of the app",
         _frames(_all_banned),
-        Expected("probable", None, "reached", names=(APP, PAGE), blind="ech"),
+        Expected("probable", "embed", "reached", names=(APP, PAGE), blind="ech"),
         True,
     ),
     Situation(
@@ -121,7 +121,7 @@ SITUATIONS = (
         "ech",
         "The key is that of a name of the app and of a blog",
         _frames(_mixed),
-        Expected("probable", None, None, names=(APP,), blind="ech"),
+        Expected("probable", "lookup", "attempted", names=(APP,), blind="ech"),
         None,
     ),
     Situation(
@@ -129,7 +129,7 @@ SITUATIONS = (
         "ech",
         "The device has looked up the public name itself, so the hello may be GREASE",
         _frames(_visited),
-        Expected("probable", None, None, names=(APP,), blind="ech"),
+        Expected("probable", "lookup", "attempted", names=(APP,), blind="ech"),
         None,
     ),
     Situation(
