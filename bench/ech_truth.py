@@ -30,6 +30,7 @@ import veth
 from shared import ROOT, Namespace, created, is_listening, wait_until
 
 from netwatch.cli import main
+from netwatch.core.addresses import ip_text
 from netwatch.engine.ech_candidates import EchCandidates
 
 APP = ("www.tiktok.com", "api16-normal.tiktokv.com", "m.tiktok.com", "v16-webapp.tiktok.com")
@@ -51,6 +52,10 @@ networks: [{name: hq, cidrs: [10.20.0.0/16], class: service}]
 bans:
   - {id: our-rule, authority: City, apps: [tiktok], forbids: [service], timezone: UTC}
 """
+
+
+Place = tuple[str, int]
+"""The address of a server and the port of its client, which a connection has alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,26 +167,26 @@ def _ask(
         subprocess.run(namespace.inside(*command), check=True, timeout=30)
 
 
-def _truth(logs: Sequence[Path]) -> dict[int, Contact]:
-    """The connections by the port of the client."""
+def _truth(logs: Sequence[Path]) -> dict[Place, Contact]:
+    """The connections of the servers with these logs."""
     found = {}
-    for log in logs:
+    for server, log in zip(SERVERS, logs, strict=True):
         for line in log.read_text().splitlines()[1:]:
             port, decrypted, name, ok = line.split(" ")
             if ok == "true":
-                found[int(port)] = Contact(decrypted == "true", name)
+                found[server.address, int(port)] = Contact(decrypted == "true", name)
     return found
 
 
-def _compared(capture: Path, truth: Mapping[int, Contact], folder: Path) -> dict[str, float]:
+def _compared(capture: Path, truth: Mapping[Place, Contact], folder: Path) -> dict[str, float]:
     config = folder / "netwatch.yaml"
     config.write_text(CONFIG)
-    sets: dict[int, tuple[str, ...]] = {}
+    sets: dict[Place, tuple[str, ...]] = {}
     original = EchCandidates.names_of
 
     def recorded(self: EchCandidates, hello, is_same_device):  # type: ignore[no-untyped-def]
         names = original(self, hello, is_same_device)
-        sets[hello.client_port] = tuple(names)
+        sets[ip_text(hello.server_ip), hello.client_port] = tuple(names)
         return names
 
     with mock.patch.object(EchCandidates, "names_of", recorded), open(os.devnull, "w") as nowhere:

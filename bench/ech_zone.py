@@ -54,7 +54,7 @@ def resolver(
     folder = Path("/etc/netns") / namespace.name
     folder.mkdir(parents=True)
     (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
-    (folder / "nsswitch.conf").write_text("hosts: dns\n")
+    (folder / "nsswitch.conf").write_text("hosts: files dns\n")
     thread = threading.Thread(target=_serve, args=(listening, answers))
     thread.start()
     try:

@@ -279,6 +279,7 @@ class StoredFacts:
         self._sql(
             "INSERT INTO netwatch.pair SELECT DISTINCT c.ip, o.server_ip FROM netwatch.hit o"
             f" JOIN netwatch.client c ON c.number = o.client WHERE {outer}"
+            " EXCEPT SELECT ip, address FROM netwatch.pair"
         )
 
     def _observations(self) -> Iterator[tuple[int, int, Event]]:
