@@ -200,6 +200,10 @@ def _what_came(incident: Explanation) -> str:
 def _confidence(incident: Explanation) -> Iterator[str]:
     yield from value("confidence", incident.confidence)
     yield from points(incident.confidence_reasons)
+    for candidates in incident.candidates:
+        yield from value("one of", ", ".join(candidates.names))
+        yield from value("contacts", str(candidates.count))
+        yield from value("because", candidates.why)
 
 
 def _traffic(incident: Explanation) -> Iterator[str]:

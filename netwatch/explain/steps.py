@@ -203,6 +203,15 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateSet:
+    """Names of which so many contacts had one each, without showing which; and why these."""
+
+    names: tuple[str, ...]
+    count: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One incident: all steps from packet to clause.
 
@@ -217,6 +226,7 @@ class Explanation:
     severity: str
     confidence: str
     confidence_reasons: tuple[str, ...]
+    candidates: tuple[CandidateSet, ...]
     first_seen: str
     last_seen: str
     app: str
@@ -268,6 +278,10 @@ def explanation(
         record["severity"],
         record["confidence"],
         tuple(record.get("confidence_reasons") or ()),
+        tuple(
+            CandidateSet(tuple(each["names"]), each["count"], each["why"])
+            for each in record.get("candidates") or ()
+        ),
         record["first_seen"],
         record["last_seen"],
         app["name"],

@@ -35,6 +35,11 @@ NOT_PROVED: Mapping[str, str] = {
         "That flows without a name belong to {app}. They went to an address that had"
         " been resolved for it; other services may share that address."
     ),
+    "hidden-name": mark(
+        "Which name the device contacted in a hello that hides it. It follows from the ECH keys"
+        " that DNS answers gave to the device; a key or name that it got in another way is not"
+        " known."
+    ),
     "server": mark(
         "That the server was one of the app's. The name is what the device asked for; a"
         " program can say any name."
