@@ -29,8 +29,8 @@ import ech_zone
 import veth
 from shared import ROOT, Namespace, created, is_listening, wait_until
 
+import netwatch.api
 from netwatch.cli import main
-from netwatch.core.addresses import ip_text
 from netwatch.engine.ech_candidates import EchCandidates
 
 APP = ("www.tiktok.com", "api16-normal.tiktokv.com", "m.tiktok.com", "v16-webapp.tiktok.com")
@@ -55,7 +55,7 @@ bans:
 
 
 Place = tuple[str, int]
-"""The address of a server and the port of its client, which a connection has alone."""
+"""The address of a server and the port of its client. A port is used again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,46 +167,63 @@ def _ask(
         subprocess.run(namespace.inside(*command), check=True, timeout=30)
 
 
-def _truth(logs: Sequence[Path]) -> dict[Place, Contact]:
-    """The connections of the servers with these logs."""
-    found = {}
+def _truth(logs: Sequence[Path]) -> dict[Place, list[Contact]]:
+    """The connections of the servers with these logs, those of each place in their order."""
+    found: dict[Place, list[Contact]] = {}
     for server, log in zip(SERVERS, logs, strict=True):
         for line in log.read_text().splitlines()[1:]:
             port, decrypted, name, ok = line.split(" ")
-            if ok == "true":
-                found[server.address, int(port)] = Contact(decrypted == "true", name)
+            if name:
+                found.setdefault((server.address, int(port)), []).append(
+                    Contact(decrypted == "true" and ok == "true", name)
+                )
     return found
 
 
-def _compared(capture: Path, truth: Mapping[Place, Contact], folder: Path) -> dict[str, float]:
+def _compared(
+    capture: Path, truth: Mapping[Place, Sequence[Contact]], folder: Path) -> dict[str, float]:
     config = folder / "netwatch.yaml"
     config.write_text(CONFIG)
-    sets: dict[Place, tuple[str, ...]] = {}
+    sets: dict[int, tuple[str, ...]] = {}
     original = EchCandidates.names_of
 
     def recorded(self: EchCandidates, hello, is_same_device):  # type: ignore[no-untyped-def]
         names = original(self, hello, is_same_device)
-        sets[ip_text(hello.server_ip), hello.client_port] = tuple(names)
+        sets[hello.packet] = tuple(names)
         return names
 
     with mock.patch.object(EchCandidates, "names_of", recorded), open(os.devnull, "w") as nowhere:
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             main(["scan", "-q", "--jobs", "1", "-c", str(config), str(capture)])
-    hidden = {port: each.name for port, each in truth.items() if each.decrypted}
-    shown = {port: each.name for port, each in truth.items() if not each.decrypted}
-    linked = {port: sets[port] for port in hidden if sets.get(port)}
+    contacts = dict(_by_packet(capture, truth))
+    hidden = {packet: each.name for packet, each in contacts.items() if each.decrypted}
+    shown = {packet: each.name for packet, each in contacts.items() if not each.decrypted}
+    linked = {packet: sets[packet] for packet in hidden if sets.get(packet)}
     sizes = [len(names) for names in linked.values()] or [0]
     return {
         "hellos with ECH": len(hidden),
         "linked": len(linked),
-        "true name in the set": sum(hidden[port] in names for port, names in linked.items()),
+        "true name in the set": sum(hidden[packet] in names for packet, names in linked.items()),
         "k median": statistics.median(sizes),
         "k most": max(sizes),
         "other hellos": len(shown),
         "linked wrongly": sum(
-            shown[port] not in sets[port] for port in shown if sets.get(port)
+            shown[packet] not in sets[packet] for packet in shown if sets.get(packet)
         ),
     }
+
+
+def _by_packet(
+    capture: Path, truth: Mapping[Place, Sequence[Contact]]
+) -> Iterator[tuple[int, Contact]]:
+    """The connections by the packet of their hello."""
+    hellos: dict[Place, list[int]] = {}
+    for seen in netwatch.api.names(capture):
+        if seen.evidence == "tls-sni":
+            place = str(seen.server.ip), seen.client.port or 0
+            hellos.setdefault(place, []).append(seen.packet or 0)
+    for place, contacts in truth.items():
+        yield from zip(hellos.get(place, ()), contacts, strict=False)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

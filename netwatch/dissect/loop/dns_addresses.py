@@ -34,7 +34,7 @@ STORED = cython.declare(cython.longlong, 300_000_000_000)
 
 SECOND = cython.declare(cython.longlong, 1_000_000_000)
 MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
-LOW64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
+LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 LONGEST_TTL = cython.declare(cython.longlong, 0x7FFFFFFF)
 
 
@@ -154,5 +154,5 @@ class DnsAddresses:
 
 def of_name(client: cython.ulonglong, name: cython.ulonglong) -> cython.ulonglong:
     """The hash of a client and a name, from those of both."""
-    hash_: cython.ulonglong = ((client ^ name) * MIX) & LOW64
+    hash_: cython.ulonglong = ((client ^ name) * MIX) & LOW63
     return (hash_ ^ (hash_ >> 32)) | 1

@@ -40,9 +40,9 @@ class HelloLayout(Window):
     config_id of ECH whether a client was given a configuration with it.
     """
 
-    def __init__(self, given: Buffer | None = None) -> None:
+    def __init__(self, given: Buffer) -> None:
         Window.__init__(self)
-        self.given: Buffer = array("B", bytes(256)) if given is None else given
+        self.given = given
         self.types: Words = array("q", bytes(8 * MAX_EXTENSIONS))
         self.version = self.stop = 0
         self.ciphers = self.ciphers_size = 0

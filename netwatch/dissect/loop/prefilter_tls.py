@@ -30,7 +30,7 @@ class HelloPrefilter(Window):
     """Compares the name in a ClientHello with a set of domains; `counts` as in `DnsPrefilter`.
     `hello` has the parts of the hello that was read last; `given` is its table."""
 
-    def __init__(self, domains: DomainFilter, counts: Words, given: Buffer | None = None) -> None:
+    def __init__(self, domains: DomainFilter, counts: Words, given: Buffer) -> None:
         Window.__init__(self)
         self.domains = domains
         self.counts = counts
