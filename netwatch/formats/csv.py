@@ -127,9 +127,10 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "first_log_format",
     "first_log_line",
     "first_log_lacks",
+    "candidates",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
-`destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
+`destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``), `evidence_count` (how many sightings
 there were in all), `first_source` and `first_packet` (of a log `first_log_format`, `first_log_line`
 and `first_log_lacks`), which locate the first of them, and `ban_periods` (``first day/last
 day``)."""
@@ -152,6 +153,7 @@ def alert_row(record: AlertRecord) -> list[str]:
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in evidence]
     flat["kind_reasons"] = sentences(flat.get("kind_reasons") or ())
     flat["confidence_reasons"] = sentences(flat.get("confidence_reasons") or ())
+    flat["candidates"] = ["|".join(each["names"]) for each in record.get("candidates") or ()]
     flat["evidence_count"] = sum(item["count"] for item in evidence)
     if evidence:
         first = min(evidence, key=lambda item: epoch_ns(item["time"]))

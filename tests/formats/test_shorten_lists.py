@@ -58,7 +58,9 @@ def test_record_that_cannot_fit_is_as_short_as_possible() -> None:
     assert shortened["evidence"][0]["name"] == shortened["names"][0] == NAMES[-1]
     assert shortened["kind"] == {"value": "background", "reasons": []}
     assert shortened["confidence_reasons"] == []
+    assert shortened["candidates"] == []
     assert shortened["shortened"]["reasons"] == 3
+    assert shortened["shortened"]["candidates"] == 1
 
 
 def test_reasons_are_removed_last() -> None:
