@@ -132,7 +132,7 @@ class Wire:
         """Note what an answer with these records shows."""
         self.shows(client, "dns-answer", name)
         for _, kind, _, value in records:
-            priority, _, target = value.partition(" ") if " " in value else ("0", "", value)
+            priority, target = value.split(" ")[:2] if " " in value else ("0", value)
             if kind in ("CNAME", "SVCB", "HTTPS") and priority == "0" and target != ".":
                 self.shows(client, "dns-cname", target)
 

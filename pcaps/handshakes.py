@@ -57,12 +57,14 @@ def client_hello(
     post_quantum: bool = False,
     quic: int | None = None,
     alpn: Sequence[str] = ("h2", "http/1.1"),
+    ech: bytes | None = None,
 ) -> bytes:
     """A ClientHello handshake message (RFC 8446 section 4.1.2), no record around it.
 
     `name` goes into server_name (RFC 6066), None leaves the extension out. With
     `post_quantum` the message has about 1,730 bytes, else about 510. `quic` is the QUIC
-    version whose transport parameters are added (RFC 9001 section 8.2).
+    version whose transport parameters are added (RFC 9001 section 8.2), `ech` the body of an
+    encrypted_client_hello extension (RFC 9849 section 5).
     """
     grease = rng.sample(GREASE, 3)
     groups = [X25519MLKEM768, X25519] if post_quantum else [X25519]
@@ -88,6 +90,8 @@ def client_hello(
     if name is not None:
         entry = b"\0" + _sized(2, name.encode("idna"))
         extensions.append(_extension(0, _sized(2, entry)))
+    if ech is not None:
+        extensions.append(_extension(0xFE0D, ech))
     if quic is not None:
         kind = 0xFFA5 if quic == QUIC_DRAFT_29 else 57
         extensions.append(_extension(kind, _transport_parameters(rng)))

@@ -14,7 +14,8 @@ TYPES = {"A": 1, "NS": 2, "CNAME": 5, "PTR": 12, "TXT": 16, "AAAA": 28, "SVCB": 
 
 Record = tuple[str, str, int, str]
 """Owner, type, TTL in seconds, and the value in text form: an address for A and AAAA, a
-name for CNAME and PTR, ``priority target`` for SVCB and HTTPS, any text for TXT."""
+name for CNAME and PTR, ``priority target`` for SVCB and HTTPS, any text for TXT. After a target may
+come ``ech=`` with an ECHConfigList in hex digits, and ``ipv4hint=`` with an address."""
 
 
 class _Message:
@@ -45,12 +46,19 @@ class _Message:
         elif kind == "TXT":
             self.data += bytes([len(value)]) + value.encode("ascii")
         elif kind in ("SVCB", "HTTPS"):
-            priority, target = value.split(" ")
+            priority, target, *parameters = value.split(" ")
             self.data += struct.pack(">H", int(priority))
             # A target is never compressed (RFC 9460 section 2.2).
             labels = [label for label in target.split(".") if label]
             self.data += b"".join(bytes([len(part)]) + part.encode("ascii") for part in labels)
             self.data += b"\0" + struct.pack(">HH", 1, 6) + b"\2h3\2h2"
+            for key, _, text in (each.partition("=") for each in parameters):
+                number, body = (
+                    (4, ipaddress.ip_address(text).packed)
+                    if key == "ipv4hint"
+                    else (5, bytes.fromhex(text))
+                )
+                self.data += struct.pack(">HH", number, len(body)) + body
         else:
             self.name(value)
         struct.pack_into(">H", self.data, start - 2, len(self.data) - start)

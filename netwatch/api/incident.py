@@ -9,6 +9,7 @@ from netwatch.api.parts import (
     App,
     Ban,
     Binding,
+    CandidateSet,
     Contradiction,
     Counts,
     Destination,
@@ -60,6 +61,7 @@ class Incident(Record):
     versions: Versions | None = field(default=None, repr=False)
     binding: Binding | None = field(default=None, repr=False)
     contradictions: tuple[Contradiction, ...] = field(default=(), repr=False)
+    candidates: tuple[CandidateSet, ...] = field(default=(), repr=False)
     left_out: Mapping[str, int] = field(default_factory=dict, repr=False)
     shortened: Mapping[str, int] = field(default_factory=dict, repr=False)
     evidence_file: str | None = field(default=None, repr=False)

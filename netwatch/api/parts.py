@@ -126,6 +126,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateSet:
+    """Names of which `count` contacts had one each, without showing which, and why these."""
+
+    names: tuple[str, ...]
+    count: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dns:
     """What a DNS message says beside its name."""
 
@@ -136,6 +145,7 @@ class Dns:
     asked: str | None = None
     service_targets: tuple[str, ...] = ()
     ech: tuple[str, ...] = ()
+    ech_configs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +156,7 @@ class Tls:
     alpn: tuple[str, ...] = ()
     ja4: str | None = None
     ech: str | None = None
+    ech_config_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,16 @@ class JudgedKind:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateSet:
+    """Names of which contacts had one each, without showing which: how many contacts, and why it is
+    one of these, as a sentence."""
+
+    names: tuple[str, ...]
+    count: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetIdentity:
     """An installed set of signatures and bans: its version, a short hash of its content, and until
     when it is valid (RFC 3339, UTC)."""
@@ -189,7 +199,8 @@ class Alert:
     packets are stored as evidence. `outcome` is the strongest one of its contacts, `blocked_by` are
     the answers that blocked some of them: ``NXDOMAIN``, an address, ``reset``.
     `confidence_reasons` are sentences that say why the confidence is what it is, and
-    `contradictions` what speaks against its contacts. `duration` is the
+    `contradictions` what speaks against its contacts. `candidates` are the names of contacts that
+    did not show theirs. `duration` is the
     time from the first contact to the last packet of its flows, in ns.
     """
 
@@ -218,6 +229,7 @@ class Alert:
     blocked_by: tuple[str, ...] = ()
     confidence_reasons: tuple[str, ...] = ()
     contradictions: tuple[ContradictionItem, ...] = ()
+    candidates: tuple[CandidateSet, ...] = ()
     duration: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
     evidence_frames: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)

@@ -55,6 +55,8 @@ ANOMALIES: Mapping[str, str] = {
     "dns-cut": "A DNS message ends inside its header, a name or a record.",
     "dns-label-loop": "A DNS compression pointer does not point backwards.",
     "dns-label-type": "A DNS label has a type that is no longer in use (RFC 6891).",
+    "dns-many-ech-configs": "A DNS message has more than 64 ECH configurations; the rest is not"
+    " read.",
     "dns-many-questions": "A DNS message has more than 64 questions; the rest is not read.",
     "dns-many-records": "A DNS message has more than 512 answer records; the rest is not read.",
     "dns-name-length": "A DNS name is longer than 255 bytes.",
@@ -71,6 +73,14 @@ ANOMALIES: Mapping[str, str] = {
     "dtls-no-hello": "A DTLS datagram contains no ClientHello.",
     "dtls-record": "A DTLS record has an invalid header or length.",
     "dtls-record-cut": "A DTLS record exceeds its datagram.",
+    "ech-candidates-full": "An ECH configuration that a device was given was evicted, with its"
+    " names or their addresses, because the table was full.",
+    "ech-candidates-many": "A hello with ECH has no candidates, because its device was given the"
+    " key for too many names.",
+    "ech-keys-full": "An ECH configuration that a device was given was evicted because the table"
+    " was full: its outer hellos may be taken for GREASE.",
+    "ech-name-shared": "A hello with ECH can be for several names, not all of which are banned:"
+    " it is `possible` at most.",
     "encrypted-ip": "The packet is IPsec ESP; its content cannot be read.",
     "encrypted-link": "The frame is encrypted by MACsec; its content cannot be read.",
     "encrypted-tunnel": "The content of a tunnel is encrypted (CAPWAP over DTLS, LISP with a key)"

@@ -12,12 +12,14 @@ cdef class DnsInfo:
     cdef readonly tuple chain
     cdef readonly tuple ech_public_names
     cdef readonly tuple service_targets
+    cdef readonly tuple ech_configs
 
 cdef class TlsInfo:
     cdef readonly str version
     cdef readonly tuple alpn
     cdef readonly str ech
     cdef readonly object compute_ja4
+    cdef readonly object ech_config_id
 
 cdef class QuicInfo:
     cdef readonly str version

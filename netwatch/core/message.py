@@ -22,13 +22,17 @@ Evidence = Literal[
     "tls-cert",
     "ip-from-dns",
     "ip-asn",
+    "ech-from-dns",
 ]
 
 LOOKUPS = frozenset({"dns-query", "dns-answer", "dns-cname"})
 """Evidence that a device looked up the name, not that it contacted the host."""
 
-HANDSHAKES = frozenset({"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-host"})
-"""Evidence that a device contacted the host of that name."""
+HANDSHAKES = frozenset(
+    {"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-host", "ech-from-dns"}
+)
+"""Evidence that a device contacted the host of that name; by ``ech-from-dns``, the host of one of
+several names."""
 
 
 @cython.cclass
@@ -57,7 +61,8 @@ class DnsInfo:
     `type` is the type queried, `rcode` the response code (None in a query), `answers` the
     addresses with their TTL in seconds, and `chain` the aliases from the queried name to the last
     target. `ech_public_names` are the public names of the ECH configurations in the answer, which
-    appear in outer ClientHellos instead of the real name. `service_targets` are the targets of
+    appear in outer ClientHellos instead of the real name; `ech_configs` are those configurations
+    that are of the queried name, as `core.ech_config.EchConfig` writes them. `service_targets` are the targets of
     SVCB and HTTPS records in service mode (RFC 9460 section 2.4.3): hosts that provide the service
     under the queried name, or the resolvers that an answer for ``_dns.resolver.arpa`` designates
     (RFC 9462).
@@ -69,6 +74,7 @@ class DnsInfo:
     chain: tuple[str, ...] = ()
     ech_public_names: tuple[str, ...] = ()
     service_targets: tuple[str, ...] = ()
+    ech_configs: tuple[str, ...] = ()
 
 
 @cython.cclass
@@ -77,7 +83,8 @@ class TlsInfo:
     """What a ClientHello contains besides the name.
 
     `ech` is None without the extension, ``outer`` or ``grease`` where these can be distinguished,
-    and ``present`` where they cannot. `compute_ja4` computes the JA4 fingerprint, which only the
+    and ``present`` where they cannot. `ech_config_id` is the config_id in it, which GREASE has at
+    random. `compute_ja4` computes the JA4 fingerprint, which only the
     few reported hellos need; it is None if the hello is truncated.
     """
 
@@ -85,6 +92,7 @@ class TlsInfo:
     alpn: tuple[str, ...] = ()
     ech: str | None = None
     compute_ja4: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    ech_config_id: int | None = None
 
     @property
     def ja4(self) -> str | None:

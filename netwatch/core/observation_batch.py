@@ -343,12 +343,14 @@ class ObservationBatch(TextDictionary):
             self.text_list(self.words[at + columns.WORD_DNS_CHAIN]),
             self.text_list(self.words[at + columns.WORD_DNS_ECH]),
             self.text_list(self.words[at + columns.WORD_DNS_SERVICE_TARGETS]),
+            self.text_list(self.words[at + columns.WORD_DNS_ECH_CONFIGS]),
         )
 
     def _tls(self, at: cython.Py_ssize_t) -> TlsInfo | None:
         version = self.words[at + columns.WORD_TLS_VERSION]
         ja4 = self.words[at + columns.WORD_TLS_JA4]
         ech = self.words[at + columns.WORD_TLS_ECH]
+        config_id = self.words[at + columns.WORD_TLS_ECH_CONFIG_ID]
         if not version:
             return None
         return TlsInfo(
@@ -356,6 +358,7 @@ class ObservationBatch(TextDictionary):
             self.text_list(self.words[at + columns.WORD_TLS_ALPN]),
             self.text(ech) if ech else None,
             partial(str, self.text(ja4)) if ja4 else None,
+            int(self.text(config_id)) if config_id else None,
         )
 
     def _dns_words(self, dns: DnsInfo) -> list[tuple[int, int]]:
@@ -377,6 +380,7 @@ class ObservationBatch(TextDictionary):
             (columns.WORD_DNS_CHAIN, dns.chain),
             (columns.WORD_DNS_ECH, dns.ech_public_names),
             (columns.WORD_DNS_SERVICE_TARGETS, dns.service_targets),
+            (columns.WORD_DNS_ECH_CONFIGS, dns.ech_configs),
         ):
             if texts:
                 words.append(
@@ -391,6 +395,9 @@ class ObservationBatch(TextDictionary):
             words.append((columns.WORD_TLS_ALPN, alpn))
         if tls.ech is not None:
             words.append((columns.WORD_TLS_ECH, self.number_of_text(tls.ech)))
+        if tls.ech_config_id is not None:
+            number = self.number_of_text(str(tls.ech_config_id))
+            words.append((columns.WORD_TLS_ECH_CONFIG_ID, number))
         if fingerprint and (ja4 := tls.ja4) is not None:
             words.append((columns.WORD_TLS_JA4, self.number_of_text(ja4)))
         return words

@@ -49,7 +49,9 @@ WORD_LOG_BLOCKED_BY = 32  # text
 WORD_CLIENT_NETWORK = 33  # index in the `sources` plus 1: its network, in facts of a store
 WORD_SENSOR = 34  # the same: the sensor that saw it, in facts of a store
 WORD_MARK = 35  # how the packet was seen, as `core.seen` reads it; 0 in a log
-WORDS = 36  # words of a row
+WORD_DNS_ECH_CONFIGS = 36  # list of texts
+WORD_TLS_ECH_CONFIG_ID = 37  # text
+WORDS = 38  # words of a row
 
 LIST_SHIFT = 16  # bits of the number of entries of a list
 LIST_MASK = 65535
@@ -143,10 +145,12 @@ COLUMNS: tuple[Column, ...] = (
         "targets of SVCB and HTTPS records in service mode",
     ),
     Column(("dns", "ech"), "texts", WORD_DNS_ECH, "public names of ECH configurations"),
+    Column(("dns", "ech_configs"), "texts", WORD_DNS_ECH_CONFIGS, "ECH configurations of the name"),
     Column(("tls", "version"), "text", WORD_TLS_VERSION, "newest version that is offered"),
     Column(("tls", "alpn"), "texts", WORD_TLS_ALPN, "protocols that are offered"),
     Column(("tls", "ja4"), "text", WORD_TLS_JA4, "JA4 fingerprint of the client"),
     Column(("tls", "ech"), "text", WORD_TLS_ECH, "`outer`, `grease` or `present`"),
+    Column(("tls", "ech_config_id"), "text", WORD_TLS_ECH_CONFIG_ID, "config_id of ECH"),
     Column(("quic", "version"), "text", WORD_QUIC_VERSION, "version of QUIC"),
     Column(("log", "format"), "text", WORD_LOG_FORMAT, "format of the log, in place of a packet"),
     Column(("log", "line"), "positive number", WORD_LOG_LINE, "number of its record in it, from 1"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Literal, Self, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
 from netwatch.core.contradiction import Contradiction, Sender
 from netwatch.core.dataclass import dataclass
@@ -377,6 +377,15 @@ NO_DETAIL = ContactDetail()
 """The detail of a contact of which nothing more is known."""
 
 
+class Candidates(NamedTuple):
+    """The `names` of which a contact has one, in order, and the name that its hello showed in the
+    place of it. `shared` says whether any of them is not banned, as the others are."""
+
+    names: tuple[str, ...]
+    shown: str
+    shared: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """An observation that matches a rule of an app, with its client and what the bans say; or
@@ -387,7 +396,8 @@ class Contact:
     code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how it was
     seen, as far as its observation tells; its flow tells more. `contradictions` speak against it;
     what it is without them is its `confidence`. `sender` is the MAC in its frame, None where there is
-    none.
+    none. Where the packet does not say which of several names it is for, `candidates` has all of
+    them.
     """
 
     observation: Observation
@@ -403,3 +413,4 @@ class Contact:
     seen: Seen = UNSEEN
     contradictions: tuple[Contradiction, ...] = ()
     sender: Sender | None = None
+    candidates: Candidates | None = None

@@ -188,6 +188,11 @@ class Dissector:
         if self._flow_records is not None:
             self._flow_records.report_individually(flow)
 
+    def set_name_status(self, flow: int, name_status: int) -> None:
+        """Note what a message has told of the name of its flow, an index in `NAME_STATUSES`."""
+        if self._flow_records is not None:
+            self._flow_records.set_name_status(flow, name_status)
+
     def end_flows(self, before: int = END_OF_TIME) -> Iterator[Flow]:
         """End the flows without a packet since `before` (ns since the epoch), by default all of
         them, and yield what `flows` reports; then hand all counts to the consumer. Their bytes

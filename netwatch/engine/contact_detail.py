@@ -12,7 +12,7 @@ from netwatch.core.verdict import ContactDetail
 MAX_ADDRESSES = 16
 """Addresses of an answer that are stored of it."""
 
-_WITHOUT_NAME = ("ip-from-dns", "ip-asn")
+_WITHOUT_NAME = ("ip-from-dns", "ip-asn", "ech-from-dns")
 
 
 def detail_of(observation: Observation) -> ContactDetail:

@@ -281,11 +281,12 @@ class ContactFlows:
             self.unsighted += 1
         self._table.report_end_of(flow)
 
-    def flow_ended(self, flow: Flow) -> None:
-        """Report what was not reported yet of a flow that has ended, if it is followed."""
+    def flow_ended(self, flow: Flow) -> bool:
+        """Report what was not reported yet of a flow that has ended, if it is followed; whether it
+        is."""
         followed = self._flows.pop(flow.flow_id, None)
         if followed is None:
-            return
+            return False
         for part in followed.parts:
             for groups in part.groups.values():
                 client = groups[0].contact.observation.client_ip, groups[0].port
@@ -299,6 +300,7 @@ class ContactFlows:
             is_client = client == (flow.client_ip, flow.client_port)
             progress = _of_client(flow) if is_client else _of_server(flow)
             each.report(progress, self._collector, self._table.answers_in(flow.flow_id))
+        return True
 
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has

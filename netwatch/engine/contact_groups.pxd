@@ -31,6 +31,7 @@ cdef class ContactGroups:
     cdef list _made
     cdef dict _matches
     cdef long long _batch_number
+    cdef readonly long long shared_names
     cdef long long[::1] _key
     cdef object _key_octets
 
@@ -42,4 +43,5 @@ cdef class ContactGroups:
     cdef Group _judged(
         self, Observation observation, object match, object binding, str shared, str earlier=*
     )
+    cdef Group _late_group(self, Observation observation)
     cdef Py_ssize_t _fill_key(self, ObservationBatch batch, Py_ssize_t row)

@@ -9,6 +9,7 @@ or the device that has the address. A group lasts no longer than a block of pack
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 try:
@@ -18,7 +19,18 @@ except ImportError:
 
 from netwatch.core.buffers import Words, array
 from netwatch.core.message import HANDSHAKES
-from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, Repeats
+from netwatch.core.verdict import (
+    BEGINNING,
+    CONFIDENCE_RANK,
+    FOREVER,
+    Binding,
+    Candidates,
+    Confidence,
+    Contact,
+    Decision,
+    Match,
+    Repeats,
+)
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows, Place
 from netwatch.engine.contradicted import EVIDENCE_DTLS_SNI, HelloName
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
@@ -37,6 +49,9 @@ else:
 KEY_WORDS = cython.declare(cython.Py_ssize_t, 18)
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
+
+POSSIBLE: Confidence = "possible"
+"""The confidence of a contact with one of several names that are not all banned."""
 
 NO_CLIENT = sentence("no-client")
 """Why a contact has no verdict of which a log does not name the device."""
@@ -101,7 +116,7 @@ class ContactGroups:
     `contact_flows`.
 
     `judge` judges them; those to which no ban applies are counted in `without_verdict`, by the
-    reason.
+    reason. `shared_names` counts hellos of one of several names that are not all banned.
     """
 
     def __init__(
@@ -119,6 +134,7 @@ class ContactGroups:
         self._made: list[Group] = []
         self._matches: dict[int, Match | None] = {}
         self._batch_number = -1
+        self.shared_names = 0
         words = array("q", bytes(8 * (KEY_WORDS + MAX_ADDRESSES)))
         self._key: Words = words
         self._key_octets = memoryview(words).cast("B")
@@ -144,19 +160,79 @@ class ContactGroups:
     def add_late(self, observation: Observation) -> Contact | None:
         """The contact that an observation is whose place is before others that were taken already;
         None where no ban applies."""
-        match = self._judge.contacted(observation.name)
-        if match is None:
+        group: Group | None = self._late_group(observation)
+        if group is None:
             return None
-        binding = self._judge.binding_of(observation, late=True)
-        shared = self._judge.shared_at(observation.client_ip, observation.vlan, observation.time)
-        group = self._judged(observation, match, binding, shared)
-        if shared:
-            self._judge.count_shared(group.contact, shared)
+        if group.shared:
+            self._judge.count_shared(group.contact, group.shared)
         if group.reason:
             self._without_verdict[group.reason] += 1
             self._note_sender(group)
             return None
         return group.contact
+
+    def _late_group(self, observation: Observation) -> Group | None:
+        """The group of such an observation alone; None where no rule matches its name."""
+        match = self._judge.contacted(observation.name)
+        if match is None:
+            return None
+        binding = self._judge.binding_of(observation, late=True)
+        shared = self._judge.shared_at(observation.client_ip, observation.vlan, observation.time)
+        return self._judged(observation, match, binding, shared)
+
+    def add_candidates(self, shown: Sequence[Observation], candidates: Candidates) -> None:
+        """Take a hello that is for one of `candidates`, as an observation of each of them that a
+        rule matches. It is a contact with the app of most of them. Under bans that say the same of
+        all of them it is as sure as the weakest; under others it is `possible` at most, and nothing
+        of its flow counts as the app's."""
+        group: Group | None
+        found: list[Contact] = []
+        for observation in shown:
+            group = self._late_group(observation)
+            if group is not None and group.contact is not None:
+                found.append(group.contact)
+        apps = Counter(contact.match.app.id for contact in found)
+        contacts = sorted(
+            (contact for contact in found if contact.decision.rulings),
+            key=lambda each: (
+                -apps[each.match.app.id],
+                each.match.app.id,
+                CONFIDENCE_RANK[each.confidence or "possible"],
+                each.match.app_only,
+                each.observation.name,
+            ),
+        )
+        if not contacts:
+            for contact in found[:1]:
+                self._without_verdict[contact.decision.clause] += 1
+            return
+        chosen, decision = contacts[0], contacts[0].decision
+        alike = [
+            ruling
+            for ruling in decision.rulings
+            if len(found) == len(candidates.names)
+            and all(each.decision.kind_of(ruling.ban.id) == ruling.kind for each in found)
+        ]
+        weakest = min(
+            (contact.confidence or "possible" for contact in found),
+            key=CONFIDENCE_RANK.__getitem__,
+        )
+        others = [ruling for ruling in decision.rulings if ruling not in alike]
+        for rulings, confidence, shared in ((alike, weakest, False), (others, POSSIBLE, True)):
+            if rulings:
+                self.shared_names += shared
+                contact = replace(
+                    chosen,
+                    decision=Decision.of(rulings, "", decision.since, decision.until),
+                    confidence=confidence,
+                    candidates=candidates._replace(shared=shared),
+                )
+                at = contact.observation
+                self._judge.mark_reported(contact, at.time)
+                self._collector.add(contact)
+                if not shared:
+                    place = Place(at.client_port, at.time, at.packet, at.mark)
+                    self._contact_flows.add(contact, at.flow_id, place)
 
     def flush(self) -> None:
         """Pass on the contacts so far. The next ones begin other groups."""

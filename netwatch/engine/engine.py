@@ -22,6 +22,7 @@ from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.domain_filter import hash_table
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.directory import ConfiguredDirectory, flow_options
+from netwatch.engine.ech_candidates import EchCandidates
 from netwatch.engine.judge import Judge
 from netwatch.engine.judging import CaptureTables, Judging
 from netwatch.engine.observe import Observer
@@ -151,8 +152,13 @@ class Engine:
         return self._dissector.table_usage() | self._judging.table_usage()
 
     def wanted(self, message: Message) -> bool:
-        """Want messages with a name that a rule matches, and answers with addresses."""
-        return self._judge.wanted(message) or ResolvedAddresses.has_addresses(message)
+        """Want messages with a name that a rule matches, answers with addresses, and what tells
+        which names a hello with ECH can have."""
+        return (
+            self._judge.wanted(message)
+            or ResolvedAddresses.has_addresses(message)
+            or EchCandidates.is_concerned(message)
+        )
 
     def name_status(self, message: Message) -> int:
         """What a message tells of the name of its flow."""

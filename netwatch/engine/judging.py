@@ -20,11 +20,12 @@ from netwatch.core.observation_columns import (
     EVIDENCE_DNS_ANSWER,
     EVIDENCE_HTTP_HOST,
     WORD_EVIDENCE,
+    WORD_TLS_ECH_CONFIG_ID,
 )
 from netwatch.core.packet import Packet
 from netwatch.core.seen import Directions, Seen
 from netwatch.core.statistics import TableUsage
-from netwatch.core.verdict import RESET
+from netwatch.core.verdict import RESET, Candidates
 from netwatch.engine.contact_flows import (
     ContactCollector,
     ContactFlows,
@@ -32,6 +33,8 @@ from netwatch.engine.contact_flows import (
     outcome_of,
 )
 from netwatch.engine.contact_groups import ContactGroups
+from netwatch.engine.ech_candidates import LIMIT as ECH_LIMIT
+from netwatch.engine.ech_candidates import EchCandidates
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.engine.resolved_addresses import (
     LIMIT,
@@ -88,6 +91,7 @@ class Judging:
         self._contact_flows: ContactFlows
         self._contacts: ContactGroups
         self.resolved: ResolvedAddresses
+        self.candidates: EchCandidates
         self._learned_addresses: LearnedAddresses
 
     def connect(self, tables: CaptureTables) -> None:
@@ -97,6 +101,7 @@ class Judging:
             self.judge, self._collector, self._without_verdict, self._contact_flows
         )
         self.resolved = ResolvedAddresses(tables.uninteresting, tables.resolved)
+        self.candidates = EchCandidates(self.resolved)
         self._learned_addresses = tables.learned
 
     def reload(self, config: Config) -> None:
@@ -119,7 +124,34 @@ class Judging:
                 if batch.word(row, WORD_EVIDENCE) == EVIDENCE_DNS_ANSWER:
                     answer = batch.observation(row)
                     self.resolved.add(answer, self.judge.app_of_answer(answer))
+                    self.candidates.add(answer, self._is_of_interest)
+                elif batch.word(row, WORD_TLS_ECH_CONFIG_ID):
+                    self._add_outer_hello(batch.observation(row))
         self._contacts.flush()
+
+    def _add_outer_hello(self, hello: Observation) -> None:
+        """Collect the contact that an outer hello is, where its client was given its key for names
+        of apps. One whose outer name is that of an app is a contact already."""
+        names = self.candidates.names_of(hello, self._is_still_same)
+        if self.judge.contacted(hello.name) is not None:
+            return
+        shown = [
+            replace(
+                hello,
+                evidence="ech-from-dns",
+                name=name,
+                raw="",
+                frames=(*answer.frames, *hello.frames) if answer.frames and hello.frames else (),
+            )
+            for name, answer in names.items()
+            if answer is not None and self.judge.contacted(name) is not None
+        ]
+        if shown:
+            candidates = Candidates(tuple(names), hello.name, len(shown) < len(names))
+            self._contacts.add_candidates(shown, candidates)
+
+    def _is_of_interest(self, name: str) -> bool:
+        return self.judge.match(name) is not None
 
     def note_request(self, batch: ObservationBatch, row: int) -> None:
         """Note what a row of a client that another worker judges tells of its server: where it is
@@ -141,8 +173,10 @@ class Judging:
         """Judge a flow that has ended by its server's address if it has no name, unless that is not
         to be done here (`identify` is false): another worker judges its client."""
         self._contacts.flush()
-        self._contact_flows.flow_ended(flow)
-        observation = self.resolved.identify(flow, self._is_same_device) if identify else None
+        is_contact = self._contact_flows.flow_ended(flow)
+        if is_contact or not identify:
+            return
+        observation = self.resolved.identify(flow, self._is_same_device)
         if observation is None:
             return
         contact = self._contacts.add_late(observation)
@@ -177,6 +211,9 @@ class Judging:
             "learned_addresses": TableUsage(learned, LEARNED_LIMIT, evicted),
             "contact_flows": TableUsage(len(flows), flows.limit, flows.rejected),
             "resolved_addresses": TableUsage(len(resolved), LIMIT, resolved.evicted),
+            "ech_configurations": TableUsage(
+                len(self.candidates), ECH_LIMIT, self.candidates.evicted
+            ),
         }
 
     def anomalies(self) -> Counter[str]:
@@ -187,6 +224,9 @@ class Judging:
                 "contact-sightings-full": self._contact_flows.unsighted,
                 "resolved-address-shared": self.resolved.shared,
                 "resolved-addresses-full": self.resolved.evicted,
+                "ech-candidates-full": self.candidates.evicted,
+                "ech-candidates-many": self.candidates.crowded,
+                "ech-name-shared": self._contacts.shared_names,
                 "device-behind-nat": self.judge.shared_contacts[NAT],
                 "device-is-proxy": self.judge.shared_contacts[PROXY],
                 "shared-clients-full": self.judge.shared_evicted,
@@ -214,9 +254,13 @@ class Judging:
 
     def _is_same_device(self, answer: Observation, flow: Flow) -> bool:
         """Whether the client of a flow is the device that got a DNS answer before."""
+        return self._is_still_same(answer, flow.first)
+
+    def _is_still_same(self, answer: Observation, time: int) -> bool:
+        """Whether the client of an answer is the device that has its address at a later time."""
         ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
-        if not self.config.devices.is_same_device(ip, mac, answer.time, flow.first):
+        if not self.config.devices.is_same_device(ip, mac, answer.time, time):
             return False
         if self.learned is None:
             return True
-        return self.learned.is_same_device(ip, mac, vlan, answer.time, flow.first)
+        return self.learned.is_same_device(ip, mac, vlan, answer.time, time)

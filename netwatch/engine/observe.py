@@ -13,15 +13,21 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.capture.block import Block
+from netwatch.core.flow import NAME_STATUSES
+from netwatch.core.message import Message
+from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.consumer import Consumer, DissectorOptions
 from netwatch.dissect.dissector import END_OF_TIME, Dissector, Found, LoopRows
+from netwatch.dissect.ech_keys import EchKeys
 from netwatch.protocols import PROTOCOLS, detect_stream_kind
 
 if not cython.compiled:
     from netwatch.core.observation_batch import ObservationBatch
 else:
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
+
+_ECH = NAME_STATUSES.index("ech")
 
 BATCH_ROWS = 2048
 """Rows after which a batch is handed over amid a block."""
@@ -47,6 +53,7 @@ class Observer:
         self.dissector = Dissector(PROTOCOLS, detect_stream_kind, consumer, options, seed=seed)
         self.batch: ObservationBatch = self.dissector.loop.batch
         self.listed = 0
+        self._keys = EchKeys(self.dissector.loop.prefilter.given)
         self._fingerprints = options.fingerprints
         self._consumer = consumer
         self._statistics = statistics
@@ -94,6 +101,8 @@ class Observer:
     def update_statistics(self) -> None:
         """Add what was counted since the last call to the statistics."""
         names, anomalies = self.dissector.names_by_evidence(), self.dissector.anomalies()
+        if self._keys.evicted:
+            anomalies["ech-keys-full"] += self._keys.evicted
         self._statistics.observations.update(names - self._counted_names)
         self._statistics.anomalies.update(anomalies - self._counted_anomalies)
         self._counted_names, self._counted_anomalies = names, anomalies
@@ -136,12 +145,23 @@ class Observer:
             packet, message = found
             if message.claims:
                 self._consumer.address_claimed(packet, message)
+            if message.dns is not None:
+                self._keys.add(packet, message.dns)
+            elif message.tls is not None and message.tls.ech_config_id is not None:
+                message = self._read_hello(packet, message)
             number = self.dissector.source_number(packet.source)
             start, stop = batch.append(packet, message, number, self._fingerprints)
             yield start, stop, False
         if batch.count >= at_least:
             yield batch.count, batch.count, True
             self._clear()
+
+    def _read_hello(self, packet: Packet, message: Message) -> Message:
+        """A hello with ECH, by what its client was given. That may tell more of its flow."""
+        read = self._keys.read(packet, message)
+        if read is not message:
+            self.dissector.set_name_status(packet.flow_id, _ECH)
+        return read
 
     def _clear(self) -> None:
         self.batch.clear()

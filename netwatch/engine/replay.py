@@ -39,8 +39,8 @@ from netwatch.inventory.learned import LearnedBindings
 BATCH_ROWS = 2048
 """Observations after which the batch is cleared."""
 
-ANSWER_LIMIT = 1 << 18
-"""Pairs of a client and an address that it had for a name of no interest."""
+ANSWER_LIMIT = 1 << 19
+"""Pairs of a client and a name of no interest, or an address that it had for one."""
 
 HIDDEN_LIMIT = 1 << 18
 """Flows to apps that hide names whose end did not come yet; a log may not have it at all."""
@@ -140,9 +140,13 @@ class Replay:
                 self._claimed(event)
 
     def _is_of_interest(self, shown: Observation) -> bool:
-        """Whether the packet loop hands over the message of an observation: one of its names is in
-        a domain of interest."""
+        """Whether the packet loop hands over the message of an observation, as far as it matters:
+        one of its names is in a domain of interest, or it gives or uses a key of ECH."""
         if self._is_interesting(shown.name):
+            return True
+        if shown.evidence == "dns-answer" and shown.dns is not None and shown.dns.ech_configs:
+            return True
+        if shown.tls is not None and shown.tls.ech_config_id is not None:
             return True
         return shown.dns is not None and any(map(self._is_interesting, shown.dns.chain))
 
@@ -218,26 +222,36 @@ class _Ignored:
 
 
 class _Answers:
-    """Addresses that clients resolved names of no interest to, as the packet loop's
+    """Names of no interest that clients looked up and their addresses, as the packet loop's
     `netwatch.dissect.loop.dns_addresses.DnsAddresses` has them, but many more: of a store only
     those come here that have an address of interest."""
 
     def __init__(self) -> None:
-        self._times: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        self._times: dict[tuple[bytes, bytes | str], tuple[int, int]] = {}
         self.evicted = 0
 
     def add(self, answer: Observation) -> None:
         """Remember the addresses of an answer."""
+        until = 0
         for text, ttl in answer.dns.answers if answer.dns else ():
             address = parse_ip(text)
             assert address is not None
-            until = answer.time + (ttl if ttl <= _LONGEST_TTL else 0) * _SECOND + DNS_TTL_GRACE
-            self.remember(answer.client_ip, address, answer.time, until)
+            used = answer.time + (ttl if ttl <= _LONGEST_TTL else 0) * _SECOND + DNS_TTL_GRACE
+            self.remember(answer.client_ip, address, answer.time, used)
+            until = max(until, used)
+        if until:
+            self.remember_name(answer.client_ip, answer.name, answer.time, until)
 
     def remember(self, client: bytes, address: bytes, time: int, until: int) -> None:
         """Remember that a client had an address from one time to another. An answer that is in use
         already stays so for longer."""
-        key = client, address
+        self._remember((client, address), time, until)
+
+    def remember_name(self, client: bytes, name: str, time: int, until: int) -> None:
+        """Remember that a client had addresses for a name in the same way."""
+        self._remember((client, name), time, until)
+
+    def _remember(self, key: tuple[bytes, bytes | str], time: int, until: int) -> None:
         since, end = self._times.get(key, (time, -1))
         if time <= end:
             self._times[key] = since, max(until, end)
@@ -249,5 +263,12 @@ class _Answers:
 
     def answered(self, client: bytes, address: bytes, time: int) -> bool:
         """Whether a client had an address for such a name at a time."""
-        since, end = self._times.get((client, address), (0, -1))
+        return self._covers((client, address), time)
+
+    def asked(self, client: bytes, name: str, time: int) -> bool:
+        """Whether a client had addresses for such a name at a time."""
+        return self._covers((client, name), time)
+
+    def _covers(self, key: tuple[bytes, bytes | str], time: int) -> bool:
+        since, end = self._times.get(key, (0, -1))
         return since <= time <= end

@@ -46,6 +46,15 @@ class UninterestingAddresses(Protocol):
         ...
 
 
+    def asked(self, client: bytes, name: str, time: int) -> bool:
+        """Whether a client had an address for such a name at a time, in ns since the epoch."""
+        ...
+
+    def remember_name(self, client: bytes, name: str, time: int, until: int) -> None:
+        """Remember that a client had an address for such a name from one time to another."""
+        ...
+
+
 class KnownPairs(Protocol):
     """Says of which clients and servers flows are needed one by one."""
 
@@ -103,6 +112,10 @@ class ResolvedAddresses:
             observation = replace(observation, name=name, asked=answer.name, raw="")
         if observation.frames and (app is None or self._frame_bytes >= MAX_FRAME_BYTES):
             observation = replace(observation, frames=())
+        if app is None and answer.dns is not None and answer.dns.answers:
+            longest = max(ttl for _, ttl in answer.dns.answers)
+            until = answer.time + longest * 1_000_000_000 + DNS_TTL_GRACE
+            self._uninteresting.remember_name(answer.client_ip, answer.name, answer.time, until)
         for text, ttl in answer.dns.answers if answer.dns else ():
             address = parse_ip(text)
             assert address is not None
@@ -154,6 +167,17 @@ class ResolvedAddresses:
     def is_of_interest(self, address: bytes) -> bool:
         """Whether a packed address was resolved for an app."""
         return address in self._addresses
+
+    def had_other(self, client: bytes, address: bytes, time: int) -> bool:
+        """Whether a client had this address for any name that no rule matches, at a time (ns)."""
+        return self._uninteresting.answered(client, address, time) or any(
+            each.app is None and each.observation.time <= time <= each.until
+            for each in self._answers.get((client, address), ())
+        )
+
+    def had_name(self, client: bytes, name: str, time: int) -> bool:
+        """Whether a client had an address for a name that no rule matches, at a time (ns)."""
+        return self._uninteresting.asked(client, name, time)
 
     @staticmethod
     def has_addresses(message: Message) -> bool:

@@ -28,6 +28,7 @@ NOT_PROVED = (
     "unattended",
     "address-only",
     "shared-address",
+    "hidden-name",
     "server",
     "clock",
     "log-clock",
@@ -98,6 +99,8 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
         yield "address-only", {"ip": device.ip}
     if any(each.evidence == "ip-from-dns" for each in incident.contacts):
         yield "shared-address", {"app": incident.app}
+    if incident.candidates:
+        yield "hidden-name", {"app": incident.app}
     if traffic.handshakes:
         yield "server", {}
     yield from _doubts_of_logs(incident)

@@ -203,6 +203,10 @@ def _confidence(incident: Explanation) -> Iterator[str]:
     if incident.contradictions:
         yield from paragraph("What speaks against it:")
         yield from points(each.text for each in incident.contradictions)
+    for candidates in incident.candidates:
+        yield from value("one of", ", ".join(candidates.names))
+        yield from value("contacts", str(candidates.count))
+        yield from value("because", candidates.why)
 
 
 def _traffic(incident: Explanation) -> Iterator[str]:

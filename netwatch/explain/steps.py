@@ -208,6 +208,12 @@ class Contradiction:
 
     type: str
     text: str
+class CandidateSet:
+    """Names of which so many contacts had one each, without showing which; and why these."""
+
+    names: tuple[str, ...]
+    count: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,7 @@ class Explanation:
     confidence: str
     confidence_reasons: tuple[str, ...]
     contradictions: tuple[Contradiction, ...]
+    candidates: tuple[CandidateSet, ...]
     first_seen: str
     last_seen: str
     app: str
@@ -278,6 +285,10 @@ def explanation(
         record["confidence"],
         tuple(record.get("confidence_reasons") or ()),
         tuple(Contradiction(each["type"], each["text"]) for each in _contradictions(record)),
+        tuple(
+            CandidateSet(tuple(each["names"]), each["count"], each["why"])
+            for each in record.get("candidates") or ()
+        ),
         record["first_seen"],
         record["last_seen"],
         app["name"],

@@ -302,6 +302,13 @@ def _unproved(incident: Explanation, language: Language) -> Part:
                 " device to another."
             )
         )
+    if "hidden-name" in codes:
+        texts.append(
+            say(
+                "Which of several names each connection was for: some of them hide the name that"
+                " they are for."
+            )
+        )
     if "shared-address" in codes:
         texts.append(
             say(

@@ -35,6 +35,11 @@ NOT_PROVED: Mapping[str, str] = {
         "That flows without a name belong to {app}. They went to an address that had"
         " been resolved for it; other services may share that address."
     ),
+    "hidden-name": mark(
+        "Which name the device contacted in a hello that hides it. It follows from the ECH keys"
+        " that DNS answers gave to the device; a key or name that it got in another way is not"
+        " known."
+    ),
     "server": mark(
         "That the server was one of the app's. The name is what the device asked for; a"
         " program can say any name."
@@ -152,6 +157,7 @@ EVIDENCE: Mapping[str, str] = {
     "tls-cert": mark("name in the certificate that a server sent to the device"),
     "ip-from-dns": mark("flow to an address that the device had resolved"),
     "ip-asn": mark("flow to a network of the vendor"),
+    "ech-from-dns": mark("hello that hides its name, with a key that the device was given for it"),
 }
 """What the kinds of evidence are."""
 

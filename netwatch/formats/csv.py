@@ -35,6 +35,8 @@ _LATER_COLUMNS = (
     "log_blocked_by",
     "client_network",
     "sensor",
+    "dns_ech_configs",
+    "tls_ech_config_id",
 )
 ORDERED_COLUMNS: tuple[Column, ...] = (
     *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),
@@ -127,9 +129,10 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "first_log_line",
     "first_log_lacks",
     "contradictions",
+    "candidates",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
-`destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
+`destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``), `evidence_count` (how many sightings
 there were in all), `first_source` and `first_packet` (of a log `first_log_format`, `first_log_line`
 and `first_log_lacks`), which locate the first of them, `ban_periods` (``first day/last day``), and
 `contradictions` (their sentences)."""
@@ -153,6 +156,7 @@ def alert_row(record: AlertRecord) -> list[str]:
     flat["kind_reasons"] = sentences(flat.get("kind_reasons") or ())
     flat["confidence_reasons"] = sentences(flat.get("confidence_reasons") or ())
     flat["contradictions"] = contradiction_texts(record)
+    flat["candidates"] = ["|".join(each["names"]) for each in record.get("candidates") or ()]
     flat["evidence_count"] = sum(item["count"] for item in evidence)
     if evidence:
         first = min(evidence, key=lambda item: epoch_ns(item["time"]))

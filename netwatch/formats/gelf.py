@@ -99,6 +99,7 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     fields["contradictions"] = summary.contradictions
     fields["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
     fields["ban_periods"] = period_texts(record["ban"])
+    fields["candidates"] = ["|".join(each["names"]) for each in record.get("candidates") or ()]
     fields["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
     if "seen_by" in record:  # a case
         fields["seen_by"] = [f"{each['sensor']}={each['incident']}" for each in record["seen_by"]]

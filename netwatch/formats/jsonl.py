@@ -45,6 +45,10 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "blocked_by": list(alert.blocked_by),
         "confidence_reasons": list(alert.confidence_reasons),
         "contradictions": [_contradiction(item) for item in alert.contradictions],
+        "candidates": [
+            {"names": list(each.names), "count": each.count, "why": each.why}
+            for each in alert.candidates
+        ],
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
         "duration": alert.duration // 1000 / 1_000_000,

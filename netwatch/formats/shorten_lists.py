@@ -3,9 +3,10 @@
 An alert that is too long for one message is never split over two, because the receiver would
 take the second half for a message of its own. What makes an alert long are its lists: the longest
 one is halved until the line fits. The strongest evidence and the name that it shows are always
-retained. Where that is not enough, the reasons of kind and confidence are removed and the
-contradictions, which are reasons too: the confidence is what it is without them. The key ``shortened`` counts the entries removed from each list, the sightings
-that the removed evidence stood for, and the reasons.
+retained. Where that is not enough, the reasons of kind and confidence are removed, the
+contradictions, which are reasons too (the confidence is what it is without them), and the sets of
+candidates. The key ``shortened`` counts the entries removed from each list, the sightings that the
+removed evidence stood for, the reasons, and the sets.
 """
 
 from collections.abc import Mapping
@@ -33,16 +34,22 @@ def render_within(render: Renderer, record: AlertRecord, limit: int) -> str:
 
 def _without_reasons(record: AlertRecord) -> AlertRecord:
     kind, of_confidence = record.get("kind") or {}, record.get("confidence_reasons") or ()
-    against = record.get("contradictions") or ()
-    removed = len(kind.get("reasons", ())) + len(of_confidence) + len(against)
-    if not removed:
+    removed = {
+        "reasons": len(kind.get("reasons", ()))
+        + len(of_confidence)
+        + len(record.get("contradictions") or ()),
+        "candidates": len(record.get("candidates") or ()),
+    }
+    counts = {name: count for name, count in removed.items() if count}
+    if not counts:
         return record
     return {
         **record,
         "kind": {**kind, "reasons": []},
         "confidence_reasons": [],
         "contradictions": [],
-        "shortened": {**record.get("shortened", {}), "reasons": removed},
+        "candidates": [],
+        "shortened": {**record.get("shortened", {}), **counts},
     }
 
 

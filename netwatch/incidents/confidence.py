@@ -19,6 +19,7 @@ from typing import TypeVar
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
+from netwatch.incidents.candidate_sets import candidate_limits
 from netwatch.incidents.log_limits import HIGHEST, log_reasons
 from netwatch.language.sentences import sentence
 from netwatch.rules.policy import as_seen
@@ -78,7 +79,11 @@ class IncidentConfidence:
             confidence = HIGHEST
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        limits = *log_reasons(observation), *(_contradicted(text) for text in against)
+        limits = (
+            *log_reasons(observation),
+            *candidate_limits(contact),
+            *(_contradicted(text) for text in against),
+        )
         is_lone = (
             not limits
             and match.lone_family != ""
@@ -95,6 +100,7 @@ class IncidentConfidence:
             and (known.weakness, known.time) < (weakness, observation.time)
         ):
             return
+        is_limited = base_confidence(observation.evidence, match) != confidence
         ground = Ground(
             weakness,
             observation.time,
@@ -107,7 +113,7 @@ class IncidentConfidence:
             match.grade or "",
             match.grade_reasons,
             (
-                *(limits if base_confidence(observation.evidence, match) != confidence else ()),
+                *(limits if contact.candidates or is_limited else ()),
                 *(seen_reasons(contact) if is_lowered else ()),
             ),
         )
@@ -172,7 +178,7 @@ def _keep_first(grounds: dict[Key, Ground], key: Key, ground: Ground) -> None:
 
 
 _WEAKNESS = {
-    kind: number for number, kind in enumerate(("handshake", "certificate", "lookup", "address"))
+    kind: number for number, kind in enumerate(("handshake", "ech", "certificate", "lookup", "address"))
 }
 
 
@@ -191,6 +197,8 @@ def seen_reasons(contact: Contact) -> Iterator[str]:
 
 
 def _kind(evidence: str) -> str:
+    if evidence == "ech-from-dns":
+        return "ech"
     if evidence in HANDSHAKES:
         return "handshake"
     if evidence in LOOKUPS:

@@ -28,6 +28,7 @@ from netwatch.core.verdict import (
 )
 from netwatch.incidents.activity import ASKED
 from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.candidate_sets import SET_LIMIT, candidate_sets
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.contacts import (
     client_ports,
@@ -101,6 +102,7 @@ class Incident:
         self.blocks = BoundedTable(BLOCK_LIMIT)
         self.answers = BoundedTable(ANSWER_LIMIT)
         self.contradictions = Contradictions()
+        self.candidates = BoundedTable(SET_LIMIT)
         self.origins: dict[str, OriginCounts] = {}
 
     @classmethod
@@ -130,6 +132,10 @@ class Incident:
         self.names.add((_ROLES[match.role], observation.name), (), count)
         origin = origin_of(observation.log)
         self.evidence.add(self._evidence_key(contact, origin), first, count)
+        if contact.candidates is not None:
+            self.candidates.add(tuple(contact.candidates), (), count)
+            if contact.candidates.shared:
+                return  # It may not be a contact with the app at all.
         self.counts_of(origin).add(contact)
         is_lookup = observation.evidence in LOOKUPS
         if observation.evidence == "dns-answer":
@@ -252,6 +258,7 @@ class Incident:
         self.blocks.merge(other.blocks)
         self.answers.merge(other.answers)
         self.contradictions.merge(other.contradictions)
+        self.candidates.merge(other.candidates)
         self.frames.merge(other.frames)
         for origin, counts in other.origins.items():
             self.counts_of(origin).merge(counts)
@@ -295,6 +302,7 @@ class Incident:
             "destinations": self.destinations,
             "community_ids": self.communities,
             "contradictions": self.contradictions.table,
+            "candidates": self.candidates,
         }
         found = {name: table.left_out for name, table in tables.items()}
         found["progress"] = sum(counts.partial_dropped for counts in self.origins.values())
@@ -332,6 +340,7 @@ class Incident:
         destinations = tuple(located(self.destinations.items, geo))
         names = tuple(sorted({name for _, name in self.names.items}))
         evidence = evidence_items(self.evidence, self.answers)
+        candidates = candidate_sets(self.candidates)
         counts = IncidentCounts(
             counted.lookups,
             counted.handshakes,
@@ -377,6 +386,7 @@ class Incident:
                 blocked_by=blocked_by,
                 confidence_reasons=reasons,
                 contradictions=contradictions,
+                candidates=candidates,
                 duration=duration,
                 extra={"left_out": left_out} if left_out else {},
                 evidence_frames=frames,

@@ -30,6 +30,7 @@ from netwatch.core.verdict import (
 )
 from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.candidate_sets import SetKey
 from netwatch.incidents.confidence import Ground, IncidentConfidence
 from netwatch.incidents.contacts import named_order, strip_frames, without_details
 from netwatch.incidents.contradictions import (
@@ -54,6 +55,7 @@ TABLES: dict[str, tuple[Any, Any]] = {
     "communities": (tuple[bool, str], tuple[()]),
     "blocks": (str, tuple[()]),
     "answers": (tuple[str, str], FirstAnswer),
+    "candidates": (SetKey, tuple[()]),
 }
 """The tables of an incident, with the types of their keys and of their first occurrences."""
 

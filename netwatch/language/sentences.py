@@ -100,6 +100,10 @@ TEXTS: Mapping[str, str] = {
     "gives-address": mark(
         "A flow to an address of %(name)s (%(evidence)s, %(rule)s) gives %(grade)s."
     ),
+    "gives-ech": mark(
+        "A hello that hides its name (ECH), with a key that the device was given for %(name)s"
+        " (%(evidence)s, %(rule)s), gives %(grade)s."
+    ),
     "no-handshake": mark("It is no handshake: it does not prove that the device reached the app."),
     "no-handshake-but": mark(
         "It is no handshake, which would give %(grade)s: it does not prove that the device reached"
@@ -130,6 +134,22 @@ TEXTS: Mapping[str, str] = {
     "checksum-wrong": mark(
         "The checksum of the packet with the name is wrong, and those of others of the same sender"
         " are not, so that the server cannot have read it: at most %(grade)s."
+    # Contacts with one of several names (netwatch.incidents.candidate_sets)
+    "ech-banned": mark(
+        "The name is not in the hello: it is known by what the device was given before (candidates:"
+        " %(count)s, all banned), so it is %(grade)s at most."
+    ),
+    "ech-shared": mark(
+        "The name is not in the hello, and of its candidates (%(count)s) not all are banned:"
+        " %(grade)s."
+    ),
+    "candidates-banned": mark(
+        "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"
+        " these names, all of which are banned."
+    ),
+    "candidates-shared": mark(
+        "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"
+        " these names, not all of which are banned."
     ),
     # What takes down the confidence of a contact that a log shows (netwatch.incidents.log_limits)
     "log-year": mark(

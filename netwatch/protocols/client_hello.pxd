@@ -10,6 +10,7 @@ cdef class ClientHello:
     cdef readonly bint truncated
     cdef readonly tuple anomalies
     cdef readonly tuple raw_names
+    cdef readonly object ech_config_id
 
 cdef class _Extensions:
     cdef bint truncated

@@ -52,7 +52,7 @@ class ClientHello:
     `server_names` are normalised by `netwatch.core.names`, `raw_names` are the same in the letters
     of the packet, empty where these do not differ. `alpn` is as on the wire. `ech` is the
     class of its encrypted_client_hello extension (see `netwatch.protocols.ech`), ``present`` if the
-    extension is invalid, None without one. If `truncated` is true, everything behind the
+    extension is invalid, None without one, and `ech_config_id` its config_id. If `truncated` is true, everything behind the
     truncation is missing.
     """
 
@@ -67,6 +67,7 @@ class ClientHello:
     truncated: bool
     anomalies: tuple[str, ...]
     raw_names: tuple[str, ...] = ()
+    ech_config_id: int | None = None
 
 
 def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> ClientHello:
@@ -122,6 +123,7 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         truncated,
         tuple(dict.fromkeys(fields.anomalies)) if fields.anomalies else (),
         tuple(fields.raw_names),
+        None if fields.ech is None else ech.config_id(fields.ech),
     )
 
 

@@ -53,8 +53,7 @@ def parse(payload: bytes) -> Message:
     whatever the response code, and ``dns-cname`` for each alias target (CNAME, and SVCB and HTTPS
     of RFC 9460 in alias mode) that the names lead to in the answer section. The addresses are those
     of these names and of the hosts that provide their services, including the hints in SVCB and
-    HTTPS records; of the ECH configurations in these records, the public names are read. If a
-    response has no question but aliases or services, its question is assumed to be the owner of
+    HTTPS records; the ECH configurations are those of these names in such records. If a response has no question but aliases or services, its question is assumed to be the owner of
     the first record. If it has none of these (mDNS), it shows no names, and the addresses are those
     of all records. The root shows nothing, nor do messages with another opcode than QUERY
     (``dns-opcode-5``): an update of a zone is not a lookup.
@@ -162,6 +161,7 @@ def _message(data: bytes, size: int, truncated: bool = False) -> Message:
         chain,
         section.ech_public_names(),
         targets,
+        section.ech_configs(names if queried else None),
     )
     shown = tuple(
         [

@@ -6,7 +6,7 @@ by following the aliases from the queried name. SVCB and HTTPS records of priori
 (RFC 9460 section 2.4.2); those of another priority say which host provides the service, and whether
 a client goes there is not known yet. Their hints count as addresses (section 7.3), because clients
 connect to them. Their ECH configurations have the
-public names that outer ClientHellos will show.
+public names and config_ids that outer ClientHellos will show.
 """
 
 import struct
@@ -18,6 +18,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
+from netwatch.core.ech_config import EchConfig, key_id
 from netwatch.core.errors import ParseError
 from netwatch.core.names import normalise_name
 from netwatch.protocols.dns_name import name_at
@@ -29,6 +30,10 @@ else:
 
 MAX_RECORDS = 512
 """Maximum number of records per section; further ones are the anomaly ``dns-many-records``."""
+
+MAX_ECH_CONFIGS = 64
+"""Maximum number of ECH configurations per section; further ones are the anomaly
+``dns-many-ech-configs``."""
 
 A, CNAME, AAAA, SVCB, HTTPS = 1, 5, 28, 64, 65
 _HINTS = {4: (AF_INET, 4), 6: (AF_INET6, 16)}
@@ -69,7 +74,8 @@ class Answers:
         self._aliases: dict[str, list[tuple[str, int]]] = {}
         self._targets: dict[str, list[str]] = {}
         self._addresses: list[tuple[str, str, int]] = []
-        self._ech: dict[str, None] = {}
+        # The owner of the record, and the configuration.
+        self._ech: dict[tuple[str, EchConfig], None] = {}
 
     def read(
         self, data: bytes, pos: cython.Py_ssize_t, count: cython.Py_ssize_t, queried: str | None
@@ -178,7 +184,15 @@ class Answers:
 
     def ech_public_names(self) -> tuple[str, ...]:
         """The public names of the ECH configurations, each once."""
-        return tuple(self._ech)
+        return tuple(dict.fromkeys(config.public_name for _, config in self._ech))
+
+    def ech_configs(self, names: set[str] | None) -> tuple[str, ...]:
+        """The ECH configurations of `names`, or of all records for None, each once, as texts."""
+        return tuple(
+            dict.fromkeys(
+                config.text for owner, config in self._ech if names is None or owner in names
+            )
+        )
 
     @cython.cfunc
     def _add_address(
@@ -217,9 +231,9 @@ class Answers:
                 for at in range(0, len(value), size):
                     self._add_address(target or owner, family, value[at : at + size], ttl)
             elif key == _ECH:
-                self._read_ech_configurations(value)
+                self._read_ech_configurations(owner, value, ttl)
 
-    def _read_ech_configurations(self, value: bytes) -> None:
+    def _read_ech_configurations(self, owner: str, value: bytes, ttl: int) -> None:
         """Read an ECHConfigList (RFC 9849 section 4); unknown versions are skipped."""
         configurations: Reader = Reader(Reader(value, "dns-svcb").vector(2), "dns-svcb")
         while configurations.remaining:
@@ -227,13 +241,18 @@ class Answers:
             reader: Reader = Reader(configurations.vector(2), "dns-svcb")
             if version != _ECH_VERSION:
                 continue
-            reader.read(3)  # configuration id, KEM
-            reader.vector(2)
-            reader.vector(2)
-            reader.read(1)
+            config_id = reader.uint(1)
+            reader.read(2)  # the KEM
+            key = reader.vector(2)
+            reader.vector(2)  # cipher suites
+            reader.read(1)  # the longest name
             name = normalise_name(reader.vector(1))
-            if name:
-                self._ech[name] = None
+            if not name:
+                continue
+            if len(self._ech) >= MAX_ECH_CONFIGS:
+                self.anomalies.append("dns-many-ech-configs")
+                return
+            self._ech[owner, EchConfig(name, config_id, key_id(key), ttl)] = None
 
 
 @lru_cache(16384)

@@ -31,6 +31,12 @@ def is_boringssl(first_cipher: int, extensions: tuple[int, ...]) -> bool:
     ) or not _APPLICATION_SETTINGS.isdisjoint(extensions)
 
 
+def config_id(extension: bytes) -> int | None:
+    """The config_id in the body of the extension of an outer hello (RFC 9849 section 5); None
+    where it has none."""
+    return extension[5] if len(extension) > 5 and extension[0] == _OUTER else None
+
+
 def classify(extension: bytes, server_names: tuple[str, ...], boringssl: bool = False) -> str:
     """Classify the body of the encrypted_client_hello extension of a hello with these names;
     `boringssl` is the result of `is_boringssl`.

@@ -99,6 +99,7 @@ def hello_message(
         tuple([escape_bytes(name) for name in hello.alpn]),
         hello.ech,
         None if hello.truncated else partial(ja4, hello, transport),
+        hello.ech_config_id,
     )
     shown = tuple(
         [

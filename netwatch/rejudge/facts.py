@@ -7,6 +7,7 @@ ones do, and only those rows become objects:
 2. Observations count whose name a rule matches; and the answers to a name whose alias it matches.
 3. The addresses in answers for an app make pairs of a client and an address. Other answers count if
    they have such a pair, because they take the evidence away.
+   So do answers with ECH configurations, and outer hellos, which make such a pair too.
 4. Flows count that a contact is part of, or that go from the client of a pair to its address.
 5. Claims count if the configuration learns devices.
 
@@ -230,6 +231,7 @@ class StoredFacts:
             "SELECT client, unnest(dns_answers) AS address FROM netwatch.hit"
             " WHERE evidence = 'dns-answer') JOIN netwatch.client c ON c.number = client"
         )
+        self._find_ech_rows(names)
         # Of the answers to these clients few have such an address. To unnest whole rows would cost
         # half as much again as to read them.
         names = ", ".join(f"o.{name}" for name in _ANSWER)
@@ -252,6 +254,32 @@ class StoredFacts:
         self._sql(
             "CREATE TABLE netwatch.followed AS SELECT DISTINCT capture, flow FROM netwatch.hit"
             " WHERE evidence NOT IN ('dns-query', 'dns-answer', 'dns-cname')"
+        )
+
+    def _find_ech_rows(self, names: str) -> None:
+        """Add the observations that say which names an outer hello can have, answers for their
+        names, hosts and public names, and the pairs of the clients and servers of such hellos."""
+        outer = "o.tls_ech = 'outer' AND o.tls_ech_config_id IS NOT NULL"
+        self._sql(
+            f"INSERT INTO netwatch.hit SELECT {names} FROM netwatch.observation_rows o"
+            " SEMI JOIN netwatch.chosen ON o.capture = chosen.value"
+            " ANTI JOIN netwatch.hit h ON h.capture = o.capture AND h.sequence = o.sequence"
+            f" WHERE {outer} OR (o.evidence = 'dns-answer' AND o.dns_ech_configs IS NOT NULL)"
+        )
+        given = "FROM netwatch.hit WHERE dns_ech_configs IS NOT NULL"
+        self._sql(
+            f"INSERT INTO netwatch.hit SELECT {names} FROM netwatch.observation_rows o"
+            " SEMI JOIN netwatch.chosen ON o.capture = chosen.value"
+            f" SEMI JOIN (SELECT name {given} UNION SELECT unnest(dns_ech) {given}"
+            f" UNION SELECT unnest(dns_chain) {given}"
+            f" UNION SELECT unnest(dns_service_targets) {given}) n ON n.name = o.name"
+            " ANTI JOIN netwatch.hit h ON h.capture = o.capture AND h.sequence = o.sequence"
+            " WHERE o.evidence = 'dns-answer'"
+        )
+        self._sql(
+            "INSERT INTO netwatch.pair SELECT DISTINCT c.ip, o.server_ip FROM netwatch.hit o"
+            f" JOIN netwatch.client c ON c.number = o.client WHERE {outer}"
+            " EXCEPT SELECT ip, address FROM netwatch.pair"
         )
 
     def _observations(self) -> Iterator[tuple[int, int, Event]]:

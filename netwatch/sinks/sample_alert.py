@@ -23,6 +23,7 @@ def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
         "blocked_by": [],
         "confidence_reasons": [],
         "contradictions": [],
+        "candidates": [],
         "first_seen": time,
         "last_seen": time,
         "duration": 0.0,

@@ -23,8 +23,8 @@ COLUMNS = (
     "time", "time_digits", "evidence", "name", "raw", "client", "client_port", "server_ip",
     "server_port", "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode",
     "dns_answers", "dns_ttls", "dns_chain", "dns_asked", "dns_service_targets", "dns_ech",
-    "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "quic_version", "log_format", "log_lacks",
-    "log_outcome", "log_blocked_by", "place", "checksum",
+    "dns_ech_configs", "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "tls_ech_config_id",
+    "quic_version", "log_format", "log_lacks", "log_outcome", "log_blocked_by", "place", "checksum",
 )  # fmt: skip
 """The columns of the table that a batch is made of."""
 
@@ -45,6 +45,7 @@ _TEXTS = {
     "tls_version": columns.WORD_TLS_VERSION,
     "tls_ja4": columns.WORD_TLS_JA4,
     "tls_ech": columns.WORD_TLS_ECH,
+    "tls_ech_config_id": columns.WORD_TLS_ECH_CONFIG_ID,
     "quic_version": columns.WORD_QUIC_VERSION,
     "log_format": columns.WORD_LOG_FORMAT,
     "log_outcome": columns.WORD_LOG_OUTCOME,
@@ -54,6 +55,7 @@ _LISTS = {
     "dns_chain": columns.WORD_DNS_CHAIN,
     "dns_service_targets": columns.WORD_DNS_SERVICE_TARGETS,
     "dns_ech": columns.WORD_DNS_ECH,
+    "dns_ech_configs": columns.WORD_DNS_ECH_CONFIGS,
     "tls_alpn": columns.WORD_TLS_ALPN,
     "log_lacks": columns.WORD_LOG_LACKS,
 }

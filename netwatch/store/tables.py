@@ -73,6 +73,8 @@ OBSERVATION = (
     FactColumn("log_blocked_by", "text", "its word for what was denied", True, since=2),
     FactColumn("place", "int64", "place in what its side sent, to tell what acknowledges it", True, since=3),
     FactColumn("checksum", "text", "`right`, `wrong`, or `unknown`", True, since=3),
+    FactColumn("dns_ech_configs", "texts", "ECH configurations of the name", True, since=3),
+    FactColumn("tls_ech_config_id", "text", "config_id of ECH", True, since=3),
 )
 """One name that one device showed; the columns that the record has beside these follow from them
 (the Community ID) or from the catalogue (address and MAC of the client)."""

@@ -72,12 +72,13 @@ ANSWER = Message(
         ("cdn.example.net",),
         ("public.example",),
         ("edge.example.net", "edge.example.org"),
+        ("public.example/0/0011223344556677/60", "public.example/255/8899aabbccddeeff/0"),
     ),
 )
 HELLO = Message(
     (ShownName("quic-sni", "www.example.org"),),
     300,
-    tls=TlsInfo("1.3", ("h3", "h2"), "grease", lambda: "q13d0310h3_55b375c5d22e_cd85d2d88918"),
+    tls=TlsInfo("1.3", ("h3", "h2"), "grease", lambda: "q13d0310h3_55b375c5d22e_cd85d2d88918", 0),
     quic=QuicInfo("1"),
 )
 MESSAGES = {
@@ -195,6 +196,7 @@ def test_all_fields_of_an_observation_are_compared() -> None:
         "chain",
         "ech_public_names",
         "service_targets",
+        "ech_configs",
     ]
 
 
@@ -284,6 +286,7 @@ def test_texts_are_stored_once(module: ModuleType) -> None:
         "public.example",
         "edge.example.net",
         "edge.example.org",
+        *ANSWER.dns.ech_configs,
     }
     # The address of the server is in the answer, too.
     assert batch.texts == 1 + len(texts) + len({CLIENT, SERVER, SERVER6})

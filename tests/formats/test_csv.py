@@ -44,6 +44,8 @@ def test_observations():
     assert full["dns_answers"] == "192.0.2.1 192.0.2.2"
     assert full["dns_chain"] == "a.example b.example"
     assert full["tls_alpn"] == "h2 http/1.1"
+    assert full["dns_ech_configs"] == "public.example/42/0011223344556677/300"
+    assert full["tls_ech_config_id"] == "42"
     # What packets show has none of what logs and stores say.
     of_others = {key for key in full if key.startswith("log_")}
     of_others |= {"client_hostname", "client_network", "sensor"}
@@ -63,6 +65,8 @@ def test_alerts():
     assert full["names"] == "tiktok.com v16-webapp.tiktok.com"
     assert full["evidence"] == "tls-sni=v16-webapp.tiktok.com dns-query=tiktok.com"
     assert full["evidence_count"] == "5"
+    assert full["candidates"] == "m.tiktok.com|www.tiktok.com"
+    assert bare["candidates"] == ""
     assert (full["first_source"], full["first_packet"]) == ("office.pcap", "17")
     assert (full["versions_bans"], full["versions_configuration"]) == ("ba25", "c0ff")
     assert (full["versions_set_version"], full["versions_set_hash"]) == ("12", "0a1b2c3d4e5f")

@@ -48,12 +48,14 @@ def test_observation_in_full():
             "asked": "www.example.org",
             "ech": ["public.example"],
             "service_targets": ["service.example"],
+            "ech_configs": ["public.example/42/0011223344556677/300"],
         },
         "tls": {
             "version": "1.3",
             "alpn": ["h2", "http/1.1"],
             "ja4": "t13d1516h2_8daaf6152771_e5627efa2ab1",
             "ech": "outer",
+            "ech_config_id": "42",
         },
         "quic": {"version": "1"},
     }
@@ -80,6 +82,7 @@ def test_alert_has_every_key_in_order():
         "blocked_by",
         "confidence_reasons",
         "contradictions",
+        "candidates",
         "first_seen",
         "last_seen",
         "duration",
@@ -190,6 +193,10 @@ def test_an_alert_in_full():
     }
     assert (record["outcome"], record["blocked_by"]) == ("reached", ["NXDOMAIN", "10.20.0.80"])
     assert record["confidence_reasons"] == ["v16-webapp.tiktok.com is called by the app alone."]
+    names = ["m.tiktok.com", "www.tiktok.com"]
+    assert record["candidates"] == [
+        {"names": names, "count": 3, "why": "Its key was given for these."}
+    ]
     assert record["community_ids"] == ["1:abc", "1:def"]
     assert record["sensor"] == {
         "name": "sensor-1",

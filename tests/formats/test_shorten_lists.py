@@ -60,6 +60,8 @@ def test_record_that_cannot_fit_is_as_short_as_possible() -> None:
     assert shortened["confidence_reasons"] == []
     assert shortened["contradictions"] == []
     assert shortened["shortened"]["reasons"] == 4
+    assert shortened["candidates"] == []
+    assert shortened["shortened"]["candidates"] == 1
 
 
 def test_reasons_are_removed_last() -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import struct
 from itertools import pairwise
 
@@ -8,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.protocol_samples import sound_outcome, vector
 
+from netwatch.core.ech_config import EchConfig
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
 from netwatch.protocols import dns
-from netwatch.protocols.dns_answers import MAX_RECORDS
+from netwatch.protocols.dns_answers import MAX_ECH_CONFIGS, MAX_RECORDS
 
 QUERY, RESPONSE = 0x0100, 0x8180
 
@@ -217,6 +219,48 @@ def test_ech_keys_show_their_public_names():
     assert found.dns.ech_public_names == ("public.example", "other.example")
     assert shown(found) == [("dns-answer", "www.example.com")]
     assert found.anomalies == ()
+
+
+def test_ech_keys_of_the_name_that_was_asked_for_are_whole():
+    def keys(public: bytes, key: bytes, config_id: int) -> bytes:
+        body = bytes([config_id]) + b"\0\x20" + vector(2, key) + vector(2, b"\0\1\0\1")
+        body += b"\0" + vector(1, public) + vector(2, b"")
+        return b"\xfe\x0d" + vector(2, body)
+
+    first, second = keys(b"front.example", bytes(32), 7), keys(b"front.example", b"\1" * 32, 255)
+    answers = [
+        record(OWNER, 65, b"\0\1\0" + param(5, vector(2, first + second + first))),
+        record("other.example", 65, b"\0\1\0" + param(5, vector(2, keys(b"x.example", b"", 1)))),
+    ]
+    found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
+    key_ids = [hashlib.sha256(key).hexdigest()[:16] for key in (bytes(32), b"\1" * 32)]
+    assert found.dns.ech_configs == (
+        f"front.example/7/{key_ids[0]}/60",
+        f"front.example/255/{key_ids[1]}/60",
+    )
+    assert found.dns.ech_public_names == ("front.example", "x.example")
+    parsed = [EchConfig.of(text) for text in found.dns.ech_configs]
+    assert [(each.config_id, each.key_id, each.ttl) for each in parsed] == [
+        (7, key_ids[0], 60),
+        (255, key_ids[1], 60),
+    ]
+
+
+def test_many_ech_keys_are_bounded():
+    publics = [b"front%d.example" % number for number in range(MAX_ECH_CONFIGS + 1)]
+    answers = [record(OWNER, 65, b"\0\1\0" + param(5, configurations(*publics)))]
+    found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
+    assert len(found.dns.ech_configs) == MAX_ECH_CONFIGS
+    assert found.anomalies == ("dns-many-ech-configs",)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_as_ech_keys_give_configurations_that_can_be_read(keys):
+    answers = [record(OWNER, 65, b"\0\1\0" + param(5, keys))]
+    found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
+    for text in found.dns.ech_configs:
+        assert EchConfig.of(text).text == text
+    assert set(found.anomalies) <= {"dns-svcb"}
 
 
 def test_ech_keys_truncated_at_every_byte_are_named():

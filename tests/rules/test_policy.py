@@ -84,6 +84,8 @@ TABLE = {
         for kind in [*LOOKUPS, "tls-cert"]
         for role in ("vendor", "embed", "cdn")
     },
+    **{("ech-from-dns", role): "probable" for role in ("exclusive", "vendor")},
+    **{("ech-from-dns", role): "possible" for role in ("embed", "cdn")},
     **{("ip-from-dns", role): "possible" for role in get_args(Role)},
     **{("ip-asn", role): None for role in get_args(Role)},
 }
@@ -112,6 +114,8 @@ def test_no_evidence_gives_more_than_the_grade(evidence, role, grade):
     usual = TABLE[evidence, role]
     if evidence in HANDSHAKES:
         assert found == grade
+    elif evidence == "ech-from-dns":  # It is a handshake that does not show its name.
+        assert found == min("probable", grade, key=CONFIDENCE_RANK.__getitem__)
     elif usual is None:
         assert found is None
     else:

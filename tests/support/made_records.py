@@ -6,6 +6,7 @@ from datetime import date
 from support import bans
 
 from netwatch.core.alert import (
+    CandidateSet,
     Alert,
     Answer,
     ContradictionItem,
@@ -55,8 +56,11 @@ FULL = replace(
         ("a.example", "b.example"),
         ("public.example",),
         ("service.example",),
+        ("public.example/42/0011223344556677/300",),
     ),
-    tls=TlsInfo("1.3", ("h2", "http/1.1"), "outer", lambda: "t13d1516h2_8daaf6152771_e5627efa2ab1"),
+    tls=TlsInfo(
+        "1.3", ("h2", "http/1.1"), "outer", lambda: "t13d1516h2_8daaf6152771_e5627efa2ab1", 42
+    ),
     quic=QuicInfo("1"),
 )
 
@@ -174,6 +178,7 @@ FULL_ALERT = replace(
             (ContradictionPlace(ALERT.first_seen, 6, "a.pcap", 7, "tls-sni", "www.tiktok.com"),),
         ),
     ),
+    candidates=(CandidateSet(("m.tiktok.com", "www.tiktok.com"), 3, "Its key was given for these."),),
     community_ids=("1:abc", "1:def"),
     sensor=replace(
         ALERT.sensor, installed_set=SetIdentity(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")

@@ -73,10 +73,12 @@ def observation_row(seen: Observation, client: int, capture: int, sequence: int)
         "dns_chain": list(dns.chain) or None if dns else None,
         "dns_service_targets": list(dns.service_targets) or None if dns else None,
         "dns_ech": list(dns.ech_public_names) or None if dns else None,
+        "dns_ech_configs": list(dns.ech_configs) or None if dns else None,
         "tls_version": tls.version if tls else None,
         "tls_alpn": list(tls.alpn) or None if tls else None,
         "tls_ja4": tls.ja4 if tls else None,
         "tls_ech": tls.ech if tls else None,
+        "tls_ech_config_id": None if tls is None or tls.ech_config_id is None else str(tls.ech_config_id),
         "quic_version": seen.quic.version if seen.quic else None,
     }
 

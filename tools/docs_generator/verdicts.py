@@ -28,6 +28,8 @@ EVIDENCE: dict[Evidence, str] = {
     " what was asked for",
     "ip-from-dns": "a flow without a name to an address that its device had resolved for the app",
     "ip-asn": "an address in a network (AS) of the app's vendor",
+    "ech-from-dns": "a hello that hides its name (ECH), with a key that its device was given for"
+    " the app, and to an address of it",
 }
 
 _APP = App("", "", "", "")

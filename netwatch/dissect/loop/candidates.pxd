@@ -19,6 +19,7 @@ cdef class Candidates:
 
     cdef void write(self, long long[::1] out, Py_ssize_t row, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
     cdef void emit(self, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
+    cdef bint has_ech(self, Py_ssize_t at) noexcept nogil
     cdef void set_due(self, long long due, long long buffered) noexcept nogil
     cdef bint is_due(self) noexcept nogil
     cdef void emit_clock(self, long long flow) noexcept nogil

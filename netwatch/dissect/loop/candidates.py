@@ -143,10 +143,23 @@ class Candidates:
         sequence: cython.longlong,
         flow: cython.longlong,
     ) -> cython.void:
-        """Add a row for the payload at `at`."""
+        """Add a row for the payload at `at`. The list is full with an answer of DNS that may have
+        an ECH configuration, by which later hellos are read."""
+        if (kind == layout.KIND_DNS or kind == layout.KIND_DNS_TCP) and self.has_ech(at):
+            self.full = 0
         self.write(self.rows, self.count * layout.ROW_COLUMNS, kind, at, sequence, flow)
         self.count += 1
         self.total += self.owner == layout.OWNER_SELF
+
+    def has_ech(self, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether the payload at `at` has the version of an ECH configuration (RFC 9849 section 4)
+        anywhere."""
+        end: cython.Py_ssize_t = self.cursor.end - 1
+        while at < end:
+            if self.cursor.data[at] == 0xFE and self.cursor.data[at + 1] == 0x0D:
+                return True
+            at += 1
+        return False
 
     def emit_opening(self, flow: cython.longlong) -> cython.void:
         """Add a row for the first packet of a flow."""

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The DNS address cache: which addresses clients were given for names of no interest.
+"""The DNS address cache: which names of no interest clients looked up, and their addresses.
 
 A flow without a name may be known by an address that its client had resolved for a name of
 interest, unless another name led there as well. Names of no interest never leave the packet loop,
-so their addresses are stored here: in a table of fixed size, by client and address, in which a
-new entry evicts an old one.
+so they and their addresses are stored here: in tables of fixed size, by client and address and by
+client and name, in which a new entry evicts an old one.
 """
 
 try:
@@ -15,10 +15,12 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.address_hash import AddressHash
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.domain_filter import domain_hash
     from cython.cimports.netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 else:
     from netwatch.dissect.loop.address_hash import AddressHash
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.domain_filter import domain_hash
     from netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 
 from netwatch.core.buffers import Words, zeroed
@@ -31,14 +33,16 @@ STORED = cython.declare(cython.longlong, 300_000_000_000)
 """How long an answer is valid after its TTL, ns: `netwatch.core.flow.DNS_TTL_GRACE`."""
 
 SECOND = cython.declare(cython.longlong, 1_000_000_000)
+MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
+LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 LONGEST_TTL = cython.declare(cython.longlong, 0x7FFFFFFF)
 
 
 @cython.final
 @cython.cclass
 class DnsAddresses:
-    """A table of answers: for each the hash of client and address, and the times (ns) from and
-    until which the answer may be in use.
+    """Two tables of answers: for each the hash of client and address, or of client and name, and
+    the times (ns) from and until which the answer may be in use.
 
     `salt` (63 bits, not 0) varies the hashes, so that nobody can choose addresses that collide.
     `evicted` counts answers that were in use when another took their place. `packets` hashes
@@ -48,15 +52,17 @@ class DnsAddresses:
     def __init__(self, salt: int) -> None:
         assert STORED == DNS_TTL_GRACE
         self.answers: Words = zeroed("q", 3 * SLOTS)
+        self.names: Words = zeroed("q", 3 * SLOTS)
         self.salt = salt
         self.packets = AddressHash()
         self.pair = AddressHash()
         self.evicted = 0
 
     def remember_message(self, message: DnsPrefilter, cursor: Cursor) -> cython.void:
-        """Remember the addresses in the message that was prefiltered last, for the destination of
-        the packet at the cursor."""
+        """Remember the addresses in the message that was prefiltered last, and the name asked for,
+        for the destination of the packet at the cursor."""
         i: cython.Py_ssize_t = 0
+        last: cython.longlong = 0
         client: cython.ulonglong
         ttl: cython.longlong
         if message.addresses == 0:
@@ -66,27 +72,39 @@ class DnsAddresses:
         )
         while i < message.addresses:
             ttl = message.ttls[i] if message.ttls[i] <= LONGEST_TTL else 0
+            last = max(last, ttl)
             self.enter(
+                self.answers,
                 self.packets.hashed(client, message.starts[i], message.sizes[i]) | 1,
                 cursor.time,
                 cursor.time + ttl * SECOND + STORED,
             )
             i += 1
+        self.enter(
+            self.names,
+            of_name(client, message.asked),
+            cursor.time,
+            cursor.time + last * SECOND + STORED,
+        )
 
     def enter(
-        self, hash_: cython.ulonglong, now: cython.longlong, until: cython.longlong
+        self,
+        table: Words,
+        hash_: cython.ulonglong,
+        now: cython.longlong,
+        until: cython.longlong,
     ) -> cython.void:
         """Store an answer; one that is in use already stays so for longer."""
         entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
         key: cython.longlong = hash_
-        if self.answers[entry] == key and now <= self.answers[entry + 2]:
-            self.answers[entry + 2] = max(until, self.answers[entry + 2])
+        if table[entry] == key and now <= table[entry + 2]:
+            table[entry + 2] = max(until, table[entry + 2])
             return
-        if self.answers[entry] != key and now <= self.answers[entry + 2]:
+        if table[entry] != key and now <= table[entry + 2]:
             self.evicted += 1
-        self.answers[entry] = key
-        self.answers[entry + 1] = now
-        self.answers[entry + 2] = until
+        table[entry] = key
+        table[entry + 1] = now
+        table[entry + 2] = until
 
     def hash_of(self, client: bytes, address: bytes) -> cython.ulonglong:
         """The hash of a packed pair of addresses."""
@@ -100,7 +118,27 @@ class DnsAddresses:
     ) -> None:
         """Store what a parser read: at `now` (ns) a name of no interest led this client to this
         address, until the time `until`."""
-        self.enter(self.hash_of(client, address), now, until)
+        self.enter(self.answers, self.hash_of(client, address), now, until)
+
+    def remember_name(
+        self, client: bytes, name: str, now: cython.longlong, until: cython.longlong
+    ) -> None:
+        """Store what a parser read: at `now` (ns) this client had addresses for a name of no
+        interest, until the time `until`."""
+        self.enter(self.names, self.hash_of_name(client, name), now, until)
+
+    def hash_of_name(self, client: bytes, name: str) -> cython.ulonglong:
+        """The hash of a packed address and a name."""
+        self.pair.set_data(client)
+        return of_name(self.pair.hashed(self.salt, 0, len(client)), domain_hash(name.encode()))
+
+    def asked(self, client: bytes, name: str, time: cython.longlong) -> bool:
+        """Whether this client had addresses for a name of no interest, by an answer that may have
+        been in use at `time` (ns)."""
+        hash_: cython.ulonglong = self.hash_of_name(client, name)
+        entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
+        key: cython.longlong = hash_
+        return self.names[entry] == key and self.names[entry + 1] <= time <= self.names[entry + 2]
 
     def answered(self, client: bytes, address: bytes, time: cython.longlong) -> bool:
         """Whether a name of no interest led this client to this address, by an answer that may
@@ -112,3 +150,9 @@ class DnsAddresses:
             self.answers[entry] == key
             and self.answers[entry + 1] <= time <= self.answers[entry + 2]
         )
+
+
+def of_name(client: cython.ulonglong, name: cython.ulonglong) -> cython.ulonglong:
+    """The hash of a client and a name, from those of both."""
+    hash_: cython.ulonglong = ((client ^ name) * MIX) & LOW63
+    return (hash_ ^ (hash_ >> 32)) | 1

@@ -29,4 +29,3 @@ cdef class DnsMessages(Window):
     cdef void follow_services(self) noexcept nogil
     cdef long long answers(self) noexcept nogil
     cdef long long list_of(self, Py_ssize_t start, Py_ssize_t count) noexcept nogil
-    cdef long long public_names(self) noexcept nogil

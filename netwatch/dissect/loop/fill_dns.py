@@ -155,8 +155,6 @@ class DnsMessages(Window):
             self.batch.words[row + columns.WORD_DNS_SERVICE_TARGETS] = self.list_of(
                 1 + self.aliases, self.hosts
             )
-        if self.records.publics:
-            self.batch.words[row + columns.WORD_DNS_ECH] = self.public_names()
         self.counts[layout.NAMES_DNS_ANSWER] += 1
         self.counts[layout.NAMES_DNS_CNAME] += self.aliases
         for i in range(1, 1 + self.aliases):
@@ -271,11 +269,3 @@ class DnsMessages(Window):
         for i in range(start, start + count):
             self.batch.add_to_list(self.reached[i])
         return self.batch.list_since(first, count)
-
-    def public_names(self) -> cython.longlong:
-        """The list of the public names of ECH."""
-        i: cython.Py_ssize_t
-        first: cython.Py_ssize_t = self.batch.list_words
-        for i in range(self.records.publics):
-            self.batch.add_to_list(self.records.public_names[i])
-        return self.batch.list_since(first, self.records.publics)

@@ -1,9 +1,9 @@
 cimport cython
 from netwatch.dissect.loop.fill_names cimport NameTexts
-from netwatch.dissect.loop.ech_configs cimport EchConfigs
+from netwatch.dissect.loop.octets cimport Window
 
 @cython.final
-cdef class DnsRecords(EchConfigs):
+cdef class DnsRecords(Window):
     cdef NameTexts names
     cdef long long[::1] alias_owners
     cdef long long[::1] alias_targets
@@ -16,8 +16,6 @@ cdef class DnsRecords(EchConfigs):
     cdef long long[::1] address_texts
     cdef long long[::1] address_ttls
     cdef Py_ssize_t addresses
-    cdef long long[::1] public_names
-    cdef Py_ssize_t publics
     cdef long long pointer
     cdef long long pointed
 
@@ -29,5 +27,3 @@ cdef class DnsRecords(EchConfigs):
     cdef bint service(self, Py_ssize_t start, long long owner, Py_ssize_t pos, Py_ssize_t end, long long ttl) noexcept nogil
     cdef bint address(self, long long owner, Py_ssize_t at, Py_ssize_t size, long long ttl) noexcept nogil
     cdef bint parameters(self, long long owner, Py_ssize_t pos, Py_ssize_t end, long long ttl) noexcept nogil
-    cdef bint ech_configs(self, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
-    cdef bint public_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The answer section of a DNS response, read in the packet loop.
 
-As `netwatch.protocols.dns_answers` reads it: aliases, hosts of services, addresses and the public
-names of ECH, each with the name that owns it. Names are texts of the observation batch, so that two
+As `netwatch.protocols.dns_answers` reads it: aliases, hosts of services and addresses, each with
+the name that owns it. Names are texts of the observation batch, so that two
 of them are equal where their numbers are. A section with anything that is an anomaly there, or that
-is not laid out as usual, is left to the parser.
+is not laid out as usual, or has an ECH configuration, is left to the parser.
 """
 
 try:
@@ -13,11 +13,11 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.loop.ech_configs import EchConfigs
     from cython.cimports.netwatch.dissect.loop.fill_names import NameTexts
+    from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
-    from netwatch.dissect.loop.ech_configs import EchConfigs
     from netwatch.dissect.loop.fill_names import NameTexts
+    from netwatch.dissect.loop.octets import Window
 
 from netwatch.core.buffers import Words, array
 
@@ -26,9 +26,6 @@ MAX_ANSWERS = cython.declare(cython.Py_ssize_t, 32)
 
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 64)
 """Addresses in such a message."""
-
-MAX_PUBLIC_NAMES = cython.declare(cython.Py_ssize_t, 16)
-"""Public names of ECH in such a message."""
 
 LONGEST_TTL = cython.declare(cython.longlong, 0x7FFFFFFF)
 QUESTION = cython.declare(cython.longlong, 0xC00C)
@@ -48,15 +45,15 @@ def words(count: int) -> Words:
 
 @cython.final
 @cython.cclass
-class DnsRecords(EchConfigs):
+class DnsRecords(Window):
     """What one answer section contains, in the order of its records, until `clear`.
 
     There are so many `aliases` with an owner and a target, `services` with an owner and the host
-    that provides it, `addresses` with owner, text and TTL (seconds), and `publics` with a name.
+    that provides it, and `addresses` with owner, text and TTL (seconds).
     """
 
     def __init__(self, names: NameTexts) -> None:
-        EchConfigs.__init__(self)
+        Window.__init__(self)
         self.names = names
         self.alias_owners = words(MAX_ANSWERS)
         self.alias_targets = words(MAX_ANSWERS)
@@ -66,7 +63,6 @@ class DnsRecords(EchConfigs):
         self.address_owners = words(MAX_ADDRESSES)
         self.address_texts = words(MAX_ADDRESSES)
         self.address_ttls = words(MAX_ADDRESSES)
-        self.public_names = words(MAX_PUBLIC_NAMES)
         self.clear()
 
     def clear(self) -> cython.void:
@@ -74,7 +70,6 @@ class DnsRecords(EchConfigs):
         self.aliases = 0
         self.services = 0
         self.addresses = 0
-        self.publics = 0
         self.pointer = 0
         self.pointed = 0
 
@@ -236,32 +231,7 @@ class DnsRecords(EchConfigs):
                     pos += part
                 if pos != stop:
                     return False
-            elif key == 5 and not self.ech_configs(pos, stop):
+            elif key == 5:  # ECH
                 return False
             pos = stop
         return pos == end
-
-    def ech_configs(self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Read an ECHConfigList, and add its public names."""
-        if not self.begin_configs(pos, end):
-            return False
-        while self.next_config():
-            if self.public_size and not self.public_name(
-                self.public_at, self.public_at + self.public_size
-            ):
-                return False
-        return self.are_read()
-
-    def public_name(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Add a public name of ECH, each of them once."""
-        i: cython.Py_ssize_t = 0
-        name: cython.longlong = self.names.host(at, end)
-        if name == 0 or self.publics >= MAX_PUBLIC_NAMES:
-            return False
-        while i < self.publics:
-            if self.public_names[i] == name:
-                return True
-            i += 1
-        self.public_names[self.publics] = name
-        self.publics += 1
-        return True

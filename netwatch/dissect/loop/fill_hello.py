@@ -8,6 +8,7 @@ Where the consumer knows such names it has to be asked, so all hellos of interes
 """
 
 from array import array
+from itertools import accumulate
 
 try:
     import cython
@@ -39,7 +40,7 @@ LONGEST = cython.declare(cython.Py_ssize_t, 255)
 TLS_SNI = cython.declare(cython.longlong, columns.EVIDENCE_TLS_SNI)
 QUIC_SNI = cython.declare(cython.longlong, columns.EVIDENCE_QUIC_SNI)
 
-# Texts of the table: versions of QUIC, classes of ECH, then versions of TLS.
+# Texts of the table: versions of QUIC, classes of ECH, then versions of TLS and config_ids.
 NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
 ECH_PRESENT = cython.declare(cython.Py_ssize_t, 2)
 ECH_OUTER = cython.declare(cython.Py_ssize_t, 3)
@@ -67,9 +68,10 @@ class HelloRows:
         self.fingerprints = HelloFingerprints(rows.batch)
         texts = [QUIC_1, QUIC_2, "present", "outer", "grease"]
         texts += [version.text for version in TLS_VERSIONS.values()]
-        places = [sum(map(len, texts[:i])) for i in range(len(texts) + 1)]
+        self.first_id = len(texts)
+        texts += map(str, range(256))
         self.texts: Buffer = array("B", "".join(texts).encode())
-        self.places: Words = array("q", places)
+        self.places: Words = array("q", accumulate(map(len, texts), initial=0))
         self.versions: Words = array(
             "q",
             [
@@ -101,8 +103,9 @@ class HelloRows:
         alpn: cython.longlong
         ech: cython.Py_ssize_t
         ech_text: cython.longlong
+        config_id: cython.longlong
         ja4: cython.longlong = 0
-        if not self.active:
+        if not self.active or hello.may_be_known():
             return 0
         if hello.name_size == 0:
             return 0 if hello.ech_size else layout.NAME_NO_SNI
@@ -122,12 +125,14 @@ class HelloRows:
         alpn = self.alpn(hello)
         ech = self.ech(hello, name)
         ech_text = 0 if ech < 0 else self.text(ech)
+        config_id = 0 if ech < 0 else self.text(self.first_id + hello.config_id())
         at = self.rows.add(TLS_SNI if quic < 0 else QUIC_SNI, name, False, flow)
         self.batch.words[at + columns.WORD_RAW] = raw
         self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(FIRST_VERSION + version)
         self.batch.words[at + columns.WORD_TLS_ALPN] = alpn
         self.batch.words[at + columns.WORD_TLS_JA4] = ja4
         self.batch.words[at + columns.WORD_TLS_ECH] = ech_text
+        self.batch.words[at + columns.WORD_TLS_ECH_CONFIG_ID] = config_id
         if quic >= 0:
             self.batch.words[at + columns.WORD_QUIC_VERSION] = self.text(quic)
         return layout.NAME_ECH if ech == ECH_OUTER else layout.NAME_NAMED

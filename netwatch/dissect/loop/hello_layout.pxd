@@ -3,6 +3,7 @@ from netwatch.dissect.loop.octets cimport Window
 
 @cython.final
 cdef class HelloLayout(Window):
+    cdef unsigned char[::1] given
     cdef long long[::1] types
     cdef Py_ssize_t extensions
     cdef long long version
@@ -25,6 +26,8 @@ cdef class HelloLayout(Window):
     cdef bint read_extensions(self, Py_ssize_t pos) noexcept nogil
     cdef bint read_extension(self, long long kind, Py_ssize_t at, Py_ssize_t size) noexcept nogil
     cdef bint is_boringssl(self) noexcept nogil
+    cdef Py_ssize_t config_id(self) noexcept nogil
+    cdef bint may_be_known(self) noexcept nogil
     cdef bint is_ech_grease(self) noexcept nogil
 
 cdef bint is_grease(long long number) noexcept nogil

@@ -17,7 +17,7 @@ if cython.compiled:
 else:
     from netwatch.dissect.loop.octets import Window
 
-from netwatch.core.buffers import Words
+from netwatch.core.buffers import Buffer, Words
 
 MAX_EXTENSIONS = cython.declare(cython.Py_ssize_t, 64)
 """Extensions of a hello that is read in the packet loop."""
@@ -36,11 +36,13 @@ class HelloLayout(Window):
 
     `version` is its legacy_version, `stop` the offset behind it, and `types` has the types of its
     `extensions`. A part that it does not have has the size 0; of `alpn`, `name` and the lists of
-    numbers it is that of their content, of `ech` that of the extension.
+    numbers it is that of their content, of `ech` that of the extension. `given` says of each
+    config_id of ECH whether a client was given a configuration with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Buffer) -> None:
         Window.__init__(self)
+        self.given = given
         self.types: Words = array("q", bytes(8 * MAX_EXTENSIONS))
         self.version = self.stop = 0
         self.ciphers = self.ciphers_size = 0
@@ -155,6 +157,15 @@ class HelloLayout(Window):
         while i < self.extensions and self.types[i] != 17513 and self.types[i] != 17613:
             i += 1
         return i < self.extensions
+
+    def config_id(self) -> cython.Py_ssize_t:
+        """The config_id in encrypted_client_hello; -1 without the extension."""
+        return self.data[self.ech + 5] if self.ech_size else -1
+
+    def may_be_known(self) -> cython.bint:
+        """Whether a client was given an ECH configuration with the config_id of the hello. Each
+        client has to be asked for; GREASE has any config_id."""
+        return self.ech_size > 0 and self.given[self.config_id()] != 0
 
     def is_ech_grease(self) -> cython.bint:
         """Whether encrypted_client_hello has the sizes of BoringSSL's GREASE

@@ -16,3 +16,4 @@ cdef class Prefilter:
     cdef readonly RequestPrefilter requests
     cdef readonly HelloPrefilter messages
     cdef readonly object counts
+    cdef readonly object given

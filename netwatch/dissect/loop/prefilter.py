@@ -40,27 +40,30 @@ class Prefilter:
     """The masks and prefilters of a packet loop.
 
     `masks`, `prefaces`, `dns`, `hellos` and `requests` read the packets of a block, `messages`
-    reads messages that parsers have put together, one at a time.
+    reads messages that parsers have put together, one at a time. `given` has a byte for each
+    config_id of ECH: hellos with it are candidates once it is not 0.
     """
 
     def __init__(self, domains: Iterable[bytes] | None = None) -> None:
         self.domains = DomainSet(domains)
         self.counts = array("q", bytes(8 * len(EVIDENCE)))
+        self.given = array("B", bytes(256))
         filter_ = DomainFilter(self.domains)
         self.masks = ProtocolMasks()
         self.prefaces = PrefaceMasks()
         self.dns = DnsPrefilter(filter_, self.counts)
-        self.hellos = HelloPrefilter(filter_, self.counts)
+        self.hellos = HelloPrefilter(filter_, self.counts, self.given)
         self.requests = RequestPrefilter(filter_, self.counts)
         self.messages = self.hello_prefilter()
 
     def hello_prefilter(self) -> HelloPrefilter:
         """Another prefilter of hellos with a window of its own, on the same domains and counts."""
-        return HelloPrefilter(DomainFilter(self.domains), self.counts)
+        return HelloPrefilter(DomainFilter(self.domains), self.counts, self.given)
 
     def uncounted_messages(self) -> HelloPrefilter:
         """One like `messages` whose names are not counted here."""
-        return HelloPrefilter(DomainFilter(self.domains), array("q", bytes(8 * len(EVIDENCE))))
+        counts = array("q", bytes(8 * len(EVIDENCE)))
+        return HelloPrefilter(DomainFilter(self.domains), counts, self.given)
 
     def set_data(self, data: Octets) -> None:
         """Read the packets of another block from now on."""

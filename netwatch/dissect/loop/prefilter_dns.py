@@ -17,11 +17,11 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.domain_filter import DomainFilter
-    from cython.cimports.netwatch.dissect.loop.ech_configs import EchConfigs
+    from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.domain_filter import DomainFilter
-    from netwatch.dissect.loop.ech_configs import EchConfigs
+    from netwatch.dissect.loop.octets import Window
 
 from netwatch.core.buffers import Words
 
@@ -45,21 +45,23 @@ HTTPS = cython.declare(cython.longlong, 65)
 
 @cython.final
 @cython.cclass
-class DnsPrefilter(EchConfigs):
+class DnsPrefilter(Window):
     """Compares the names of one DNS message with `domains`, which reads the same bytes.
 
     `counts` is shared by all prefilters: names by evidence (`layout.NAMES_DNS_QUERY` and the
-    like). Of the message read last there were so many `addresses`; each `starts` somewhere, has a
+    like). Of the message read last `asked` is the hash of the name asked for, as `domain_hash` has it.
+    There were so many `addresses`; each `starts` somewhere, has a
     size in bytes and a TTL in seconds. `pointer` is what points to the target of its last alias.
     """
 
     def __init__(self, domains: DomainFilter, counts: Words) -> None:
-        EchConfigs.__init__(self)
+        Window.__init__(self)
         self.domains = domains
         self.counts = counts
         self.starts: Words = array("q", bytes(8 * MAX_ADDRESSES))
         self.sizes: Words = array("q", bytes(8 * MAX_ADDRESSES))
         self.ttls: Words = array("q", bytes(8 * MAX_ADDRESSES))
+        self.asked = 0
         self.addresses = 0
         self.aliases = 0
         self.pointer = 0
@@ -78,6 +80,7 @@ class DnsPrefilter(EchConfigs):
             return False
         if not (self.domains.hash_labels(at, at + 12, end) and self.domains.not_matched()):
             return False
+        self.asked = self.domains.hash | 1
         self.addresses = 0
         pos = self.domains.name_end + 4
         if pos > end:
@@ -169,8 +172,8 @@ class DnsPrefilter(EchConfigs):
     def parameters(
         self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t, ttl: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether the parameters of an SVCB or HTTPS record (RFC 9460 section 2.2) are valid.
-        Address hints in them are added, with the TTL at `ttl`."""
+        """Whether the parameters of an SVCB or HTTPS record (RFC 9460 section 2.2) are valid, and
+        none is ECH. Address hints in them are added, with the TTL at `ttl`."""
         key: cython.longlong
         size: cython.longlong
         part: cython.longlong
@@ -190,15 +193,7 @@ class DnsPrefilter(EchConfigs):
                     if not self.add_address(pos, part, ttl):
                         return False
                     pos += part
-            elif key == 5 and not self.ech_configs(pos, stop):
+            elif key == 5:  # ECH, which its parser reads
                 return False
             pos = stop
         return pos == end
-
-    def ech_configs(self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether an ECHConfigList is valid."""
-        if not self.begin_configs(pos, end):
-            return False
-        while self.next_config():
-            pass
-        return self.are_read()

@@ -21,20 +21,20 @@ else:
     from netwatch.dissect.loop.hello_layout import HelloLayout
     from netwatch.dissect.loop.octets import Window
 
-from netwatch.core.buffers import Octets, Words
+from netwatch.core.buffers import Buffer, Octets, Words
 
 
 @cython.final
 @cython.cclass
 class HelloPrefilter(Window):
     """Compares the name in a ClientHello with a set of domains; `counts` as in `DnsPrefilter`.
-    `hello` has the parts of the hello that was read last."""
+    `hello` has the parts of the hello that was read last; `given` is its table."""
 
-    def __init__(self, domains: DomainFilter, counts: Words) -> None:
+    def __init__(self, domains: DomainFilter, counts: Words, given: Buffer) -> None:
         Window.__init__(self)
         self.domains = domains
         self.counts = counts
-        self.hello = HelloLayout()
+        self.hello = HelloLayout(given)
 
     def set_data(self, data: Octets) -> None:
         """Read these bytes from now on."""
@@ -71,12 +71,14 @@ class HelloPrefilter(Window):
 
     def name_uninteresting(self) -> cython.bint:
         """Whether the hello that was read last shows a name of no interest, and that name is the
-        one that the client connects to: it has no encrypted_client_hello, or may be GREASE."""
+        one that the client connects to: it has no encrypted_client_hello, or may be GREASE, with
+        another config_id than a client was given."""
         end: cython.Py_ssize_t = self.hello.name + self.hello.name_size
         if (
             not self.domains.domains.active
             or self.hello.name_size == 0
             or self.data[end - 1] == 46
+            or self.hello.may_be_known()
             or (
                 self.hello.ech_size and self.hello.is_boringssl() and not self.hello.is_ech_grease()
             )

@@ -6,6 +6,7 @@ import messages
 import pytest
 from support.captures import START, rows, timed
 from support.frames import CLIENT, SERVER, udp
+from support.interpreted import interpreted
 
 from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.dissect.loop.loop import Loop
@@ -48,6 +49,23 @@ def test_an_answer_is_known_from_its_time_until_it_is_out_of_date(
     assert loop.addresses.answered(packed(CLIENT), packed(address), START + at) is known
     assert not loop.addresses.answered(packed("10.9.9.9"), packed(address), START + at)
     assert not loop.addresses.answered(packed(CLIENT), packed("203.0.113.11"), START + at)
+
+
+@pytest.mark.parametrize("source", [False, True])
+def test_the_name_is_known_as_long(source: bool) -> None:
+    """The packet loop and a parser remember it alike, compiled and interpreted."""
+    loop = (interpreted().Loop if source else Loop)(64, seed=5, domains=(b"example.com",))
+    rows(loop, timed([answer("www.Example.org"), answer("Www.example.com")]), RAW)
+    last = START + 60 * SECOND + DNS_TTL_GRACE
+    client, other = packed(CLIENT), packed("10.9.9.9")
+    for at, known in ((START - 1, False), (START, True), (last, True), (last + 1, False)):
+        assert loop.addresses.asked(client, "www.example.org", at) is known
+    assert not loop.addresses.asked(other, "www.example.org", START)
+    assert not loop.addresses.asked(client, "example.org", START)
+    assert not loop.addresses.asked(client, "www.example.com", START + SECOND)
+    loop.addresses.remember_name(other, "www.example.net", START, last)
+    assert loop.addresses.asked(other, "www.example.net", last)
+    assert not loop.addresses.asked(client, "www.example.net", last)
 
 
 def test_asked_again_it_lasts_from_the_first_to_the_last() -> None:

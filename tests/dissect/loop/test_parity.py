@@ -14,6 +14,8 @@ from support.examples import examples
 from support.frames import LINKS, Link
 from support.interpreted import SOURCES, interpreted
 from support.paths import PCAPS
+from support.situations.ech import SITUATIONS
+from support.situations.situation import Situation
 from support.traffic import mixed
 from support.wrappings import CARRIER_FORMS, CARRIERS, TAGS, WRAPPINGS, Carrier, Wrapped
 
@@ -102,6 +104,11 @@ def test_the_source_is_interpreted_and_stands_alone(source: ModuleType) -> None:
     assert {"loop", "headers", "protocol_masks", "tcp_state"} <= {
         name.split(".")[-1] for name in SOURCES
     }
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda each: each.id)
+def test_hellos_that_hide_their_name(source: ModuleType, situation: Situation) -> None:
+    assert same(source, [block(situation.frames())]) > 0
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
