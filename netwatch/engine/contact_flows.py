@@ -8,7 +8,7 @@ from netwatch.core.flow import Flow, FlowProgress, Sent
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Decision, Outcome
 from netwatch.incidents.contacts import first_tally, strip_frames
-from netwatch.incidents.progress import ContactProgress, Tally
+from netwatch.incidents.progress import ContactProgress, Tally, use_of
 
 FLOW_LIMIT = 65536
 """Flows with contacts whose progress is followed at a time."""
@@ -50,8 +50,8 @@ class _Group:
     """Contacts of one flow that are in the same incident, because each is within the quiet gap of
     the one before: one like them, the `port` of the client, the times of the first and the last,
     and how many are counted as what. With `counts_bytes` the incident gets the payload of the flow,
-    of which `bytes_out` and `bytes_in` were reported; `is_settled` if the address of the server has
-    decided."""
+    of which `bytes_out`, `bytes_in` and `use_in` were reported; `is_settled` if the address of the
+    server has decided."""
 
     contact: Contact
     port: int
@@ -62,6 +62,7 @@ class _Group:
     counts: dict[Tally, int] = field(default_factory=dict)
     bytes_out: int = 0
     bytes_in: int = 0
+    use_in: int = 0
 
 
 class _At(NamedTuple):
@@ -244,20 +245,28 @@ class ContactFlows:
         transport = groups[0].contact.observation.transport
         now = tally_of(flow.server_sent, transport, flow.bytes_out)
         for group in groups:
-            more_out = more_in = 0
+            more_out = more_in = more_use = 0
             if group.counts_bytes:
+                use_in = use_of(flow.bytes_in, flow.last - group.first)
                 more_out, more_in = flow.bytes_out - group.bytes_out, flow.bytes_in - group.bytes_in
-                group.bytes_out, group.bytes_in = flow.bytes_out, flow.bytes_in
+                more_use = use_in - group.use_in
+                group.bytes_out, group.bytes_in, group.use_in = (
+                    flow.bytes_out,
+                    flow.bytes_in,
+                    use_in,
+                )
             last = flow.last if group.counts_bytes else group.last
             for was, contacts in group.counts.items():
                 to = was if group.is_settled else now
-                if was != to or more_out or more_in:
+                if was != to or more_out or more_in or more_use:
                     self._collector.add_progress(
                         group.contact,
-                        ContactProgress(group.first, more_out, more_in, last, was, to, contacts),
+                        ContactProgress(
+                            group.first, more_out, more_in, last, was, to, contacts, more_use
+                        ),
                         bans,
                     )
-                    more_out = more_in = 0
+                    more_out = more_in = more_use = 0
             if not group.is_settled:
                 group.counts = {now: sum(group.counts.values())}
 

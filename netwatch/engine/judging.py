@@ -39,7 +39,7 @@ from netwatch.engine.resolved_addresses import (
     UninterestingAddresses,
 )
 from netwatch.incidents.contacts import strip_frames
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.progress import ContactProgress, use_of
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import NAT, PROXY
@@ -152,7 +152,13 @@ class Judging:
             blocked_by = RESET if outcome == "blocked" else ""
             contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
         self._collector.add(contact)
-        progress = ContactProgress(flow.first, flow.bytes_out, flow.bytes_in, flow.last)
+        progress = ContactProgress(
+            flow.first,
+            flow.bytes_out,
+            flow.bytes_in,
+            flow.last,
+            use_in=use_of(flow.bytes_in, flow.last - flow.first),
+        )
         self._collector.add_progress(strip_frames(contact), progress)
 
     def report_progress(self) -> None:

@@ -288,7 +288,8 @@ class Incident:
         counted = self.counts
         outcomes = _outcomes(counted)
         outcome = overall(counted.totals.tallies, outcomes)
-        kind = judged_kind(counted, outcome)
+        several = contact.device.reason if contact.device.device_class == "unknown" else ""
+        kind = judged_kind(counted, outcome, several)
         named, app, first = self.named_device, contact.match.app, contact.observation.time
         device = contact.device
         if named is not device:
@@ -351,14 +352,16 @@ class Incident:
             )
 
 
-def judged_kind(counts: OriginCounts, outcome: Outcome) -> JudgedKind:
-    """What an incident of these counts looks like, given its outcome."""
+def judged_kind(counts: OriginCounts, outcome: Outcome, several: str) -> JudgedKind:
+    """What an incident of these counts looks like, given its outcome and why its address is that of
+    several devices."""
     return judge(
         counts.totals.activity,
         outcome,
         lookups=counts.lookups,
         asked=counts.lookup_answers.questions_of(counts.totals.activity.names(ASKED)),
         blocked_lookups=counts.lookup_answers.are_blocked,
+        several=several,
     )
 
 

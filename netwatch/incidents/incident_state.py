@@ -333,6 +333,7 @@ def activity_state(activity: ActivityTable) -> dict[str, Any]:
         "entries": [[*key, *_numbers(part)] for key, part in activity.entries.items()],
         "totals": [[kind, *_numbers(part)] for kind, part in activity.totals.items()],
         "hosts": table_state(activity.hosts),
+        "stacks": table_state(activity.stacks),
     }
 
 
@@ -345,6 +346,7 @@ def restore_activity(activity: ActivityTable, state: Any) -> None:
     for kind, *counts in state["totals"][: len(places)]:
         activity.totals[places[kind]] = _counts(Activity, counts)
     fill_table(activity.hosts, state["hosts"], tuple[int, str], tuple[()])
+    fill_table(activity.stacks, state["stacks"], str, tuple[()])
 
 
 def _numbers(part: Any) -> list[int]:

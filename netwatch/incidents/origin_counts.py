@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from netwatch.core.log_info import PACKETS
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import RESET, Contact
-from netwatch.incidents.activity import CLASSES, class_of
+from netwatch.incidents.activity import CLASSES, class_of_contact
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.contacts import first_tally
 from netwatch.incidents.lookup_answers import LookupAnswers
@@ -76,7 +76,7 @@ class OriginCounts:
         if totals is None:
             self.partial_dropped += 1
         else:
-            totals.add_progress(class_of(contact.match), progress)
+            totals.add_progress(class_of_contact(contact), progress)
 
     def partial_of(self, bans: frozenset[str]) -> Totals | None:
         """What became of contacts under these bans only; None where the limit is reached."""
@@ -155,6 +155,7 @@ def _joined_totals(parts: Sequence[Totals]) -> Totals:
             made.activity.merge_class(tables[best], kind)
     for part in parts:
         made.activity.hosts.merge(part.activity.hosts)
+        made.activity.stacks.merge(part.activity.stacks)
     return made
 
 

@@ -8,6 +8,9 @@ be added in any order, and to an incident that was written to disk in the meanti
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
+from netwatch.incidents.kind_thresholds import VALUES
+
+SECOND = 1_000_000_000
 
 Tally = Literal["reached", "attempted", "blocked", "unknown", "silent"]
 """An outcome, or ``silent``, for contacts of whose server nothing was seen: the incident as a whole
@@ -19,7 +22,7 @@ class ContactProgress:
     """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
-    (ns)."""
+    (ns). `use_in` is the difference in what `use_of` gives for the flow."""
 
     time: int
     bytes_out: int
@@ -28,3 +31,12 @@ class ContactProgress:
     was: Tally = "silent"
     now: Tally = "silent"
     contacts: int = 0
+    use_in: int = 0
+
+
+def use_of(bytes_in: int, duration: int) -> int:
+    """What a device received in a flow of a duration (ns) as it does in use: soon after the
+    contact, if the flow was even, and more than for a check for messages; else 0."""
+    window = int(VALUES["burst_gap"]) * SECOND
+    soon = bytes_in if duration <= window else bytes_in * window // duration
+    return soon if soon >= VALUES["session_connection"] else 0
