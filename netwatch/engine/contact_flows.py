@@ -4,9 +4,9 @@ from dataclasses import field, replace
 from typing import NamedTuple, Protocol
 
 from netwatch.core.dataclass import dataclass
-from netwatch.core.flow import Flow, FlowProgress, Sent
+from netwatch.core.flow import DENIALS, REFUSAL, Flow, FlowProgress, Sent
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import Contact, Decision, Outcome
+from netwatch.core.verdict import RESET, Contact, Decision, Outcome
 from netwatch.incidents.contacts import first_tally, strip_frames
 from netwatch.incidents.progress import ContactProgress, Tally, use_of
 
@@ -16,6 +16,9 @@ FLOW_LIMIT = 65536
 UDP_WINDOW = 14_720
 """Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
 section 7.2). Where it sends more, the server has answered outside of the capture."""
+
+
+_DENIALS = frozenset(DENIALS[1:])
 
 
 class ContactCollector(Protocol):
@@ -51,7 +54,7 @@ class _Group:
     the one before: one like them, the `port` of the client, the times of the first and the last,
     and how many are counted as what. With `counts_bytes` the incident gets the payload of the flow,
     of which `bytes_out`, `bytes_in` and `use_in` were reported; `is_settled` if the address of the
-    server has decided."""
+    server has decided, else they were blocked by `by`, as far as reported."""
 
     contact: Contact
     port: int
@@ -63,6 +66,7 @@ class _Group:
     bytes_out: int = 0
     bytes_in: int = 0
     use_in: int = 0
+    by: str = ""
 
 
 class _At(NamedTuple):
@@ -112,13 +116,14 @@ class _Part:
 
 
 class _Followed:
-    """The contacts of one flow."""
+    """The contacts of one flow; `device` is that of the first one."""
 
-    __slots__ = ("decision", "parts")
+    __slots__ = ("decision", "device", "parts")
 
     def __init__(self, contact: Contact) -> None:
         # What all bans have said so far; None as soon as it differs between contacts.
         self.decision: Decision | None = contact.decision
+        self.device = contact.device.id
         self.parts = [_Part(None)]
 
     def add(self, contact: Contact, at: _At) -> None:
@@ -175,6 +180,7 @@ class ContactFlows:
         self._table = table
         self._collector = collector
         self._flows: dict[int, _Followed] = {}
+        self._recent: set[str] = set()
         self.quiet_gap = quiet_gap
         self.limit = limit
         self.rejected = 0
@@ -197,6 +203,8 @@ class ContactFlows:
                 return
             followed = self._flows[flow] = _Followed(contact)
         followed.add(contact, _At(port, time, self.quiet_gap))
+        if contact.device.id not in self._recent:
+            self._recent.add(contact.device.id)
         self._table.report_end_of(flow)
 
     def flow_ended(self, flow: Flow) -> None:
@@ -218,17 +226,30 @@ class ContactFlows:
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has
         evicted."""
+        self._recent.clear()
         for flow, followed in list(self._flows.items()):
-            for part in followed.parts:
-                for groups in part.groups.values():
-                    seen = groups[0].contact.observation
-                    if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
-                        seen = replace(seen, flow_id=flow, client_port=groups[0].port)
-                    progress = self._table.progress_of(seen)
-                    if progress is None:
-                        self._flows.pop(flow, None)
-                    else:
-                        self._report(groups, progress, part.bans)
+            self._report_flow(flow, followed)
+
+    def report_recent(self) -> None:
+        """The same of the flows of devices that had a contact since the last report: what is
+        reported of these now is current."""
+        recent, self._recent = self._recent, set()
+        if recent:
+            for flow, followed in list(self._flows.items()):
+                if followed.device in recent:
+                    self._report_flow(flow, followed)
+
+    def _report_flow(self, flow: int, followed: _Followed) -> None:
+        for part in followed.parts:
+            for groups in part.groups.values():
+                seen = groups[0].contact.observation
+                if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
+                    seen = replace(seen, flow_id=flow, client_port=groups[0].port)
+                progress = self._table.progress_of(seen)
+                if progress is None:
+                    self._flows.pop(flow, None)
+                else:
+                    self._report(groups, progress, part.bans)
 
     def forget(self, before: int) -> None:
         """Forget the flows without a contact since `before` (ns): the log that has shown them may
@@ -244,31 +265,33 @@ class ContactFlows:
         """Report what there is more than was reported before to the incidents of one key."""
         transport = groups[0].contact.observation.transport
         now = tally_of(flow.server_sent, transport, flow.bytes_out)
+        by = block_by(flow.server_sent) if now == "blocked" else ""
         for group in groups:
             more_out = more_in = more_use = 0
             if group.counts_bytes:
-                use_in = use_of(flow.bytes_in, flow.last - group.first)
+                use = use_of(flow.bytes_in, flow.last - group.first) if flow.bytes_in else 0
                 more_out, more_in = flow.bytes_out - group.bytes_out, flow.bytes_in - group.bytes_in
-                more_use = use_in - group.use_in
-                group.bytes_out, group.bytes_in, group.use_in = (
-                    flow.bytes_out,
-                    flow.bytes_in,
-                    use_in,
-                )
+                more_use = use - group.use_in
+                group.bytes_out, group.bytes_in, group.use_in = flow.bytes_out, flow.bytes_in, use
             last = flow.last if group.counts_bytes else group.last
             for was, contacts in group.counts.items():
                 to = was if group.is_settled else now
-                if was != to or more_out or more_in or more_use:
-                    self._collector.add_progress(
-                        group.contact,
-                        ContactProgress(
-                            group.first, more_out, more_in, last, was, to, contacts, more_use
-                        ),
-                        bans,
-                    )
+                to_by = group.by if group.is_settled else by
+                if was != to or to_by != group.by or more_out or more_in or more_use:
+                    said = group.first, more_out, more_in, last, was, to, contacts, more_use
+                    progress = ContactProgress(*said, group.by, to_by)
+                    self._collector.add_progress(group.contact, progress, bans)
                     more_out = more_in = more_use = 0
             if not group.is_settled:
-                group.counts = {now: sum(group.counts.values())}
+                group.counts, group.by = {now: sum(group.counts.values())}, by
+
+
+def block_by(server_sent: Sent) -> str:
+    """By what a connection was blocked whose server was seen to send this; empty where it was
+    not."""
+    if server_sent == REFUSAL:
+        return RESET
+    return server_sent if server_sent in _DENIALS else ""
 
 
 def tally_of(server_sent: Sent, transport: str, bytes_out: int) -> Tally:
@@ -279,7 +302,7 @@ def tally_of(server_sent: Sent, transport: str, bytes_out: int) -> Tally:
     """
     if server_sent == "payload":
         return "reached"
-    if server_sent == "refusal":
+    if server_sent == REFUSAL or server_sent in _DENIALS:
         return "blocked"
     if server_sent == "headers":
         return "attempted"

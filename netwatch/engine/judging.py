@@ -23,11 +23,11 @@ from netwatch.core.observation_columns import (
 )
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import TableUsage
-from netwatch.core.verdict import RESET
 from netwatch.engine.contact_flows import (
     ContactCollector,
     ContactFlows,
     FollowedFlows,
+    block_by,
     outcome_of,
 )
 from netwatch.engine.contact_groups import ContactGroups
@@ -149,7 +149,7 @@ class Judging:
             return
         if contact.outcome == "attempted":
             outcome = outcome_of(flow)
-            blocked_by = RESET if outcome == "blocked" else ""
+            blocked_by = block_by(flow.server_sent) if outcome == "blocked" else ""
             contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
         self._collector.add(contact)
         progress = ContactProgress(
@@ -164,6 +164,10 @@ class Judging:
     def report_progress(self) -> None:
         """Report the bytes so far of the flows with contacts."""
         self._contact_flows.report()
+
+    def report_recent(self) -> None:
+        """The same of the flows of devices that had a contact since the last report."""
+        self._contact_flows.report_recent()
 
     def forget_flows(self, before: int) -> None:
         """Forget the flows without a contact since `before`, ns since the epoch."""

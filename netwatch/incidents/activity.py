@@ -6,7 +6,6 @@ limit the earliest stay, some hours of use without a pause; the totals always co
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Literal, get_args
 
 from netwatch.core.addresses import ip_text
@@ -28,6 +27,9 @@ MINUTE = 60_000_000_000
 STACK_LIMIT = 16
 """Lists of cipher suites of an incident that are told apart."""
 
+JA4_SUITES = slice(11, 23)
+"""The part of a JA4 that follows from the list of cipher suites."""
+
 HostClass = Literal["app-only", "page", "shared", "asked", "filtered"]
 """What a host is: one that only the app calls; one of the app that pages call as well; one that is
 shared with other apps (roles ``vendor``, ``embed`` and ``cdn``). ``asked`` are lookups of hosts
@@ -47,12 +49,10 @@ def class_of(match: Match) -> int:
     return PAGE if match.role == "exclusive" else SHARED
 
 
-def class_of_contact(contact: Contact) -> int:
-    """The class of the host of a contact other than a lookup, as a place in `CLASSES`."""
+def is_filtered(contact: Contact) -> bool:
+    """Whether a contact other than a lookup led to an address of a filter."""
     server = contact.observation.server_ip
-    if contact.outcome == "blocked" and server and contact.blocked_by == ip_text(server):
-        return FILTERED
-    return class_of(contact.match)
+    return bool(server) and contact.blocked_by == ip_text(server)
 
 
 @dataclass(slots=True)
@@ -81,13 +81,14 @@ class Activity:
 
     def copy(self) -> "Activity":
         """An activity that changes independently of this one."""
-        return replace(self)
+        counts = self.contacts, self.bytes_out, self.bytes_in, self.use_in
+        return Activity(self.first, self.last, self.until, *counts)
 
 
 class ActivityTable:
     """The activity of one incident. `entries` has it by minute and class, `totals` by class;
-    `hosts` counts contacts by class and name, `stacks` contacts with hosts that only the app calls
-    by the list of cipher suites in the hello, as JA4 has it."""
+    `hosts` counts contacts by class and name, `stacks` are the lists of cipher suites in hellos
+    to hosts that only the app calls, as JA4 has them."""
 
     def __init__(self) -> None:
         self.limit = ENTRY_LIMIT
@@ -103,17 +104,21 @@ class ActivityTable:
 
     def add(self, contact: Contact) -> None:
         """Count a contact, unless it is a lookup of a host that is not the app's alone."""
-        kind, repeats = class_of_contact(contact), contact.repeats
+        kind, repeats = class_of(contact.match), contact.repeats
         evidence, time = contact.observation.evidence, contact.observation.time
         contacts, last = (1, time) if repeats is None else (repeats.count, repeats.last)
         hosts = contacts
         if evidence in LOOKUPS:
-            if not contact.match.app_only:
+            if kind != APP_ONLY:
                 return
             # An answer is the other half of a query, and alone where queries are not captured.
             kind, contacts = ASKED, contacts if evidence == "dns-query" else 0
+        elif contact.outcome == "blocked" and is_filtered(contact):
+            kind = FILTERED
         elif kind == APP_ONLY and contact.detail.ja4:
-            self.stacks.add(contact.detail.ja4.split("_")[1], (), contacts)
+            suites = contact.detail.ja4[JA4_SUITES]
+            if suites not in self.stacks.items:
+                self.stacks.add(suites)
         self._count(kind, (time, last, last), contacts)
         self.hosts.add((kind, contact.observation.name), (), hosts)
 

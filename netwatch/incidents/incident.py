@@ -254,8 +254,8 @@ class Incident:
 
     def blocked_by(self, counts: OriginCounts) -> tuple[str, ...]:
         """By what contacts were blocked, of which there are these `counts`."""
-        resets = [RESET] if counts.totals.resets > 0 else []
-        return *sorted(self.blocks.items), *resets
+        refusals = {by for by, contacts in counts.totals.refusals.items() if contacts > 0}
+        return *sorted(self.blocks.items), *sorted(refusals - set(self.blocks.items))[:BLOCK_LIMIT]
 
     @property
     def left_out(self) -> dict[str, int]:

@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
+from netwatch.core.flow import DENIALS
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
 from netwatch.core.typed_json import declare_fields, field_names, read, reader
 from netwatch.core.verdict import (
+    RESET,
     Confidence,
     Contact,
     Decision,
@@ -84,7 +86,7 @@ GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
 
 _COUNTS = ("last", "time_digits")
 _ORIGIN_COUNTS = ("handshakes", "partial_dropped")
-_BYTES = ("bytes_out", "bytes_in", "resets")
+_BYTES = ("bytes_out", "bytes_in")
 _OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked", "log")
 _ORDER = tuple[bool, int, str, int, int, str, str, str]
 """The type of `netwatch.incidents.contacts.named_order`."""
@@ -225,6 +227,8 @@ _read_int, _read_text, _read_device = reader(int), reader(str), reader(Device)
 _read_confidence, _read_outcome = reader(Confidence | None), reader(Outcome)
 _read_grounds = {name: reader(dict[kind, Ground]) for name, kind in GROUNDS.items()}  # type: ignore[valid-type]
 _read_tallies = reader(Counter[Tally])
+# Nothing else is ever counted there, so that state that was altered has no text of its own.
+_read_refusals = reader(Counter[Literal.__getitem__((RESET, *DENIALS[1:]))])  # type: ignore[misc]
 _read_observation = reader(
     tuple.__class_getitem__(tuple(OBSERVATION[n] for n in _OBSERVATION_FIELDS))
 )
@@ -251,6 +255,7 @@ def _restored_contact(state: Any, shared: SharedValues) -> Contact:
 def _totals(totals: Totals) -> dict[str, Any]:
     return {
         "bytes": [getattr(totals, name) for name in _BYTES],
+        "refusals": totals.refusals,
         "tallies": totals.tallies,
         "activity": activity_state(totals.activity),
     }
@@ -259,6 +264,7 @@ def _totals(totals: Totals) -> dict[str, Any]:
 def _restore_totals(totals: Totals, state: Any) -> None:
     for name, count in zip(_BYTES, state["bytes"], strict=True):
         setattr(totals, name, _read_int(count))
+    totals.refusals = _read_refusals(state["refusals"])
     totals.tallies = _read_tallies(state["tallies"])
     restore_activity(totals.activity, state["activity"])
 

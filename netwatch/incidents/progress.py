@@ -22,7 +22,8 @@ class ContactProgress:
     """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
-    (ns). `use_in` is the difference in what `use_of` gives for the flow."""
+    (ns). `use_in` is the difference in what `use_of` gives for the flow. Contacts that are blocked
+    were blocked by `was_by`, and are by `by`; empty where the contact itself says by what."""
 
     time: int
     bytes_out: int
@@ -32,6 +33,8 @@ class ContactProgress:
     now: Tally = "silent"
     contacts: int = 0
     use_in: int = 0
+    was_by: str = ""
+    by: str = ""
 
 
 def use_of(bytes_in: int, duration: int) -> int:

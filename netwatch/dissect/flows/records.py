@@ -15,12 +15,27 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES, Flow, FlowClient, Sent
+from netwatch.core.flow import (
+    DENIALS,
+    INITIAL_WINDOW,
+    NAME_STATUSES,
+    REFUSAL,
+    Flow,
+    FlowClient,
+    Sent,
+)
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 from netwatch.dissect.flows.accounting import FlowAccounting
 from netwatch.dissect.flows.flow_counts import FlowCounts
 from netwatch.dissect.flows.table import FlowTable
-from netwatch.dissect.loop.layout import CELL_OUTSIDE, NAME_NO_SNI
+from netwatch.dissect.loop.layout import (
+    CELL_OUTSIDE,
+    DENIAL,
+    DENIAL_403,
+    DENIED_BY,
+    NAME_NO_SNI,
+    UNANSWERED,
+)
 from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
 
 LATE_LIMIT = 65_536
@@ -207,10 +222,18 @@ def side_sent(side: int, payload: int, state: int) -> Sent:
     """What a side (0 or 1) of a flow was seen to send, by its bytes of payload and the word
     `FLOW_STATE` of the flow table."""
     if state & (_REFUSED_1 if side else _REFUSED_0) and payload <= INITIAL_WINDOW:
-        return "refusal"
-    if payload:
+        return REFUSAL
+    denial = state >> DENIAL
+    # Behind an alert that a middlebox has sent the server may still answer, as behind a reset.
+    if (
+        denial
+        and (state >> DENIED_BY) & 1 == side
+        and (denial >= DENIAL_403 or payload <= INITIAL_WINDOW)
+    ):
+        return DENIALS[denial]
+    if payload and not (state >> (UNANSWERED + side)) & 1:
         return "payload"
-    return "headers" if (state >> 8 * side) & 255 else "nothing"
+    return "headers" if payload or (state >> 8 * side) & 255 else "nothing"
 
 
 @cython.cfunc
