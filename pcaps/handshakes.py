@@ -58,13 +58,15 @@ def client_hello(
     quic: int | None = None,
     alpn: Sequence[str] = ("h2", "http/1.1"),
     ech: bytes | None = None,
+    suites: Sequence[int] = CIPHERS,
 ) -> bytes:
     """A ClientHello handshake message (RFC 8446 section 4.1.2), no record around it.
 
     `name` goes into server_name (RFC 6066), None leaves the extension out. With
     `post_quantum` the message has about 1,730 bytes, else about 510. `quic` is the QUIC
     version whose transport parameters are added (RFC 9001 section 8.2), `ech` the body of an
-    encrypted_client_hello extension (RFC 9849 section 5).
+    encrypted_client_hello extension (RFC 9849 section 5). `suites` are the cipher suites that are
+    offered.
     """
     grease = rng.sample(GREASE, 3)
     groups = [X25519MLKEM768, X25519] if post_quantum else [X25519]
@@ -102,7 +104,7 @@ def client_hello(
         block += _extension(21, bytes(396 - len(block)))  # padding (RFC 7685)
     body = b"\x03\x03" + rng.randbytes(32)
     body += _sized(1, b"" if quic else rng.randbytes(32))
-    body += _sized(2, _words([grease[0], *CIPHERS])) + b"\1\0" + _sized(2, block)
+    body += _sized(2, _words([grease[0], *suites])) + b"\1\0" + _sized(2, block)
     return b"\1" + _sized(3, body)
 
 

@@ -23,10 +23,35 @@ BYPASS_CATEGORIES: tuple[NameStatus, ...] = ("encrypted-dns", "vpn", "relay", "t
 app has the category as its name status."""
 
 
-Sent = Literal["payload", "refusal", "headers", "nothing"]
-"""What one side of a flow was seen to send: payload; a refusal (TCP RST, or an ICMP error in its
-name) before any payload; packets without payload, such as a SYN-ACK; or no packet that the flow
-table looks at. Acknowledgements without data are not looked at."""
+Sent = str
+"""What one side of a flow was seen to send: ``payload``; a ``refusal`` (TCP RST, or an ICMP error
+in its name) before any payload; one of `DENIALS` in place of an answer; ``headers``, which are
+packets without payload, such as a SYN-ACK, or without an answer, such as a Retry of QUIC; or
+``nothing`` that the flow table looks at. Acknowledgements without data are not looked at."""
+
+REFUSAL: Sent = "refusal"
+
+_ALERTS = {
+    0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 22: "record_overflow",
+    40: "handshake_failure", 42: "bad_certificate", 43: "unsupported_certificate",
+    44: "certificate_revoked", 45: "certificate_expired", 46: "certificate_unknown",
+    47: "illegal_parameter", 48: "unknown_ca", 49: "access_denied", 50: "decode_error",
+    51: "decrypt_error", 70: "protocol_version", 71: "insufficient_security",
+    80: "internal_error", 86: "inappropriate_fallback", 90: "user_canceled",
+    109: "missing_extension", 110: "unsupported_extension", 112: "unrecognized_name",
+    113: "bad_certificate_status_response", 115: "unknown_psk_identity",
+    116: "certificate_required", 120: "no_application_protocol", 121: "ech_required",
+}  # fmt: skip
+"""Alerts of TLS by their number (RFC 8446 section 6, RFC 9849 section 5)."""
+
+DENIALS: tuple[Sent, ...] = (
+    "",
+    *(f"tls-alert {_ALERTS.get(number, number)}" for number in range(256)),
+    *(f"HTTP {status}" for status in (403, 407, 451, 511)),
+)
+"""What denies a client what it asked for, behind an empty text: fatal alerts of TLS in place of a
+ServerHello, and responses of HTTP. Of those to several requests the last one counts, and only
+where all of them were denials."""
 
 Checksums = Literal["right", "unknown", "wrong"]
 """What the checksums of one side of a flow are, as far as they were looked at beside those of packets

@@ -4,13 +4,13 @@ from dataclasses import field, replace
 from typing import Any, NamedTuple, Protocol
 
 from netwatch.core.dataclass import dataclass
-from netwatch.core.flow import Flow, FlowProgress, Sent
+from netwatch.core.flow import DENIALS, REFUSAL, Flow, FlowProgress, Sent
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
 from netwatch.core.seen import Seen, seen_in_flow
-from netwatch.core.verdict import Contact, Decision, Outcome
+from netwatch.core.verdict import RESET, Contact, Decision, Outcome
 from netwatch.incidents.contacts import first_tally, strip_frames
-from netwatch.incidents.progress import ContactProgress, Tally
+from netwatch.incidents.progress import ContactProgress, Tally, use_of
 
 FLOW_LIMIT = 65536
 """Flows with contacts whose progress is followed at a time."""
@@ -24,6 +24,9 @@ ALIKE_LIMIT = 4
 UDP_WINDOW = 14_720
 """Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
 section 7.2). Where it sends more, the server has answered outside of the capture."""
+
+
+_DENIALS = frozenset(DENIALS[1:])
 
 
 class ContactCollector(Protocol):
@@ -66,8 +69,8 @@ class _Group:
     """Contacts of one flow that are in the same incident, because each is within the quiet gap of
     the one before: one like them, the `port` of the client, the times of the first and the last,
     and how many are counted as what. With `counts_bytes` the incident gets the payload of the flow,
-    of which `bytes_out` and `bytes_in` were reported; `is_settled` if the address of the server has
-    decided."""
+    of which `bytes_out`, `bytes_in` and `use_in` were reported; `is_settled` if the address of the
+    server has decided, else they were blocked by `by`, as far as reported."""
 
     contact: Contact
     port: int
@@ -78,6 +81,8 @@ class _Group:
     counts: dict[Tally, int] = field(default_factory=dict)
     bytes_out: int = 0
     bytes_in: int = 0
+    use_in: int = 0
+    by: str = ""
 
 
 class Place(NamedTuple):
@@ -175,13 +180,15 @@ class _Part:
 
 
 class _Followed:
-    """The contacts of one flow. Of those alike the first ones have a sighting each."""
+    """The contacts of one flow; `device` is that of the first one. Of those alike the first ones have
+    a sighting each."""
 
-    __slots__ = ("decision", "like", "parts", "sightings")
+    __slots__ = ("decision", "device", "like", "parts", "sightings")
 
     def __init__(self, contact: Contact) -> None:
         # What all bans have said so far; None as soon as it differs between contacts.
         self.decision: Decision | None = contact.decision
+        self.device = contact.device.id
         self.parts = [_Part(None)]
         self.sightings: list[_Sighting] = []
         self.like: dict[tuple[Any, ...], int] = {}
@@ -254,6 +261,7 @@ class ContactFlows:
         self._table = table
         self._collector = collector
         self._flows: dict[int, _Followed] = {}
+        self._recent: set[str] = set()
         self.quiet_gap = quiet_gap
         self.limit = limit
         self.rejected = 0
@@ -279,6 +287,8 @@ class ContactFlows:
         followed.add(contact, _At(place.port, place.time, self.quiet_gap))
         if not followed.sight(contact, place):
             self.unsighted += 1
+        if contact.device.id not in self._recent:
+            self._recent.add(contact.device.id)
         self._table.report_end_of(flow)
 
     def flow_ended(self, flow: Flow) -> bool:
@@ -305,24 +315,35 @@ class ContactFlows:
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has
         evicted."""
+        self._recent.clear()
         for flow, followed in list(self._flows.items()):
-            for part in followed.parts:
-                for groups in part.groups.values():
-                    seen = groups[0].contact.observation
-                    if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
-                        seen = replace(seen, flow_id=flow, client_port=groups[0].port)
-                    progress = self._table.progress_of(seen)
-                    if progress is None:
-                        self._flows.pop(flow, None)
-                    else:
-                        self._report(groups, progress, part.bans)
-            for each in followed.sightings:
-                seen = replace(
-                    each.contact.observation, flow_id=flow, client_port=each.place.port
-                )
+            self._report_flow(flow, followed)
+
+    def report_recent(self) -> None:
+        """The same of the flows of devices that had a contact since the last report: what is
+        reported of these now is current."""
+        recent, self._recent = self._recent, set()
+        if recent:
+            for flow, followed in list(self._flows.items()):
+                if followed.device in recent:
+                    self._report_flow(flow, followed)
+
+    def _report_flow(self, flow: int, followed: _Followed) -> None:
+        for part in followed.parts:
+            for groups in part.groups.values():
+                seen = groups[0].contact.observation
+                if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
+                    seen = replace(seen, flow_id=flow, client_port=groups[0].port)
                 progress = self._table.progress_of(seen)
-                if progress is not None:
-                    each.report(progress, self._collector, self._table.answers_in(flow))
+                if progress is None:
+                    self._flows.pop(flow, None)
+                else:
+                    self._report(groups, progress, part.bans)
+        for each in followed.sightings:
+            seen = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
+            progress = self._table.progress_of(seen)
+            if progress is not None:
+                each.report(progress, self._collector, self._table.answers_in(flow))
 
     def forget(self, before: int) -> None:
         """Forget the flows without a contact since `before` (ns): the log that has shown them may
@@ -338,23 +359,33 @@ class ContactFlows:
         """Report what there is more than was reported before to the incidents of one key."""
         transport = groups[0].contact.observation.transport
         now = tally_of(flow.server_sent, transport, flow.bytes_out)
+        by = block_by(flow.server_sent) if now == "blocked" else ""
         for group in groups:
-            more_out = more_in = 0
+            more_out = more_in = more_use = 0
             if group.counts_bytes:
+                use = use_of(flow.bytes_in, flow.last - group.first) if flow.bytes_in else 0
                 more_out, more_in = flow.bytes_out - group.bytes_out, flow.bytes_in - group.bytes_in
-                group.bytes_out, group.bytes_in = flow.bytes_out, flow.bytes_in
+                more_use = use - group.use_in
+                group.bytes_out, group.bytes_in, group.use_in = flow.bytes_out, flow.bytes_in, use
             last = flow.last if group.counts_bytes else group.last
             for was, contacts in group.counts.items():
                 to = was if group.is_settled else now
-                if was != to or more_out or more_in:
-                    self._collector.add_progress(
-                        group.contact,
-                        ContactProgress(group.first, more_out, more_in, last, was, to, contacts),
-                        bans,
-                    )
-                    more_out = more_in = 0
+                to_by = group.by if group.is_settled else by
+                if was != to or to_by != group.by or more_out or more_in or more_use:
+                    said = group.first, more_out, more_in, last, was, to, contacts, more_use
+                    progress = ContactProgress(*said, group.by, to_by)
+                    self._collector.add_progress(group.contact, progress, bans)
+                    more_out = more_in = more_use = 0
             if not group.is_settled:
-                group.counts = {now: sum(group.counts.values())}
+                group.counts, group.by = {now: sum(group.counts.values())}, by
+
+
+def block_by(server_sent: Sent) -> str:
+    """By what a connection was blocked whose server was seen to send this; empty where it was
+    not."""
+    if server_sent == REFUSAL:
+        return RESET
+    return server_sent if server_sent in _DENIALS else ""
 
 
 def _of_client(flow: Flow) -> FlowProgress:
@@ -389,7 +420,7 @@ def tally_of(server_sent: Sent, transport: str, bytes_out: int) -> Tally:
     """
     if server_sent == "payload":
         return "reached"
-    if server_sent == "refusal":
+    if server_sent == REFUSAL or server_sent in _DENIALS:
         return "blocked"
     if server_sent == "headers":
         return "attempted"

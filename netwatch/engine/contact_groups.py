@@ -2,8 +2,8 @@
 """Rows of the observation batch become contacts, those alike as one.
 
 A device in use of an app shows the same names again and again. Rows that differ in nothing that
-decides - client, MAC, VLAN, name, the name it is an alias of, evidence, server, answer, minute -
-are counted on the contact of the first of them; no rule, device or ban is asked again, and no
+decides - client, MAC, VLAN, name, the name it is an alias of, evidence, server, answer, JA4, minute
+- are counted on the contact of the first of them; no rule, device or ban is asked again, and no
 object is made, unless what decides may have changed meanwhile: a day on which a ban begins or ends,
 or the device that has the address. A group lasts no longer than a block of packets.
 """
@@ -46,7 +46,7 @@ else:
     from netwatch.core.observation import Observation
     from netwatch.core.observation_batch import ObservationBatch
 
-KEY_WORDS = cython.declare(cython.Py_ssize_t, 18)
+KEY_WORDS = cython.declare(cython.Py_ssize_t, 19)
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
 
@@ -409,6 +409,7 @@ class ContactGroups:
         key[15] = words[at + columns.WORD_LOG_BLOCKED_BY]
         key[16] = words[at + columns.WORD_DNS_ASKED]
         key[17] = words[at + columns.WORD_MARK] >> _CHECKSUM & 3
+        key[18] = words[at + columns.WORD_TLS_JA4]
         start = addresses >> columns.LIST_SHIFT
         for i in range(count):
             key[KEY_WORDS + i] = batch.lists[start + 2 * i]

@@ -113,6 +113,11 @@ class Engine:
             self._flow_options(config),
         )
 
+    def report_recent(self) -> None:
+        """Report what became of the contacts of devices that had another one since the last
+        report."""
+        self._judging.report_recent()
+
     def checkpoint(self, now: int) -> None:
         """Report the bytes so far, end flows that time out at `now` (ns of packet time), and
         update the statistics."""

@@ -25,11 +25,12 @@ from netwatch.core.observation_columns import (
 from netwatch.core.packet import Packet
 from netwatch.core.seen import Directions, Seen
 from netwatch.core.statistics import TableUsage
-from netwatch.core.verdict import RESET, Candidates
+from netwatch.core.verdict import Candidates
 from netwatch.engine.contact_flows import (
     ContactCollector,
     ContactFlows,
     FollowedFlows,
+    block_by,
     outcome_of,
 )
 from netwatch.engine.contact_groups import ContactGroups
@@ -43,7 +44,7 @@ from netwatch.engine.resolved_addresses import (
     UninterestingAddresses,
 )
 from netwatch.incidents.contacts import strip_frames
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.progress import ContactProgress, use_of
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import NAT, PROXY
@@ -184,18 +185,28 @@ class Judging:
             return
         if contact.outcome == "attempted":
             outcome = outcome_of(flow)
-            blocked_by = RESET if outcome == "blocked" else ""
+            blocked_by = block_by(flow.server_sent) if outcome == "blocked" else ""
             contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
         answered = flow.server_sent in ("payload", "headers")
         directions: Directions = "client" if flow.server_sent == "nothing" else "both"
         contact = replace(contact, seen=Seen(answered, directions, "unknown"))
         self._collector.add(contact)
-        progress = ContactProgress(flow.first, flow.bytes_out, flow.bytes_in, flow.last)
+        progress = ContactProgress(
+            flow.first,
+            flow.bytes_out,
+            flow.bytes_in,
+            flow.last,
+            use_in=use_of(flow.bytes_in, flow.last - flow.first),
+        )
         self._collector.add_progress(strip_frames(contact), progress)
 
     def report_progress(self) -> None:
         """Report the bytes so far of the flows with contacts."""
         self._contact_flows.report()
+
+    def report_recent(self) -> None:
+        """The same of the flows of devices that had a contact since the last report."""
+        self._contact_flows.report_recent()
 
     def forget_flows(self, before: int) -> None:
         """Forget the flows without a contact since `before`, ns since the epoch."""

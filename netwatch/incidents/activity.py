@@ -8,6 +8,7 @@ limit the earliest stay, some hours of use without a pause; the totals always co
 from collections.abc import Iterator
 from typing import Literal, get_args
 
+from netwatch.core.addresses import ip_text
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact, Match
@@ -23,14 +24,21 @@ HOST_LIMIT = 64
 MINUTE = 60_000_000_000
 """A minute, ns."""
 
-HostClass = Literal["app-only", "page", "shared", "asked"]
+STACK_LIMIT = 16
+"""Lists of cipher suites of an incident that are told apart."""
+
+JA4_SUITES = slice(11, 23)
+"""The part of a JA4 that follows from the list of cipher suites."""
+
+HostClass = Literal["app-only", "page", "shared", "asked", "filtered"]
 """What a host is: one that only the app calls; one of the app that pages call as well; one that is
 shared with other apps (roles ``vendor``, ``embed`` and ``cdn``). ``asked`` are lookups of hosts
-that only the app calls; lookups of others say nothing: browsers look up names in advance."""
+that only the app calls; lookups of others say nothing: browsers look up names in advance.
+``filtered`` are connections to an address of a filter, which are no contacts with the app."""
 
 CLASSES: tuple[HostClass, ...] = get_args(HostClass)
 
-APP_ONLY, PAGE, SHARED, ASKED = range(4)
+APP_ONLY, PAGE, SHARED, ASKED, FILTERED = range(5)
 """Places in `CLASSES`."""
 
 
@@ -41,11 +49,17 @@ def class_of(match: Match) -> int:
     return PAGE if match.role == "exclusive" else SHARED
 
 
+def is_filtered(contact: Contact) -> bool:
+    """Whether a contact other than a lookup led to an address of a filter."""
+    server = contact.observation.server_ip
+    return bool(server) and contact.blocked_by == ip_text(server)
+
+
 @dataclass(slots=True)
 class Activity:
     """Contacts of one class of hosts in some time: their number, the payload of their flows sent
     and received, the times of the first and the last of them, and that of the last packet of their
-    flows (ns)."""
+    flows (ns). `use_in` is what was received as in use (`netwatch.incidents.progress.use_of`)."""
 
     first: int
     last: int
@@ -53,6 +67,7 @@ class Activity:
     contacts: int = 0
     bytes_out: int = 0
     bytes_in: int = 0
+    use_in: int = 0
 
     def add(self, other: "Activity") -> None:
         """Add further contacts, or what became of some."""
@@ -62,17 +77,18 @@ class Activity:
         self.contacts += other.contacts
         self.bytes_out += other.bytes_out
         self.bytes_in += other.bytes_in
+        self.use_in += other.use_in
 
     def copy(self) -> "Activity":
         """An activity that changes independently of this one."""
-        return Activity(
-            self.first, self.last, self.until, self.contacts, self.bytes_out, self.bytes_in
-        )
+        counts = self.contacts, self.bytes_out, self.bytes_in, self.use_in
+        return Activity(self.first, self.last, self.until, *counts)
 
 
 class ActivityTable:
     """The activity of one incident. `entries` has it by minute and class, `totals` by class;
-    `hosts` counts contacts by class and name."""
+    `hosts` counts contacts by class and name, `stacks` are the lists of cipher suites in hellos
+    to hosts that only the app calls, as JA4 has them."""
 
     def __init__(self) -> None:
         self.limit = ENTRY_LIMIT
@@ -83,6 +99,7 @@ class ActivityTable:
         self.entries: dict[tuple[int, int], Activity] = {}
         self.totals: dict[int, Activity] = {}
         self.hosts = BoundedTable(HOST_LIMIT)
+        self.stacks = BoundedTable(STACK_LIMIT)
         self._last: tuple[int, int] | None = None
 
     def add(self, contact: Contact) -> None:
@@ -96,13 +113,20 @@ class ActivityTable:
                 return
             # An answer is the other half of a query, and alone where queries are not captured.
             kind, contacts = ASKED, contacts if evidence == "dns-query" else 0
-        self._count(kind, (time, last, last), contacts, 0, 0)
+        elif contact.outcome == "blocked" and is_filtered(contact):
+            kind = FILTERED
+        elif kind == APP_ONLY and contact.detail.ja4:
+            suites = contact.detail.ja4[JA4_SUITES]
+            if suites not in self.stacks.items:
+                self.stacks.add(suites)
+        self._count(kind, (time, last, last), contacts)
         self.hosts.add((kind, contact.observation.name), (), hosts)
 
     def add_progress(self, kind: int, progress: ContactProgress) -> None:
         """Add what became of contacts with hosts of a class that were added before."""
         times = progress.time, progress.time, progress.last
-        self._count(kind, times, 0, progress.bytes_out, progress.bytes_in)
+        volume = progress.bytes_out, progress.bytes_in, progress.use_in
+        self._count(kind, times, 0, volume)
 
     def merge(self, other: "ActivityTable") -> None:
         """Add everything that another part of the incident counted."""
@@ -111,6 +135,7 @@ class ActivityTable:
         for kind, activity in other.totals.items():
             self._total(kind, activity)
         self.hosts.merge(other.hosts)
+        self.stacks.merge(other.stacks)
 
     def merge_class(self, other: "ActivityTable", kind: int) -> None:
         """Add what another part of the incident counted of one class, but not its hosts."""
@@ -142,12 +167,17 @@ class ActivityTable:
         return sorted(name for of, name in self.hosts.items if of == kind)
 
     def _count(
-        self, kind: int, times: tuple[int, int, int], contacts: int, bytes_out: int, bytes_in: int
+        self,
+        kind: int,
+        times: tuple[int, int, int],
+        contacts: int,
+        volume: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         """Count contacts from the first of these times to the second, which is in the same minute,
-        or bytes of their flows, whose last packet was at the third. This runs for each contact, so
-        it calls nothing where the entry exists."""
+        or the volume of their flows (sent, received, received as in use), whose last packet was at
+        the third. This runs for each contact, so it calls nothing where the entry exists."""
         time, last, until = times
+        bytes_out, bytes_in, use_in = volume
         key = time // MINUTE, kind
         entry = self.entries.get(key)
         if entry is None:
@@ -162,6 +192,7 @@ class ActivityTable:
             part.contacts += contacts
             part.bytes_out += bytes_out
             part.bytes_in += bytes_in
+            part.use_in += use_in
             if time < part.first:
                 part.first = time
             if last > part.last:

@@ -290,8 +290,8 @@ class Incident:
 
     def blocked_by(self, counts: OriginCounts) -> tuple[str, ...]:
         """By what contacts were blocked, of which there are these `counts`."""
-        resets = [RESET] if counts.totals.resets > 0 else []
-        return *sorted(self.blocks.items), *resets
+        refusals = {by for by, contacts in counts.totals.refusals.items() if contacts > 0}
+        return *sorted(self.blocks.items), *sorted(refusals - set(self.blocks.items))[:BLOCK_LIMIT]
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -326,7 +326,8 @@ class Incident:
         counted = self.counts
         outcomes = _outcomes(counted)
         outcome = overall(counted.totals.tallies, outcomes)
-        kind = judged_kind(counted, outcome)
+        several = contact.device.reason if contact.device.device_class == "unknown" else ""
+        kind = judged_kind(counted, outcome, several)
         named, app, first = self.named_device, contact.match.app, contact.observation.time
         device = contact.device
         if named is not device:
@@ -393,14 +394,16 @@ class Incident:
             )
 
 
-def judged_kind(counts: OriginCounts, outcome: Outcome) -> JudgedKind:
-    """What an incident of these counts looks like, given its outcome."""
+def judged_kind(counts: OriginCounts, outcome: Outcome, several: str) -> JudgedKind:
+    """What an incident of these counts looks like, given its outcome and why its address is that of
+    several devices."""
     return judge(
         counts.totals.activity,
         outcome,
         lookups=counts.lookups,
         asked=counts.lookup_answers.questions_of(counts.totals.activity.names(ASKED)),
         blocked_lookups=counts.lookup_answers.are_blocked,
+        several=several,
     )
 
 

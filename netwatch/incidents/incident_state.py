@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 from netwatch.core.contradiction import ContradictionType
+from netwatch.core.flow import DENIALS
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
@@ -20,6 +21,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.seen import RANKED
 from netwatch.core.typed_json import declare_fields, field_names, read, reader
 from netwatch.core.verdict import (
+    RESET,
     Confidence,
     Contact,
     Decision,
@@ -94,7 +96,7 @@ GROUNDS: dict[str, Any] = {"strongest": Confidence, "unseen": Confidence, "lone"
 
 _COUNTS = ("last", "time_digits")
 _ORIGIN_COUNTS = ("handshakes", "partial_dropped")
-_BYTES = ("bytes_out", "bytes_in", "resets")
+_BYTES = ("bytes_out", "bytes_in")
 _OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked", "log", "mark")
 _ORDER = tuple[bool, int, str, int, int, str, str, str]
 """The type of `netwatch.incidents.contacts.named_order`."""
@@ -267,6 +269,8 @@ _read_int, _read_text, _read_device = reader(int), reader(str), reader(Device)
 _read_confidence, _read_outcome = reader(Confidence | None), reader(Outcome)
 _read_grounds = {name: reader(dict[kind, Ground]) for name, kind in GROUNDS.items()}  # type: ignore[valid-type]
 _read_tallies = reader(Counter[Tally])
+# Nothing else is ever counted there, so that state that was altered has no text of its own.
+_read_refusals = reader(Counter[Literal.__getitem__((RESET, *DENIALS[1:]))])  # type: ignore[misc]
 _read_observation = reader(
     tuple.__class_getitem__(tuple(OBSERVATION[n] for n in _OBSERVATION_FIELDS))
 )
@@ -294,6 +298,7 @@ def _restored_contact(state: Any, shared: SharedValues) -> Contact:
 def _totals(totals: Totals) -> dict[str, Any]:
     return {
         "bytes": [getattr(totals, name) for name in _BYTES],
+        "refusals": totals.refusals,
         "tallies": totals.tallies,
         "activity": activity_state(totals.activity),
     }
@@ -302,6 +307,7 @@ def _totals(totals: Totals) -> dict[str, Any]:
 def _restore_totals(totals: Totals, state: Any) -> None:
     for name, count in zip(_BYTES, state["bytes"], strict=True):
         setattr(totals, name, _read_int(count))
+    totals.refusals = _read_refusals(state["refusals"])
     totals.tallies = _read_tallies(state["tallies"])
     restore_activity(totals.activity, state["activity"])
 
@@ -376,6 +382,7 @@ def activity_state(activity: ActivityTable) -> dict[str, Any]:
         "entries": [[*key, *_numbers(part)] for key, part in activity.entries.items()],
         "totals": [[kind, *_numbers(part)] for kind, part in activity.totals.items()],
         "hosts": table_state(activity.hosts),
+        "stacks": table_state(activity.stacks),
     }
 
 
@@ -388,6 +395,7 @@ def restore_activity(activity: ActivityTable, state: Any) -> None:
     for kind, *counts in state["totals"][: len(places)]:
         activity.totals[places[kind]] = _counts(Activity, counts)
     fill_table(activity.hosts, state["hosts"], tuple[int, str], tuple[()])
+    fill_table(activity.stacks, state["stacks"], str, tuple[()])
 
 
 def _numbers(part: Any) -> list[int]:

@@ -13,7 +13,15 @@ from collections.abc import Iterator, Sequence
 from netwatch.core.alert import JudgedKind
 from netwatch.core.text import quantity
 from netwatch.core.verdict import Outcome
-from netwatch.incidents.activity import APP_ONLY, ASKED, PAGE, SHARED, Activity, ActivityTable
+from netwatch.incidents.activity import (
+    APP_ONLY,
+    ASKED,
+    FILTERED,
+    PAGE,
+    SHARED,
+    Activity,
+    ActivityTable,
+)
 from netwatch.incidents.bursts import (
     Burst,
     are_enough,
@@ -31,19 +39,28 @@ NAMES_SHOWN = 3
 
 
 def judge(
-    activity: ActivityTable, outcome: Outcome, *, lookups: int, asked: int, blocked_lookups: bool
+    activity: ActivityTable,
+    outcome: Outcome,
+    *,
+    lookups: int,
+    asked: int,
+    blocked_lookups: bool,
+    several: str = "",
 ) -> JudgedKind:
     """The kind of an incident with this activity and outcome. It has so many `lookups`, of which
     `asked` are of hosts that only the app calls; `blocked_lookups` says that they were answered by
-    a block."""
+    a block. `several` is the reason, a sentence, why the address is known to be that of several
+    devices; empty where it is not."""
     found = list(bursts(activity))
     notes = tuple(_notes(activity, outcome, asked, blocked_lookups=blocked_lookups))
     if not found:
-        only = sentence("only-lookups", lookups=quantity(lookups, "lookup"))
-        return JudgedKind("lookup", (only, *notes))
+        return JudgedKind("lookup", (*_lookup_reasons(activity, lookups), *notes))
     reasons = _session(activity, found, outcome)
     if reasons:
-        return JudgedKind("session", (*reasons, *notes))
+        many = _several_devices(activity, several)
+        if not many:
+            return JudgedKind("session", (*reasons, *notes))
+        notes = (*many, *notes)
     if activity.is_app_seen:
         return JudgedKind("background", (*_background_reasons(activity, found), *notes))
     return JudgedKind("embed", (*_embed_reasons(activity, found), *notes))
@@ -63,16 +80,26 @@ def _session(activity: ActivityTable, found: Sequence[Burst], outcome: Outcome) 
     return ()
 
 
+def _several_devices(activity: ActivityTable, several: str) -> tuple[str, ...]:
+    """The reasons to take the contacts for those of several devices, which add up to what no device
+    has done; empty where there are none."""
+    stacks = len(activity.stacks.items)
+    found = [several] if several else []
+    if stacks >= VALUES["device_stacks"]:
+        found.append(sentence("many-stacks", stacks=str(stacks), least=limit("device_stacks")))
+    return (*found, sentence("no-session-of-several")) if found else ()
+
+
 def _in_use(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
     """New contacts over time, the app's own hosts in use meanwhile, and volume both ways."""
     own, whole = burst.app_only, burst.all
     time, in_use = seconds(whole.first, whole.last), seconds(own.first, own.until)
-    rate = whole.bytes_in / max(1.0, time / 60)
+    rate = whole.use_in / max(1.0, time / 60)
     if (
         own.contacts < VALUES["session_app_only"]
         or whole.contacts < VALUES["session_contacts"]
         or min(time, in_use) < VALUES["session_seconds"]
-        or whole.bytes_in < VALUES["session_bytes_in"]
+        or whole.use_in < VALUES["session_bytes_in"]
         or whole.bytes_out < VALUES["session_bytes_out"]
         or rate < VALUES["session_rate"]
     ):
@@ -91,7 +118,9 @@ def _in_use(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
             contacts=_contacts(whole),
             time=_time(time),
             **_bytes(whole),
+            use=f"{whole.use_in:,}",
             rate=f"{rate:,.0f}",
+            least_use=limit("session_connection"),
             least=limit("session_contacts"),
             least_time=limit("session_seconds"),
             least_in=limit("session_bytes_in"),
@@ -105,11 +134,13 @@ def _long_connections(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
     """Volume both ways over time in few connections to the app's own hosts."""
     own = burst.app_only
     time = seconds(own.first, own.until)
+    rate = own.use_in / max(1.0, min(time, VALUES["burst_gap"]) / 60)
     if (
         not own.contacts
         or time < VALUES["long_seconds"]
         or own.bytes_in < VALUES["long_bytes_in"]
         or own.bytes_out < VALUES["session_bytes_out"]
+        or rate < VALUES["long_rate"]
     ):
         return ()
     return (
@@ -123,6 +154,8 @@ def _long_connections(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
         sentence(
             "long-connections-volume",
             **_bytes(own),
+            rate=f"{rate:,.0f}",
+            least_rate=limit("long_rate"),
             least_in=limit("long_bytes_in"),
             least_out=limit("session_bytes_out"),
         ),
@@ -179,6 +212,16 @@ def _one_way(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
     )
 
 
+def _lookup_reasons(activity: ActivityTable, lookups: int) -> Iterator[str]:
+    """Why an incident without contacts with hosts of the app is no more than lookups."""
+    filtered = activity.total(FILTERED)
+    if lookups or not filtered.contacts:
+        yield sentence("only-lookups", lookups=quantity(lookups, "lookup"))
+    if filtered.contacts:
+        hosts = _hosts(activity, FILTERED)
+        yield sentence("only-filter", contacts=_contacts(filtered), hosts=hosts)
+
+
 def _background_reasons(activity: ActivityTable, found: Sequence[Burst]) -> Iterator[str]:
     own = activity.total(APP_ONLY)
     yield sentence("own-hosts", contacts=_contacts(own), hosts=_hosts(activity, APP_ONLY))
@@ -211,6 +254,14 @@ def _background_reasons(activity: ActivityTable, found: Sequence[Burst]) -> Iter
             long_in=limit("long_bytes_in"),
             long_time=limit("long_seconds"),
         )
+        if any(
+            burst.all.bytes_in >= VALUES["session_bytes_in"] > burst.all.use_in for burst in found
+        ):
+            yield sentence(
+                "small-connections",
+                least=limit("session_connection"),
+                least_time=_time(VALUES["burst_gap"]),
+            )
 
 
 def _embed_reasons(activity: ActivityTable, found: Sequence[Burst]) -> Iterator[str]:

@@ -51,11 +51,19 @@ THRESHOLDS: tuple[Threshold, ...] = (
         "the background it fetches within seconds",
     ),
     Threshold(
+        "session_connection",
+        8 * KIB,
+        "bytes",
+        "received in a connection within `burst_gap` of its contact, if it is even; a connection "
+        "with less is a check for messages, however many of them one device makes, or several "
+        "behind one address",
+    ),
+    Threshold(
         "session_bytes_in",
         32 * KIB,
         "bytes",
-        "received in the burst; a check for messages takes a few thousand for each connection, "
-        "most of them for the handshake",
+        "received in the burst by such connections, within `burst_gap` of their contacts; checks "
+        "for messages add up over a day, or over many devices",
     ),
     Threshold(
         "session_bytes_out",
@@ -67,8 +75,8 @@ THRESHOLDS: tuple[Threshold, ...] = (
         "session_rate",
         6 * KIB,
         "bytes/min",
-        "received in the burst by the minute; contacts every minute with a few thousand bytes "
-        "each are the app's heartbeat",
+        "of that by the minute; contacts every minute with a few thousand bytes each are the app's "
+        "heartbeat",
     ),
     Threshold(
         "long_bytes_in",
@@ -82,6 +90,21 @@ THRESHOLDS: tuple[Threshold, ...] = (
         60,
         "s",
         "from the first contact to the last packet of such connections",
+    ),
+    Threshold(
+        "long_rate",
+        6 * KIB,
+        "bytes/min",
+        "received in such connections by the minute, as for `session_connection`; a connection for "
+        "notifications stays open for days and receives a few hundred",
+    ),
+    Threshold(
+        "device_stacks",
+        5,
+        "lists",
+        "of cipher suites in the hellos of an incident; in 127 public captures no device has more "
+        "than 4. Contacts of several devices behind one address add up to a use that none of them "
+        "made",
     ),
     Threshold(
         "regular_bursts",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from netwatch.core.log_info import PACKETS
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import RESET, Contact
-from netwatch.incidents.activity import CLASSES, class_of
+from netwatch.incidents.activity import CLASSES, FILTERED, class_of, is_filtered
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.contacts import first_tally
 from netwatch.incidents.lookup_answers import LookupAnswers
@@ -59,7 +59,7 @@ class OriginCounts:
         else:
             self.totals.tallies[first_tally(contact)] += count
         if contact.blocked_by == RESET:
-            self.totals.resets += count
+            self.totals.refusals[RESET] += count
         self.totals.activity.add(contact)
         if observation.evidence in HANDSHAKES:
             self.handshakes += count
@@ -76,7 +76,10 @@ class OriginCounts:
         if totals is None:
             self.partial_dropped += 1
         else:
-            totals.add_progress(class_of(contact.match), progress)
+            kind = class_of(contact.match)
+            if contact.outcome == "blocked" and is_filtered(contact):
+                kind = FILTERED
+            totals.add_progress(kind, progress)
 
     def partial_of(self, bans: frozenset[str]) -> Totals | None:
         """What became of contacts under these bans only; None where the limit is reached."""
@@ -138,7 +141,8 @@ def _joined_totals(parts: Sequence[Totals]) -> Totals:
     made = Totals()
     made.bytes_out = max(part.bytes_out for part in parts)
     made.bytes_in = max(part.bytes_in for part in parts)
-    made.resets = max(part.resets for part in parts)
+    for part in parts:
+        made.refusals |= part.refusals
     made.tallies = min(parts, key=_weakness).tallies.copy()
     for kind in range(len(CLASSES)):
         tables = [part.activity for part in parts if kind in part.activity.totals]
@@ -155,6 +159,7 @@ def _joined_totals(parts: Sequence[Totals]) -> Totals:
             made.activity.merge_class(tables[best], kind)
     for part in parts:
         made.activity.hosts.merge(part.activity.hosts)
+        made.activity.stacks.merge(part.activity.stacks)
     return made
 
 

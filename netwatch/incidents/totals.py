@@ -12,13 +12,15 @@ from netwatch.incidents.progress import ContactProgress, Tally
 
 
 class Totals:
-    """The payload of flows, sent and received, the connections that were reset, what contacts other
-    than lookups are counted as (of lookups, the answers tell), and the activity."""
+    """The payload of flows, sent and received, by what how many connections were blocked before an
+    answer, what contacts other than lookups are counted as (of lookups, the answers tell), and the
+    activity."""
 
-    __slots__ = ("activity", "bytes_in", "bytes_out", "resets", "tallies")
+    __slots__ = ("activity", "bytes_in", "bytes_out", "refusals", "tallies")
 
     def __init__(self) -> None:
-        self.bytes_out = self.bytes_in = self.resets = 0
+        self.bytes_out = self.bytes_in = 0
+        self.refusals: Counter[str] = Counter()
         self.tallies: Counter[Tally] = Counter()
         self.activity = ActivityTable()
 
@@ -29,16 +31,18 @@ class Totals:
         if progress.contacts:
             self.tallies[progress.was] -= progress.contacts
             self.tallies[progress.now] += progress.contacts
-            self.resets += progress.contacts * (
-                (progress.now == "blocked") - (progress.was == "blocked")
-            )
+            if progress.was == "blocked" and progress.was_by:
+                self.refusals[progress.was_by] -= progress.contacts
+            if progress.now == "blocked" and progress.by:
+                self.refusals[progress.by] += progress.contacts
         self.activity.add_progress(kind, progress)
 
     def merge(self, other: "Totals") -> None:
         """Add everything that another part counted."""
         self.bytes_out += other.bytes_out
         self.bytes_in += other.bytes_in
-        self.resets += other.resets
+        for by, contacts in other.refusals.items():
+            self.refusals[by] += contacts
         for tally, contacts in other.tallies.items():
             self.tallies[tally] += contacts
         self.activity.merge(other.activity)

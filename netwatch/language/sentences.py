@@ -14,22 +14,26 @@ from netwatch.language.marking import mark
 TEXTS: Mapping[str, str] = {
     # The kind of an incident (netwatch.incidents.kind)
     "only-lookups": mark("%(lookups)s, no handshake with a host of the app and no flow to one."),
+    "only-filter": mark(
+        "%(contacts)s with %(hosts)s went to an address of a filter, and none to a host of the app."
+    ),
     "in-use": mark(
         "%(contacts)s with %(hosts)s, which only the app calls, in use for %(time)s (threshold:"
         " %(least)s for %(least_time)s)."
     ),
     "in-use-volume": mark(
-        "In %(contacts)s with the app over %(time)s the device received %(received)s bytes,"
-        " %(rate)s a minute, and sent %(sent)s (threshold: %(least)s over %(least_time)s,"
-        " %(least_in)s, %(least_rate)s, %(least_out)s)."
+        "In %(contacts)s with the app over %(time)s the device received %(received)s bytes"
+        " and sent %(sent)s (threshold: %(least)s over %(least_time)s, %(least_out)s). Of these,"
+        " %(use)s came soon in connections with more than a check for messages, %(rate)s a minute"
+        " (threshold: %(least_in)s, %(least_rate)s, %(least_use)s in a connection)."
     ),
     "long-connections": mark(
         "%(contacts)s with %(hosts)s, which only the app calls; the connections were in use for"
         " %(time)s (threshold: %(least_time)s)."
     ),
     "long-connections-volume": mark(
-        "In them the device received %(received)s bytes and sent %(sent)s (threshold: %(least_in)s,"
-        " %(least_out)s)."
+        "In them the device received %(received)s bytes, %(rate)s a minute, and sent %(sent)s"
+        " (threshold: %(least_in)s, %(least_rate)s, %(least_out)s)."
     ),
     "in-browser": mark(
         "%(contacts)s with %(hosts)s, which pages call as well as the app, in %(minutes)s minutes"
@@ -59,6 +63,17 @@ TEXTS: Mapping[str, str] = {
         " received in one burst, of %(contacts)s within %(time)s: too few or too short for a"
         " session (threshold: %(least_in)s in %(least)s over %(least_time)s with %(least_rate)s,"
         " or %(long_in)s in connections of %(long_time)s)."
+    ),
+    "small-connections": mark(
+        "Most of it came in connections of which each received less than %(least)s within"
+        " %(least_time)s: checks for messages, of one device or of several behind its address."
+    ),
+    "many-stacks": mark(
+        "The hellos to hosts that only the app calls have %(stacks)s different lists of cipher"
+        " suites (threshold: %(least)s): those of several devices behind one address."
+    ),
+    "no-session-of-several": mark(
+        "The contacts of several devices add up, so this shows no session of any of them."
     ),
     "embed-volume": mark(
         "The device received %(received)s bytes and sent %(sent)s in %(bursts)s of at most"

@@ -24,7 +24,8 @@ MAX_SENTENCE = 4000
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 _UNITS = (
     "bytes/min", "bursts of lookups", "bursts", "burst", "contacts", "contact", "lookups", "lookup",
-    "alerts", "alert", "minutes", "bytes", "byte", "times", "time", "rows", "row", "min", "s", "h",
+    "alerts", "alert", "lists", "list", "minutes", "bytes", "byte", "times", "time",
+    "rows", "row", "min", "s", "h",
 )  # fmt: skip
 _QUANTITY = rf"{_NUMBER} (?:{'|'.join(_UNITS)})"
 _HOST = r"[^\s,]+"
@@ -116,6 +117,7 @@ def _quantity(text: str, used: Language) -> str:
         "minute": lambda: used.say_count("%(count)s minute", "%(count)s minutes", count),
         "byte": lambda: used.say_count("%(count)s byte", "%(count)s bytes", count),
         "time": lambda: used.say_count("%(count)s time", "%(count)s times", count),
+        "list": lambda: used.say_count("%(count)s list", "%(count)s lists", count),
         "row": lambda: used.say_count("%(count)s row", "%(count)s rows", count),
     }
     return nouns[unit.removesuffix("s")]()
@@ -170,11 +172,13 @@ _KINDS: Mapping[str, _Kind] = {
     **dict.fromkeys(
         (
             "contacts", "lookups", "bursts", "times", "time", "least", "least_time", "least_in",
-            "least_out", "least_rate", "least_minutes", "long_in", "long_time", "waiting", "lost",
+            "least_out", "least_rate", "least_use", "least_minutes", "long_in", "long_time",
+            "waiting", "lost",
         ),
         _QUANTITIES,
     ),
-    **dict.fromkeys(("received", "sent", "most", "rate", "minutes", "count"), _COUNTS),
+    **dict.fromkeys(("received", "sent", "use", "most", "rate", "minutes", "count"), _COUNTS),
+    "stacks": _COUNTS,
     **dict.fromkeys(("variation", "most_variation"), _PERCENTS),
     **dict.fromkeys(("grade", "cap"), _WORDS),
     **dict.fromkeys(("name", "second", "evidence", "family", "second_family", "moment"), _NAMES),

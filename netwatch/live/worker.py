@@ -173,6 +173,8 @@ class Worker:
             name = block.interfaces[0].name or name
         # A block without packets is processed too: it ends what waits for further packets.
         self._engine.process(block, name)
+        # An alert that a contact of the block updates says what came of those before.
+        self._engine.report_recent()
         self._send_findings(packet_time)
         self._record(block, name, packet_time)
         self._do_periodic_work(at)

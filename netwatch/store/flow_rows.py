@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES
+from netwatch.core.flow import DENIALS, INITIAL_WINDOW, NAME_STATUSES, REFUSAL
 from netwatch.dissect.loop import layout
 from netwatch.store.client_columns import Clients, client_places, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SENT = ("nothing", "headers", "payload", "refusal")
+_SENT = ("nothing", "headers", "payload", REFUSAL, *DENIALS[1:])
 _CHECKSUMS = ("unknown", "right", "wrong")
 _TRANSPORTS = ("tcp", "udp")
 _TCP = 6
@@ -157,9 +157,28 @@ class _Slots:
             side, self.has(state, layout.REFUSED_1), self.has(state, layout.REFUSED_0)
         )
         refused = self._compute.and_(refused, self._compute.less_equal(payload, INITIAL_WINDOW))
-        headers = self.either(seen, 1, 0)
-        with_payload = self.either(self._compute.greater(payload, 0), 2, headers)
-        return self.either(refused, 3, with_payload)
+        denial = self.shift(state, layout.DENIAL)
+        by_side = self._compute.equal(
+            self.bits(self.shift(state, layout.DENIED_BY), 1), self.either(side, 1, 0)
+        )
+        few = self._compute.or_(
+            self._compute.greater_equal(denial, layout.DENIAL_403),
+            self._compute.less_equal(payload, INITIAL_WINDOW),
+        )
+        denied = self._compute.and_(
+            self._compute.and_(self._compute.greater(denial, 0), by_side), few
+        )
+        unanswered = self.either(
+            side,
+            self.has(state, 2 << layout.UNANSWERED),
+            self.has(state, 1 << layout.UNANSWERED),
+        )
+        has_payload = self._compute.greater(payload, 0)
+        headers = self.either(self._compute.or_(seen, has_payload), 1, 0)
+        answered = self._compute.and_(has_payload, self.not_(unanswered))
+        with_payload = self.either(answered, 2, headers)
+        with_denial = self.either(denied, self._compute.add(denial, 3), with_payload)
+        return self.either(refused, 3, with_denial)
 
     def acknowledged(self, side: "pa.Array") -> "pa.Array":
         """What a side has had acknowledged, null where nothing."""

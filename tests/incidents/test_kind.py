@@ -12,7 +12,7 @@ from netwatch.core.verdict import Contact
 from netwatch.incidents.activity import ENTRY_LIMIT, ActivityTable, class_of
 from netwatch.incidents.kind import judge
 from netwatch.incidents.kind_thresholds import THRESHOLDS, VALUES
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.progress import ContactProgress, use_of
 
 Visit = tuple[Contact, ContactProgress]
 OWN, PAGE, SHARED = "api.tiktok.com", "www.tiktok.com", "cdn.example.net"
@@ -31,7 +31,8 @@ def visit(
     made = contact(at, evidence, name, role)
     made = replace(made, match=replace(made.match, embed_reachable=name == PAGE))
     last = NOON + int((at + lasts) * SECOND)
-    return made, ContactProgress(made.observation.time, bytes_out, bytes_in, last)
+    use = use_of(bytes_in, int(lasts * SECOND))
+    return made, ContactProgress(made.observation.time, bytes_out, bytes_in, last, use_in=use)
 
 
 def judged(
@@ -206,8 +207,60 @@ def test_a_threshold_is_a_session_from_its_value_on(
 def test_the_rate_of_a_session() -> None:
     minutes = 20
     enough = int(VALUES["session_rate"] * minutes)
-    assert judged(spread_over(21, 60 * minutes, enough, OUT)).value == "session"
-    assert judged(spread_over(21, 60 * minutes, enough - 1, OUT)).value == "background"
+    assert judged(spread_over(5, 60 * minutes, enough, OUT)).value == "session"
+    assert judged(spread_over(5, 60 * minutes, enough - 1, OUT)).value == "background"
+
+
+def test_small_connections_are_no_session_however_many_they_are() -> None:
+    """Checks for messages of one device, or of several behind one address, add up."""
+    least = int(VALUES["session_connection"])
+    for size, kind in ((least, "session"), (least - 1, "background")):
+        found = judged([visit(3 * n, OWN, size, 1000) for n in range(40)])
+        assert found.value == kind
+    assert found.reasons[-1] == (
+        "Most of it came in connections of which each received less than 8,192 bytes within 5 min:"
+        " checks for messages, of one device or of several behind its address."
+    )
+
+
+def test_a_slow_connection_is_no_session_however_long_it_is() -> None:
+    for rate, kind in ((VALUES["long_rate"], "session"), (VALUES["long_rate"] - 1, "background")):
+        made = visit(0, OWN, int(rate * 60 * 24), 500_000, 86_400)
+        assert judged([made]).value == kind
+    # One that is kept open takes nothing from what the app does beside it.
+    kept = visit(0, OWN, 288_000, 57_600, 86_400)
+    assert judged([kept]).value == "background"
+    assert judged([kept, *spread_over(3, 40, 120_000, 4000)]).value == "session"
+    assert judged([kept, *long_connection()]).value == "session"
+
+
+def test_several_devices_behind_one_address_have_no_session_together() -> None:
+    def stack(number: int, made: Visit) -> Visit:
+        detail = replace(made[0].detail, ja4=f"t13d1516h2_{number:012x}_e5627efa2ab1")
+        return replace(made[0], detail=detail), made[1]
+
+    least = int(VALUES["device_stacks"])
+    made = spread_over(10, 60, 400_000, 20_000)
+    for stacks, kind in ((least - 1, "session"), (least, "background")):
+        found = judged([stack(n % stacks, each) for n, each in enumerate(made)])
+        assert found.value == kind
+    assert found.reasons[-2:] == (
+        "The hellos to hosts that only the app calls have 5 different lists of cipher suites"
+        " (threshold: 5 lists): those of several devices behind one address.",
+        "The contacts of several devices add up, so this shows no session of any of them.",
+    )
+
+
+def test_a_device_of_which_nobody_can_tell_which_one_it_is_has_no_session() -> None:
+    activity = ActivityTable()
+    for contacted, progress in spread_over(10, 60, 400_000, 20_000):
+        activity.add(contacted)
+        activity.add_progress(class_of(contacted.match), progress)
+    values = {"lookups": 0, "asked": 0, "blocked_lookups": False}
+    assert judge(activity, "reached", **values).value == "session"
+    found = judge(activity, "reached", **values, several="Two devices have the address.")
+    assert found.value == "background"
+    assert "Two devices have the address." in found.reasons
 
 
 def test_bursts_are_apart_by_more_than_the_gap() -> None:
@@ -241,6 +294,9 @@ def test_a_timer_is_regular_slow_and_small(made: list[Visit], kind: str) -> None
 def test_every_threshold_is_tested_and_has_a_reason() -> None:
     tested = {name for name, *_ in CASES} | {
         "session_rate",
+        "session_connection",
+        "long_rate",
+        "device_stacks",
         "burst_gap",
         "regular_bursts",
         "regular_seconds",
@@ -280,9 +336,10 @@ def test_the_reasons_of_a_session_have_its_numbers() -> None:
         (
             "24 contacts with api0.tiktok.com, api1.tiktok.com, api2.tiktok.com and 2 more, which"
             " only the app calls, in use for 115 s (threshold: 2 contacts for 30 s).",
-            "In 24 contacts with the app over 115 s the device received 4,000,000 bytes, 2,086,957"
-            " a minute, and sent 90,000 (threshold: 3 contacts over 30 s, 32,768 bytes, 6,144"
-            " bytes/min, 2,048 bytes).",
+            "In 24 contacts with the app over 115 s the device received 4,000,000 bytes and sent"
+            " 90,000 (threshold: 3 contacts over 30 s, 2,048 bytes). Of these, 4,000,000 came soon"
+            " in connections with more than a check for messages, 2,086,957 a minute (threshold:"
+            " 32,768 bytes, 6,144 bytes/min, 8,192 bytes in a connection).",
         ),
     )
 

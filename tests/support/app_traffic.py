@@ -1,5 +1,6 @@
 """Traffic of an app as it is used, kept in touch, embedded, looked up and blocked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import handshakes
@@ -48,10 +49,18 @@ def wire(seed: int = 1) -> Wire:
     return Wire(DURING, seed)
 
 
-def visit(on: Wire, name: str, size: int, server: Host = FAR, seconds: float = 0.0) -> None:
+def visit(
+    on: Wire,
+    name: str,
+    size: int,
+    server: Host = FAR,
+    *,
+    seconds: float = 0.0,
+    suites: Sequence[int] = handshakes.CIPHERS,
+) -> None:
     """A whole TLS conversation whose server sends `size` bytes, for at least so many seconds."""
     talk = Conversation(on, SERVICE, server, 443)
-    hello = handshakes.client_hello(name, on.rng)
+    hello = handshakes.client_hello(name, on.rng, suites=suites)
     talk.ask(handshakes.records(hello), "tls-sni", name)
     talk.reply(handshakes.server_flight(on.rng))
     talk.say(handshakes.application_data(on.rng, 300))

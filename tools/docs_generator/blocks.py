@@ -19,6 +19,7 @@ from docs_generator import (
     protocols,
     records,
     siem_formats,
+    situations,
     verdicts,
     views,
 )
@@ -60,6 +61,7 @@ BLOCKS: Mapping[str, Block] = {
     "record": records.block,
     "severity-lowering": kinds.lowering_block,
     "severities": siem_formats.severities_block,
+    "situations": situations.block,
     "sources": catalogue.sources_block,
     "titles": siem_formats.titles_block,
     "troubles": metrics.troubles_block,

@@ -15,7 +15,16 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES, Checksums, Flow, FlowClient, Sent
+from netwatch.core.flow import (
+    DENIALS,
+    INITIAL_WINDOW,
+    NAME_STATUSES,
+    REFUSAL,
+    Checksums,
+    Flow,
+    FlowClient,
+    Sent,
+)
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 from netwatch.dissect.flows.accounting import FlowAccounting
 from netwatch.dissect.flows.flow_counts import FlowCounts
@@ -25,7 +34,11 @@ from netwatch.dissect.loop.layout import (
     CHECKSUMS_RIGHT_0,
     CHECKSUMS_WRONG_0,
     FLOW_ACKED,
+    DENIAL,
+    DENIAL_403,
+    DENIED_BY,
     NAME_NO_SNI,
+    UNANSWERED,
 )
 from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
 
@@ -241,10 +254,18 @@ def side_sent(side: int, payload: int, state: int) -> Sent:
     """What a side (0 or 1) of a flow was seen to send, by its bytes of payload and the word
     `FLOW_STATE` of the flow table."""
     if state & (_REFUSED_1 if side else _REFUSED_0) and payload <= INITIAL_WINDOW:
-        return "refusal"
-    if payload:
+        return REFUSAL
+    denial = state >> DENIAL
+    # Behind an alert that a middlebox has sent the server may still answer, as behind a reset.
+    if (
+        denial
+        and (state >> DENIED_BY) & 1 == side
+        and (denial >= DENIAL_403 or payload <= INITIAL_WINDOW)
+    ):
+        return DENIALS[denial]
+    if payload and not (state >> (UNANSWERED + side)) & 1:
         return "payload"
-    return "headers" if (state >> 8 * side) & 255 else "nothing"
+    return "headers" if payload or (state >> 8 * side) & 255 else "nothing"
 
 
 @cython.cfunc

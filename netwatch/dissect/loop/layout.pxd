@@ -67,6 +67,19 @@ cdef enum:
     MARK_PLACED = 34
 
 cdef enum:
+    # Places in FLOW_STATE of what `answers` notes.
+    DENIED_BY = 40
+    UNANSWERED = 41
+    DENIAL = 48
+
+cdef enum:
+    # Places in `netwatch.core.flow.DENIALS`, behind those of alerts.
+    DENIAL_403 = 257
+    DENIAL_407 = 258
+    DENIAL_451 = 259
+    DENIAL_511 = 260
+
+cdef enum:
     # Columns of a candidate row, and those behind them of a row in the hello buffer.
     ROW_KIND = 0
     ROW_RECORD = 1

@@ -81,6 +81,17 @@ CHECKSUM_WRONG = 2
 MARK_CHECKSUM = 32  # place of two bits: CHECKSUM_
 MARK_PLACED = 34  # place of a bit: there is a place
 
+# Places in FLOW_STATE of what `answers` notes:
+DENIED_BY = 40  # a bit: side 1 has denied what the other one asked for, else side 0
+UNANSWERED = 41  # a bit a side: what it has sent is no answer yet
+DENIAL = 48  # by what it was denied, a place in `netwatch.core.flow.DENIALS`; 0 where it was not
+
+# Places in `netwatch.core.flow.DENIALS`, behind those of alerts.
+DENIAL_403 = 257
+DENIAL_407 = 258
+DENIAL_451 = 259
+DENIAL_511 = 260
+
 # Columns of a candidate row, and those behind them of a row in the hello buffer.
 ROW_KIND = 0  # KIND_
 ROW_RECORD = 1  # index of the record in its block; negative for a buffered packet

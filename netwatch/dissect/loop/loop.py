@@ -23,6 +23,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.table import FlowTable
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.answers import Answers
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
@@ -48,6 +49,7 @@ else:
     from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.answers import Answers
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
@@ -171,6 +173,7 @@ class Loop:
             HelloRows(self.rows, filling_flows),
         )
         state = TcpState(self.flows, self.cursor)
+        answers = Answers(self.cursor, self.flows)
         self.icmp_errors = IcmpErrors(self.cursor, self.lookup, state)
         self.quic_hellos = QuicHellos(self.cursor, state, self.hellos)
         self.requests = HttpRequests(
@@ -186,6 +189,7 @@ class Loop:
             state=state,
             tls_hellos=TlsHellos(self.cursor, state, self.hellos),
             requests=self.requests,
+            answers=answers,
         )
         self.messages = DnsMessages(self.rows, self.prefilter.counts)
         self.udp = UdpDatagrams(
@@ -200,6 +204,7 @@ class Loop:
             learning=self.learning,
             quic_hellos=self.quic_hellos,
             share=self.share,
+            answers=answers,
         )
         self.interface_lists: list[tuple[Interface, ...]] = []
         self.packets = 0

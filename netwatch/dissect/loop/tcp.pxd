@@ -1,6 +1,7 @@
 cimport cython
 from netwatch.dissect.flows.table cimport FlowTable
 from netwatch.dissect.flows.tcp_state cimport TcpState
+from netwatch.dissect.loop.answers cimport Answers
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.fill_http cimport HttpRequests
@@ -20,6 +21,7 @@ cdef class TcpSegments:
     cdef TcpState state
     cdef TlsHellos tls_hellos
     cdef HttpRequests requests
+    cdef Answers answers
     cdef long long sequence
     cdef bint dns_port
     cdef bint stray

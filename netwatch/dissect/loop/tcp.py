@@ -13,6 +13,7 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.answers import Answers
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.fill_http import HttpRequests
@@ -23,6 +24,7 @@ if cython.compiled:
 else:
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.answers import Answers
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.fill_http import HttpRequests
@@ -75,6 +77,7 @@ class TcpSegments:
         state: TcpState,
         tls_hellos: TlsHellos,
         requests: HttpRequests,
+        answers: Answers,
     ) -> None:
         self.cursor = cursor
         self.prefilter = prefilter
@@ -85,6 +88,7 @@ class TcpSegments:
         self.state = state
         self.tls_hellos = tls_hellos
         self.requests = requests
+        self.answers = answers
         self.sequence = 0
         self.dns_port = False
         self.stray = False
@@ -126,6 +130,11 @@ class TcpSegments:
                 and self.lookup.openings
             ):
                 self.candidates.emit_answer(self.flows.name(slot))
+            if (
+                self.flows.table[slot + layout.FLOW_BYTES + self.candidates.side] == 0
+                or self.flows.table[slot + layout.FLOW_STATE] >> layout.DENIAL
+            ):
+                self.answers.segment(slot, self.candidates.side, self.cursor.at + header)
             self.flows.add_bytes(slot, self.candidates.side, size)
             self.payload(slot, self.cursor.at + header)
             if self.cursor.checksum:

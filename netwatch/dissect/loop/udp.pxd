@@ -1,6 +1,7 @@
 cimport cython
 from netwatch.dissect.flows.table cimport FlowTable
 from netwatch.dissect.flows.tcp_state cimport TcpState
+from netwatch.dissect.loop.answers cimport Answers
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
@@ -26,6 +27,7 @@ cdef class UdpDatagrams:
     cdef Learning learning
     cdef QuicHellos quic_hellos
     cdef Share share
+    cdef Answers answers
 
     cdef bint datagram(self) noexcept nogil
     cdef bint header(self) noexcept nogil

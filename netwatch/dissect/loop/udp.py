@@ -9,6 +9,7 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.answers import Answers
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
@@ -24,6 +25,7 @@ if cython.compiled:
 else:
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.answers import Answers
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
@@ -62,6 +64,7 @@ class UdpDatagrams:
         learning: Learning,
         quic_hellos: QuicHellos,
         share: Share,
+        answers: Answers,
     ) -> None:
         self.cursor = cursor
         self.prefilter = prefilter
@@ -75,6 +78,7 @@ class UdpDatagrams:
         self.learning = learning
         self.quic_hellos = quic_hellos
         self.share = share
+        self.answers = answers
 
     def datagram(self) -> cython.bint:
         """Read a datagram. True where it was a tunnel with another transport header inside, which
@@ -173,6 +177,11 @@ class UdpDatagrams:
             self.flows.set_client(slot, 1 - side if source < 1024 <= destination else side, True)
         if self.state.answer(slot, side) and self.lookup.openings:
             self.candidates.emit_answer(self.flows.name(slot))
+        if (
+            self.flows.table[slot + layout.FLOW_BYTES + side] == 0
+            or (self.flows.table[slot + layout.FLOW_STATE] >> (layout.UNANSWERED + side)) & 1
+        ):
+            self.answers.datagram(slot, side, at)
         self.flows.add_bytes(slot, side, self.cursor.wire_end - at)
         kind = self.learning.dhcp(source, destination)
         if kind == 0:
