@@ -183,7 +183,7 @@ class Worker:
         if self._recorder is None:
             return
         if self._live and time.time_ns() - packet_time > RECORD_LAG:
-            self._statistics.unrecorded_packets += block.count
+            self._recorder.skip(block)
         else:
             self._recorder.process(block, name)
 

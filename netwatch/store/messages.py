@@ -13,6 +13,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
 from netwatch.store.hour_counting import Hides
+from netwatch.store.losses import Losses
 from netwatch.store.versions import VersionHashes
 
 
@@ -47,6 +48,21 @@ class CaptureEnded:
     first: int | None
     last: int | None
     lost_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureLosses:
+    """What is lost so far of the capture at a position of the run."""
+
+    position: int
+    losses: Losses
+
+
+@dataclass(frozen=True, slots=True)
+class RunLosses:
+    """What is lost so far of all captures of the run."""
+
+    losses: Losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +118,7 @@ class Described:
     contents: Mapping[str, str] = field(default_factory=dict)
 
 
-Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described
+Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described | RunLosses
 """What the process of a live capture sends, while the workers send facts. Taking one twice is the
 same as once."""
 
