@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 30_000
 """Rows after which a batch is written; some 0.5 MB."""
 
-BATCH_SECONDS = 5.0
+BATCH_SECONDS = 2.5
 """Seconds after which a batch is written, however few rows it has."""
 
 

@@ -89,7 +89,8 @@ class EvidenceFile:
 
 @dataclass(frozen=True, slots=True)
 class HourCoverage:
-    """The coverage of an hour of a live run, which has the number `part`, as a line of JSON."""
+    """The coverage of an hour of a live run, which has the number `part`, as a line of JSON. It
+    replaces the one that was sent before the hour was over."""
 
     part: int
     first: int
@@ -121,6 +122,11 @@ class Described:
 Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described | RunLosses
 """What the process of a live capture sends, while the workers send facts. Taking one twice is the
 same as once."""
+
+
+def records_in(decision: object) -> int:
+    """How many records are lost with a decision."""
+    return len(decision.lines) if isinstance(decision, Incidents) else 1
 
 
 @dataclass(frozen=True, slots=True)

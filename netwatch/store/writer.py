@@ -146,6 +146,10 @@ class Writer:
         """Rows in files that readers see."""
         return self._landing.stored
 
+    def note_progress(self, progress: Callable[[], None]) -> None:
+        """From now on `progress` is called with each file that is written."""
+        self._landing.progress = progress
+
     def take(self, message: object) -> None:
         """Do what a message asks for."""
         match message:
