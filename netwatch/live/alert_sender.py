@@ -7,7 +7,6 @@ from netwatch.formats import jsonl
 from netwatch.live.events import AlertSent, Listener
 from netwatch.live.record_output import ReaderGoneError, RecordOutput
 
-
 BATCH = 500
 """Alerts that are put into the outbox together at the end: each time it is written to the disk."""
 

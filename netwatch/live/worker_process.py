@@ -10,6 +10,7 @@ from netwatch.engine.forking import end_with_parent
 from netwatch.live.channel import Channel
 from netwatch.live.messages import WorkerEnded
 
+
 class CaptureWorker(Protocol):
     """A worker as its process runs it."""
 

@@ -1,5 +1,5 @@
-"""What becomes of a run whose process was killed: it is noted while it writes, and marked by whoever
-opens the store next.
+"""What becomes of a run whose process was killed: it is noted while it writes, and marked by the
+next one that opens the store.
 
 Facts and coverage are written every few seconds. What a process had in memory when it was killed is
 gone, and nobody can say how much it was. So its captures are `partial`, and the time from its last

@@ -49,8 +49,9 @@ class Landing:
     """Collects rows and writes them to landing files, which it registers in the catalogue.
 
     `waiting` counts the rows that are in memory, `stored` those in files that are registered;
-    `days` are those of the files; `progress` is called with each file. Where writing fails, nothing is lost: the next call
-    of `write_due` or `flush` tries again. `register` takes the place of `Catalogue.register_files`.
+    `days` are those of the files; `progress` is called with each file. Where writing fails, nothing
+    is lost: the next call of `write_due` or `flush` tries again. `register` takes the place of
+    `Catalogue.register_files`.
     """
 
     def __init__(

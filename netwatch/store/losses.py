@@ -68,6 +68,19 @@ class LossCounter:
         return {kind: dict(quarters) for kind, quarters in self._found.items()}
 
 
+def shifted(losses: Losses, offset: int) -> dict[str, dict[int, int]]:
+    """Losses that were noted by a clock which is so far (ns) ahead, by one that is right."""
+    found: dict[str, dict[int, int]] = {}
+    for kind, quarters in losses.items():
+        counter = found.setdefault(kind, {})
+        for quarter, count in quarters.items():
+            first = (quarter * QUARTER - offset) // QUARTER
+            counter[first] = counter.get(first, 0) + count
+            if offset % QUARTER:
+                counter.setdefault(first + 1, 0)
+    return found
+
+
 def store_losses(connection: Connection, run: int, position: int, losses: Losses) -> None:
     """Store what is lost of the capture at a position of a run; totals replace those before."""
     rows = _rows(run, position, losses)
@@ -136,9 +149,7 @@ def runs_with_losses(connection: Connection, runs: Collection[int]) -> dict[int,
     """Of these runs the positions at which anything is lost."""
     column = tables.loss.c
     found: dict[int, set[int]] = {}
-    for run, position in connection.execute(
-        select(column.run, column.position).distinct()
-    ):
+    for run, position in connection.execute(select(column.run, column.position).distinct()):
         if run in runs:
             found.setdefault(run, set()).add(position)
     return found

@@ -8,7 +8,8 @@ captures stay `open`, and the other side knows how many rows were stored.
 
 For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
 up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every quarter of an hour it
-compacts the files in a thread. Where it dies, another one goes on with the run (`netwatch.engine.live_facts`).
+compacts the files in a thread. Where it dies, another one goes on with the run
+(`netwatch.engine.live_facts`).
 """
 
 import contextlib

@@ -63,7 +63,10 @@ def test_an_incident_whose_facts_are_gone_is_not_judged(
     run("store", "prune", "-c", office, "--store-path", str(store))
     assert main(["rejudge", *common, "-v"]) == 0
     captured = capsys.readouterr()
-    assert captured.out == ""
+    found = [json.loads(line) for line in captured.out.splitlines()]
+    assert [each["change"] for each in found] == ["not-judged"] * 2
+    assert {each["reason"] for each in found} == {"not judged again: its facts are incomplete"}
+    assert all(each["before"] and each["after"] is None for each in found)
     assert "2 incidents not judged: the store has not all that was seen" in captured.err
     assert captured.err.count("\n  ") == 2
 
