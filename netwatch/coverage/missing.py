@@ -49,8 +49,8 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class NetworkAnswer:
     """What is known of a network in the times of a ban, as quarters of an hour: those that were
-    `wanted`, `captured` with nothing lost, `judged` and `readable`, and what is missing by reason. `flows` are its
-    flows by visibility; `is_known` says whether any sensor ever saw it."""
+    `wanted`, `captured` with nothing lost, `judged` and `readable`, and what is missing by reason.
+    `flows` are its flows by visibility; `is_known` says whether any sensor ever saw it."""
 
     network: NetworkInScope
     wanted: int

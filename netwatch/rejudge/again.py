@@ -198,7 +198,8 @@ class Again:
         if before is None:
             return True
         versions = before.get("versions") or {}
-        if all(versions.get(name) == its for name, its in self._versions.items()):
+        is_same = all(versions.get(name) == its for name, its in self._versions.items())
+        if is_same and self._one_day is None:
             return False
         if difference.change == "changed":
             is_learned = (before.get("binding") or {}).get("source") in LEARNED
