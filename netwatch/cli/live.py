@@ -27,8 +27,8 @@ signals:
 
 exit status:
   0    ended by a signal, or at the end of the file
-  1    an interface or file could not be read, a worker failed, or records, evidence or
-       alerts could not be written
+  1    an interface or file could not be read, a worker failed, or records, evidence, alerts
+       or what the store should have could not be written
   2    the command line or the configuration is wrong
   141  the reader of the records went away
 """
@@ -243,7 +243,7 @@ def live(args: argparse.Namespace) -> int:
     if result.reader_gone:
         return 141
     losses = result.losses
-    unwritten = losses.records + losses.unwritten + losses.alerts
+    unwritten = losses.records + losses.unwritten + losses.alerts + losses.unstored
     if result.evidence is not None:
         unwritten += result.evidence.missing
     return 1 if result.error or unwritten else 0
@@ -274,6 +274,19 @@ def _describe(losses: "Losses") -> str:
     return (
         f"{quantity(losses.packets, 'packet')}{full}, {quantity(losses.findings, 'finding')},"
         f" {quantity(losses.records, 'record')}, {quantity(losses.alerts, 'alert')}"
+        f"{_of_store(losses)}"
+    )
+
+
+def _of_store(losses: "Losses") -> str:
+    """What the store does not have, if there is one."""
+    from netwatch.core.text import quantity
+
+    if losses.unrecorded is None:
+        return ""
+    return (
+        f"; of the store {quantity(losses.unstored, 'row or record', 'rows or records')},"
+        f" {quantity(losses.unrecorded, 'packet')} not recorded"
     )
 
 

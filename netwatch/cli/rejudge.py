@@ -35,7 +35,7 @@ exit status:
   3  with --fail-on-change: there is a difference
 """
 
-CHANGES = ("new", "withdrawn", "changed")
+CHANGES = ("new", "withdrawn", "changed", "not-judged")
 """The kinds of differences, in the order of the summary."""
 
 FORMATS_OF_DIFFERENCES = ("table", "jsonl")
@@ -200,7 +200,8 @@ def rejudge(args: argparse.Namespace) -> int:
         if again.recording is not None:
             again.recording.end(getpass.getuser())
         _report(args, again, changes)
-    return 3 if changes and args.fail_on_change else 0
+    has_changed = any(changes[kind] for kind in CHANGES if kind != "not-judged")
+    return 3 if has_changed and args.fail_on_change else 0
 
 
 def _check_record(args: argparse.Namespace) -> None:

@@ -52,8 +52,8 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _hours(catalogue: "Catalogue", config: "Config") -> dict[str, Any]:
-    """For how many hours something was captured, and of each ban of the configuration for how many
-    hours of its networks together, and for how many of them it judged."""
+    """For how many hours something was captured, and in how many something was lost; of each ban of
+    the configuration, for how many hours its networks were captured together, and judged."""
     from netwatch.cli.ban_judges import ban_judges
     from netwatch.coverage.hours import QUARTERS
     from netwatch.store.judged_coverage import judged_coverage
@@ -68,11 +68,17 @@ def _hours(catalogue: "Catalogue", config: "Config") -> dict[str, Any]:
                 captured += coverage.captured(name).bit_count()
                 judged += coverage.judged(name, kind, judges[ban.id]).bit_count()
         bans[ban.id] = {"captured": captured / QUARTERS, "judged": judged / QUARTERS}
-    return {"captured": coverage.captured_at_all.bit_count() / QUARTERS, "bans": bans}
+    return {
+        "captured": coverage.captured_at_all.bit_count() / QUARTERS,
+        "lost": coverage.lost_at_all.bit_count() / QUARTERS,
+        "bans": bans,
+    }
 
 
 def _print_hours(hours: dict[str, Any]) -> None:
     print_line(f"{'captured hours':<15} {hours['captured']:,}")
+    if hours["lost"]:
+        print_line(f"{'with losses':<15} {hours['lost']:,}")
     for ban, found in hours["bans"].items():
         print_line(f"{'judged hours':<15} {found['judged']:,} of {found['captured']:,} by {ban}")
 
@@ -127,9 +133,26 @@ def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
         ("runs", f"{found.runs:,}" + (f", the last from {_time(found.last_run)}"
                                        if found.last_run else "")),
         ("lost rows", f"{found.lost_rows:,}"),
+        *_losses(found),
     ]  # fmt: skip
     for name, text in numbers:
         print_line(f"{name:<15} {text}")
+
+
+def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
+    """What else the store does not have, where there is anything."""
+    lines = []
+    for kind, name in (
+        ("skipped", "skipped packets"),
+        ("records", "lost records"),
+        ("late", "late rows"),
+    ):
+        if kind in found.losses:
+            lines.append((name, f"{found.losses[kind]:,}"))
+    if "killed" in found.losses:
+        rows = found.losses["killed"]
+        lines.append(("killed", f"{rows:,} rows known to be lost" if rows else "a run or writer"))
+    return lines
 
 
 def _unfinished(found: "StoreStatus") -> str:

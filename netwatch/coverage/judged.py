@@ -65,7 +65,7 @@ class SeenNetwork:
 class Source:
     """A file, log or live run: the quarters in which it had packets, what it saw of networks, and
     by what it was judged. Sources with one `content` have the same packets; `place` is where the
-    packets are from, in words."""
+    packets are from, in words. In the quarters `lost` not all is stored that was seen."""
 
     content: str
     sensor: str
@@ -73,6 +73,7 @@ class Source:
     quarters: int
     networks: Mapping[str, tuple[SeenNetwork, ...]]
     judged: Sequence[JudgedSpan]
+    lost: int = 0
 
 
 Wanted = Callable[[Judge], bool]
@@ -142,6 +143,15 @@ class JudgedCoverage:
         """The quarters in which sources of sensors that see a network had packets; with
         `by_anyone`, any source where no sensor ever saw it."""
         return bits_or(each.quarters for each in self._listening(network, by_anyone))
+
+    def lost(self, network: str, *, by_anyone: bool = False) -> int:
+        """The quarters in which sources of sensors that see a network had more than is stored."""
+        return bits_or(each.lost for each in self._listening(network, by_anyone))
+
+    @cached_property
+    def lost_at_all(self) -> int:
+        """The quarters in which any source had more than is stored."""
+        return bits_or(each.lost for each in self.sources)
 
     def seen(self, network: str) -> int:
         """The hours in which a network was seen."""

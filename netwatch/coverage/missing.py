@@ -4,7 +4,7 @@ or not readable."""
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from netwatch.core.dataclass import dataclass
@@ -14,8 +14,8 @@ from netwatch.coverage.bits import bits_of, bits_or, long_runs, mask, runs, wide
 from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS
 from netwatch.coverage.judged import JudgedCoverage, Wanted, readable
 
-MissingReason = Literal["not-captured", "not-judged", "silent", "unreadable"]
-MISSING_REASONS: tuple[MissingReason, ...] = ("not-captured", "not-judged", "silent", "unreadable")
+MissingReason = Literal["not-captured", "lost", "not-judged", "silent", "unreadable"]
+MISSING_REASONS: tuple[MissingReason, ...] = get_args(MissingReason)
 
 BLIND_FLOWS = 20
 """Flows without a readable name from which a day on which most flows had none is not readable,
@@ -49,8 +49,8 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class NetworkAnswer:
     """What is known of a network in the times of a ban, as quarters of an hour: those that were
-    `wanted`, `captured`, `judged` and `readable`, and what is missing by reason. `flows` are its
-    flows by visibility; `is_known` says whether any sensor ever saw it."""
+    `wanted`, `captured` with nothing lost, `judged` and `readable`, and what is missing by reason.
+    `flows` are its flows by visibility; `is_known` says whether any sensor ever saw it."""
 
     network: NetworkInScope
     wanted: int
@@ -80,6 +80,7 @@ def look(
     tolerated = max(1, limits.gap // QUARTER)
     holes = bits_or(long_runs(part & ~captured, tolerated) for part in parts)
     there = need & ~holes
+    lost = there & coverage.lost(network.name, by_anyone=is_unused)
     judged_then = coverage.judged(network.name, network.device_class, wanted, by_anyone=is_unused)
     unjudged = _with_pauses(there & captured & ~judged_then, there & ~captured)
     judged = there & ~unjudged
@@ -93,11 +94,12 @@ def look(
     return NetworkAnswer(
         network,
         need,
-        there,
-        judged,
-        judged & ~silent & ~blind,
+        there & ~lost,
+        judged & ~lost,
+        judged & ~lost & ~silent & ~blind,
         {
             "not-captured": holes,
+            "lost": lost,
             "not-judged": unjudged,
             "silent": silent,
             "unreadable": blind,

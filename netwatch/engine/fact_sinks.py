@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Protocol
@@ -12,8 +13,10 @@ from netwatch.store.messages import CaptureBegun, Chunk
 QUEUED_ROWS = 500_000
 """Rows that wait in the queue of a live capture, some 50 MB."""
 
-CLOSE_TIMEOUT = 5.0
-"""How long the end of a live capture waits for its queue, in s."""
+CLOSE_TIMEOUT = 20.0
+"""How long the end of a live capture waits for a writer that takes nothing from its queue, in s."""
+
+_POLL = 0.1
 
 
 class FactSink(Protocol):
@@ -87,9 +90,14 @@ class QueuedSink:
         return True
 
     def close(self) -> None:
-        """Let the thread send what is queued, and wait for it, at most `CLOSE_TIMEOUT`."""
+        """Let the thread send what is queued, and wait for it, as long as the writer takes anything
+        within `CLOSE_TIMEOUT`."""
         self._queue.put(None)
-        self._thread.join(CLOSE_TIMEOUT)
+        taken, until = self._taken, time.monotonic() + CLOSE_TIMEOUT
+        while self._thread.is_alive() and time.monotonic() < until:
+            self._thread.join(_POLL)
+            if self._taken != taken:
+                taken, until = self._taken, time.monotonic() + CLOSE_TIMEOUT
 
     def _run(self) -> None:
         while (message := self._queue.get()) is not None:

@@ -30,6 +30,7 @@ from netwatch.store import compaction, messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.losses import LossCounter
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
 from netwatch.store.use_lock import UseLock
@@ -43,6 +44,9 @@ RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 STEADY = 300.0
 """Seconds after which a writer that runs counts as one that has not failed."""
+
+IN_MEMORY = 60_000_000_000
+"""How old rows may be that a writer had in memory when it died, in ns."""
 
 RESENT = 3
 """How many writers a decision is sent to that die of it."""
@@ -78,12 +82,20 @@ class LiveFacts:
     `ConfigError` and `NetwatchError` where the destination cannot be opened at first.
 
     `report` takes a sentence when the store cannot be written to, and when it can be again;
-    `problem` says why it cannot be now. `restarts` counts writers that were started anew.
+    `problem` says why it cannot be now. `restarts` counts writers that were started anew. `clock`
+    is the time of packets (ns), by which it is noted when something was lost.
     """
 
     def __init__(
-        self, destination: Destination, config: Config, report: Callable[[str], None]
+        self,
+        destination: Destination,
+        config: Config,
+        report: Callable[[str], None],
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._clock = clock
+        self._losses = LossCounter()
+        self._ended_by_us = ""
         self._report = report
         self.what = destination.what
         self._place = destination.place
@@ -114,6 +126,8 @@ class LiveFacts:
             raise error
         # The writer has the lock, too, but there are times without one.
         self._lock = destination.lock()
+        if isinstance(self._lock, UseLock) and self._run is not None:
+            self._lock.hold_run(self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +154,12 @@ class LiveFacts:
         return int(self._counts.decisions_lost)
 
     @property
+    def progress(self) -> tuple[int, ...]:
+        """Numbers that change as long as the writer makes progress."""
+        counts = self._counts
+        return counts.stored, counts.decided, counts.received, counts.steps, self.restarts
+
+    @property
     def is_down(self) -> bool:
         """Whether there is no writer now."""
         return self._control is None
@@ -153,6 +173,7 @@ class LiveFacts:
                 self._restart()
             return
         self._confirm()
+        self._send_losses()
         if self._failures and time.monotonic() - self._started_at >= STEADY:
             self._failures = 0
 
@@ -165,11 +186,16 @@ class LiveFacts:
         self._send(decision)
         self.poll()
 
+    def lose(self, count: int) -> None:
+        """Note that so many records of decisions are lost."""
+        self._losses.add("records", self._clock(), count)
+
     def end(self, recorded: int) -> None:
         """End the run, of which so many rows were recorded. Where there is no writer, one more is
         started for this."""
         if self._control is None and self._retry_at < math.inf:
             self._restart()
+        self._send_losses()
         self._send(messages.End(recorded))
         while self._control is not None:
             answer = self._receive()
@@ -177,12 +203,13 @@ class LiveFacts:
                 break
             self._take(answer)
         self._confirm()
-        self._counts.decisions_lost += len(self._unconfirmed)
+        self._counts.decisions_lost += sum(map(messages.records_in, self._unconfirmed))
         self._unconfirmed.clear()
 
-    def kill(self) -> None:
-        """End the writer at once, and start none any more; from any thread."""
+    def kill(self, reason: str) -> None:
+        """End the writer at once, for this reason, and start none any more; from any thread."""
         self._retry_at = math.inf
+        self._ended_by_us = reason
         try:
             self._host.kill()
         except OSError:
@@ -216,7 +243,8 @@ class LiveFacts:
         status = self._end_writer()
         self._drop_deadly()
         error = answer.error if isinstance(answer, messages.Failed) else None
-        self._set_problem(died(self._place, status) if error is None else str(error))
+        reason = self._ended_by_us or died(self._place, status)
+        self._set_problem(reason if error is None else str(error))
 
     def _set_problem(self, problem: str) -> None:
         """Say it where the store cannot be written to any more, or can be again."""
@@ -242,7 +270,10 @@ class LiveFacts:
             exited, delay = None, math.inf  # The host is gone, which alone can start another one.
         self._retry_at = max(time.monotonic() + delay, self._retry_at)
         counts = self._counts
-        counts.lost += max(0, counts.received - counts.stored - counts.lost)
+        if rows := max(0, counts.received - counts.stored - counts.lost):
+            counts.lost += rows
+            now = self._clock()
+            self._losses.add_time("killed", now - IN_MEMORY, now, rows)
         self._confirm()
         return exited.status if exited is not None else None
 
@@ -252,9 +283,18 @@ class LiveFacts:
         is_same = decided == self._counts.decided and bool(self._unconfirmed)
         self._stuck = self._counts.decided, times + 1 if is_same else 1
         if is_same and times >= RESENT:
-            self._unconfirmed.popleft()
+            lost = messages.records_in(self._unconfirmed.popleft())
             self._counts.decided += 1
-            self._counts.decisions_lost += 1
+            self._counts.decisions_lost += lost
+            self.lose(lost)
+
+    def _send_losses(self) -> None:
+        """Tell the writer what is lost, if there is more than it knows."""
+        if self._losses.is_new and self._control is not None:
+            losses = messages.RunLosses(self._losses.take())
+            self._unconfirmed.append(losses)
+            self._sent += 1
+            self._send(losses)
 
     def _restart(self) -> None:
         error = self._start()

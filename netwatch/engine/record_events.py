@@ -16,7 +16,8 @@ from netwatch.engine.fact_rows import RowBuffer, claim_row, flow_row, stream_of
 from netwatch.engine.fact_sinks import FactSink
 from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.store.client_columns import Clients
-from netwatch.store.messages import CaptureBegun, CaptureEnded, Chunk
+from netwatch.store.losses import LossCounter
+from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk
 from netwatch.store.observation_rows import observation_columns
 
 CHUNK_ROWS = 8192
@@ -44,7 +45,7 @@ class EventRecorder:
         self._sequence = 0
         self._first: int | None = None
         self._last: int | None = None
-        self._lost = 0
+        self._losses = LossCounter()
         self._rows = EventBatch()
         self._numbers = array("q")
         self._flows = RowBuffer("flow", flow_row)
@@ -80,12 +81,15 @@ class EventRecorder:
         for buffer in (self._flows, self._claims):
             if len(buffer):
                 self._send_rows(buffer)
+        if self._losses.is_new:
+            self._sink.send(CaptureLosses(self._position, self._losses.take()))
 
     def finish(self) -> None:
         """The log has ended."""
         self.checkpoint()
         is_whole = len(self._statistics.unread) == self._unread
-        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, self._lost))
+        lost = self._losses.total("rows")
+        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, lost))
         self._sink.close()
 
     def _claim(self, event: ClaimEvent) -> None:
@@ -118,5 +122,5 @@ class EventRecorder:
     def _send(self, table: str, count: int, rows: bytes, clients: Clients) -> None:
         self._statistics.recorded_rows += count
         if not self._sink.send(Chunk(self._position, table, count, rows, tuple(clients.keys))):
-            self._lost += count
+            self._losses.add("rows", self._last or 0, count)
             self._statistics.lost_rows += count

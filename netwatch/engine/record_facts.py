@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import STDIN, CaptureFile
+from netwatch.capture.framing import latest_time
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
@@ -27,7 +28,8 @@ from netwatch.engine.fact_sinks import FactSink
 from netwatch.engine.observe import Observer
 from netwatch.store.client_columns import Clients
 from netwatch.store.flow_rows import flow_columns
-from netwatch.store.messages import CaptureBegun, CaptureEnded, Chunk
+from netwatch.store.losses import LossCounter
+from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk
 from netwatch.store.observation_rows import observation_columns
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ class Recorder:
         self._marked = 0
         self._first: int | None = None
         self._last: int | None = None
-        self._lost = 0
+        self._losses = LossCounter()
+        self._has_begun = False
         self._observations: list[pa.RecordBatch] = []
         self._waiting = 0
         self._clients = Clients()
@@ -110,20 +113,29 @@ class Recorder:
             self._send_all()
         self._record(self._observer.batches(block, source, BATCH_ROWS))
 
+    def skip(self, block: Block) -> None:
+        """Count the packets of a block that are not recorded."""
+        if not block.count:
+            return
+        self._begin_capture()
+        self._note_times(block)
+        self._statistics.unrecorded_packets += block.count
+        self._losses.add("skipped", latest_time(block.records, block.count), block.count)
+
     def finish(self) -> None:
         """Record what is incomplete at the end of the capture and all flows; the capture has
         ended."""
-        if self._observer is None:
-            if self._statistics.files == self._files:
-                self._sink.close()
-                return  # It was no capture.
-            self._sink.send(CaptureBegun(self._position, self._paths))
-        else:
+        if not self._has_begun and self._statistics.files == self._files:
+            self._sink.close()
+            return  # It was no capture.
+        self._begin_capture()
+        if self._observer is not None:
             self._record(self._observer.flush())
             self._observer.close()
         self._send_all()
         is_whole = len(self._statistics.unread) == self._unread
-        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, self._lost))
+        lost = self._losses.total("rows")
+        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, lost))
         self._sink.close()
 
     def checkpoint(self, before: int) -> None:
@@ -131,8 +143,18 @@ class Recorder:
         since the epoch): nobody waits for the end of a capture that has none."""
         if self._observer is not None:
             self._observer.end_flows(before)
+        self.send_waiting()
+
+    def send_waiting(self) -> None:
+        """Send what waits to be sent, but for flows that go on."""
+        if self._observer is not None:
             self._record(self._observer.waiting())
-            self._send_all()
+        self._send_all()
+
+    def _begin_capture(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._sink.send(CaptureBegun(self._position, self._paths))
 
     def _begin(self, block: Block) -> None:
         self._observer = Observer(
@@ -146,7 +168,7 @@ class Recorder:
             ),
             seed=capture_seed(block),
         )
-        self._sink.send(CaptureBegun(self._position, self._paths))
+        self._begin_capture()
 
     def _note_times(self, block: Block) -> None:
         records = block.records
@@ -221,13 +243,16 @@ class Recorder:
             self._send_flows()
         if len(self._claims):
             self._send_claims()
+        if self._losses.is_new:
+            self._sink.send(CaptureLosses(self._position, self._losses.take()))
 
     def _send(self, table: str, batches: "list[pa.RecordBatch]", clients: Clients) -> None:
         rows = sum(each.num_rows for each in batches)
         chunk = Chunk(self._position, table, rows, stream_of(batches), tuple(clients.keys))
         self._statistics.recorded_rows += rows
         if not self._sink.send(chunk):
-            self._lost += rows
+            assert self._last is not None
+            self._losses.add("rows", self._last, rows)
             self._statistics.lost_rows += rows
 
 

@@ -26,7 +26,7 @@ class _Counts(ctypes.Structure):
 
     _fields_ = tuple(
         (name, ctypes.c_longlong)
-        for name in ("stored", "lost", "received", "decided", "decisions_lost")
+        for name in ("stored", "lost", "received", "decided", "decisions_lost", "steps")
     )
 
 

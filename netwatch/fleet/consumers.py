@@ -211,9 +211,11 @@ class Consumers:
     async def _commit_facts(
         self, process: CommitProcess[FactCommits], envelopes: Sequence[Envelope]
     ) -> None:
+        known = self._status.offsets
+        offsets = {each.sensor: known.get(each.sensor, 0) for each in envelopes}
 
         async def commit() -> Committed:
-            await process.run(FactCommits.prepare, envelopes)
+            await process.run(FactCommits.prepare, envelopes, offsets)
             async with self._turn:
                 return await process.run(FactCommits.finish)
 

@@ -15,15 +15,16 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
+from netwatch.fleet.loss_record import read_losses
 from netwatch.fleet.sensor_numbers import SensorNumbers
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
@@ -39,6 +40,14 @@ from netwatch.store.fact_files import FactFiles
 from netwatch.store.hour_counting import Hidden, Hides, HourCounter
 from netwatch.store.hour_rows import add_hours
 from netwatch.store.landing import Landing, numbered
+from netwatch.store.losses import (
+    ALL,
+    Losses,
+    add_losses,
+    lost_positions,
+    shifted,
+    store_losses,
+)
 from netwatch.store.options import StoreOptions
 from netwatch.store.upsert import upsert
 from netwatch.store.use_lock import UseLock
@@ -71,13 +80,17 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
-    """What a sensor says of a run from `first` to `last` (ns): the `coverage` of a part of it, or
-    where that is None how its capture has ended."""
+    """What a sensor says of a run from `first` to `last` (ns): the `coverage` of a part of it, what
+    is lost of it (`losses`; `of_all` captures, and with `adds` beside what was said before), or
+    where both are None how its capture has ended."""
 
     run: RunKey
     first: int | None
     last: int | None
     coverage: dict[str, Any] | None = None
+    losses: Losses | None = None
+    of_all: bool = False
+    adds: bool = False
     part: int = 0
     lost_rows: int = 0
     is_whole: bool = False
@@ -90,6 +103,7 @@ class FactCommits:
     def __init__(self, options: StoreOptions, hides: Hides | None = None) -> None:
         self._hides = hides
         self._hidden: Hidden = {}
+        self._offsets: Mapping[str, int] = {}
         self._catalogue = Catalogue.open(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
@@ -101,8 +115,12 @@ class FactCommits:
         self._lock.close()
         self._catalogue.close()
 
-    def prepare(self, envelopes: Sequence[Envelope]) -> None:
-        """Read what was sent and write its rows to files. Raises `NetwatchError`."""
+    def prepare(
+        self, envelopes: Sequence[Envelope], offsets: Mapping[str, int] | None = None
+    ) -> None:
+        """Read what was sent and write its rows to files; `offsets` are how far the clocks of
+        sensors are ahead (ns), by which coverage is corrected. Raises `NetwatchError`."""
+        self._offsets = offsets or {}
         self._prepared = None
         epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
         with self._catalogue.database.reading() as connection:
@@ -128,11 +146,17 @@ class FactCommits:
             if isinstance(content, FactBatch):
                 self._add_rows(sensor, content, landing, transaction)
                 result.rows[sensor] += int(content.rows.num_rows)
+            elif content.losses is not None:
+                losses = shifted(content.losses, self._offsets.get(sensor, 0))
+                found = replace(content, losses=losses)
+                transaction.losses.append((self._numbers.run(sensor, content.run), found))
             elif content.coverage is None:
+                run = self._numbers.run(sensor, content.run)
                 capture = self._numbers.capture(sensor, content.run)
-                transaction.ended.append((capture, content))
+                transaction.ended.append((run, capture, content))
             else:
-                transaction.coverage.append((self._numbers.run(sensor, content.run), content))
+                found = _corrected(content, self._offsets.get(sensor, 0))
+                transaction.coverage.append((self._numbers.run(sensor, content.run), found))
         landing.flush()
         self._prepared = transaction, result
 
@@ -158,8 +182,11 @@ class FactCommits:
         networks = [each.network_and_class for each in batch.clients]
         run = self._numbers.run(sensor, batch.run)
         times = batch.rows[TIME_COLUMN[batch.table]]
-        self._numbers.judge(sensor, batch.run, compute.min_max(times).as_py()["min"])
-        hours = transaction.hours.setdefault(run, HourCounter(self._hides, transaction.hidden))
+        offset = self._offsets.get(sensor, 0)
+        self._numbers.judge(sensor, batch.run, compute.min_max(times).as_py()["min"] - offset)
+        hours = transaction.hours.setdefault(
+            run, HourCounter(self._hides, transaction.hidden, offset)
+        )
         for part in batch.rows.to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
             is_live = batch.run.command == "live"
@@ -175,7 +202,8 @@ class FactCommits:
 class _Transaction:
     """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, at
     first as it was read, `coverage` records of coverage, each with the number of its run,
-    `ended` how captures have ended, each with its number, `hours` the counts of each run, and
+    `losses` what is lost, each with the number of its run, `ended` how captures have ended, each
+    with the numbers of its run and its own, `hours` the counts of each run, and
     `hidden` the flows to apps that hide names, as they will be after it."""
 
     def __init__(self, stored: dict[tuple[str, str], int], hidden: Hidden) -> None:
@@ -183,7 +211,8 @@ class _Transaction:
         self.hidden = hidden
         self._before = dict(stored)
         self.coverage: list[tuple[int, _Record]] = []
-        self.ended: list[tuple[int, _Record]] = []
+        self.losses: list[tuple[int, _Record]] = []
+        self.ended: list[tuple[int, int, _Record]] = []
         self.hours: dict[int, HourCounter] = {}
         self._files: list[FileRow] = []
         self.is_needed = False
@@ -220,8 +249,14 @@ class _Transaction:
             for number, record in self.coverage:
                 line = json.dumps(record.coverage, separators=(",", ":"))
                 store_coverage(connection, number, record.part, record.first, record.last, line)
-            for number, record in self.ended:
-                state: CaptureState = "complete" if record.is_whole else "partial"
+            for number, record in self.losses:
+                _store_losses(connection, number, record)
+            for run, number, record in self.ended:
+                position = record.run.position
+                is_whole = record.is_whole and not (
+                    lost_positions(connection, run) & {ALL, position}
+                )
+                state: CaptureState = "complete" if is_whole else "partial"
                 end_capture(
                     connection, number, state, record.first, record.last, lost_rows=record.lost_rows
                 )
@@ -268,7 +303,28 @@ def epoch_of(envelope: Envelope) -> str:
 
 def _needs_capture(content: FactBatch | _Record) -> bool:
     """Whether something belongs to a capture, and not to its run as a whole."""
-    return isinstance(content, FactBatch) or content.coverage is None
+    return isinstance(content, FactBatch) or (content.coverage is None and content.losses is None)
+
+
+def _corrected(record: _Record, offset: int) -> _Record:
+    """A record of a sensor whose clock is so far ahead (ns), by the clock here."""
+    first, last = (
+        None if each is None else max(0, each - offset) for each in (record.first, record.last)
+    )
+    return replace(record, first=first, last=last)
+
+
+def _store_losses(connection: Connection, run: int, record: _Record) -> None:
+    """Store what is lost of a run; captures that have ended already are not complete then."""
+    assert record.losses is not None
+    position = ALL if record.of_all else record.run.position
+    store = add_losses if record.adds else store_losses
+    store(connection, run, position, record.losses)
+    capture = tables.capture.c
+    concerned = (capture.run == run) & (capture.state == "complete")
+    if not record.of_all:
+        concerned &= capture.position == position
+    connection.execute(update(tables.capture).where(concerned).values(state="partial"))
 
 
 def _read(envelope: Envelope) -> FactBatch | _Record:
@@ -285,6 +341,16 @@ def _read(envelope: Envelope) -> FactBatch | _Record:
     if table == "coverage":
         part = _number(record, "part") or 0
         return _Record(run=run, first=first, last=last, coverage=_coverage(record), part=part)
+    if table == "loss":
+        of_all, adds = record.get("all") is True, record.get("adds") is True
+        return _Record(
+            run=run,
+            first=None,
+            last=None,
+            losses=read_losses(record.get("losses")),
+            of_all=of_all,
+            adds=adds,
+        )
     if table == "capture":
         lost = _number(record, "lost_rows") or 0
         is_whole = record.get("whole") is True and not lost

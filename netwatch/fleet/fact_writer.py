@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from netwatch.core.dataclass import dataclass
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
+from netwatch.fleet.run_note import RunNote
 from netwatch.fleet.spool import SpoolWriter
 from netwatch.store import messages
-from netwatch.store.arrow_schema import chunk_schema
+from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
 from netwatch.store.fact_tables import combined
+from netwatch.store.losses import LossCounter, Losses, LossKind
 from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 30_000
 """Rows after which a batch is written; some 0.5 MB."""
 
-BATCH_SECONDS = 5.0
+BATCH_SECONDS = 2.5
 """Seconds after which a batch is written, however few rows it has."""
 
 
@@ -39,6 +41,10 @@ class _Waiting:
     batches: "list[pa.RecordBatch]" = field(default_factory=list)
     places: dict[ClientAddress, int] = field(default_factory=dict)
     rows: int = 0
+
+
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 class FactWriter:
@@ -63,8 +69,32 @@ class FactWriter:
         self._waiting: dict[tuple[str, int], _Waiting] = {}
         self._unsent: list[tuple[str, int, bytes]] = []
         self._spooled = 0
+        self._note = RunNote(folder)
+        self._known_lost: dict[tuple[int, bool], int] = {}
+        self._added = 0
+        self._progress: Callable[[], None] = _nothing
+        self._mark_killed()
         self._store = store() if store is not None else None
         self.run = self._store.run if self._store is not None else 1
+
+    def _mark_killed(self) -> None:
+        """Say of a run whose process was killed that it is not whole, and since when."""
+        found = self._note.read()
+        if found is None:
+            return
+        if found.run["started"] == self._started:
+            self._note.resume(found)
+            return
+        losses = LossCounter()
+        losses.add_time("killed", found.last, found.unseen, 0)
+        for position in found.positions:
+            run = {**found.run, "position": position}
+            about = {"losses": losses.take(), "all": False, "adds": True, "run": run}
+            ended = {"whole": False, "first": found.first, "last": found.last, "lost_rows": 0}
+            for table, content in (("loss", about), ("capture", {**ended, "run": run})):
+                line = json.dumps(content, separators=(",", ":")).encode()
+                self._unsent.append((table, 1, line))
+        self._note.remove()
 
     @property
     def stored(self) -> int:
@@ -98,6 +128,10 @@ class FactWriter:
                     },
                     message.position,
                 )
+            case messages.CaptureLosses(position, losses):
+                self._put_losses(losses, position, of_all=False, adds=False)
+            case messages.RunLosses(losses):
+                self._put_losses(losses, 0, of_all=True, adds=False)
             case messages.Described():
                 # What waits was judged as before.
                 self._collect(lambda *_: True)
@@ -124,6 +158,30 @@ class FactWriter:
             contents=self._description.contents,
         )
 
+    def _put_losses(self, losses: Losses, position: int, *, of_all: bool, adds: bool) -> None:
+        """Say what is lost: in all, or (`adds`) more than was said."""
+        content = {"losses": losses, "all": of_all, "adds": adds}
+        self._put_record("loss", content, position)
+        if not adds:
+            self._known_lost[position, of_all] = sum(losses.get("rows", {}).values()) + sum(
+                losses.get("killed", {}).values()
+            )
+
+    def lose(self, kind: LossKind, count: int) -> None:
+        """Note that something of the run is lost, of what was seen last."""
+        if self._store is not None:
+            self._store.lose(kind, count)
+        losses = LossCounter()
+        losses.add(kind, self._note.last or time.time_ns(), count)
+        self._put_losses(losses.take(), 0, of_all=True, adds=True)
+        self._added += count
+
+    def note_progress(self, progress: Callable[[], None]) -> None:
+        """From now on `progress` is called with each file that is written."""
+        self._progress = progress
+        if self._store is not None:
+            self._store.note_progress(progress)
+
     def _put_record(self, table: str, record: dict[str, object], position: int) -> None:
         if table == "capture":
             self._collect(lambda key, _: key[1] == position)
@@ -135,6 +193,7 @@ class FactWriter:
 
         clients = list(map(self._described, chunk.clients))
         hidden = {place for place, client in enumerate(clients) if client.sealed is not None}
+        self._note.positions.add(chunk.position)
         key = (chunk.table, chunk.position)
         waiting = self._waiting.setdefault(key, _Waiting(time.monotonic()))
         numbers = [waiting.places.setdefault(each, len(waiting.places)) for each in clients]
@@ -151,6 +210,7 @@ class FactWriter:
                     )
                 )
                 waiting.rows += batch.num_rows
+                self._note.see(batch.column(TIME_COLUMN[chunk.table]))
 
     def _described(self, key: ClientKey) -> ClientAddress:
         found = self._located.get(key)
@@ -191,10 +251,13 @@ class FactWriter:
             self._store.flush()
 
     def _write(self) -> None:
+        if self._unsent and self._note.positions:
+            self._note.write(self._run_key(0).record())
         while self._unsent:
             table, rows, content = self._unsent[0]
             self._spool.put(table, rows, content)
             self._unsent.pop(0)
+            self._progress()
             if table in ("observation", "flow", "claim"):
                 self._spooled += rows
 
@@ -202,6 +265,12 @@ class FactWriter:
         """Write what is waiting, and end the run."""
         self._collect(lambda *_: True)
         self._write()
+        if self._store is None:
+            late = expected - self._spooled - sum(self._known_lost.values()) - self._added
+            if late > 0:
+                self.lose("late", late)
+                self._write()
+        self._note.remove()
         if self._store is not None:
             return self._store.end(expected)
         return messages.Ended(self._spooled, ())

@@ -274,6 +274,7 @@ TEXTS: Mapping[str, str] = {
     "trouble-updates": mark("no check for a newer set succeeded for %(time)s: %(problem)s"),
     "trouble-store": mark("the store cannot be written to: %(problem)s"),
     "trouble-store-lost": mark("the store cannot be written to: %(problem)s, %(lost)s lost"),
+    "trouble-losing": mark("the store lost something %(time)s ago, in total %(lost)s"),
     "trouble-spool": mark("the spool was full: %(lost)s of facts were evicted"),
     "trouble-clock-ahead": mark("the clock is %(time)s ahead of that of the centre"),
     "trouble-clock-behind": mark("the clock is %(time)s behind that of the centre"),

@@ -15,7 +15,7 @@ from netwatch.live.alert_sender import AlertDelivery, AlertEvidence, AlertSender
 from netwatch.live.config_update import ConfigUpdate
 from netwatch.live.events import Event, Listener, Note, Started, Stopped
 from netwatch.live.findings_receiver import FindingsReceiver
-from netwatch.live.messages import Resume
+from netwatch.live.messages import Resume, StatusReport
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
@@ -23,6 +23,7 @@ from netwatch.live.schedule import Schedule
 from netwatch.live.sd_notify import ServiceManager
 from netwatch.live.state_file import StateFile
 from netwatch.live.state_saver import StateSaver
+from netwatch.live.stopping import Stopping
 from netwatch.live.traffic_reporter import TrafficReporter
 from netwatch.live.worker_pool import WorkerPool
 
@@ -36,7 +37,11 @@ START_TIMEOUT = 60.0
 """Seconds that workers have to begin to read logs; lines of large files are counted meanwhile."""
 
 STOP_TIMEOUT = 60.0
-"""Seconds that the workers have to end after they were asked to."""
+"""Seconds that workers which were asked to end have to send something."""
+
+
+def _nothing() -> None:
+    """Nobody asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,8 @@ class Parts:
     `evidence` writes the packets of alerts, see `netwatch.live.alert_sender`.
     `listeners` get every event; `watchers` are called once a second with the aggregator.
     `reads_logs`: the workers read logs, and go on where the last run has ended. `user` is whom the
-    process became when it dropped its privileges, empty if it did not.
+    process became when it dropped its privileges, empty if it did not. `stopping` hears of the
+    progress at the end, and `capture_ended` is called when nothing but closed incidents follows.
     """
 
     pool: WorkerPool
@@ -60,6 +66,8 @@ class Parts:
     watchers: Sequence[Callable[["Aggregator"], None]] = ()
     reads_logs: bool = False
     user: str = ""
+    stopping: Stopping
+    capture_ended: Callable[[], None] = _nothing
 
 
 class Aggregator:
@@ -97,6 +105,8 @@ class Aggregator:
         self._reload_requested = False
         self._stop_reason = ""
         self._stop_deadline: float | None = None
+        self._to_close = self._closed = 0
+        self.stop_problem = ""
 
     def stop(self, reason: str) -> None:
         """End soon; may be called from a signal handler."""
@@ -113,6 +123,9 @@ class Aggregator:
         while not self.pool.has_ended and not self._is_stop_overdue():
             for worker, message in self.pool.receive(RECEIVE_TIMEOUT):
                 self.receiver.receive(worker, message, time.monotonic_ns())
+                if self._stop_deadline is not None and not isinstance(message, StatusReport):
+                    self._stop_deadline = time.monotonic() + STOP_TIMEOUT
+                    self._parts.stopping.progress("waiting for the last findings")
             self._release(time.monotonic())
             self._handle_stop()
             self._handle_reload()
@@ -225,6 +238,11 @@ class Aggregator:
     def _send(self, alert: Alert) -> None:
         self._save_soon = True
         self.alerts.send(alert)
+        if self._to_close:
+            self._closed += 1
+            self._parts.stopping.progress(
+                f"{self._closed:,} of {self._to_close:,} open incidents closed"
+            )
 
     def _emit(self, event: Event) -> None:
         for listener in self._parts.listeners:
@@ -234,9 +252,18 @@ class Aggregator:
         """Close all open incidents. After a failure they stay open where there is a state
         file, so that the next run continues them."""
         self._parts.service_manager.stopping()
+        if not self.pool.has_ended:
+            self.stop_problem = (
+                f"not all workers ended: what they had not sent after {STOP_TIMEOUT:g} s is lost"
+            )
+            self._emit(Note(self.stop_problem))
         self._release(float("inf"))
         self._traffic.report_drops()
+        self._parts.capture_ended()
+        self.alerts.expect_end()
         if self.receiver.worker_error is None or not self.state.has_file:
+            self._to_close = len(self.incidents)
             self.incidents.close_all()
+        self.alerts.flush()
         self.state.save(limit=len(self.incidents))
         self._emit(Stopped(self._stop_reason or "the capture has ended"))

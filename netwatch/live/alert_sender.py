@@ -7,6 +7,9 @@ from netwatch.formats import jsonl
 from netwatch.live.events import AlertSent, Listener
 from netwatch.live.record_output import ReaderGoneError, RecordOutput
 
+BATCH = 500
+"""Alerts that are put into the outbox together at the end: each time it is written to the disk."""
+
 
 class AlertDelivery(Protocol):
     """Queues records for the configured outputs, as
@@ -45,6 +48,13 @@ class AlertSender:
         self._delivery = delivery
         self._evidence = evidence
         self._emit = emit
+        self._batch: list[AlertRecord] | None = None
+
+    def expect_end(self) -> None:
+        """The capture has ended, and many alerts may follow: from now on they are put into the
+        outbox in batches, and the reader of the records is waited for. `flush` ends a batch."""
+        self._batch = []
+        self.output.may_wait = True
 
     def send(self, alert: Alert) -> None:
         """Send one alert."""
@@ -55,11 +65,26 @@ class AlertSender:
         except ReaderGoneError:
             self.reader_gone = True
         if self._delivery is not None:
-            self._delivery.put(jsonl.alert_record(alert))
+            self._deliver(jsonl.alert_record(alert))
         self._emit(AlertSent(alert))
+
+    def _deliver(self, record: AlertRecord) -> None:
+        assert self._delivery is not None
+        if self._batch is None:
+            self._delivery.put(record)
+            return
+        self._batch.append(record)
+        if len(self._batch) >= BATCH:
+            self._put_batch()
+
+    def _put_batch(self) -> None:
+        if self._batch and self._delivery is not None:
+            self._delivery.put(*self._batch)
+            self._batch = []
 
     def flush(self) -> None:
         """Write buffered records, as far as that does not block."""
+        self._put_batch()
         try:
             self.output.flush()
         except ReaderGoneError:

@@ -69,10 +69,10 @@ class Channel:
             self._outgoing.clear()
             self.queued = 0
 
-    def finish(self, timeout: float) -> None:
-        """Send the rest of the queue, waiting at most `timeout` seconds for each message;
-        nothing can be sent after this."""
-        self._socket.settimeout(timeout)
+    def finish(self) -> None:
+        """Send the rest of the queue, however long the other end takes to read it, as long as it is
+        there; nothing can be sent after this."""
+        self._socket.setblocking(True)
         try:
             while self._outgoing:
                 self._socket.sendall(self._outgoing.popleft())

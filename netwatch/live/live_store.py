@@ -2,15 +2,13 @@
 
 The workers send facts to the writer by themselves. What is decided (incidents, evidence
 captures, the coverage of each hour) is queued here, and a thread sends it, because nothing in the
-main loop may wait for the store.
+main loop may wait for the store, as long as packets come.
 """
 
-import queue
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from netwatch.config import Config
 from netwatch.core.alert import EVIDENCE_KEYS, Alert
@@ -23,12 +21,15 @@ from netwatch.engine.live_facts import Destination, LiveFacts
 from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
+from netwatch.live.loss_reports import LossReports
+from netwatch.live.store_queue import StoreQueue
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.store.messages import (
     EvidenceFile,
     HourCoverage,
     Incidents,
     SensorStatus,
+    records_in,
 )
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import Snapshot, StoreStatus
@@ -37,16 +38,24 @@ from netwatch.watch.status_record import status_record
 HOUR = 3600.0
 """Seconds of a record of coverage."""
 
+COVERAGE_INTERVAL = 2.5
+"""Seconds after which the coverage of the present hour is written again; a large record is written
+less often."""
+
+COVERAGE_BYTES = 100_000
+"""Bytes of coverage that are written in a second, at most."""
+
 STATUS_INTERVAL = 10.0
 """Seconds between two records of the status of the sensor."""
 
-QUEUE_LIMIT = 10_000
-"""Messages that wait for the writer; further ones are lost and counted."""
-
-END_TIMEOUT = 25.0
-"""How long the end of the capture waits for the writer, in s."""
+STALL_TIMEOUT = 25.0
+"""How long the end of the capture waits for a writer that makes no progress, in s."""
 
 _POLL = 0.5
+
+
+def _nothing() -> None:
+    """Nobody asks."""
 
 
 class LiveStore:
@@ -58,14 +67,16 @@ class LiveStore:
         self, destination: Destination, config: Config, report: Callable[[str], None]
     ) -> None:
         self._report = report
-        self._process = LiveFacts(destination, config, report)
-        self._queue = queue.Queue[object](QUEUE_LIMIT)
+        self._hours = _Hours()
+        self._process = LiveFacts(destination, config, report, self._hours.clock)
+        self._queue = StoreQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._is_ending = threading.Event()
-        self._decisions_lost = 0
+        self._decisions_lost = self._lost_unsaid = 0
         self._recorded = self._lost = 0
         self._skipped = 0
-        self._hours = _Hours()
+        self._may_wait = False
+        self._loss_reports = LossReports(self._process.what, report)
         self._sensor = config.sensor_name
         self._thresholds = config.metrics.thresholds if config.metrics else Thresholds()
         self._reported: Snapshot | None = None
@@ -91,14 +102,16 @@ class LiveStore:
         self._put(described(config, "live"))
 
     def look_at(self, pool: WorkerPool) -> None:
-        """Note what the workers count, and keep the coverage of an hour that has ended."""
+        """Note what the workers count, and keep the coverage of the present hour."""
         statistics = pool.statistics()
         self._recorded, self._lost = statistics.recorded_rows, statistics.lost_rows
         self._skipped = statistics.unrecorded_packets
         times = [report.packet_time for report in pool.reports if report is not None]
         self._hours.see([at for at in times if at is not None])
-        if self._hours.has_ended(time.monotonic()):
-            self._put(self._hours.take(pool.coverage(), statistics))
+        now = time.monotonic()
+        if self._hours.is_due(now):
+            self._put(self._hours.take(pool.coverage(), statistics, now))
+        self._loss_reports.look_at(self.status(), now)
 
     def report_status(self, snapshot: Snapshot) -> None:
         """Keep what the capture says of itself, now and then."""
@@ -119,52 +132,109 @@ class LiveStore:
             problem=self._process.problem,
         )
 
-    def end(self, pool: WorkerPool) -> None:
-        """End the run, in at most `END_TIMEOUT`; what is lost is reported."""
+    def expect_end(self) -> None:
+        """The capture has ended: from now on `alert` waits for a writer that makes progress."""
+        self._may_wait = True
+
+    def end(self, pool: WorkerPool, progress: Callable[[], None] = _nothing) -> None:
+        """End the run, which takes as long as the writer makes progress; `progress` is called as
+        long as it does. What is lost is reported."""
         self.look_at(pool)
-        self._put(self._hours.take(pool.coverage(), pool.statistics()))
+        self._put(self._hours.take(pool.coverage(), pool.statistics(), time.monotonic()))
         self._is_ending.set()
-        self._thread.join(END_TIMEOUT)
-        if self._thread.is_alive():
-            self._process.kill()
-            self._thread.join()
-        lost = self._recorded - self._process.stored
+        stalled = _Stall(self._progress)
+        while self._thread.is_alive():
+            self._thread.join(_POLL)
+            if stalled.is_over(time.monotonic()):
+                self._process.kill(f"its writer made no progress for {STALL_TIMEOUT:g} s")
+                self._thread.join()
+            elif stalled.has_moved:
+                progress()
+        what, lost = self._process.what, self._recorded - self._process.stored
         if lost > 0:
-            self._report(f"{self._process.what}: {quantity(lost, 'row')} of this capture were lost")
-        decisions_lost = self._decisions_lost + self._process.decisions_lost
-        if decisions_lost:
-            self._report(f"{self._process.what}: {quantity(decisions_lost, 'record')} lost")
+            self._report(f"{what}: {quantity(lost, 'row')} of this capture were lost")
+        if records := self.status().decisions_lost:
+            self._report(f"{what}: {quantity(records, 'record')} lost")
+        if self._skipped:
+            skipped = quantity(self._skipped, "packet")
+            self._report(f"{what}: {skipped} of this capture were judged and not recorded")
+
+    @property
+    def missing(self) -> int:
+        """Rows and records that the store should have and has not, once the capture has ended."""
+        lost = max(0, self._recorded - self._process.stored)
+        return lost + self.status().decisions_lost
 
     def close(self) -> None:
         """Stop the writer."""
         self._process.__exit__()
 
     def _put(self, message: object) -> None:
-        try:
-            self._queue.put_nowait(message)
-        except queue.Full:
-            self._decisions_lost += 1
+        if self._queue.put(message) or (self._wait_for_room() and self._queue.put(message)):
+            return
+        self._decisions_lost += records_in(message)
+
+    def _wait_for_room(self) -> bool:
+        """Whether there is room for a record. Once the capture has ended, it is waited for, as long
+        as the writer makes progress."""
+        stalled = _Stall(self._progress)
+        while self._may_wait and not self._queue.wait_for_room(_POLL):
+            # The next one will not wait in vain again.
+            self._may_wait = not stalled.is_over(time.monotonic())
+        return self._may_wait
+
+    def _progress(self) -> tuple[int, ...]:
+        return *self._process.progress, len(self._queue)
 
     def _run(self) -> None:
         while not self._is_ending.is_set():
+            self._note_losses()
             if self._process.is_down:
                 # What was decided waits in the queue.
                 self._is_ending.wait(_POLL)
                 self._process.poll()
                 continue
-            with suppress(queue.Empty):
-                self._process.send(self._queue.get(timeout=_POLL))
+            message = self._queue.take(_POLL)
+            if message is not None:
+                self._process.send(message)
             self._process.poll()
-        while not self._queue.empty():
-            self._process.send(self._queue.get())
+        while (message := self._queue.take()) is not None:
+            self._process.send(message)
+        self._note_losses()
         self._process.end(self._recorded)
+
+    def _note_losses(self) -> None:
+        lost = self._decisions_lost
+        if lost > self._lost_unsaid:
+            self._process.lose(lost - self._lost_unsaid)
+            self._lost_unsaid = lost
+
+
+class _Stall:
+    """Notices that something makes no progress: that numbers stay the same."""
+
+    def __init__(self, progress: Callable[[], tuple[int, ...]]) -> None:
+        self._progress = progress
+        self._last = progress()
+        self._since = time.monotonic()
+        self.has_moved = False
+
+    def is_over(self, now: float) -> bool:
+        """Whether they have been the same for too long."""
+        numbers = self._progress()
+        self.has_moved = numbers != self._last
+        if self.has_moved:
+            self._last, self._since = numbers, now
+        return now - self._since >= STALL_TIMEOUT
 
 
 class _Hours:
-    """Takes the coverage of one hour after the other from counts that go on."""
+    """Takes the coverage of one hour after the other from counts that go on: again and again while
+    the hour lasts, and for good when it is over."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._began = self._taken = time.monotonic()
+        self._interval = COVERAGE_INTERVAL
         self._part = 0
         self._first: int | None = None
         self._last = 0
@@ -173,9 +243,13 @@ class _Hours:
         self._anomalies = Counter[str]()
         self._without_verdict = Counter[str]()
 
-    def has_ended(self, now: float) -> bool:
-        """Whether an hour is over."""
-        return now - self._began >= HOUR
+    def is_due(self, now: float) -> bool:
+        """Whether the coverage should be written again."""
+        return now - self._taken >= self._interval
+
+    def clock(self) -> int:
+        """The time of the newest packet (ns), by the clock before there was one."""
+        return self._last or time.time_ns()
 
     def see(self, times: Sequence[int]) -> None:
         """Note the present packet times, ns since the epoch."""
@@ -183,8 +257,8 @@ class _Hours:
             self._first = min(times) if self._first is None else self._first
             self._last = max(self._last, *times)
 
-    def take(self, coverage: Coverage, statistics: RunStatistics) -> HourCoverage:
-        """What was counted since the last call."""
+    def take(self, coverage: Coverage, statistics: RunStatistics, now: float) -> HourCoverage:
+        """What was counted in the present hour."""
         part = coverage.since(self._coverage)
         anomalies = statistics.anomalies - self._anomalies
         unjudged = statistics.without_verdict - self._without_verdict
@@ -195,9 +269,12 @@ class _Hours:
             self._last,
             json_line(report_record(report)),
         )
-        self._began, self._part = time.monotonic(), self._part + 1
-        self._first = None
-        self._coverage, self._packets = coverage, statistics.packets
-        self._anomalies = Counter(statistics.anomalies)
-        self._without_verdict = Counter(statistics.without_verdict)
+        self._taken = now
+        self._interval = max(COVERAGE_INTERVAL, len(record.line) / COVERAGE_BYTES)
+        if now - self._began >= HOUR:
+            self._began, self._part = now, self._part + 1
+            self._first = None
+            self._coverage, self._packets = coverage, statistics.packets
+            self._anomalies = Counter(statistics.anomalies)
+            self._without_verdict = Counter(statistics.without_verdict)
         return record

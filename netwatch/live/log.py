@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from netwatch.core.alert import Alert
 from netwatch.core.text import escaped, quantity
 from netwatch.formats.values import rfc3339
+from netwatch.live.alert_lines import AlertLines
 from netwatch.live.events import (
     AlertSent,
     Event,
@@ -27,7 +28,7 @@ class Log:
     """Passes log lines to `write`, which is called once per line.
 
     A line starts with its time, except where journald adds its own (``JOURNAL_STREAM`` is
-    set). With `quiet` only warnings are logged.
+    set). With `quiet` only warnings are logged. Of many alerts only some have a line.
     """
 
     def __init__(
@@ -41,14 +42,28 @@ class Log:
         self._quiet = quiet
         self._journal = "JOURNAL_STREAM" in environ
         self._clock = clock
+        self._alerts = AlertLines()
 
     def __call__(self, event: Event) -> None:
         """Log an event."""
         if self._quiet and not is_warning(event):
             return
-        timestamp = "" if self._journal else f"{rfc3339(self._clock(), 0)} "
-        for text in lines(event):
-            self._write(f"{timestamp}netwatch: {escaped(text)}")
+        now = self._clock()
+        for text in self._texts(event, now):
+            self._line(text, now)
+
+    def _texts(self, event: Event, now: int) -> list[str]:
+        """The lines for an event, behind what was left out before it."""
+        left_out = self._alerts.left_out(now, at_end=isinstance(event, Stopped))
+        before = [left_out] if left_out else []
+        if isinstance(event, AlertSent):
+            word = _STATUS_WORDS[event.alert.status]
+            return [*before, *lines(event)] if self._alerts.is_shown(word, now) else before
+        return [*before, *lines(event)]
+
+    def _line(self, text: str, now: int) -> None:
+        timestamp = "" if self._journal else f"{rfc3339(now, 0)} "
+        self._write(f"{timestamp}netwatch: {escaped(text)}")
 
 
 def is_warning(event: Event) -> bool:
@@ -98,8 +113,8 @@ def _started(event: Started) -> str:
 
 
 def _alert(alert: Alert) -> str:
-    device, network = alert.device, alert.network
-    who = f"{device.id} ({device.ip})" if device.address not in (None, device.id) else device.id
+    """An alert without the device: a log is read by more people than the records, and is kept
+    longer."""
     if alert.status == "closed":
         contacts = quantity(sum(item.count for item in alert.evidence), "contact")
         counts = alert.counts
@@ -108,6 +123,6 @@ def _alert(alert: Alert) -> str:
         last = max(alert.evidence, key=lambda item: item.time)
         what = f"{last.type} {last.name}"
     return (
-        f"{_STATUS_WORDS[alert.status]} {alert.verdict} {alert.confidence}: {who} in"
-        f" {network.name}, {alert.app.name} ({what}), ban {alert.ban.id}, id {alert.id}"
+        f"{_STATUS_WORDS[alert.status]} {alert.verdict} {alert.confidence}: {alert.app.name} in"
+        f" {alert.network.name} ({what}), ban {alert.ban.id}, id {alert.id}"
     )

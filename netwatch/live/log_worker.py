@@ -27,7 +27,6 @@ from netwatch.live.messages import (
     WorkerOptions,
 )
 from netwatch.live.packet_clock import PacketClock
-from netwatch.live.worker_process import FINAL_SEND_TIMEOUT
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.record_reading import time_of
 from netwatch.logs.log_reader import LogItem
@@ -41,7 +40,7 @@ QUEUE_LIMIT = 8 << 20
 REPORT_INTERVAL = 1.0
 """Seconds between two status reports, and between two positions without findings."""
 
-SETTLE_REPORTS = 10
+SETTLE_REPORTS = 2
 """Every so many reports flows are forgotten and the coverage is sent."""
 
 COMMAND_PATIENCE = 2.0
@@ -99,7 +98,7 @@ class LogWorker:
         finally:
             feed.close()
         self._channel.send(WorkerEnded(), required=True)
-        self._channel.finish(FINAL_SEND_TIMEOUT)
+        self._channel.finish()
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """End soon; may be called from a signal handler."""

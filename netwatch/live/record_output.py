@@ -7,6 +7,7 @@ log rotation has moved away is reopened.
 
 import io
 import os
+import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
@@ -20,6 +21,13 @@ from netwatch.live.stream_writer import StreamWriter
 
 BUFFER_LIMIT = 16 << 20
 """Bytes of records that are buffered; further records are discarded and counted."""
+
+
+WAIT = 5.0
+"""Seconds that a full buffer waits for the reader to read anything, once the capture has ended
+(`may_wait`)."""
+
+_POLL = 0.02
 
 
 class ReaderGoneError(NetwatchError):
@@ -59,6 +67,7 @@ class RecordOutput:
         self._failing = False
         self.discarded = 0
         self.unwritten = 0
+        self.may_wait = False
         self._text = io.StringIO()
         if path is None:
             stream.flush()
@@ -90,12 +99,24 @@ class RecordOutput:
 
     def write(self, alert: Alert) -> None:
         """Write one alert, now or later. Raises `ReaderGoneError`."""
-        if self.buffered >= BUFFER_LIMIT:
+        if self.buffered >= BUFFER_LIMIT and not (self.may_wait and self._has_room()):
             self.discarded += 1
             return
         self._writer.alert(alert)
         self._target.put(self._take_text(), required=True)
         self._look_for_errors()
+
+    def _has_room(self) -> bool:
+        """Whether the reader makes room in the buffer, as long as it reads anything."""
+        left, until = self.buffered, time.monotonic() + WAIT
+        while left >= BUFFER_LIMIT and time.monotonic() < until:
+            time.sleep(_POLL)
+            self._target.flush()
+            if self.buffered < left:
+                left, until = self.buffered, time.monotonic() + WAIT
+        # Who has waited in vain does not wait for the next record.
+        self.may_wait = left < BUFFER_LIMIT
+        return self.may_wait
 
     def flush(self) -> None:
         """Write as much of the buffer as is possible without blocking. Raises

@@ -22,6 +22,7 @@ from netwatch.live.reload import Reloader
 from netwatch.live.sd_notify import ServiceManager
 from netwatch.live.snapshots import Snapshots
 from netwatch.live.state_file import StateFile, state_path
+from netwatch.live.stopping import Stopping
 from netwatch.live.update_checker import UpdateChecker
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.watch.endpoint import Endpoint
@@ -45,6 +46,10 @@ ShowView = Callable[[TakeSnapshot, Thresholds], AbstractContextManager[object]]
 """Shows the view of a capture for as long as the context lasts."""
 
 
+def _nothing() -> None:
+    """There is no store."""
+
+
 class Resources:
     """Opens what has threads, files and locks, and has `stack` close it in reverse order."""
 
@@ -65,6 +70,8 @@ class Resources:
         self._store: LiveStore | None = None
         self._link: Link | None = None
         self._published: PublishedSettings | None = None
+        self._manager = ServiceManager()
+        self.stopping = Stopping(self._manager, listener)
 
     def aggregator(
         self, pool: WorkerPool, evidence: EvidenceFolder | None, show_view: ShowView | None
@@ -100,7 +107,7 @@ class Resources:
             pool=pool,
             reloader=Reloader(options.config, config),
             output=output,
-            service_manager=ServiceManager(),
+            service_manager=self._manager,
             state_file=state_file,
             delivery=delivery,
             evidence=evidence,
@@ -113,6 +120,8 @@ class Resources:
             watchers=(*self._store_watchers(), snapshots.take, *self._status_watchers(snapshots)),
             reads_logs=options.reads_logs,
             user=options.user or "",
+            stopping=self.stopping,
+            capture_ended=_nothing if store is None else store.expect_end,
         )
         aggregator = Aggregator(parts, config, options.interfaces, live=options.live)
         if config.updates is not None:
@@ -226,6 +235,7 @@ class Resources:
         return delivery
 
     def _drain(self, delivery: Delivery) -> None:
+        self.stopping.progress("delivering alerts")
         left = delivery.drain(DRAIN_TIMEOUT)
         for name, queued in left.queued.items():
             if queued:

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 
 from netwatch.capture import privileges
 from netwatch.config import Config, load
@@ -40,7 +41,8 @@ class Losses:
     """What a capture lost: packets that the kernel dropped, how often a ring was full, and
     findings and records that were discarded because their queues were full. `unwritten` are
     bytes of further records, and `alerts` are alerts for outputs, that could not be written until
-    the end."""
+    the end. `unrecorded` are packets that were judged and not recorded for the store, None without
+    one, and `unstored` are rows and records that it should have and has not."""
 
     packets: int
     ring_freezes: int
@@ -48,6 +50,8 @@ class Losses:
     records: int
     unwritten: int
     alerts: int
+    unrecorded: int | None = None
+    unstored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,12 @@ def run(
             recording=store.recording if store is not None else None,
         )
         pool = WorkerPool(sources, config, worker_options)
-        stack.callback(pool.close)
         if store is not None:
             store.begin()
-            stack.callback(store.end, pool)
+            told = partial(resources.stopping.progress, "writing to the store")
+            stack.callback(store.end, pool, told)
+        # A worker that hangs would keep the writer of the store from ending.
+        stack.callback(pool.close)
         evidence = resources.open_evidence()
         aggregator = resources.aggregator(pool, evidence, show_view)
         with signal_handlers(aggregator):
@@ -115,10 +121,12 @@ def run(
             records=aggregator.alerts.output.discarded,
             unwritten=aggregator.alerts.output.unwritten,
             alerts=resources.alerts_lost,
+            unrecorded=statistics.unrecorded_packets if store is not None else None,
+            unstored=store.missing if store is not None else 0,
         ),
         seconds=time.monotonic() - started,
         reader_gone=aggregator.alerts.reader_gone,
-        error=aggregator.receiver.worker_error,
+        error=aggregator.receiver.worker_error or aggregator.stop_problem or None,
     )
 
 

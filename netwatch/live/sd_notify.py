@@ -42,6 +42,10 @@ class ServiceManager:
         """The capture is about to end."""
         self._notify("STOPPING=1")
 
+    def extend(self, seconds: float, status: str) -> None:
+        """The end makes progress: it may take so long until the next sign of that."""
+        self._notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}", f"STATUS={escaped(status)}")
+
     def _notify(self, *lines: str) -> None:
         if not self._address:
             return

@@ -132,6 +132,8 @@ class Snapshots:
         self._counted_contacts: dict[str, int] = {}
         self._dropped = 0
         self._last_drop: float | None = None
+        self._lost = 0
+        self._last_loss: float | None = None
         now = time.time()
         self._last = Snapshot(now, now, __version__, tuple(interfaces), compiled=COMPILED)
 
@@ -175,6 +177,9 @@ class Snapshots:
         aggregator.updates.config.geo.note_damaged(statistics.anomalies)
         if pool.dropped > self._dropped:
             self._dropped, self._last_drop = pool.dropped, time.time()
+        store = self._store_status()
+        if store.all_lost > self._lost:
+            self._lost, self._last_loss = store.all_lost, time.time()
         arrivals = [report.last_packet for report in reports if report.last_packet is not None]
         queued = sum(report.bytes_queued for report in reports)
         self._last = Snapshot(
@@ -200,6 +205,7 @@ class Snapshots:
             state_failures=aggregator.state.failures,
             last_packet=max(arrivals, default=None),
             last_drop=self._last_drop,
+            last_loss=self._last_loss,
             reloads=updates.applied,
             refused_reloads=updates.refused,
             last_reload=updates.last_applied,
@@ -220,7 +226,7 @@ class Snapshots:
             outbox=self._outbox(),
             evidence=self._evidence_files(),
             updates=self._update_status(),
-            store=self._store_status(),
+            store=store,
             fleet=self._fleet_status(),
             records_problem=output.problem,
             reload_error=self._reload_error,

@@ -33,7 +33,6 @@ from netwatch.live.messages import (
 )
 from netwatch.live.packet_clock import PacketClock
 from netwatch.live.source_openers import SourceOpener
-from netwatch.live.worker_process import FINAL_SEND_TIMEOUT
 
 if TYPE_CHECKING:
     from netwatch.engine.record_facts import Recorder
@@ -43,10 +42,10 @@ SECOND = 1_000_000_000
 REPORT_INTERVAL = SECOND
 """Time between two status reports, ns."""
 
-SETTLE_INTERVAL = 10 * SECOND
+SETTLE_INTERVAL = 2 * SECOND
 """How often flow bytes and coverage are sent and inactive flows are ended, ns."""
 
-SETTLE_PACKET_TIME = 6 * SETTLE_INTERVAL
+SETTLE_PACKET_TIME = 60 * SECOND
 """Packet time after which the same is done even where less real time has passed, ns: a file
 is read much faster than its packets were captured."""
 
@@ -114,12 +113,13 @@ class Worker:
         except _Stopped:
             self._reading = False
         self._engine.finish()
+        # Findings come first: facts can be had again, if the packets are kept anywhere.
+        self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
         if self._recorder is not None:
             self._recorder.finish()
-        self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
         self._send_report(with_coverage=True, required=True)
         self._channel.send(WorkerEnded(error), required=True)
-        self._channel.finish(FINAL_SEND_TIMEOUT)
+        self._channel.finish()
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """End soon; may be called from a signal handler."""
@@ -185,7 +185,7 @@ class Worker:
         if self._recorder is None:
             return
         if self._live and time.time_ns() - packet_time > RECORD_LAG:
-            self._statistics.unrecorded_packets += block.count
+            self._recorder.skip(block)
         else:
             self._recorder.process(block, name)
 
@@ -219,6 +219,8 @@ class Worker:
             self._send_findings(now)
         if settle_due or at >= self._next_report:
             self._engine.update_statistics()
+            if self._recorder is not None:
+                self._recorder.send_waiting()
             self._next_report = at + REPORT_INTERVAL
             self._send_report(with_coverage=settle_due)
         if settle_due:

@@ -10,9 +10,6 @@ from netwatch.engine.forking import end_with_parent
 from netwatch.live.channel import Channel
 from netwatch.live.messages import WorkerEnded
 
-FINAL_SEND_TIMEOUT = 30.0
-"""Seconds that a worker waits at its end for the aggregator to read its last messages."""
-
 
 class CaptureWorker(Protocol):
     """A worker as its process runs it."""
@@ -49,4 +46,4 @@ def _report_failure(error: Exception, channel: Channel) -> None:
     lines = "".join(traceback.format_exception(error)).splitlines()
     text = f"a worker failed: {type(error).__name__}: {error}"
     channel.send(WorkerEnded(text, tuple(lines)), required=True)
-    channel.finish(FINAL_SEND_TIMEOUT)
+    channel.finish()

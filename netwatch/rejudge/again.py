@@ -19,7 +19,7 @@ from netwatch.rejudge.differences import FROM_FACTS, Difference, compared
 from netwatch.rejudge.facts import StoredFacts
 from netwatch.rejudge.judged import judged_runs
 from netwatch.rejudge.one_day import OneDay
-from netwatch.rejudge.reasons import Reasons
+from netwatch.rejudge.reasons import LEARNED, OTHER_INCIDENT, Reasons
 from netwatch.rejudge.recording import Recording
 from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_runs
 from netwatch.store.catalogue import Catalogue
@@ -29,6 +29,13 @@ from netwatch.store.options import StoreOptions
 
 CLOSED_EARLY = "netwatch live closed it before all that is stored of its flows was counted"
 """Why an incident of a live capture differs under the same rules."""
+
+
+NOT_JUDGED = "not judged again: its facts are incomplete"
+"""Why nothing is said of an incident that differs."""
+
+_WHO = frozenset({"device", "binding"})
+"""Fields that are others if facts are gone from which it was learned who had an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class Again:
     Of whole runs the incidents count that began from `since` up to, but without, `until` (ns). With
     `day`, bans and exemptions are those in force on it. Runs of ``names`` are left out unless
     `include_names`. `threads` read rows. `runs` is the number of runs; `not_judged` are the ids of
-    incidents whose facts are gone, once the differences were read.
+    incidents that differ and whose facts are incomplete, once the differences were read.
 
     Sites have equal addresses. So of a store of several sensors only what was seen in a network is
     judged that the configuration has under the same name for the address; `elsewhere` are the ids
@@ -84,6 +91,13 @@ class Again:
         if self._one_day is not None:
             config = replace(config, policy=self._one_day.policy)
         self._config = config
+        sensor = config.sensor
+        self._versions = {
+            "netwatch": sensor.version,
+            "signatures": sensor.signatures,
+            "bans": sensor.bans,
+            "configuration": sensor.policy,
+        }
         self._reasons = Reasons(config, day)
         self.not_judged: list[str] = []
         self.elsewhere: list[str] = []
@@ -150,10 +164,11 @@ class Again:
                 seen.add(key)
                 if self._is_elsewhere(difference):
                     self.elsewhere.append(record["id"])
-                elif self._is_sealed(difference) or (
-                    has_gaps and not self._is_certain(run, difference)
-                ):
+                elif self._is_sealed(difference):
                     self.not_judged.append(record["id"])
+                elif has_gaps and not self._is_certain(run, difference):
+                    self.not_judged.append(record["id"])
+                    yield ReasonedDifference(_not_judged(difference), NOT_JUDGED)
                 else:
                     found.append(difference)
                     yield ReasonedDifference(difference, self._reason(run, difference))
@@ -177,13 +192,23 @@ class Again:
 
     def _is_certain(self, run: StoredRun, difference: Difference) -> bool:
         """Whether a difference of a run of which facts are gone does not follow from that: what
-        proves the incident is there, and more is another than what is counted."""
-        if difference.before is None:
+        proves the incident is there, it is judged by other rules than before, and more is another
+        than what is counted or learned from the traffic."""
+        before = difference.before
+        if before is None:
             return True
-        if difference.change == "changed" and FROM_FACTS.issuperset(difference.fields):
+        versions = before.get("versions") or {}
+        is_same = all(versions.get(name) == its for name, its in self._versions.items())
+        if is_same and self._one_day is None:
+            return False
+        if difference.change == "changed":
+            is_learned = (before.get("binding") or {}).get("source") in LEARNED
+            if (FROM_FACTS | (_WHO if is_learned else frozenset())).issuperset(difference.fields):
+                return False
+        elif self._reasons.of(difference) == OTHER_INCIDENT:
             return False
         captures = [capture.number for capture in run.captures]
-        return self._facts.has_evidence(captures, difference.before)
+        return self._facts.has_evidence(captures, before)
 
     def _is_sealed(self, difference: Difference) -> bool:
         """Whether the incident may be of a client whose address no key unseals."""
@@ -225,6 +250,11 @@ def _was_closed_early(run: StoredRun, difference: Difference) -> bool:
         and before.get("versions") == after.get("versions")
         and FROM_FACTS.issuperset(difference.fields)
     )
+
+
+def _not_judged(difference: Difference) -> Difference:
+    """The same incident without what would be said of it."""
+    return Difference("not-judged", difference.before, None)
 
 
 def _as_read(alert: Alert) -> AlertRecord:

@@ -20,7 +20,8 @@ from netwatch.core.alert import EVIDENCE_KEYS, AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 
-Change = Literal["new", "withdrawn", "changed"]
+Change = Literal["new", "withdrawn", "changed", "not-judged"]
+"""How an incident differs; `not-judged` if its facts are incomplete, so that nobody can say."""
 
 IGNORED = frozenset({"schema", "status", "sensor", "versions", *EVIDENCE_KEYS})
 """Fields of an alert that are not compared."""

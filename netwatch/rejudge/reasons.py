@@ -15,8 +15,11 @@ from netwatch.inventory.devices import INVENTORY
 from netwatch.rejudge.differences import Difference
 from netwatch.rules.policy import confidence
 
-_LEARNED = ("dhcp", "announcement")
+LEARNED = ("dhcp", "announcement")
 """The sources of bindings that are from the traffic."""
+
+OTHER_INCIDENT = "its contacts belong to another incident"
+"""Why an incident is withdrawn although nothing speaks against what was seen."""
 
 _VERDICT = frozenset({"id", "verdict", "severity", "ban", "exemption"})
 _RULES = frozenset({"app", "confidence", "confidence_reasons", "evidence", "names", "kind"})
@@ -74,7 +77,7 @@ class Reasons:
                 f"its confidence is {best.confidence}, and ban '{ban}' has min_confidence {least}"
             )
             return f"{reason}; {self._rule(_strongest(before)['name'])}"
-        return "its contacts belong to another incident"
+        return OTHER_INCIDENT
 
     def _changed(
         self, before: AlertRecord, after: AlertRecord, fields: Sequence[str]
@@ -174,7 +177,7 @@ class Reasons:
         """The device of an alert by the inventory as it is, and why; of a device that was learned
         the one in the record."""
         ip, mac = parse_ip(record["device"]["ip"] or ""), parse_mac(record["device"]["mac"] or "")
-        if ip is None or (record.get("binding") or {}).get("source") in _LEARNED:
+        if ip is None or (record.get("binding") or {}).get("source") in LEARNED:
             return _device(record), ""
         time, devices = epoch_ns(record["first_seen"]), self._config.devices
         binding = devices.leases.binding_at(ip, mac, time)

@@ -44,6 +44,7 @@ REASONS = (
     "silent-sensors",
     "unnamed",
     "network-unseen",
+    "lost",
     "not-judged",
     "silent",
     "unreadable",
@@ -92,6 +93,7 @@ class Visible:
     in which it should have been used and had no flow, and in which names could not be read;
     `silent_sensors` is how many sensors were not heard for longer than that, and `silent_hours` how
     long all of them were not.
+    `lost_hours` is how long more was seen than the store has.
     `packets_lost` is the share of packets that were dropped or could not be read. `pruned` says
     that incidents of these days were deleted by age, and `erased` is how many persons were erased
     from the store since.
@@ -108,6 +110,7 @@ class Visible:
     lost_rows: int = 0
     pruned: bool = False
     erased: int = 0
+    lost_hours: float = 0.0
     unjudged_hours: float = 0.0
     command: str = ""
     silent: Mapping[str, float] = field(default_factory=dict)
@@ -209,6 +212,8 @@ def _what_was_not_seen(ban: Ban, visible: Visible, thresholds: Thresholds) -> li
                 )
             )
     found += [Reason("network-unseen", {"network": name}) for name in visible.unseen]
+    if visible.lost_hours:
+        found.append(Reason("lost", {"hours": visible.lost_hours}))
     if visible.unjudged_hours:
         found.append(
             Reason("not-judged", {"hours": visible.unjudged_hours, "command": visible.command})

@@ -299,6 +299,7 @@ class _Collector:
             unseen=[each.network.name for each in unseen],
             gaps=sum(1 for _ in runs(holes)),
             gap_hours=holes.bit_count() / QUARTERS,
+            lost_hours=covered.hours("lost"),
             unjudged_hours=covered.hours("not-judged"),
             command=covered.command,
             silent=covered.by_network("silent"),

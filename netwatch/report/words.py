@@ -87,6 +87,11 @@ def _about_what_was_seen(
             "Of the network %(network)s, nothing was ever captured.",
             network=escaped(str(values["network"])),
         ),
+        "lost": lambda: language.say(
+            "For %(hours)s hours, netwatch saw more than its store has: a sensor was too slow, or was"
+            " stopped before all was written.",
+            hours=language.number(_number(values, "hours")),
+        ),
         "not-judged": lambda: language.say(
             "%(hours)s hours were captured, and not judged by this ban with these signatures."
             " %(command)s judges them.",

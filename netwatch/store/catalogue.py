@@ -11,7 +11,7 @@ the runs that it replaces (`netwatch.store.superseding`).
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
@@ -34,6 +34,7 @@ from netwatch.store.fact_files import FactFiles
 from netwatch.store.fleet_sensor_rows import note_heard
 from netwatch.store.hour_rows import add_hours, add_judged, change_judge
 from netwatch.store.incident_rows import store_incidents
+from netwatch.store.losses import Losses, store_losses
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
 from netwatch.store.versions import VersionHashes, version_with
@@ -116,8 +117,15 @@ class Catalogue:
         with self.database.writing(numbers=True) as connection:
             return version_with(connection, hashes, contents or {})
 
-    def begin_run(self, command: str, sensor: str, version: int | None = None) -> int:
-        """The number of a new run; what it sees is judged by `version`, if that is given."""
+    def begin_run(
+        self,
+        command: str,
+        sensor: str,
+        version: int | None = None,
+        hold: Callable[[Connection, int], None] | None = None,
+    ) -> int:
+        """The number of a new run; what it sees is judged by `version`, if that is given. `hold`
+        is called with the number before anybody else sees the run."""
         with self.database.writing() as connection:
             run = _insert(
                 connection,
@@ -129,6 +137,8 @@ class Catalogue:
             )
             if version is not None:
                 add_judged(connection, run, version)
+            if hold is not None:
+                hold(connection, run)
             return run
 
     def judged_from(
@@ -139,14 +149,21 @@ class Catalogue:
         with self.database.writing(numbers=True) as connection:
             version = version_with(connection, hashes, contents)
             now = select(column.version).where(column.run == run, column.until.is_(None))
-            if _has_run(connection, run) and connection.execute(now).scalar() != version:
+            if has_run(connection, run) and connection.execute(now).scalar() != version:
                 change_judge(connection, run, version, at)
 
     def add_hours(self, run: int, parts: Mapping[int, HourCounts]) -> None:
         """Add what was counted by network and hour to what is stored of a run."""
         with self.database.writing() as connection:
-            if _has_run(connection, run):
+            if has_run(connection, run):
                 add_hours(connection, run, parts)
+
+    def store_losses(self, run: int, position: int, losses: Losses) -> None:
+        """Store what is lost of the capture at a position of a run (`ALL`: of all of them); totals
+        replace those before."""
+        with self.database.writing() as connection:
+            if has_run(connection, run):
+                store_losses(connection, run, position, losses)
 
     def end_run(self, run: int) -> None:
         """Mark a run as ended and remove the runs that it replaces."""
@@ -327,7 +344,7 @@ class Catalogue:
         alert with the id of one before replaces it, as the next state of the same incident. If
         the run was replaced meanwhile, nothing is stored."""
         with self.database.writing() as connection:
-            if _has_run(connection, run):
+            if has_run(connection, run):
                 store_incidents(connection, ((run, *alert) for alert in alerts))
 
     def add_coverage(
@@ -336,13 +353,13 @@ class Catalogue:
         """Store the record of the coverage of a run, or of the hour `part` of a live one; it
         replaces one of the same part."""
         with self.database.writing() as connection:
-            if _has_run(connection, run):
+            if has_run(connection, run):
                 store_coverage(connection, run, part, first, last, record)
 
     def add_evidence(self, run: int, incident: str | None, file: SourceFile) -> None:
         """Store where packets are: the evidence capture of an incident, or a whole capture."""
         with self.database.writing() as connection:
-            if _has_run(connection, run):
+            if has_run(connection, run):
                 _insert(
                     connection,
                     tables.evidence,
@@ -409,7 +426,8 @@ def _insert(connection: Connection, table: Any, **values: Any) -> int:
     return int(result.inserted_primary_key[0])  # type: ignore[index]
 
 
-def _has_run(connection: Connection, run: int) -> bool:
+def has_run(connection: Connection, run: int) -> bool:
+    """Whether a run is there: a later one may have replaced it."""
     return (
         connection.execute(select(tables.run.c.id).where(tables.run.c.id == run)).first()
         is not None

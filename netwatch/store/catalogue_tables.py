@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -235,6 +235,27 @@ hour_judged = Table(
     sqlite_autoincrement=True,
 )
 """By which versions what a run saw was judged: when it was seen, or later."""
+
+loss = Table(
+    "loss",
+    metadata,
+    Column("run", ForeignKey("run.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, comment="of the capture; -1: of all the run"),
+    Column("kind", Text, primary_key=True, comment="skipped, rows, records, killed or late"),
+    Column("quarter", Integer, primary_key=True, comment="15 minutes since the epoch"),
+    Column("count", BigInteger, nullable=False, comment="0: how much is not known"),
+)
+"""What the store does not have of a run, and when that was seen (`netwatch.store.losses`)."""
+
+run_writing = Table(
+    "run_writing",
+    metadata,
+    Column("run", ForeignKey("run.id"), primary_key=True),
+    Column("at", BigInteger, nullable=False, comment="when facts were last written"),
+    Column("first", BigInteger, comment="the packets of which facts are written"),
+    Column("last", BigInteger),
+)
+"""The runs that a process here writes, so that it is known what is missing if it is killed."""
 
 fleet_sensor = Table(
     "fleet_sensor",

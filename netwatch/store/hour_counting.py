@@ -54,10 +54,14 @@ Hidden = dict[tuple[int, int], int]
 
 
 class HourCounter:
-    """Counts rows of the parts of a run. `hidden` are flows that earlier rows were of."""
+    """Counts rows of the parts of a run. `hidden` are flows that earlier rows were of. The clock by
+    which rows have their times is `offset` ns ahead."""
 
-    def __init__(self, hides: Hides | None = None, hidden: Hidden | None = None) -> None:
+    def __init__(
+        self, hides: Hides | None = None, hidden: Hidden | None = None, offset: int = 0
+    ) -> None:
         self.hides = hides
+        self._offset = offset
         self._parts: dict[int, HourCounts] = {}
         self._hidden: Hidden = {} if hidden is None else hidden
         self._cells = 0
@@ -94,7 +98,7 @@ class HourCounter:
             return
         counts = self._counts(part)
         for name in _TIMES[table]:
-            counts.quarters.update(_distinct(rows.column(name), QUARTER))
+            counts.quarters.update(_distinct(self._times(rows, name), QUARTER))
         if table == "claim":
             return
         known = sorted({each for each in networks if each is not None})
@@ -107,6 +111,13 @@ class HourCounter:
                 codes[each] - start if each in codes and each in part_of else 0 for each in networks
             ]
             self._count(counts, capture, table, rows, part_of, places)
+
+    def _times(self, rows: "pa.RecordBatch", name: str) -> "pa.Array":
+        """The times of rows by a clock that is right."""
+        from pyarrow import compute
+
+        times = rows.column(name)
+        return compute.subtract(times, self._offset) if self._offset else times
 
     def _counts(self, part: int) -> HourCounts:
         return self._parts.setdefault(part, HourCounts())
@@ -124,7 +135,7 @@ class HourCounter:
         from pyarrow import compute
 
         network = pa.array(places, pa.int64()).take(rows.column("client"))
-        time = rows.column("time" if table == "observation" else "first")
+        time = self._times(rows, "time" if table == "observation" else "first")
         key = compute.add(compute.multiply(compute.divide(time, HOUR), _CODES), network)
         if table == "flow":
             seen = pa.array(self._visibilities(capture, rows), pa.uint8()).cast(pa.int64())

@@ -11,7 +11,7 @@ from netwatch.formats.values import rfc3339
 SCHEMA = "netwatch.hour/1"
 """The schema of a record, with its version."""
 
-COLUMNS = ("hour", "network", "class", "captured", "judged_by", "flows", "named", "sensors")
+COLUMNS = ("hour", "network", "class", "captured", "lost", "judged_by", "flows", "named", "sensors")
 """The columns of a record as CSV; a list is joined by spaces."""
 
 
@@ -34,12 +34,13 @@ def hour_records(
     `wanted` says of each of its bans by what it is judged.
 
     `captured` is the share of the hour, null where no sensor that sees the network captured
-    anything, `flows` is null where it was not captured. `judged_by` are the bans that all of what
+    anything, and `lost` that in which more was seen than is stored; `flows` is null where it was not captured. `judged_by` are the bans that all of what
     was captured was judged by.
     """
     names = sorted({*coverage.networks(), *classes})
     names = [each for each in names if not networks or each in networks]
     captured = {name: coverage.captured(name) for name in names}
+    lost = {name: coverage.lost(name) for name in names}
     judged = {
         (name, ban): coverage.judged(name, classes.get(name, ""), by)
         for name in names
@@ -59,6 +60,7 @@ def hour_records(
                 "network": name,
                 "class": classes.get(name),
                 "captured": there.bit_count() / QUARTERS if there else None,
+                "lost": (lost[name] & part).bit_count() / QUARTERS,
                 "judged_by": [ban for ban in wanted if there and not there & ~judged[name, ban]],
                 "flows": named + sum(counts.values()) if there else None,
                 "named": named if there else None,

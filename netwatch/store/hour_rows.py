@@ -11,6 +11,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from netwatch.coverage.bits import bits_of
 from netwatch.coverage.hours import (
+    BLOCK,
+    QUARTERS,
     FlowHours,
     HourCounts,
     flow_blocks,
@@ -19,6 +21,7 @@ from netwatch.coverage.hours import (
     unpack_flows,
 )
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.losses import remove_losses_before
 from netwatch.store.upsert import insert_rows
 
 
@@ -119,6 +122,7 @@ def remove_hours_before(connection: Connection, block: int) -> None:
     """Delete the blocks before this one."""
     for table in (tables.hour_captured, tables.hour_network):
         connection.execute(delete(table).where(table.c.block < block))
+    remove_losses_before(connection, block * BLOCK * QUARTERS)
 
 
 def add_contents(connection: Connection, version: int, contents: Mapping[str, str]) -> None:

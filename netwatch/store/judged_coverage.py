@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from netwatch.coverage.bits import mask
+from netwatch.coverage.bits import bits_of, mask
 from netwatch.coverage.hours import BLOCK, HOUR, QUARTERS
 from netwatch.coverage.judged import (
     FlowBlock,
@@ -20,6 +20,7 @@ from netwatch.coverage.judged import (
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.hour_rows import read_bits
+from netwatch.store.losses import ALL, lost_quarters
 
 _Part = tuple[int, int]
 """A run and a part of it."""
@@ -42,6 +43,9 @@ def judged_coverage(
         quarters = _quarters(connection, first, hours)
         networks = _networks(connection, first, hours, {*quarters})
         judged = _judged(connection)
+        lost = _lost(connection, first, hours)
+        for part in lost:
+            quarters.setdefault(part, 0)
         sources = [
             Source(
                 content=content,
@@ -52,6 +56,7 @@ def judged_coverage(
                 judged=[
                     span for its, span in judged.get(part[0], ()) if its is None or its == part[1]
                 ],
+                lost=lost.get(part, 0),
             )
             for part, (content, sensor, place) in _origins(connection, [*quarters]).items()
         ]
@@ -70,6 +75,28 @@ def _quarters(connection: Connection, first: int, hours: int) -> dict[_Part, int
         if bits:
             found[run, part] = found.get((run, part), 0) | bits
     return found
+
+
+def _lost(connection: Connection, first: int, hours: int) -> dict[_Part, int]:
+    """The quarters in which something was lost, by part. What all captures of a run lost is lost by
+    each of its parts."""
+    since = first * QUARTERS
+    found = lost_quarters(connection, since, since + hours * QUARTERS)
+    if not found:
+        return {}
+    run, capture = tables.run.c, tables.capture.c
+    parts: dict[_Part, int] = {}
+    for number, position, of, command in connection.execute(
+        select(capture.id, capture.position, run.id, run.command).join_from(
+            tables.capture, tables.run, capture.run == run.id
+        )
+    ):
+        its = found.get(of, {})
+        numbers = its.get(position, set()) | its.get(ALL, set())
+        if numbers:
+            part = of, 0 if command == "live" else number
+            parts[part] = parts.get(part, 0) | bits_of(each - since for each in numbers)
+    return parts
 
 
 def _networks(

@@ -49,8 +49,9 @@ class Landing:
     """Collects rows and writes them to landing files, which it registers in the catalogue.
 
     `waiting` counts the rows that are in memory, `stored` those in files that are registered;
-    `days` are those of the files. Where writing fails, nothing is lost: the next call
-    of `write_due` or `flush` tries again. `register` takes the place of `Catalogue.register_files`.
+    `days` are those of the files; `progress` is called with each file. Where writing fails, nothing
+    is lost: the next call of `write_due` or `flush` tries again. `register` takes the place of
+    `Catalogue.register_files`.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Landing:
         self.waiting = 0
         self.stored = 0
         self.days = set[str]()
+        self.progress: Callable[[], None] = _nothing
 
     def add(self, table: str, batch: "pa.RecordBatch") -> None:
         """Take rows of a table."""
@@ -96,6 +98,7 @@ class Landing:
         self._written.append(self._write_file(*key, rows))
         del self._waiting[key]
         self.waiting -= rows.rows
+        self.progress()
 
     def _register(self) -> None:
         """Register the files that were written, all of them at once."""
@@ -119,6 +122,10 @@ class Landing:
 
         rows = pa.Table.from_batches(waiting.batches, schema(table))
         return write_file(self._files, table, day_text(day), None, rows)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 def numbered(

@@ -13,6 +13,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
 from netwatch.store.hour_counting import Hides
+from netwatch.store.losses import Losses
 from netwatch.store.versions import VersionHashes
 
 
@@ -50,6 +51,21 @@ class CaptureEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureLosses:
+    """What is lost so far of the capture at a position of the run."""
+
+    position: int
+    losses: Losses
+
+
+@dataclass(frozen=True, slots=True)
+class RunLosses:
+    """What is lost so far of all captures of the run."""
+
+    losses: Losses
+
+
+@dataclass(frozen=True, slots=True)
 class Incidents:
     """Alerts of the run as lines of JSON, without their ends."""
 
@@ -73,7 +89,8 @@ class EvidenceFile:
 
 @dataclass(frozen=True, slots=True)
 class HourCoverage:
-    """The coverage of an hour of a live run, which has the number `part`, as a line of JSON."""
+    """The coverage of an hour of a live run, which has the number `part`, as a line of JSON. It
+    replaces the one that was sent before the hour was over."""
 
     part: int
     first: int
@@ -102,9 +119,14 @@ class Described:
     contents: Mapping[str, str] = field(default_factory=dict)
 
 
-Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described
+Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described | RunLosses
 """What the process of a live capture sends, while the workers send facts. Taking one twice is the
 same as once."""
+
+
+def records_in(decision: object) -> int:
+    """How many records are lost with a decision."""
+    return len(decision.lines) if isinstance(decision, Incidents) else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,12 +84,19 @@ def _add_hours(connection: Connection) -> None:
         )
 
 
+def _add_losses(connection: Connection) -> None:
+    """Version 7: what is missing of runs, and which runs are being written. Of runs before it is
+    known how many rows were lost, and not when."""
+    tables.metadata.create_all(connection, tables=[tables.loss, tables.run_writing])
+
+
 STEPS: Mapping[int, Step] = {
     1: _add_counts,
     2: _add_fleet,
     3: _add_index,
     4: _tell_sensors_apart,
     5: _add_hours,
+    6: _add_losses,
 }
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""

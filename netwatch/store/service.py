@@ -7,8 +7,9 @@ ends. Where a process that reads a capture dies, the capture is `partial`; where
 captures stay `open`, and the other side knows how many rows were stored.
 
 For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
-up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every hour it compacts the
-files in a thread. Where it dies, another one goes on with the run (`netwatch.engine.live_facts`).
+up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every quarter of an hour it
+compacts the files in a thread. Where it dies, another one goes on with the run
+(`netwatch.engine.live_facts`).
 """
 
 import contextlib
@@ -31,13 +32,13 @@ KEPT_ROWS = 2_000_000
 KEPT_MESSAGES = 100_000
 """Messages that are kept meanwhile."""
 
-FLUSH_INTERVAL = 60.0
+FLUSH_INTERVAL = 2.5
 """After how many seconds rows of a live capture are written, however few they are."""
 
 RETRY_INTERVAL = 5.0
 """Seconds between two attempts to write."""
 
-MAINTENANCE_INTERVAL = 3600.0
+MAINTENANCE_INTERVAL = 900.0
 """Seconds between two compactions of a live capture."""
 
 _TICK = 0.5
@@ -55,7 +56,9 @@ class Counts(Protocol):
     decided: int
     """Decisions of a live capture that were taken, or dropped."""
     decisions_lost: int
-    """Those that were dropped."""
+    """Records of them that were dropped."""
+    steps: int
+    """Grows as long as the writer makes progress."""
 
 
 Maintain = Callable[[], None]
@@ -183,12 +186,17 @@ class LiveService(_Service):
         super().__init__(control, listener, counts, writer)
         self._kept: deque[Any] = deque()
         self._kept_rows = 0
+        self._lost_rows = 0
         self._problem = ""
         self._maintenance = _Maintenance(maintain)
         now = time.monotonic()
         self._retry_at = now
         self._flush_at = now + FLUSH_INTERVAL
         self._maintain_at = now + MAINTENANCE_INTERVAL
+        writer.note_progress(self._progress)
+
+    def _progress(self) -> None:
+        self._counts.steps += 1
 
     def run(self) -> None:
         """Until the capture has ended; what cannot be written then is lost."""
@@ -196,8 +204,12 @@ class LiveService(_Service):
             for message in received:
                 self._keep(message)
             self._work(time.monotonic())
+        # What cannot be had again comes first, in case there is not enough time for everything.
+        self._kept = deque(sorted(self._kept, key=_rank))
         self._flush_at = self._retry_at = 0.0
         self._work(time.monotonic())
+        if self._is_abandoned:
+            self._writer.lose("killed", 0)
         if self._problem:
             raise NetwatchError(self._problem)
         ended = self._writer.end(max(0, self._recorded - self._stored_before))
@@ -210,9 +222,10 @@ class LiveService(_Service):
         is_full = rows and self._kept_rows + self._writer.waiting + rows > KEPT_ROWS
         if is_full or len(self._kept) >= KEPT_MESSAGES:
             self._counts.lost += rows
+            self._lost_rows += rows
             if isinstance(message, messages.Decision):
                 self._counts.decided += 1
-                self._counts.decisions_lost += 1
+                self._counts.decisions_lost += messages.records_in(message)
             return
         self._kept.append(message)
         self._kept_rows += rows
@@ -226,12 +239,16 @@ class LiveService(_Service):
                 message = self._kept[0]
                 self._writer.take(message)
                 self._kept.popleft()
+                self._progress()
                 if isinstance(message, messages.Chunk):
                     self._kept_rows -= message.rows
                     self._writer.write_due()
                 elif isinstance(message, messages.Decision):
                     self._counts.decided += 1
             self._writer.write_due()
+            if self._lost_rows:
+                self._writer.lose("rows", self._lost_rows)
+                self._lost_rows = 0
             if now >= self._flush_at:
                 self._writer.flush()
                 self._flush_at = now + FLUSH_INTERVAL
@@ -247,6 +264,17 @@ class LiveService(_Service):
         if bool(problem) != bool(self._problem):
             self._answer(messages.Trouble(problem))
         self._problem = problem
+
+
+def _rank(message: object) -> int:
+    """The place of a message at the end: incidents, then coverage and what is lost, then facts,
+    which are described by the configuration that comes before them."""
+    if isinstance(message, messages.Incidents | messages.EvidenceFile):
+        return 0
+    if isinstance(message, messages.Chunk | messages.Described):
+        return 2
+    is_fact = isinstance(message, messages.CaptureBegun | messages.CaptureEnded)
+    return 2 if is_fact else 1
 
 
 class _Maintenance:

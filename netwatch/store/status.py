@@ -1,5 +1,6 @@
 """How much a store has: rows, files and bytes by table, days, runs, and what was lost."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import case, func, select, true
@@ -7,6 +8,7 @@ from sqlalchemy import case, func, select, true
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.losses import loss_totals
 from netwatch.store.tables import FACTS
 
 
@@ -28,7 +30,7 @@ class TableStatus:
 class StoreStatus:
     """A store: its id, `created` and versions, its tables, and numbers of rows of the catalogue.
     `open_captures` are those whose run goes on or was killed, `partial_captures` those of which
-    rows were lost."""
+    rows were lost. `losses` is what the store does not have, by kind (`netwatch.store.losses`)."""
 
     id: str
     created: int
@@ -41,6 +43,7 @@ class StoreStatus:
     open_captures: int
     partial_captures: int
     lost_rows: int
+    losses: Mapping[str, int]
     clients: int
     incidents: int
     evidence: int
@@ -81,6 +84,7 @@ def status(catalogue: Catalogue) -> StoreStatus:
                 func.coalesce(func.sum(capture.lost_rows), 0),
             ).select_from(tables.capture)
         ).one()
+        losses = loss_totals(connection)
         sizes = [
             connection.execute(
                 select(func.count()).select_from(table).where(condition)
@@ -105,6 +109,7 @@ def status(catalogue: Catalogue) -> StoreStatus:
         open_captures=int(opened),
         partial_captures=int(partial),
         lost_rows=int(lost),
+        losses=losses,
         clients=sizes[0],
         incidents=sizes[1],
         evidence=sizes[2],

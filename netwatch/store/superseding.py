@@ -21,7 +21,7 @@ from netwatch.store.coverage_rows import remove_coverage
 from netwatch.store.hour_rows import remove_hours
 from netwatch.store.incident_rows import remove_incidents
 
-_PARTS = (tables.evidence, tables.capture)
+_PARTS = (tables.evidence, tables.capture, tables.loss, tables.run_writing)
 
 
 def supersede(connection: Connection, run: int) -> list[int]:

@@ -9,6 +9,7 @@ the database where the catalogue is in PostgreSQL, whose writers may be on sever
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,6 +32,10 @@ _ADVISORY_LOCK = 0x6E657477_65726173
 """The number of the lock in PostgreSQL: netweras."""
 
 
+_RUN_LOCKS = 0x6E657477
+"""The first number of the locks of runs in PostgreSQL: netw. The second one is that of the run."""
+
+
 class UseLock:
     """The lock of a store, until it is closed; it is a context. An `exclusive` one is that of an
     erasure. Raises `NetwatchError` where it is taken the other way, and where it cannot be taken;
@@ -39,11 +44,13 @@ class UseLock:
     def __init__(self, options: StoreOptions, *, exclusive: bool = False) -> None:
         self._descriptor = -1
         self._connection: Connection | None = None
+        self._folder = Path(options.path)
+        self._runs: list[int] = []
         try:
             if options.catalogue:
                 is_ours = self._lock_database(options.catalogue, exclusive)
             else:
-                is_ours = self._lock_folder(Path(options.path), exclusive)
+                is_ours = self._lock_folder(self._folder, exclusive)
         except (OSError, SQLAlchemyError) as error:
             self.close()
             raise NetwatchError(f"the store {options.path} cannot be locked: {error}") from None
@@ -72,8 +79,54 @@ class UseLock:
         taken = self._connection.execute(text(f"SELECT {name}({_ADVISORY_LOCK})"))
         return bool(taken.scalar_one())
 
+    def hold_run(self, run: int) -> None:
+        """Show others that somebody writes a run, until this lock is closed; several may."""
+        if self._connection is not None:
+            self._database_run("pg_advisory_lock_shared", run)
+        else:
+            self._runs.append(self._open_run(run))
+            lock(self._runs[-1], exclusive=False)
+
+    def ended_run(self, run: int) -> None:
+        """A run that was held is over, and nobody will ask for it."""
+        if self._connection is None:
+            with suppress(OSError):
+                (self._folder / _run_name(run)).unlink(missing_ok=True)
+
+    def is_written(self, run: int) -> bool:
+        """Whether anybody writes a run now. If nobody does, what shows it is removed."""
+        if self._connection is not None:
+            if not self._database_run("pg_try_advisory_lock", run):
+                return True
+            self._database_run("pg_advisory_unlock", run)
+            return False
+        descriptor = self._open_run(run)
+        try:
+            lock(descriptor, exclusive=True)
+        except BlockingIOError:
+            return True
+        else:
+            with suppress(OSError):
+                (self._folder / _run_name(run)).unlink()
+            return False
+        finally:
+            os.close(descriptor)
+
+    def _database_run(self, function: str, run: int) -> bool:
+        assert self._connection is not None
+        statement = text(f"SELECT {function}({_RUN_LOCKS}, {run})")
+        return bool(self._connection.execute(statement).scalar())
+
+    def _open_run(self, run: int) -> int:
+        path = self._folder / _run_name(run)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        give_to_owner(descriptor, self._folder)
+        return descriptor
+
     def close(self) -> None:
         """Release the lock."""
+        while self._runs:
+            os.close(self._runs.pop())
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -91,6 +144,10 @@ class UseLock:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _run_name(run: int) -> str:
+    return f"run-{run}.lock"
 
 
 _IN_USE = (

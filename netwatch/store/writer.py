@@ -21,12 +21,22 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import compaction, messages
 from netwatch.store.arrow_schema import TIME_COLUMN
-from netwatch.store.catalogue import Catalogue, SourceFile
+from netwatch.store.catalogue import Catalogue, SourceFile, has_run
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.hour_counting import Hides, HourCounter
+from netwatch.store.hour_rows import add_hours
+from netwatch.store.killed_runs import forget_run, mark_killed, note_run, note_written, written_span
 from netwatch.store.landing import Landing, numbered
+from netwatch.store.losses import (
+    ALL,
+    LossCounter,
+    LossKind,
+    add_losses,
+    lost_positions,
+    lost_rows,
+)
 from netwatch.store.open_captures import open_captures
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
@@ -103,6 +113,7 @@ class Writer:
         self._sensor = run.sensor
         self._is_live = run.command == "live"
         self._hours = HourCounter(hides)
+        self._first_seen: int | None = None
         self._last_seen: int | None = None
         self._locate = locate
         self._seal = seal
@@ -114,17 +125,30 @@ class Writer:
         self._begun_before: dict[int, int] = {}
         if resumed is not None:
             self.run = resumed
+            self._lock.hold_run(resumed)
             self._begun_before = open_captures(self._catalogue.database, resumed)
+            with self._catalogue.database.reading() as connection:
+                self._first_seen, self._last_seen = written_span(connection, resumed)
             return
+        mark_killed(self._catalogue, self._lock)
         version = None
         if run.versions is not None:
             version = self._catalogue.version_id(run.versions, run.contents)
-        self.run = self._catalogue.begin_run(run.command, run.sensor, version)
+        self.run = self._catalogue.begin_run(
+            run.command,
+            run.sensor,
+            version,
+            lambda connection, number: note_run(connection, self._lock, number),
+        )
 
     @property
     def stored(self) -> int:
         """Rows in files that readers see."""
         return self._landing.stored
+
+    def note_progress(self, progress: Callable[[], None]) -> None:
+        """From now on `progress` is called with each file that is written."""
+        self._landing.progress = progress
 
     def take(self, message: object) -> None:
         """Do what a message asks for."""
@@ -133,6 +157,10 @@ class Writer:
                 self._begin_capture(message)
             case messages.Chunk():
                 self._add_rows(message)
+            case messages.CaptureLosses(position, losses):
+                self._catalogue.store_losses(self.run, position, losses)
+            case messages.RunLosses(losses):
+                self._catalogue.store_losses(self.run, ALL, losses)
             case messages.HourCoverage(part, first, last, line):
                 self._catalogue.add_coverage(self.run, part, first, last, line)
             case messages.SensorStatus(sensor, status):
@@ -160,9 +188,12 @@ class Writer:
     def write_due(self) -> None:
         """Write the rows that have become enough for a file. What fails is tried again by the next
         call."""
+        before = self._landing.stored
         self._landing.write_due()
         if self._hours.is_large:
             self.flush()
+        elif self._landing.stored != before:
+            self._store_hours()
 
     def flush(self) -> None:
         """The same for all rows."""
@@ -170,9 +201,22 @@ class Writer:
         self._store_hours()
 
     def _store_hours(self) -> None:
-        if self._hours.parts:
-            self._catalogue.add_hours(self.run, self._hours.parts)
-            self._hours.clear()
+        """Store the hours of rows, and up to when facts are written."""
+        if not self._hours.parts:
+            return
+        with self._catalogue.database.writing() as connection:
+            if has_run(connection, self.run):
+                add_hours(connection, self.run, self._hours.parts)
+                note_written(connection, self.run, self._first_seen, self._last_seen)
+        self._hours.clear()
+
+    def lose(self, kind: LossKind, count: int) -> None:
+        """Note that something of the run is lost, of what was seen last."""
+        losses = LossCounter()
+        losses.add(kind, self._last_seen or time.time_ns(), count)
+        with self._catalogue.database.writing() as connection:
+            if has_run(connection, self.run):
+                add_losses(connection, self.run, ALL, losses.take())
 
     def _describe(self, message: messages.Described) -> None:
         """Describe clients by another configuration, which also judges from now on."""
@@ -185,20 +229,31 @@ class Writer:
 
     def end(self, expected: int = 0) -> messages.Ended:
         """Write what is waiting, and end the run. So many rows are `expected` from this writer on;
-        those of them that nobody has counted as lost are noted at a capture that was resumed."""
+        those of them that nobody has counted as lost came too late, and are noted at the first
+        capture that was resumed, if one was."""
         self.flush()
         partial = list[str]()
         self._resume_rest()
-        counted = sum(each.ended.lost_rows for each in self._captures.values() if each.ended)
-        for capture in self._captures.values():
-            if capture.is_resumed:
-                capture.lost_rows = max(0, expected - self._landing.stored - counted)
-                break
-        for _, capture in sorted(self._captures.items()):
-            if not self._end_capture(capture):
+        captures = sorted(self._captures.items())
+        counted = sum(each.ended.lost_rows for _, each in captures if each.ended)
+        missing = max(0, expected - self._landing.stored - counted)
+        if missing and captures:
+            resumed = (each for _, each in captures if each.is_resumed)
+            next(resumed, captures[0][1]).lost_rows = missing
+        with self._catalogue.database.reading() as connection:
+            late = expected - self._landing.stored - lost_rows(connection, self.run)
+        if late > 0:
+            self.lose("late", late)
+        with self._catalogue.database.reading() as connection:
+            positions = lost_positions(connection, self.run)
+        for position, capture in captures:
+            if not self._end_capture(capture, has_losses=bool(positions & {position, ALL})):
                 partial += capture.paths
         self._add_coverage()
         self._catalogue.end_run(self.run)
+        with self._catalogue.database.writing() as connection:
+            forget_run(connection, self.run)
+        self._lock.ended_run(self.run)
         return messages.Ended(self._landing.stored, partial)
 
     def compact(self) -> None:
@@ -209,6 +264,8 @@ class Writer:
     def close(self) -> None:
         """Close the catalogue, without ending the run."""
         self._hashing.shutdown(wait=False, cancel_futures=True)
+        if not self._is_live:
+            self._lock.ended_run(self.run)
         self._lock.close()
         self._catalogue.close()
 
@@ -258,8 +315,9 @@ class Writer:
         part = 0 if self._is_live else capture
         self._hours.add(part, capture, table, rows, [each.network_and_class for each in clients])
         if rows.num_rows:
-            last = compute.min_max(rows.column(TIME_COLUMN[table])).as_py()["max"]
-            self._last_seen = max(last, self._last_seen or last)
+            span = compute.min_max(rows.column(TIME_COLUMN[table])).as_py()
+            self._first_seen = min(span["min"], self._first_seen or span["min"])
+            self._last_seen = max(span["max"], self._last_seen or span["max"])
 
     def _described(self, key: ClientKey) -> ClientAddress:
         found = self._located.get(key)
@@ -270,17 +328,18 @@ class Writer:
             found = self._located[key] = self._locate(key)
         return found
 
-    def _end_capture(self, capture: _Capture) -> bool:
+    def _end_capture(self, capture: _Capture, *, has_losses: bool) -> bool:
         """Whether all rows of a capture are stored."""
         sources = capture.sources.result() if capture.sources is not None else []
         ended = capture.ended
         lost = capture.lost_rows + (ended.lost_rows if ended is not None else 0)
         is_whole = ended is not None and ended.is_whole and not lost and not capture.is_resumed
+        is_whole &= not has_losses
         self._catalogue.end_capture(
             capture.number,
             "complete" if is_whole else "partial",
-            ended.first if ended is not None else None,
-            ended.last if ended is not None else None,
+            ended.first if ended is not None else self._first_seen,
+            ended.last if ended is not None else self._last_seen,
             lost_rows=lost,
             sources=sources or None,
             content=content_hash(sources),

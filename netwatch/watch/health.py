@@ -154,6 +154,16 @@ def _store(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, st
             yield "", sentence("trouble-store", problem=store.problem)
 
 
+def _losing(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    if snapshot.last_loss is None:
+        return
+    ago, store = snapshot.now - snapshot.last_loss, snapshot.store
+    if ago < thresholds.dropping:
+        counts = ((store.skipped, "packet"), (store.lost, "row"), (store.decisions_lost, "record"))
+        lost = ", ".join(quantity(count, what) for count, what in counts if count)
+        yield "", sentence("trouble-losing", time=_seconds(ago), lost=lost)
+
+
 def _fleet(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     fleet = snapshot.fleet
     if fleet.evicted:
@@ -215,6 +225,13 @@ TROUBLES: tuple[TroubleKind, ...] = (
         "The store cannot be written to: its disk is full, or its database cannot be reached.",
         None,
         _store,
+    ),
+    TroubleKind(
+        "losing",
+        "The store lost something less than this ago: packets were judged and not recorded, or rows"
+        " or records could not be kept.",
+        "dropping",
+        _losing,
     ),
     TroubleKind(
         "fleet",

@@ -114,6 +114,11 @@ class StoreStatus:
     restarts: int = 0
     problem: str = ""
 
+    @property
+    def all_lost(self) -> int:
+        """All that the store does not have, in whatever units."""
+        return self.lost + self.skipped + self.decisions_lost
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedStatus:
@@ -168,10 +173,10 @@ class ContactCount:
 class Snapshot:
     """A running capture at one moment.
 
-    `now`, `started`, `last_packet`, `last_drop` (when `dropped` last rose) and
-    `last_reload` are times, None for never. `dropped` counts packets that the kernel
-    dropped, `ring_freezes` how often its ring was full. `interfaces_down` names those of
-    the `interfaces` that deliver nothing now, `interface_events` counts their changes.
+    `now`, `started`, `last_packet`, `last_drop` (when `dropped` last rose), `last_loss`
+    (when the store last lost something) and `last_reload` are times, None for never. `dropped`
+    counts packets that the kernel dropped, `ring_freezes` how often its ring was full. `interfaces_down`
+    names those of the `interfaces` that deliver nothing now, `interface_events` counts their changes.
     `clock_steps` counts how often the clock of the packets was set, `state_failures` how
     often the state file could not be written. `without_verdict` counts contacts to which no
     ban applies, by the reason. `flows` counts ended flows by their reading
@@ -211,6 +216,7 @@ class Snapshot:
     state_failures: int = 0
     last_packet: float | None = None
     last_drop: float | None = None
+    last_loss: float | None = None
     reloads: int = 0
     refused_reloads: int = 0
     last_reload: float | None = None

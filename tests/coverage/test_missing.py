@@ -76,6 +76,9 @@ SOURCES = st.lists(
                 ),
                 max_size=3,
             ),
+            "lost": st.one_of(
+                st.just(set[int]()), st.sets(st.integers(0, HOURS * QUARTERS - 1), max_size=4)
+            ),
         }
     ),
     max_size=3,
@@ -96,7 +99,7 @@ def coverage_of(sources: list[dict[str, Any]], listeners: set[str]) -> JudgedCov
         made.append(
             Source(
                 each["content"], each["sensor"], "", bits_of(each["quarters"]),
-                {"hq": (seen,)} if each["hours"] else {}, judged,
+                {"hq": (seen,)} if each["hours"] else {}, judged, bits_of(each["lost"]),
             )
         )  # fmt: skip
     known = {"hq": frozenset(listeners)} if listeners else {}
@@ -196,6 +199,7 @@ def slow(
                 blind.add(at)
     return {
         "not-captured": holes,
+        "lost": {at for each in listening for at in each["lost"] if at in there},
         "not-judged": unjudged,
         "silent": silent,
         "unreadable": blind,
@@ -296,6 +300,7 @@ def test_a_pause_is_judged_if_the_times_on_both_sides_are() -> None:
         "hours": {*range(HOURS)},
         "flows": (100, 0),
         "class": "service",
+        "lost": set(),
     }
     span = period(FIRST, FIRST, "UTC")
     assert span.start is not None

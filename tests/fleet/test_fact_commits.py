@@ -1,5 +1,6 @@
 """Facts are stored once, whoever commits at the same time."""
 
+import json
 import threading
 
 import pytest
@@ -10,7 +11,7 @@ from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.coverage.bits import narrowed
-from netwatch.coverage.hours import by_name
+from netwatch.coverage.hours import HOUR, QUARTERS, by_name
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
@@ -20,6 +21,7 @@ from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions
+from netwatch.store.status import status
 
 pa = pytest.importorskip("pyarrow")
 
@@ -168,6 +170,83 @@ def test_a_centre_knows_when_a_network_was_seen_and_by_what_it_was_judged(option
     assert source.quarters
     assert [each.judge.signatures for each in source.judged] == ["s"]
     assert found.seen("hq") == narrowed(source.quarters, 4)
+
+
+def said(table, sequence, position=0, **values):
+    """What a sensor says of a run, in its message."""
+    run = RunKey(
+        started=7, command="live", versions=("1", "s", "b", "c"), position=position, contents={}
+    )
+    return Envelope(
+        sensor="ghent-1", kind="facts", sequence=sequence, sent=1, version=__version__,
+        id=f"f{sequence}", fields={"epoch": "e", "after": sequence - 1, "table": table},
+        payload=json.dumps({**values, "run": run.record()}).encode(),
+    )  # fmt: skip
+
+
+WHOLE = {"whole": True, "first": 1, "last": 2, "lost_rows": 0}
+
+
+@pytest.mark.parametrize("of_all", [True, False])
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_what_a_sensor_has_lost_is_known_at_the_centre(options, commits, of_all, ends_first):
+    """Its capture is not whole, whichever comes first, and its hours are known."""
+    one, _ = commits
+    commit(one, [facts("ghent-1", 1)])
+    with Catalogue.open(options) as catalogue:
+        bits = judged_coverage(catalogue).captured_at_all
+        quarter = judged_coverage(catalogue).first * QUARTERS + (bits & -bits).bit_length() - 1
+    lost = {"losses": {"skipped": {str(quarter): 7}}, "all": of_all, "adds": False}
+    messages = [("capture", WHOLE), ("loss", lost)]
+    for sequence, (table, content) in enumerate(messages if ends_first else messages[::-1], 2):
+        assert commit(one, [said(table, sequence, **content)]).refused == []
+    more = {"losses": {"killed": {str(quarter): 1}}, "all": of_all, "adds": True}
+    for sequence in (4, 5):
+        commit(one, [said("loss", sequence, **more)])
+    with Catalogue.open(options) as catalogue:
+        assert status(catalogue).losses == {"skipped": 7, "killed": 2}
+        assert status(catalogue).partial_captures == 1
+        assert judged_coverage(catalogue).lost("hq") == bits & -bits
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [None, [], {"else": {}}, {"rows": {"1": "2"}}, {"rows": {"x": 1}}, {"rows": {"1": -1}},
+     {"rows": {"1": 1 << 62}}, {"rows": {str(1 << 40): 1}}, {"rows": [1]},
+     {"rows": {str(at): 1 for at in range(20_001)}}],
+)  # fmt: skip
+def test_losses_that_cannot_be_stored_are_refused(commits, losses):
+    result = commit(commits[0], [said("loss", 1, losses=losses)])
+    assert [sensor for sensor, _ in result.refused] == ["ghent-1"]
+
+
+def test_coverage_is_corrected_by_the_clock_of_the_sensor(options, commits):
+    """As incidents are: what a sensor saw whose clock is an hour ahead was captured an hour
+    before."""
+    one, _ = commits
+    row = {
+        "time": 100 * HOUR + 5,
+        "time_digits": 9,
+        "evidence": "tls-sni",
+        "name": "a.example",
+        "transport": "tcp",
+    }
+    record = {"networks": [], "outside": {"named": 0, "unnamed": {}}}
+    about = {"part": 0, "first": 100 * HOUR, "last": 101 * HOUR, "record": record}
+    lost = {"losses": {"rows": {str(100 * QUARTERS): 1}}, "all": True}
+    messages = [
+        batch("observation", 1, **row), said("coverage", 2, **about), said("loss", 3, **lost)
+    ]  # fmt: skip
+    one.prepare(messages, {"ghent-1": HOUR})
+    assert one.finish().refused == []
+    with Catalogue.open(options) as catalogue:
+        found = judged_coverage(catalogue)
+        with catalogue.database.reading() as connection:
+            times = connection.exec_driver_sql("SELECT first, last FROM coverage").one()
+    assert tuple(times) == (99 * HOUR, 100 * HOUR)
+    at = (99 - found.first) * QUARTERS
+    assert found.captured_at_all == found.lost_at_all == 1 << at
+    assert found.seen("hq") == 1 << (99 - found.first)
 
 
 def test_a_flow_to_an_app_that_hides_names_has_no_readable_name_at_a_centre(options):

@@ -16,6 +16,7 @@ from netwatch.live.events import (
     Stopped,
     TrafficReport,
 )
+from netwatch.live.alert_lines import LINES, MINUTE
 from netwatch.live.log import Log, lines
 
 
@@ -59,6 +60,31 @@ def test_an_alert_begins_with_what_happened(status: str, word: str) -> None:
     (line,) = lines(AlertSent(replace(OPEN, status=status)))
     assert line.startswith(f"{word} {OPEN.verdict} {OPEN.confidence}: ")
     assert line.endswith(f"id {OPEN.id}")
+
+
+def test_no_alert_names_the_device() -> None:
+    """Its address is in the records, which fewer people read."""
+    (line,) = lines(AlertSent(OPEN))
+    device = OPEN.device
+    for text in (device.id, device.ip, device.mac, device.hostname, device.owner):
+        assert not text or str(text) not in line
+
+
+def test_of_many_alerts_few_have_a_line() -> None:
+    """The others are counted, and the count is logged once the minute is over, or at the end."""
+    written: list[str] = []
+    now = 0
+    log = Log(written.append, clock=lambda: now)
+    for status in ("open", "closed"):
+        for _ in range(5_000):
+            log(AlertSent(replace(OPEN, status=status)))
+    assert len(written) == LINES
+    now = MINUTE
+    log(TrafficReport(60.0, 600, 7_500_000, 1, 1))
+    more = f"{10_000 - LINES:,} more alerts: 5,000 closed, {5_000 - LINES:,} opened"
+    assert more in written[LINES]
+    log(Stopped("SIGTERM"))
+    assert len(written) == LINES + 3
 
 
 @pytest.mark.parametrize("quiet", [False, True])

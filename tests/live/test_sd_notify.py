@@ -23,12 +23,14 @@ def test_every_notification(manager: socket.socket) -> None:
     service_manager.reloading()
     service_manager.watchdog()
     service_manager.stopping()
-    received = [manager.recv(1000).decode().split("\n") for _ in range(4)]
+    service_manager.extend(90.0, "stopping")
+    received = [manager.recv(1000).decode().split("\n") for _ in range(5)]
     manager.close()
     assert received[0] == ["READY=1", "STATUS=capturing on eth1"]
     assert received[1][0] == "RELOADING=1"
     assert int(received[1][1].removeprefix("MONOTONIC_USEC=")) > 0
-    assert received[2:] == [["WATCHDOG=1"], ["STOPPING=1"]]
+    assert received[2:4] == [["WATCHDOG=1"], ["STOPPING=1"]]
+    assert received[4] == ["EXTEND_TIMEOUT_USEC=90000000", "STATUS=stopping"]
 
 
 def test_an_abstract_socket() -> None:

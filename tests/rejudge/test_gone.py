@@ -1,7 +1,9 @@
 """Facts that are gone, and stores of other kinds."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,9 +65,46 @@ def test_an_incident_whose_facts_are_gone_is_not_judged(
     run("store", "prune", "-c", office, "--store-path", str(store))
     assert main(["rejudge", *common, "-v"]) == 0
     captured = capsys.readouterr()
-    assert captured.out == ""
+    found = [json.loads(line) for line in captured.out.splitlines()]
+    assert [each["change"] for each in found] == ["not-judged"] * 2
+    assert {each["reason"] for each in found} == {"not judged again: its facts are incomplete"}
+    assert all(each["before"] and each["after"] is None for each in found)
     assert "2 incidents not judged: the store has not all that was seen" in captured.err
     assert captured.err.count("\n  ") == 2
+
+
+@pytest.mark.parametrize("state", ["complete", "partial"])
+def test_what_cannot_be_seen_any_more_is_not_withdrawn(
+    run: Run, day: str, office: str, tmp_path: Path, state: str
+) -> None:
+    """Packets were not recorded from which it was learned who the device was, for example: under
+    the same rules an incident of a capture that is not whole is not judged again. Of a whole one it
+    is, and under other rules what proves an incident is enough."""
+    store = tmp_path / "store"
+    common = ("-q", "-c", office, "--store-path", str(store), "--format", "jsonl")
+    run("scan", *common, day)
+    with closing(sqlite3.connect(store / "catalogue.sqlite")) as catalogue, catalogue:
+        catalogue.execute("UPDATE capture SET state = ?", [state])
+        ((id_, text),) = catalogue.execute(
+            "SELECT id, record FROM incident WHERE device = ?", [SERVICE.ip]
+        ).fetchall()
+        learned = json.loads(text)
+        learned["device"]["id"] = learned["device"]["hostname"] = "kiosk"
+        learned["binding"] = {"source": "dhcp", "from": None, "until": None}
+        catalogue.execute(
+            "UPDATE incident SET device = 'kiosk', record = ? WHERE id = ?",
+            [json.dumps(learned), id_],
+        )
+    (found,) = map(json.loads, run("rejudge", *common).splitlines())
+    assert found["change"] == ("changed" if state == "complete" else "not-judged")
+    assert found["before"]["device"]["id"] == "kiosk"
+    status = 3 if state == "complete" else 0
+    run("rejudge", *common, "--fail-on-change", status=status)
+    table = run("rejudge", *common[:-1], "table")
+    said = "because  not judged again: its facts are incomplete"
+    assert (said in table) == (state == "partial")
+    others = run("rejudge", *common, "--at", "2020-01-01").splitlines()
+    assert [json.loads(line)["change"] for line in others] == ["withdrawn"] * 2
 
 
 def test_of_an_erased_device_nothing_is_left_to_judge(

@@ -102,6 +102,7 @@ def test_the_word_by_what_was_seen(weights: list[str], word: str) -> None:
         (Visible([network(0)]), "no-coverage"),
         (Visible([network(0, no_data=50)]), "no-coverage"),
         (Visible([network()], gaps=1, gap_hours=2.5), "gaps"),
+        (Visible([network()], lost_hours=0.25), "lost"),
         (Visible([network(94, ech=6)]), "unnamed"),
         (Visible([network(100_000), network(1, "lab", vpn=9)]), "unnamed"),
         (Visible([network()], unseen=["lab"]), "network-unseen"),

@@ -31,7 +31,7 @@ def registered(store: Path, table: str) -> list[Path]:
 
 def on_disk(store: Path) -> set[Path]:
     """All files of facts, with those that are being written."""
-    others = ("catalogue", "use.lock")
+    others = ("catalogue", ".lock")
     return {
         path
         for path in store.rglob("*")

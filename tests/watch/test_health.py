@@ -6,7 +6,7 @@ import pytest
 from support.snapshots import BUSY, NOW, QUIET
 
 from netwatch.watch.health import TROUBLES, Thresholds, troubles
-from netwatch.watch.snapshot import OutboxBacklog, OutputQueue, Snapshot
+from netwatch.watch.snapshot import OutboxBacklog, OutputQueue, Snapshot, StoreStatus
 
 
 def kinds(snapshot: Snapshot, **limits: float) -> list[tuple[str, str]]:
@@ -29,6 +29,14 @@ def test_silence(ago: float, found: list) -> None:
 @pytest.mark.parametrize(("ago", "found"), [(59.5, [("dropping", "")]), (60, [])])
 def test_dropped_packets(ago: float, found: list) -> None:
     assert kinds(replace(BUSY, last_drop=NOW - ago)) == found
+
+
+@pytest.mark.parametrize(("ago", "found"), [(59.5, [("losing", "")]), (60, [])])
+def test_a_store_that_loses(ago: float, found: list) -> None:
+    losing = replace(BUSY, last_loss=NOW - ago, store=StoreStatus(skipped=9_848, lost=1))
+    assert kinds(losing) == found
+    for trouble in troubles(losing, Thresholds()):
+        assert trouble.message.endswith("in total 9,848 packets, 1 row")
 
 
 @pytest.mark.parametrize(("ago", "found"), [(300, []), (301, [("stuck", "siem")])])

@@ -1,0 +1,114 @@
+"""The end of a capture with a store whose disk is slow, or whose writer hangs."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.made_alerts import record
+from support.snapshots import OPEN
+from support.stored_facts import catalogue_rows
+
+from netwatch import config as configuration
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.counts import Coverage
+from netwatch.engine import live_facts
+from netwatch.live import live_store
+from netwatch.live.live_store import LiveStore
+from netwatch.store.messages import Incidents
+from netwatch.store.options import StoreOptions
+from netwatch.store.writer import Writer
+
+
+class NoWorkers:
+    """A pool whose workers have ended, and saw nothing."""
+
+    reports = ()
+
+    def statistics(self) -> RunStatistics:
+        return RunStatistics()
+
+    def coverage(self) -> Coverage:
+        return Coverage()
+
+
+class Slow(Writer):
+    """A writer that needs a while for each message, or for ever."""
+
+    seconds = 0.1
+
+    def take(self, message: object) -> None:
+        if isinstance(message, Incidents):
+            time.sleep(self.seconds)
+        super().take(message)
+
+
+class Hanging(Slow):
+    """A writer that makes no progress."""
+
+    seconds = 600.0
+
+
+def _make(kind: type[Writer], options: StoreOptions, run: Any, request: Any) -> Writer:
+    how = request.described
+    return kind(options, run, how.locate, how.seal, how.hides, resumed=request.run)
+
+
+def start(folder: Path, kind: type[Writer], said: list[str]) -> LiveStore:
+    """The store of a capture, with such a writer."""
+    options, config = StoreOptions(str(folder)), configuration.load()
+    destination = live_facts.store_destination(options, config)
+    run = live_facts.run_description("live", config)
+    made = live_facts.Destination(
+        destination.what,
+        destination.place,
+        partial(_make, kind, options, run),
+        destination.maintain,
+        destination.lock,
+    )
+    store = LiveStore(made, config, said.append)
+    store.begin()
+    return store
+
+
+def test_a_slow_writer_gets_the_time_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it makes progress, of which the service manager is told. Nothing is lost, although
+    more is queued than there is room for."""
+    monkeypatch.setattr(live_store, "STALL_TIMEOUT", 0.9)
+    monkeypatch.setattr("netwatch.live.store_queue.BATCH", 5)
+    said, told = list[str](), list[bool]()
+    store = start(tmp_path, Slow, said)
+    store._queue._limit = 20
+    store.expect_end()
+    for number in range(60):
+        store._put(Incidents([_line(number)]))
+    store.end(NoWorkers(), lambda: told.append(True))  # type: ignore[arg-type]
+    assert store.missing == 0
+    store.close()
+    assert said == []
+    assert catalogue_rows(tmp_path, "SELECT count(*) FROM incident") == [(60,)]
+    assert told
+
+
+def test_a_writer_that_hangs_is_ended_which_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it had not written is counted."""
+    monkeypatch.setattr(live_store, "STALL_TIMEOUT", 0.3)
+    said = list[str]()
+    store = start(tmp_path, Hanging, said)
+    store.alert(OPEN)
+    store.end(NoWorkers())  # type: ignore[arg-type]
+    assert store.missing >= 1
+    store.close()
+    assert said[0] == "the store cannot be written to: its writer made no progress for 0.3 s"
+    assert said[-1].endswith("lost")
+
+
+def _line(number: int) -> str:
+    from netwatch.formats.values import json_line
+
+    return json_line(record(number))

@@ -1,0 +1,178 @@
+"""What a store does not have of a run is known: how much, of what kind, and when."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.paths import PCAPS
+from support.stored_facts import catalogue_rows
+
+from netwatch.capture.files import CaptureFile
+from netwatch.cli import main
+from netwatch.core.addresses import ip_text
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.bits import bits_of
+from netwatch.coverage.hours import QUARTER
+from netwatch.engine.capture_files import read_blocks
+from netwatch.engine.record_facts import Recorder
+from netwatch.store import messages
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.client_columns import ClientKey
+from netwatch.store.judged_coverage import judged_coverage
+from netwatch.store.losses import LossCounter, shifted
+from netwatch.store.options import StoreOptions
+from netwatch.store.status import status
+from netwatch.store.writer import RunDescription, Writer
+
+CAPTURE = CaptureFile(str(PCAPS / "five-kinds.pcap"))
+LIVE = RunDescription("live", "gate", None)
+
+
+class Direct:
+    """A sink that hands everything to a writer in this process, and loses what is told to."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.loses = False
+
+    def send(self, message: object) -> bool:
+        if self.loses and isinstance(message, messages.Chunk):
+            return False
+        self.writer.take(message)
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def located(key: ClientKey) -> ClientAddress:
+    return ClientAddress(ip_text(key.ip) if key.ip else "", None, "hq", "service")
+
+
+def opened(folder: Path) -> Writer:
+    return Writer(StoreOptions(str(folder)), LIVE, located)
+
+
+def record(writer: Writer, *, skips: int = 0, loses: bool = False) -> RunStatistics:
+    """Record a capture, but for some packets, or without any row of it."""
+    statistics, sink = RunStatistics(), Direct(writer)
+    recorder = Recorder(sink, 0, (), statistics)
+    ((block, source), *_) = read_blocks([CAPTURE], RunStatistics())
+    recorder.process(replace(block, count=block.count - skips), source)
+    recorder.skip(replace(block, count=skips))
+    sink.loses = loses
+    recorder.finish()
+    return statistics
+
+
+def kept(folder: Path) -> tuple[str, int]:
+    """The state of the only capture, and the rows that are known to be lost."""
+    ((state, lost),) = catalogue_rows(folder, "SELECT state, lost_rows FROM capture")
+    return state, lost
+
+
+def test_packets_that_are_skipped_make_a_capture_partial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are counted, with the time, and no hour with them counts as captured as a whole."""
+    writer = opened(tmp_path)
+    statistics = record(writer, skips=7)
+    assert statistics.unrecorded_packets == 7
+    writer.end(statistics.recorded_rows)
+    writer.close()
+    assert kept(tmp_path) == ("partial", 0)
+    with Catalogue.open(StoreOptions(str(tmp_path))) as catalogue:
+        assert status(catalogue).losses == {"skipped": 7}
+        coverage = judged_coverage(catalogue)
+        assert coverage.lost_at_all.bit_count() == 1
+        assert coverage.lost_at_all & coverage.captured_at_all
+    assert main(["store", "status", "--store-path", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "skipped packets 7" in shown
+    assert "with losses" in shown
+    assert main(["store", "query", "coverage", "--hours", "--format", "jsonl",
+                 "--store-path", str(tmp_path)]) == 0  # fmt: skip
+    hours = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert max(each["lost"] for each in hours) == 0.25
+
+
+def test_nothing_but_skipped_packets_is_a_capture_too(tmp_path: Path) -> None:
+    writer = opened(tmp_path)
+    ((block, _), *_) = read_blocks([CAPTURE], RunStatistics())
+    recorder = Recorder(Direct(writer), 0, (), RunStatistics())
+    recorder.skip(block)
+    recorder.checkpoint(0)
+    recorder.finish()
+    writer.end(0)
+    writer.close()
+    assert kept(tmp_path) == ("partial", 0)
+    ((first, last),) = catalogue_rows(tmp_path, "SELECT first, last FROM capture")
+    assert 0 < first <= last
+
+
+def test_a_whole_capture_is_complete(tmp_path: Path) -> None:
+    writer = opened(tmp_path)
+    writer.end(record(writer).recorded_rows)
+    writer.close()
+    assert kept(tmp_path) == ("complete", 0)
+    assert catalogue_rows(tmp_path, "SELECT count(*) FROM loss") == [(0,)]
+    assert not list(tmp_path.glob("run-*"))
+
+
+def test_rows_that_do_not_fit_and_rows_that_come_too_late(tmp_path: Path) -> None:
+    """Both are counted once, with the time of their packets."""
+    writer = opened(tmp_path)
+    statistics = record(writer, loses=True)
+    assert statistics.lost_rows > 0
+    writer.end(statistics.recorded_rows + 5)
+    writer.close()
+    assert kept(tmp_path) == ("partial", statistics.lost_rows + 5)
+    found = dict(catalogue_rows(tmp_path, "SELECT kind, sum(count) FROM loss GROUP BY kind"))
+    assert found == {"rows": statistics.lost_rows, "late": 5}
+
+
+def test_a_run_whose_process_is_gone_is_marked_by_the_next_one(tmp_path: Path) -> None:
+    """Its captures are not whole, from its last facts on; one that goes on is left alone."""
+    killed, running = opened(tmp_path), opened(tmp_path)
+    for each in (killed, running):
+        ((block, source), *_) = read_blocks([CAPTURE], RunStatistics())
+        recorder = Recorder(Direct(each), 0, (), RunStatistics())
+        recorder.process(block, source)
+        recorder.checkpoint(1 << 62)
+        each.flush()
+    states = "SELECT state FROM capture ORDER BY run"
+    assert catalogue_rows(tmp_path, states) == [("open",), ("open",)]
+    # What a process leaves that is killed.
+    killed._lock.close()
+    killed._catalogue.close()
+    following = opened(tmp_path)
+    assert catalogue_rows(tmp_path, states) == [("partial",), ("open",)]
+    ((run, kind, quarter),) = catalogue_rows(tmp_path, "SELECT run, kind, quarter FROM loss")
+    ((first, last),) = catalogue_rows(tmp_path, "SELECT first, last FROM capture WHERE run = 1")
+    assert (run, kind, quarter) == (1, "killed", last // QUARTER)
+    assert first < last
+    for each in (running, following):
+        each.end()
+        each.close()
+    killed._hashing.shutdown()
+
+
+def test_counts_are_totals_by_quarter() -> None:
+    counter = LossCounter()
+    counter.add("skipped", 5, 2)
+    counter.add("skipped", QUARTER - 1, 1)
+    counter.add_time("killed", 3 * QUARTER, 5 * QUARTER, 9)
+    assert counter.is_new
+    assert counter.take() == {"skipped": {0: 3}, "killed": {3: 9, 4: 0, 5: 0}}
+    assert not counter.is_new
+    assert (counter.total("skipped"), counter.total("rows")) == (3, 0)
+
+
+def test_a_clock_that_is_ahead_moves_losses() -> None:
+    losses = {"rows": {8: 3, 9: 4}}
+    assert shifted(losses, 0) == losses
+    assert shifted(losses, 4 * QUARTER) == {"rows": {4: 3, 5: 4}}
+    assert shifted(losses, QUARTER // 2) == {"rows": {7: 3, 8: 4, 9: 0}}
+    assert bits_of(shifted(losses, -QUARTER)["rows"]) == bits_of([9, 10])
