@@ -27,10 +27,12 @@ from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
 from netwatch.fleet.commit_process import CommitProcess, process_count
 from netwatch.fleet.connection import Connection
-from netwatch.fleet.consumers import Consumers, Receiver
+from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.publications import open_publications
 from netwatch.fleet.publisher import Publisher
+from netwatch.fleet.receiver import Receiver
+from netwatch.fleet.refused_messages import RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.server import NatsServer
 from netwatch.fleet.silence_keeper import SilenceKeeper
@@ -170,7 +172,7 @@ class Centre:
         await streams.prepare(client.jetstream(timeout=10), server)
         await client.subscribe(subject("*", "clock"), cb=_tell_time)
         await client.subscribe(bucket_subject(HEALTH_BUCKET, "*"), cb=self._take_health)
-        receiver = Receiver(status, self.roster)
+        receiver = Receiver(status, self.roster, RefusedMessages(self.folder.path / "refused"))
         # PostgreSQL has many writers at a time.
         turn = nullcontext() if self._store.catalogue else asyncio.Lock()
         consumers = Consumers(client, receiver, status, self._report, turn)

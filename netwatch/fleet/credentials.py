@@ -52,12 +52,12 @@ def write_credentials(path: Path, credentials: SensorCredentials) -> None:
     write_private(path, "\n".join(lines) + "\n")
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Write a new file for its owner only. Raises `NetwatchError` where it exists."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        with os.fdopen(os.open(path, flags, FILE_MODE), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:
