@@ -10,23 +10,23 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.formats.coverage import read_report
 
-MAX_FLOWS: Final = 10**10
+MAX_FLOWS = 10_000_000_000
 """Flows of a network in an hour, or rows that a capture lost: 9 * 10^8 such numbers can be summed.
 """
 
-MAX_BYTES: Final = 10**15
+MAX_BYTES = 1_000_000_000_000_000
 """Bytes or packets of one flow or incident."""
 
-CLOCK_SLACK: Final = 86_400 * 10**9
+CLOCK_SLACK = 86_400_000_000_000
 """How far after its receipt something may have happened (ns). A clock that is off by more cannot
 apply what is published either."""
 
-MAX_POSITION: Final = (1 << 31) - 1
+MAX_POSITION = 2_147_483_647
 """What a column of the catalogue holds that counts captures and hours."""
 
 MAX_TEXT = 300

@@ -38,8 +38,8 @@ def write_credentials(path: Path, credentials: SensorCredentials) -> None:
     """Write a new file. Raises `NetwatchError` where it exists or cannot be written."""
     lines = [
         f"# The credentials of the sensor {credentials.sensor}. Whoever has this file can report",
-        "# in its name: keep it readable for the user of netwatch alone. 'netwatch fleet enrol'",
-        f"# --revoke {credentials.sensor} at the centre makes it void.",
+        "# in its name: keep it readable for the user of netwatch alone.",
+        f"# 'netwatch fleet revoke {credentials.sensor}' at the centre makes it void.",
         f"schema: {SCHEMA}",
         f"sensor: {credentials.sensor}",
         f'centre: "{credentials.centre}"',

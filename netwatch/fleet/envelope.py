@@ -37,13 +37,16 @@ PART_BYTES = MAX_PAYLOAD - MAX_HEADER - (8 << 10)
 MAX_PARTS = 64
 """Parts of one content."""
 
-MAX_WAITING, ASSEMBLY_BYTES = 128, 32 << 20
-"""Parts of a sensor that wait for others, and their bytes."""
+MAX_WAITING = 128
+"""Parts of a sensor that wait for others."""
+
+ASSEMBLY_BYTES = 32 << 20
+"""Bytes of these parts; beyond, the oldest are dropped and sent again later."""
 
 MAX_ID = 200
 """Characters of an id."""
 
-MAX_CONTENT = {"alerts": 4 << 20, "facts": 16 << 20, "coverage": 4 << 20, "applied": 64 << 10}
+CONTENT_BYTES = {"alerts": 4 << 20, "facts": 16 << 20, "coverage": 4 << 20, "applied": 64 << 10}
 """Bytes of the content of a message of each kind, all its parts together."""
 
 _SCHEMA = re.compile(r"netwatch\.fleet/(\d{1,4})(\.\d{1,4})?")
@@ -119,7 +122,7 @@ def cut(envelope: Envelope) -> list[bytes]:
     if len(content) <= PART_BYTES:
         return [envelope.encode()]
     pieces = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
-    if len(pieces) > MAX_PARTS or len(content) > MAX_CONTENT.get(envelope.kind, PART_BYTES):
+    if len(pieces) > MAX_PARTS or len(content) > CONTENT_BYTES.get(envelope.kind, PART_BYTES):
         raise EnvelopeError(f"a content of {len(content)} bytes, which is too large to be sent")
     # Parts of JSON are no JSON; whoever joins them reads it.
     fields = dict(envelope.fields) if envelope.body is None else {**envelope.fields, "joined": 1}
@@ -148,7 +151,7 @@ def decode(data: bytes, sensor: str, kind: str, *, reads_content: bool = True) -
     if header.get("sensor") != sensor or header.get("kind") != kind:
         raise EnvelopeError("the envelope names another sensor or kind than its subject")
     part, parts = _number(header, "part", 1), _number(header, "parts", 1)
-    limit = MAX_CONTENT.get(kind, PART_BYTES)
+    limit = CONTENT_BYTES.get(kind, PART_BYTES)
     if not 1 <= part <= parts <= min(MAX_PARTS, -(-limit // PART_BYTES)):
         raise EnvelopeError("the envelope has no valid 'part' and 'parts'")
     if len(content) > min(limit, PART_BYTES + MAX_HEADER):
@@ -271,7 +274,7 @@ def key_of(envelope: Envelope) -> Key:
 def _joined(parts: list[Envelope]) -> Envelope:
     content = b"".join(each.payload for each in parts)
     fields = dict(parts[0].fields)
-    limit = MAX_CONTENT.get(parts[0].kind, PART_BYTES)
+    limit = CONTENT_BYTES.get(parts[0].kind, PART_BYTES)
     if len(content) > limit:
         raise EnvelopeError(f"a content of {len(content):,} bytes, which is too large")
     if fields.pop("joined", None):

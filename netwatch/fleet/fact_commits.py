@@ -132,7 +132,7 @@ class FactCommits:
         self._prepared = transaction, result
 
     def refuse(self, envelope: Envelope) -> None:
-        """Make a message count as stored of which nothing is: it cannot be. Raises `NetwatchError`."""
+        """Make a message count as stored that cannot be. Raises `NetwatchError`."""
         self._prepared = None
         with self._catalogue.database.reading() as connection:
             key = envelope.sensor, epoch_of(envelope)

@@ -1,9 +1,9 @@
-"""Takes messages as they came: which are of the fleet, which are parts of one content, and which are
+"""Takes messages as they came: which are of the fleet, which are parts of one content, which are
 refused.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netwatch.fleet.centre_status import CentreStatus
@@ -15,10 +15,17 @@ from netwatch.fleet.subjects import sender_of
 
 class Receiver:
     """Decodes messages, and knows which of them make up each content. What is refused is set aside
-    in `kept`."""
+    in `kept`. Messages of sensors that are not enrolled any more are dropped."""
 
-    def __init__(self, status: CentreStatus, roster: RosterKeeper, kept: RefusedMessages) -> None:
+    def __init__(
+        self,
+        status: CentreStatus,
+        roster: RosterKeeper,
+        kept: RefusedMessages,
+        is_enrolled: Callable[[str], bool],
+    ) -> None:
         self._status = status
+        self._is_enrolled = is_enrolled
         self._roster = roster
         self._kept = kept
         self._assembler = Assembler()
@@ -35,6 +42,9 @@ class Receiver:
             sensor, kind = "", ""
             try:
                 sensor, kind = sender_of(message.subject)
+                if not self._is_enrolled(sensor):
+                    await message.term()
+                    continue
                 envelope = decode(message.data, sensor, kind, reads_content=reads_content)
                 if self._assembler.has(envelope):
                     await message.ack()

@@ -24,6 +24,9 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.sensor_name import is_sensor_name
 from netwatch.fleet.credentials import write_private
 
+FOLDER = "refused"
+"""The folder in that of a centre."""
+
 SCHEMA = "netwatch.refused/1"
 
 MAX_FILES = 100

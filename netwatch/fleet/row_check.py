@@ -1,5 +1,5 @@
-"""Checks the rows of facts that a sensor sent: times, numbers and texts that a store can keep, whose
-sums fit, and which nobody who reads them stumbles over.
+"""Checks the rows of facts that a sensor sent: times, numbers and texts that a store can keep, and
+whose sums fit.
 """
 
 from typing import TYPE_CHECKING
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 MAX_DAYS = 400
 """Days of which a batch may have rows; each becomes a file."""
 
-MAX_TEXT, MAX_BLOB = 4096, 64 << 10
-"""Bytes of one text of a row, and of one claim."""
+MAX_TEXT = 4096
+"""Bytes of one text of a row."""
+
+MAX_BLOB = 64 << 10
+"""Bytes of one address claim."""
 
 _TIMES = {"observation": ("time",), "flow": ("first", "last"), "claim": ("time",)}
 

@@ -7,13 +7,16 @@ the server keeps the rest and gives it again later.
 from collections import OrderedDict, deque
 from typing import Any
 
-SHARE_MESSAGES, SHARE_BYTES = 64, 24 << 20
-"""Messages of a sensor that wait here, and their bytes: what a sensor has under way that waits for
-answers fits in."""
+SHARE_MESSAGES = 64
+"""Messages of a sensor that wait here: what one has under way that waits for answers fits in."""
+
+SHARE_BYTES = 24 << 20
+"""Bytes of these messages."""
 
 
 class Turns:
-    """Messages that wait, by sensor. At most `count` of them, and `size` bytes, are taken at a time."""
+    """Messages that wait, by sensor. At most `count` of them, of about `size` bytes, are taken at
+    a time."""
 
     def __init__(self, count: int, size: int) -> None:
         self._count, self._size = count, size

@@ -19,7 +19,7 @@ MAX_VALUES = 4096
 MAX_WORD = 512
 """Characters of an id or a name."""
 
-MAX_COUNT = 10**15
+MAX_COUNT = 1_000_000_000_000_000
 """What one count of an alert is at most: some 9,000 of them fit into 63 bits as a sum."""
 
 _WORDS = {

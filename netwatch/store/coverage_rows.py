@@ -67,7 +67,7 @@ def outside_flows(connection: Connection, since: int, until: int) -> tuple[int, 
     return sum(int(flows) for flows, _ in rows), sum(int(beyond) for _, beyond in rows)
 
 
-MAX_SUMMED = 10**12
+MAX_SUMMED = 1_000_000_000_000
 """What a number that is summed in the catalogue counts for at most, so that no sum overflows: older
 releases stored whatever a sensor said."""
 

@@ -45,18 +45,21 @@ def capture_end(sequence: int = 1, sensor: str = "ghent-1", **changes: Any) -> E
 def message(kind: str, sequence: int, sensor: str, body: Any, **fields: Any) -> Envelope:
     """A message of JSON."""
     fields = {"epoch": "e", "after": sequence - 1, **fields}
-    return Envelope(sensor=sensor, kind=kind, sequence=sequence, sent=time.time_ns(),
-                    version=__version__, id=f"{kind}-{sequence}", body=body, fields=fields)  # fmt: skip
+    return Envelope(
+        sensor=sensor, kind=kind, sequence=sequence, sent=time.time_ns(), version=__version__,
+        id=f"{kind}-{sequence}", body=body, fields=fields,
+    )  # fmt: skip
 
 
 def rows(table: str, *values: dict[str, Any]) -> pa.Table:
     """Rows of facts; what they do not say is empty."""
-    empty = {"sequence": 1, "client": 0, "packet": 1, "flow": 9, "source": "eth0", "name": "a.example",
-             "raw": None, "evidence": "tls-sni", "transport": "tcp", "time": 1, "time_digits": 6,
-             "first": 1, "last": 2, "client_port": 40_000, "server_port": 443, "bytes_out": 1,
-             "bytes_in": 1, "name_status": "named", "start_seen": True, "client_sent": "payload",
-             "incomplete_message": False, "server_sent": "payload", "kind": "request",
-             "claim": b"{}"}  # fmt: skip
+    empty = {
+        "sequence": 1, "client": 0, "packet": 1, "flow": 9, "source": "eth0", "name": "a.example",
+        "evidence": "tls-sni", "transport": "tcp", "time": 1, "time_digits": 6, "first": 1,
+        "last": 2, "client_port": 40_000, "server_port": 443, "bytes_out": 1, "bytes_in": 1,
+        "name_status": "named", "start_seen": True, "client_sent": "payload",
+        "incomplete_message": False, "server_sent": "payload", "kind": "request", "claim": b"{}",
+    }  # fmt: skip
     columns = []
     for each in chunk_schema(table):
         found = [{**empty, **row}.get(each.name) for row in values]
