@@ -128,7 +128,9 @@ class Consumers:
         await puller.start()
         while True:
             for message in await (puller.ready() if turns else puller.take()):
-                if not turns.put(message.subject, message, len(message.data)):
+                # All kinds of a sensor in one row, since they have to stay in order.
+                sensor = message.subject.rpartition(".")[0]
+                if not turns.put(sensor, message, len(message.data)):
                     await message.nak(AGAIN_SECONDS)
             envelopes, done = await self._receiver.decode(turns.take(), reads_content=reads_content)
             if envelopes:
