@@ -27,7 +27,7 @@ from unittest import mock
 
 import ech_zone
 import veth
-from shared import ROOT, Namespace, created, is_listening, wait_until
+from shared import ROOT, Namespace, created, wait_until
 
 import netwatch.api
 from netwatch.cli import main
@@ -82,7 +82,7 @@ def measured(visits: int, seed: int, client: str, folder: Path) -> dict[str, flo
                 server.public: bytes.fromhex(log.read_text().split()[0])
                 for server, log in zip(SERVERS, logs, strict=True)
             }
-            plain = {name: SERVERS[0].address for name in (*PLAIN, SERVERS[0].public)}
+            plain = dict.fromkeys((*PLAIN, SERVERS[0].public), SERVERS[0].address)
             stack.enter_context(ech_zone.resolver(namespace, SERVERS, lists, plain))
             capture = folder / f"{client}.pcap"
             stack.enter_context(_captured(namespace, capture))

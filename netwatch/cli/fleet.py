@@ -9,23 +9,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwatch.cli import fleet_publish
+from netwatch.cli import fleet_publish, fleet_trust
+from netwatch.cli.fleet_trust import centre_config, centre_folder, when_known
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
-from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import escaped, quantity
 from netwatch.formats.values import rfc3339
 
 if TYPE_CHECKING:
-    from netwatch.fleet.centre_folder import CentreFolder
     from netwatch.store.fleet_sensors import FleetSensor
 
 _EPILOG = """examples:
   netwatch fleet enrol brussels-1 -o brussels-1.creds   the one file that the sensor needs
   netwatch fleet centre -c centre.yaml                  collect what sensors report, until Ctrl-C
   netwatch fleet status -c centre.yaml                  who was heard when, and how they are
-  netwatch fleet enrol --revoke brussels-1              its credentials are void from now on
+  netwatch fleet revoke brussels-1                      its credentials are void from now on
+  netwatch fleet refused list                           what the centre could not store, and why
 """
 
 _CENTRE_EPILOG = """signals:
@@ -60,32 +60,9 @@ def add(
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="the new file (default NAME.creds); never replaced"
     )
-    parser.add_argument(
-        "--revoke", action="store_true", help="make the credentials of the sensor void instead"
-    )
     group.command("status", _status, "show the sensors and how they are")
     fleet_publish.add(group)
-
-
-def _config_of_centre(args: argparse.Namespace) -> Config:
-    """The configuration, which has to be that of a centre. Raises `ConfigError`."""
-    from netwatch.fleet.extra import require_extra
-
-    require_extra("netwatch fleet")
-    config = load(args.config)
-    if config.fleet is None or config.fleet.server is None:
-        text = "expected 'fleet' with 'centre' and 'server', which make this a centre"
-        raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
-    return config
-
-
-def _folder(config: Config) -> "CentreFolder":
-    from netwatch.fleet.centre_folder import CentreFolder
-
-    assert config.fleet is not None
-    folder = CentreFolder(config.fleet)
-    folder.prepare()
-    return folder
+    fleet_trust.add(group)
 
 
 def _enrol(args: argparse.Namespace) -> int:
@@ -93,15 +70,8 @@ def _enrol(args: argparse.Namespace) -> int:
     from netwatch.fleet.credentials import write_credentials
     from netwatch.fleet.signing_key import open_signing_key
 
-    config = _config_of_centre(args)
-    folder = _folder(config)
-    assert config.fleet is not None
-    assert config.fleet.server is not None
-    if args.revoke:
-        folder.revoke(args.name)
-        folder.write_configuration()
-        print_message(f"The credentials of {args.name} are void. {_when(config)}")
-        return 0
+    config = centre_config(args.config)
+    folder = centre_folder(config)
     path = Path(args.output or f"{args.name}.creds")
     if path.exists():
         raise NetwatchError(f"{path} exists, and is not overwritten")
@@ -115,22 +85,13 @@ def _enrol(args: argparse.Namespace) -> int:
     print_message(f"{path} has the credentials of {args.name}. Carry it to the sensor, and write")
     print_message(f'there: fleet: {{sensor: {args.name}, centre: "{credentials.centre}",'
                   f" credentials: {path.name}}}")  # fmt: skip
-    print_message(_when(config))
+    print_message(when_known(config))
     return 0
-
-
-def _when(config: Config) -> str:
-    assert config.fleet is not None
-    assert config.fleet.server is not None
-    if config.fleet.server.join:
-        users = config.fleet.server.folder / "users.conf"
-        return f"The server that was joined needs the users in {users}, and a reload."
-    return "A running centre notices within seconds."
 
 
 def _centre(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet centre``; the exit status."""
-    config = _config_of_centre(args)
+    config = centre_config(args.config)
     from netwatch.fleet.centre import Centre
 
     def report(text: str) -> None:
@@ -164,7 +125,7 @@ def _status(args: argparse.Namespace) -> int:
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.fleet_sensors import roster
 
-    config = _config_of_centre(args)
+    config = centre_config(args.config)
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"
         raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])

@@ -328,7 +328,9 @@ def last_day(catalogue: Catalogue, now: int, zone: str) -> date:
     """The day of the last capture in a time zone, of the last incident where there is none (in
     UTC), or today."""
     with catalogue.database.reading() as connection:
-        last = connection.execute(select(func.max(tables.capture.c.last))).scalar()
+        # Older releases stored the times of a sensor whose clock was years ahead.
+        column = tables.capture.c.last
+        last = connection.execute(select(func.max(column)).where(column < now + DAY)).scalar()
         if last is None:
             day = connection.execute(select(func.max(tables.incident_day.c.day))).scalar()
             if day is not None:

@@ -5,13 +5,16 @@ Messages are read first (`AlertCommits.prepare`), then stored in transactions of
 An alert that is sent again says what is stored already, so to store it twice is the same as once.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
+from netwatch.formats.values import epoch_ns
 from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
@@ -35,12 +38,12 @@ _MAX_KEY = 200
 @dataclass(slots=True)
 class AlertsCommitted:
     """The result of a commit: by sensor, the keys of alerts that are stored, and those that are
-    `refused` with the reasons; sensors with the reasons why a message of theirs was `unreadable`;
-    how many alerts said something new."""
+    `refused` with the reasons; which of the messages are `spoiled`, by something in them that was
+    refused, with the reason; how many alerts said something new."""
 
     stored: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    spoiled: dict[int, str] = field(default_factory=dict)
     new: int = 0
 
 
@@ -58,6 +61,7 @@ class AlertCommits:
         self._size = TRANSACTION_BESIDE if beside_others else TRANSACTION
         self._result = AlertsCommitted()
         self._alerts: list[tuple[str, SensorAlert]] | None = None
+        self._from: dict[tuple[str, str], int] = {}
 
     def close(self) -> None:
         """Close the catalogue."""
@@ -70,20 +74,26 @@ class AlertCommits:
         self._alerts = None
         self._result = result = AlertsCommitted()
         alerts: list[tuple[str, SensorAlert]] = []
-        for envelope in envelopes:
+        self._from.clear()
+        now = time.time_ns()
+        for position, envelope in enumerate(envelopes):
             sensor = envelope.sensor
-            refused = result.refused.setdefault(sensor, {})
             try:
                 entries = _entries(envelope)
-            except EnvelopeError as error:
-                result.unreadable.append((sensor, str(error)))
+            except BorderError as error:
+                result.spoiled[position] = str(error)
                 continue
             for key, record in entries:
+                self._from[sensor, key] = position
                 try:
-                    alerts.append((key, _read(sensor, record, offsets.get(sensor, 0))))
+                    alerts.append((key, _read(sensor, record, offsets.get(sensor, 0), now)))
                 except BadAlertError as error:
-                    refused[key] = str(error)[:MAX_REASON]
+                    self._refuse(sensor, key, str(error))
         self._alerts = alerts
+
+    def _refuse(self, sensor: str, key: str, reason: str) -> None:
+        self._result.refused.setdefault(sensor, {})[key] = reason[:MAX_REASON]
+        self._result.spoiled.setdefault(self._from[sensor, key], reason[:MAX_REASON])
 
     def store(self) -> AlertsCommitted | None:
         """Store the next of the alerts that were prepared; the result once all are. Raises
@@ -112,7 +122,7 @@ class AlertCommits:
             if len(alerts) == 1:
                 key, alert = alerts[0]
                 reason = f"the record is not that of an alert: {type(error).__name__}: {error}"
-                result.refused[alert.sensor][key] = reason[:MAX_REASON]
+                self._refuse(alert.sensor, key, reason)
                 return
             half = len(alerts) // 2
             self._store(alerts[:half], result)
@@ -122,24 +132,30 @@ class AlertCommits:
             result.stored.setdefault(alert.sensor, []).append(key)
 
 
-def _read(sensor: str, record: Any, offset: int) -> SensorAlert:
-    """The alert in a record. Raises `BadAlertError` for what is none, or is of another sensor."""
+def _read(sensor: str, record: Any, offset: int, now: int) -> SensorAlert:
+    """The alert in a record that came at `now` (ns). Raises `BadAlertError` for what is none, or is
+    of another sensor."""
     said = record.get("sensor") if isinstance(record, dict) else None
     if not isinstance(said, dict) or said.get("name") != sensor:
         raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
-    return read_record(sensor, record, offset)
+    alert = read_record(sensor, record, offset)
+    if epoch_ns(alert.record["last_seen"]) > now + CLOCK_SLACK:
+        raise BadAlertError("last_seen is in the future")
+    return alert
 
 
 def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
     """The alerts of a message with their keys; nothing of one that has none. Raises
-    `EnvelopeError` where the content is not JSON."""
+    `EnvelopeError` where the content is none."""
     body = envelope.value()
     entries = body.get("alerts") if isinstance(body, dict) else None
-    if not isinstance(entries, list):
-        return []
+    if not isinstance(entries, list) or len(entries) > MAX_ALERTS:
+        raise EnvelopeError(f"the content has no list of at most {MAX_ALERTS:,} alerts")
     found = []
-    for entry in entries[:MAX_ALERTS]:
-        key = entry.get("key") if isinstance(entry, dict) else None
-        if isinstance(key, str) and 0 < len(key) <= _MAX_KEY:
-            found.append((key, entry.get("record")))
+    for entry in entries:
+        try:
+            key = text(entry.get("key") if isinstance(entry, dict) else None, _MAX_KEY)
+        except BorderError:
+            raise EnvelopeError("the content has an alert without a key") from None
+        found.append((key, entry.get("record")))
     return found

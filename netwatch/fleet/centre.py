@@ -27,14 +27,22 @@ from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
 from netwatch.fleet.commit_process import CommitProcess, process_count
 from netwatch.fleet.connection import Connection
-from netwatch.fleet.consumers import Consumers, Receiver
+from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.publications import open_publications
 from netwatch.fleet.publisher import Publisher
+from netwatch.fleet.receiver import Receiver
+from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.server import NatsServer
 from netwatch.fleet.silence_keeper import SilenceKeeper
-from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, sender_of, subject
+from netwatch.fleet.subjects import (
+    HEALTH_BUCKET,
+    bucket_subject,
+    is_own_reply,
+    sender_of,
+    subject,
+)
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint
@@ -168,9 +176,10 @@ class Centre:
         server = self._fleet.server
         assert server is not None
         await streams.prepare(client.jetstream(timeout=10), server)
-        await client.subscribe(subject("*", "clock"), cb=_tell_time)
+        await client.subscribe(subject("*", "clock"), cb=self._tell_time)
         await client.subscribe(bucket_subject(HEALTH_BUCKET, "*"), cb=self._take_health)
-        receiver = Receiver(status, self.roster)
+        kept = RefusedMessages(self.folder.path / FOLDER)
+        receiver = Receiver(status, self.roster, kept, self.folder.is_enrolled)
         # PostgreSQL has many writers at a time.
         turn = nullcontext() if self._store.catalogue else asyncio.Lock()
         consumers = Consumers(client, receiver, status, self._report, turn)
@@ -190,10 +199,23 @@ class Centre:
             await connection.closed.wait()
             raise NetwatchError("the connection to the server was lost")
 
+    async def _tell_time(self, message: Any) -> None:
+        """Answer a sensor that compares its clock, where the answer reaches that sensor alone."""
+        received = time.time_ns()
+        with suppress(ValueError):
+            sensor, _ = sender_of(message.subject)
+            if not is_own_reply(sensor, message.reply):
+                self.status.misdirected[sensor] += 1
+                return
+            answer = {"received": received, "sent": time.time_ns()}
+            await message.respond(json.dumps(answer).encode())
+
     async def _take_health(self, message: Any) -> None:
         sensor = message.subject.rpartition(".")[2]
         with suppress(ValueError):
             sender_of(subject(sensor, "health"))
+            if not self.folder.is_enrolled(sensor):
+                return
             problem = self.roster.heard(sensor, message.data)
             if problem:
                 self.status.refused[sensor] += 1
@@ -203,11 +225,14 @@ class Centre:
 
     async def _look_for_sensors(self) -> None:
         """Let sensors in that were enrolled, and shut out those that were revoked."""
+        reloads = 0
         while True:
             with suppress(NetwatchError):
                 sensors = {each.name: each.enrolled for each in self.folder.sensors()}
-                if self.folder.write_configuration() and self._server is not None:
-                    self._server.reload()
+                # The server gives an account that is new its imports with the next reload.
+                reloads = 2 if self.folder.write_configuration() else reloads - 1
+                if reloads > 0:
+                    self.reload()
                 for name in sorted(sensors.keys() - self.status.enrolled):
                     self.roster.enrolled(name, sensors[name])
                 for name in sorted(self.status.enrolled - sensors.keys()):
@@ -254,13 +279,6 @@ def _delivery(config: Config, report: Callable[[str], None], stack: ExitStack) -
     stack.callback(delivery.stop)
     stack.callback(delivery.drain, DRAIN_SECONDS)
     return delivery
-
-
-async def _tell_time(message: Any) -> None:
-    """Answer a sensor that compares its clock."""
-    received = time.time_ns()
-    if message.reply:
-        await message.respond(json.dumps({"received": received, "sent": time.time_ns()}).encode())
 
 
 def _reason(group: BaseExceptionGroup[Exception]) -> str:

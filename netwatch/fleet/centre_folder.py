@@ -20,11 +20,14 @@ from netwatch.core.sensor_name import EXPECTED, is_sensor_name
 from netwatch.core.user_files import read_user_file
 from netwatch.fleet import certificates
 from netwatch.fleet.credentials import SensorCredentials, write_private
-from netwatch.fleet.subjects import MAX_PAYLOAD, permissions_of
+from netwatch.fleet.subjects import MAX_PAYLOAD, accounts_of
 from netwatch.fleet.user_keys import new_seed, public_key
 
 LOG_BYTES = 10 << 20
 """Size of the log of the server from which a new one begins; three are kept."""
+
+ACCOUNTS = "accounts.conf"
+"""The file with the accounts, for a server that is joined."""
 
 BUCKET_BYTES = 512 << 20
 """Bytes that the server may store besides the stream, for the buckets."""
@@ -128,7 +131,7 @@ class CentreFolder:
         if path.exists():
             raise NetwatchError(
                 f"{name} is enrolled already, and a file of credentials is made only once:"
-                f" 'netwatch fleet enrol --revoke {name}' makes the old one void"
+                f" 'netwatch fleet revoke {name}' makes the old one void"
             )
         write_private(path, json.dumps(record) + "\n")
         return SensorCredentials(
@@ -138,9 +141,13 @@ class CentreFolder:
     def revoke(self, name: str) -> None:
         """Make the credentials of a sensor void. Raises `NetwatchError` where it has none."""
         path = self.path / "sensors" / f"{name}.json"
-        if not is_sensor_name(name) or not path.exists():
+        if not self.is_enrolled(name):
             raise NetwatchError(f"no sensor {name!r} is enrolled in {self.path}")
         path.unlink()
+
+    def is_enrolled(self, name: str) -> bool:
+        """Whether a sensor has credentials."""
+        return is_sensor_name(name) and (self.path / "sensors" / f"{name}.json").exists()
 
     def sensors(self) -> list[EnrolledSensor]:
         """All that are enrolled, by name. A file is read again when it is another one."""
@@ -158,15 +165,15 @@ class CentreFolder:
     # The server
 
     def write_configuration(self) -> bool:
-        """Write the configuration of the server, or for one that is joined the users that its
+        """Write the configuration of the server, or for one that is joined the accounts that its
         administrator includes there. Whether it is another than when this object last wrote or
         read it: `fleet enrol` writes it too, and only the running centre makes the server read it.
         """
-        path = self.path / "users.conf" if self._server.join else self.configuration
+        path = self.path / ACCOUNTS if self._server.join else self.configuration
         sensors = self.sensors()
         if path.exists() and self._written == (sensors, path.stat().st_mtime_ns):
             return False
-        text = self._users(sensors) if self._server.join else self._configuration(sensors)
+        text = self._accounts(sensors) if self._server.join else self._configuration(sensors)
         changed, self._text = text != self._text, text
         if path.exists() and _read(path) == text:
             self._written = sensors, path.stat().st_mtime_ns
@@ -206,14 +213,12 @@ class CentreFolder:
                 "  timeout: 5",
                 "}",
             ]
-        return "\n".join(lines) + "\nauthorization {\n  users: " + self._users(sensors) + "}\n"
+        return "\n".join(lines) + "\naccounts {\n" + self._accounts(sensors) + "}\n"
 
-    def _users(self, sensors: Sequence[EnrolledSensor]) -> str:
-        users: list[object] = [{"nkey": public_key(self.seed)}]
-        for sensor in sensors:
-            permissions = permissions_of(sensor.name)
-            users.append({"nkey": sensor.user, "permissions": permissions})
-        return json.dumps(users, indent=1) + "\n"
+    def _accounts(self, sensors: Sequence[EnrolledSensor]) -> str:
+        users = {each.name: each.user for each in sensors}
+        accounts = accounts_of(public_key(self.seed), users)
+        return "".join(f"{name}: {json.dumps(each, indent=1)}\n" for name, each in accounts.items())
 
 
 def _sensor(path: Path) -> EnrolledSensor:

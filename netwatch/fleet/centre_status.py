@@ -33,6 +33,8 @@ class CentreStatus:
     batches: int = 0
     repeated: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    misdirected: Counter[str] = field(default_factory=Counter)
     connections: int = 0
     server_restarts: int = 0
     connection_problem: str = "not connected yet"
@@ -159,6 +161,20 @@ CENTRE_METRICS = (
         ("sensor",),
         "Messages and alerts that were refused because they are not valid.",
         lambda status: dict(sorted(status.refused.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_parts_dropped_total",
+        "counter",
+        ("sensor",),
+        "Contents in parts that did not become whole, and are sent again.",
+        lambda status: dict(sorted(status.dropped.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_replies_refused_total",
+        "counter",
+        ("sensor",),
+        "Requests that were not answered, because the answer would not go to their sensor.",
+        lambda status: dict(sorted(status.misdirected.items())),
     ),
     CentreMetric(
         "netwatch_fleet_connections_total",

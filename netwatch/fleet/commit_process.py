@@ -37,6 +37,10 @@ def process_count() -> int:
     return max(1, min(MAX_PROCESSES, usable_cpus() // 2 - 1))
 
 
+class KilledError(NetwatchError):
+    """The process was killed while it worked: for want of memory, or by what it was given."""
+
+
 class CommitProcess(Generic[C]):
     """A process with something that commits, which `open_commits` opens there, so it has to be
     picklable. `name` says what it commits."""
@@ -50,7 +54,7 @@ class CommitProcess(Generic[C]):
         self, method: Callable[Concatenate[C, P], T], *arguments: P.args, **keywords: P.kwargs
     ) -> T:
         """What a method gives there. Calls are run one after the other. Raises what opening and
-        the method raise, and `NetwatchError` where the process was killed meanwhile."""
+        the method raise, and `KilledError` where the process was killed meanwhile."""
         pool = self._pool = self._pool or self._start()
         loop = asyncio.get_running_loop()
         try:
@@ -59,7 +63,7 @@ class CommitProcess(Generic[C]):
             if self._pool is pool:
                 self._pool = None
             pool.shutdown(wait=False)
-            raise NetwatchError(f"the process that commits {self._name} was killed") from None
+            raise KilledError(f"the process that commits {self._name} was killed") from None
 
     def _start(self) -> ProcessPoolExecutor:
         # This process has threads, of which a fork would copy the locks and not the threads.

@@ -7,7 +7,6 @@ killed, the message is in the stream or at the sensor, and comes again.
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -15,14 +14,16 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.alert_commits import AlertCommits, AlertsCommitted
+from netwatch.fleet.alert_commits import MAX_REASON, AlertCommits, AlertsCommitted
 from netwatch.fleet.centre_status import CentreStatus
-from netwatch.fleet.commit_process import CommitProcess
-from netwatch.fleet.envelope import Assembler, Envelope, EnvelopeError, decode
+from netwatch.fleet.commit_process import CommitProcess, KilledError
+from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_commits import Committed, FactCommits
 from netwatch.fleet.puller import Puller
+from netwatch.fleet.receiver import Receiver
 from netwatch.fleet.roster_keeper import RosterKeeper
-from netwatch.fleet.subjects import sender_of, subject
+from netwatch.fleet.subjects import subject
+from netwatch.fleet.turns import Turns
 
 ALERT_MESSAGES, ALERT_BYTES = 64, 8 << 20
 """Messages with alerts, and their bytes, that are committed together. In memory they are some six
@@ -35,71 +36,24 @@ all are committed, so more at a time would only be later."""
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds until a commit that failed is tried again, at first, then, and so on."""
 
+KILLS = 2
+"""How often the process that commits is killed until that is the fault of what it commits."""
+
 KEYS_IN_MESSAGE = 2000
 """Keys of alerts in one message that says that they are committed."""
 
-MAX_ASSEMBLIES = 1000
-"""Contents in parts of which messages are remembered until they are whole."""
+AHEAD = 4
+"""How many times as many messages are looked at as are committed, so that sensors take turns."""
+
+AGAIN_SECONDS = 2.0
+"""Seconds until the server gives a message again whose sensor has too many here."""
 
 C = TypeVar("C")
 T = TypeVar("T")
 
 
-class Receiver:
-    """Decodes messages, and knows which of them make up each content."""
-
-    def __init__(self, status: CentreStatus, roster: RosterKeeper) -> None:
-        self._status = status
-        self._roster = roster
-        self._assembler = Assembler()
-        self._parts: dict[tuple[str, str, str], list[Any]] = {}
-
-    async def decode(
-        self, messages: Sequence[Any], *, reads_content: bool
-    ) -> tuple[list[Envelope], list[Any]]:
-        """The envelopes that are whole, with or without reading their content, and the messages
-        that are done with once these are committed. What is no message of the fleet is refused,
-        counted, and never comes again."""
-        envelopes, done = [], []
-        for message in messages:
-            sensor = ""
-            try:
-                sensor, kind = sender_of(message.subject)
-                envelope = decode(message.data, sensor, kind, reads_content=reads_content)
-                parts = self._parts_of(envelope)
-                parts.append(message)
-                whole = self._assembler.add(envelope)
-            except (EnvelopeError, ValueError) as error:
-                self.refuse(sensor, str(error))
-                await message.term()
-                continue
-            if whole is not None:
-                envelopes.append(whole)
-                done += self._parts.pop(_key(whole), parts)
-        return envelopes, done
-
-    def _parts_of(self, envelope: Envelope) -> list[Any]:
-        if envelope.parts == 1:
-            return []
-        while len(self._parts) >= MAX_ASSEMBLIES:
-            del self._parts[next(iter(self._parts))]
-        return self._parts.setdefault(_key(envelope), [])
-
-    def refuse(self, sensor: str, reason: str) -> None:
-        """Count what is refused, and show why on the roster."""
-        self._status.refused[sensor] += 1
-        self._roster.refused(sensor, reason)
-
-    def note_lag(self, envelopes: Sequence[Envelope]) -> None:
-        """Note how long messages were under way until they were committed."""
-        now = time.time_ns()
-        for envelope in envelopes:
-            offset = self._status.offsets.get(envelope.sensor, 0)
-            self._status.lag[envelope.sensor] = max(0.0, (now - envelope.sent + offset) / 1e9)
-
-
-def _key(envelope: Envelope) -> tuple[str, str, str]:
-    return envelope.sensor, envelope.kind, envelope.id
+class PoisonError(NetwatchError):
+    """Messages that cannot be committed, however often that is tried."""
 
 
 async def _in_parts(
@@ -155,7 +109,7 @@ class Consumers:
             for envelope in envelopes:
                 problem = roster.applied(envelope)
                 if problem:
-                    self._receiver.refuse(envelope.sensor, problem)
+                    self._receiver.refuse_envelope(envelope, problem)
             await roster.written()
 
         await self._run("applied", ALERT_MESSAGES, ALERT_BYTES, commit, reads_content=True)
@@ -169,12 +123,16 @@ class Consumers:
         *,
         reads_content: bool,
     ) -> None:
-        puller = Puller(self._client, name, batch, max_bytes)
+        puller = Puller(self._client, name, AHEAD * batch, AHEAD * max_bytes)
+        turns = Turns(batch, max_bytes)
         await puller.start()
         while True:
-            envelopes, done = await self._receiver.decode(
-                await puller.take(), reads_content=reads_content
-            )
+            for message in await (puller.ready() if turns else puller.take()):
+                # All kinds of a sensor in one row, since they have to stay in order.
+                sensor = message.subject.rpartition(".")[0]
+                if not turns.put(sensor, message, len(message.data)):
+                    await message.nak(AGAIN_SECONDS)
+            envelopes, done = await self._receiver.decode(turns.take(), reads_content=reads_content)
             if envelopes:
                 await commit(envelopes)
                 self._receiver.note_lag(envelopes)
@@ -195,17 +153,20 @@ class Consumers:
                 if result is not None:
                     return result
 
-        result = await self._insist(commit)
+        try:
+            result = await self._insist(commit)
+        except PoisonError as error:
+            await self._one_by_one(process, envelopes, error, self._commit_alerts)
+            return
         self._status.new_alerts += result.new
-        for sensor, reason in result.unreadable:
-            self._receiver.refuse(sensor, reason)
+        for position, reason in result.spoiled.items():
+            self._receiver.refuse_envelope(envelopes[position], reason)
         for sensor, keys in result.stored.items():
             self._status.alerts[sensor] += len(keys)
             for at in range(0, len(keys), KEYS_IN_MESSAGE):
                 await self._say(sensor, {"kind": "alerts", "keys": keys[at : at + KEYS_IN_MESSAGE]})
         for sensor, refused in result.refused.items():
             for key, reason in refused.items():
-                self._receiver.refuse(sensor, reason)
                 await self._say(sensor, {"kind": "alerts", "refused": {key: reason}})
 
     async def _commit_facts(
@@ -219,11 +180,47 @@ class Consumers:
             async with self._turn:
                 return await process.run(FactCommits.finish)
 
-        result = await self._insist(commit)
+        try:
+            result = await self._insist(commit)
+        except PoisonError as error:
+            await self._one_by_one(process, envelopes, error, self._commit_facts, self._skip_facts)
+            return
+        await self._tell(envelopes, result)
+
+    async def _skip_facts(self, process: CommitProcess[FactCommits], envelope: Envelope) -> None:
+        """Let the epoch of a message that cannot be stored go on without it."""
+
+        async def commit() -> Committed:
+            await process.run(FactCommits.refuse, envelope)
+            async with self._turn:
+                return await process.run(FactCommits.finish)
+
+        await self._tell([envelope], await self._insist(commit))
+
+    async def _one_by_one(
+        self,
+        process: CommitProcess[C],
+        envelopes: Sequence[Envelope],
+        error: "PoisonError",
+        commit: Callable[[CommitProcess[C], Sequence[Envelope]], Coroutine[Any, Any, None]],
+        skip: Callable[[CommitProcess[C], Envelope], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        """Commit messages one by one of which one makes the others fail, and set that one aside."""
+        if len(envelopes) > 1:
+            for envelope in envelopes:
+                await commit(process, [envelope])
+            return
+        self._report(f"a message of {envelopes[0].sensor} is set aside: {error}")
+        self._receiver.refuse_envelope(envelopes[0], str(error))
+        if skip is not None:
+            await skip(process, envelopes[0])
+
+    async def _tell(self, envelopes: Sequence[Envelope], result: Committed) -> None:
+        """Count what was committed, and say so to the sensors."""
         self._status.batches += result.batches
         self._status.repeated += result.repeated
-        for sensor, reason in result.refused:
-            self._receiver.refuse(sensor, reason)
+        for position, reason in result.refused:
+            self._receiver.refuse_envelope(envelopes[position], reason)
         self._status.rows.update(result.rows)
         for each in result.progress:
             await self._say(
@@ -231,18 +228,24 @@ class Consumers:
             )
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do something with the store, however long it takes until the store can be used."""
-        attempts = 0
+        """Do something with the store, however long it takes until the store can be used. Raises
+        `PoisonError` where it is not the store that fails."""
+        attempts = kills = 0
         while True:
             try:
                 result = await work()
             except NetwatchError as error:
+                kills += isinstance(error, KilledError)
+                if kills >= KILLS:
+                    raise PoisonError(f"{error} {KILLS} times") from None
                 if not self._status.store_problem:
                     self._report(f"the store cannot be written to: {error}")
                 self._status.store_problem = str(error)
                 await asyncio.sleep(RETRY_SECONDS[min(attempts, len(RETRY_SECONDS) - 1)])
                 attempts += 1
                 continue
+            except Exception as error:
+                raise PoisonError(f"{type(error).__name__}: {error}"[:MAX_REASON]) from None
             if self._status.store_problem:
                 self._report("the store is written to again")
                 self._status.store_problem = ""

@@ -38,8 +38,8 @@ def write_credentials(path: Path, credentials: SensorCredentials) -> None:
     """Write a new file. Raises `NetwatchError` where it exists or cannot be written."""
     lines = [
         f"# The credentials of the sensor {credentials.sensor}. Whoever has this file can report",
-        "# in its name: keep it readable for the user of netwatch alone. 'netwatch fleet enrol'",
-        f"# --revoke {credentials.sensor} at the centre makes it void.",
+        "# in its name: keep it readable for the user of netwatch alone.",
+        f"# 'netwatch fleet revoke {credentials.sensor}' at the centre makes it void.",
         f"schema: {SCHEMA}",
         f"sensor: {credentials.sensor}",
         f'centre: "{credentials.centre}"',
@@ -52,12 +52,12 @@ def write_credentials(path: Path, credentials: SensorCredentials) -> None:
     write_private(path, "\n".join(lines) + "\n")
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Write a new file for its owner only. Raises `NetwatchError` where it exists."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        with os.fdopen(os.open(path, flags, FILE_MODE), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:

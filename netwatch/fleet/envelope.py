@@ -12,6 +12,7 @@ message comes from a sensor that may be broken or taken over, so every field is 
 """
 
 import json
+import operator
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from typing import Any, Final
 import orjson
 
 from netwatch.core.dataclass import dataclass
-from netwatch.core.errors import NetwatchError
+from netwatch.fleet.border import BorderError, text
 from netwatch.fleet.subjects import MAX_PAYLOAD
 
 SCHEMA: Final = "netwatch.fleet/1"
@@ -36,17 +37,23 @@ PART_BYTES = MAX_PAYLOAD - MAX_HEADER - (8 << 10)
 MAX_PARTS = 64
 """Parts of one content."""
 
-ASSEMBLY_BYTES = 256 << 20
-"""Bytes of parts that wait for others; beyond, the oldest are dropped and sent again later."""
+MAX_WAITING = 128
+"""Parts of a sensor that wait for others."""
+
+ASSEMBLY_BYTES = 32 << 20
+"""Bytes of these parts; beyond, the oldest are dropped and sent again later."""
 
 MAX_ID = 200
 """Characters of an id."""
+
+CONTENT_BYTES = {"alerts": 4 << 20, "facts": 16 << 20, "coverage": 4 << 20, "applied": 64 << 10}
+"""Bytes of the content of a message of each kind, all its parts together."""
 
 _SCHEMA = re.compile(r"netwatch\.fleet/(\d{1,4})(\.\d{1,4})?")
 _KIND = re.compile(r"[a-z]{1,32}")
 
 
-class EnvelopeError(NetwatchError):
+class EnvelopeError(BorderError):
     """A message is not an envelope, or not one of its sender."""
 
 
@@ -115,7 +122,7 @@ def cut(envelope: Envelope) -> list[bytes]:
     if len(content) <= PART_BYTES:
         return [envelope.encode()]
     pieces = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
-    if len(pieces) > MAX_PARTS:
+    if len(pieces) > MAX_PARTS or len(content) > CONTENT_BYTES.get(envelope.kind, PART_BYTES):
         raise EnvelopeError(f"a content of {len(content)} bytes, which is too large to be sent")
     # Parts of JSON are no JSON; whoever joins them reads it.
     fields = dict(envelope.fields) if envelope.body is None else {**envelope.fields, "joined": 1}
@@ -144,8 +151,11 @@ def decode(data: bytes, sensor: str, kind: str, *, reads_content: bool = True) -
     if header.get("sensor") != sensor or header.get("kind") != kind:
         raise EnvelopeError("the envelope names another sensor or kind than its subject")
     part, parts = _number(header, "part", 1), _number(header, "parts", 1)
-    if not 1 <= part <= parts <= MAX_PARTS:
+    limit = CONTENT_BYTES.get(kind, PART_BYTES)
+    if not 1 <= part <= parts <= min(MAX_PARTS, -(-limit // PART_BYTES)):
         raise EnvelopeError("the envelope has no valid 'part' and 'parts'")
+    if len(content) > min(limit, PART_BYTES + MAX_HEADER):
+        raise EnvelopeError(f"a content of {len(content):,} bytes, which is too large")
     is_json = reads_content and header.get("content") == "json"
     return Envelope(
         schema=schema,
@@ -189,9 +199,10 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _text(header: Mapping[str, Any], name: str, limit: int) -> str:
     value = header.get(name)
-    if not isinstance(value, str) or not value or len(value) > limit:
-        raise EnvelopeError(f"the envelope has no valid {name!r}")
-    return value
+    try:
+        return text(value, limit)
+    except BorderError:
+        raise EnvelopeError(f"the envelope has no valid {name!r}") from None
 
 
 def _number(header: Mapping[str, Any], name: str, default: int | None = None) -> int:
@@ -201,47 +212,71 @@ def _number(header: Mapping[str, Any], name: str, default: int | None = None) ->
     return value
 
 
-class Assembler:
-    """Joins the parts of contents again. Parts may come in any order and more than once. `dropped`
-    counts contents of which parts were dropped, because too much was waiting."""
+Key = tuple[str, str, str]
+"""What the parts of a content have in common: sensor, kind and id."""
 
-    def __init__(self, limit: int = ASSEMBLY_BYTES) -> None:
-        self._limit = limit
-        self._waiting: OrderedDict[tuple[str, str, str], dict[int, Envelope]] = OrderedDict()
-        self._bytes = 0
-        self.dropped = 0
+
+class Assembler:
+    """Joins the parts of contents again. Parts may come in any order and more than once. What waits
+    of each sensor is bounded by itself: above `MAX_WAITING` parts or `ASSEMBLY_BYTES` its oldest
+    content is dropped, which it sends again. `dropped` has those since the last look."""
+
+    def __init__(self, parts: int = MAX_WAITING, size: int = ASSEMBLY_BYTES) -> None:
+        self._limits = parts, size
+        self._waiting: dict[str, OrderedDict[Key, dict[int, Envelope]]] = {}
+        self.dropped: list[Key] = []
+
+    def has(self, envelope: Envelope) -> bool:
+        """Whether this part waits already."""
+        key = key_of(envelope)
+        return envelope.part in self._waiting.get(envelope.sensor, {}).get(key, {})
+
+    def waiting(self, sensor: str) -> tuple[int, int]:
+        """The parts that wait of a sensor, and their bytes."""
+        parts = [each for of in self._waiting.get(sensor, {}).values() for each in of.values()]
+        return len(parts), sum(len(each.payload) for each in parts)
 
     def add(self, envelope: Envelope) -> Envelope | None:
         """The whole envelope, once all its parts are there. Raises `EnvelopeError` where the parts
         do not fit together or the whole is not valid."""
         if envelope.parts == 1:
             return envelope
-        key = (envelope.sensor, envelope.kind, envelope.id)
-        parts = self._waiting.setdefault(key, {})
+        key = key_of(envelope)
+        own = self._waiting.setdefault(envelope.sensor, OrderedDict())
+        parts = own.setdefault(key, {})
         first = next(iter(parts.values()), envelope)
         if first.parts != envelope.parts:
             self._drop(key)
+            self.dropped.append(key)
             raise EnvelopeError("the parts of a content do not fit together")
-        if envelope.part not in parts:
-            parts[envelope.part] = envelope
-            self._bytes += len(envelope.payload)
+        parts.setdefault(envelope.part, envelope)
         if len(parts) == envelope.parts:
             self._drop(key)
             return _joined([parts[number] for number in sorted(parts)])
-        while self._bytes > self._limit:
-            self._drop(next(iter(self._waiting)))
-            self.dropped += 1
+        while any(map(operator.gt, self.waiting(envelope.sensor), self._limits)):
+            oldest = next(iter(own))
+            self._drop(oldest)
+            self.dropped.append(oldest)
         return None
 
-    def _drop(self, key: tuple[str, str, str]) -> dict[int, Envelope]:
-        parts = self._waiting.pop(key)
-        self._bytes -= sum(len(each.payload) for each in parts.values())
-        return parts
+    def _drop(self, key: Key) -> None:
+        own = self._waiting[key[0]]
+        del own[key]
+        if not own:
+            del self._waiting[key[0]]
+
+
+def key_of(envelope: Envelope) -> Key:
+    """The key of a part."""
+    return envelope.sensor, envelope.kind, envelope.id
 
 
 def _joined(parts: list[Envelope]) -> Envelope:
     content = b"".join(each.payload for each in parts)
     fields = dict(parts[0].fields)
+    limit = CONTENT_BYTES.get(parts[0].kind, PART_BYTES)
+    if len(content) > limit:
+        raise EnvelopeError(f"a content of {len(content):,} bytes, which is too large")
     if fields.pop("joined", None):
         return replace(parts[0], body=_value(content), payload=b"", fields=fields, part=1, parts=1)
     return replace(parts[0], payload=content, part=1, parts=1)

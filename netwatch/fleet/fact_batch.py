@@ -18,40 +18,57 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field as attribute
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.dataclass import dataclass
+from netwatch.fleet.border import (
+    MAX_POSITION,
+    MAX_SENTENCE,
+    BorderError,
+    field,
+    moment,
+    naming,
+    number,
+    text,
+)
 from netwatch.fleet.envelope import EnvelopeError
+from netwatch.fleet.memory_limit import memory_limited
+from netwatch.fleet.row_check import check_rows
 from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.landing import DAY
+from netwatch.store.fact_tables import combined
 from netwatch.store.parquet import writer_options
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_ABOUT = 64 << 20
+MAX_ABOUT = 16 << 20
 """Bytes of the clients of a batch."""
+
+MAX_CLIENTS = 100_000
+"""Clients of a batch."""
 
 MAX_BANS = 1000
 """Bans of which a batch tells what they say."""
 
-MAX_ROWS = 1_000_000
-"""Rows of a batch that are read."""
+MAX_ROWS = 200_000
+"""Rows of a batch that are read; a sensor sends some 30,000."""
 
-MAX_BATCH_BYTES = 512 << 20
-"""Bytes of a batch in memory, as its file announces them."""
+MAX_BATCH_BYTES = 64 << 20
+"""Bytes of the rows of a batch in memory."""
 
-MAX_DAYS = 400
-"""Days of which a batch may have rows; each becomes a file."""
+READ_ROWS = 65_536
+"""Rows that are read at a time, until the next look at how much they take."""
 
-_FIRST_DAY, _LAST_DAY = 0, 84_006
-"""Days since the epoch that rows may be of: 1970 to 2199."""
+READ_BYTES = 256 << 20
+"""Memory that may be taken while a batch is read: a file may announce less than it unpacks to."""
 
-_MAX_TEXT = 300
 _LENGTH = struct.Struct(">I")
 
 
@@ -66,7 +83,7 @@ class RunKey:
     command: str
     versions: tuple[str, str, str, str] | None
     position: int
-    contents: Mapping[str, str] = field(default_factory=dict, compare=False)
+    contents: Mapping[str, str] = attribute(default_factory=dict, compare=False)
 
     def record(self) -> Mapping[str, Any]:
         """The same as JSON."""
@@ -89,29 +106,30 @@ class FactBatch:
     rows: "pa.Table"
 
 
-def read_run(record: Any) -> RunKey:
-    """The run in a record that `RunKey.record` made. Raises `EnvelopeError` for any other."""
-    try:
-        versions = record["versions"]
+def read_run(record: Any, now: int) -> RunKey:
+    """The run in a record that `RunKey.record` made, which came at `now` (ns). Raises `BorderError`
+    for any other."""
+    with naming("run"):
+        if not isinstance(record, dict):
+            raise BorderError("expected a JSON object")
+        versions = record.get("versions")
         if versions is not None:
-            versions = tuple(map(_text, versions))
-            if len(versions) != 4:
-                raise ValueError(versions)
+            if not isinstance(versions, list) or len(versions) != 4:
+                raise BorderError("versions: expected four")
+            versions = tuple(map(text, versions))
         return RunKey(
-            started=_number(record["started"]),
-            command=_text(record["command"]),
+            started=field(record, "started", moment, now),
+            command=field(record, "command", text),
             versions=versions,
-            position=_number(record["position"]),
+            position=field(record, "position", number, MAX_POSITION),
             contents=_contents(record.get("contents", {})),
         )
-    except (KeyError, TypeError, ValueError):
-        raise EnvelopeError("the content names no valid run") from None
 
 
 def _contents(found: Any) -> dict[str, str]:
     if not isinstance(found, dict) or len(found) > MAX_BANS:
-        raise ValueError("expected what bans say")
-    return {_text(ban): _text(content) for ban, content in found.items()}
+        raise BorderError(f"contents: expected what at most {MAX_BANS} bans say")
+    return {text(ban): text(content) for ban, content in found.items()}
 
 
 def pack(batch: FactBatch) -> bytes:
@@ -132,23 +150,23 @@ def pack(batch: FactBatch) -> bytes:
         return stream.getvalue()
 
 
-def unpack(table: str, content: bytes) -> FactBatch:
-    """The batch in these bytes. Raises `EnvelopeError` for what is none, or is too large."""
+def unpack(table: str, content: bytes, now: int) -> FactBatch:
+    """The batch in these bytes, which came at `now` (ns). Raises `BorderError` for what is none, or
+    is too large, before it takes more memory than `READ_BYTES`."""
     import pyarrow as pa
-    from pyarrow import compute, parquet
+    from pyarrow import compute
 
     if table not in TIME_COLUMN:
         raise EnvelopeError("the content is of no table of facts")
     try:
-        about, at = _read_about(content)
-        # Texts come as the dictionaries that they are in the file.
-        rows_at = pa.BufferReader(pa.py_buffer(content).slice(at))
-        file = parquet.ParquetFile(rows_at, read_dictionary=_texts(table))
-        _check_size(file.metadata)
-        rows = _in_layout(table, file.read(use_threads=False))
-        rows.validate(full=True)
-        clients = [_client(record) for record in about["clients"]]
-        run = read_run(about["run"])
+        with memory_limited(READ_BYTES):
+            about, at = _read_about(content)
+            clients = [_client(record) for record in _clients(about)]
+            run = read_run(about.get("run"), now)
+            rows = _read_rows(table, pa.py_buffer(content).slice(at))
+            rows.validate(full=True)
+    except (MemoryError, SystemError):
+        raise EnvelopeError("the batch takes more memory than one may") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise EnvelopeError(f"the content is no batch of facts: {reason}") from None
@@ -157,8 +175,33 @@ def unpack(table: str, content: bytes) -> FactBatch:
     places = compute.min_max(rows["client"]).as_py()
     if places["min"] < 0 or places["max"] >= len(clients):
         raise EnvelopeError("rows of the batch name clients that it does not have")
-    _check_days(rows[TIME_COLUMN[table]])
+    check_rows(table, rows, now)
     return FactBatch(table, run, clients, rows)
+
+
+def _read_rows(table: str, content: "pa.Buffer") -> "pa.Table":
+    """The rows in a Parquet file. They are read some at a time, so that a file that unpacks to more
+    than it may is known soon."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    # Texts come as the dictionaries that they are in the file.
+    file = parquet.ParquetFile(pa.BufferReader(content), read_dictionary=_texts(table))
+    _check_size(file.metadata)
+    layout, parts, size = chunk_schema(table), [], 0
+    for part in file.iter_batches(READ_ROWS, columns=layout.names, use_threads=False):
+        size += part.nbytes
+        if size > MAX_BATCH_BYTES:
+            raise EnvelopeError(f"the batch is too large: more than {MAX_BATCH_BYTES:,} bytes")
+        parts.append(_in_layout(table, pa.Table.from_batches([part])))
+    return combined(pa.concat_tables(parts)) if parts else layout.empty_table()
+
+
+def _clients(about: Any) -> list[Any]:
+    found = about.get("clients") if isinstance(about, dict) else None
+    if not isinstance(found, list) or len(found) > MAX_CLIENTS:
+        raise BorderError(f"expected a list of at most {MAX_CLIENTS:,} clients")
+    return found
 
 
 def _read_about(content: bytes) -> tuple[Any, int]:
@@ -174,7 +217,11 @@ def _read_about(content: bytes) -> tuple[Any, int]:
         raise ValueError(str(error)) from None
     if not decompressor.eof:
         raise ValueError("its clients are cut, or too many")
-    return json.loads(head), end
+    # Each list in it takes some twenty times its two bytes.
+    if head.count(b"[") + head.count(b"{") > 2 * MAX_CLIENTS:
+        raise ValueError(f"expected at most {MAX_CLIENTS:,} clients")
+    # It is strict, and takes a fraction of the memory that the standard library does.
+    return orjson.loads(head), end
 
 
 def _check_size(metadata: Any) -> None:
@@ -215,19 +262,6 @@ def _texts(table: str) -> list[str]:
     return [column.name for column in FACTS[table] if column.kind == "text"]
 
 
-def _check_days(times: "pa.ChunkedArray") -> None:
-    from pyarrow import compute
-
-    span = compute.min_max(times).as_py()
-    first, last = span["min"] // DAY, span["max"] // DAY
-    if not _FIRST_DAY <= first <= last <= _LAST_DAY:
-        raise EnvelopeError("the batch has rows of an impossible time")
-    if last - first >= MAX_DAYS and (
-        compute.count_distinct(compute.divide(times, DAY)).as_py() > MAX_DAYS
-    ):
-        raise EnvelopeError(f"the batch has rows of more than {MAX_DAYS} days")
-
-
 def _client_record(client: ClientAddress) -> list[str | None]:
     sealed = base64.b64encode(client.sealed).decode() if client.sealed is not None else None
     return [
@@ -241,28 +275,22 @@ def _client_record(client: ClientAddress) -> list[str | None]:
 
 
 def _client(record: Any) -> ClientAddress:
+    if not isinstance(record, list) or len(record) != 6:
+        raise BorderError("expected six values for a client")
     ip, mac, network, network_class, pseudonym, sealed = record
     for value in (ip, mac, network, network_class, pseudonym):
         if value is not None:
-            _text(value, empty=True)
+            text(value, empty=True)
     if (ip is None) == (pseudonym is None):
-        raise ValueError("a client has either an address or a pseudonym")
+        raise BorderError("a client has either an address or a pseudonym")
+    if ip is not None and parse_ip(ip) is None:
+        raise BorderError("expected the address of a client")
+    if mac is not None and parse_mac(mac) is None:
+        raise BorderError("expected the MAC of a client")
     try:
-        opened = None if sealed is None else base64.b64decode(sealed, validate=True)
+        opened = (
+            None if sealed is None else base64.b64decode(text(sealed, MAX_SENTENCE), validate=True)
+        )
     except binascii.Error:
-        raise ValueError("a client is not sealed in base64") from None
+        raise BorderError("a client is not sealed in base64") from None
     return ClientAddress(ip, mac, network, network_class, pseudonym, opened)
-
-
-def _text(value: Any, *, empty: bool = False) -> str:
-    is_text = isinstance(value, str) and len(value) <= _MAX_TEXT and "\0" not in value
-    if not is_text or (not value and not empty):
-        raise ValueError("expected a short text")
-    value.encode()  # An unpaired surrogate cannot be stored.
-    return str(value)
-
-
-def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError("expected a number")
-    return value

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, select, update
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_coverage, span, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
 from netwatch.fleet.loss_record import read_losses
@@ -35,7 +36,7 @@ from netwatch.store.catalogue import (
     end_capture,
     replace_files,
 )
-from netwatch.store.coverage_rows import store_coverage, sums
+from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.hour_counting import Hidden, Hides, HourCounter
 from netwatch.store.hour_rows import add_hours
@@ -52,8 +53,8 @@ from netwatch.store.options import StoreOptions
 from netwatch.store.upsert import upsert
 from netwatch.store.use_lock import UseLock
 
-MAX_RECORD = 4 << 20
-"""Bytes of a record of coverage."""
+GROUP_BYTES = 64 << 20
+"""Bytes of rows in memory after which they are written to files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ class Progress:
 
 @dataclass(slots=True)
 class Committed:
-    """The result of a commit: the `progress` of every epoch that was sent, sensors with the reasons
-    why a message of theirs was `refused`, how many rows of each sensor and how many batches were
+    """The result of a commit: the `progress` of every epoch that was sent, which of the messages
+    were `refused` with the reasons, how many rows of each sensor and how many batches were
     stored, and how many batches were repeated."""
 
     progress: list[Progress]
-    refused: list[tuple[str, str]]
+    refused: list[tuple[int, str]]
     rows: Counter[str] = field(default_factory=Counter)
     batches: int = 0
     repeated: int = 0
@@ -127,19 +128,48 @@ class FactCommits:
             transaction = _Transaction(
                 stored_sequences(connection, sorted(epochs)), dict(self._hidden)
             )
-        result = Committed([], [])
+        result, now, size = Committed([], []), time.time_ns(), 0
         contents: list[tuple[str, FactBatch | _Record]] = []
-        for envelope in envelopes:
+        for position, envelope in enumerate(envelopes):
             try:
                 if transaction.takes(envelope):
                     # What is refused counts as stored: it will not be better when it comes again.
                     transaction.note(envelope)
-                    contents.append((envelope.sensor, _read(envelope)))
+                    content = _read(envelope, now)
+                    contents.append((envelope.sensor, content))
                     result.batches += 1
+                    size += content.rows.nbytes if isinstance(content, FactBatch) else 0
                 else:
                     result.repeated += 1
-            except EnvelopeError as error:
-                result.refused.append((envelope.sensor, str(error)))
+            except BorderError as error:
+                result.refused.append((position, str(error)))
+            if size > GROUP_BYTES:
+                self._add(contents, transaction, result)
+                contents, size = [], 0
+        self._add(contents, transaction, result)
+        self._prepared = transaction, result
+
+    def refuse(self, envelope: Envelope) -> None:
+        """Make a message count as stored that cannot be. Raises `NetwatchError`."""
+        self._prepared = None
+        with self._catalogue.database.reading() as connection:
+            key = envelope.sensor, epoch_of(envelope)
+            transaction = _Transaction(stored_sequences(connection, [key]), dict(self._hidden))
+        result = Committed([], [])
+        try:
+            if transaction.takes(envelope):
+                transaction.note(envelope)
+        except BorderError:
+            transaction.stored.clear()  # It names no epoch that could go on.
+        self._prepared = transaction, result
+
+    def _add(
+        self,
+        contents: Sequence[tuple[str, FactBatch | _Record]],
+        transaction: "_Transaction",
+        result: Committed,
+    ) -> None:
+        """Write what was read to files."""
         self._numbers.load({(sensor, each.run, _needs_capture(each)) for sensor, each in contents})
         landing = Landing(self._files, self._catalogue, transaction.add_files)
         for sensor, content in contents:
@@ -158,7 +188,6 @@ class FactCommits:
                 found = _corrected(content, self._offsets.get(sensor, 0))
                 transaction.coverage.append((self._numbers.run(sensor, content.run), found))
         landing.flush()
-        self._prepared = transaction, result
 
     def finish(self) -> Committed:
         """Store what was prepared, all or, with `NetwatchError`, nothing of it; then it has to be
@@ -297,8 +326,10 @@ def stored_sequences(
 
 def epoch_of(envelope: Envelope) -> str:
     """The epoch of the spool that a message is from; empty where it names none."""
-    epoch = envelope.fields.get("epoch")
-    return epoch if isinstance(epoch, str) and 0 < len(epoch) <= 40 else ""
+    try:
+        return text(envelope.fields.get("epoch"), 40)
+    except BorderError:
+        return ""
 
 
 def _needs_capture(content: FactBatch | _Record) -> bool:
@@ -327,67 +358,29 @@ def _store_losses(connection: Connection, run: int, record: _Record) -> None:
     connection.execute(update(tables.capture).where(concerned).values(state="partial"))
 
 
-def _read(envelope: Envelope) -> FactBatch | _Record:
-    """The content of a message. Raises `EnvelopeError` for what cannot be stored."""
+def _read(envelope: Envelope, now: int) -> FactBatch | _Record:
+    """The content of a message that came at `now` (ns). Raises `BorderError` for what cannot be
+    stored."""
     table = envelope.fields.get("table")
     if envelope.kind == "facts" and isinstance(table, str) and table in TIME_COLUMN:
-        return unpack(table, envelope.payload)
-    record = _record(envelope.payload)
-    run, first, last = (
-        read_run(record.get("run")),
-        _number(record, "first"),
-        _number(record, "last"),
-    )
-    if table == "coverage":
-        part = _number(record, "part") or 0
-        return _Record(run=run, first=first, last=last, coverage=_coverage(record), part=part)
-    if table == "loss":
-        of_all, adds = record.get("all") is True, record.get("adds") is True
-        return _Record(
-            run=run,
-            first=None,
-            last=None,
-            losses=read_losses(record.get("losses")),
-            of_all=of_all,
-            adds=adds,
-        )
-    if table == "capture":
-        lost = _number(record, "lost_rows") or 0
-        is_whole = record.get("whole") is True and not lost
-        return _Record(run=run, first=first, last=last, lost_rows=lost, is_whole=is_whole)
-    raise EnvelopeError("the content is of no table that is known here")
-
-
-def _record(payload: bytes) -> dict[str, Any]:
-    if len(payload) > MAX_RECORD:
-        raise EnvelopeError("the record is too large")
-    try:
-        record = json.loads(payload)
-    except (ValueError, RecursionError):
-        record = None
+        return unpack(table, envelope.payload, now)
+    if table not in ("coverage", "capture", "loss"):
+        raise EnvelopeError("the content is of no table that is known here")
+    record = envelope.value()
     if not isinstance(record, dict):
         raise EnvelopeError("the content is not a JSON object")
-    return record
-
-
-def _coverage(record: dict[str, Any]) -> dict[str, Any]:
-    """The record of coverage in a record. Raises `EnvelopeError` where it cannot be stored."""
-    coverage = record.get("record")
-    try:
-        if not isinstance(coverage, dict):
-            raise TypeError(coverage)
-        for row in sums(0, 0, None, None, coverage):
-            texts = (row["network"], row["class"], row["reason"])
-            if not all(isinstance(text, str) for text in texts) or type(row["flows"]) is not int:
-                raise TypeError(row)
-            "".join(texts).encode()
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise EnvelopeError("the content has no valid 'record' of coverage") from None
-    return coverage
-
-
-def _number(record: dict[str, Any], name: str) -> int | None:
-    value = record.get(name)
-    if value is not None and (type(value) is not int or not 0 <= value < 1 << 63):
-        raise EnvelopeError(f"the content has no valid {name!r}")
-    return value
+    run = read_run(record.get("run"), now)
+    if table == "loss":
+        of_all, adds = record.get("all") is True, record.get("adds") is True
+        losses = read_losses(record.get("losses"))
+        return _Record(
+            run=run, first=None, last=None, losses=losses, of_all=of_all, adds=adds
+        )
+    first, last = span(record.get("first"), record.get("last"), now)
+    if table == "coverage":
+        part = number(record.get("part", 0), MAX_POSITION)
+        coverage = read_coverage(record.get("record"))
+        return _Record(run=run, first=first, last=last, coverage=coverage, part=part)
+    lost = number(record.get("lost_rows", 0))
+    is_whole = record.get("whole") is True and not lost
+    return _Record(run=run, first=first, last=last, lost_rows=lost, is_whole=is_whole)

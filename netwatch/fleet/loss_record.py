@@ -3,7 +3,7 @@
 from typing import Any
 
 from netwatch.coverage.hours import QUARTERS
-from netwatch.fleet.envelope import EnvelopeError
+from netwatch.fleet.border import BorderError
 from netwatch.store.losses import KINDS, Losses
 
 MAX_LOSSES = 20_000
@@ -17,7 +17,7 @@ MAX_QUARTER = 84_007 * 24 * QUARTERS
 
 
 def read_losses(found: Any) -> Losses:
-    """What is lost, by kind and quarter. Raises `EnvelopeError` where it cannot be stored."""
+    """What is lost, by kind and quarter. Raises `BorderError` where it cannot be stored."""
     try:
         if not isinstance(found, dict) or not {*found} <= {*KINDS}:
             raise TypeError(found)
@@ -36,5 +36,5 @@ def read_losses(found: Any) -> Losses:
             ):
                 raise ValueError(quarter)
     except (TypeError, ValueError, AttributeError):
-        raise EnvelopeError("the content has no valid 'losses'") from None
+        raise BorderError("the content has no valid 'losses'") from None
     return losses

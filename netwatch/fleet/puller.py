@@ -7,6 +7,7 @@ next batch; the server gives no more than was asked for.
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
@@ -60,12 +61,23 @@ class Puller:
             found = [first]
             while not self._queue.empty():
                 found.append(self._queue.get_nowait())
-            messages = [each for each in found if not self._is_status(each)]
-            if messages:
-                self._owed -= len(messages)
-                if self._owed <= 0:
-                    await self._ask()
+            if messages := await self._counted(found):
                 return messages
+
+    async def ready(self) -> list[Any]:
+        """The messages that are there already. Raises `StreamGoneError`."""
+        found = []
+        while not self._queue.empty():
+            found.append(self._queue.get_nowait())
+        return await self._counted(found)
+
+    async def _counted(self, found: Sequence[Any]) -> list[Any]:
+        """Those of them that are messages; the next ones are asked for."""
+        messages = [each for each in found if not self._is_status(each)]
+        self._owed -= len(messages)
+        if messages and self._owed <= 0:
+            await self._ask()
+        return messages
 
     async def _ask(self) -> None:
         request = {

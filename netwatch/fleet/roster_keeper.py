@@ -5,7 +5,6 @@ written every few seconds, all in one transaction, by a thread of its own.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
+from netwatch.fleet.border import BorderError, read_applied, read_health
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import Envelope
 from netwatch.store import fleet_sensors
@@ -23,14 +23,8 @@ from netwatch.store.options import StoreOptions
 WRITE_SECONDS = 2.0
 """Seconds between two transactions."""
 
-MAX_HEALTH = 64 << 10
-"""Bytes of a sign of life."""
-
 MAX_WAITING = 10_000
 """Other changes that wait to be written; further ones are dropped."""
-
-_KINDS = ("set", "configuration")
-_STATES = ("applied", "rejected")
 
 Change = Callable[[Catalogue], None]
 
@@ -44,6 +38,7 @@ class RosterKeeper:
         self._catalogue = Catalogue.open(options, create=True)
         self._executor = ThreadPoolExecutor(1, "roster")
         self._heard: dict[str, tuple[int, Mapping[str, Any], int | None]] = {}
+        self._refused: dict[str, tuple[int, str]] = {}
         self._changes: list[Change] = []
         for sensor in self.known():
             if sensor.clock_offset is not None:
@@ -63,12 +58,9 @@ class RosterKeeper:
     def heard(self, sensor: str, data: bytes) -> str:
         """Take a sign of life; why it is none, else empty."""
         try:
-            health = json.loads(data) if len(data) <= MAX_HEALTH else None
-            json.dumps(health, ensure_ascii=False, allow_nan=False).encode()
-        except (ValueError, RecursionError):
-            health = None
-        if not isinstance(health, dict):
-            return "a sign of life that is not a JSON object, or too large"
+            health = read_health(data)
+        except BorderError as error:
+            return str(error)
         offset = health.get("clock_offset_ns")
         if type(offset) is not int or abs(offset) >= 1 << 62:
             offset = None
@@ -80,18 +72,14 @@ class RosterKeeper:
 
     def applied(self, envelope: Envelope) -> str:
         """Take the report on a published version; why it is none, else empty."""
-        body = envelope.body if isinstance(envelope.body, dict) else {}
-        kind: Any = body.get("kind")
-        state: Any = body.get("state")
-        version, reason = body.get("version"), body.get("reason", "")
-        is_valid = kind in _KINDS and state in _STATES and isinstance(version, int | str)
-        if not is_valid or not isinstance(reason, str):
-            return "a report on a published version that is none"
+        try:
+            kind, version, state, reason = read_applied(envelope.value())
+        except BorderError as error:
+            return str(error)
         at, sensor = time.time_ns(), envelope.sensor
-        text = str(version)[:64]
         self._add(
             lambda catalogue: fleet_sensors.applied(
-                catalogue, sensor, kind, text, state, reason, at
+                catalogue, sensor, kind, version, state, reason, at
             )
         )
         return ""
@@ -99,7 +87,8 @@ class RosterKeeper:
     def refused(self, sensor: str, reason: str) -> None:
         """Note that a message was refused."""
         if sensor:
-            self._add(lambda catalogue: fleet_sensors.refused(catalogue, sensor, reason))
+            count, _ = self._refused.get(sensor, (0, ""))
+            self._refused[sensor] = count + 1, reason
 
     def silent(self, sensor: str, since: int) -> None:
         """Note that a sensor has not been heard since a time (ns)."""
@@ -143,6 +132,9 @@ class RosterKeeper:
         while self._changes:
             self._changes[0](self._catalogue)
             self._changes.pop(0)
+        refused, self._refused = self._refused, {}
+        for sensor, (count, reason) in refused.items():
+            fleet_sensors.refused(self._catalogue, sensor, reason, count)
         heard, self._heard = self._heard, {}
         if not heard:
             return

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.envelope import MAX_PARTS, PART_BYTES
+from netwatch.fleet.envelope import CONTENT_BYTES
 
-MAX_FILE_BYTES = MAX_PARTS * PART_BYTES
+MAX_FILE_BYTES = CONTENT_BYTES["facts"]
 """Bytes of a file in the spool."""
 
 _NAME = re.compile(r"(\d{20}[0-9a-f]{4})-(\d{10})-([a-z]{1,16})-(\d{1,9})\.batch")

@@ -21,6 +21,9 @@ PUBLISHED_HISTORY = 8
 DUPLICATE_SECONDS = 300.0
 """How long the stream knows the ids of messages, to drop those that are sent twice."""
 
+MAX_PENDING = 256
+"""Messages of one kind of a sensor that the stream keeps; the sensor keeps the others."""
+
 ACK_SECONDS = 60.0
 """How long the centre has to commit what it was given, until it is given that again."""
 
@@ -53,6 +56,9 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
         # A full stream takes nothing more, and sensors keep it. To drop the oldest would save
         # nothing: they would send it again.
         discard=DiscardPolicy.NEW,
+        # One sensor must not take what the stream has room for.
+        max_msgs_per_subject=MAX_PENDING,
+        discard_new_per_subject=True,
         max_bytes=options.max_bytes,
         max_age=options.max_age,
         max_msg_size=MAX_PAYLOAD,
@@ -71,7 +77,8 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
                 durable_name=f"centre-{name}",
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACK_SECONDS,
-                max_ack_pending=10_000,
+                # What of each sensor is pending is bounded by the stream.
+                max_ack_pending=-1,
                 filter_subjects=[f"{ROOT}.*.{kind}" for kind in kinds],
             ),
         )

@@ -1,13 +1,17 @@
 """Names of subjects, streams and buckets, and who may use which.
 
 A sensor publishes below its own name and reads what is addressed to it or to all. The server
-enforces that (`permissions_of`), so a sensor that pretends to be another is refused there, and the
+enforces that (`accounts_of`), so a sensor that pretends to be another is refused there, and the
 centre can take the name in a subject as that of the sender.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from netwatch.core.sensor_name import is_sensor_name
+
+CENTRE = "NETWATCH"
+"""The account of the centre on the server, with its streams and buckets."""
 
 ROOT = "netwatch.v1"
 """What all subjects of the fleet begin with."""
@@ -75,19 +79,65 @@ def inbox(sensor: str) -> str:
     return f"_INBOX.{sensor}"
 
 
-def permissions_of(sensor: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """What the user of a sensor may do, as nats-server's configuration has it."""
-    keys = [each for key in published_keys(sensor) for each in (key, f"{key}.>")]
-    published = [bucket_subject(PUBLISHED_BUCKET, key) for key in keys]
-    return {
-        "publish": {
-            "allow": [
-                *(subject(sensor, kind) for kind in (*STREAM_KINDS, "clock")),
-                bucket_subject(HEALTH_BUCKET, sensor),
-                *(f"$JS.API.DIRECT.GET.KV_{PUBLISHED_BUCKET}.{each}" for each in published),
-            ]
-        },
-        "subscribe": {
-            "allow": [subject(sensor, "committed"), f"{inbox(sensor)}.>", *published],
-        },
+MAPPED = "_R_."
+"""What the subject of an answer begins with that the server carries into a sensor's account."""
+
+
+def is_own_reply(sensor: str, reply: str) -> bool:
+    """Whether an answer that goes to this subject reaches its sensor and nobody else."""
+    return reply.startswith((MAPPED, f"{inbox(sensor)}."))
+
+
+def accounts_of(centre: str, sensors: Mapping[str, str]) -> Mapping[str, Any]:
+    """The accounts of the centre, whose public key is `centre`, and of each sensor by its own, as
+    nats-server's configuration has them.
+
+    Each sensor is alone in an account of its name. What it may send is a service of the centre's
+    account that it imports, so an answer to it, whoever gives it, the server's own acknowledgements
+    too, goes back into the account of the sensor, whatever subject it asked for.
+    """
+    exports = [_export("service", each) for each in _services("*")]
+    exports += [_export("stream", each) for each in _streams("*")]
+    accounts: dict[str, Any] = {
+        CENTRE: {"jetstream": "enabled", "users": [{"nkey": centre}], "exports": exports}
     }
+    for sensor, user in sensors.items():
+        services, streams = _services(sensor), _streams(sensor)
+        permissions = {
+            "publish": {"allow": services},
+            "subscribe": {"allow": [*streams, f"{inbox(sensor)}.>"]},
+        }
+        accounts[sensor] = {
+            "users": [{"nkey": user, "permissions": permissions}],
+            "imports": [
+                *({"service": {"account": CENTRE, "subject": each}} for each in services),
+                *({"stream": {"account": CENTRE, "subject": each}} for each in streams),
+            ],
+        }
+    return accounts
+
+
+def _export(kind: str, exported: str) -> Mapping[str, Any]:
+    """What the centre's account lets others import: with a name in it only the account of that."""
+    tokens = exported.split(".")
+    place = {"account_token_position": tokens.index("*") + 1} if "*" in tokens else {}
+    return {kind: exported, **place}
+
+
+def _published(sensor: str) -> list[str]:
+    keys = [each for key in published_keys(sensor) for each in (key, f"{key}.>")]
+    return [bucket_subject(PUBLISHED_BUCKET, key) for key in keys]
+
+
+def _services(sensor: str) -> list[str]:
+    """To what a sensor publishes."""
+    return [
+        *(subject(sensor, kind) for kind in (*STREAM_KINDS, "clock")),
+        bucket_subject(HEALTH_BUCKET, sensor),
+        *(f"$JS.API.DIRECT.GET.KV_{PUBLISHED_BUCKET}.{each}" for each in _published(sensor)),
+    ]
+
+
+def _streams(sensor: str) -> list[str]:
+    """What a sensor reads."""
+    return [subject(sensor, "committed"), *_published(sensor)]

@@ -19,6 +19,9 @@ MAX_VALUES = 4096
 MAX_WORD = 512
 """Characters of an id or a name."""
 
+MAX_COUNT = 1_000_000_000_000_000
+"""What one count of an alert is at most: some 9,000 of them fit into 63 bits as a sum."""
+
 _WORDS = {
     "status": ("open", "update", "closed"),
     "verdict": ("violation", "advisory", "exempt"),
@@ -102,8 +105,8 @@ def _check_lists(record: Mapping[str, Any]) -> None:
         _words(server, ("ip",))
         if server["ip"] is None:
             raise ValueError("a destination without an address")
-        if type(server["port"]) is not int:
-            raise ValueError("a port that is no number")
+        if type(server["port"]) is not int or not 0 <= server["port"] < 1 << 16:
+            raise ValueError("a port that is no number of 16 bits")
 
     if not record["evidence"]:
         raise ValueError("no evidence")
@@ -111,8 +114,8 @@ def _check_lists(record: Mapping[str, Any]) -> None:
         _words(item, _EVIDENCE)
         _words(item["rule"], ("text",))
         epoch_ns(item["time"])
-        if type(number_of(item)) is not int or type(item["count"]) is not int:
-            raise ValueError("evidence whose place or count is no number")
+        _numbers({"place": number_of(item)}, ("place",))
+        _numbers(item, ("count",))
         if log := item.get("log"):
             _words(log, ("format",))
     if record["exemption"] is not None:
@@ -142,5 +145,5 @@ def _numbers(counts: Mapping[str, Any], names: Sequence[str]) -> None:
     """Refuse counts that are none, or do not fit into a database as a sum."""
     for name in names:
         value = counts[name]
-        if type(value) is not int or not 0 <= value < 1 << 62:
+        if type(value) is not int or not 0 <= value <= MAX_COUNT:
             raise ValueError("a count is no number from 0 on")

@@ -381,7 +381,7 @@ journal = Table(
     Column("id", Integer, primary_key=True),
     Column("time", BigInteger, nullable=False),
     Column("user", Text, nullable=False, comment="who asked"),
-    Column("action", Text, nullable=False, comment="erase, prune or identify"),
+    Column("action", Text, nullable=False, comment="erase, prune, identify or revoke"),
     Column("detail", Text, nullable=False, comment="JSON without the person"),
     sqlite_autoincrement=True,  # a number is never used again
 )

@@ -59,12 +59,22 @@ def outside_flows(connection: Connection, since: int, until: int) -> tuple[int, 
     column = tables.coverage_network.c
     is_beyond = or_(column.first < since, column.last >= until)
     statement = (
-        select(func.sum(column.flows), func.max(case((is_beyond, 1), else_=0)))
+        select(func.sum(saturated(column.flows)), func.max(case((is_beyond, 1), else_=0)))
         .where(column.network == OUTSIDE, column.last >= since, column.first < until)
         .group_by(column.run, column.part)
     )
     rows = connection.execute(statement).all()
     return sum(int(flows) for flows, _ in rows), sum(int(beyond) for _, beyond in rows)
+
+
+MAX_SUMMED = 1_000_000_000_000
+"""What a number that is summed in the catalogue counts for at most, so that no sum overflows: older
+releases stored whatever a sensor said."""
+
+
+def saturated(column: Any) -> Any:
+    """A column of counts for a sum."""
+    return case((column > MAX_SUMMED, MAX_SUMMED), (column < 0, 0), else_=column)
 
 
 def sums(

@@ -145,10 +145,10 @@ def applied(
         )
 
 
-def refused(catalogue: Catalogue, sensor: str, reason: str) -> None:
-    """Count a message of a sensor that was refused, and why the last one was."""
+def refused(catalogue: Catalogue, sensor: str, reason: str, count: int = 1) -> None:
+    """Count messages of a sensor that were refused, and why the last one was."""
     table = tables.fleet_sensor
-    values = {"name": sensor, "refused": 1, "refused_reason": reason[:MAX_REASON]}
+    values = {"name": sensor, "refused": count, "refused_reason": reason[:MAX_REASON]}
     with catalogue.database.writing() as connection:
         upsert(
             connection,

@@ -108,7 +108,8 @@ class HourCounter:
         for start in range(0, len(known), _CODES - 1):
             part_of = known[start : start + _CODES - 1]
             places = [
-                codes[each] - start if each in codes and each in part_of else 0 for each in networks
+                code if 0 < (code := codes.get(each, 0) - start) <= len(part_of) else 0
+                for each in networks
             ]
             self._count(counts, capture, table, rows, part_of, places)
 

@@ -8,6 +8,7 @@ from sqlalchemy import case, func, select, true
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.coverage_rows import saturated
 from netwatch.store.losses import loss_totals
 from netwatch.store.tables import FACTS
 
@@ -81,7 +82,7 @@ def status(catalogue: Catalogue) -> StoreStatus:
                 func.count(),
                 count(capture.state == "open"),
                 count(capture.state == "partial"),
-                func.coalesce(func.sum(capture.lost_rows), 0),
+                func.coalesce(func.sum(saturated(capture.lost_rows)), 0),
             ).select_from(tables.capture)
         ).one()
         losses = loss_totals(connection)

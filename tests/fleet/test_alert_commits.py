@@ -48,4 +48,4 @@ def test_nothing_counts_as_stored_that_was_not_prepared(commits):
 def test_no_alerts_are_an_empty_result(commits):
     commits.prepare([message(0)], {})
     result = commits.store()
-    assert (result.stored, result.new, result.unreadable) == ({}, 0, [])
+    assert (result.stored, result.new, result.spoiled) == ({}, 0, {})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.fleet_centre import CentreProcess, running_centre, sensor_records
+from support.fleet_messages import coverage_record
 from support.made_alerts import QUICK
 from support.made_facts import made_batches
 from support.programs import require_programs
@@ -146,9 +147,13 @@ def test_facts_are_stored_once_whatever_is_sent_again(centre):
     content = [batch(2000, seed) for seed in range(5)]
     for each in content:
         writer.put("observation", 2000, each)
-    coverage = {"run": RUN.record(), "part": 0, "first": 1, "last": 2,
-                "record": {"networks": [{"name": "hq", "class": "service", "named": 4,
-                                         "unnamed": {"ech": 1}}]}}  # fmt: skip
+    coverage = {
+        "run": RUN.record(),
+        "part": 0,
+        "first": 1,
+        "last": 2,
+        "record": coverage_record("hq", 4, ech=1),
+    }
     writer.put("coverage", 1, json.dumps(coverage).encode())
     folder = centre.options("liege-1").spool.folder
     copies = {path: path.read_bytes() for path in folder.iterdir()}

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from netwatch.core.sensor_name import is_sensor_name
 from netwatch.fleet import envelope as envelopes
 from netwatch.fleet.envelope import (
+    ASSEMBLY_BYTES,
     MAX_HEADER,
+    MAX_WAITING,
     PART_BYTES,
     Assembler,
     Envelope,
@@ -112,13 +114,27 @@ def test_large_content_is_cut_and_joined_in_any_order(whole):
     assert found[-1] is None
 
 
-def test_parts_that_never_become_whole_are_dropped_and_counted():
-    assembler = Assembler(limit=10_000_000)
+def test_parts_that_never_become_whole_are_dropped_of_their_sensor_alone():
+    assembler = Assembler()
+    other = replace(FACTS, sensor="ghent-1", payload=bytes(PART_BYTES + 1), id="g")
+    first, last = (decode(each, "ghent-1", "facts") for each in cut(other))
+    assert assembler.add(first) is None
+    for number in range(10_500):
+        part = replace(FACTS, payload=b"x", part=1, parts=2, id=f"id{number}")
+        assert assembler.add(part) is None
+    assert len(assembler.dropped) == 10_500 - MAX_WAITING
+    assert {sensor for sensor, _, _ in assembler.dropped} == {"brussels-1"}
+    assert assembler.add(last).payload == other.payload
+
+
+def test_the_bytes_of_parts_that_wait_are_bounded():
+    assembler = Assembler()
     whole = replace(FACTS, payload=bytes(PART_BYTES + 1))
     for number in range(40):
         part = decode(cut(replace(whole, id=f"id{number}"))[0], "brussels-1", "facts")
         assert assembler.add(part) is None
-    assert assembler.dropped >= 30
+    assert assembler.waiting("brussels-1")[1] <= ASSEMBLY_BYTES
+    assert len(assembler.dropped) >= 5
 
 
 def test_parts_that_do_not_fit_together_are_refused():

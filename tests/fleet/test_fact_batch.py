@@ -22,6 +22,7 @@ from netwatch.store.landing import Landing, numbered
 from netwatch.store.options import StoreOptions
 
 RUN = RunKey(started=1, command="live", versions=("1", "s", "b", "c"), position=0)
+NOW = DAY + 86_400 * 10**9
 CLIENTS = [ClientAddress(f"10.1.0.{number}", None, "hq", "service") for number in range(50)]
 
 
@@ -49,7 +50,7 @@ def forged(rows: pa.Table, **options: Any) -> bytes:
 
 def test_a_batch_is_read_as_it_was_sent() -> None:
     batch = FactBatch("observation", RUN, CLIENTS, made())
-    found = unpack("observation", pack(batch))
+    found = unpack("observation", pack(batch), NOW)
     assert (found.run, found.clients) == (RUN, CLIENTS)
     assert found.rows.schema == chunk_schema("observation")
     assert found.rows.to_pylist() == batch.rows.to_pylist()
@@ -63,7 +64,7 @@ def test_a_dictionary_of_texts_that_no_row_has_is_not_kept() -> None:
     names = pa.array([f"n{number}.example" for number in range(5000)])
     column = pa.DictionaryArray.from_arrays(pa.array([*range(20)], pa.int32()), names)
     rows = rows.set_column(rows.schema.get_field_index("name"), "name", column)
-    found = unpack("observation", forged(rows))
+    found = unpack("observation", forged(rows), NOW)
     assert found.rows["name"].to_pylist() == names.to_pylist()[:20]
     assert len(found.rows["name"].chunk(0).dictionary) == 20
 
@@ -74,7 +75,7 @@ def test_texts_that_are_no_utf8_are_refused(use_dictionary: bool) -> None:
     raw = pa.array([b"\xff\xfe"] * rows.num_rows, pa.binary()).view(pa.string())
     rows = rows.set_column(rows.schema.get_field_index("name"), "name", raw)
     with pytest.raises(EnvelopeError, match="UTF8"):
-        unpack("observation", forged(rows, use_dictionary=use_dictionary, store_schema=False))
+        unpack("observation", forged(rows, use_dictionary=use_dictionary, store_schema=False), NOW)
 
 
 def test_large_batches_keep_their_dictionaries_in_one_file(
@@ -86,7 +87,9 @@ def test_large_batches_keep_their_dictionaries_in_one_file(
         landing = Landing(files, catalogue)
         expected: list[dict[str, Any]] = []
         for rows in (600, 40, 700, 50):
-            batch = unpack("observation", pack(FactBatch("observation", RUN, CLIENTS, made(rows))))
+            batch = unpack(
+                "observation", pack(FactBatch("observation", RUN, CLIENTS, made(rows))), NOW
+            )
             for part in batch.rows.to_batches():
                 ready = numbered(part, "observation", 1, [*range(100, 150)])
                 landing.add("observation", ready)

@@ -40,6 +40,16 @@ class FleetServer:
         command = ["nats-server", "-c", str(self.centre.configuration)]
         self._process = Process(command, lambda: is_listening(self.port), self._folder)
 
+    def enrol(self, name: str) -> None:
+        """Enrol another sensor."""
+        self._seeds[name] = self.centre.enrol(name).seed
+        self.centre.write_configuration()
+
+    def reload(self) -> None:
+        """Let the server read its configuration again."""
+        assert self._process is not None
+        self._process.tell(signal.SIGHUP)
+
     def stop(self) -> None:
         """Kill the server."""
         if self._process is not None:

@@ -6,9 +6,9 @@ from datetime import date
 from support import bans
 
 from netwatch.core.alert import (
-    CandidateSet,
     Alert,
     Answer,
+    CandidateSet,
     ContradictionItem,
     ContradictionPlace,
     Destination,

@@ -176,6 +176,11 @@ class Process:
         """The end of what it has written."""
         return self._log.read_bytes().decode("utf-8", "replace")[-_SHOWN:].strip() or "none"
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send the program a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it, by force if it does not react to the signal."""
         process, self._process = self._process, None

@@ -1,5 +1,6 @@
 """The reports for the authority: which periods there are, and each as a page, a PDF or JSON."""
 
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -14,6 +15,7 @@ from netwatch.core.period import day_at
 from netwatch.report.collect import Wanted, common_timezone
 from netwatch.report.pdf import require_weasyprint
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.incident_rows import DAY
 
 MAX_MONTHS = 24
 """Months that are listed, the last ones."""
@@ -74,7 +76,9 @@ def _months(view: View) -> list[tuple[date, date]]:
     """The first and the last day of each month with captures, in the time zone of the bans."""
     column = tables.capture.c
     with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
-        span = select(func.min(column.first), func.max(column.last))
+        span = select(func.min(column.first), func.max(column.last)).where(
+            column.last < time.time_ns() + DAY
+        )
         first, last = connection.execute(span).one()
     if first is None or last is None:
         return []

@@ -33,10 +33,10 @@ from netwatch.dissect.loop.layout import (
     CELL_OUTSIDE,
     CHECKSUMS_RIGHT_0,
     CHECKSUMS_WRONG_0,
-    FLOW_ACKED,
     DENIAL,
     DENIAL_403,
     DENIED_BY,
+    FLOW_ACKED,
     NAME_NO_SNI,
     UNANSWERED,
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import handshakes
-from craft import Conversation, Wire
+from craft import Conversation
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 from support import layers

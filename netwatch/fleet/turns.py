@@ -1,0 +1,56 @@
+"""Whose messages a centre commits next: sensors take turns.
+
+A sensor that sends much waits for itself alone. Of each, a bounded number of messages waits here;
+the server keeps the rest and gives it again later.
+"""
+
+from collections import OrderedDict, deque
+from typing import Any
+
+SHARE_MESSAGES = 64
+"""Messages of a sensor that wait here: what one has under way that waits for answers fits in."""
+
+SHARE_BYTES = 24 << 20
+"""Bytes of these messages."""
+
+
+class Turns:
+    """Messages that wait, by sensor. At most `count` of them, of about `size` bytes, are taken at
+    a time."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self._count, self._size = count, size
+        self._waiting: OrderedDict[str, deque[tuple[Any, int]]] = OrderedDict()
+        self._bytes: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def put(self, sensor: str, message: Any, size: int) -> bool:
+        """Let a message wait; whether its sensor has room for it."""
+        own = self._waiting.get(sensor)
+        if own is None:
+            self._waiting[sensor] = deque([(message, size)])
+            self._bytes[sensor] = size
+            return True
+        if len(own) >= SHARE_MESSAGES or self._bytes[sensor] + size > SHARE_BYTES:
+            return False
+        own.append((message, size))
+        self._bytes[sensor] += size
+        return True
+
+    def take(self) -> list[Any]:
+        """The next messages: one of each sensor, then another one of each, and so on."""
+        found: list[Any] = []
+        left = self._size
+        while self._waiting and len(found) < self._count and left > 0:
+            sensor, own = next(iter(self._waiting.items()))
+            message, size = own.popleft()
+            self._bytes[sensor] -= size
+            left -= size
+            found.append(message)
+            if own:
+                self._waiting.move_to_end(sensor)
+            else:
+                del self._waiting[sensor], self._bytes[sensor]
+        return found

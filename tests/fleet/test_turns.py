@@ -1,0 +1,29 @@
+"""Sensors take turns, and what waits of each is bounded."""
+
+from netwatch.fleet.turns import SHARE_BYTES, SHARE_MESSAGES, Turns
+
+
+def test_a_sensor_that_floods_waits_for_itself_alone():
+    turns = Turns(8, 1 << 20)
+    assert [turns.put("evil", ("evil", each), 1) for each in range(SHARE_MESSAGES)][-1]
+    assert not turns.put("evil", "one too many", 1)
+    for number in range(3):
+        assert turns.put("good", ("good", number), 1)
+    first = turns.take()
+    assert [each for each in first if each[0] == "good"] == [("good", each) for each in range(3)]
+    assert len(first) == 8
+    assert turns.put("evil", ("evil", "more"), 1)
+    left = []
+    while turns:
+        left += turns.take()
+    assert [each[1] for each in left] == [*range(5, SHARE_MESSAGES), "more"]
+
+
+def test_what_is_taken_at_a_time_is_bounded_by_bytes_too():
+    turns = Turns(100, 1000)
+    for number in range(10):
+        assert turns.put(f"s{number}", number, 400)
+    assert [len(turns.take()) for _ in range(4)] == [3, 3, 3, 1]
+    assert turns.take() == []
+    assert turns.put("s", "large", SHARE_BYTES)
+    assert not turns.put("s", "next", 1)
