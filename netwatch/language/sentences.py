@@ -149,6 +149,7 @@ TEXTS: Mapping[str, str] = {
     "checksum-wrong": mark(
         "The checksum of the packet with the name is wrong, and those of others of the same sender"
         " are not, so that the server cannot have read it: at most %(grade)s."
+    ),
     # Contacts with one of several names (netwatch.incidents.candidate_sets)
     "ech-banned": mark(
         "The name is not in the hello: it is known by what the device was given before (candidates:"
