@@ -19,7 +19,7 @@ else:
 
 from netwatch.core.buffers import Buffer, Octets, Words, zeroed
 
-MAX_KEPT = cython.declare(cython.longlong, 16384)
+MAX_KEPT = cython.declare(cython.longlong, 65536)
 """The longest message whose bytes are kept, bytes."""
 
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
