@@ -3,6 +3,7 @@ the prefaces of STARTTLS."""
 
 import contextlib
 import select
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -131,6 +132,39 @@ def test_a_second_hello_counts_once(watch: Watch, client: Client, s_server: List
     assert done.count("ClientHello") == 2
     assert seen.reported == [("tls-sni", NAME, port)]
     assert not seen.anomalies
+
+
+def first_flight(name: str) -> bytes:
+    """The hello of OpenSSL, in one record."""
+    sent = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
+
+
+def test_records_that_the_server_reads_all_the_same(watch: Watch, s_server: Listening) -> None:
+    """Empty records up to the limit, odd versions, and a record for each byte."""
+    hello = first_flight(NAME)
+    cut = b"".join(b"\x16\3\1\0\1" + hello[at : at + 1] for at in range(5, len(hello)))
+    hidden = [
+        b"\x16\3\1\0\0" * 32 + hello,
+        b"\x14\3\1\0\0" + hello,
+        hello[:1] + b"\3\x99" + hello[3:],
+        cut,
+    ]
+    with s_server() as port, watch(port) as seen:
+        for data in hidden:
+            with socket.create_connection((HOST, port), TIMEOUT) as client:
+                client.sendall(data)
+                answer = client.recv(6)
+                assert (answer[:2], answer[5:]) == (b"\x16\3", b"\2"), answer
+        with socket.create_connection((HOST, port), TIMEOUT) as client:
+            client.sendall(b"\x16\3\1\0\0" * 33 + hello)
+            assert client.recv(6)[:1] == b"\x15"
+    names = [name for evidence, name, _ in seen.reported if evidence == "tls-sni"]
+    assert names == [NAME] * len(hidden)
+    assert seen.anomalies == {"tls-empty-record": 2, "tls-empty-records": 1}
 
 
 @pytest.mark.parametrize("mtu", [None, 300])

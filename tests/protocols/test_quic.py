@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -254,7 +255,62 @@ def test_no_hello_is_an_error_once():
     with pytest.raises(ParseError) as raised:
         connection.feed(sealed(crypto(0, b"\2\0\0\1\0"), DCID))
     assert raised.value.anomaly == "tls-not-a-client-hello"
-    assert connection.feed(sealed(crypto(0, HELLO), DCID, 1)) is None
+    assert connection.feed(sealed(crypto(0, b"\2\0\0\1\0"), DCID, 1)) is None
+
+
+OTHER_HELLO = HELLO.replace(b"www.example.com", b"www.example.org")
+
+
+@pytest.mark.parametrize("dcid", [DCID, b"another!"])
+@pytest.mark.parametrize("first", [HELLO, b"\2\0\0\1\0"])
+def test_another_hello_is_read_until_the_server_answers(dcid, first):
+    connection = quic.ClientHandshake()
+    with contextlib.suppress(ParseError):
+        connection.feed(sealed(crypto(0, first), DCID))
+    assert connection.done
+    assert connection.feed(sealed(crypto(40, OTHER_HELLO[40:]), dcid, 1)) is None
+    found = connection.feed(sealed(crypto(0, OTHER_HELLO[:40]), dcid, 2))
+    assert name(found) == "www.example.org"
+    assert connection.feed(sealed(crypto(0, OTHER_HELLO), dcid, 3)) is None
+    connection.answered()
+    third = HELLO.replace(b"www.example.com", b"www.example.net")
+    assert connection.feed(sealed(crypto(0, third), dcid, 4)) is None
+    assert (connection.finish(), connection.unread) == (None, False)
+
+
+def test_bytes_that_do_not_come_again_are_those_of_the_hello_before():
+    connection = quic.ClientHandshake()
+    cut = HELLO.index(b"www.example.com")
+    assert name(connection.feed(sealed(crypto(0, HELLO), DCID))) == "www.example.com"
+    assert connection.feed(sealed(crypto(cut, OTHER_HELLO[cut : cut + 15]), DCID, 1)) is None
+    assert name(connection.finish()) == "www.example.org"
+    assert not connection.unread
+
+
+@pytest.mark.parametrize(
+    ("frames", "dcid"), [(crypto(40, OTHER_HELLO[40:]), b"another!"), (crypto(0, b"\2"), DCID)]
+)
+def test_another_hello_that_cannot_be_read_is_noted(frames, dcid):
+    connection = quic.ClientHandshake()
+    assert name(connection.feed(sealed(crypto(0, HELLO), DCID))) == "www.example.com"
+    assert connection.feed(sealed(frames, dcid, 1)) is None
+    assert (connection.finish(), connection.unread) == (None, True)
+
+
+def test_more_keys_than_are_tried_are_noted():
+    connection = quic.ClientHandshake()
+    for at in range(quic.MAX_KEYS):
+        connection.feed(sealed(crypto(0, HELLO), b"client-%d" % at))
+    assert not connection.unread
+    connection.feed(sealed(crypto(0, OTHER_HELLO), b"client-9"))
+    assert connection.unread
+
+
+def test_a_hello_that_was_read_elsewhere_is_not_returned():
+    connection = quic.ClientHandshake()
+    connection.remember(HELLO)
+    assert connection.feed(sealed(crypto(0, HELLO), DCID)) is None
+    assert name(connection.feed(sealed(crypto(0, OTHER_HELLO), b"another!"))) == "www.example.org"
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,10 @@ cdef class TcpState:
     cdef bint may_be_first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint begins(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void ignore(self, Py_ssize_t slot, int side) noexcept nogil
-    cdef void complete(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
+    cdef bint complete(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
     cdef bint is_again(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
     cdef bint is_outside(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void reopen(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef bint is_repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint is_separate(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void expect_datagrams(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void expect(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil

@@ -212,28 +212,21 @@ class TcpState:
         side: cython.int,
         seq: cython.longlong,
         size: cython.longlong,
-    ) -> cython.void:
-        """A whole message of `size` bytes started at `seq`, and nothing more of `side` is
-        expected, unless it is known that bytes before the message were not seen, or that a message
-        is incomplete which has this place."""
+    ) -> cython.bint:
+        """A whole message of `size` bytes started at `seq`. Nothing more of `side` is expected,
+        unless bytes before the message were not seen. False where a message is incomplete that has
+        this place, and may be another one."""
         expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
         ahead: cython.longlong = (seq - expected) & SEQ
         if state == layout.STATE_OPENED and 0 < ahead < WINDOW:
             self.expect(slot, side, expected & SEQ, ahead)
-            return
+            return True
         if state == layout.STATE_EXPECTING and ahead < expected >> 32:
-            return
+            return False
         self.set_state(slot, side, layout.STATE_IGNORED)
         self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | ((WHOLE | size) << 32)
-
-    def is_repeated(
-        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
-    ) -> cython.bint:
-        """Whether the last whole message of `side` started at `seq`, too."""
-        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
-        known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
-        return state == layout.STATE_IGNORED and (known >> 32) & WHOLE and known & SEQ == seq
+        return True
 
     def is_again(
         self,

@@ -19,7 +19,13 @@ else:
 
 from netwatch.core.buffers import Buffer, Octets, Words, zeroed
 
-MAX_KEPT = cython.declare(cython.longlong, 16384)
+MESSAGES = 16384
+"""Messages that are kept."""
+
+OCTETS = 1 << 24
+"""Bytes of all of them."""
+
+MAX_KEPT = cython.declare(cython.longlong, 65536)
 """The longest message whose bytes are kept, bytes."""
 
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
@@ -47,7 +53,7 @@ class KeptMessages:
     from 1, by which its flow finds it; `ends` has where the bytes of each end, counted from the
     first byte that was ever kept."""
 
-    def __init__(self, messages: int = 16384, octets: int = 1 << 24) -> None:
+    def __init__(self, messages: int = MESSAGES, octets: int = OCTETS) -> None:
         self.octets: Buffer = zeroed("B", octets)
         self.heads: Words = zeroed("q", HEADS * messages)
         self.ends: Words = zeroed("q", messages)

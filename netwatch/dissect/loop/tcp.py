@@ -41,6 +41,7 @@ SYN_OR_ACK = cython.declare(cython.int, 18)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 # Answers of `KeptMessages.compare`.
+NOTHING = cython.declare(cython.int, 0)
 SAME = cython.declare(cython.int, 1)
 OTHER = cython.declare(cython.int, 2)
 
@@ -171,6 +172,7 @@ class TcpSegments:
         behind: cython.Py_ssize_t
         possible: cython.bint
         kind: cython.longlong
+        again: cython.int
         expected: cython.longlong
         whole: cython.bint
         if at >= self.cursor.end:
@@ -191,17 +193,17 @@ class TcpSegments:
             return
         if possible:
             self.state.reopen(slot, self.candidates.side, self.sequence)
-        repeated: cython.int = self.compared(slot, at)
+        again = self.compared(slot, at)
         kind = self.kind_of(slot, at, possible)
-        if kind == 0 and repeated != OTHER:
+        if kind == 0 and again != OTHER:
             return
         self.state.expect_answer(slot, self.candidates.side)
         if self.candidates.is_due():
             self.hellos.catch_up(self.flows.name(slot))
-        if repeated == OTHER:
+        if again == OTHER:
             self.contradicts(slot, kind, at)
             return
-        if repeated == SAME and kind != layout.KIND_MORE:
+        if again == SAME and kind != layout.KIND_MORE:
             self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
             return
         if self.hellos.rows.active and self.is_known(slot, kind):
@@ -209,11 +211,6 @@ class TcpSegments:
             return
         expected = self.expected(kind, at)
         whole = expected == 0 and (kind == layout.KIND_TLS or kind == layout.KIND_HTTP)
-        if (whole or kind == layout.KIND_TLS) and self.state.is_repeated(
-            slot, self.candidates.side, self.sequence
-        ):
-            self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
-            return
         if whole and self.is_reported(slot, kind, at):
             return
         if expected:
@@ -225,7 +222,7 @@ class TcpSegments:
         `KeptMessages.compare`)."""
         size: cython.longlong = self.cursor.end - at
         if not self.state.is_again(slot, self.candidates.side, self.sequence, size):
-            return 0
+            return NOTHING
         return self.hellos.compare(slot, self.sequence, at, size)
 
     def contradicts(
@@ -368,8 +365,8 @@ class TcpSegments:
         )
         if kind != layout.KIND_TLS:
             self.state.ignore(slot, side)
-        self.state.complete(slot, side, self.sequence, self.cursor.end - at)
-        self.hellos.keep(slot, self.sequence, self.cursor.data, at, self.cursor.end - at)
+        if self.state.complete(slot, side, self.sequence, self.cursor.end - at):
+            self.hellos.keep(slot, self.sequence, self.cursor.data, at, self.cursor.end - at)
         if not separate or not self.hellos.is_untouched(slot):
             return False
         if kind == layout.KIND_TLS:

@@ -8,6 +8,10 @@ MAX_BYTES = 16 << 20
 """Bytes of messages that are remembered."""
 
 
+MAX_COMPARED = 8
+"""Messages of a side that a segment is compared with, the last one first."""
+
+
 class ReadMessages:
     """The last messages that were read, at most `limit`, the last message of each side, and where
     sides stand that were forgotten between two messages."""
@@ -16,15 +20,26 @@ class ReadMessages:
         self._limit = limit
         self._bytes = 0
         self._starts: dict[tuple[Side, int], bytes] = {}
+        self._of_side: dict[Side, list[int]] = {}
         self._last: dict[Side, tuple[int, int]] = {}
         self._between: dict[Side, tuple[int, int]] = {}
 
     def add(self, side: Side, seq: int, data: bytes) -> None:
         """Remember that a message at a sequence number was read."""
-        self._bytes += len(data) - len(self._starts.pop((side, seq), b""))
+        self._forget(side, seq)
         self._starts[(side, seq)] = data
+        self._of_side.setdefault(side, []).append(seq)
+        self._bytes += len(data)
         while len(self._starts) > self._limit or self._bytes > MAX_BYTES:
-            self._bytes -= len(self._starts.pop(next(iter(self._starts))))
+            self._forget(*next(iter(self._starts)))
+
+    def _forget(self, side: Side, seq: int) -> None:
+        data = self._starts.pop((side, seq), None)
+        if data is not None:
+            self._bytes -= len(data)
+            self._of_side[side].remove(seq)
+            if not self._of_side[side]:
+                del self._of_side[side]
 
     def end(self, side: Side, seq: int, size: int) -> None:
         """Remember that no more bytes are expected on a side, whose last message had `size`
@@ -54,13 +69,15 @@ class ReadMessages:
             size == 0 or (seq - start) & SEQUENCE_MASK <= SEQUENCE_MASK >> 1
         )
 
-    def message_at(self, side: Side, seq: int, *, is_last: bool) -> tuple[int, bytes] | None:
-        """The sequence number and the bytes of the message that a segment at a sequence number is
-        part of: it starts there, or `is_last` of its side and has ended."""
-        data = self._starts.get((side, seq))
-        if data is not None:
-            return seq, data
-        start, size = self._last.get(side, (0, 0))
-        if is_last and (seq - start) & SEQUENCE_MASK < size:
-            return start, self._starts.get((side, start), b"")
+    def starting_at(self, side: Side, seq: int) -> bytes | None:
+        """The bytes of the message that started at a sequence number, None where none was read."""
+        return self._starts.get((side, seq))
+
+    def message_at(self, side: Side, seq: int) -> tuple[int, bytes] | None:
+        """The sequence number and the bytes of the message that has a byte with a sequence number,
+        the last one of several; None where none of the last ones has."""
+        for start in self._of_side.get(side, ())[: -MAX_COMPARED - 1 : -1]:
+            data = self._starts[(side, start)]
+            if start == seq or (seq - start) & SEQUENCE_MASK < len(data):
+                return start, data
         return None

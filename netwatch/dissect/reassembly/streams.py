@@ -85,6 +85,7 @@ class StreamReassembler:
         self._paused: OrderedDict[Side, Stream] = OrderedDict()
         self._bytes = 0
         self._read_messages = ReadMessages(max_remembered)
+        self._forked: Side | None = None
         self._anomalies: Counter[str] = Counter()
 
     @property
@@ -103,8 +104,8 @@ class StreamReassembler:
         found: list[Found] = []
         side, candidate = segment.side, segment.candidate
         stream = self._streams.get(side) or self._paused.get(side)
-        read = self._read_messages.message_at(side, segment.seq, is_last=stream is None)
-        if read is not None and (segment.kind or stream is None):
+        read = self._message_again(segment, stream)
+        if read is not None:
             self._read_again(segment, *read, found)
             self._expire(candidate.time, found)
             return found
@@ -128,9 +129,19 @@ class StreamReassembler:
         self._expire(candidate.time, found)
         return found
 
+    def _message_again(
+        self, segment: Segment, stream: Stream | None
+    ) -> tuple[int, bytes] | None:
+        """The message that was read at the place of a segment, with its sequence number."""
+        side, seq = segment.side, segment.seq
+        if stream is None:
+            return self._read_messages.message_at(side, seq)
+        data = self._read_messages.starting_at(side, seq) if segment.kind else None
+        return None if data is None else (seq, data)
+
     def remember(self, side: Side, seq: int, data: bytes) -> None:
         """Remember a message that was read elsewhere, unless it is known."""
-        if self._read_messages.message_at(side, seq, is_last=False) is None:
+        if self._read_messages.starting_at(side, seq) is None:
             self._read_messages.add(side, seq, data)
             if side not in self._streams:
                 self._read_messages.end(side, seq, len(data))
@@ -212,9 +223,10 @@ class StreamReassembler:
         size_before = stream.size
         self._buffer(stream, segment)
         if stream.others:
-            self._fork(side, stream, segment.candidate, found)
+            self._fork(side, stream)
         self._read_contiguous(side, stream, segment.candidate, found)
         self._bytes += stream.size - size_before
+        self._read_forked(segment.candidate, found)
         if not stream.kind and not stream.size:
             self._forget(side)
         elif stream.size > self._max_stream_bytes:
@@ -227,7 +239,7 @@ class StreamReassembler:
         """A segment at the place of a message that was read: a retransmission, or other bytes, which
         are put together in a stream of their own."""
         other = segment.on(other_side(segment.side))
-        again = self._read_messages.message_at(other.side, segment.seq, is_last=True)
+        again = self._read_messages.message_at(other.side, segment.seq)
         for at, data in [(start, message), *([again] if again else [])]:
             ahead = (segment.seq - at) & SEQUENCE_MASK
             if not data or _agree(data[ahead:], segment.payload):
@@ -249,20 +261,28 @@ class StreamReassembler:
         stream.time, stream.latest = segment.candidate.time, segment.candidate
         self._feed_stream(stream, segment, found)
 
-    def _fork(self, side: Side, stream: Stream, candidate: Candidate, found: list[Found]) -> None:
+    def _fork(self, side: Side, stream: Stream) -> None:
         """Bytes of an incomplete message came twice with different content: put it together of
         those that came last as well."""
         key = other_side(side)
         if key not in self._streams and not self._parsers.is_persistent(stream.kind):
             self._anomalies["tcp-overlap"] += 1
-            fork = self._streams[key] = stream.fork()
-            self._bytes += fork.size
-            size_before = fork.size
-            self._read_contiguous(key, fork, candidate, found)
-            self._bytes += fork.size - size_before
-            if not fork.kind and not fork.size:
-                self._forget(key)
+            self._forked = key
+            self._streams[key] = stream.fork()
+            self._bytes += self._streams[key].size
         stream.others.clear()
+
+    def _read_forked(self, candidate: Candidate, found: list[Found]) -> None:
+        """Read what is complete in a stream that was forked."""
+        key, self._forked = self._forked, None
+        if key is None:
+            return
+        fork = self._streams[key]
+        self._bytes -= fork.size
+        self._read_contiguous(key, fork, candidate, found)
+        self._bytes += fork.size
+        if not fork.kind and not fork.size:
+            self._forget(key)
 
     def _read_at_once(self, segment: Segment, found: list[Found]) -> Segment | None:
         """Read a message that is complete in the first segment of a stream; the segment, or the
@@ -341,7 +361,7 @@ class StreamReassembler:
         while True:
             stream.extend()
             if stream.others:
-                self._fork(side, stream, candidate, found)
+                self._fork(side, stream)
             if not stream.data or len(stream.data) < stream.need:
                 return
             seq, size, data = stream.seq, len(stream.data), bytes(stream.data)
@@ -483,8 +503,7 @@ class StreamReassembler:
         """Whether a message at the start of `data` is not what was read with the bytes that came
         first, or last, as well."""
         other = side[0], side[1] ^ OTHER_READING
-        known = self._read_messages.message_at(other, seq, is_last=False)
-        return known is None or known[1] != data[: message.size]
+        return self._read_messages.starting_at(other, seq) != data[: message.size]
 
     def _read_rest(
         self, side: Side, stream: Stream, candidate: Candidate, found: list[Found]

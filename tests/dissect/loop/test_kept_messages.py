@@ -71,7 +71,7 @@ def test_what_is_overwritten_is_not_compared(kept_messages: type) -> None:
 
 
 def test_a_message_that_is_too_long_is_not_kept(kept_messages: type) -> None:
-    kept = kept_messages(4, 1 << 15)
-    assert kept.keep(1, 0, bytes(16385), 0, 16385) == 0
-    assert kept.keep(1, 0, bytes(16384), 0, 16384) == 1
+    kept = kept_messages(4, 1 << 17)
+    assert kept.keep(1, 0, bytes(65537), 0, 65537) == 0
+    assert kept.keep(1, 0, bytes(65536), 0, 65536) == 1
     assert kept.keep(1, 0, bytes(8), 4, 8) == 0

@@ -178,19 +178,34 @@ def piece(packet: bytes, start: int, end: int, ident: int = 7) -> bytes:
 PACKET = udp(messages.query(1, NAME, "A"))
 EVIL = PACKET.replace(b"example", b"elpmaxe")
 SIZE = len(PACKET) - 20
+BOTH = [("dns-query", NAME), ("dns-query", NAME.replace("example", "elpmaxe"))]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_where_fragments_overlap_the_lower_offset_is_used(order: tuple[int, int]) -> None:
+def test_where_fragments_overlap_the_datagram_is_read_with_either(order: tuple[int, int]) -> None:
     parts = [piece(PACKET, 0, 32), piece(EVIL, 24, SIZE)]
-    assert read([parts[at] for at in order]) == ([("dns-query", NAME)], {"ip-fragment-overlap": 1})
+    assert read([parts[at] for at in order]) == (BOTH, {"ip-fragment-overlap": 1})
 
 
-def test_of_two_fragments_at_one_offset_the_first_is_used_and_the_longer_extends_it() -> None:
-    found, anomalies = read([piece(PACKET, 0, 32), piece(EVIL, 0, 40), piece(PACKET, 40, SIZE)])
-    assert (found, anomalies) == ([("dns-query", NAME)], {})
-    found, anomalies = read([piece(PACKET, 0, 40), piece(EVIL, 0, 32), piece(PACKET, 40, SIZE)])
-    assert (found, anomalies) == ([("dns-query", NAME)], {"ip-fragment-repeated": 1})
+@pytest.mark.parametrize("first", [(0, 32), (0, 40)])
+def test_of_two_fragments_at_one_offset_the_datagram_is_read_with_either(
+    first: tuple[int, int],
+) -> None:
+    second = (0, 72 - first[1])
+    parts = [piece(PACKET, *first), piece(EVIL, *second), piece(PACKET, 40, SIZE)]
+    assert read(parts) == (BOTH, {"ip-fragment-overlap": 1})
+    parts = [piece(PACKET, *first), piece(PACKET, *second), piece(PACKET, 40, SIZE)]
+    assert read(parts)[0] == BOTH[:1]
+
+
+def test_a_fragment_may_belong_to_two_datagrams() -> None:
+    """The first fragment came once, with two fragments of other bytes behind it."""
+    first, *rest = piece(PACKET, 0, 24), piece(PACKET, 24, SIZE), piece(EVIL, 24, SIZE)
+    assert read([first, *rest]) == (BOTH, {"ip-fragment-overlap": 1})
+    assert read([first, rest[0], rest[0]]) == (BOTH[:1], {"ip-fragment-repeated": 1})
+    # Later, it is the fragment of a datagram that has the same number by chance.
+    found, anomalies = read([first, *rest], gap=3 * SECOND)
+    assert (found, anomalies) == (BOTH[:1], {"ip-fragments-incomplete": 1})
 
 
 def packet_from(number: int) -> Packet:
@@ -257,7 +272,11 @@ def test_any_fragments_stay_within_the_limits(parts: list) -> None:
         packet = replace(packet_from(number), time=START + seconds * SECOND)
         blocks += table.feed(row(8 * offset, len(data), more=more), data, packet)
         assert len(table._table) <= 2
-        pieces = [len(data) for each in table._table.values() for data in each.by_offset.values()]
+        pieces = [
+            len(data)
+            for each in table._table.values()
+            for data in (*each.by_offset.values(), *each.others.values())
+        ]
         assert table._bytes == sum(pieces) <= 200
         assert all(len(each.by_offset) <= 5 for each in table._table.values())
     blocks += table.flush()

@@ -24,6 +24,13 @@ class Toy:
         self.is_uninteresting = is_uninteresting
         self.name = ""
         self.done = False
+        self.unread = False
+
+    def remember(self, hello: bytes) -> None:
+        self.name = hello.decode()
+
+    def answered(self) -> None:
+        self.unread = "?" in self.name
 
     def feed(self, datagram: bytes) -> Message | None:
         if datagram[:1] not in (b"+", b"="):

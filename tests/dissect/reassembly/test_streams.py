@@ -205,11 +205,61 @@ def test_what_came_before_a_gap_is_read_at_the_end(
     assert [(read, cut) for _, read, cut in feeder.found] == expected
 
 
-def test_bytes_that_came_first_are_used() -> None:
+def test_bytes_that_came_first_are_used_and_then_those_that_came_last() -> None:
     feeder = Feeder()
     feeder.send(100, b"<ab")
     feeder.send(101, b"XYc>")
-    assert feeder.names == ["abc"]
+    assert feeder.names == ["abc", "XYc"]
+    assert feeder.streams.anomalies == {"tcp-overlap": 1}
+
+
+def test_other_bytes_of_a_message_that_was_read_are_put_together() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"<real>")
+    feeder.send(103, b"se>")
+    feeder.send(101, b"fal")
+    assert feeder.names == ["real"]
+    feeder.send(100, b"[")
+    feeder.flush()
+    assert feeder.names == ["real"]
+    feeder.send(100, b"<other>")
+    feeder.send(100, b"<real>")
+    feeder.send(100, b"<other>")
+    assert feeder.names == ["real", "other"]
+
+
+def test_bytes_that_did_not_come_again_are_those_of_the_message() -> None:
+    unread: list[int] = []
+    feeder = Feeder(unread=unread.append)
+    feeder.send(100, b"<real>")
+    feeder.send(103, b"XX")
+    assert feeder.names == ["real"]
+    feeder.flush()
+    assert (feeder.names, unread) == (["real", "reXX"], [])
+    feeder.send(103, b"!!")
+    feeder.flush()
+    assert (feeder.names, unread) == (["real", "reXX"], [SIDE[0]])
+
+
+def test_of_a_stray_side_nothing_counts_as_unread() -> None:
+    unread: list[int] = []
+    feeder = Feeder(unread=unread.append)
+    for side in (4, 5):
+        feeder.send(100, b"<real>", side=(SIDE[0], side))
+        feeder.send(103, b"!!", side=(SIDE[0], side))
+    feeder.flush()
+    assert unread == []
+
+
+def test_the_bytes_of_messages_are_remembered_up_to_a_limit() -> None:
+    feeder = Feeder(max_remembered=2)
+    for seq in (100, 200, 300):
+        feeder.send(seq, b"<name>")
+    for seq in (300, 200):
+        feeder.send(seq, b"<name>")
+    assert feeder.names == ["name"] * 3
+    feeder.send(100, b"<name>")
+    assert feeder.names == ["name"] * 4
 
 
 @pytest.mark.parametrize("pieces", [(b"me", b"me>"), (b"me>", b"me")])
