@@ -311,9 +311,7 @@ class ContactFlows:
                     else:
                         self._report(groups, progress, part.bans)
             for each in followed.sightings:
-                seen = replace(
-                    each.contact.observation, flow_id=flow, client_port=each.place.port
-                )
+                seen = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
                 progress = self._table.progress_of(seen)
                 if progress is not None:
                     each.report(progress, self._collector, self._table.answers_in(flow))

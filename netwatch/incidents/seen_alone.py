@@ -24,12 +24,8 @@ def seen_alone(observation: Observation) -> Seen:
     log, evidence = observation.log, observation.evidence
     if log is None:
         by_server = evidence in _BY_SERVER
-        return Seen(
-            by_server, "server" if by_server else "client", checksum_of(observation.mark)
-        )
-    took_part = (
-        origin_of(log) not in WATCHING or log.outcome == "reached" or evidence in _BY_SERVER
-    )
+        return Seen(by_server, "server" if by_server else "client", checksum_of(observation.mark))
+    took_part = origin_of(log) not in WATCHING or log.outcome == "reached" or evidence in _BY_SERVER
     if evidence in LOOKUPS and log.outcome == "blocked":
         # Whatever has denied the lookup has answered it.
         took_part = True

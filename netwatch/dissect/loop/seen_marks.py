@@ -124,6 +124,15 @@ def hash_of(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> c
     return found if found else BASIS
 
 
+def called_of(cursor: Cursor) -> cython.longlong:
+    """The place of the datagram that the one at the cursor answers, as far as it says so, with the bit
+    `layout.MARK_PLACED`: a hash of the connection id that it calls its receiver by."""
+    at: cython.Py_ssize_t = cursor.at + 8
+    if is_long(cursor, at) and at + 6 + cursor.data[at + 5] <= cursor.end:
+        return hash_of(cursor, at + 6, cursor.data[at + 5]) | PLACED
+    return PLACED
+
+
 def answers(cursor: Cursor, named: cython.longlong) -> cython.bint:
     """Whether the datagram at the cursor answers one with the place `named`: of QUIC it calls its
     client by the connection id that it asked for. A version negotiation packet has a long header
