@@ -382,8 +382,8 @@ class Contact:
 
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
-    code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how it was
-    seen, as far as its observation tells; its flow tells more.
+    code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how
+    it was seen, as far as its observation tells; its flow tells more.
     """
 
     observation: Observation

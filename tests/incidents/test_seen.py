@@ -154,8 +154,8 @@ def packets(path: Path) -> Frames:
 
 
 def _is_of_client(frame: bytes) -> bool:
-    """Whether a client has sent a frame: its port is the greater one. There are up to two tags before
-    the packet, and no options in the headers of IP."""
+    """Whether a client has sent a frame: its port is the greater one. There are up to two tags
+    before the packet, and no options in the headers of IP."""
     at = 12
     while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):
         at += 4

@@ -127,8 +127,8 @@ class TcpState:
         return True
 
     def answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
-        """Whether a datagram of `side` is the answer to one of the other side that may carry a name,
-        the first one."""
+        """Whether a datagram of `side` is the answer to one of the other side that may carry a
+        name, the first one."""
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         named: cython.longlong = self.flows.table[slot + layout.FLOW_NAMED + 1 - side]
         if named == 0 and self.flows.table[slot + layout.FLOW_BYTES + side] == 0:

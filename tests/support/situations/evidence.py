@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import handshakes
 from craft import Conversation, Host, Wire
-
 from support.situations.situation import Expected, Frames, Situation
 
 DEVICE = Host("10.20.1.7", "02:00:00:20:01:07")
@@ -100,7 +99,7 @@ def stray_hello() -> Frames:
     with a sequence number that its client is far from."""
     frames = conversation("www.example.org")
     behind = frames.index(the_hello(frames)) + 1
-    time, frame = the_hello(conversation(API, 2))
+    _, frame = the_hello(conversation(API, 2))
     ports, ours = ETHERNET + IPV4, frames[behind - 1][1]
     frame = frame[:ports] + ours[ports : ports + 4] + frame[ports + 4 :]
     (number,) = struct.unpack_from(">I", ours, ports + 4)
