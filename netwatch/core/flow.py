@@ -54,8 +54,8 @@ ServerHello, and responses of HTTP. Of those to several requests the last one co
 where all of them were denials."""
 
 Checksums = Literal["right", "unknown", "wrong"]
-"""What the checksums of one side of a flow are, as far as they were looked at beside those of packets
-with names: ``right`` if any is, ``wrong`` if all are."""
+"""What the checksums of one side of a flow are, as far as they were looked at beside those of
+packets with names: ``right`` if any is, ``wrong`` if all are."""
 
 INITIAL_WINDOW = 14_600
 """Payload that a server may send before its client acknowledges any of it, bytes (RFC 6928). So

@@ -393,11 +393,11 @@ class Contact:
 
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
-    code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how it was
-    seen, as far as its observation tells; its flow tells more. `contradictions` speak against it;
-    what it is without them is its `confidence`. `sender` is the MAC in its frame, None where there is
-    none. Where the packet does not say which of several names it is for, `candidates` has all of
-    them.
+    code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how
+    it was seen, as far as its observation tells; its flow tells more. `contradictions` speak
+    against it; what it is without them is its `confidence`. `sender` is the MAC in its frame, None
+    where there is none. Where the packet does not say which of several names it is for,
+    `candidates` has all of them.
     """
 
     observation: Observation

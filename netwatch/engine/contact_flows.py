@@ -105,8 +105,8 @@ class _At(NamedTuple):
 
 @dataclass(slots=True)
 class _Sighting:
-    """A contact, the first like it in its flow or one of the first, and how it was `seen` as far as that
-    was reported."""
+    """A contact, the first like it in its flow or one of the first, and how it was `seen` as far as
+    that was reported."""
 
     contact: Contact
     place: Place
@@ -115,7 +115,8 @@ class _Sighting:
     def report(
         self, flow: FlowProgress, collector: ContactCollector, answers: tuple[Frame, ...]
     ) -> None:
-        """Report what more was seen of the contact by now; `answers` are packets that acknowledge it."""
+        """Report what more was seen of the contact by now; `answers` are packets that acknowledge
+        it."""
         log, place = self.contact.observation.log, self.place
         if log is None:
             seen = seen_in_flow(place.mark, self.contact.observation.transport, flow)
@@ -194,8 +195,8 @@ class _Followed:
         self.like: dict[tuple[Any, ...], int] = {}
 
     def sight(self, contact: Contact, place: Place) -> bool:
-        """Follow how a contact of the flow was seen, unless there are enough like it; false where there
-        are too many of all kinds."""
+        """Follow how a contact of the flow was seen, unless there are enough like it; false where
+        there are too many of all kinds."""
         shown = contact.observation
         key = contact.device.id, contact.decision.key, shown.evidence, shown.name
         alike = self.like.get(key, 0)
