@@ -42,7 +42,7 @@ COVERAGE_INTERVAL = 2.5
 """Seconds after which the coverage of the present hour is written again; a large record is written
 less often."""
 
-COVERAGE_BYTES = 100_000
+COVERAGE_BYTES = 50_000
 """Bytes of coverage that are written in a second, at most."""
 
 STATUS_INTERVAL = 10.0
