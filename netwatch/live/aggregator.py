@@ -105,7 +105,7 @@ class Aggregator:
         self._reload_requested = False
         self._stop_reason = ""
         self._stop_deadline: float | None = None
-        self._has_progress = False
+        self._has_progress = self._was_late = False
         self._to_close = self._closed = 0
         self.stop_problem = ""
 
@@ -195,15 +195,17 @@ class Aggregator:
             self.pool.stop()
 
     def _is_stop_overdue(self) -> bool:
-        """Whether workers that were asked to end have sent nothing for too long. What has arrived
-        was received before: this process may have been stopped meanwhile."""
+        """Whether workers that were asked to end have sent nothing for too long. Then they get a
+        last look: this process may have been stopped itself, and have something to receive."""
         if self._stop_deadline is None:
             return False
         if self._has_progress:
             self._has_progress = False
             self._stop_deadline = time.monotonic() + STOP_TIMEOUT
             self._parts.stopping.progress("waiting for the last findings")
-        return time.monotonic() >= self._stop_deadline
+        is_late = time.monotonic() >= self._stop_deadline
+        was_late, self._was_late = self._was_late, is_late
+        return is_late and was_late
 
     def _handle_reload(self) -> None:
         if self._reload_requested:
