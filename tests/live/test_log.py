@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from support.snapshots import OPEN
 
+from netwatch.live.alert_lines import LINES, MINUTE
 from netwatch.live.events import (
     AlertSent,
     Event,
@@ -16,7 +17,6 @@ from netwatch.live.events import (
     Stopped,
     TrafficReport,
 )
-from netwatch.live.alert_lines import LINES, MINUTE
 from netwatch.live.log import Log, lines
 
 
