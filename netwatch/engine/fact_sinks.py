@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Protocol
@@ -93,11 +92,12 @@ class QueuedSink:
         """Let the thread send what is queued, and wait for it, as long as the writer takes anything
         within `CLOSE_TIMEOUT`."""
         self._queue.put(None)
-        taken, until = self._taken, time.monotonic() + CLOSE_TIMEOUT
-        while self._thread.is_alive() and time.monotonic() < until:
+        # What is counted is the time in which this process was not stopped itself.
+        taken, waited = self._taken, 0.0
+        while self._thread.is_alive() and waited < CLOSE_TIMEOUT:
             self._thread.join(_POLL)
-            if self._taken != taken:
-                taken, until = self._taken, time.monotonic() + CLOSE_TIMEOUT
+            waited = waited + _POLL if self._taken == taken else 0.0
+            taken = self._taken
 
     def _run(self) -> None:
         while (message := self._queue.get()) is not None:

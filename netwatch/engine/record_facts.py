@@ -120,7 +120,8 @@ class Recorder:
         self._begin_capture()
         self._note_times(block)
         self._statistics.unrecorded_packets += block.count
-        self._losses.add("skipped", latest_time(block.records, block.count), block.count)
+        time = latest_time(block.records, block.count)  # type: ignore[arg-type]
+        self._losses.add("skipped", time, block.count)
 
     def finish(self) -> None:
         """Record what is incomplete at the end of the capture and all flows; the capture has

@@ -105,6 +105,7 @@ class Aggregator:
         self._reload_requested = False
         self._stop_reason = ""
         self._stop_deadline: float | None = None
+        self._has_progress = self._was_late = False
         self._to_close = self._closed = 0
         self.stop_problem = ""
 
@@ -123,9 +124,7 @@ class Aggregator:
         while not self.pool.has_ended and not self._is_stop_overdue():
             for worker, message in self.pool.receive(RECEIVE_TIMEOUT):
                 self.receiver.receive(worker, message, time.monotonic_ns())
-                if self._stop_deadline is not None and not isinstance(message, StatusReport):
-                    self._stop_deadline = time.monotonic() + STOP_TIMEOUT
-                    self._parts.stopping.progress("waiting for the last findings")
+                self._has_progress |= not isinstance(message, StatusReport)
             self._release(time.monotonic())
             self._handle_stop()
             self._handle_reload()
@@ -196,7 +195,17 @@ class Aggregator:
             self.pool.stop()
 
     def _is_stop_overdue(self) -> bool:
-        return self._stop_deadline is not None and time.monotonic() >= self._stop_deadline
+        """Whether workers that were asked to end have sent nothing for too long. Then they get a
+        last look: this process may have been stopped itself, and have something to receive."""
+        if self._stop_deadline is None:
+            return False
+        if self._has_progress:
+            self._has_progress = False
+            self._stop_deadline = time.monotonic() + STOP_TIMEOUT
+            self._parts.stopping.progress("waiting for the last findings")
+        is_late = time.monotonic() >= self._stop_deadline
+        was_late, self._was_late = self._was_late, is_late
+        return is_late and was_late
 
     def _handle_reload(self) -> None:
         if self._reload_requested:

@@ -71,7 +71,7 @@ class Channel:
 
     def finish(self) -> None:
         """Send the rest of the queue, however long the other end takes to read it, as long as it is
-        there; nothing can be sent after this."""
+        there; from now on `send` waits as well."""
         self._socket.setblocking(True)
         try:
             while self._outgoing:

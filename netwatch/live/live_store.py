@@ -42,7 +42,7 @@ COVERAGE_INTERVAL = 2.5
 """Seconds after which the coverage of the present hour is written again; a large record is written
 less often."""
 
-COVERAGE_BYTES = 100_000
+COVERAGE_BYTES = 50_000
 """Bytes of coverage that are written in a second, at most."""
 
 STATUS_INTERVAL = 10.0
@@ -216,16 +216,18 @@ class _Stall:
     def __init__(self, progress: Callable[[], tuple[int, ...]]) -> None:
         self._progress = progress
         self._last = progress()
-        self._since = time.monotonic()
+        self._looked = time.monotonic()
+        self._waited = 0.0
         self.has_moved = False
 
     def is_over(self, now: float) -> bool:
-        """Whether they have been the same for too long."""
+        """Whether they have been the same for too long, while this process was looking: it may
+        have been stopped itself."""
         numbers = self._progress()
         self.has_moved = numbers != self._last
-        if self.has_moved:
-            self._last, self._since = numbers, now
-        return now - self._since >= STALL_TIMEOUT
+        self._waited = 0.0 if self.has_moved else self._waited + min(now - self._looked, 2 * _POLL)
+        self._last, self._looked = numbers, now
+        return self._waited >= STALL_TIMEOUT
 
 
 class _Hours:

@@ -92,8 +92,10 @@ class LogWorker:
                 self._handle_commands()
                 self._step(feed)
             self._judge_items(feed.finish(resuming=True))
-            self._judge.finish()
+            # Findings come first: the log can be read again.
             self._send_findings(feed, at_end=True)
+            self._channel.finish()
+            self._judge.finish()
             self._report(feed, required=True)
         finally:
             feed.close()

@@ -42,7 +42,7 @@ SECOND = 1_000_000_000
 REPORT_INTERVAL = SECOND
 """Time between two status reports, ns."""
 
-SETTLE_INTERVAL = 2 * SECOND
+SETTLE_INTERVAL = 5 * SECOND
 """How often flow bytes and coverage are sent and inactive flows are ended, ns."""
 
 SETTLE_PACKET_TIME = 60 * SECOND
@@ -115,6 +115,7 @@ class Worker:
         self._engine.finish()
         # Findings come first: facts can be had again, if the packets are kept anywhere.
         self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
+        self._channel.finish()
         if self._recorder is not None:
             self._recorder.finish()
         self._send_report(with_coverage=True, required=True)

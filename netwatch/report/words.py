@@ -88,8 +88,8 @@ def _about_what_was_seen(
             network=escaped(str(values["network"])),
         ),
         "lost": lambda: language.say(
-            "For %(hours)s hours, netwatch saw more than its store has: a sensor was too slow, or was"
-            " stopped before all was written.",
+            "For %(hours)s hours, netwatch saw more than its store has: a sensor was too slow, or"
+            " was stopped before all was written.",
             hours=language.number(_number(values, "hours")),
         ),
         "not-judged": lambda: language.say(

@@ -80,12 +80,16 @@ class UseLock:
         return bool(taken.scalar_one())
 
     def hold_run(self, run: int) -> None:
-        """Show others that somebody writes a run, until this lock is closed; several may."""
+        """Show others that somebody writes a run, until this lock is closed; several may. Raises
+        `NetwatchError`."""
         if self._connection is not None:
             self._database_run("pg_advisory_lock_shared", run)
-        else:
-            self._runs.append(self._open_run(run))
+            return
+        self._runs.append(self._open_run(run))
+        try:
             lock(self._runs[-1], exclusive=False)
+        except OSError as error:
+            raise NetwatchError(f"{self._folder}: a run cannot be locked: {error}") from None
 
     def ended_run(self, run: int) -> None:
         """A run that was held is over, and nobody will ask for it."""
@@ -94,7 +98,8 @@ class UseLock:
                 (self._folder / _run_name(run)).unlink(missing_ok=True)
 
     def is_written(self, run: int) -> bool:
-        """Whether anybody writes a run now. If nobody does, what shows it is removed."""
+        """Whether anybody writes a run now. If nobody does, what shows it is removed. Raises
+        `NetwatchError`."""
         if self._connection is not None:
             if not self._database_run("pg_try_advisory_lock", run):
                 return True
@@ -115,12 +120,18 @@ class UseLock:
     def _database_run(self, function: str, run: int) -> bool:
         assert self._connection is not None
         statement = text(f"SELECT {function}({_RUN_LOCKS}, {run})")
-        return bool(self._connection.execute(statement).scalar())
+        try:
+            return bool(self._connection.execute(statement).scalar())
+        except SQLAlchemyError as error:
+            raise NetwatchError(f"a run of {self._folder} cannot be locked: {error}") from None
 
     def _open_run(self, run: int) -> int:
         path = self._folder / _run_name(run)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        give_to_owner(descriptor, self._folder)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+            give_to_owner(descriptor, self._folder)
+        except OSError as error:
+            raise NetwatchError(f"{path}: {error.strerror}") from None
         return descriptor
 
     def close(self) -> None:

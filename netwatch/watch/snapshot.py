@@ -175,8 +175,9 @@ class Snapshot:
 
     `now`, `started`, `last_packet`, `last_drop` (when `dropped` last rose), `last_loss`
     (when the store last lost something) and `last_reload` are times, None for never. `dropped`
-    counts packets that the kernel dropped, `ring_freezes` how often its ring was full. `interfaces_down`
-    names those of the `interfaces` that deliver nothing now, `interface_events` counts their changes.
+    counts packets that the kernel dropped, `ring_freezes` how often its ring was full.
+    `interfaces_down` names those of the `interfaces` that deliver nothing now, `interface_events`
+    counts their changes.
     `clock_steps` counts how often the clock of the packets was set, `state_failures` how
     often the state file could not be written. `without_verdict` counts contacts to which no
     ban applies, by the reason. `flows` counts ended flows by their reading

@@ -93,6 +93,16 @@ def test_a_slow_writer_gets_the_time_that_it_needs(
     assert told
 
 
+def test_a_time_in_which_nobody_looked_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main process may have been stopped itself: then the writer got nothing to do."""
+    monkeypatch.setattr(live_store, "STALL_TIMEOUT", 3.0)
+    now = time.monotonic()
+    stalled = live_store._Stall(lambda: (1,))
+    assert not stalled.is_over(now + 100.0)
+    looks = [stalled.is_over(now + 100.0 + at / 2) for at in range(1, 6)]
+    assert looks == [False, False, False, True, True]
+
+
 def test_a_writer_that_hangs_is_ended_which_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@
 import socket
 from pathlib import Path
 
+import pytest
+
 from netwatch.live.events import Event, Note
 from netwatch.live.loss_reports import INTERVAL, LossReports
 from netwatch.live.sd_notify import ServiceManager
@@ -27,10 +29,8 @@ def test_progress_extends_the_time_and_is_logged_now_and_then(tmp_path: Path) ->
         stopping.progress("3 of 3")
         assert end.recv(1000).startswith(b"EXTEND_TIMEOUT_USEC=")
         assert logged == [Note("stopping: 3 of 3", warning=False)]
-        try:
-            assert not end.recv(1000)
-        except BlockingIOError:
-            pass
+        with pytest.raises(BlockingIOError):
+            end.recv(1000)
 
 
 def test_losses_are_said_once_a_minute() -> None:

@@ -136,6 +136,22 @@ def test_a_writer_that_is_killed_is_started_again(stored: Stored) -> None:
     assert catalogue_rows(stored.store, "SELECT state, lost_rows FROM capture") == [("complete", 0)]
 
 
+def test_a_kill_takes_seconds_which_is_known(stored: Stored) -> None:
+    """Coverage and facts are written while the capture runs. Where the main process is killed, the
+    writer stores what it has, and that something may be missing."""
+    stored.pipe.send(one_hello(DURING, PERSONAL).frames)
+    wait_until(lambda: catalogue_rows(stored.store, "SELECT count(*) FROM file") == [(1,)])
+    wait_until(lambda: catalogue_rows(stored.store, "SELECT count(*) FROM coverage") == [(1,)])
+    ((record,),) = catalogue_rows(stored.store, "SELECT record FROM coverage")
+    assert json.loads(record)["packets"]["seen"] > 0
+    stored.process.kill()
+    stored.process.wait()
+    states = "SELECT state FROM capture"
+    wait_until(lambda: catalogue_rows(stored.store, states) == [("partial",)])
+    kinds = catalogue_rows(stored.store, "SELECT kind, count FROM loss")
+    assert kinds == [("killed", 0)]
+
+
 def test_a_store_that_cannot_be_opened_again_is_unhealthy(stored: Stored) -> None:
     """It is said once, and what is lost in the end is counted."""
     os.kill(stored.writer, signal.SIGSTOP)

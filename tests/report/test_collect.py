@@ -11,13 +11,16 @@ from report.stores import CONFIGURATION, HOSTILE, Office, make_office, ns
 from sqlalchemy import func, select
 
 from netwatch.core.errors import ConfigError
+from netwatch.coverage.hours import QUARTER
 from netwatch.formats import schemas
+from netwatch.formats.values import epoch_ns
 from netwatch.report import blind_devices, words
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.page import report_language
 from netwatch.report.record import report_json
 from netwatch.report.values import BanReport, Report, Thresholds
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.losses import ALL
 
 MARCH = date(2023, 3, 1), date(2023, 3, 31)
 SUMMER = date(2023, 6, 1), date(2023, 6, 30)
@@ -189,6 +192,22 @@ def test_lost_packets_and_partial_captures_leave_it_open(office: Office) -> None
     ban = only(made(office, SUMMER))
     assert codes(ban) == ["packets", "partial"]
     assert ban.answer.reasons[1].values == {"captures": 1, "rows": 7}
+
+
+def test_hours_with_losses_leave_it_open(office: Office) -> None:
+    """Though something was captured in each of them: nobody knows what else was."""
+    run = office.whole()
+    assert codes(only(made(office, SUMMER))) == ["no-violation"]
+    quarter = epoch_ns("2023-06-14T12:00:00Z") // QUARTER
+    office.catalogue.store_losses(run, ALL, {"skipped": {quarter: 7, quarter + 1: 2}})
+    ban = only(made(office, SUMMER))
+    assert ban.answer.word == "cannot-be-said"
+    assert codes(ban) == ["lost"]
+    assert ban.answer.reasons[0].values == {"hours": 0.5}
+    assert ban.coverage is not None
+    assert ban.coverage.hours - ban.coverage.captured == 0.5
+    ((begin, reason),) = [(each.begin, each.reason) for each in ban.coverage.missing]
+    assert (begin, reason) == ("2023-06-14T12:00:00Z", "lost")
 
 
 def test_erasures_since_then_leave_it_open(office: Office) -> None:

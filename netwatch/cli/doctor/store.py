@@ -146,6 +146,13 @@ def _catalogue(options: "StoreOptions") -> "tuple[Examination | None, Finding]":
     if status.lost_rows:
         text += f"; {quantity(status.lost_rows, 'row')} lost"
         return found, warn("catalogue", text, "the disk was full, or the writer was killed")
+    if status.losses:
+        lost = ", ".join(f"{kind} {count:,}" for kind, count in status.losses.items())
+        return found, warn(
+            "catalogue",
+            f"{text}; not all is there: {lost}",
+            "a capture was too slow, or was killed ('netwatch store query coverage --hours')",
+        )
     return found, ok("catalogue", text)
 
 
