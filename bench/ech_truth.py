@@ -27,7 +27,7 @@ from unittest import mock
 
 import ech_zone
 import veth
-from shared import ROOT, Namespace, created, is_listening, wait_until
+from shared import ROOT, Namespace, created, wait_until
 
 import netwatch.api
 from netwatch.cli import main
@@ -44,8 +44,7 @@ SERVERS = (
 CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-quic",
-    "--ignore-certificate-errors", "--enable-features=AsyncDns,UseDnsHttpsSvcb,EncryptedClientHello",
-    "--dump-dom",
+    "--ignore-certificate-errors", "--enable-features=AsyncDns,UseDnsHttpsSvcb", "--dump-dom",
 )  # fmt: skip
 CONFIG = """version: 1
 networks: [{name: hq, cidrs: [10.20.0.0/16], class: service}]
@@ -82,7 +81,7 @@ def measured(visits: int, seed: int, client: str, folder: Path) -> dict[str, flo
                 server.public: bytes.fromhex(log.read_text().split()[0])
                 for server, log in zip(SERVERS, logs, strict=True)
             }
-            plain = {name: SERVERS[0].address for name in (*PLAIN, SERVERS[0].public)}
+            plain = dict.fromkeys((*PLAIN, SERVERS[0].public), SERVERS[0].address)
             stack.enter_context(ech_zone.resolver(namespace, SERVERS, lists, plain))
             capture = folder / f"{client}.pcap"
             stack.enter_context(_captured(namespace, capture))
@@ -181,7 +180,8 @@ def _truth(logs: Sequence[Path]) -> dict[Place, list[Contact]]:
 
 
 def _compared(
-    capture: Path, truth: Mapping[Place, Sequence[Contact]], folder: Path) -> dict[str, float]:
+    capture: Path, truth: Mapping[Place, Sequence[Contact]], folder: Path
+) -> dict[str, float]:
     config = folder / "netwatch.yaml"
     config.write_text(CONFIG)
     sets: dict[int, tuple[str, ...]] = {}
@@ -192,9 +192,9 @@ def _compared(
         sets[hello.packet] = tuple(names)
         return names
 
-    with mock.patch.object(EchCandidates, "names_of", recorded), open(os.devnull, "w") as nowhere:
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            main(["scan", "-q", "--jobs", "1", "-c", str(config), str(capture)])
+    with mock.patch.object(EchCandidates, "names_of", recorded):
+        alerts = str(folder / "alerts.txt")
+        main(["scan", "-q", "--jobs", "1", "-c", str(config), "-o", alerts, str(capture)])
     contacts = dict(_by_packet(capture, truth))
     hidden = {packet: each.name for packet, each in contacts.items() if each.decrypted}
     shown = {packet: each.name for packet, each in contacts.items() if not each.decrypted}

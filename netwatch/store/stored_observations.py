@@ -22,9 +22,8 @@ COLUMNS = (
     "time", "time_digits", "evidence", "name", "raw", "client", "client_port", "server_ip",
     "server_port", "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode",
     "dns_answers", "dns_ttls", "dns_chain", "dns_asked", "dns_service_targets", "dns_ech",
-    "dns_ech_configs",
-    "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "tls_ech_config_id", "quic_version", "log_format", "log_lacks",
-    "log_outcome", "log_blocked_by",
+    "dns_ech_configs", "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "tls_ech_config_id",
+    "quic_version", "log_format", "log_lacks", "log_outcome", "log_blocked_by",
 )  # fmt: skip
 """The columns of the table that a batch is made of."""
 

@@ -6,9 +6,9 @@ from datetime import date
 from support import bans
 
 from netwatch.core.alert import (
-    CandidateSet,
     Alert,
     Answer,
+    CandidateSet,
     Destination,
     EvidenceItem,
     IncidentCounts,
@@ -168,7 +168,9 @@ FULL_ALERT = replace(
     blocked_by=("NXDOMAIN", "10.20.0.80"),
     duration=101_500_000_000,
     confidence_reasons=("v16-webapp.tiktok.com is called by the app alone.",),
-    candidates=(CandidateSet(("m.tiktok.com", "www.tiktok.com"), 3, "Its key was given for these."),),
+    candidates=(
+        CandidateSet(("m.tiktok.com", "www.tiktok.com"), 3, "Its key was given for these."),
+    ),
     community_ids=("1:abc", "1:def"),
     sensor=replace(
         ALERT.sensor, installed_set=SetIdentity(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")
