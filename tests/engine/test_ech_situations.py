@@ -118,6 +118,19 @@ def test_a_ban_on_other_names_changes_what_a_hello_proves(tmp_path: Path, run: R
     assert run("scan", "-q", "-c", late, "--format", "jsonl", capture) == ""
 
 
+def test_explain_lists_the_names(tmp_path: Path, run: Run) -> None:
+    capture, config = written(tmp_path, BY_ID["ech-all-banned"]), configured(tmp_path)
+    lines = run("scan", "-q", "-c", config, "--format", "jsonl", capture)
+    (alert,) = alerts(lines)
+    file = tmp_path / "alerts.jsonl"
+    file.write_text(lines)
+    page = run("explain", "-c", config, alert["id"], "--alerts", str(file))
+    words = " ".join(page.split())
+    assert f"one of {APP}, {PAGE}" in words
+    assert f"The hello shows {OUTER} and hides its name" in words
+    assert "Which name the device contacted in a hello that hides it." in words
+
+
 def test_names_show_the_keys_and_the_outer_hello(tmp_path: Path, run: Run) -> None:
     capture = written(tmp_path, BY_ID["ech-app"])
     shown = run("names", "-q", "--format", "jsonl", capture)
