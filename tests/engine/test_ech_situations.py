@@ -28,7 +28,14 @@ BY_ID = {each.id: each for each in SITUATIONS}
 ALL = CONFIG.replace("severity: high", "severity: high\n    min_confidence: possible")
 """Of weak evidence there are alerts too, so that a test sees it."""
 OUTER = "edge.cdn-front.example"
-LINKED = ["ech-page", "ech-app", "ech-all-banned", "ech-mixed", "ech-outer-name-visited"]
+LINKED = [
+    "ech-page",
+    "ech-app",
+    "ech-quic",
+    "ech-all-banned",
+    "ech-mixed",
+    "ech-outer-name-visited",
+]
 
 Run = Callable[..., str]
 
