@@ -44,8 +44,7 @@ SERVERS = (
 CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-quic",
-    "--ignore-certificate-errors", "--enable-features=AsyncDns,UseDnsHttpsSvcb,EncryptedClientHello",
-    "--dump-dom",
+    "--ignore-certificate-errors", "--enable-features=AsyncDns,UseDnsHttpsSvcb", "--dump-dom",
 )  # fmt: skip
 CONFIG = """version: 1
 networks: [{name: hq, cidrs: [10.20.0.0/16], class: service}]
@@ -181,7 +180,8 @@ def _truth(logs: Sequence[Path]) -> dict[Place, list[Contact]]:
 
 
 def _compared(
-    capture: Path, truth: Mapping[Place, Sequence[Contact]], folder: Path) -> dict[str, float]:
+    capture: Path, truth: Mapping[Place, Sequence[Contact]], folder: Path
+) -> dict[str, float]:
     config = folder / "netwatch.yaml"
     config.write_text(CONFIG)
     sets: dict[int, tuple[str, ...]] = {}
@@ -192,9 +192,9 @@ def _compared(
         sets[hello.packet] = tuple(names)
         return names
 
-    with mock.patch.object(EchCandidates, "names_of", recorded), open(os.devnull, "w") as nowhere:
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            main(["scan", "-q", "--jobs", "1", "-c", str(config), str(capture)])
+    with mock.patch.object(EchCandidates, "names_of", recorded):
+        alerts = str(folder / "alerts.txt")
+        main(["scan", "-q", "--jobs", "1", "-c", str(config), "-o", alerts, str(capture)])
     contacts = dict(_by_packet(capture, truth))
     hidden = {packet: each.name for packet, each in contacts.items() if each.decrypted}
     shown = {packet: each.name for packet, each in contacts.items() if not each.decrypted}

@@ -137,11 +137,18 @@ class Wire:
                 self.shows(client, "dns-cname", target)
 
     def quic(
-        self, client: Host, server: Host, name: str, *, version: int, post_quantum: bool = False
+        self,
+        client: Host,
+        server: Host,
+        name: str,
+        *,
+        version: int,
+        post_quantum: bool = False,
+        ech: bytes | None = None,
     ) -> None:
         """A QUIC connection up to its first protected data, which stays opaque."""
         sport = self.port()
-        hello = handshakes.quic_hello(version, name, self.rng, post_quantum=post_quantum)
+        hello = handshakes.quic_hello(version, name, self.rng, post_quantum=post_quantum, ech=ech)
         for number, datagram in enumerate(hello, 1):
             if number == len(hello):
                 self.shows(client, "quic-sni", name)

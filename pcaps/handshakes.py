@@ -209,10 +209,15 @@ def quic_initial(
 
 
 def quic_hello(
-    version: int, name: str, rng: random.Random, *, post_quantum: bool = False
+    version: int,
+    name: str,
+    rng: random.Random,
+    *,
+    post_quantum: bool = False,
+    ech: bytes | None = None,
 ) -> list[bytes]:
     """The client's first datagrams: one, or two where a post-quantum hello needs them."""
-    hello = client_hello(name, rng, post_quantum=post_quantum, quic=version, alpn=("h3",))
+    hello = client_hello(name, rng, post_quantum=post_quantum, quic=version, alpn=("h3",), ech=ech)
     dcid, scid = rng.randbytes(8), rng.randbytes(5)
     cuts = [0, 1100, len(hello)] if len(hello) > 1100 else [0, len(hello)]
     return [

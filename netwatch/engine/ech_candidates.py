@@ -48,10 +48,11 @@ class GivenName:
 
 @dataclass(slots=True)
 class _Given:
-    """The names that a client was given a configuration for; with `is_full` there were more."""
+    """The names that a client was given a configuration for. Up to the time `full_until` (ns) there
+    were more."""
 
     names: dict[str, GivenName]
-    is_full: bool = False
+    full_until: int = -1
 
 
 class EchCandidates:
@@ -88,6 +89,8 @@ class EchCandidates:
         names = (answer.name, *dns.chain)
         if dns.ech_configs or any(map(is_of_interest, names)):
             self._add_addresses(answer, dns)
+        if not dns.ech_configs:
+            return
         # A name leads to its addresses by its aliases and the hosts of its service.
         hosts = frozenset((*names, *dns.service_targets))
         others = frozenset(host for host in hosts if not is_of_interest(host))
@@ -105,7 +108,7 @@ class EchCandidates:
                     old.answer, max(until, old.until), old.hosts | hosts, old.others | others
                 )
             elif len(given.names) >= MAX_NAMES:
-                given.is_full = True
+                given.full_until = max(given.full_until, until)
             else:
                 given.names[answer.name] = GivenName(answer, until, hosts, others)
         while len(self._given) > self._limit:
@@ -134,7 +137,7 @@ class EchCandidates:
         }
         if not found:
             return {}
-        if given.is_full:
+        if time <= given.full_until:
             self.crowded += 1
             return {}
         if hello.name not in ECH_PUBLIC_NAMES and self._is_visited(hello):

@@ -45,7 +45,6 @@ class UninterestingAddresses(Protocol):
         """Remember that a client had an address for such a name from one time to another."""
         ...
 
-
     def asked(self, client: bytes, name: str, time: int) -> bool:
         """Whether a client had an address for such a name at a time, in ns since the epoch."""
         ...

@@ -132,7 +132,12 @@ def _weakness(item: AlertRecord) -> tuple[bool, int, int, int]:
     earlier before later."""
     kind = item["type"]
     category = 0 if kind in HANDSHAKES else 1 if kind in LOOKUPS else 2
-    return kind.startswith(("ip-", "ech-")), _ROLES.index(item["role"]), category, epoch_ns(item["time"])
+    return (
+        kind.startswith(("ip-", "ech-")),
+        _ROLES.index(item["role"]),
+        category,
+        epoch_ns(item["time"]),
+    )
 
 
 def rule_text(piece: AlertRecord) -> str:

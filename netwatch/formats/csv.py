@@ -132,10 +132,10 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "candidates",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
-`destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``), `evidence_count` (how many sightings
-there were in all), `first_source` and `first_packet` (of a log `first_log_format`, `first_log_line`
-and `first_log_lacks`), which locate the first of them, `ban_periods` (``first day/last day``), and
-`contradictions` (their sentences)."""
+`destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``),
+`evidence_count` (how many sightings there were in all), `first_source` and `first_packet` (of a log
+`first_log_format`, `first_log_line` and `first_log_lacks`), which locate the first of them,
+`ban_periods` (``first day/last day``), and `contradictions` (their sentences)."""
 
 CASE_COLUMNS: tuple[str, ...] = (*ALERT_COLUMNS, "joined_by", "seen_by")
 """The columns of a case: those of an alert, what speaks for it that its sensors saw one incident,

@@ -179,7 +179,8 @@ def _keep_first(grounds: dict[Key, Ground], key: Key, ground: Ground) -> None:
 
 
 _WEAKNESS = {
-    kind: number for number, kind in enumerate(("handshake", "ech", "certificate", "lookup", "address"))
+    kind: number
+    for number, kind in enumerate(("handshake", "ech", "certificate", "lookup", "address"))
 }
 
 

@@ -50,10 +50,10 @@ class ClientHello:
     """The content of a ClientHello in its order on the wire, including GREASE.
 
     `server_names` are normalised by `netwatch.core.names`, `raw_names` are the same in the letters
-    of the packet, empty where these do not differ. `alpn` is as on the wire. `ech` is the
-    class of its encrypted_client_hello extension (see `netwatch.protocols.ech`), ``present`` if the
-    extension is invalid, None without one, and `ech_config_id` its config_id. If `truncated` is true, everything behind the
-    truncation is missing.
+    of the packet, empty where these do not differ. `alpn` is as on the wire. `ech` is the class of
+    its encrypted_client_hello extension (see `netwatch.protocols.ech`), ``present`` if the
+    extension is invalid, None without one, and `ech_config_id` its config_id. If `truncated` is
+    true, everything behind the truncation is missing.
     """
 
     legacy_version: int

@@ -53,9 +53,10 @@ def parse(payload: bytes) -> Message:
     whatever the response code, and ``dns-cname`` for each alias target (CNAME, and SVCB and HTTPS
     of RFC 9460 in alias mode) that the names lead to in the answer section. The addresses are those
     of these names and of the hosts that provide their services, including the hints in SVCB and
-    HTTPS records; the ECH configurations are those of these names in such records. If a response has no question but aliases or services, its question is assumed to be the owner of
-    the first record. If it has none of these (mDNS), it shows no names, and the addresses are those
-    of all records. The root shows nothing, nor do messages with another opcode than QUERY
+    HTTPS records; the ECH configurations are those of these names in such records. If a response
+    has no question but aliases or services, its question is assumed to be the owner of the first
+    record. If it has none of these (mDNS), it shows no names, and the addresses are those of all
+    records. The root shows nothing, nor do messages with another opcode than QUERY
     (``dns-opcode-5``): an update of a zone is not a lookup.
 
     Anomalies: ``dns-truncated`` (the TC bit of a response), ``dns-cut``, and whatever ended the

@@ -290,16 +290,20 @@ def dns_messages(
     flows: Flows, datagram: Datagram
 ) -> Iterator[tuple[DnsMessage | None, frozenset[int]]]:
     """The messages of DNS that a datagram carries a part of; None where the library reads none."""
-    reader = flows.reader
+    for data, frames in _dns_bytes(flows, datagram):
+        yield guarded(flows.reader.dns, data), frames
+
+
+def _dns_bytes(flows: Flows, datagram: Datagram) -> Iterator[tuple[bytes, frozenset[int]]]:
+    """The same as bytes."""
     if datagram.ip.protocol == _UDP:
-        message = guarded(reader.dns, datagram.segment.payload)
-        yield message, frozenset(datagram.frames)
+        yield datagram.segment.payload, frozenset(datagram.frames)
         return
     last = datagram.frames[-1]
     for stream in flows.streams(datagram):
         for data, frames in _spans(stream, messages.dns_messages):
             if last in frames:
-                yield guarded(reader.dns, data), frozenset(frames)
+                yield data, frozenset(frames)
 
 
 def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
@@ -310,7 +314,7 @@ def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
         client, server = server, client
     others: dict[str, None] = {}
     used = set(datagram.frames)
-    is_shown = False
+    is_shown = partly = False
     for at in piece.parts:
         answer_to = flows.by_frame.get(at)
         if answer_to is None or not _same_address(answer_to.ip.destination, client):
@@ -318,6 +322,7 @@ def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
         for message, frames in dns_messages(flows, answer_to):
             if message is None or not message.is_response:
                 continue
+            partly |= message.partly
             owners = [owner for owner, ip in message.addresses if _same_address(ip, server)]
             names = [*message.questions, *owners, *(target for _, target in message.aliases)]
             if owners:
@@ -327,8 +332,55 @@ def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
             others.update((address, None) for _, address in message.addresses)
     if is_shown:
         return Answer("shown", frames=frozenset(used))
+    if partly and not others:
+        return Answer("unread", "records of types that it does not read")
     told = ", ".join(list(others)[:_MAX_FOUND]) or "no address"
     return Answer("differs", f"a flow to {server}, and answers with {told}")
+
+
+def _hidden(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
+    """A hello with ECH, and an earlier answer to the same device that gave it the key, by public
+    name and config_id, when it was asked for the name."""
+    found = _hello_at(piece, flows, datagram)
+    if found is None:
+        return Answer("differs", "no ClientHello")
+    hello, frames = found
+    shown = guarded(flows.reader.server_name, hello)
+    config_id = messages.ech_config_id(hello)
+    if shown is None or config_id is None:
+        return Answer("differs", "a hello without ECH")
+    for at in piece.parts:
+        answer_to = flows.by_frame.get(at)
+        if answer_to is None or not _same_address(answer_to.ip.destination, datagram.ip.source):
+            continue
+        for data, used in _dns_bytes(flows, answer_to):
+            message = guarded(flows.reader.dns, data)
+            if (
+                message is not None
+                and message.is_response
+                and any(same_name(name, piece.contact.name) for name in message.questions)
+                and messages.gives_ech_config(data, shown, config_id)
+            ):
+                return Answer("shown", frames=frozenset({*frames, *used}))
+    name = escaped(normalise_name(shown))
+    return Answer("differs", f"a hello with {name}, and no answer with its key")
+
+
+def _hello_at(
+    piece: Piece, flows: Flows, datagram: Datagram
+) -> tuple[bytes, frozenset[int]] | None:
+    """The ClientHello that the packet of a piece is part of, with its packets."""
+    if datagram.ip.protocol == _TCP:
+        for stream in flows.streams(datagram):
+            for message, frames in _spans(stream, messages.client_hellos):
+                if piece.frame in frames:
+                    return message, frozenset(frames)
+        return None
+    sent = flows.sent_before(datagram)
+    hello = guarded(quic.client_hello, [each.segment.payload for each in sent])
+    if hello is None:
+        return None
+    return hello[0], frozenset(frame for at in hello[1] for frame in sent[at].frames)
 
 
 def _reached(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
@@ -353,6 +405,7 @@ _FINDERS: dict[str, _Finder] = {
     ),
     "ip-from-dns": _resolved,
     "ip-asn": _reached,
+    "ech-from-dns": _hidden,
 }
 
 

@@ -80,8 +80,14 @@ class DpktReader:
         return Segment(tcp.sport, tcp.dport, bytes(tcp.data), tcp.seq, begins)
 
     def dns(self, payload: bytes) -> DnsMessage | None:
-        """A DNS message; dpkt does not read the targets of SVCB and HTTPS records."""
-        message = dpkt.dns.DNS(payload)
+        """A DNS message; dpkt does not read the targets of SVCB and HTTPS records, and of a message
+        with a record that it does not know nothing but the questions."""
+        try:
+            message = dpkt.dns.DNS(payload)
+        except dpkt.UnpackError:
+            asked = dpkt.dns.DNS(payload[:6] + bytes(6) + payload[12:])
+            questions = tuple(each.name.encode() for each in asked.qd)
+            return DnsMessage(bool(asked.qr), questions, (), (), partly=True)
         aliases, addresses = [], []
         for record in message.an:
             owner = record.name.encode()

@@ -15,6 +15,7 @@ MAX_MESSAGES = 4096
 """Messages of a stream."""
 
 _RECORD, _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 5, 20, 21, 22
+_ECH, _ECH_VERSION = 0xFE0D, b"\xfe\x0d"
 _CLIENT_HELLO, _CERTIFICATE = 1, 11
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADERS, _CONTINUATION = 1, 9
@@ -83,6 +84,35 @@ def complete_hello(message: bytes) -> bytes:
         at = end
     fixed = body[: first - 2] + (at - first).to_bytes(2) + body[first:at]
     return message[:1] + len(fixed).to_bytes(3) + fixed
+
+
+def ech_config_id(hello: bytes) -> int | None:
+    """The config_id in the encrypted_client_hello of an outer ClientHello (RFC 9849 section 5)."""
+    at = 38
+    at += 1 + (hello[at] if at < len(hello) else 0)
+    at += 2 + int.from_bytes(hello[at : at + 2])
+    at += 3 + (hello[at] if at < len(hello) else 0)
+    while at + 4 <= len(hello):
+        kind, size = int.from_bytes(hello[at : at + 2]), int.from_bytes(hello[at + 2 : at + 4])
+        body = hello[at + 4 : at + 4 + size]
+        if kind == _ECH and len(body) > 5 and body[0] == 0:
+            return body[5]
+        at += 4 + size
+    return None
+
+
+def gives_ech_config(message: bytes, public_name: bytes, config_id: int) -> bool:
+    """Whether there is an ECHConfig (RFC 9849 section 4) with this public name and config_id in a
+    message of DNS."""
+    at = message.find(_ECH_VERSION)
+    while at >= 0:
+        size = int.from_bytes(message[at + 2 : at + 4])
+        config = message[at + 4 : at + 4 + size]
+        named = bytes([len(public_name)]) + public_name
+        if config[:1] == bytes([config_id]) and named.lower() in config.lower():
+            return True
+        at = message.find(_ECH_VERSION, at + 1)
+    return False
 
 
 def datagram_hello(datagrams: list[bytes]) -> tuple[bytes, set[int]] | None:

@@ -191,8 +191,8 @@ METRICS: tuple[Metric, ...] = (
         "netwatch_table_entries",
         "gauge",
         "Entries in a bounded table now: `flows`, `streams`, `handshakes`, `fragments`,"
-        " `learned_addresses`, `resolved_addresses`, `ech_configurations`, `contact_flows`, `incidents`,"
-        " `ended_incidents`; of logs `logs`, `log_senders`, `log_connections`.",
+        " `learned_addresses`, `resolved_addresses`, `ech_configurations`, `contact_flows`,"
+        " `incidents`, `ended_incidents`; of logs `logs`, `log_senders`, `log_connections`.",
         lambda table: table.entries,
     ),
     table(

@@ -6,9 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from craft import Wire
+from support import made_ech
 from support.captures import pcap
-from support.office import CONFIG, configured
-from support.situations.ech import APP, BLOG, PAGE, SITUATIONS
+from support.office import CONFIG, capture, configured
+from support.situations.ech import (
+    APP,
+    BLOG,
+    DEVICE,
+    PAGE,
+    RESOLVER,
+    SERVER,
+    SITUATIONS,
+    START,
+)
 from support.situations.situation import Situation
 
 from netwatch.cli import main
@@ -17,7 +28,14 @@ BY_ID = {each.id: each for each in SITUATIONS}
 ALL = CONFIG.replace("severity: high", "severity: high\n    min_confidence: possible")
 """Of weak evidence there are alerts too, so that a test sees it."""
 OUTER = "edge.cdn-front.example"
-LINKED = ["ech-page", "ech-app", "ech-all-banned", "ech-mixed", "ech-outer-name-visited"]
+LINKED = [
+    "ech-page",
+    "ech-app",
+    "ech-quic",
+    "ech-all-banned",
+    "ech-mixed",
+    "ech-outer-name-visited",
+]
 
 Run = Callable[..., str]
 
@@ -116,6 +134,61 @@ def test_a_ban_on_other_names_changes_what_a_hello_proves(tmp_path: Path, run: R
     assert run("scan", "-q", "-c", one, "--format", "jsonl", capture) == ""
     late = configured(tmp_path, CONFIG.replace("from: 2023-03-10", "from: 2023-08-10"))
     assert run("scan", "-q", "-c", late, "--format", "jsonl", capture) == ""
+
+
+TWO_BANS = """
+  - id: other-rule
+    authority: City of Example
+    apps: [capcut]
+    forbids: [service]
+    timezone: Europe/Brussels
+    severity: high
+exemptions:
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence"),
+    [
+        (CONFIG.replace("apps: [tiktok]", "apps: [tiktok, capcut]"), "probable"),
+        (CONFIG.replace("\nexemptions:\n", TWO_BANS), None),
+        (CONFIG, None),
+    ],
+    ids=["one ban", "a ban for each", "one is not banned"],
+)
+def test_of_two_apps_both_have_to_be_banned_by_one_ban(
+    text: str, confidence: str | None, tmp_path: Path, run: Run
+) -> None:
+    wire = Wire(START, 1)
+    for name in (PAGE, "www.capcut.com"):
+        made_ech.give(wire, DEVICE, RESOLVER, name, SERVER.ip)
+    made_ech.hello(wire, DEVICE, SERVER)
+    path = capture(tmp_path / "two.pcap", wire)
+    weak = text.replace("severity: high", "severity: high\n    min_confidence: possible")
+    lines = run("scan", "-q", "-c", configured(tmp_path, weak), "--format", "jsonl", path)
+    found = alerts(lines)
+    pieces = {
+        (each["app"]["id"], piece["type"]): each for each in found for piece in each["evidence"]
+    }
+    linked = [each for (_, kind), each in pieces.items() if kind == "ech-from-dns"]
+    assert len(linked) == 1
+    assert [each["names"] for each in linked[0]["candidates"]] == [["www.capcut.com", PAGE]]
+    why = linked[0]["candidates"][0]["why"]
+    assert ("not all of which" in why) is (confidence is None)
+    assert (linked[0]["counts"]["handshakes"] == 1) is (confidence is not None)
+
+
+def test_explain_lists_the_names(tmp_path: Path, run: Run) -> None:
+    capture, config = written(tmp_path, BY_ID["ech-all-banned"]), configured(tmp_path)
+    lines = run("scan", "-q", "-c", config, "--format", "jsonl", capture)
+    (alert,) = alerts(lines)
+    file = tmp_path / "alerts.jsonl"
+    file.write_text(lines)
+    page = run("explain", "-c", config, alert["id"], "--alerts", str(file))
+    words = " ".join(page.split())
+    assert f"one of {APP}, {PAGE}" in words
+    assert f"The hello shows {OUTER} and hides its name" in words
+    assert "Which name the device contacted in a hello that hides it." in words
 
 
 def test_names_show_the_keys_and_the_outer_hello(tmp_path: Path, run: Run) -> None:

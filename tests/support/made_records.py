@@ -178,7 +178,9 @@ FULL_ALERT = replace(
             (ContradictionPlace(ALERT.first_seen, 6, "a.pcap", 7, "tls-sni", "www.tiktok.com"),),
         ),
     ),
-    candidates=(CandidateSet(("m.tiktok.com", "www.tiktok.com"), 3, "Its key was given for these."),),
+    candidates=(
+        CandidateSet(("m.tiktok.com", "www.tiktok.com"), 3, "Its key was given for these."),
+    ),
     community_ids=("1:abc", "1:def"),
     sensor=replace(
         ALERT.sensor, installed_set=SetIdentity(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")

@@ -78,7 +78,9 @@ def observation_row(seen: Observation, client: int, capture: int, sequence: int)
         "tls_alpn": list(tls.alpn) or None if tls else None,
         "tls_ja4": tls.ja4 if tls else None,
         "tls_ech": tls.ech if tls else None,
-        "tls_ech_config_id": None if tls is None or tls.ech_config_id is None else str(tls.ech_config_id),
+        "tls_ech_config_id": None
+        if tls is None or tls.ech_config_id is None
+        else str(tls.ech_config_id),
         "quic_version": seen.quic.version if seen.quic else None,
     }
 

@@ -10,6 +10,7 @@ import pytest
 from craft import Host, Wire
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support import made_ech
 from support.altered import Alter, altered, at_another_time, swapped, with_data, without
 from support.captures import pcap, timed
 from support.evidence import read_anew, scan_alerts, write_evidence
@@ -18,6 +19,7 @@ from support.frames import tcp, udp
 from support.office import (
     DURING,
     FAR,
+    RESOLVER,
     SERVICE,
     SERVICE6,
     TIKTOK,
@@ -219,6 +221,26 @@ def test_an_answer_for_the_address_of_a_flow(tmp_path: Path) -> None:
     findings = {finding.contact.type: finding for finding in read_anew(changed)}
     assert findings["ip-from-dns"].result == "differs"
     assert "203.0.113.99" in findings["ip-from-dns"].found
+
+
+def test_a_hello_with_the_key_that_an_answer_gave(tmp_path: Path) -> None:
+    site = load(configured(tmp_path))
+    wire = Wire(DURING, 1)
+    made_ech.give(wire, SERVICE, RESOLVER, TIKTOK, FAR.ip)
+    made_ech.hello(wire, SERVICE, FAR)
+    (alert,) = scan_alerts(site, capture(tmp_path / "a.pcap", wire), keep_frames=True)
+    ((_, path),) = write_evidence(EvidenceFolder(tmp_path / "proof", print), [alert]).items()
+    findings = {finding.contact.type: finding for finding in read_anew(path)}
+    assert findings["ech-from-dns"].result == "shown"
+    answer = first_of(path, "dns-answer")
+    front, other = made_ech.PUBLIC.encode(), b"edge.cdn-other.example"
+    assert len(front) == len(other)
+    changed = altered(
+        path, tmp_path, with_data(answer, lambda data: data.replace(front, other)), honest=True
+    )
+    findings = {finding.contact.type: finding for finding in read_anew(changed)}
+    assert findings["ech-from-dns"].result == "differs"
+    assert made_ech.PUBLIC in findings["ech-from-dns"].found
 
 
 def test_both_versions_of_ip_in_one_incident(tmp_path: Path) -> None:

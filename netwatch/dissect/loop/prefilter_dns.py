@@ -49,8 +49,8 @@ class DnsPrefilter(Window):
     """Compares the names of one DNS message with `domains`, which reads the same bytes.
 
     `counts` is shared by all prefilters: names by evidence (`layout.NAMES_DNS_QUERY` and the
-    like). Of the message read last `asked` is the hash of the name asked for, as `domain_hash` has it.
-    There were so many `addresses`; each `starts` somewhere, has a
+    like). Of the message read last `asked` is the hash of the name asked for, as `domain_hash` has
+    it. There were so many `addresses`; each `starts` somewhere, has a
     size in bytes and a TTL in seconds. `pointer` is what points to the target of its last alias.
     """
 

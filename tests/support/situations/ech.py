@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import handshakes
 from craft import Host, Wire
 from support import made_ech
 from support.frames import GATEWAY
@@ -46,6 +47,12 @@ def _all_banned(wire: Wire) -> None:
     _given(wire, PAGE)
     _given(wire, APP)
     made_ech.hello(wire, DEVICE, SERVER)
+
+
+def _quic(wire: Wire) -> None:
+    _given(wire, APP)
+    body = made_ech.extension(rng=wire.rng)
+    wire.quic(DEVICE, SERVER, made_ech.PUBLIC, version=handshakes.QUIC_V1, ech=body)
 
 
 def _mixed(wire: Wire) -> None:
@@ -105,6 +112,14 @@ SITUATIONS = (
         "ech",
         "The same with a name that the app alone calls",
         _frames(_one_name),
+        Expected("probable", "background", "reached", names=(APP,), blind="ech"),
+        True,
+    ),
+    Situation(
+        "ech-quic",
+        "ech",
+        "The same over QUIC",
+        _frames(_quic),
         Expected("probable", "background", "reached", names=(APP,), blind="ech"),
         True,
     ),
