@@ -5,6 +5,7 @@ alerts are logged. For events there are no rules, and every DNS message, TLS han
 handshake is in the EVE log.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from population import BANNED_DOMAINS
@@ -43,11 +44,11 @@ _EVENTS = """  - eve-log:
 """
 
 
-def alerts(capture: Path, folder: Path) -> list[str]:
-    """The command that logs an alert for each banned name to `folder`/fast.log."""
+def alerts(capture: Path, folder: Path, domains: Sequence[str] = BANNED_DOMAINS) -> list[str]:
+    """The command that logs an alert for each name in banned domains to `folder`/fast.log."""
     rules: list[str] = []
     for buffer in BUFFERS:
-        for domain in BANNED_DOMAINS:
+        for domain in domains:
             match = f'{buffer}; dotprefix; content:".{domain}"; endswith; sid:{len(rules) + 1};'
             protocol = buffer.partition(".")[0]
             rules.append(f'alert {protocol} any any -> any any (msg:"{domain} {buffer}"; {match})')

@@ -313,38 +313,34 @@ class ContactFlows:
             each.report(progress, self._collector, self._table.answers_in(flow.flow_id))
         return True
 
-    def report(self) -> None:
-        """Report what was not reported yet of all flows; forget those that the flow table has
-        evicted."""
-        self._recent.clear()
+    def report(self, devices: set[str] | None = None) -> None:
+        """Report what was not reported yet of all flows, or of those of `devices`; forget those
+        that the flow table has evicted."""
         for flow, followed in list(self._flows.items()):
-            self._report_flow(flow, followed)
+            if devices is not None and followed.device not in devices:
+                continue
+            for part in followed.parts:
+                for groups in part.groups.values():
+                    seen = groups[0].contact.observation
+                    if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
+                        seen = replace(seen, flow_id=flow, client_port=groups[0].port)
+                    progress = self._table.progress_of(seen)
+                    if progress is None:
+                        self._flows.pop(flow, None)
+                    else:
+                        self._report(groups, progress, part.bans)
+            for each in followed.sightings:
+                seen = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
+                progress = self._table.progress_of(seen)
+                if progress is not None:
+                    each.report(progress, self._collector, self._table.answers_in(flow))
 
     def report_recent(self) -> None:
-        """The same of the flows of devices that had a contact since the last report: what is
-        reported of these now is current."""
+        """The same of the flows of devices that had a contact since the last call: what is reported
+        of these now is current."""
         recent, self._recent = self._recent, set()
         if recent:
-            for flow, followed in list(self._flows.items()):
-                if followed.device in recent:
-                    self._report_flow(flow, followed)
-
-    def _report_flow(self, flow: int, followed: _Followed) -> None:
-        for part in followed.parts:
-            for groups in part.groups.values():
-                seen = groups[0].contact.observation
-                if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
-                    seen = replace(seen, flow_id=flow, client_port=groups[0].port)
-                progress = self._table.progress_of(seen)
-                if progress is None:
-                    self._flows.pop(flow, None)
-                else:
-                    self._report(groups, progress, part.bans)
-        for each in followed.sightings:
-            seen = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
-            progress = self._table.progress_of(seen)
-            if progress is not None:
-                each.report(progress, self._collector, self._table.answers_in(flow))
+            self.report(recent)
 
     def forget(self, before: int) -> None:
         """Forget the flows without a contact since `before` (ns): the log that has shown them may

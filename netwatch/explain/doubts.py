@@ -6,6 +6,7 @@ of their values never change their meaning: texts in other languages refer to th
 
 from collections.abc import Iterator, Mapping
 
+from netwatch.core.addresses import parse_ip
 from netwatch.core.dataclass import dataclass
 from netwatch.explain.steps import Contact, Explanation
 
@@ -124,7 +125,7 @@ def _doubts_of_logs(incident: Explanation) -> Iterator[tuple[str, Mapping[str, s
     if lacks:
         yield "log-lacks", {"lacks": ", ".join(lacks)}
     if incident.outcome == "blocked" and incident.traffic.handshakes:
-        yield "log-denied", {"by": ", ".join(_by(incident))}
+        yield "log-denied", {"by": ", ".join(incident.blocked_by)}
 
 
 def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -154,9 +155,6 @@ def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]
     yield "period", {"ban": incident.ban.id, "time": incident.first_seen}
     if incident.exemption is None:
         yield "exemption", {"device": device.id, "ban": incident.ban.id}
-    if incident.outcome == "blocked" and any("." in each or ":" in each for each in _by(incident)):
-        yield "sinkhole", {"addresses": ", ".join(_by(incident))}
-
-
-def _by(incident: Explanation) -> tuple[str, ...]:
-    return incident.blocked_by
+    addresses = [each for each in incident.blocked_by if parse_ip(each) is not None]
+    if incident.outcome == "blocked" and addresses:
+        yield "sinkhole", {"addresses": ", ".join(addresses)}

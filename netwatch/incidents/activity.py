@@ -171,13 +171,12 @@ class ActivityTable:
         kind: int,
         times: tuple[int, int, int],
         contacts: int,
-        volume: tuple[int, int, int] = (0, 0, 0),
+        volume: tuple[int, int, int] | None = None,
     ) -> None:
         """Count contacts from the first of these times to the second, which is in the same minute,
-        or the volume of their flows (sent, received, received as in use), whose last packet was at
-        the third. This runs for each contact, so it calls nothing where the entry exists."""
+        or instead the volume of their flows (sent, received, received as in use), whose last packet
+        was at the third. This runs for each contact, so it calls nothing where the entry exists."""
         time, last, until = times
-        bytes_out, bytes_in, use_in = volume
         key = time // MINUTE, kind
         entry = self.entries.get(key)
         if entry is None:
@@ -189,10 +188,12 @@ class ActivityTable:
         for part in (entry, total):
             if part is None:
                 continue
-            part.contacts += contacts
-            part.bytes_out += bytes_out
-            part.bytes_in += bytes_in
-            part.use_in += use_in
+            if volume is None:
+                part.contacts += contacts
+            else:
+                part.bytes_out += volume[0]
+                part.bytes_in += volume[1]
+                part.use_in += volume[2]
             if time < part.first:
                 part.first = time
             if last > part.last:

@@ -5,6 +5,7 @@ names that its rules must and must not match. Mistakes in the form of a file are
 needs other files or the public suffix list is checked by `netwatch.rules.lint`.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import PurePath
@@ -61,7 +62,7 @@ class Rule:
         """Where the rule is written. The file of a shipped rule is named as in the project, which
         is the same on every machine."""
         shipped = self.marks.shipped
-        file = f"signatures/apps/{PurePath(self.file).name}" if shipped else self.file
+        file = f"signatures/apps/{self.file.rpartition(os.sep)[2]}" if shipped else self.file
         return RulePlace(file, self.line, self.sources)
 
     @property

@@ -101,7 +101,11 @@ FLOW = (
         "whether a message never became complete, and none told a name",
     ),
     FactColumn("client_sent", "text", "what the client was seen to send"),
-    FactColumn("server_sent", "text", "what the server was seen to send"),
+    FactColumn(
+        "server_sent",
+        "text",
+        "what the server was seen to send, `HTTP 403` for example if that denied the client",
+    ),
     FactColumn("source", "text", "file or interface of the first packet"),
     FactColumn("packet", "int64", "number of that packet or record in it, from 1"),
     FactColumn("flow", "int64", "number of the flow in the capture"),

@@ -4,6 +4,7 @@ With ``--write`` the page goes to ``docs/conformance.md``. The captures are no p
 project; they are looked for in ``shared/captures`` beside it.
 """
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -33,8 +34,14 @@ TIERS = {
 }
 
 
+SITUATIONS = re.compile(r"<!-- situations -->.*?<!-- /situations -->", re.DOTALL)
+"""The part of the page that ``bench/situations.py`` writes, which stays as it is."""
+
+
 def page(captures: list[scoring.Capture]) -> str:
     """The whole page."""
+    situations = SITUATIONS.search(PAGE.read_text(encoding="utf-8"))
+    assert situations is not None, f"{PAGE} has no part for the situations"
     packets = sum(capture.statistics.packets for capture in captures)
     reported = scoring.reported(captures)
     only = Counter[str]()
@@ -90,6 +97,10 @@ def page(captures: list[scoring.Capture]) -> str:
         "malformed, need not be reported. Most are; these are not, after a look at the packets:",
         "",
         *table(LEFT, WORDS),
+        "",
+        "## Situations with known answers",
+        "",
+        situations[0],
         "",
     ]
     return "\n".join(lines)

@@ -92,7 +92,11 @@ def records(incidents: Incidents) -> list[dict[str, Any]]:
 
 
 @settings(deadline=None)
-@given(contacts(), st.sets(st.integers(0, 9)), st.sampled_from(["payload", "refusal", "headers"]))
+@given(
+    contacts(),
+    st.sets(st.integers(0, 9)),
+    st.sampled_from(["payload", "refusal", "headers", "HTTP 403"]),
+)
 def test_bans_together_know_what_each_knows_by_itself(
     made: list[Contact], reports: set[int], sent: str
 ) -> None:

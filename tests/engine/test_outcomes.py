@@ -260,6 +260,43 @@ def request(wire: Wire, server: Host) -> None:
     talk.reply(messages.response(b"<h1>blocked</h1>", "200 OK"))
 
 
+def denied(*answers: bytes) -> Build:
+    """A hello with these answers."""
+
+    def build(wire: Wire) -> None:
+        talk = hello(wire)
+        for answer in answers:
+            talk.reply(answer)
+
+    return build
+
+
+def proxied(*statuses: str) -> Build:
+    """As many requests to a proxy as it has responses."""
+
+    def build(wire: Wire) -> None:
+        talk = Conversation(wire, SERVICE, FAR, 3128)
+        for status in statuses:
+            talk.say(messages.request("CONNECT", f"{API}:443", f"{API}:443"))
+            talk.reply(messages.response(b"", status))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("build", "blocked_by"),
+    [
+        (denied(b"\x15\x03\x03\0\2\2\x28"), ("tls-alert handshake_failure",)),
+        (proxied("407 Authenticate", "403 Forbidden"), ("HTTP 403",)),
+    ],
+)
+def test_what_denied_a_connection_is_named(
+    tmp_path: Path, build: Build, blocked_by: tuple[str, ...]
+) -> None:
+    (alert,) = scan(tmp_path, build)
+    assert (alert.outcome, alert.blocked_by) == ("blocked", blocked_by)
+
+
 CONNECTIONS: dict[str, tuple[Build, dict[str, int]]] = {
     "answered": (lambda wire: visit(wire, API, 100), {"reached": 1}),
     "not answered": (lambda wire: hello(wire), {"attempted": 1}),  # type: ignore[dict-item]
@@ -271,6 +308,11 @@ CONNECTIONS: dict[str, tuple[Build, dict[str, int]]] = {
     "sinkhole": (lambda wire: visit(wire, API, 4000, SINKHOLE), {"blocked": 1}),
     "block page": (lambda wire: request(wire, SINKHOLE), {"blocked": 1}),
     "page": (lambda wire: request(wire, FAR), {"reached": 1}),
+    "fatal alert": (denied(b"\x15\x03\x03\0\2\2\x28"), {"blocked": 1}),
+    "warning": (denied(b"\x15\x03\x03\0\2\1\x70", bytes(900)), {"reached": 1}),
+    "proxy that forbids": (proxied("403 Forbidden"), {"blocked": 1}),
+    "proxy that asks for a password": (proxied("407 Authenticate", "200 OK"), {"reached": 2}),
+    "proxy that asks twice": (proxied("407 Authenticate", "407 Authenticate"), {"blocked": 2}),
     "one direction": (one_direction, {"unknown": 1}),
     "one direction and its lookup": (one_direction_with_lookup, {"unknown": 2}),
     "QUIC": (

@@ -23,10 +23,17 @@ from netwatch.incidents.severity import severity_of
 Step = Contact | tuple[Contact, ContactProgress]
 
 
-def became(now: Tally, of: Contact, bytes_in: int = 0) -> Step:
-    """A handshake whose flow has ended."""
+def became(now: Tally, of: Contact, bytes_in: int = 0, by: str = RESET) -> Step:
+    """A handshake whose flow has ended; a blocked one was blocked by a reset, or what is given."""
     return of, ContactProgress(
-        of.observation.time, 10, bytes_in, of.observation.time + SECOND, "silent", now, 1
+        of.observation.time,
+        10,
+        bytes_in,
+        of.observation.time + SECOND,
+        "silent",
+        now,
+        1,
+        by=by if now == "blocked" else "",
     )
 
 
@@ -151,10 +158,37 @@ FILTERED = replace(BLOCKED, blocked_by="10.20.0.80")
                         "blocked",
                         "reached",
                         1,
+                        was_by=RESET,
                     ),
                 ),
             ],
             (),
+        ),
+        # So was one that a proxy let through after it had asked for a password.
+        (
+            [
+                HELLO,
+                became("blocked", HELLO, by="HTTP 407"),
+                (
+                    HELLO,
+                    ContactProgress(
+                        HELLO.observation.time,
+                        0,
+                        0,
+                        HELLO.observation.time,
+                        "blocked",
+                        "blocked",
+                        1,
+                        was_by="HTTP 407",
+                        by="HTTP 403",
+                    ),
+                ),
+            ],
+            ("HTTP 403",),
+        ),
+        (
+            [HELLO, became("blocked", HELLO), became("blocked", HELLO, by="tls-alert 99")],
+            ("reset", "tls-alert 99"),
         ),
     ],
 )

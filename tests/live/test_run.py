@@ -16,11 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from craft import Wire
+from craft import Conversation, Wire
+from handshakes import client_hello, records, server_flight
 from support.captures import Frames, pcap
 from support.limited_disk import fill_up, limited_disk
 from support.live import Capture, Pipe
-from support.office import CONFIG, DURING, LAB, PERSONAL, SERVICE, configured, one_hello, query
+from support.office import (
+    CONFIG,
+    DURING,
+    FAR,
+    LAB,
+    PERSONAL,
+    SERVICE,
+    configured,
+    one_hello,
+    query,
+)
 from support.paths import ROOT
 from support.ports import free_port
 from support.waiting import TIMEOUT, wait_until
@@ -152,6 +163,25 @@ def test_alerts_are_sent_immediately_and_closed_after_the_quiet_gap(
     assert len({record["id"] for record in capture.records()}) == 1
     assert "opened violation probable" in capture.log()
     assert "incidents     violation 1" in capture.log()
+
+
+def test_an_update_says_what_came_of_the_contacts_before(capture: Capture, pipe: Pipe) -> None:
+    answered = Wire(DURING, 2)
+    talk = Conversation(answered, SERVICE, FAR, 443)
+    talk.say(records(client_hello("www.tiktok.com", answered.rng)))
+    asked = len(answered.frames)
+    talk.reply(server_flight(answered.rng))
+    pipe.send(answered.frames[:asked])
+    capture.wait_for_records(1)
+    # Both come at once, before anything is due that is done from time to time.
+    another = one_hello("2023-04-03T10:00:01+02:00", name=APP_ONLY)
+    pipe.send([*answered.frames[asked:], *another.frames])
+    capture.wait_for_records(2)
+    assert capture.states() == ["open probable", "update confirmed"]
+    assert [record["outcome"] for record in capture.records()] == ["attempted", "reached"]
+    pipe.close()
+    assert capture.wait() == 0
+    assert [record["outcome"] for record in capture.closed()] == ["reached"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES
+from netwatch.core.flow import DENIALS, INITIAL_WINDOW, NAME_STATUSES
 from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.loop import layout
 from netwatch.store.client_columns import ClientKey, Clients, readable
@@ -38,7 +38,11 @@ def slots(draw: Any) -> list[int]:
         words[layout.FLOW_MACS + side] = 0 if mac is None else 1 << 48 | mac
         for place in range(4):
             words[layout.FLOW_ADDRESSES + 4 * side + place] = draw(WORDS_32)
-    words[layout.FLOW_STATE] = draw(st.integers(0, (1 << 18) - 1))
+    words[layout.FLOW_STATE] = (
+        draw(st.integers(0, (1 << 18) - 1))
+        | draw(st.integers(0, 7)) << layout.DENIED_BY
+        | draw(st.integers(0, len(DENIALS) - 1)) << layout.DENIAL
+    )
     status = draw(st.integers(0, len(NAME_STATUSES) - 1))
     words[layout.FLOW_GENERATION] = draw(st.integers(0, 255)) | status << 8
     words[layout.FLOW_PORTS] = draw(st.integers(0, 65535)) << 16 | draw(st.integers(0, 65535))

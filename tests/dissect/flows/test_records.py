@@ -161,6 +161,79 @@ def test_what_the_sides_sent(packets: list[bytes], client: str, server: str) -> 
     assert (flow.client_sent, flow.server_sent) == (client, server)
 
 
+def tls_alert(level: int, description: int) -> bytes:
+    return b"\x15\x03\x03\0\2" + bytes((level, description))
+
+
+def response(status: int, size: int = 0) -> bytes:
+    return b"HTTP/1.1 %d Status\r\nContent-Length: %d\r\n\r\n" % (status, size) + bytes(size)
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent"),
+    [
+        ([tls_alert(2, 40)], "tls-alert handshake_failure"),
+        ([tls_alert(2, 112), tls_alert(2, 0)], "tls-alert unrecognized_name"),
+        ([tls_alert(2, 251)], "tls-alert 251"),
+        ([tls_alert(1, 112), b"\x16\x03\x03" + bytes(90)], "payload"),
+        ([b"\x16\x03\x03" + bytes(90), tls_alert(2, 40)], "payload"),
+        ([tls_alert(2, 40)[:6]], "payload"),
+        ([tls_alert(2, 40), bytes(14_600)], "payload"),
+        ([response(403)], "HTTP 403"),
+        ([response(403, 1400), *[bytes(1400)] * 20], "HTTP 403"),
+        ([response(451)], "HTTP 451"),
+        ([response(511)], "HTTP 511"),
+        ([response(407), response(407), response(403)], "HTTP 403"),
+        ([response(407), response(200), bytes(900)], "payload"),
+        ([response(407), response(100)], "HTTP 407"),
+        ([response(200), response(403)], "payload"),
+        ([response(404)], "payload"),
+        ([b"HTTP/1.1 403"[:11]], "payload"),
+    ],
+)
+def test_what_denies_is_told_from_an_answer(answers: list[bytes], sent: str) -> None:
+    at, packets = 5001, [SYN, SYN_ACK, HELLO_OUT]
+    for each in answers:
+        packets.append(tcp(each, seq=at, **BACK))
+        at += len(each)
+    (flow,) = of(*packets)
+    assert (flow.client_sent, flow.server_sent) == ("payload", sent)
+
+
+def long_header(kind: int, version: int, size: int) -> bytes:
+    return bytes((0xC0 | kind << 4,)) + version.to_bytes(4) + bytes(size - 5)
+
+
+def dtls(kind: int, first: int, second: int = 0) -> bytes:
+    return bytes((kind, 254, 253)) + bytes(10) + bytes((first, second)) + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent"),
+    [
+        ([long_header(0, 0, 40)], "headers"),
+        ([long_header(3, 1, 90)], "headers"),
+        ([long_header(3, 1, 90), long_header(0, 1, 1200)], "payload"),
+        ([long_header(0, 0x6B3343CF, 90)], "headers"),
+        ([long_header(3, 0xFF00001D, 90)], "headers"),
+        ([long_header(0, 1, 80)], "headers"),
+        ([long_header(0, 1, 80), long_header(0, 1, 1200)], "payload"),
+        ([long_header(0, 1, 1200)], "payload"),
+        ([long_header(1, 0x6B3343CF, 1199)], "headers"),
+        ([long_header(2, 1, 90)], "payload"),
+        ([long_header(3, 7, 90)], "payload"),
+        ([b"\x40" * 30], "payload"),
+        ([dtls(22, 3)], "headers"),
+        ([dtls(22, 3), dtls(22, 2)], "payload"),
+        ([dtls(21, 2, 40)], "tls-alert handshake_failure"),
+        ([dtls(21, 1, 40)], "payload"),
+    ],
+)
+def test_a_datagram_may_come_before_any_answer(answers: list[bytes], sent: str) -> None:
+    (flow,) = of(udp(b"x" * 1200, **OUT), *(udp(each, **BACK) for each in answers))
+    assert flow.server_sent == sent
+
+
 GATEWAY, GATEWAY6 = "10.20.0.1", "2001:db8:20::1"
 
 

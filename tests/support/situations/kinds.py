@@ -136,7 +136,7 @@ SITUATIONS = (
         "The answer is an address of `sinkholes`, and the device connects to it",
         frames(sinkholed),
         Expected("confirmed", "lookup", "blocked", names=(APP,)),
-        contact=False,
+        contact=True,
         configuration=f"sinkholes: [{SINKHOLE.ip}]",
     ),
     Situation(
@@ -145,7 +145,7 @@ SITUATIONS = (
         "The answer is 0.0.0.0",
         frames(null_routed),
         Expected("probable", "lookup", "blocked", names=(APP,)),
-        contact=False,
+        contact=True,
     ),
     Situation(
         "app-checks-for-messages",

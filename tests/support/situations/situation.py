@@ -32,8 +32,9 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """`id` is a slug, `title` one plain sentence without a full stop. `configuration` is the YAML
-    of a `netwatch.yaml`, beside the usual networks; `contact` says whether the device really
-    contacted the app, None where frames alone cannot tell."""
+    of a `netwatch.yaml`, beside the usual networks; `contact` says whether the device
+    really turned to the app, by a lookup or a connection, whatever came of it; False where the
+    packets only look like that, None where frames alone cannot tell."""
 
     id: str
     topic: Topic
