@@ -14,6 +14,7 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.formats.coverage import read_report
+from netwatch.store.fleet_sensors import AppliedState, PublishedKind
 
 MAX_FLOWS = 10_000_000_000
 """Flows of a network in an hour, or rows that a capture lost: 9 * 10^8 such numbers can be summed.
@@ -64,7 +65,7 @@ def text(value: Any, limit: int = MAX_TEXT, *, empty: bool = False) -> str:
     return value
 
 
-def word(value: Any, words: Collection[str]) -> str:
+def word(value: Any, words: Collection[str]) -> Any:
     """One of some words. Raises `BorderError`."""
     if not isinstance(value, str) or value not in words:
         raise BorderError(f"expected one of {', '.join(sorted(words))}")
@@ -157,7 +158,7 @@ def read_health(data: bytes) -> dict[str, Any]:
     return found
 
 
-def read_applied(body: Any) -> tuple[str, str, str, str]:
+def read_applied(body: Any) -> tuple[PublishedKind, str, AppliedState, str]:
     """Kind, version, state and reason of a report on a published version. Raises `BorderError`."""
     if not isinstance(body, dict):
         raise BorderError("a report on a published version that is no JSON object")

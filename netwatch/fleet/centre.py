@@ -34,6 +34,7 @@ from netwatch.fleet.publisher import Publisher
 from netwatch.fleet.receiver import Receiver
 from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
+from netwatch.fleet.sensor_networks import SensorNetworks
 from netwatch.fleet.server import NatsServer
 from netwatch.fleet.silence_keeper import SilenceKeeper
 from netwatch.fleet.subjects import (
@@ -96,9 +97,10 @@ class Centre:
             self.roster = RosterKeeper(store, self.status)
             stack.callback(self.roster.close)
             stack.enter_context(UseLock(store))
-            self._alerts = _alert_processes(store, config.quiet_gap)
+            networks = SensorNetworks(fleet.sensors)
+            self._alerts = _alert_processes(store, config.quiet_gap, networks)
             self._facts = [
-                CommitProcess("facts", partial(FactCommits, store, HidingApps(config)))
+                CommitProcess("facts", partial(FactCommits, store, HidingApps(config), networks))
                 for _ in range(process_count())
             ]
             closes = [*(each.close for each in self._alerts), *(each.close for each in self._facts)]
@@ -263,10 +265,12 @@ class Centre:
             self._report(f"compaction: {error}")
 
 
-def _alert_processes(store: StoreOptions, gap: int) -> list[CommitProcess[AlertCommits]]:
+def _alert_processes(
+    store: StoreOptions, gap: int, networks: SensorNetworks
+) -> list[CommitProcess[AlertCommits]]:
     """The processes that commit alerts: one where the catalogue has one writer at a time."""
     count = process_count() if store.catalogue else 1
-    commits = partial(AlertCommits, store, gap, beside_others=count > 1)
+    commits = partial(AlertCommits, store, gap, networks, beside_others=count > 1)
     return [CommitProcess("alerts", commits) for _ in range(count)]
 
 
