@@ -64,9 +64,11 @@ def centre(tmp_path):
     status = CentreStatus()
     roster = RosterKeeper(options, status)
     kept = RefusedMessages(tmp_path / "refused")
-    receiver = Receiver(status, roster, kept, bool)
+    enrolled = {"evil-1", "good-1", "a-1", "b-1"}
+    receiver = Receiver(status, roster, kept, enrolled.__contains__)
     made = SimpleNamespace(
         status=status, roster=roster, receiver=receiver, kept=kept,
+        enrolled=enrolled,
         facts=FactCommits(options), alerts=AlertCommits(options, GAP),
     )  # fmt: skip
     yield made
@@ -120,6 +122,15 @@ def alerts(sensor, count):
     records = sensor_records(sensor, range(count))
     body = {"alerts": [{"key": each["id"], "record": each} for each in records]}
     return message("alerts", 1, sensor, body)
+
+
+def test_what_a_revoked_sensor_had_sent_is_dropped(centre):
+    centre.enrolled.discard("evil-1")
+    late = [Message("evil-1", "facts", facts("flow", {}, sensor="evil-1").encode())]
+    commit(centre, late, "facts")
+    assert [each.ended for each in late] == ["term"]
+    assert not centre.status.refused
+    assert centre.roster.known() == []
 
 
 BATCH = facts("flow", {})
