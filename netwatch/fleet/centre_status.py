@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from netwatch import __version__
 from netwatch.core.dataclass import dataclass
+from netwatch.core.text import quantity
 from netwatch.watch.collector import family
 from netwatch.watch.health import Trouble
 
@@ -46,14 +47,18 @@ class CentreStatus:
     store_problem: str = ""
 
     def troubles(self) -> list[Trouble]:
-        """Why the centre is not healthy; none where it is."""
+        """Why the centre is not healthy; none where it is. What a sensor does wrong is noted: it
+        must not make the centre look ill, which somebody might restart for that."""
         found = []
         if self.connection_problem:
             found.append(Trouble("server", "", self.connection_problem))
         if self.store_problem:
             found.append(Trouble("store", "", self.store_problem))
         for sensor, text in sorted(self.contradictions.items()):
-            found.append(Trouble("sensor-network", sensor, text))
+            found.append(Trouble("sensor-network", sensor, text, is_note=True))
+        for sensor, count in sorted(self.refused.items()):
+            text = f"{quantity(count, 'message')} of {sensor} refused: netwatch fleet refused list"
+            found.append(Trouble("refused", sensor, text, is_note=True))
         return found
 
 

@@ -1,17 +1,15 @@
 """A sensor that was taken over, against the centre and other sensors."""
 
 import asyncio
-import contextlib
 import json
 import random
 from contextlib import nullcontext
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
-from support.fleet_alerts import GAP
 from support.fleet_attack import attack
 from support.fleet_centre import running_centre, sensor_records
+from support.fleet_local import LocalCentre, Message
 from support.fleet_messages import facts, message
 from support.made_alerts import QUICK
 from support.programs import require_programs
@@ -20,17 +18,12 @@ from support.waiting import wait_until
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
 from netwatch.fleet import consumers
-from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.alert_sink import centre_output
-from netwatch.fleet.border import BorderError, read_health
-from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.commit_process import KilledError
 from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.envelope import MAX_WAITING
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.receiver import Receiver
 from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
-from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import (
     HEALTH_BUCKET,
     MAX_PAYLOAD,
@@ -38,81 +31,28 @@ from netwatch.fleet.subjects import (
     bucket_subject,
     subject,
 )
-from netwatch.store.options import StoreOptions
 
 pytest.importorskip("nats")
 pytest.importorskip("nkeys")
 
 
-class Message:
-    """A message as the library gives it; `ended` says how it was answered."""
-
-    def __init__(self, sensor, kind, data):
-        self.subject, self.data, self.ended = subject(sensor, kind), data, ""
-
-    async def ack(self):
-        self.ended = "ack"
-
-    async def term(self):
-        self.ended = "term"
-
-
 @pytest.fixture
 def centre(tmp_path):
-    """What a centre does with messages, in this process."""
-    options = StoreOptions(str(tmp_path / "store"))
-    status = CentreStatus()
-    roster = RosterKeeper(options, status)
-    kept = RefusedMessages(tmp_path / "refused")
-    enrolled = {"evil-1", "good-1", "a-1", "b-1"}
-    receiver = Receiver(status, roster, kept, enrolled.__contains__)
-    made = SimpleNamespace(
-        status=status, roster=roster, receiver=receiver, kept=kept,
-        enrolled=enrolled,
-        facts=FactCommits(options), alerts=AlertCommits(options, GAP),
-    )  # fmt: skip
+    made = LocalCentre(tmp_path, "evil-1", "good-1", "a-1", "b-1")
     yield made
-    for each in (made.facts, made.alerts, made.roster):
-        each.close()
-
-
-def commit(centre, messages, kind):
-    """Decode and commit messages of a kind."""
-    decode = centre.receiver.decode(messages, reads_content=kind == "applied")
-    envelopes, done = asyncio.run(decode)
-    if kind == "applied":
-        for each in envelopes:
-            centre.roster.applied(each)
-        centre.roster._write()
-    elif kind == "alerts":
-        centre.alerts.prepare(envelopes, {})
-        while centre.alerts.store() is None:
-            pass
-    else:
-        centre.facts.prepare(envelopes)
-        centre.facts.finish()
-    for each in done:
-        each.ended = "ack"
+    made.close()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_a_sensor_sends_is_stored_or_refused_at_once(centre, seed):
     chance = random.Random(seed)
     found = [attack(chance, "evil-1", number) for number in range(150)]
-    sent = []
-    for kind in ("alerts", "facts", "coverage", "applied"):
-        messages = [Message("evil-1", kind, data) for each, data in found if each == kind]
-        commit(centre, messages, kind)
-        sent += messages
-    for kind, data in found:
-        if kind in ("health", "clock"):
-            with contextlib.suppress(BorderError):
-                read_health(data)
+    sent = centre.take("evil-1", found)
     parts, _ = centre.receiver.waiting("evil-1")
     assert sum(not each.ended for each in sent) == parts
     assert centre.status.refused["evil-1"] > 20
     good = [facts("flow", {}, sensor="good-1"), alerts("good-1", 2)]
-    commit(centre, [Message("good-1", each.kind, each.encode()) for each in good[:1]], "facts")
+    centre.commit([Message("good-1", "facts", good[0].encode())], "facts")
     centre.alerts.prepare(good[1:], {})
     assert len(centre.alerts.store().stored["good-1"]) == 2
     assert not centre.status.refused["good-1"]
@@ -127,7 +67,7 @@ def alerts(sensor, count):
 def test_what_a_revoked_sensor_had_sent_is_dropped(centre):
     centre.enrolled.discard("evil-1")
     late = [Message("evil-1", "facts", facts("flow", {}, sensor="evil-1").encode())]
-    commit(centre, late, "facts")
+    centre.commit(late, "facts")
     assert [each.ended for each in late] == ["term"]
     assert not centre.status.refused
     assert centre.roster.known() == []

@@ -7,12 +7,14 @@ from support.fleet_alerts import GAP, MINUTE, fleet_alert
 from support.fleet_messages import coverage, coverage_record, facts, message
 
 from netwatch.fleet.alert_commits import AlertCommits
+from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.sensor_networks import SensorNetworks
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.options import StoreOptions
+from netwatch.watch.endpoint import _health
 
 NETWORKS = SensorNetworks({"evil-1": frozenset({"guest"})})
 
@@ -126,3 +128,16 @@ def test_clients_and_coverage_of_other_networks_count_for_none(options):
         assert of(tables.hour_network) == shown
         known = connection.execute(tables.client.select()).all()
         assert {(row.sensor, row.network) for row in known} == {*shown, ("evil-1", None)}
+
+
+def test_what_a_sensor_does_wrong_is_noted_and_leaves_the_centre_healthy():
+    status = CentreStatus(connection_problem="")
+    status.refused["evil-1"] += 2
+    status.contradictions["evil-1"] = "evil-1 speaks of networks that are not its own: hq"
+    line, body = _health(status.troubles())
+    found = json.loads(body)
+    assert (line, found["healthy"], found["troubles"]) == ("200 OK", True, [])
+    assert [(each["kind"], each["where"]) for each in found["notes"]] == [
+        ("sensor-network", "evil-1"),
+        ("refused", "evil-1"),
+    ]
