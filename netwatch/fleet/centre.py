@@ -44,6 +44,7 @@ from netwatch.fleet.subjects import (
     sender_of,
     subject,
 )
+from netwatch.fleet.turns import Pace
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint
@@ -56,6 +57,9 @@ START_SECONDS = 5.0
 
 ENROL_SECONDS = 1.0
 """Seconds between two looks for sensors that were enrolled or revoked."""
+
+MAX_SIGNS = 20
+"""Signs of life and requests for the time that are looked at of a sensor in a second."""
 
 MAINTENANCE_SECONDS = 3600.0
 """Seconds between two compactions of the store."""
@@ -91,6 +95,7 @@ class Centre:
         self._fleet: FleetOptions = fleet
         self._store: StoreOptions = store
         self._server = None if fleet.server.join else NatsServer(self.folder, report)
+        self._pace = Pace(MAX_SIGNS)
         self._began = time.monotonic()
         self._reported = ""
         with ExitStack() as stack:
@@ -206,6 +211,9 @@ class Centre:
         received = time.time_ns()
         with suppress(ValueError):
             sensor, _ = sender_of(message.subject)
+            if not self._pace.allows(sensor):
+                self.status.refused[sensor] += 1
+                return
             if not is_own_reply(sensor, message.reply):
                 self.status.misdirected[sensor] += 1
                 return
@@ -216,6 +224,9 @@ class Centre:
         sensor = message.subject.rpartition(".")[2]
         with suppress(ValueError):
             sender_of(subject(sensor, "health"))
+            if not self._pace.allows(sensor):
+                self.status.refused[sensor] += 1
+                return
             if not self.folder.is_enrolled(sensor):
                 return
             problem = self.roster.heard(sensor, message.data)

@@ -4,7 +4,8 @@ A sensor that sends much waits for itself alone. Of each, a bounded number of me
 the server keeps the rest and gives it again later.
 """
 
-from collections import OrderedDict, deque
+import time
+from collections import Counter, OrderedDict, deque
 from typing import Any
 
 SHARE_MESSAGES = 64
@@ -12,6 +13,23 @@ SHARE_MESSAGES = 64
 
 SHARE_BYTES = 24 << 20
 """Bytes of these messages."""
+
+
+class Pace:
+    """How many messages a second are looked at of each sensor; further ones are not."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._second = 0
+        self._seen: Counter[str] = Counter()
+
+    def allows(self, sensor: str) -> bool:
+        """Whether another message of a sensor is looked at now."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._seen = second, Counter()
+        self._seen[sensor] += 1
+        return self._seen[sensor] <= self._limit
 
 
 class Turns:
