@@ -91,9 +91,7 @@ def span(first: Any, last: Any, now: int) -> tuple[int | None, int | None]:
     """Two times, the later one last; both None where there are none. Raises `BorderError`."""
     if first is None and last is None:
         return None, None
-    begin, end = moment(first, now), moment(last, now)
-    if end < begin:
-        raise BorderError("expected a time that is not before the first one")
+    begin, end = sorted((moment(first, now), moment(last, now)))
     return begin, end
 
 
