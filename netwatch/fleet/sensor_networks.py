@@ -11,9 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.evidence_place import number_of
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.store.case_members import OUTSIDE
 from netwatch.store.catalogue_clients import ClientAddress
+
+_PLACE = ("time", "type", "name", "source")
 
 LEAST = min(CONFIDENCE_RANK, key=CONFIDENCE_RANK.__getitem__)
 """The confidence of what a sensor says of a network that is not its own."""
@@ -34,12 +37,13 @@ class SensorNetworks:
         network = record["network"]["name"]
         if self.allows(sensor, network):
             return None
+        first = record["evidence"][0]
         names = ", ".join(sorted(self.allowed[sensor])) or "none"
         said = {
             "type": OUTSIDE,
             "text": f"The sensor {sensor} speaks of the network {network}; its own: {names}.",
-            "count": 1,
-            "evidence": [],
+            "count": max(1, sum(each["count"] for each in record["evidence"])),
+            "evidence": [{**{name: first[name] for name in _PLACE}, "packet": number_of(first)}],
         }
         known = record.get("contradictions") or []
         return {**record, "confidence": LEAST, "contradictions": [said, *known]}

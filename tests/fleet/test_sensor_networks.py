@@ -72,6 +72,7 @@ def test_a_sensor_cannot_confirm_what_another_saw_in_a_network_that_is_not_its_o
     (said,) = alone["contradictions"]
     assert said["type"] == "sensor-network"
     assert "guest" in said["text"]
+    assert (said["count"], said["evidence"][0]["packet"]) == (1, 1)
 
 
 def test_a_sensor_counts_in_its_own_network(options):
