@@ -1,5 +1,7 @@
 """``fleet:`` of netwatch.yaml: a sensor that reports to a centre, or the centre itself."""
 
+from collections.abc import Mapping
+from dataclasses import field as attribute
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,7 +59,8 @@ class ServerOptions:
 class FleetOptions:
     """`centre` is the URL under which sensors reach the server. A sensor has its name in `sensor`,
     and `credentials`, the file that the centre made for it; `server` is None there. `published` is
-    the folder with what the centre published to it. A centre has `server`, and `sensor` is empty.
+    the folder with what the centre published to it. A centre has `server`, and `sensor` is empty;
+    `sensors` has there the networks of those sensors that may speak of these alone.
     """
 
     centre: str
@@ -66,6 +69,7 @@ class FleetOptions:
     spool: SpoolOptions = SpoolOptions()
     server: ServerOptions | None = None
     published: Path = PUBLISHED_FOLDER
+    sensors: Mapping[str, frozenset[str]] = attribute(default_factory=dict)
 
 
 def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
@@ -82,6 +86,9 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
     credentials = read_file_path(section, "credentials", base)
     spool = _spool(section, base)
     server = _server(section, base, centre)
+    sensors = _sensors(section)
+    if section.has("sensors") and server is None:
+        section.add_problem("sensors", "'sensors': expected 'server' beside it, found none")
     if bool(sensor) == (server is not None) and len(fields.problems.found) == before:
         section.add_problem(
             None,
@@ -97,7 +104,27 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
     section.reject_unknown()
     if len(fields.problems.found) > before:
         return None
-    return FleetOptions(centre, sensor, credentials, spool, server, published)
+    return FleetOptions(centre, sensor, credentials, spool, server, published, sensors)
+
+
+def _sensors(section: Fields) -> dict[str, frozenset[str]]:
+    """The networks of each sensor that is limited to some."""
+    part = section.nested("sensors", "fleet.sensors")
+    found: dict[str, frozenset[str]] = {}
+    if part is None:
+        return found
+    for name in [*part.mapping]:
+        if not is_sensor_name(name):
+            part.add_problem(name, f"{name!r} cannot name a sensor: expected {EXPECTED}")
+            part.value(name)
+            continue
+        sensor = part.nested(name, "a sensor of the fleet")
+        if sensor is None:
+            continue
+        if sensor.has("networks"):
+            found[name] = frozenset(text for _, text in sensor.texts("networks"))
+        sensor.reject_unknown()
+    return found
 
 
 def _check_centre(section: Fields, url: str) -> None:

@@ -99,6 +99,26 @@ _FLEET = Section(
             "its owner only",
         ),
         Key("server", "mapping", "none", "the server of the centre; a centre needs it"),
+        Key(
+            "sensors",
+            "mapping",
+            "any",
+            "at a centre: what each sensor, by its name, may speak of",
+        ),
+    ),
+)
+
+_FLEET_SENSOR = Section(
+    "fleet.sensors.*",
+    "a sensor of the fleet",
+    (
+        Key(
+            "networks",
+            "list of texts",
+            "all",
+            "the networks that the sensor sees; what it says of others is kept as a contradiction,"
+            " and raises no confidence",
+        ),
     ),
 )
 
@@ -235,6 +255,7 @@ SERVICE_KEYS = (
     _RETENTION,
     _STORE,
     _FLEET,
+    _FLEET_SENSOR,
     _FLEET_SPOOL,
     _FLEET_SERVER,
     _DATA_PROTECTION,

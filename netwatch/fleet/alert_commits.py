@@ -14,6 +14,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
+from netwatch.fleet.sensor_networks import UNLIMITED, SensorNetworks
 from netwatch.formats.values import epoch_ns
 from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
@@ -39,20 +40,30 @@ _MAX_KEY = 200
 class AlertsCommitted:
     """The result of a commit: by sensor, the keys of alerts that are stored, and those that are
     `refused` with the reasons; which of the messages are `spoiled`, by something in them that was
-    refused, with the reason; how many alerts said something new."""
+    refused, with the reason; how many alerts said something new; by sensor, the networks
+    of which it spoke that are not its own."""
 
     stored: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     spoiled: dict[int, str] = field(default_factory=dict)
     new: int = 0
+    outside: dict[str, set[str]] = field(default_factory=dict)
 
 
 class AlertCommits:
-    """Stores alerts. `gap` is the quiet gap of incidents in ns; `beside_others` says that other
-    processes store those of other sensors. For one thread at a time. Raises `ConfigError` and
-    `NetwatchError` where the store cannot be opened."""
+    """Stores alerts. `gap` is the quiet gap of incidents in ns; `networks` are what sensors may
+    speak of; `beside_others` says that other processes store those of other sensors. For one thread
+    at a time. Raises `ConfigError` and `NetwatchError` where the store cannot be opened."""
 
-    def __init__(self, options: StoreOptions, gap: int, *, beside_others: bool = False) -> None:
+    def __init__(
+        self,
+        options: StoreOptions,
+        gap: int,
+        networks: SensorNetworks = UNLIMITED,
+        *,
+        beside_others: bool = False,
+    ) -> None:
+        self._networks = networks
         self._catalogue = Catalogue.open(options, create=True)
         self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
@@ -86,10 +97,25 @@ class AlertCommits:
             for key, record in entries:
                 self._from[sensor, key] = position
                 try:
-                    alerts.append((key, _read(sensor, record, offsets.get(sensor, 0), now)))
+                    alerts.append((key, self._read(sensor, record, offsets.get(sensor, 0), now)))
                 except BadAlertError as error:
                     self._refuse(sensor, key, str(error))
         self._alerts = alerts
+
+    def _read(self, sensor: str, record: Any, offset: int, now: int) -> SensorAlert:
+        """The alert in a record that came at `now` (ns). Raises `BadAlertError` for what is none,
+        or is of another sensor."""
+        said = record.get("sensor") if isinstance(record, dict) else None
+        if not isinstance(said, dict) or said.get("name") != sensor:
+            raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
+        alert = read_record(sensor, record, offset)
+        if epoch_ns(alert.record["last_seen"]) > now + CLOCK_SLACK:
+            raise BadAlertError("last_seen is in the future")
+        marked = self._networks.marked(sensor, alert.record)
+        if marked is None:
+            return alert
+        self._result.outside.setdefault(sensor, set()).add(marked["network"]["name"])
+        return read_record(sensor, marked, offset)
 
     def _refuse(self, sensor: str, key: str, reason: str) -> None:
         self._result.refused.setdefault(sensor, {})[key] = reason[:MAX_REASON]
@@ -130,18 +156,6 @@ class AlertCommits:
             return
         for key, alert in alerts:
             result.stored.setdefault(alert.sensor, []).append(key)
-
-
-def _read(sensor: str, record: Any, offset: int, now: int) -> SensorAlert:
-    """The alert in a record that came at `now` (ns). Raises `BadAlertError` for what is none, or is
-    of another sensor."""
-    said = record.get("sensor") if isinstance(record, dict) else None
-    if not isinstance(said, dict) or said.get("name") != sensor:
-        raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
-    alert = read_record(sensor, record, offset)
-    if epoch_ns(alert.record["last_seen"]) > now + CLOCK_SLACK:
-        raise BadAlertError("last_seen is in the future")
-    return alert
 
 
 def _entries(envelope: Envelope) -> list[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.formats.coverage import read_report
+from netwatch.store.fleet_sensors import AppliedState, PublishedKind
 
 MAX_FLOWS = 10_000_000_000
 """Flows of a network in an hour, or rows that a capture lost: 9 * 10^8 such numbers can be summed.
@@ -64,7 +65,7 @@ def text(value: Any, limit: int = MAX_TEXT, *, empty: bool = False) -> str:
     return value
 
 
-def word(value: Any, words: Collection[str]) -> str:
+def word(value: Any, words: Collection[str]) -> Any:
     """One of some words. Raises `BorderError`."""
     if not isinstance(value, str) or value not in words:
         raise BorderError(f"expected one of {', '.join(sorted(words))}")
@@ -90,9 +91,7 @@ def span(first: Any, last: Any, now: int) -> tuple[int | None, int | None]:
     """Two times, the later one last; both None where there are none. Raises `BorderError`."""
     if first is None and last is None:
         return None, None
-    begin, end = moment(first, now), moment(last, now)
-    if end < begin:
-        raise BorderError("expected a time that is not before the first one")
+    begin, end = sorted((moment(first, now), moment(last, now)))
     return begin, end
 
 
@@ -157,7 +156,7 @@ def read_health(data: bytes) -> dict[str, Any]:
     return found
 
 
-def read_applied(body: Any) -> tuple[str, str, str, str]:
+def read_applied(body: Any) -> tuple[PublishedKind, str, AppliedState, str]:
     """Kind, version, state and reason of a report on a published version. Raises `BorderError`."""
     if not isinstance(body, dict):
         raise BorderError("a report on a published version that is no JSON object")

@@ -34,6 +34,7 @@ from netwatch.fleet.publisher import Publisher
 from netwatch.fleet.receiver import Receiver
 from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
+from netwatch.fleet.sensor_networks import SensorNetworks
 from netwatch.fleet.server import NatsServer
 from netwatch.fleet.silence_keeper import SilenceKeeper
 from netwatch.fleet.subjects import (
@@ -43,6 +44,7 @@ from netwatch.fleet.subjects import (
     sender_of,
     subject,
 )
+from netwatch.fleet.turns import Pace
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint
@@ -55,6 +57,9 @@ START_SECONDS = 5.0
 
 ENROL_SECONDS = 1.0
 """Seconds between two looks for sensors that were enrolled or revoked."""
+
+MAX_SIGNS = 20
+"""Signs of life and requests for the time that are looked at of a sensor in a second."""
 
 MAINTENANCE_SECONDS = 3600.0
 """Seconds between two compactions of the store."""
@@ -90,15 +95,17 @@ class Centre:
         self._fleet: FleetOptions = fleet
         self._store: StoreOptions = store
         self._server = None if fleet.server.join else NatsServer(self.folder, report)
+        self._pace = Pace(MAX_SIGNS)
         self._began = time.monotonic()
         self._reported = ""
         with ExitStack() as stack:
             self.roster = RosterKeeper(store, self.status)
             stack.callback(self.roster.close)
             stack.enter_context(UseLock(store))
-            self._alerts = _alert_processes(store, config.quiet_gap)
+            networks = SensorNetworks(fleet.sensors)
+            self._alerts = _alert_processes(store, config.quiet_gap, networks)
             self._facts = [
-                CommitProcess("facts", partial(FactCommits, store, HidingApps(config)))
+                CommitProcess("facts", partial(FactCommits, store, HidingApps(config), networks))
                 for _ in range(process_count())
             ]
             closes = [*(each.close for each in self._alerts), *(each.close for each in self._facts)]
@@ -204,6 +211,9 @@ class Centre:
         received = time.time_ns()
         with suppress(ValueError):
             sensor, _ = sender_of(message.subject)
+            if not self._pace.allows(sensor):
+                self.status.refused[sensor] += 1
+                return
             if not is_own_reply(sensor, message.reply):
                 self.status.misdirected[sensor] += 1
                 return
@@ -214,6 +224,9 @@ class Centre:
         sensor = message.subject.rpartition(".")[2]
         with suppress(ValueError):
             sender_of(subject(sensor, "health"))
+            if not self._pace.allows(sensor):
+                self.status.refused[sensor] += 1
+                return
             if not self.folder.is_enrolled(sensor):
                 return
             problem = self.roster.heard(sensor, message.data)
@@ -263,10 +276,12 @@ class Centre:
             self._report(f"compaction: {error}")
 
 
-def _alert_processes(store: StoreOptions, gap: int) -> list[CommitProcess[AlertCommits]]:
+def _alert_processes(
+    store: StoreOptions, gap: int, networks: SensorNetworks
+) -> list[CommitProcess[AlertCommits]]:
     """The processes that commit alerts: one where the catalogue has one writer at a time."""
     count = process_count() if store.catalogue else 1
-    commits = partial(AlertCommits, store, gap, beside_others=count > 1)
+    commits = partial(AlertCommits, store, gap, networks, beside_others=count > 1)
     return [CommitProcess("alerts", commits) for _ in range(count)]
 
 

@@ -218,7 +218,9 @@ class CentreFolder:
     def _accounts(self, sensors: Sequence[EnrolledSensor]) -> str:
         users = {each.name: each.user for each in sensors}
         accounts = accounts_of(public_key(self.seed), users)
-        return "".join(f"{name}: {json.dumps(each, indent=1)}\n" for name, each in accounts.items())
+        return "".join(
+            f"{json.dumps(name)}: {json.dumps(each, indent=1)}\n" for name, each in accounts.items()
+        )
 
 
 def _sensor(path: Path) -> EnrolledSensor:

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from netwatch import __version__
 from netwatch.core.dataclass import dataclass
+from netwatch.core.text import quantity
 from netwatch.watch.collector import family
 from netwatch.watch.health import Trouble
 
@@ -19,7 +20,10 @@ class CentreStatus:
     """The counters of a centre, by sensor where they are `Counter`. `connection_problem` and
     `store_problem` are empty while all is well. `heard` is when each sensor was heard last (s,
     monotonic), `enrolled` who has credentials, `lag` the age of the newest message when it was
-    committed (s, by the clock of its sensor less its offset), `states` those of `fleet.silence`."""
+    committed (s, by the clock of its sensor less its offset), `states` those of `fleet.silence`,
+    `dropped` contents whose parts did not come, `misdirected` requests whose answer would go
+    astray, `outside` messages on networks that are not the sensor's own, `contradictions` on which.
+    """
 
     started: float = field(default_factory=time.time)
     enrolled: set[str] = field(default_factory=set)
@@ -35,18 +39,26 @@ class CentreStatus:
     refused: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     misdirected: Counter[str] = field(default_factory=Counter)
+    outside: Counter[str] = field(default_factory=Counter)
+    contradictions: dict[str, str] = field(default_factory=dict)
     connections: int = 0
     server_restarts: int = 0
     connection_problem: str = "not connected yet"
     store_problem: str = ""
 
     def troubles(self) -> list[Trouble]:
-        """Why the centre is not healthy; none where it is."""
+        """Why the centre is not healthy; none where it is. What a sensor does wrong is noted: it
+        must not make the centre look ill, which somebody might restart for that."""
         found = []
         if self.connection_problem:
             found.append(Trouble("server", "", self.connection_problem))
         if self.store_problem:
             found.append(Trouble("store", "", self.store_problem))
+        for sensor, text in sorted(self.contradictions.items()):
+            found.append(Trouble("sensor-network", sensor, text, is_note=True))
+        for sensor, count in sorted(self.refused.items()):
+            text = f"{quantity(count, 'message')} of {sensor} refused: netwatch fleet refused list"
+            found.append(Trouble("refused", sensor, text, is_note=True))
         return found
 
 
@@ -175,6 +187,13 @@ CENTRE_METRICS = (
         ("sensor",),
         "Requests that were not answered, because the answer would not go to their sensor.",
         lambda status: dict(sorted(status.misdirected.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_outside_networks_total",
+        "counter",
+        ("sensor",),
+        "Messages in which a sensor spoke of networks that are not its own.",
+        lambda status: dict(sorted(status.outside.items())),
     ),
     CentreMetric(
         "netwatch_fleet_connections_total",

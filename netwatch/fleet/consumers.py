@@ -159,6 +159,7 @@ class Consumers:
             await self._one_by_one(process, envelopes, error, self._commit_alerts)
             return
         self._status.new_alerts += result.new
+        self._receiver.note_outside(result.outside)
         for position, reason in result.spoiled.items():
             self._receiver.refuse_envelope(envelopes[position], reason)
         for sensor, keys in result.stored.items():
@@ -217,6 +218,7 @@ class Consumers:
 
     async def _tell(self, envelopes: Sequence[Envelope], result: Committed) -> None:
         """Count what was committed, and say so to the sensors."""
+        self._receiver.note_outside(result.outside)
         self._status.batches += result.batches
         self._status.repeated += result.repeated
         for position, reason in result.refused:

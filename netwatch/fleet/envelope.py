@@ -229,7 +229,8 @@ class Assembler:
     def has(self, envelope: Envelope) -> bool:
         """Whether this part waits already."""
         key = key_of(envelope)
-        return envelope.part in self._waiting.get(envelope.sensor, {}).get(key, {})
+        own = self._waiting.get(envelope.sensor)
+        return own is not None and envelope.part in own.get(key, ())
 
     def waiting(self, sensor: str) -> tuple[int, int]:
         """The parts that wait of a sensor, and their bytes."""

@@ -26,6 +26,7 @@ from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_covera
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
 from netwatch.fleet.loss_record import read_losses
+from netwatch.fleet.sensor_networks import UNLIMITED, SensorNetworks
 from netwatch.fleet.sensor_numbers import SensorNumbers
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
@@ -70,13 +71,15 @@ class Progress:
 class Committed:
     """The result of a commit: the `progress` of every epoch that was sent, which of the messages
     were `refused` with the reasons, how many rows of each sensor and how many batches were
-    stored, and how many batches were repeated."""
+    stored, how many batches were repeated, and by sensor the networks of which it spoke that are
+    not its own."""
 
     progress: list[Progress]
     refused: list[tuple[int, str]]
     rows: Counter[str] = field(default_factory=Counter)
     batches: int = 0
     repeated: int = 0
+    outside: dict[str, set[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +101,17 @@ class _Record:
 
 
 class FactCommits:
-    """Stores the facts of sensors; `hides` knows the apps that hide names. For one thread at a
-    time. Raises `ConfigError` and `NetwatchError` where the store cannot be opened."""
+    """Stores the facts of sensors; `hides` knows the apps that hide names, `networks` what sensors
+    may speak of. For one thread at a time. Raises `ConfigError` and `NetwatchError` where the store
+    cannot be opened."""
 
-    def __init__(self, options: StoreOptions, hides: Hides | None = None) -> None:
+    def __init__(
+        self,
+        options: StoreOptions,
+        hides: Hides | None = None,
+        networks: SensorNetworks = UNLIMITED,
+    ) -> None:
+        self._networks = networks
         self._hides = hides
         self._hidden: Hidden = {}
         self._offsets: Mapping[str, int] = {}
@@ -135,7 +145,9 @@ class FactCommits:
                 if transaction.takes(envelope):
                     # What is refused counts as stored: it will not be better when it comes again.
                     transaction.note(envelope)
-                    content = _read(envelope, now)
+                    content, outside = self._limited(envelope.sensor, _read(envelope, now))
+                    if outside:
+                        result.outside.setdefault(envelope.sensor, set()).update(outside)
                     contents.append((envelope.sensor, content))
                     result.batches += 1
                     size += content.rows.nbytes if isinstance(content, FactBatch) else 0
@@ -148,6 +160,18 @@ class FactCommits:
                 contents, size = [], 0
         self._add(contents, transaction, result)
         self._prepared = transaction, result
+
+    def _limited(
+        self, sensor: str, content: FactBatch | _Record
+    ) -> tuple[FactBatch | _Record, set[str]]:
+        """What counts of a content, and the networks of it that are not the sensor's own."""
+        if isinstance(content, FactBatch):
+            clients, outside = self._networks.clients(sensor, content.clients)
+            return replace(content, clients=clients), outside
+        if content.coverage is None:
+            return content, set()
+        coverage, outside = self._networks.coverage(sensor, content.coverage)
+        return replace(content, coverage=coverage), outside
 
     def refuse(self, envelope: Envelope) -> None:
         """Make a message count as stored that cannot be. Raises `NetwatchError`."""

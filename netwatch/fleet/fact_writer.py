@@ -6,7 +6,7 @@ It takes the place of the writer of a store in the process that writes facts
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +29,26 @@ if TYPE_CHECKING:
 BATCH_ROWS = 30_000
 """Rows after which a batch is written; some 0.5 MB."""
 
+MOST_ROWS = 60_000
+"""Rows of a batch at most."""
+
 BATCH_SECONDS = 2.5
 """Seconds after which a batch is written, however few rows it has."""
+
+
+def _with_own_clients(
+    rows: "pa.Table", clients: "Sequence[ClientAddress]"
+) -> "tuple[pa.Table, list[ClientAddress]]":
+    """Rows with the clients that they name, by their places among these."""
+    import pyarrow as pa
+
+    column = rows["client"].combine_chunks().dictionary_encode()
+    if len(column.dictionary) == len(clients):
+        return rows, list(clients)
+    at = rows.schema.get_field_index("client")
+    places = column.indices.cast(pa.int32())
+    named = [clients[place] for place in column.dictionary.to_pylist()]
+    return rows.set_column(at, rows.schema.field(at), places), named
 
 
 @dataclass(slots=True)
@@ -230,8 +248,12 @@ class FactWriter:
             if not waiting.rows:
                 continue
             rows = combined(pa.Table.from_batches(waiting.batches, chunk_schema(table)))
-            batch = FactBatch(table, self._run_key(position), list(waiting.places), rows)
-            self._unsent.append((table, waiting.rows, pack(batch)))
+            clients, run = list(waiting.places), self._run_key(position)
+            # What came while nothing could be written is more than a centre takes at once.
+            for at in range(0, waiting.rows, MOST_ROWS):
+                part, named = _with_own_clients(rows.slice(at, MOST_ROWS), clients)
+                batch = FactBatch(table, run, named, part)
+                self._unsent.append((table, part.num_rows, pack(batch)))
 
     def write_due(self) -> None:
         """Write the rows that have become enough for a batch, or have waited long enough."""

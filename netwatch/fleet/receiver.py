@@ -3,11 +3,12 @@ refused.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from netwatch.fleet.border import MAX_SENTENCE, BorderError
 from netwatch.fleet.centre_status import CentreStatus
-from netwatch.fleet.envelope import Assembler, BorderError, Envelope, Key, decode, key_of
+from netwatch.fleet.envelope import Assembler, Envelope, Key, decode, key_of
 from netwatch.fleet.refused_messages import RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import sender_of
@@ -66,6 +67,10 @@ class Receiver:
                 done += self._parts.pop(key_of(whole), parts)
         return envelopes, done
 
+    def waiting(self, sensor: str) -> tuple[int, int]:
+        """The parts of a sensor that wait for others, and their bytes."""
+        return self._assembler.waiting(sensor)
+
     async def _drop(self) -> None:
         """Let the server forget parts that waited for others in vain. Their sensor sends them
         again, since nobody has said that they are committed."""
@@ -84,6 +89,13 @@ class Receiver:
     def refuse_envelope(self, envelope: Envelope, reason: str) -> None:
         """The same for a message that was decoded."""
         self.refuse(envelope.sensor, envelope.kind, envelope.encode(), reason)
+
+    def note_outside(self, outside: Mapping[str, Collection[str]]) -> None:
+        """Note that sensors spoke of networks that are not their own."""
+        for sensor, networks in outside.items():
+            self._status.outside[sensor] += 1
+            said = f"speaks of networks that are not its own: {', '.join(sorted(networks))}"
+            self._status.contradictions[sensor] = f"{sensor} {said}"[:MAX_SENTENCE]
 
     def note_lag(self, envelopes: Sequence[Envelope]) -> None:
         """Note how long messages were under way until they were committed."""

@@ -35,8 +35,6 @@ def check_rows(table: str, rows: "pa.Table", now: int) -> None:
             _check_range(rows, column.name, (1 << 63) - 1)
         elif column.kind in ("text", "texts", "blob"):
             _check_texts(rows, column)
-    if table == "flow":
-        _check_flows(rows)
     _check_days(rows[TIME_COLUMN[table]])
 
 
@@ -61,13 +59,6 @@ def _check_texts(rows: "pa.Table", column: FactColumn) -> None:
         longest = compute.max(compute.binary_length(chunk)).as_py() or 0
         if longest > limit:
             raise BorderError(f"{column.name}: expected at most {limit:,} bytes")
-
-
-def _check_flows(rows: "pa.Table") -> None:
-    from pyarrow import compute
-
-    if compute.any(compute.less(rows["last"], rows["first"])).as_py():
-        raise BorderError("last: expected a time that is not before the first one")
 
 
 def _check_days(times: "pa.ChunkedArray") -> None:

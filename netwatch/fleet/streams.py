@@ -22,13 +22,23 @@ DUPLICATE_SECONDS = 300.0
 """How long the stream knows the ids of messages, to drop those that are sent twice."""
 
 MAX_PENDING = 256
-"""Messages of one kind of a sensor that the stream keeps; the sensor keeps the others."""
+"""Messages of one kind of a sensor that the stream keeps at most; the sensor keeps the others."""
+
+MIN_PENDING = 20
+"""The same at least: a content in parts has to fit in."""
 
 ACK_SECONDS = 60.0
 """How long the centre has to commit what it was given, until it is given that again."""
 
 CONSUMERS = {"alerts": ("alerts",), "facts": ("facts", "coverage"), "applied": ("applied",)}
 """The kinds of messages that each consumer gets. What has to stay in order has one consumer."""
+
+
+def pending_limit(max_bytes: int) -> int:
+    """How many messages of one kind of a sensor a stream of so many bytes keeps: one sensor takes a
+    quarter of it at most."""
+    share = max_bytes // (4 * len(STREAM_KINDS) * MAX_PAYLOAD)
+    return max(MIN_PENDING, min(MAX_PENDING, share))
 
 
 async def prepare(jetstream: Any, options: ServerOptions) -> None:
@@ -57,7 +67,7 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
         # nothing: they would send it again.
         discard=DiscardPolicy.NEW,
         # One sensor must not take what the stream has room for.
-        max_msgs_per_subject=MAX_PENDING,
+        max_msgs_per_subject=pending_limit(options.max_bytes),
         discard_new_per_subject=True,
         max_bytes=options.max_bytes,
         max_age=options.max_age,

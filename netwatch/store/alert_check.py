@@ -97,6 +97,14 @@ def _check_lists(record: Mapping[str, Any]) -> None:
         values = record[name]
         if not isinstance(values, list) or len(values) > MAX_VALUES:
             raise ValueError(f"{name} is no list of at most {MAX_VALUES} values")
+    contradictions = record.get("contradictions", [])
+    if not isinstance(contradictions, list) or len(contradictions) > MAX_VALUES:
+        raise ValueError(f"contradictions is no list of at most {MAX_VALUES} values")
+    for each in contradictions:
+        _words(each, ("type", "text"))
+        _numbers(each, ("count",))
+        if not isinstance(each["evidence"], list):
+            raise ValueError("a contradiction whose evidence is no list")
     for name in ("names", "community_ids"):
         for value in record[name]:
             if not isinstance(value, str) or len(value) > MAX_WORD:

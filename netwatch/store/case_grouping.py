@@ -10,6 +10,9 @@ device in common (`Member.words`), their spans are no further apart than the qui
   name, or the MAC by which one of them knows the device has to be the same. Time alone speaks for
   it then. The built-in network is no such name: sensors of all sites have it that name none.
 
+What a sensor says of a network that is not its own belongs to nothing that others say, nor to what
+it may say itself.
+
 What belongs to the same incident belongs together. But two devices of one sensor, which tells them
 apart, are only brought together by a proof: when an address passes from one device to another
 within the gap, a sensor that sees addresses alone must not make one case of them.
@@ -43,6 +46,9 @@ def distance(one: Member, other: Member) -> int:
 
 def link(one: Member, other: Member, gap: int) -> Link | None:
     """How two incidents belong together; None where they do not. `gap` is the quiet gap in ns."""
+    is_outside = one.is_outside, other.is_outside
+    if any(is_outside) and not (all(is_outside) and one.sensor == other.sensor):
+        return None
     between = distance(one, other)
     if between > gap or one.words.isdisjoint(other.words):
         return None

@@ -23,6 +23,9 @@ INVENTORY = "inventory"
 # Hashed texts are JSON lists with a space behind each comma; this is what json.dumps does to texts.
 _quoted = encode_basestring_ascii
 
+OUTSIDE = "sensor-network"
+"""The type of the contradiction of an alert whose sensor may not speak of its network."""
+
 STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
 """How far along an incident is in a state."""
 
@@ -95,6 +98,11 @@ class Member:
     def is_listed(self) -> bool:
         """Whether an inventory names its device."""
         return (self.record.get("binding") or {}).get("source") == INVENTORY
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether its sensor may not speak of its network."""
+        return any(each["type"] == OUTSIDE for each in self.record.get("contradictions") or ())
 
     @property
     def rank(self) -> tuple[bool, int, int]:

@@ -102,7 +102,9 @@ class HourCounter:
         if table == "claim":
             return
         known = sorted({each for each in networks if each is not None})
-        codes = {network: code for code, network in enumerate(known, 1)}
+        codes: dict[NetworkClass | None, int] = {
+            network: code for code, network in enumerate(known, 1)
+        }
         if table == "observation":
             self._note_hidden(capture, rows)
         for start in range(0, len(known), _CODES - 1):

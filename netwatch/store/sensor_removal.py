@@ -145,8 +145,8 @@ def _remove_rows(connection: Connection, sensor: str, rows: int) -> SensorRemove
 def _remove_versions(connection: Connection) -> None:
     """Remove the versions by which nobody has judged anything."""
     column = tables.version.c.id
-    used = select(tables.run.c.version).where(tables.run.c.version.is_not(None))
-    used = used.union(select(tables.hour_judged.c.version))
+    of_runs = select(tables.run.c.version).where(tables.run.c.version.is_not(None))
+    used = of_runs.union(select(tables.hour_judged.c.version))
     unused = [*connection.execute(select(column).where(column.not_in(used))).scalars()]
     for part in chunks(unused):
         bans = tables.version_ban

@@ -188,14 +188,19 @@ def _application(metrics: Application, find_troubles: FindTroubles) -> Applicati
 def _health(found: list[Trouble]) -> tuple[str, str]:
     """Status line and body of ``/healthz``. `told` is the old name of `message`, for clients
     that read it."""
-    status = "503 Service Unavailable" if found else "200 OK"
-    listed = [
-        {
-            "kind": trouble.kind,
-            "where": trouble.where,
-            "message": trouble.message,
-            "told": trouble.message,
-        }
-        for trouble in found
-    ]
-    return status, json.dumps({"healthy": not found, "troubles": listed}) + "\n"
+    troubles = [_listed(each) for each in found if not each.is_note]
+    notes = [_listed(each) for each in found if each.is_note]
+    status = "503 Service Unavailable" if troubles else "200 OK"
+    body: dict[str, object] = {"healthy": not troubles, "troubles": troubles}
+    if notes:
+        body["notes"] = notes
+    return status, json.dumps(body) + "\n"
+
+
+def _listed(trouble: Trouble) -> dict[str, str]:
+    return {
+        "kind": trouble.kind,
+        "where": trouble.where,
+        "message": trouble.message,
+        "told": trouble.message,
+    }

@@ -33,11 +33,13 @@ class Thresholds:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """One reason why a capture is unhealthy: the `kind` of a row of `TROUBLES`, the interface or
-    output that is concerned (`where`, may be empty), and a sentence for people."""
+    output that is concerned (`where`, may be empty), and a sentence for people. What `is_note` is
+    to be known, and nothing is unhealthy because of it."""
 
     kind: str
     where: str
     message: str
+    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)

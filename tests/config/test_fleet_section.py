@@ -55,6 +55,14 @@ def test_centre_listens_on_the_port_of_its_url(folder):
         ('{centre: "tls://a", server: {listen: nowhere}}', "not an address and port"),
         ('{centre: "tls://a", server: {max_bytes: 1k}}', "at least 67,108,864 bytes"),
         ('{centre: "tls://a", server: {listne: ":1"}}', "listne"),
+        ('{centre: "tls://a", server: {}, sensors: {A.b: {}}}', "like brussels-1"),
+        ('{centre: "tls://a", server: {}, sensors: {a: {networks: hq}}}', "'networks'"),
+        ('{centre: "tls://a", server: {}, sensors: {a: {netwoks: [hq]}}}', "netwoks"),
+        ('{centre: "tls://a", server: {}, sensors: {a: [hq]}}', "'a'"),
+        (
+            '{centre: "tls://a", sensor: a, credentials: sensor.creds, sensors: {b: {}}}',
+            "'server' beside it",
+        ),
     ],
 )
 def test_mistakes_are_named_with_their_line(folder, text, expected):
@@ -62,6 +70,13 @@ def test_mistakes_are_named_with_their_line(folder, text, expected):
         read(folder, f"fleet: {text}")
     assert expected in str(caught.value)
     assert all(problem.line == 2 for problem in caught.value.problems)
+
+
+def test_a_centre_says_what_a_sensor_may_speak_of(folder):
+    config = read(folder, 'fleet: {centre: "tls://a", server: {folder: f},'
+                          " sensors: {brussels-1: {networks: [hq, byod]}, ghent-1: {networks: []},"
+                          " liege-1: {}}}")  # fmt: skip
+    assert config.fleet.sensors == {"brussels-1": {"hq", "byod"}, "ghent-1": frozenset()}
 
 
 def test_sensor_has_one_name(folder):

@@ -7,12 +7,15 @@ subject a sensor names. With an account for each sensor that subject is one of i
 import asyncio
 import contextlib
 import json
+import subprocess
 
 import pytest
 from support.fleet_server import fleet_server
+from support.programs import require_programs
 
-from netwatch.config.fleet_section import ServerOptions
+from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.fleet import streams
+from netwatch.fleet.centre_folder import ACCOUNTS, CentreFolder
 from netwatch.fleet.puller import Puller
 from netwatch.fleet.subjects import (
     ALL,
@@ -26,7 +29,8 @@ from netwatch.fleet.subjects import (
 
 pytest.importorskip("nats")
 
-NAMES = ("evil-1", "good-1")
+NAMES = ("evil-1", "good-1", "12", "include", "true", "sys")
+"""Some of them are words in a configuration of the server."""
 KINDS = ("alerts", "facts", "coverage", "applied", "clock")
 TARGETS = (
     bucket_subject(PUBLISHED_BUCKET, ALL),
@@ -183,6 +187,15 @@ def test_the_stream_keeps_a_bounded_number_of_each_sensor(server):
     attempt(server, work)
 
 
+def test_any_name_of_a_sensor_is_one_of_an_account(server):
+    async def work(centre, evil):
+        for name in NAMES:
+            async with server.client(name) as sensor:
+                await sensor.jetstream(timeout=10).publish(subject(name, "applied"), b"x")
+
+    attempt(server, work)
+
+
 def test_a_sensor_that_is_enrolled_later_is_let_in_while_others_go_on(server):
     async def work(centre, evil):
         server.enrol("late-1")
@@ -204,3 +217,19 @@ def test_the_centre_knows_an_answer_that_would_go_astray():
     for reply in ("", "_INBOX.ghent-10.x", "_INBOX.ghent-1", "$JS.API.STREAM.PURGE.NETWATCH",
                   subject("ghent-1", "facts"), json.dumps("_R_.")):  # fmt: skip
         assert not is_own_reply("ghent-1", reply)
+
+
+def test_a_server_that_is_joined_includes_the_accounts(tmp_path):
+    require_programs("nats-server")
+    url = "nats://127.0.0.1:4222"
+    options = FleetOptions(url, server=ServerOptions(folder=tmp_path, join=url))
+    folder = CentreFolder(options)
+    folder.prepare()
+    folder.enrol("ghent-1")
+    folder.write_configuration()
+    own = tmp_path / "own.conf"
+    own.write_text(
+        f'jetstream {{ sync_interval: always }}\naccounts {{\n include "{ACCOUNTS}"\n}}\n'
+    )
+    done = subprocess.run(["nats-server", "-t", "-c", str(own)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

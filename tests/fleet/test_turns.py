@@ -1,6 +1,7 @@
 """Sensors take turns, and what waits of each is bounded."""
 
-from netwatch.fleet.turns import SHARE_BYTES, SHARE_MESSAGES, Turns
+from netwatch.fleet.streams import pending_limit
+from netwatch.fleet.turns import SHARE_BYTES, SHARE_MESSAGES, Pace, Turns
 
 
 def test_a_sensor_that_floods_waits_for_itself_alone():
@@ -9,14 +10,15 @@ def test_a_sensor_that_floods_waits_for_itself_alone():
     assert not turns.put("evil", "one too many", 1)
     for number in range(3):
         assert turns.put("good", ("good", number), 1)
-    first = turns.take()
-    assert [each for each in first if each[0] == "good"] == [("good", each) for each in range(3)]
-    assert len(first) == 8
+    assert turns.take() == [("evil", 0), ("good", 0), ("evil", 1), ("good", 1)]
+    assert turns.take() == [("evil", 2), ("good", 2), ("evil", 3)]
     assert turns.put("evil", ("evil", "more"), 1)
     left = []
     while turns:
-        left += turns.take()
-    assert [each[1] for each in left] == [*range(5, SHARE_MESSAGES), "more"]
+        part = turns.take()
+        assert len(part) <= 2
+        left += part
+    assert [each[1] for each in left] == [*range(4, SHARE_MESSAGES), "more"]
 
 
 def test_what_is_taken_at_a_time_is_bounded_by_bytes_too():
@@ -27,3 +29,19 @@ def test_what_is_taken_at_a_time_is_bounded_by_bytes_too():
     assert turns.take() == []
     assert turns.put("s", "large", SHARE_BYTES)
     assert not turns.put("s", "next", 1)
+
+
+def test_signs_of_life_of_one_sensor_leave_those_of_others(monkeypatch):
+    now = [100.5]
+    monkeypatch.setattr("netwatch.fleet.turns.time.monotonic", lambda: now[0])
+    pace = Pace(3)
+    assert [pace.allows("evil") for _ in range(5)] == [True, True, True, False, False]
+    assert pace.allows("good")
+    now[0] += 1
+    assert pace.allows("evil")
+
+
+def test_a_sensor_takes_a_quarter_of_the_stream_at_most():
+    assert pending_limit(4 << 30) == 256
+    assert pending_limit(1 << 30) == 64
+    assert pending_limit(64 << 20) == 20

@@ -9,8 +9,10 @@ from support.fleet_alerts import GAP, MINUTE, SECOND, fleet_alert
 
 from netwatch.report.page import report_language
 from netwatch.report.tables import silences
+from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 from netwatch.store.fleet_sensors import enrolled, heard, silent
+from netwatch.store.status import status
 
 SUMMER = date(2023, 6, 1), date(2023, 6, 30)
 
@@ -69,3 +71,26 @@ def test_a_silent_sensor_acquits_nobody(office: Office) -> None:
     grid = silences(report, report_language("de"))
     assert [row[0] for row in grid.table.rows] == ["ghent", "liege", "namur"]
     assert only(made(office)).answer.word == "kept"
+
+
+def test_numbers_that_no_sum_survives_do_not_end_the_report(office: Office) -> None:
+    """Earlier releases stored whatever a sensor said."""
+    office.whole()
+    run = office.run()
+    at = ns("2023-06-10T00:00:00")
+    rows = [
+        {"run": run, "part": part, "network": "", "reason": reason, "class": "", "first": at,
+         "last": at + 1, "flows": (1 << 63) - 1}
+        for part in (1, 2) for reason in ("", "ech")
+    ]  # fmt: skip
+    captures = [
+        {"run": run, "position": position, "sources": "[]", "content": "", "state": "partial",
+         "lost_rows": (1 << 63) - 1, "first": at, "last": at + 1}
+        for position in (7, 8)
+    ]  # fmt: skip
+    with office.catalogue.database.writing() as connection:
+        connection.execute(tables.coverage_network.insert(), rows)
+        connection.execute(tables.capture.insert(), captures)
+    report = made(office, SUMMER)
+    assert only(report).answer.word != "kept"
+    assert status(office.catalogue).lost_rows == 2 * 10**12

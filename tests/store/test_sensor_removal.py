@@ -5,6 +5,7 @@ import json
 import pytest
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
 from support.fleet_messages import CLIENT, capture_end, coverage, facts
+from support.store_servers import new_database
 
 from netwatch.fleet.fact_batch import RunKey
 from netwatch.fleet.fact_commits import FactCommits
@@ -27,8 +28,11 @@ OTHER_RUN = RunKey(started=8, command="live", versions=("1", "s", "b2", "c"), po
 
 
 @pytest.fixture
-def options(tmp_path):
-    return StoreOptions(str(tmp_path / "store"))
+def options(request, tmp_path):
+    catalogue = ""
+    if getattr(request, "param", "") == "postgresql":
+        catalogue = new_database(request.getfixturevalue("postgres_server"))
+    return StoreOptions(str(tmp_path / "store"), catalogue)
 
 
 def report(options, sensor, run=SAME_RUN, others=()):
@@ -100,6 +104,7 @@ def honest(options):
     return state(options)
 
 
+@pytest.mark.parametrize("options", ["sqlite", "postgresql"], indirect=True)
 def test_the_store_is_what_it_was_before_the_sensor(options, honest):
     report(options, EVIL, run=OTHER_RUN)
     forged = alerts(EVIL, severity="critical", confidence="confirmed")
