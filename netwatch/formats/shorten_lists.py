@@ -3,9 +3,10 @@
 An alert that is too long for one message is never split over two, because the receiver would
 take the second half for a message of its own. What makes an alert long are its lists: the longest
 one is halved until the line fits. The strongest evidence and the name that it shows are always
-retained. Where that is not enough, the reasons of kind and confidence are removed and the
-contradictions, which are reasons too: the confidence is what it is without them. The key ``shortened`` counts the entries removed from each list, the sightings
-that the removed evidence stood for, and the reasons.
+retained. Where that is not enough, the reasons of kind and confidence are removed, and the
+contradictions, which are reasons too: the confidence is what it is without them. The key
+``shortened`` counts the entries removed from each list, the sightings that the removed evidence
+stood for, and the reasons.
 """
 
 from collections.abc import Mapping
