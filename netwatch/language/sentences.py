@@ -147,9 +147,7 @@ TEXTS: Mapping[str, str] = {
     "claimed-twice": mark(
         "Two machines claimed the address of this device at the time: %(mac)s and %(other)s."
     ),
-    "claimed-twice-hidden": mark(
-        "Two machines claimed the address of this device at the time."
-    ),
+    "claimed-twice-hidden": mark("Two machines claimed the address of this device at the time."),
     "another-name": mark("The same connection shows another name as well: %(name)s."),
     # Contacts without a verdict
     "no-client": mark("the log does not say which device asked"),
