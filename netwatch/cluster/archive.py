@@ -139,7 +139,9 @@ class Archive:
             statistics.merge(head.statistics)
             if coverage is not None:
                 coverage.merge(head.coverage)
-        return self._report(folds, entries)
+        found = self._report(folds, entries)
+        statistics.anomalies.update(found.contradictions)
+        return found
 
     def _judge(self, units: Sequence[Unit], parts: dict[str, str | Unread], anew: bool) -> None:
         """Judge units; `parts` gets the results by their ids."""
@@ -265,11 +267,13 @@ class Archive:
         ]
         by_verdict: Counter[str] = Counter()
         limits: Counter[str] = Counter()
+        contradictions: Counter[str] = Counter()
         recorded, chunks = 0, []
         for task, done in self._each(tasks.select, work):
             self._made.append(task.name)
             by_verdict.update(done.by_verdict)
             limits.update(done.limits)
+            contradictions.update(done.contradictions)
             recorded += done.recorded
             chunks += [(task.name, chunk) for chunk in done.chunks]
         return ScanResult(
@@ -279,6 +283,7 @@ class Archive:
             by_verdict=dict(sorted(by_verdict.items())),
             recorded=recorded,
             limits=dict(sorted((+limits).items())),
+            contradictions=contradictions,
         )
 
     def _each(self, function: Function[T, R], work: Sequence[T]) -> Iterable[tuple[T, R]]:

@@ -4,8 +4,9 @@ It begins with `MAGIC`, the size of the head (8 bytes, big-endian) and the head,
 JSON: what it is the result of, statistics, coverage, whose packets each MAC sends, and how many
 incidents and bytes each partition has. The partitions follow, each a zstd frame with a checksum.
 Their lines are JSON lists: ``[kind, value]`` is a value that incidents share, ``["incident", key,
-state]`` an incident. They are sorted (`netwatch.incidents.scan.entry_order`), so that any number of files are merged with one
-incident of each in memory, and incidents of one device and app are always in the same partition.
+state]`` an incident. They are sorted (`netwatch.incidents.scan.entry_order`), so that any number of
+files are merged with one incident of each in memory, and incidents of one device and app are always
+in the same partition.
 
 Nothing in it can run, and whatever is not as it should be is a `ResultError`.
 """

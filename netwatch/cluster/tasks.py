@@ -103,6 +103,7 @@ class ReportDone:
     by_verdict: Counter[str]
     recorded: int
     limits: Counter[str]
+    contradictions: Counter[str]
 
 
 def judge(config: Config, task: UnitTask) -> UnitDone:
@@ -126,6 +127,7 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
                 return UnitDone(None, error)
         name = task.kept if is_kept else task.unkept
         found = incidents.partitions()
+        statistics.anomalies += incidents.senders.anomalies()
         write_result(
             task.storage,
             name,
@@ -181,7 +183,7 @@ def select(config: Config, task: ReportTask) -> ReportDone:
     _check_version(task.version)
     heads = [read_head(task.storage, name) for name in task.folds]
     senders = merged(head.senders for head in heads)
-    found = ReportDone((), Counter(), 0, Counter())
+    found = ReportDone((), Counter(), 0, Counter(), Counter())
     recorded = 0
 
     def to_report() -> Iterator[tuple[tuple[str, ...], "Entry"]]:
@@ -194,6 +196,7 @@ def select(config: Config, task: ReportTask) -> ReportDone:
                 }
                 for unsettled, rulings in reported(keys.items(), config.quiet_gap):
                     incident = unsettled.settled(senders)
+                    found.contradictions.update(incident.contradictions.by_type())
                     chosen = incident.reportable(rulings)
                     recorded += len(rulings) - len(chosen)
                     for name, contacts in incident.left_out.items():
@@ -203,7 +206,7 @@ def select(config: Config, task: ReportTask) -> ReportDone:
                         yield tuple(each.ban.id for each in chosen), (entries[0][0], incident)
 
     chunks = write_report(task.storage, task.name, to_report())
-    return ReportDone(chunks, found.by_verdict, recorded, found.limits)
+    return ReportDone(chunks, found.by_verdict, recorded, found.limits, found.contradictions)
 
 
 def _merged_partitions(

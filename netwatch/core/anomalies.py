@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 ANOMALIES: Mapping[str, str] = {
+    "address-claimed-twice": "A contact of an incident is from an address that two MACs claimed"
+    " at the time: it gives at most `probable`.",
     "amsdu-bad": "A frame inside a WLAN aggregate (A-MSDU) does not fit into the aggregate.",
     "arp-cut": "An ARP packet is truncated.",
     "arp-operation": "An ARP packet has an operation other than request and reply.",
@@ -85,6 +87,8 @@ ANOMALIES: Mapping[str, str] = {
     "encrypted-link": "The frame is encrypted by MACsec; its content cannot be read.",
     "encrypted-tunnel": "The content of a tunnel is encrypted (CAPWAP over DTLS, LISP with a key)"
     " and cannot be read.",
+    "flow-names-full": "The name that the hello of a flow showed was evicted because the table is"
+    " full: a second name in the flow is not noticed.",
     "flow-table-full": "A flow that had been silent for less than 60 s was evicted from the flow"
     " table for a newer one: its later packets count as another flow.",
     "geo-record-damaged": "A record of a GeoIP database is damaged: the destination has no country"
@@ -141,6 +145,8 @@ ANOMALIES: Mapping[str, str] = {
     " skipped, and what it cut off of a line is not read.",
     "log-record-late": "A record of a log is earlier than one that was judged before it, and so"
     " many others came in between that it was not put in order.",
+    "mac-not-bound": "The MAC in the frame of a contact of an incident is neither that of the"
+    " device nor known to be a router's: the contact gives at most `probable`.",
     "nd-cut": "A neighbour discovery message is truncated.",
     "nd-hop-limit": "A neighbour discovery message has a hop limit other than 255, so it may come"
     " from another network; it is not read.",
@@ -170,6 +176,8 @@ ANOMALIES: Mapping[str, str] = {
     "resolved-address-shared": "A flow without a name goes to an address that its device had"
     " resolved for several apps or names: it is no evidence.",
     "resolved-addresses-full": "A resolved address was evicted because the table was full.",
+    "senders-full": "Of a MAC is not stored whose packets it sends, because the table is full: if"
+    " it is a router's, that is not noticed.",
     "shared-clients-full": "An address of which it was noted what tells several devices behind it"
     " apart was evicted because the table was full.",
     "socks-cut": "A SOCKS request is truncated.",
@@ -223,6 +231,8 @@ ANOMALIES: Mapping[str, str] = {
     "transport-header-cut": "A packet ends inside its TCP or UDP header.",
     "transport-unknown": "The packet is ICMP, SCTP or another protocol that is neither TCP nor"
     " UDP. Shown with `-v` only, as `no names in`.",
+    "two-names": "A connection of an incident shows two names of servers: the contact that came"
+    " second gives at most `probable`.",
     "udp-length-bad": "The length field of a UDP datagram is smaller than its header.",
     "wlan-protected": "A WLAN frame is encrypted.",
     "wrapped-too-deep": "A packet has more than eight IP headers, more than sixteen other"

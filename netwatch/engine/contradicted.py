@@ -124,7 +124,7 @@ class Contradicted:
                 text = _HIDDEN_CLAIM if hidden else _claimed(binding)
                 yield Contradiction("address-claimed-twice", text)
         if earlier:
-            yield Contradiction("two-names", sentence("two-names", name=earlier))
+            yield Contradiction("two-names", sentence("another-name", name=earlier))
 
     def _other_mac(self, mac: bytes, device: Device, network: Network) -> Contradiction:
         text = mac_text(mac)
@@ -156,7 +156,7 @@ class Contradicted:
         return privacy.pseudonym(text, network)
 
 
-_HIDDEN_CLAIM = sentence("address-claimed-twice-hidden")
+_HIDDEN_CLAIM = sentence("claimed-twice-hidden")
 
 
 def _is_bound(device: Device, mac: bytes) -> bool:
@@ -169,4 +169,4 @@ def _claimed(binding: Binding) -> str:
     macs = [mac_text(mac) for mac in binding.claimants[:2]]
     if len(macs) < 2:
         return _HIDDEN_CLAIM
-    return sentence("address-claimed-twice", mac=macs[0], other=macs[1])
+    return sentence("claimed-twice", mac=macs[0], other=macs[1])

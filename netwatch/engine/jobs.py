@@ -71,7 +71,10 @@ def scanned(
             keep_frames=keep_frames,
             recording=recording,
         )
-        yield incidents.result(config.geo, config.sensor)
+        found = incidents.result(config.geo, config.sensor)
+        statistics.anomalies.update(found.contradictions)
+        statistics.anomalies += incidents.senders.anomalies()
+        yield found
 
 
 def scan(

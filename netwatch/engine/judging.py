@@ -241,6 +241,7 @@ class Judging:
                 "device-behind-nat": self.judge.shared_contacts[NAT],
                 "device-is-proxy": self.judge.shared_contacts[PROXY],
                 "shared-clients-full": self.judge.shared_evicted,
+                "flow-names-full": self.judge.flow_names.evicted,
             }
         )
         learned = self.learned

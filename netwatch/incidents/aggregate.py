@@ -33,12 +33,14 @@ INCIDENT_LIMIT = 20_000
 
 class Found(NamedTuple):
     """What contacts gave: `alerts`, the number of them by kind of verdict, the number of incidents
-    below the `min_confidence` of their ban, and the contacts that tables left out, by limit."""
+    below the `min_confidence` of their ban, the contacts that tables left out, by limit, and those
+    that something speaks against, by type."""
 
     alerts: list[Alert]
     by_verdict: dict[str, int]
     recorded: int
     limits: dict[str, int]
+    contradictions: Counter[str]
 
 
 class Incidents:
@@ -169,8 +171,10 @@ class Incidents:
         alerts: list[Alert] = []
         by_verdict: Counter[str] = Counter()
         limits, recorded = self._limits(), 0
+        contradictions = Counter[str]()
         for unsettled, rulings in self.reported():
             incident = unsettled.settled(self.senders)
+            contradictions.update(incident.contradictions.by_type())
             to_report = incident.reportable(rulings)
             recorded += len(rulings) - len(to_report)
             for name, contacts in incident.left_out.items():
@@ -181,7 +185,8 @@ class Incidents:
             by_verdict[alert.verdict] += 1
         alerts.sort(key=alert_order)
         reached = dict(sorted((+limits).items()))
-        return Found(alerts, dict(sorted(by_verdict.items())), recorded, reached)
+        verdicts = dict(sorted(by_verdict.items()))
+        return Found(alerts, verdicts, recorded, reached, contradictions)
 
     def alerts(self, geo: GeoLookup | None, sensor: Sensor) -> list[Alert]:
         """The alerts of what was found."""

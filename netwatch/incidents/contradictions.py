@@ -9,6 +9,7 @@ at the end only (`netwatch.incidents.senders`). Until then such a contact counts
 is if the MAC is a router's, and in the incident as it is otherwise, which is never more.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,13 @@ class Contradictions:
             time, digits, source, packet, evidence, name = first
             place = ContradictionPlace(time, digits, source, packet, evidence, name)
             yield ContradictionItem(type_, text, count, (place,))
+
+    def by_type(self) -> Counter[str]:
+        """How many contacts there are that something of each type speaks against."""
+        found = Counter[str]()
+        for (type_, _, _), (count, _) in self.table.items.items():
+            found[type_] += count
+        return found
 
     def grounds_of(self, sender: str) -> IncidentConfidence:
         """The grounds of contacts in whose frames there is this MAC."""

@@ -37,12 +37,14 @@ class ScanResult:
     """What a scan found. `alerts` are those of the incidents to report, of status `closed`,
     ordered by the first contact and then by id; `by_verdict` is their number by kind of verdict.
     `recorded` incidents are below the `min_confidence` of their ban. `limits` counts contacts
-    that tables of an incident left out, by the name of the limit."""
+    that tables of an incident left out, by the name of the limit, and `contradictions` those that
+    something speaks against, by its type."""
 
     alerts: Iterable[Alert]
     by_verdict: Mapping[str, int]
     recorded: int
     limits: Mapping[str, int]
+    contradictions: Mapping[str, int]
 
 
 class ScanIncidents:
@@ -124,18 +126,21 @@ class ScanIncidents:
         self._spill()
         by_verdict: Counter[str] = Counter()
         limits: Counter[str] = Counter()
+        contradictions: Counter[str] = Counter()
         recorded, alert_files = 0, []
         for partition in range(len(self._files[0].offsets)):
             found = self._read(partition).found(geo, sensor)
             alert_files.append(self.folder.write_alerts(found.alerts))
             by_verdict.update(found.by_verdict)
             limits.update(found.limits)
+            contradictions.update(found.contradictions)
             recorded += found.recorded
         return ScanResult(
             alerts=MergedAlerts(alert_files, alert_order),
             by_verdict=dict(sorted(by_verdict.items())),
             recorded=recorded,
             limits=dict(sorted(limits.items())),
+            contradictions=contradictions,
         )
 
     def partitions(self) -> Iterator[list[tuple[SharedKey, Incident]]]:

@@ -9,6 +9,7 @@ many processes it was collected, the answer is the same: of too many entries tho
 stay. A live capture forgets what it has not seen for `MAX_AGE`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -72,6 +73,10 @@ class SenderTable:
                 del clients[client]
             if not clients:
                 del self._clients[mac]
+
+    def anomalies(self) -> Counter[str]:
+        """What the table has left out."""
+        return Counter({"senders-full": self.dropped})
 
     def state(self) -> list[Any]:
         """The table, as JSON can have it."""

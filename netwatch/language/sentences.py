@@ -196,13 +196,11 @@ TEXTS: Mapping[str, str] = {
         "The MAC in the frame is not the one of this device, and nothing shows that it is a"
         " router's."
     ),
-    "address-claimed-twice": mark(
+    "claimed-twice": mark(
         "Two machines claimed the address of this device at the time: %(mac)s and %(other)s."
     ),
-    "address-claimed-twice-hidden": mark(
-        "Two machines claimed the address of this device at the time."
-    ),
-    "two-names": mark("The same connection shows another name as well: %(name)s."),
+    "claimed-twice-hidden": mark("Two machines claimed the address of this device at the time."),
+    "another-name": mark("The same connection shows another name as well: %(name)s."),
     # Contacts without a verdict
     "no-client": mark("the log does not say which device asked"),
     # The grade of a rule (netwatch.rules.grade)

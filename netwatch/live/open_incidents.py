@@ -57,7 +57,8 @@ class OpenIncidents:
     `reported` counts the incidents that were reported, by verdict, `restored` those that an earlier
     run had reported and left open, and `judged` those of either that have ended, by kind and
     outcome; `recorded` counts those that ended below the confidence that
-    their ban requires; `late_contacts` arrived after the end of their incident.
+    their ban requires; `late_contacts` arrived after the end of their incident; `contradictions`
+    counts contacts of ended incidents that something speaks against, by its type.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class OpenIncidents:
         self.judged: Counter[Judgement] = Counter()
         self.recorded = 0
         self.late_contacts = 0
+        self.contradictions: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return self._incidents.count + len(self._evicted)
@@ -301,6 +303,8 @@ class OpenIncidents:
             self._report(entry, "closed")
         else:
             self.recorded += 1
+        settled = entry.incident.settled(self._incidents.senders)
+        self.contradictions.update(settled.contradictions.by_type())
         for name, contacts in entry.incident.left_out.items():
             self._left_out[f"incident-{name}"] += contacts
         until = entry.last_contact + self._incidents.quiet_gap

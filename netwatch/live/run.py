@@ -107,6 +107,7 @@ def run(
     if not options.reads_logs:
         statistics.files = len(options.interfaces)
     aggregator.updates.config.geo.note_damaged(statistics.anomalies)
+    statistics.anomalies.update(aggregator.incidents.contradictions)
     return RunResult(
         statistics=statistics,
         incidents=aggregator.incidents,
