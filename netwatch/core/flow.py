@@ -62,6 +62,11 @@ INITIAL_WINDOW = 14_600
 much may still arrive behind a reset that a middlebox has sent in the name of the server."""
 
 
+CONTESTED = -1
+"""In place of what a server has acknowledged: its client was seen to send other bytes, or a hello
+with another name, at the same place, and nobody can tell which of them the server took."""
+
+
 @dataclass(frozen=True, slots=True)
 class FlowProgress:
     """A flow so far, as the client of an observation in it sees it: payload sent and received,

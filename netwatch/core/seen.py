@@ -9,7 +9,7 @@ from itertools import product
 from typing import Literal, get_args
 
 from netwatch.core.dataclass import dataclass
-from netwatch.core.flow import FlowProgress
+from netwatch.core.flow import CONTESTED, FlowProgress
 
 Directions = Literal["both", "client", "server"]
 """Which sides of a conversation were seen."""
@@ -96,7 +96,7 @@ def seen_in_flow(mark: int, transport: str, flow: FlowProgress) -> Seen:
     if place is None:
         # A store of an older version has neither.
         server = flow.server_sent in ("payload", "headers")
-    elif acked is None:
+    elif acked is None or acked == CONTESTED:
         server = False
     elif transport == "udp":
         server = acked == place

@@ -3,14 +3,16 @@
 from dataclasses import field, replace
 from typing import Any, NamedTuple, Protocol
 
+from netwatch.core.contradiction import Contradiction
 from netwatch.core.dataclass import dataclass
-from netwatch.core.flow import DENIALS, REFUSAL, Flow, FlowProgress, Sent
+from netwatch.core.flow import CONTESTED, DENIALS, REFUSAL, Flow, FlowProgress, Sent
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
 from netwatch.core.seen import Seen, seen_in_flow
 from netwatch.core.verdict import RESET, Contact, Decision, Outcome
 from netwatch.incidents.contacts import first_tally, strip_frames
 from netwatch.incidents.progress import ContactProgress, Tally, use_of
+from netwatch.language.sentences import sentence
 
 FLOW_LIMIT = 65536
 """Flows with contacts whose progress is followed at a time."""
@@ -95,6 +97,9 @@ class Place(NamedTuple):
     mark: int = 0
 
 
+_CONTESTED = Contradiction("overlap", sentence("contested"))
+
+
 class _At(NamedTuple):
     """A contact in a flow: the port of its client, its time, and the quiet gap (ns)."""
 
@@ -111,6 +116,7 @@ class _Sighting:
     contact: Contact
     place: Place
     seen: Seen
+    is_contested: bool = False
 
     def report(
         self, flow: FlowProgress, collector: ContactCollector, answers: tuple[Frame, ...]
@@ -123,9 +129,12 @@ class _Sighting:
         else:
             answered = self.seen.server or flow.server_sent in ("payload", "headers")
             seen = Seen(answered, "both" if answered else "client", "unknown")
-        if seen.rank >= self.seen.rank:
+        contested = log is None and flow.acknowledged == CONTESTED and not self.is_contested
+        if seen.rank >= self.seen.rank and not contested:
             return
-        self.seen = seen
+        self.is_contested |= contested
+        if seen.rank < self.seen.rank:
+            self.seen = seen
         shown = replace(
             self.contact.observation,
             time=place.time,
@@ -133,11 +142,17 @@ class _Sighting:
             client_port=place.port,
             mark=place.mark,
         )
-        contact = replace(self.contact, observation=shown, repeats=None, seen=seen)
+        contact = replace(self.contact, observation=shown, repeats=None, seen=self.seen)
         collector.add_progress(
             contact,
             ContactProgress(
-                place.time, 0, 0, place.time, seen=seen, frames=answers if seen.server else ()
+                place.time,
+                0,
+                0,
+                place.time,
+                seen=self.seen,
+                frames=answers if self.seen.server else (),
+                contradiction=_CONTESTED if contested else None,
             ),
         )
 

@@ -218,6 +218,8 @@ class Contradiction:
 
     type: str
     text: str
+
+
 class CandidateSet:
     """Names of which so many contacts had one each, without showing which; and why these."""
 

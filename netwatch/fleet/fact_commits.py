@@ -397,9 +397,7 @@ def _read(envelope: Envelope, now: int) -> FactBatch | _Record:
     if table == "loss":
         of_all, adds = record.get("all") is True, record.get("adds") is True
         losses = read_losses(record.get("losses"))
-        return _Record(
-            run=run, first=None, last=None, losses=losses, of_all=of_all, adds=adds
-        )
+        return _Record(run=run, first=None, last=None, losses=losses, of_all=of_all, adds=adds)
     first, last = span(record.get("first"), record.get("last"), now)
     if table == "coverage":
         part = number(record.get("part", 0), MAX_POSITION)

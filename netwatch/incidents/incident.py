@@ -178,6 +178,9 @@ class Incident:
         if progress.seen is None:
             self.counts_of(origin).add_progress(contact, progress, bans)
             return
+        if progress.contradiction is not None:
+            contact = replace(contact, contradictions=(progress.contradiction,))
+            self.contradictions.add(contact, 1)
         self.grounds.add(contact)
         self.contradictions.add_ground(contact)
         if progress.frames:

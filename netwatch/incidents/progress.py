@@ -8,6 +8,7 @@ be added in any order, and to an incident that was written to disk in the meanti
 from dataclasses import field
 from typing import Literal
 
+from netwatch.core.contradiction import Contradiction
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.seen import Seen
@@ -28,7 +29,8 @@ class ContactProgress:
     (ns). `use_in` is the difference in what `use_of` gives for the flow. Contacts that are blocked
     were blocked by `was_by`, and are by `by`; empty where the contact itself says by what. With `seen`
     nothing is counted: it says how one contact was seen, as far as its flow tells by now; `frames` are
-    packets that acknowledge it, if frames are kept."""
+    packets that acknowledge it, if frames are kept, and `contradiction` what of its flow speaks against
+    it, which is said once."""
 
     time: int
     bytes_out: int
@@ -41,6 +43,7 @@ class ContactProgress:
     was_by: str = ""
     by: str = ""
     seen: Seen | None = None
+    contradiction: Contradiction | None = None
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 

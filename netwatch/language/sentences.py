@@ -200,6 +200,10 @@ TEXTS: Mapping[str, str] = {
         "Two machines claimed the address of this device at the time: %(mac)s and %(other)s."
     ),
     "claimed-twice-hidden": mark("Two machines claimed the address of this device at the time."),
+    "contested": mark(
+        "Before its server acknowledged this, the same connection sent other bytes at its place, or a"
+        " hello with another name: nobody can tell which of them the server read."
+    ),
     "another-name": mark("The same connection shows another name as well: %(name)s."),
     # Contacts without a verdict
     "no-client": mark("the log does not say which device asked"),

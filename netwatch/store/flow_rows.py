@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.flow import DENIALS, INITIAL_WINDOW, NAME_STATUSES, REFUSAL
+from netwatch.core.flow import CONTESTED, DENIALS, INITIAL_WINDOW, NAME_STATUSES, REFUSAL
 from netwatch.dissect.loop import layout
 from netwatch.store.client_columns import Clients, client_places, readable
 
@@ -186,7 +186,9 @@ class _Slots:
 
         word = self.of_side(side, layout.FLOW_ACKED)
         absent = pa.scalar(None, pa.int64())
-        return self.either(self._compute.not_equal(word, 0), self.bits(word, _WORD), absent)
+        is_contested = self.has(word, 1 << layout.ACKED_CONTESTED)
+        known = self.either(is_contested, CONTESTED, self.bits(word, _WORD))
+        return self.either(self._compute.not_equal(word, 0), known, absent)
 
     def checksums(self, side: "pa.Array") -> "pa.Array":
         """Places in `_CHECKSUMS` of what the checksums of a side are."""

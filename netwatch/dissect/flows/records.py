@@ -16,6 +16,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.flow import (
+    CONTESTED,
     DENIALS,
     INITIAL_WINDOW,
     NAME_STATUSES,
@@ -30,6 +31,7 @@ from netwatch.dissect.flows.accounting import FlowAccounting
 from netwatch.dissect.flows.flow_counts import FlowCounts
 from netwatch.dissect.flows.table import FlowTable
 from netwatch.dissect.loop.layout import (
+    ACKED_CONTESTED,
     CELL_OUTSIDE,
     CHECKSUMS_RIGHT_0,
     CHECKSUMS_WRONG_0,
@@ -240,6 +242,8 @@ def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
 
 def acknowledged(word: int) -> int | None:
     """What a side has had acknowledged, by the word `FLOW_ACKED` of the flow table."""
+    if word >> ACKED_CONTESTED:
+        return CONTESTED
     return word & _NUMBERS if word else None
 
 

@@ -6,6 +6,7 @@ from netwatch.dissect.loop.cursor cimport Cursor
 cdef class TcpState:
     cdef FlowTable flows
     cdef Cursor cursor
+    cdef bint repeats
 
     cdef void set_state(self, Py_ssize_t slot, int side, long long state) noexcept nogil
     cdef bint syn(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
@@ -13,6 +14,8 @@ cdef class TcpState:
     cdef void refuse(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void expect_answer(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void accept(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef void note_acked(self, Py_ssize_t slot, int side, long long acked) noexcept nogil
+    cdef void contest(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint acknowledge(self, Py_ssize_t slot, int side, bint acknowledges) noexcept nogil
     cdef bint answer(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void expect_datagram(self, Py_ssize_t slot, int side) noexcept nogil

@@ -39,6 +39,8 @@ one, bytes."""
 WHOLE = cython.declare(cython.longlong, 1 << 30)
 """The bit beside a size that says that it is the size of a whole message."""
 PLACED = cython.declare(cython.longlong, 1 << 34)
+CONTESTED = cython.declare(cython.longlong, 1 << 35)
+"""The word `FLOW_ACKED` of a side of which nobody can tell what was taken."""
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 
@@ -51,6 +53,7 @@ class TcpState:
     def __init__(self, flows: FlowTable, cursor: Cursor) -> None:
         self.flows = flows
         self.cursor = cursor
+        self.repeats = False
 
     def set_state(
         self, slot: cython.Py_ssize_t, side: cython.int, state: cython.longlong
@@ -106,9 +109,24 @@ class TcpState:
     def accept(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """The segment at the cursor, of `side`, acknowledges what the other side has sent (RFC 9293
         section 3.1)."""
-        self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = PLACED | self.cursor.u32(
-            self.cursor.at + 8
-        )
+        self.note_acked(slot, 1 - side, PLACED | self.cursor.u32(self.cursor.at + 8))
+
+    def note_acked(
+        self, slot: cython.Py_ssize_t, side: cython.int, acked: cython.longlong
+    ) -> cython.void:
+        """What `side` has sent is acknowledged up to here, unless it is contested."""
+        if self.flows.table[slot + layout.FLOW_ACKED + side] != CONTESTED:
+            self.flows.table[slot + layout.FLOW_ACKED + side] = acked
+
+    def contest(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.void:
+        """At `seq`, `side` has sent other bytes than before, or another hello. What was
+        acknowledged before that is not in doubt."""
+        acked: cython.longlong = self.flows.table[slot + layout.FLOW_ACKED + side]
+        if acked & PLACED and 0 < (acked - seq) & SEQ <= SEQ >> 1:
+            return
+        self.flows.table[slot + layout.FLOW_ACKED + side] = CONTESTED
 
     def acknowledge(
         self, slot: cython.Py_ssize_t, side: cython.int, acknowledges: cython.bint
@@ -135,7 +153,7 @@ class TcpState:
         named: cython.longlong = self.flows.table[slot + layout.FLOW_NAMED + 1 - side]
         if named == 0 and self.flows.table[slot + layout.FLOW_BYTES + side] == 0:
             # The capture may have the answer before what it answers.
-            self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = called_of(self.cursor)
+            self.note_acked(slot, 1 - side, called_of(self.cursor))
             return True
         if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0:
             return False
@@ -143,14 +161,16 @@ class TcpState:
             self.verify(slot, side)
         if state & (layout.NAMED_0 << (1 - side)) == 0 or not answers(self.cursor, named):
             return False
-        self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = named
+        self.note_acked(slot, 1 - side, named)
         self.flows.table[slot + layout.FLOW_STATE] &= ~(layout.NAMED_0 << (1 - side))
         return True
 
     def expect_datagram(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """The datagram at the cursor may carry a name, and the other side may answer it."""
+        place: cython.longlong = place_of(self.cursor)
         self.expect_answer(slot, side)
-        self.flows.table[slot + layout.FLOW_NAMED + side] = place_of(self.cursor)
+        self.repeats = self.flows.table[slot + layout.FLOW_NAMED + side] == place
+        self.flows.table[slot + layout.FLOW_NAMED + side] = place
 
     def note_checksum(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """The packet at the cursor carries a name, and its checksum was looked at. Where it is

@@ -24,6 +24,9 @@ else:
 
 from netwatch.core.buffers import Words, zeroed
 
+FAR = cython.declare(cython.longlong, 1 << 31)
+"""The bit of a place that is half of all numbers away."""
+
 FULL = cython.declare(cython.longlong, 4096)
 """Rows after which a list is handed over, with the next packet to go on with."""
 
@@ -115,6 +118,9 @@ class Candidates:
             and kind != layout.KIND_CLOCK
             else 0
         )
+        if self.side & layout.SIDE_STRAY:
+            # Far from what the server may acknowledge.
+            out[row + layout.ROW_MARK] ^= FAR
         self.due = min(self.due, self.cursor.time + PARSER_TIMEOUT)
 
     def set_due(self, due: cython.longlong, buffered: cython.longlong) -> cython.void:

@@ -265,6 +265,14 @@ class HelloReassembly:
         place: cython.longlong = sequence | (SIDE if self.candidates.side else 0)
         return self.kept.compare(self.flows.kept(slot), place, self.cursor.data, at, size)
 
+    def is_another_name(
+        self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether the name of `size` bytes at `at` of the packet at the cursor is not in a TLS
+        record that its side has sent before (see `KeptMessages.lacks`)."""
+        side: cython.longlong = 1 if self.candidates.side else 0
+        return self.kept.lacks(self.flows.kept(slot), side, self.cursor.data, at, size)
+
     def count_packets(self, entry: cython.Py_ssize_t) -> cython.void:
         """Count the packet at the cursor and those of an entry as such that may carry a name."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS

@@ -42,6 +42,9 @@ NOTHING = cython.declare(cython.int, 0)
 SAME = cython.declare(cython.int, 1)
 OTHER = cython.declare(cython.int, 2)
 
+HANDSHAKE = cython.declare(cython.int, 22)
+"""The type of a TLS record with a hello."""
+
 MAX_COMPARED = cython.declare(cython.int, 8)
 """Messages of a flow that a segment is compared with, the last one first."""
 
@@ -150,6 +153,47 @@ class KeptMessages:
             if self.octets[start + i] != data[at + i]:
                 return False
         return True
+
+    def lacks(
+        self,
+        number: cython.longlong,
+        side: cython.longlong,
+        data: Octets,
+        at: cython.Py_ssize_t,
+        size: cython.Py_ssize_t,
+    ) -> cython.bint:
+        """Whether the message with a number, or one that its flow has kept before it, is a TLS
+        handshake record of `side` without the `size` bytes at `at`."""
+        head: cython.Py_ssize_t
+        start: cython.Py_ssize_t
+        compared: cython.int = 0
+        while compared < MAX_COMPARED and self.has(number):
+            compared += 1
+            head = number % self.messages
+            start = (self.ends[head] - self.heads[HEADS * head + SIZE]) % self.capacity
+            if (
+                self.heads[HEADS * head + PLACE] >> 32 == side
+                and self.octets[start] == HANDSHAKE
+                and not self.contains(number, data, at, size)
+            ):
+                return True
+            number = self.heads[HEADS * head + BEFORE]
+        return False
+
+    def contains(
+        self,
+        number: cython.longlong,
+        data: Octets,
+        at: cython.Py_ssize_t,
+        size: cython.Py_ssize_t,
+    ) -> cython.bint:
+        """Whether the `size` bytes at `at` are anywhere in the message with a number."""
+        ahead: cython.longlong
+        last: cython.longlong = self.heads[HEADS * (number % self.messages) + SIZE] - size
+        for ahead in range(last + 1):
+            if self.equals(number, ahead, data, at, size):
+                return True
+        return False
 
     def messages_of(self, number: int) -> list[tuple[int, int, bytes]]:
         """The side, sequence number and bytes of the message with a number, and of those that its

@@ -65,6 +65,7 @@ cdef enum:
     # Places of bits in the mark of a packet that carries a name.
     MARK_CHECKSUM = 32
     MARK_PLACED = 34
+    ACKED_CONTESTED = 35
 
 cdef enum:
     # Places in FLOW_STATE of what `answers` notes.

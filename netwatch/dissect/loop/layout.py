@@ -32,7 +32,7 @@ FLOW_ENTRY = 23
 # in the mark of a row:
 FLOW_NAMED = 24
 # A word a side: what the other side has acknowledged of it, with bit 34 set; of segments a sequence
-# number, of datagrams the place of the one that was answered:
+# number, of datagrams the place of the one that was answered; or the bit ACKED_CONTESTED alone:
 FLOW_ACKED = 26
 FLOW_WORDS = 32  # words of a slot, four lines of the processor's cache
 
@@ -81,6 +81,10 @@ CHECKSUM_WRONG = 2
 # The mark of a packet that carries a name: its place in 32 bits, and behind these
 MARK_CHECKSUM = 32  # place of two bits: CHECKSUM_
 MARK_PLACED = 34  # place of a bit: there is a place
+
+# Place of a bit in FLOW_ACKED: the side has sent other bytes at the place of a name, or a hello with
+# another name, before the first was acknowledged. Nobody can tell which of them its server took.
+ACKED_CONTESTED = 35
 
 # Places in FLOW_STATE of what `answers` notes:
 DENIED_BY = 40  # a bit: side 1 has denied what the other one asked for, else side 0

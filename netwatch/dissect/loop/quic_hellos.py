@@ -59,10 +59,15 @@ class QuicHellos:
         flow: cython.longlong = self.hellos.flows.name(slot)
         entry: cython.Py_ssize_t
         place: cython.Py_ssize_t
+        acked: cython.longlong
         if self.hellos.flows.hello_reported(slot, side):
             if self.is_another(slot, at):
                 self.hellos.flows.table[slot + layout.FLOW_FLAGS] &= ~layout.FLAG_HELLO_REPORTED
                 self.hellos.hand_to_parser(slot, flow)
+                if self.state.repeats:
+                    # The server's answer has the same id, whichever of the two it answers.
+                    acked = self.hellos.flows.table[slot + layout.FLOW_ACKED + side]
+                    self.state.contest(slot, side, acked)
                 self.hellos.candidates.side = side | layout.SIDE_OTHER_BYTES
                 return False
             if self.hellos.rows.active:
@@ -100,13 +105,16 @@ class QuicHellos:
         size = self.packets.open(self.cursor.data, at, self.cursor.end)
         self.packets.pos = 0
         while self.next_frame(size):
-            if self.hellos.kept.compare(
-                self.hellos.flows.kept(slot),
-                self.offset | (SIDE if side else 0),
-                self.packets.plain,
-                self.packets.pos,
-                self.length,
-            ) != SAME:
+            if (
+                self.hellos.kept.compare(
+                    self.hellos.flows.kept(slot),
+                    self.offset | (SIDE if side else 0),
+                    self.packets.plain,
+                    self.packets.pos,
+                    self.length,
+                )
+                != SAME
+            ):
                 return True
             self.packets.pos += self.length
         return False

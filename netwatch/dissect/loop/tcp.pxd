@@ -36,6 +36,7 @@ cdef class TcpSegments:
     cdef void stray_message(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef bint is_known(self, Py_ssize_t slot, long long kind) noexcept nogil
     cdef bint reads_request(self, Py_ssize_t slot, Py_ssize_t at, bint first) noexcept nogil
+    cdef bint shows_another_name(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef int told_by_hello(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef long long kind_of(self, Py_ssize_t slot, Py_ssize_t at, bint possible) noexcept nogil
     cdef long long beginning(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil

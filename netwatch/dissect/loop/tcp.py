@@ -231,6 +231,7 @@ class TcpSegments:
         """A segment has other bytes than a message that was read at its place: only one of them
         reaches the server. The parser puts together what else may have been sent."""
         side: cython.int = self.candidates.side
+        self.state.contest(slot, side, self.sequence)
         self.hellos.hand_to_parser(slot, self.flows.name(slot))
         self.flows.table[slot + layout.FLOW_FLAGS] &= ~layout.FLAG_HELLO_REPORTED
         self.state.expect(slot, side, self.sequence_of_message(slot), HELLO_LIMIT)
@@ -365,6 +366,8 @@ class TcpSegments:
         )
         if kind != layout.KIND_TLS:
             self.state.ignore(slot, side)
+        elif self.flows.kept(slot) and self.shows_another_name(slot, at):
+            self.state.contest(slot, side, self.sequence)
         if self.state.complete(slot, side, self.sequence, self.cursor.end - at):
             self.hellos.keep(slot, self.sequence, self.cursor.data, at, self.cursor.end - at)
         if not separate or not self.hellos.is_untouched(slot):
@@ -379,6 +382,19 @@ class TcpSegments:
         self.flows.set_client(slot, side, False)
         self.flows.raise_name_status(slot, told)
         return True
+
+    def shows_another_name(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether the hello at `at` shows a name that is not in a hello of this side before it, as
+        it is after a HelloRetryRequest (RFC 8446 section 4.1.2)."""
+        return (
+            self.prefilter.hellos.read_record(at, self.cursor.end)
+            and self.prefilter.hellos.hello.name_size > 0
+            and self.hellos.is_another_name(
+                slot,
+                self.prefilter.hellos.hello.name,
+                self.prefilter.hellos.hello.name_size,
+            )
+        )
 
     def told_by_hello(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.int:
         """What the hello at `at` tells of its flow (``NAME_``) if it needs no parser, else 0. The

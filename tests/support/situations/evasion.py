@@ -154,7 +154,8 @@ def quic_contact(*names: str) -> Callable[[], Frames]:
 
 
 READ = Expected("confirmed", outcome="reached", names=(APP,))
-BOTH = Expected("confirmed", outcome="reached", contradictions=("two-names",), names=(APP,))
+BOTH = Expected("probable", outcome="reached", contradictions=("overlap",), names=(APP,))
+"""Nobody can tell whether the server took the decoy or the hello."""
 
 
 def _hidden(id_: str, title: str, frames: Callable[[], Frames], expected: Expected) -> Situation:
@@ -162,7 +163,9 @@ def _hidden(id_: str, title: str, frames: Callable[[], Frames], expected: Expect
 
 
 SITUATIONS = (
-    _hidden("plain-hello", "A hello in one segment, as clients send it", contact(behind(b"")), READ),
+    _hidden(
+        "plain-hello", "A hello in one segment, as clients send it", contact(behind(b"")), READ
+    ),
     _hidden(
         "hello-behind-empty-records",
         "A hello behind empty TLS records, which OpenSSL skips",
@@ -197,13 +200,13 @@ SITUATIONS = (
         "decoy-without-ack",
         "A hello with another name and without ACK comes before the hello",
         contact(behind_decoy(no_ack)),
-        BOTH,
+        READ,
     ),
     _hidden(
         "decoy-outside-window",
         "A hello with another name and numbers outside of the window comes before the hello",
         contact(behind_decoy(far_ahead)),
-        BOTH,
+        READ,
     ),
     _hidden(
         "decoy-with-wrong-checksum",
@@ -239,7 +242,7 @@ SITUATIONS = (
         "quic-decoy",
         "An Initial packet with another name and another connection id comes before the hello",
         quic_contact(DECOY, APP),
-        BOTH,
+        READ,
     ),
     _hidden(
         "hello-missing-behind-decoy",
