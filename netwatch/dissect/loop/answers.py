@@ -54,6 +54,10 @@ class Answers:
         """Read the payload at `at`, which is the first of `side`, or is behind a denial."""
         first: cython.bint = self.flows.table[slot + layout.FLOW_BYTES + side] == 0
         denial: cython.longlong
+        state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
+        if not first and (state >> layout.DENIED_BY) & 1 != side:
+            # The other side has denied something, and nothing that this one sends changes that.
+            return
         if self.is_response(at):
             denial = self.denied_by_response(at)
             if denial >= 0:

@@ -200,6 +200,15 @@ def test_what_denies_is_told_from_an_answer(answers: list[bytes], sent: str) -> 
     assert (flow.client_sent, flow.server_sent) == ("payload", sent)
 
 
+def test_the_client_takes_no_denial_back() -> None:
+    forged = response(200)
+    (flow,) = of(
+        *(SYN, SYN_ACK, HELLO_OUT, tcp(response(403), seq=5001, **BACK)),
+        tcp(forged, seq=1001 + len(HELLO), **OUT),
+    )
+    assert (flow.client_sent, flow.server_sent) == ("payload", "HTTP 403")
+
+
 def long_header(kind: int, version: int, size: int) -> bytes:
     return bytes((0xC0 | kind << 4,)) + version.to_bytes(4) + bytes(size - 5)
 
