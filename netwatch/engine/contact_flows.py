@@ -1,7 +1,7 @@
 """What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
 from dataclasses import field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from netwatch.core.contradiction import Contradiction
 from netwatch.core.dataclass import dataclass
@@ -19,9 +19,6 @@ FLOW_LIMIT = 65536
 
 SIGHTING_LIMIT = 64
 """Contacts of one flow of which it is followed how they were seen."""
-
-ALIKE_LIMIT = 4
-"""Those among them that are alike: of one device, with one name and kind of evidence."""
 
 UDP_WINDOW = 14_720
 """Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
@@ -196,10 +193,11 @@ class _Part:
 
 
 class _Followed:
-    """The contacts of one flow; `device` is that of the first one. Of those alike the first ones have
-    a sighting each."""
+    """The contacts of one flow; `device` is that of the first one. `sightings` are those of which it is
+    not known that the server took part, and the last ones."""
 
-    __slots__ = ("decision", "device", "like", "parts", "sightings")
+
+    __slots__ = ("decision", "device", "parts", "sightings")
 
     def __init__(self, contact: Contact) -> None:
         # What all bans have said so far; None as soon as it differs between contacts.
@@ -207,21 +205,6 @@ class _Followed:
         self.device = contact.device.id
         self.parts = [_Part(None)]
         self.sightings: list[_Sighting] = []
-        self.like: dict[tuple[Any, ...], int] = {}
-
-    def sight(self, contact: Contact, place: Place) -> bool:
-        """Follow how a contact of the flow was seen, unless there are enough like it; false where
-        there are too many of all kinds."""
-        shown = contact.observation
-        key = contact.device.id, contact.decision.key, shown.evidence, shown.name
-        alike = self.like.get(key, 0)
-        if alike >= ALIKE_LIMIT:
-            return True
-        if len(self.sightings) >= SIGHTING_LIMIT:
-            return False
-        self.like[key] = alike + 1
-        self.sightings.append(_Sighting(strip_frames(contact), place, contact.seen))
-        return True
 
     def add(self, contact: Contact, at: _At) -> None:
         """Add a contact of the flow."""
@@ -301,7 +284,12 @@ class ContactFlows:
                 return
             followed = self._flows[flow] = _Followed(contact)
         followed.add(contact, _At(place.port, place.time, self.quiet_gap))
-        if not followed.sight(contact, place):
+        if len(followed.sightings) >= SIGHTING_LIMIT:
+            self._report_sightings(flow, followed)
+            followed.sightings = [each for each in followed.sightings if not each.seen.server]
+        if len(followed.sightings) < SIGHTING_LIMIT:
+            followed.sightings.append(_Sighting(strip_frames(contact), place, contact.seen))
+        else:
             self.unsighted += 1
         if contact.device.id not in self._recent:
             self._recent.add(contact.device.id)
@@ -344,11 +332,15 @@ class ContactFlows:
                         self._flows.pop(flow, None)
                     else:
                         self._report(groups, progress, part.bans)
-            for each in followed.sightings:
-                seen = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
-                progress = self._table.progress_of(seen)
-                if progress is not None:
-                    each.report(progress, self._collector, self._table.answers_in(flow))
+            self._report_sightings(flow, followed)
+
+    def _report_sightings(self, flow: int, followed: _Followed) -> None:
+        """Report how contacts of a flow were seen by now."""
+        for each in followed.sightings:
+            shown = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
+            progress = self._table.progress_of(shown)
+            if progress is not None:
+                each.report(progress, self._collector, self._table.answers_in(flow))
 
     def report_recent(self) -> None:
         """The same of the flows of devices that had a contact since the last call: what is reported

@@ -65,7 +65,7 @@ def observation_columns(
         "log_lacks": lists(columns.WORD_LOG_LACKS),
         "log_outcome": texts(columns.WORD_LOG_OUTCOME),
         "log_blocked_by": texts(columns.WORD_LOG_BLOCKED_BY),
-        "place": found.mark_places(),
+        "stream_place": found.mark_places(),
         "checksum": found.checksums(),
     }
     layout = chunk_schema("observation")

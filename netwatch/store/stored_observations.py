@@ -24,7 +24,7 @@ COLUMNS = (
     "server_port", "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode",
     "dns_answers", "dns_ttls", "dns_chain", "dns_asked", "dns_service_targets", "dns_ech",
     "dns_ech_configs", "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "tls_ech_config_id",
-    "quic_version", "log_format", "log_lacks", "log_outcome", "log_blocked_by", "place", "checksum",
+    "quic_version", "log_format", "log_lacks", "log_outcome", "log_blocked_by", "stream_place", "checksum",
 )  # fmt: skip
 """The columns of the table that a batch is made of."""
 
@@ -191,7 +191,7 @@ class _Words:
 
     def _put_marks(self) -> None:
         """Fill the column of how packets were seen."""
-        places = self._rows.column("place").cast(pa.int64())
+        places = self._rows.column("stream_place").cast(pa.int64())
         placed = compute.if_else(compute.is_valid(places), PLACED, 0)
         codes = self._mapped("checksum", CHECKSUMS.index)
         marks = compute.bit_wise_or(places.fill_null(0), placed)

@@ -72,7 +72,11 @@ OBSERVATION = (
     FactColumn("log_outcome", "text", "what it says that came of the contact", True, since=2),
     FactColumn("log_blocked_by", "text", "its word for what was denied", True, since=2),
     FactColumn(
-        "place", "int64", "place in what its side sent, to tell what acknowledges it", True, since=3
+        "stream_place",
+        "int64",
+        "place in what its side sent, to tell what acknowledges it",
+        True,
+        since=3,
     ),
     FactColumn("checksum", "text", "`right`, `wrong`, or `unknown`", True, since=3),
     FactColumn("dns_ech_configs", "texts", "ECH configurations of the name", True, since=3),

@@ -170,6 +170,7 @@ def test_an_alert_in_full():
         "chain": [],
         "answer": None,
         "tls": None,
+        "seen": {"server": False, "directions": "client", "checksum": "unknown"},
     }
     assert record["evidence"][0]["raw"] == "V16-webapp.TikTok.com"
     assert record["evidence"][0]["answer"] == {

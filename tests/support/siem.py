@@ -43,6 +43,7 @@ _FIXED = frozenset(
         *("schema", "id", "status", "verdict", "severity", "confidence", "type", "role", "class"),
         *("first_seen", "last_seen", "time", "from", "until", "review"),
         *("ip", "mac", "community_ids", "value", "outcome", "blocked_by"),
+        *("directions", "checksum"),
     }
 )
 
