@@ -191,7 +191,7 @@ class QuicConnection:
         hello = handshakes.quic_hello(handshakes.QUIC_V1, self.site.name, rng, post_quantum=large)
         frames = b"\2\0\0\0\0" + handshakes.crypto_frame(handshakes.server_hello(rng), 0, 1200)
         reply = handshakes.quic_initial(
-            handshakes.QUIC_V1, b"", rng.randbytes(8), 0, frames,
+            handshakes.QUIC_V1, hello[0][15 : 15 + hello[0][14]], rng.randbytes(8), 0, frames,
             key_id=hello[0][6:14], side="server",
         )  # fmt: skip
         self.parts = len(hello)

@@ -146,15 +146,18 @@ class Wire:
             if number == len(hello):
                 self.shows(client, "quic-sni", name)
             self.udp(client, sport, server, 443, datagram)
+        # The server calls its client by the id that the client has chosen (RFC 9000 section 7.2).
         dcid = hello[0][6:14]
+        scid = hello[0][15 : 15 + hello[0][14]]
         acknowledged = b"\x02\0\0\0\0"
         frames = acknowledged + handshakes.crypto_frame(handshakes.server_hello(self.rng), 0, 1200)
+        own = self.rng.randbytes(8)
         reply = handshakes.quic_initial(
-            version, b"", self.rng.randbytes(8), 0, frames, key_id=dcid, side="server"
+            version, scid, own, 0, frames, key_id=dcid, side="server"
         )
         self.udp(server, 443, client, sport, reply)
         for size in (48, 320):
-            self.udp(client, sport, server, 443, handshakes.quic_data(self.rng, size, reply[7:15]))
+            self.udp(client, sport, server, 443, handshakes.quic_data(self.rng, size, own))
         for size in (1252, 1252, 410):
             self.udp(server, 443, client, sport, handshakes.quic_data(self.rng, size))
 

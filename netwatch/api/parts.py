@@ -8,6 +8,7 @@ from netwatch.core.alert import IncidentKind
 from netwatch.core.contradiction import ContradictionType
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Evidence as EvidenceType
+from netwatch.core.seen import Checksum, Directions
 from netwatch.core.verdict import DeviceClass, Role
 
 
@@ -167,6 +168,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """How a piece of evidence was seen: whether the server took part, which sides of the conversation
+    were seen, and what the checksum of the packet with the name is."""
+
+    server: bool
+    directions: Directions
+    checksum: Checksum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The first observation of a name by one kind of evidence, and how often it was observed. A
     piece that comes from a log has `log` in place of `packet`."""
@@ -185,6 +196,7 @@ class Evidence:
     chain: tuple[str, ...] = ()
     answer: Answer | None = None
     tls: Tls | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

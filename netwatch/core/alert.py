@@ -9,6 +9,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
+from netwatch.core.seen import UNSEEN, Seen
 from netwatch.core.verdict import (
     NO_PLACE,
     App,
@@ -77,7 +78,8 @@ class EvidenceItem:
     and no other app does. `place` is where `rule` is written. `raw` is the name in the letters of
     the packet, None where the packet has no name; `chain` are the aliases from the name asked for
     to this one. `ja4` is the fingerprint of the client. A piece that comes from a log has its
-    format and what it lacks in `log`, and the number of its record in `packet`.
+    format and what it lacks in `log`, and the number of its record in `packet`. `seen` is how the piece
+    was seen: it is the first of those of which most was seen.
     """
 
     time: int
@@ -96,6 +98,7 @@ class EvidenceItem:
     answer: Answer | None = None
     ja4: str | None = None
     log: LogInfo | None = None
+    seen: Seen = UNSEEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ ANOMALIES: Mapping[str, str] = {
     "arp-type": "An ARP packet is not for IPv4 over Ethernet.",
     "capture-dropped": "A packet is missing from the capture: the pcapng file says, in its"
     " interface statistics or with the next packet, that the interface or the system dropped it.",
+    "contact-sightings-full": "A flow contacted apps under more names than are followed: of further ones"
+    " it is not known whether the server took part.",
     "contact-flows-full": "A flow contacted an app while the table of such flows was full: its"
     " bytes are missing from the incident.",
     "device-address-shared": "Two devices had the address of a contact at the same time: the"
@@ -212,8 +214,8 @@ ANOMALIES: Mapping[str, str] = {
     "transport-header-cut": "A packet ends inside its TCP or UDP header.",
     "transport-unknown": "The packet is ICMP, SCTP or another protocol that is neither TCP nor"
     " UDP. Shown with `-v` only, as `no names in`.",
-    "two-names": "A connection of an incident shows two names of servers: the contact that came"
-    " second gives at most `probable`.",
+    "two-names": "A connection of an incident shows two names of servers: its contacts give at"
+    " most `probable`.",
     "udp-length-bad": "The length field of a UDP datagram is smaller than its header.",
     "wlan-protected": "A WLAN frame is encrypted.",
     "wrapped-too-deep": "A packet has more than eight IP headers, more than sixteen other"

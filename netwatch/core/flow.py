@@ -28,6 +28,10 @@ Sent = Literal["payload", "refusal", "headers", "nothing"]
 name) before any payload; packets without payload, such as a SYN-ACK; or no packet that the flow
 table looks at. Acknowledgements without data are not looked at."""
 
+Checksums = Literal["right", "unknown", "wrong"]
+"""What the checksums of one side of a flow are, as far as they were looked at beside those of packets
+with names: ``right`` if any is, ``wrong`` if all are."""
+
 INITIAL_WINDOW = 14_600
 """Payload that a server may send before its client acknowledges any of it, bytes (RFC 6928). So
 much may still arrive behind a reset that a middlebox has sent in the name of the server."""
@@ -36,12 +40,16 @@ much may still arrive behind a reset that a middlebox has sent in the name of th
 @dataclass(frozen=True, slots=True)
 class FlowProgress:
     """A flow so far, as the client of an observation in it sees it: payload sent and received,
-    the time of its last packet (ns), and what its server was seen to send."""
+    the time of its last packet (ns), what its server was seen to send, the place in what the client
+    has sent that it has `acknowledged` (`netwatch.core.seen`), and what the `checksums` are of
+    packets that the client has sent."""
 
     bytes_out: int
     bytes_in: int
     last: int
     server_sent: Sent
+    acknowledged: int | None = None
+    checksums: Checksums = "unknown"
 
 
 class FlowClient(NamedTuple):
@@ -65,7 +73,9 @@ class Flow:
     what the two sides were seen to send. `source` and `packet` identify the first packet, `flow_id`
     is the number of the flow in observations. A flow from a log has its format in `log`, and the
     number of its record in `packet`. `frames` are the frames of the first packet, if frames are
-    stored.
+    stored. `client_acknowledged` is the place in what the client has sent that the server has
+    acknowledged (`netwatch.core.seen`), None where it has acknowledged nothing; `client_checksums`
+    says what the checksums of its packets are. The same is known of the server.
     """
 
     first: int
@@ -89,3 +99,7 @@ class Flow:
     flow_id: int = field(default=0, compare=False)
     log: str = ""
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
+    client_acknowledged: int | None = None
+    server_acknowledged: int | None = None
+    client_checksums: Checksums = "unknown"
+    server_checksums: Checksums = "unknown"

@@ -23,3 +23,4 @@ cdef class Observation:
     cdef readonly str client_host
     cdef readonly object log
     cdef readonly tuple frames
+    cdef readonly long long mark

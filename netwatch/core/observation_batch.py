@@ -253,6 +253,7 @@ class ObservationBatch(TextDictionary):
             self.words[at + columns.WORD_SOURCE] = source
             self.words[at + columns.WORD_PACKET] = packet.number
             self.words[at + columns.WORD_FLOW] = packet.flow_id
+            self.words[at + columns.WORD_MARK] = packet.mark
             for word, value in details:
                 self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
             if log is not None:
@@ -301,6 +302,7 @@ class ObservationBatch(TextDictionary):
             client_host=self.text(host) if host else "",
             log=self._log(at),
             frames=self.frames.get(row, ()),
+            mark=self.words[at + columns.WORD_MARK],
         )
 
     def restore(self, words: bytes, lists: bytes, octets: bytes, starts: bytes) -> None:

@@ -48,7 +48,8 @@ WORD_LOG_OUTCOME = 31  # text
 WORD_LOG_BLOCKED_BY = 32  # text
 WORD_CLIENT_NETWORK = 33  # index in the `sources` plus 1: its network, in facts of a store
 WORD_SENSOR = 34  # the same: the sensor that saw it, in facts of a store
-WORDS = 35  # words of a row
+WORD_MARK = 35  # how the packet was seen, as `core.seen` reads it; 0 in a log
+WORDS = 36  # words of a row
 
 LIST_SHIFT = 16  # bits of the number of entries of a list
 LIST_MASK = 65535

@@ -13,3 +13,4 @@ cdef class Packet:
     cdef readonly object vlan
     cdef readonly long long flow_id
     cdef readonly tuple frames
+    cdef readonly long long mark

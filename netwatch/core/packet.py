@@ -21,7 +21,8 @@ class Packet:
     `time_digits` significant digits after the second. Addresses are packed (4 or 16 bytes), MAC
     addresses are 6 bytes, or None if the link type has none. `vlan` is the innermost VLAN id, or
     None. `flow_id` identifies the flow within one run and has no meaning outside of it. `frames`
-    are the frames that contain the message, if frames are stored.
+    are the frames that contain the message, if frames are stored. `mark` says how the packet was seen
+    (`netwatch.core.seen`).
     """
 
     source: str
@@ -38,3 +39,4 @@ class Packet:
     vlan: int | None
     flow_id: int
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
+    mark: int = 0

@@ -13,6 +13,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
 from netwatch.core.period import period
+from netwatch.core.seen import UNSEEN, Seen
 
 Role = Literal["exclusive", "vendor", "embed", "cdn"]
 
@@ -386,6 +387,7 @@ class Contact:
     code, an address, or `RESET`. `detail` is what its packet shows beside the name.
     `contradictions` speak against it; what it is without them is its `confidence`. `sender` is the
     MAC in its frame, None where there is none.
+    `seen` is how it was seen, as far as its observation tells; its flow tells more.
     """
 
     observation: Observation
@@ -400,3 +402,4 @@ class Contact:
     detail: ContactDetail = NO_DETAIL
     contradictions: tuple[Contradiction, ...] = ()
     sender: Sender | None = None
+    seen: Seen = UNSEEN

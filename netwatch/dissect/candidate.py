@@ -78,6 +78,7 @@ class Candidate:
             vlan=row[11] if row[11] >= 0 else None,
             flow_id=self.flow,
             frames=frames,
+            mark=row[19],
         )
 
 

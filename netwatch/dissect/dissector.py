@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
 from netwatch.core.flow import Flow, FlowProgress
+from netwatch.core.frame import Frame
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
@@ -18,7 +19,7 @@ from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate, Row
 from netwatch.dissect.consumer import Consumer, DissectorOptions
 from netwatch.dissect.flows.accounting import FlowAccounting, FlowOptions
-from netwatch.dissect.flows.records import FlowRecords, side_sent
+from netwatch.dissect.flows.records import FlowRecords, acknowledged, side_checksums, side_sent
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.loop import Loop
 from netwatch.dissect.message_filter import MessageFilter
@@ -211,7 +212,18 @@ class Dissector:
         client = observation.client_ip, observation.client_port
         side = int(client > (observation.server_ip, observation.server_port))
         bytes_in = counts[1 - side]
-        return FlowProgress(counts[side], bytes_in, last, side_sent(1 - side, bytes_in, state))
+        return FlowProgress(
+            counts[side],
+            bytes_in,
+            last,
+            side_sent(1 - side, bytes_in, state),
+            acknowledged(self.loop.flows.acknowledged_of(observation.flow_id, side)),
+            side_checksums(side, state),
+        )
+
+    def answers_in(self, flow: int) -> tuple[Frame, ...]:
+        """The packets that acknowledge what was sent in a flow, if frames are kept."""
+        return () if self._provenance is None else self._provenance.answers(flow)
 
     def names_by_evidence(self) -> Counter[str]:
         """How many names the packets showed, wanted or not, by evidence."""
@@ -288,6 +300,9 @@ class Dissector:
         elif kind == layout.KIND_CLOCK:
             for reader in self._readers:
                 yield from reader.expire(row, row_block, row_source)
+        elif kind == layout.KIND_ANSWER:
+            if provenance is not None:
+                provenance.add_answer(row, row_block, row_source)
         elif kind != layout.KIND_OPENING:
             yield from self._readers[number].read(row, row_block, row_source)
         elif provenance is not None:

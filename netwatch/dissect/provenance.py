@@ -28,6 +28,9 @@ MAX_FIRST_PACKETS = 16384
 MAX_FIRST_PACKET_BYTES = 16 << 20
 """Bytes of either."""
 
+MAX_ANSWERS = 4
+"""Packets of one flow that acknowledge something and are buffered."""
+
 DAY = 86_400_000_000_000
 """How long the first packet of a flow that may be identified by its address is buffered, ns."""
 
@@ -124,6 +127,12 @@ class PacketProvenance:
         self._flows_by_address = FrameBuffer(
             max_entries=MAX_FIRST_PACKETS, max_bytes=MAX_FIRST_PACKET_BYTES, timeout=DAY
         )
+        self._answers = FrameBuffer(
+            max_entries=MAX_FIRST_PACKETS,
+            max_bytes=MAX_FIRST_PACKET_BYTES,
+            max_frames=MAX_ANSWERS,
+            timeout=DAY,
+        )
         self.datagram_frames: Frames | None = None
 
     def anomalies(self, with_fragments: bool = True) -> Counter[str]:
@@ -152,6 +161,18 @@ class PacketProvenance:
         addresses = (bytes(block.data[at + n * size : at + (n + 1) * size]) for n in (0, 1))
         if any(map(self._keeps_frames_for, addresses)):
             self._flows_by_address.append((source, block.first + record), now, frames)
+
+    def add_answer(self, row: Row, block: Block, source: str) -> None:
+        """Buffer a packet that acknowledges what the other side of its flow has sent, one of the first
+        ones."""
+        flow = row[layout.ROW_FLOW]
+        if len(self._answers.frames(flow)) < MAX_ANSWERS:
+            now = block.records[row[layout.ROW_RECORD] * FIELDS + TIME]
+            self._answers.append(flow, now, self.frames_of(row, block, source)[:MAX_ANSWERS])
+
+    def answers(self, flow: int) -> Frames:
+        """The packets that acknowledge what was sent in a flow, as far as they are buffered."""
+        return self._answers.frames(flow)
 
     def with_first_packet(self, flow: Flow) -> Flow:
         """A flow that has ended with its first packet, if that is buffered."""

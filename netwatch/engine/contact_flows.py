@@ -1,17 +1,27 @@
 """What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
 from dataclasses import field, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from netwatch.core.contradiction import Contradiction
 from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import Flow, FlowProgress, Sent
+from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
+from netwatch.core.seen import Seen, seen_in_flow
 from netwatch.core.verdict import Contact, Decision, Outcome
 from netwatch.incidents.contacts import first_tally, strip_frames
 from netwatch.incidents.progress import ContactProgress, Tally
+from netwatch.language.sentences import sentence
 
 FLOW_LIMIT = 65536
 """Flows with contacts whose progress is followed at a time."""
+
+SIGHTING_LIMIT = 64
+"""Contacts of one flow of which it is followed how they were seen."""
+
+ALIKE_LIMIT = 4
+"""Those among them that are alike: of one device, with one name and kind of evidence."""
 
 UDP_WINDOW = 14_720
 """Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
@@ -48,6 +58,10 @@ class FollowedFlows(Protocol):
         """The flow of an observation so far; None where nothing is known of it any more."""
         ...
 
+    def answers_in(self, flow: int) -> tuple[Frame, ...]:
+        """The packets that acknowledge what was sent in a flow, if frames are kept."""
+        ...
+
 
 @dataclass(slots=True)
 class _Group:
@@ -68,12 +82,75 @@ class _Group:
     bytes_in: int = 0
 
 
+class Place(NamedTuple):
+    """Where a contact is: the port of its client, its time (ns), its packet, and the mark of that
+    packet (`netwatch.core.seen`)."""
+
+    port: int
+    time: int
+    packet: int = 0
+    mark: int = 0
+
+
 class _At(NamedTuple):
     """A contact in a flow: the port of its client, its time, and the quiet gap (ns)."""
 
     port: int
     time: int
     quiet_gap: int
+
+
+@dataclass(slots=True)
+class _Sighting:
+    """A contact, the first like it in its flow or one of the first, and how it was `seen` as far as that
+    was reported."""
+
+    contact: Contact
+    place: Place
+    seen: Seen
+
+    def report(
+        self, flow: FlowProgress, collector: ContactCollector, answers: tuple[Frame, ...]
+    ) -> None:
+        """Report what more was seen of the contact by now; `answers` are packets that acknowledge it."""
+        log, place = self.contact.observation.log, self.place
+        if log is None:
+            seen = seen_in_flow(place.mark, self.contact.observation.transport, flow)
+        else:
+            answered = self.seen.server or flow.server_sent in ("payload", "headers")
+            seen = Seen(answered, "both" if answered else "client", "unknown")
+        if seen.rank >= self.seen.rank:
+            return
+        self.seen = seen
+        shown = replace(
+            self.contact.observation,
+            time=place.time,
+            packet=place.packet,
+            client_port=place.port,
+            mark=place.mark,
+        )
+        contact = replace(self.contact, observation=shown, repeats=None, seen=seen)
+        collector.add_progress(
+            contact,
+            ContactProgress(
+                place.time, 0, 0, place.time, seen=seen, frames=answers if seen.server else ()
+            ),
+        )
+
+    def contradict(self, name: str, collector: ContactCollector) -> None:
+        """Another name came later in the same connection: that speaks against this contact too."""
+        contact, place = self.contact, self.place
+        if contact.observation.name == name or any(
+            each.type == "two-names" for each in contact.contradictions
+        ):
+            return
+        late = Contradiction("two-names", sentence("another-name", name=name))
+        self.contact = replace(contact, contradictions=(*contact.contradictions, late))
+        shown = replace(contact.observation, time=place.time, packet=place.packet)
+        told = replace(self.contact, observation=shown, contradictions=(late,), seen=self.seen)
+        collector.add_progress(
+            told, ContactProgress(place.time, 0, 0, place.time, contacts=1, seen=self.seen)
+        )
 
 
 @dataclass(slots=True)
@@ -115,14 +192,30 @@ class _Part:
 
 
 class _Followed:
-    """The contacts of one flow."""
+    """The contacts of one flow. Of those alike the first ones have a sighting each."""
 
-    __slots__ = ("decision", "parts")
+    __slots__ = ("decision", "like", "parts", "sightings")
 
     def __init__(self, contact: Contact) -> None:
         # What all bans have said so far; None as soon as it differs between contacts.
         self.decision: Decision | None = contact.decision
         self.parts = [_Part(None)]
+        self.sightings: list[_Sighting] = []
+        self.like: dict[tuple[Any, ...], int] = {}
+
+    def sight(self, contact: Contact, place: Place) -> bool:
+        """Follow how a contact of the flow was seen, unless there are enough like it; false where there
+        are too many of all kinds."""
+        shown = contact.observation
+        key = contact.device.id, contact.decision.key, shown.evidence, shown.name
+        alike = self.like.get(key, 0)
+        if alike >= ALIKE_LIMIT:
+            return True
+        if len(self.sightings) >= SIGHTING_LIMIT:
+            return False
+        self.like[key] = alike + 1
+        self.sightings.append(_Sighting(strip_frames(contact), place, contact.seen))
+        return True
 
     def add(self, contact: Contact, at: _At) -> None:
         """Add a contact of the flow."""
@@ -165,7 +258,7 @@ class ContactFlows:
     once for each ban.
 
     `quiet_gap` is that of incidents, in ns. Flows beyond `limit` are not followed; `rejected` is
-    their number.
+    their number. `unsighted` counts contacts of which it is not followed how they were seen.
     """
 
     def __init__(
@@ -181,13 +274,14 @@ class ContactFlows:
         self.quiet_gap = quiet_gap
         self.limit = limit
         self.rejected = 0
+        self.unsighted = 0
 
     def __len__(self) -> int:
         return len(self._flows)
 
-    def add(self, contact: Contact, flow: int, port: int, time: int) -> None:
+    def add(self, contact: Contact, flow: int, place: Place) -> None:
         """Follow a contact from now to the end of its flow. `contact` is this one or like it, and
-        the number of the flow, the port of the client and the time are those of this one."""
+        the number of the flow and the place are those of this one."""
         if not contact.decision.rulings:
             return
         if flow < 0 and contact.observation.log is not None:
@@ -199,7 +293,12 @@ class ContactFlows:
                 self.rejected += 1
                 return
             followed = self._flows[flow] = _Followed(contact)
-        followed.add(contact, _At(port, time, self.quiet_gap))
+        followed.add(contact, _At(place.port, place.time, self.quiet_gap))
+        if any(each.type == "two-names" for each in contact.contradictions):
+            for each in followed.sightings:
+                each.contradict(contact.observation.name, self._collector)
+        if not followed.sight(contact, place):
+            self.unsighted += 1
         self._table.report_end_of(flow)
 
     def flow_ended(self, flow: Flow) -> None:
@@ -211,12 +310,15 @@ class ContactFlows:
             for groups in part.groups.values():
                 client = groups[0].contact.observation.client_ip, groups[0].port
                 if client == (flow.client_ip, flow.client_port):
-                    counts = flow.bytes_out, flow.bytes_in
-                    progress = FlowProgress(*counts, flow.last, flow.server_sent)
+                    progress = _of_client(flow)
                 else:
-                    counts = flow.bytes_in, flow.bytes_out
-                    progress = FlowProgress(*counts, flow.last, flow.client_sent)
+                    progress = _of_server(flow)
                 self._report(groups, progress, part.bans)
+        for each in followed.sightings:
+            client = each.contact.observation.client_ip, each.place.port
+            is_client = client == (flow.client_ip, flow.client_port)
+            progress = _of_client(flow) if is_client else _of_server(flow)
+            each.report(progress, self._collector, self._table.answers_in(flow.flow_id))
 
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has
@@ -232,6 +334,13 @@ class ContactFlows:
                         self._flows.pop(flow, None)
                     else:
                         self._report(groups, progress, part.bans)
+            for each in followed.sightings:
+                seen = replace(
+                    each.contact.observation, flow_id=flow, client_port=each.place.port
+                )
+                progress = self._table.progress_of(seen)
+                if progress is not None:
+                    each.report(progress, self._collector, self._table.answers_in(flow))
 
     def forget(self, before: int) -> None:
         """Forget the flows without a contact since `before` (ns): the log that has shown them may
@@ -264,6 +373,30 @@ class ContactFlows:
                     more_out = more_in = 0
             if not group.is_settled:
                 group.counts = {now: sum(group.counts.values())}
+
+
+def _of_client(flow: Flow) -> FlowProgress:
+    """A flow that has ended, as its client sees it."""
+    return FlowProgress(
+        flow.bytes_out,
+        flow.bytes_in,
+        flow.last,
+        flow.server_sent,
+        flow.client_acknowledged,
+        flow.client_checksums,
+    )
+
+
+def _of_server(flow: Flow) -> FlowProgress:
+    """The same, where what opened the flow, as far as was seen, is the server of its contacts."""
+    return FlowProgress(
+        flow.bytes_in,
+        flow.bytes_out,
+        flow.last,
+        flow.client_sent,
+        flow.server_acknowledged,
+        flow.server_checksums,
+    )
 
 
 def tally_of(server_sent: Sent, transport: str, bytes_out: int) -> Tally:

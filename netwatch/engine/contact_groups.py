@@ -19,7 +19,7 @@ except ImportError:
 from netwatch.core.buffers import Words, array
 from netwatch.core.message import HANDSHAKES
 from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, Repeats
-from netwatch.engine.contact_flows import ContactCollector, ContactFlows
+from netwatch.engine.contact_flows import ContactCollector, ContactFlows, Place
 from netwatch.engine.contradicted import EVIDENCE_DTLS_SNI, HelloName
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.incidents.activity import MINUTE
@@ -34,7 +34,7 @@ else:
     from netwatch.core.observation import Observation
     from netwatch.core.observation_batch import ObservationBatch
 
-KEY_WORDS = cython.declare(cython.Py_ssize_t, 17)
+KEY_WORDS = cython.declare(cython.Py_ssize_t, 18)
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
 
@@ -42,6 +42,7 @@ NO_CLIENT = sentence("no-client")
 """Why a contact has no verdict of which a log does not name the device."""
 
 _MINUTE = cython.declare(cython.longlong, MINUTE)
+_CHECKSUM = cython.declare(cython.int, 32)
 _SOCKS_HOST = cython.declare(cython.longlong, EVIDENCE_SOCKS_HOST)
 _DTLS_SNI = cython.declare(cython.longlong, EVIDENCE_DTLS_SNI)
 _TCP = cython.declare(cython.longlong, 6)
@@ -235,7 +236,10 @@ class ContactGroups:
         if group.is_handshake:
             flow = batch.words[at + columns.WORD_FLOW]
             group.flows.add(flow)
-            self._contact_flows.add(contact, flow, port, time)
+            # One of the two numbers is 0.
+            number = batch.words[at + columns.WORD_PACKET] + batch.words[at + columns.WORD_LOG_LINE]
+            place = Place(port, time, number, batch.words[at + columns.WORD_MARK])
+            self._contact_flows.add(contact, flow, place)
 
     def _shared(self, batch: ObservationBatch, at: cython.Py_ssize_t, time: cython.longlong) -> str:
         """Why the client of the row at `at` is not one device; empty where nothing speaks against
@@ -328,6 +332,7 @@ class ContactGroups:
         key[14] = words[at + columns.WORD_LOG_OUTCOME]
         key[15] = words[at + columns.WORD_LOG_BLOCKED_BY]
         key[16] = words[at + columns.WORD_DNS_ASKED]
+        key[17] = words[at + columns.WORD_MARK] >> _CHECKSUM & 3
         start = addresses >> columns.LIST_SHIFT
         for i in range(count):
             key[KEY_WORDS + i] = batch.lists[start + 2 * i]

@@ -92,6 +92,10 @@ def flow_row(flow: Flow) -> tuple[ClientKey, tuple[Any, ...]]:
         flow.packet,
         flow.flow_id,
         flow.log or None,
+        flow.client_acknowledged,
+        flow.server_acknowledged,
+        flow.client_checksums,
+        flow.server_checksums,
     )
 
 

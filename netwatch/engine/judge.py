@@ -17,6 +17,7 @@ from netwatch.coverage.visibility import message_name_status
 from netwatch.engine.contact_detail import detail_of
 from netwatch.engine.contradicted import Contradicted, FlowNames
 from netwatch.incidents.log_limits import limited
+from netwatch.incidents.seen_alone import seen_alone
 from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import SharedClients
@@ -237,6 +238,7 @@ class Judge:
             detail=detail_of(observation),
             contradictions=contradictions,
             sender=sender,
+            seen=seen_alone(observation),
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:

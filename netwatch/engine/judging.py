@@ -22,6 +22,7 @@ from netwatch.core.observation_columns import (
     WORD_EVIDENCE,
 )
 from netwatch.core.packet import Packet
+from netwatch.core.seen import Directions, Seen
 from netwatch.core.statistics import TableUsage
 from netwatch.core.verdict import RESET
 from netwatch.engine.contact_flows import (
@@ -151,6 +152,9 @@ class Judging:
             outcome = outcome_of(flow)
             blocked_by = RESET if outcome == "blocked" else ""
             contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
+        answered = flow.server_sent in ("payload", "headers")
+        directions: Directions = "client" if flow.server_sent == "nothing" else "both"
+        contact = replace(contact, seen=Seen(answered, directions, "unknown"))
         self._collector.add(contact)
         progress = ContactProgress(flow.first, flow.bytes_out, flow.bytes_in, flow.last)
         self._collector.add_progress(strip_frames(contact), progress)
@@ -180,6 +184,7 @@ class Judging:
         anomalies = Counter(
             {
                 "contact-flows-full": self._contact_flows.rejected,
+                "contact-sightings-full": self._contact_flows.unsighted,
                 "resolved-address-shared": self.resolved.shared,
                 "resolved-addresses-full": self.resolved.evicted,
                 "device-behind-nat": self.judge.shared_contacts[NAT],

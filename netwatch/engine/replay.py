@@ -26,6 +26,7 @@ from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, NameStatus
+from netwatch.core.frame import Frame
 from netwatch.core.message import LOOKUPS, AddressClaim, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
@@ -200,6 +201,10 @@ class _Flows:
     def progress_of(self, observation: Observation) -> FlowProgress | None:
         """Of a flow that has not ended nothing is known."""
         return None
+
+    def answers_in(self, flow: int) -> tuple[Frame, ...]:
+        """No packets are stored."""
+        return ()
 
 
 class _Ignored:

@@ -220,6 +220,11 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
             "rcode": item.answer.rcode,
         },
         "tls": None if item.ja4 is None else {"ja4": item.ja4},
+        "seen": {
+            "server": item.seen.server,
+            "directions": item.seen.directions,
+            "checksum": item.seen.checksum,
+        },
     }
 
 

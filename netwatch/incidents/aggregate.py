@@ -114,6 +114,10 @@ class Incidents:
         low, high = self._within_gap(incidents, time, time)
         for incident in incidents[low:high]:
             if incident.first <= time <= incident.last:
+                octets = sum(len(frame.data) for frame in progress.frames)
+                if octets and not self._budget.reserve(octets):
+                    progress = replace(progress, frames=())
+                    self.frames_dropped += 1
                 incident.add_progress(contact, progress, bans)
                 return True
         return False

@@ -6,6 +6,9 @@ more than one. There is one exception, for names that only the app calls and who
 each listed by another family of sources, are ``confirmed``: both lists would have to be wrong, and
 about the same device. Names that pages call, and names whose owner nobody confirmed, lift nothing.
 
+A handshake is a ground for ``confirmed`` only if the server took part (`netwatch.rules.policy`), which
+is mostly known only when its flow goes on. Until then it is `unseen`: a ground for ``probable``.
+
 Contacts may arrive in any order, and of each kind the first in time is kept, so the result is the
 same in any order. There are at most as many kinds as confidences and families of sources.
 """
@@ -18,10 +21,15 @@ from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
 from netwatch.incidents.log_limits import HIGHEST, log_reasons
 from netwatch.language.sentences import sentence
+from netwatch.rules.policy import as_seen
 from netwatch.rules.policy import confidence as base_confidence
 
 LIFTED: Confidence = "confirmed"
 """The confidence of handshakes with two names that only the app calls, of independent sources."""
+
+
+UNSEEN_GIVES: Confidence = "probable"
+"""The confidence of a contact that would be ``confirmed`` if its server was seen to take part."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,14 +37,16 @@ class Ground:
     """A contact as far as it is a reason for a confidence. The smaller one is the better reason: a
     handshake before other evidence (`weakness`), then the earlier one.
 
-    `time` is in ns. `grade` is that of the rule, with its reasons. `limits` are the sentences that
-    say what of a log takes the confidence down.
+    `time` is in ns. `seen` is smaller where more was seen of the contact. `grade` is that of the rule,
+    with its reasons. `limits` are the sentences that say what of a log, or of how it was seen, takes
+    the confidence down.
     """
 
     weakness: int
     time: int
     source: str
     packet: int
+    seen: int
     name: str
     evidence: str
     rule: str
@@ -49,16 +59,18 @@ class IncidentConfidence:
     """The grounds for the confidence of an incident.
 
     `strongest` has the first contact of each confidence, `lone` the first handshake with a name
-    that only the app calls and one family of sources lists, by that family.
+    that only the app calls and one family of sources lists, by that family. `unseen` has the first
+    contact that would have a confidence, by this confidence, if more were seen of it.
     """
 
     def __init__(self) -> None:
         self.strongest: dict[Confidence, Ground] = {}
+        self.unseen: dict[Confidence, Ground] = {}
         self.lone: dict[str, Ground] = {}
 
     def add(self, contact: Contact) -> None:
-        """Add a contact."""
-        confidence = contact.confidence
+        """Add a contact, or what more was seen of one that was added before."""
+        confidence, seen = contact.confidence, contact.seen
         if confidence is None:
             return
         against = [each.text for each in contact.contradictions]
@@ -72,8 +84,11 @@ class IncidentConfidence:
             and match.lone_family != ""
             and match.app_only
             and observation.evidence in HANDSHAKES
+            and seen.proves_contact
         )
-        known = self.strongest.get(confidence)
+        is_lowered = as_seen(confidence, seen) != confidence
+        grounds = self.unseen if is_lowered else self.strongest
+        known = grounds.get(confidence)
         if (
             known is not None
             and not is_lone
@@ -85,14 +100,18 @@ class IncidentConfidence:
             observation.time,
             observation.source,
             observation.packet,
+            seen.rank,
             observation.name,
             observation.evidence,
             match.rule,
             match.grade or "",
             match.grade_reasons,
-            limits if base_confidence(observation.evidence, match) != confidence else (),
+            (
+                *(limits if base_confidence(observation.evidence, match) != confidence else ()),
+                *(seen_reasons(contact) if is_lowered else ()),
+            ),
         )
-        _keep_first(self.strongest, confidence, ground)
+        _keep_first(grounds, confidence, ground)
         if is_lone:
             _keep_first(self.lone, match.lone_family, ground)
 
@@ -100,6 +119,8 @@ class IncidentConfidence:
         """Add the grounds of another incident."""
         for confidence, ground in other.strongest.items():
             _keep_first(self.strongest, confidence, ground)
+        for confidence, ground in other.unseen.items():
+            _keep_first(self.unseen, confidence, ground)
         for family, ground in other.lone.items():
             _keep_first(self.lone, family, ground)
 
@@ -108,7 +129,16 @@ class IncidentConfidence:
         """The confidence of the incident; None where no contact has one."""
         if len(self.lone) > 1:
             return LIFTED
-        return max(self.strongest, key=CONFIDENCE_RANK.__getitem__, default=None)
+        return max(self._given(), key=CONFIDENCE_RANK.__getitem__, default=None)
+
+    def _given(self) -> dict[Confidence, Ground]:
+        """The best ground for each confidence that there is one for."""
+        if not self.unseen:
+            return self.strongest
+        given = dict(self.strongest)
+        for ground in self.unseen.values():
+            _keep_first(given, UNSEEN_GIVES, ground)
+        return given
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -117,18 +147,19 @@ class IncidentConfidence:
         return tuple(self._reasons())
 
     def _reasons(self) -> Iterator[str]:
-        ranked = sorted(self.strongest, key=CONFIDENCE_RANK.__getitem__, reverse=True)
+        given = self._given()
+        ranked = sorted(given, key=CONFIDENCE_RANK.__getitem__, reverse=True)
         if not ranked:
             return
         best, *weaker = ranked
-        ground = self.strongest[best]
+        ground = given[best]
         yield sentence(f"gives-{_kind(ground.evidence)}", **_contact(ground), grade=best)
         yield from _limits(ground, best)
         yield from ground.limits
         if best != LIFTED and len(self.lone) > 1:
             yield _lift(self.lone)
         for confidence in weaker[:1]:
-            below = self.strongest[confidence]
+            below = given[confidence]
             if below.evidence in HANDSHAKES and below.rule != ground.rule:
                 yield sentence("lifted-from", **_contact(below), grade=confidence)
 
@@ -143,6 +174,20 @@ def _keep_first(grounds: dict[Key, Ground], key: Key, ground: Ground) -> None:
 _WEAKNESS = {
     kind: number for number, kind in enumerate(("handshake", "certificate", "lookup", "address"))
 }
+
+
+def seen_reasons(contact: Contact) -> Iterator[str]:
+    """Why a contact does not prove that both ends took part, as sentences."""
+    seen, log = contact.seen, contact.observation.log
+    if not seen.server:
+        if log is not None:
+            yield sentence("log-server-unseen", format=log.format, grade=UNSEEN_GIVES)
+        elif seen.directions == "client":
+            yield sentence("server-unseen", grade=UNSEEN_GIVES)
+        else:
+            yield sentence("server-elsewhere", grade=UNSEEN_GIVES)
+    if seen.checksum == "wrong":
+        yield sentence("checksum-wrong", grade=UNSEEN_GIVES)
 
 
 def _kind(evidence: str) -> str:

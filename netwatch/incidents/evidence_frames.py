@@ -9,6 +9,7 @@ entries than a table may have, those that sort first stay.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from netwatch.core.frame import EvidenceFrames, Frame
@@ -42,6 +43,12 @@ def _entry(frames: EvidenceFrames) -> _Entry:
         frames.frames,
     )
     return position, frames
+
+
+def _with_answers(entry: _Entry, answers: tuple[Frame, ...]) -> _Entry:
+    frames = entry[1]
+    new = tuple(frame for frame in answers if frame not in frames.frames)
+    return _entry(replace(frames, frames=frames.frames + new))
 
 
 def _first_item(item: tuple[Any, ...]) -> Any:
@@ -78,6 +85,29 @@ class IncidentFrames:
         strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
         self._add_name((strength, observation.evidence, observation.name), entry)
         self._add_interval(observation.time // self.gap, entry, entry)
+
+    def add_answers(self, contact: Contact, answers: tuple[Frame, ...]) -> None:
+        """Add packets that acknowledge a contact to its own, where these are kept."""
+        observation = contact.observation
+        about = (
+            observation.time,
+            observation.source,
+            observation.packet,
+            observation.evidence,
+            observation.name,
+        )
+        strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
+        key = strength, observation.evidence, observation.name
+        named = self._by_name.get(key)
+        if named is not None and named[0][:5] == about:
+            self._by_name[key] = _with_answers(named, answers)
+        number = observation.time // self.gap
+        ends = self._by_interval.get(number)
+        if ends is not None:
+            first, last = (
+                _with_answers(each, answers) if each[0][:5] == about else each for each in ends
+            )
+            self._by_interval[number] = first, last
 
     def merge(self, other: "IncidentFrames") -> None:
         """Add all packets of another incident."""

@@ -11,10 +11,12 @@ from typing import Any
 
 from netwatch.core.alert import Answer, EvidenceItem
 from netwatch.core.log_info import LogInfo
+from netwatch.core.seen import RANKED, Seen
 from netwatch.core.verdict import Contact, RulePlace
 from netwatch.incidents.bounded_table import BoundedTable
 
 FirstSighting = tuple[
+    int,
     int,
     str,
     int,
@@ -32,7 +34,7 @@ FirstSighting = tuple[
     str,
     tuple[str, ...],
 ]
-"""Time (ns), source, packet, digits of the time, rule, role, whether only the app calls the name,
+"""How it was seen (smaller is more), time (ns), source, packet, digits of the time, rule, role, whether only the app calls the name,
 where the rule is written, and of the contact's detail the raw name, the aliases, the first answer,
 the response code, the JA4 and the server; of a log its format, and what it lacks. The smallest is
 the first."""
@@ -46,6 +48,7 @@ def first_sighting(contact: Contact) -> FirstSighting:
     observation, match, detail = contact.observation, contact.match, contact.detail
     place, log = match.place, observation.log
     return (
+        contact.seen.rank,
         observation.time,
         observation.source,
         observation.packet,
@@ -72,8 +75,12 @@ def evidence_items(evidence: BoundedTable, answers: BoundedTable) -> tuple[Evide
 
 
 def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceItem]:
-    for (_, kind, name, _), (count, first) in evidence.items.items():
-        time, source, packet, digits, rule, role, app_only, place, *detail = first
+    halves: dict[str, set[tuple[str, str]]] = {"dns-query": set(), "dns-answer": set()}
+    for _, kind, name, origin in evidence.items:
+        if kind in halves:
+            halves[kind].add((name, origin))
+    for (_, kind, name, origin), (count, first) in evidence.items.items():
+        rank, time, source, packet, digits, rule, role, app_only, place, *detail = first
         raw, chain, own, rcode, ja4, server, log, lacks = detail
         if server:
             answer = _led_to(answers, name, server, time)
@@ -99,6 +106,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
             answer,
             ja4 or None,
             LogInfo(log, lacks) if log else None,
+            _with_other_half(RANKED[rank], kind, (name, origin), halves),
         )
 
 
@@ -108,6 +116,18 @@ def _led_to(answers: BoundedTable, name: str, server: str, time: int) -> Answer 
     if found is None or found[1][0] > time:
         return None
     return Answer(server, found[1][3], "NOERROR")
+
+
+def _with_other_half(
+    seen: Seen, kind: str, about: tuple[str, str], halves: dict[str, set[tuple[str, str]]]
+) -> Seen:
+    """How a lookup was seen, with what is known of its other half: `about` is its name and who has seen
+    it."""
+    if kind == "dns-query" and about in halves["dns-answer"]:
+        return Seen(True, "both", seen.checksum)
+    if kind == "dns-answer" and about in halves["dns-query"]:
+        return Seen(True, "both", seen.checksum)
+    return seen
 
 
 def _order(item: EvidenceItem) -> tuple[Any, ...]:

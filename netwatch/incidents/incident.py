@@ -123,14 +123,13 @@ class Incident:
         if (contact.device.hostname is None, observation.time) <= self.named_order[:2]:
             self._set_named(named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
-        self.grounds.add(contact)
+        self._add_grounds(contact)
         if contact.contradictions:
             self.contradictions.add(contact, count)
-        strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
         first = first_sighting(contact)
         self.names.add((_ROLES[match.role], observation.name), (), count)
         origin = origin_of(observation.log)
-        self.evidence.add((strength, observation.evidence, observation.name, origin), first, count)
+        self.evidence.add(self._evidence_key(contact, origin), first, count)
         self.counts_of(origin).add(contact)
         is_lookup = observation.evidence in LOOKUPS
         if observation.evidence == "dns-answer":
@@ -167,8 +166,30 @@ class Incident:
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
         """Add what became of contacts that were added before; `contact` is one of them. It concerns
-        the bans with these ids, None for all bans of the incident."""
-        self.counts_of(origin_of(contact.observation.log)).add_progress(contact, progress, bans)
+        the bans with these ids, None for all bans of the incident. How a contact was seen does not
+        depend on bans."""
+        origin = origin_of(contact.observation.log)
+        if progress.seen is None:
+            self.counts_of(origin).add_progress(contact, progress, bans)
+            return
+        self._add_grounds(contact)
+        if progress.contacts:
+            self.contradictions.add(contact, progress.contacts)
+        if progress.frames:
+            self.frames.add_answers(contact, progress.frames)
+        key = self._evidence_key(contact, origin)
+        if key in self.evidence.items:
+            self.evidence.add(key, first_sighting(contact), 0)
+
+    def _add_grounds(self, contact: Contact) -> None:
+        """Add a contact, or what more was seen of it, as a reason for the confidence."""
+        self.grounds.add(contact)
+        if contact.contradictions:
+            self.contradictions.add_grounds(contact)
+
+    def _evidence_key(self, contact: Contact, origin: str) -> tuple[int, str, str, str]:
+        strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
+        return strength, contact.observation.evidence, contact.observation.name, origin
 
     def counts_of(self, origin: str) -> OriginCounts:
         """What an origin shows of the incident."""

@@ -17,6 +17,7 @@ from netwatch.core.frame import EvidenceFrames
 from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
+from netwatch.core.seen import RANKED
 from netwatch.core.typed_json import declare_fields, field_names, read, reader
 from netwatch.core.verdict import (
     Confidence,
@@ -79,19 +80,20 @@ OBSERVATION: dict[str, Any] = {
     "client_host": str,
     "log": LogInfo | None,
     "frames": tuple[()],
+    "mark": int,
 }
 """The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
 They are written out because a compiled class has no type hints."""
 
 declare_fields(Observation, OBSERVATION)
 
-GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
+GROUNDS: dict[str, Any] = {"strongest": Confidence, "unseen": Confidence, "lone": str}
 """The grounds for the confidence of an incident, with the types of their keys."""
 
 _COUNTS = ("last", "time_digits")
 _ORIGIN_COUNTS = ("handshakes", "partial_dropped")
 _BYTES = ("bytes_out", "bytes_in", "resets")
-_OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked", "log")
+_OBSERVATION_FIELDS = (*field_names(Observation)[:14], "raw", "asked", "log", "mark")
 _ORDER = tuple[bool, int, str, int, int, str, str, str]
 """The type of `netwatch.incidents.contacts.named_order`."""
 
@@ -255,6 +257,7 @@ def _contact(contact: Contact, shared: SharedValues) -> list[Any]:
         contact.confidence,
         contact.outcome,
         contact.blocked_by,
+        contact.seen.rank,
     ]
 
 
@@ -268,7 +271,7 @@ _read_observation = reader(
 
 
 def _restored_contact(state: Any, shared: SharedValues) -> Contact:
-    observed, match, device, network, decision, confidence, outcome, blocked_by = state
+    observed, match, device, network, decision, confidence, outcome, blocked_by, seen = state
     observation = dict(zip(_OBSERVATION_FIELDS, _read_observation(observed), strict=True))
     made: Decision = shared.value("decision", decision)
     if not made.rulings:
@@ -282,6 +285,7 @@ def _restored_contact(state: Any, shared: SharedValues) -> Contact:
         _read_confidence(confidence),
         _read_outcome(outcome),
         _read_text(blocked_by),
+        seen=RANKED[_read_int(seen)],
     )
 
 

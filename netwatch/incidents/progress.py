@@ -5,9 +5,12 @@ ended at the latest. What is known then is a difference to what was counted befo
 be added in any order, and to an incident that was written to disk in the meantime.
 """
 
+from dataclasses import field
 from typing import Literal
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.frame import Frame
+from netwatch.core.seen import Seen
 
 Tally = Literal["reached", "attempted", "blocked", "unknown", "silent"]
 """An outcome, or ``silent``, for contacts of whose server nothing was seen: the incident as a whole
@@ -19,7 +22,8 @@ class ContactProgress:
     """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
-    (ns)."""
+    (ns). With `seen` no outcome is counted: it says how one contact was seen, as far as its flow
+    tells by now, and `contacts` is 1 where something speaks against it that was not known before; `frames` are packets that acknowledge it, if frames are kept."""
 
     time: int
     bytes_out: int
@@ -28,3 +32,5 @@ class ContactProgress:
     was: Tally = "silent"
     now: Tally = "silent"
     contacts: int = 0
+    seen: Seen | None = None
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)

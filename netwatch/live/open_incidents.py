@@ -170,8 +170,14 @@ class OpenIncidents:
         self._incidents.add_progress(contact, progress)
         for entry in self._open.get(key, ()):
             entry.is_changed = True
-            if entry.is_graver():
-                self._report(entry, "update")
+            settled = entry.incident.settled(self._incidents.senders)
+            rises = (
+                progress.seen is not None
+                and settled.is_reportable(key[2])
+                and settled.confidence != entry.reported_confidence
+            )
+            if rises or entry.is_graver():
+                self._report(entry, "update" if entry.id else "open")
 
     def restore(self, entry: OpenIncident) -> bool:
         """Add an incident that was open when an earlier run ended; False where there are too

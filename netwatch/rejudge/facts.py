@@ -335,6 +335,9 @@ def _flow(record: dict[str, Any], client: StoredClient) -> Flow:
     server, flow_id = record.pop("server_ip"), record.pop("flow")
     packed = parse_ip(server) if server is not None else b""
     assert packed is not None
+    for side in ("client", "server"):
+        # An older version did not look at them.
+        record[f"{side}_checksums"] = record[f"{side}_checksums"] or "unknown"
     return Flow(
         client_ip=client.ip or b"",
         client_mac=client.mac,

@@ -44,6 +44,11 @@ address in the app's AS     none       none      none      none
 A lookup of a name whose grade is ``probable`` therefore gives ``probable`` if only this app uses
 the domain, and ``possible`` in every other case; where the grade is ``possible``, everything is.
 
+One sender alone can make frames of a client, or of a server. So ``confirmed`` is only given where the
+server took part in the conversation: it answered, or acknowledged what the client had sent; in a log,
+its program served the client. Where that was not seen, or where the checksum of the packet with the
+name is wrong, it is ``probable`` (`as_seen`).
+
 A certificate names everything that its server could serve, not what the device asked for, so it
 weighs no more than a lookup. Whether a confidence is high enough to report is decided for the
 incident as a whole, by the ban's ``min_confidence``, and not here.
@@ -54,6 +59,7 @@ from typing import Literal
 
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
 from netwatch.core.period import period
+from netwatch.core.seen import Seen
 from netwatch.core.verdict import (
     Ban,
     Confidence,
@@ -82,6 +88,13 @@ def confidence(evidence: Evidence, match: Match) -> Confidence | None:
     if evidence != "ip-from-dns" and match.role == "exclusive" and grade != "possible":
         return "probable"
     return "possible"
+
+
+def as_seen(confidence: Confidence | None, seen: Seen) -> Confidence | None:
+    """The confidence of a contact that would have this one if both ends were seen to take part."""
+    if confidence == "confirmed" and not seen.proves_contact:
+        return "probable"
+    return confidence
 
 
 State = Literal["not yet", "in force", "gap", "over"]

@@ -54,7 +54,8 @@ _PERSONAL_TABLES = (
 _PASSES = 20
 _WORDS = frozenset(
     {"evidence", "transport", "source", "dns_type", "dns_rcode", "tls_version", "tls_alpn",
-     "tls_ja4", "tls_ech", "quic_version", "name_status", "client_sent", "server_sent", "kind"}
+     "tls_ja4", "tls_ech", "quic_version", "name_status", "client_sent", "server_sent", "kind",
+     "checksum", "client_checksums", "server_checksums"}
 )  # fmt: skip
 """Columns of words that protocols define, and of the names of captures: nobody is in them."""
 

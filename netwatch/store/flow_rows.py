@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SENT = ("nothing", "headers", "payload", "refusal")
+_CHECKSUMS = ("unknown", "right", "wrong")
 _TRANSPORTS = ("tcp", "udp")
 _TCP = 6
 _WORD = 0xFFFFFFFF
@@ -63,6 +64,10 @@ def flow_columns(
         "packet": slots.bits(packet, (1 << 40) - 1),
         "flow": slots.or_(slots.word(layout.FLOW_KEY), generation),
         "log_format": pa.nulls(len(generation), pa.string()),
+        "client_acknowledged": slots.acknowledged(slots.client),
+        "server_acknowledged": slots.acknowledged(served),
+        "client_checksums": _texts(slots.checksums(slots.client), _CHECKSUMS),
+        "server_checksums": _texts(slots.checksums(served), _CHECKSUMS),
     }
     schema = chunk_schema("flow")
     return pa.RecordBatch.from_arrays(
@@ -155,6 +160,22 @@ class _Slots:
         headers = self.either(seen, 1, 0)
         with_payload = self.either(self._compute.greater(payload, 0), 2, headers)
         return self.either(refused, 3, with_payload)
+
+    def acknowledged(self, side: "pa.Array") -> "pa.Array":
+        """What a side has had acknowledged, null where nothing."""
+        import pyarrow as pa
+
+        word = self.of_side(side, layout.FLOW_ACKED)
+        absent = pa.scalar(None, pa.int64())
+        return self.either(self._compute.not_equal(word, 0), self.bits(word, _WORD), absent)
+
+    def checksums(self, side: "pa.Array") -> "pa.Array":
+        """Places in `_CHECKSUMS` of what the checksums of a side are."""
+        state = self.word(layout.FLOW_STATE)
+        right, wrong = layout.CHECKSUMS_RIGHT_0, layout.CHECKSUMS_WRONG_0
+        is_right = self.either(side, self.has(state, right << 1), self.has(state, right))
+        is_wrong = self.either(side, self.has(state, wrong << 1), self.has(state, wrong))
+        return self.either(is_right, 1, self.either(is_wrong, 2, 0))
 
     def addresses(self, side: "pa.Array") -> "tuple[pa.Array, list[bytes]]":
         """The distinct packed addresses of a side, and which of them each flow has."""

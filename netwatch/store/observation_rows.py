@@ -10,6 +10,7 @@ from netwatch.core import observation_columns as columns
 from netwatch.core.addresses import parse_ip
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
+from netwatch.core.seen import CHECKSUM_PLACE, CHECKSUMS, PLACED, PLACES
 from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
 from netwatch.store.client_columns import Clients, client_places, readable
 
@@ -62,6 +63,8 @@ def observation_columns(
         "log_lacks": lists(columns.WORD_LOG_LACKS),
         "log_outcome": texts(columns.WORD_LOG_OUTCOME),
         "log_blocked_by": texts(columns.WORD_LOG_BLOCKED_BY),
+        "place": found.mark_places(),
+        "checksum": found.checksums(),
     }
     layout = chunk_schema("observation")
     return pa.RecordBatch.from_arrays([arrays[name] for name in layout.names], schema=layout)
@@ -91,6 +94,27 @@ class _Columns:
         # One of the two is 0.
         packets = self.integers(pa.int64(), columns.WORD_PACKET)
         return compute.add(packets, self.integers(pa.int64(), columns.WORD_LOG_LINE))
+
+    def mark_places(self) -> "pa.Array":
+        """The place of each packet in what its side sent, null where it has none."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        marks = self.integers(pa.int64(), columns.WORD_MARK)
+        is_placed = compute.not_equal(compute.bit_wise_and(marks, PLACED), 0)
+        places = compute.bit_wise_and(marks, PLACES)
+        return compute.if_else(is_placed, places, pa.scalar(None, pa.int64()))
+
+    def checksums(self) -> "pa.Array":
+        """What the checksum of each packet is."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        marks = self.integers(pa.int64(), columns.WORD_MARK)
+        codes = compute.bit_wise_and(compute.shift_right(marks, CHECKSUM_PLACE), 3)
+        return pa.DictionaryArray.from_arrays(
+            codes.cast(pa.int32()), pa.array(CHECKSUMS, pa.string())
+        )
 
     def constants(self, word: int, texts: list[str]) -> "pa.Array":
         """A column whose words are indices of these texts."""

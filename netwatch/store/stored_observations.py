@@ -17,13 +17,14 @@ from netwatch.core.buffers import array, zeroed
 from netwatch.core.dataclass import dataclass
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, LIST_SHIFT, TRANSPORTS, WORDS
+from netwatch.core.seen import CHECKSUM_PLACE, CHECKSUMS, PLACED
 
 COLUMNS = (
     "time", "time_digits", "evidence", "name", "raw", "client", "client_port", "server_ip",
     "server_port", "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode",
     "dns_answers", "dns_ttls", "dns_chain", "dns_asked", "dns_service_targets", "dns_ech",
     "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "quic_version", "log_format", "log_lacks",
-    "log_outcome", "log_blocked_by",
+    "log_outcome", "log_blocked_by", "place", "checksum",
 )  # fmt: skip
 """The columns of the table that a batch is made of."""
 
@@ -106,6 +107,7 @@ class _Words:
                 self._put_list(name, word)
             self._put_answers()
             self._put_places()
+            self._put_marks()
             self._put(columns.WORD_EVIDENCE, self._mapped("evidence", _EVIDENCE_NUMBERS.get))
             self._put(columns.WORD_TRANSPORT, self._mapped("transport", _TRANSPORT_NUMBERS.get))
             self._put(columns.WORD_SERVER_IP, self._mapped("server_ip", self._address))
@@ -184,6 +186,17 @@ class _Words:
         is_log = compute.is_valid(self._rows.column("log_format"))
         self._put(columns.WORD_PACKET, compute.if_else(is_log, 0, numbers))
         self._put(columns.WORD_LOG_LINE, compute.if_else(is_log, numbers, 0))
+
+    def _put_marks(self) -> None:
+        """Fill the column of how packets were seen."""
+        places = self._rows.column("place").cast(pa.int64())
+        placed = compute.if_else(compute.is_valid(places), PLACED, 0)
+        codes = self._mapped("checksum", CHECKSUMS.index)
+        marks = compute.bit_wise_or(places.fill_null(0), placed)
+        self._put(
+            columns.WORD_MARK,
+            compute.bit_wise_or(marks, compute.shift_left(codes.cast(pa.int64()), CHECKSUM_PLACE)),
+        )
 
     def _put_answers(self) -> None:
         """Fill the column of answers: pairs of an address and its TTL."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
 
 BUCKETS = 32
@@ -71,6 +71,8 @@ OBSERVATION = (
     FactColumn("log_lacks", "texts", "what the log does not say", True, since=2),
     FactColumn("log_outcome", "text", "what it says that came of the contact", True, since=2),
     FactColumn("log_blocked_by", "text", "its word for what was denied", True, since=2),
+    FactColumn("place", "int64", "place in what its side sent, to tell what acknowledges it", True, since=3),
+    FactColumn("checksum", "text", "`right`, `wrong`, or `unknown`", True, since=3),
 )
 """One name that one device showed; the columns that the record has beside these follow from them
 (the Community ID) or from the catalogue (address and MAC of the client)."""
@@ -100,6 +102,16 @@ FLOW = (
     FactColumn("packet", "int64", "number of that packet or record in it, from 1"),
     FactColumn("flow", "int64", "number of the flow in the capture"),
     FactColumn("log_format", "text", "format of the log, in place of a packet", True, since=2),
+    FactColumn(
+        "client_acknowledged", "int64", "place in what the client sent that the server acknowledged",
+        True, since=3,
+    ),
+    FactColumn(
+        "server_acknowledged", "int64", "place in what the server sent that the client acknowledged",
+        True, since=3,
+    ),
+    FactColumn("client_checksums", "text", "checksums of packets of the client", True, since=3),
+    FactColumn("server_checksums", "text", "checksums of packets of the server", True, since=3),
 )
 """One conversation, as `netwatch.core.flow.Flow` has it."""
 

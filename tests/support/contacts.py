@@ -6,6 +6,7 @@ from support import bans
 
 from netwatch.core.alert import Sensor
 from netwatch.core.observation import Observation
+from netwatch.core.seen import Seen
 from netwatch.core.verdict import (
     App,
     Ban,
@@ -21,6 +22,8 @@ from netwatch.rules.policy import confidence
 
 SECOND = 10**9
 GAP = 1800 * SECOND
+ANSWERED = Seen(True, "both", "right")
+"""How a contact is seen whose server answered."""
 NOON = 1_680_516_000 * SECOND
 SENSOR = Sensor("probe-1", "0.1.0", "5e1a", "c0ff")
 APPS = {
@@ -47,9 +50,11 @@ def contact(
     flow: int = 1,
     outcome: Outcome = "attempted",
     more: tuple[Ban, ...] = (),
+    seen: Seen = ANSWERED,
     **changed: object,
 ) -> Contact:
-    """A contact, under `ban` and `more`, `at` seconds after noon, of device number `who`."""
+    """A contact, under `ban` and `more`, `at` seconds after noon, of device number `who`, whose
+    server answered unless `seen` says otherwise."""
     observation = Observation(
         time=NOON + int(at * SECOND),
         time_digits=6,
@@ -76,4 +81,5 @@ def contact(
         Decision.of(tuple(Ruling(each, kind) for each in bans_ if kind is not None)),
         confidence(evidence, match),
         outcome,
+        seen=seen,
     )

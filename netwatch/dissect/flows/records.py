@@ -15,12 +15,18 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES, Flow, FlowClient, Sent
+from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES, Checksums, Flow, FlowClient, Sent
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 from netwatch.dissect.flows.accounting import FlowAccounting
 from netwatch.dissect.flows.flow_counts import FlowCounts
 from netwatch.dissect.flows.table import FlowTable
-from netwatch.dissect.loop.layout import CELL_OUTSIDE, NAME_NO_SNI
+from netwatch.dissect.loop.layout import (
+    CELL_OUTSIDE,
+    CHECKSUMS_RIGHT_0,
+    CHECKSUMS_WRONG_0,
+    FLOW_ACKED,
+    NAME_NO_SNI,
+)
 from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
 
 LATE_LIMIT = 65_536
@@ -43,6 +49,10 @@ _FOLLOWED = cython.declare(cython.longlong, 1 << 15)
 _WAITING = cython.declare(cython.longlong, 2)
 _REFUSED_0 = cython.declare(cython.longlong, 1 << 16)
 _REFUSED_1 = cython.declare(cython.longlong, 1 << 17)
+_RIGHT_0 = cython.declare(cython.longlong, CHECKSUMS_RIGHT_0)
+_WRONG_0 = cython.declare(cython.longlong, CHECKSUMS_WRONG_0)
+_ACKED = cython.declare(cython.Py_ssize_t, FLOW_ACKED)
+_NUMBERS = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 Slot = tuple[int, ...]
 """The integers of a slot of the flow table."""
@@ -200,7 +210,23 @@ def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
         source=sources[slot[19] >> 40],
         packet=slot[19] & 0xFFFFFFFFFF,
         flow_id=slot[0] | slot[_TOLD] & 255,
+        client_acknowledged=acknowledged(slot[_ACKED + side]),
+        server_acknowledged=acknowledged(slot[_ACKED + 1 - side]),
+        client_checksums=side_checksums(side, slot[6]),
+        server_checksums=side_checksums(1 - side, slot[6]),
     )
+
+
+def acknowledged(word: int) -> int | None:
+    """What a side has had acknowledged, by the word `FLOW_ACKED` of the flow table."""
+    return word & _NUMBERS if word else None
+
+
+def side_checksums(side: int, state: int) -> Checksums:
+    """What the checksums of a side (0 or 1) are, by the word `FLOW_STATE` of the flow table."""
+    if state & (_RIGHT_0 << side):
+        return "right"
+    return "wrong" if state & (_WRONG_0 << side) else "unknown"
 
 
 def side_sent(side: int, payload: int, state: int) -> Sent:

@@ -16,9 +16,13 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.table import FlowTable
     from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.seen_marks import answers, checksum_of, place_of
 else:
     from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.seen_marks import answers, checksum_of, place_of
 
 EARLY_SEGMENTS = cython.declare(cython.longlong, 16)
 """Segments that go to the parser of a side that was met in midstream and matched no mask."""
@@ -28,6 +32,7 @@ WINDOW = cython.declare(cython.longlong, 65536)
 one, bytes."""
 
 WHOLE = cython.declare(cython.longlong, 1)
+PLACED = cython.declare(cython.longlong, 1 << 34)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 
@@ -35,10 +40,11 @@ SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 @cython.cclass
 class TcpState:
     """What each side of a conversation has begun and what is expected of it, in the slots of
-    `flows`. Sequence numbers are those of TCP, modulo 2**32."""
+    `flows`. Sequence numbers are those of TCP, modulo 2**32. The packet is at `cursor`."""
 
-    def __init__(self, flows: FlowTable) -> None:
+    def __init__(self, flows: FlowTable, cursor: Cursor) -> None:
         self.flows = flows
+        self.cursor = cursor
 
     def set_state(
         self, slot: cython.Py_ssize_t, side: cython.int, state: cython.longlong
@@ -66,6 +72,8 @@ class TcpState:
             self.flows.total += 1
         self.flows.table[slot + layout.FLOW_STATE] = layout.STATE_OPENED << (8 * side)
         self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WINDOW << 32)
+        self.flows.table[slot + layout.FLOW_ACKED] = 0
+        self.flows.table[slot + layout.FLOW_ACKED + 1] = 0
         return again
 
     def syn_ack(
@@ -82,6 +90,84 @@ class TcpState:
             self.flows.table[slot + layout.FLOW_STATE] |= (
                 layout.REFUSED_1 if side else layout.REFUSED_0
             )
+
+    def expect_answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """The packet at the cursor may carry a name: what the other side sends next may acknowledge
+        it."""
+        self.flows.table[slot + layout.FLOW_STATE] |= layout.NAMED_0 << side
+
+    def accept(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """The segment at the cursor, of `side`, acknowledges what the other side has sent (RFC 9293
+        section 3.1)."""
+        self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = PLACED | self.cursor.u32(
+            self.cursor.at + 8
+        )
+
+    def acknowledge(
+        self, slot: cython.Py_ssize_t, side: cython.int, acknowledges: cython.bint
+    ) -> cython.bint:
+        """A segment with payload of `side`. With `acknowledges` it may be the first one behind what
+        the other side has sent that may carry a name. Whether what it acknowledges was noted."""
+        state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
+        if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0 and (
+            self.flows.table[slot + layout.FLOW_BYTES + side] != 0
+        ):
+            return False
+        if state & (layout.VERIFY_0 << side):
+            self.verify(slot, side)
+        if not acknowledges:
+            return False
+        self.accept(slot, side)
+        self.flows.table[slot + layout.FLOW_STATE] &= ~(layout.NAMED_0 << (1 - side))
+        return True
+
+    def answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
+        """Whether a datagram of `side` is the answer to one of the other side that may carry a name,
+        the first one."""
+        state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
+        named: cython.longlong
+        if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0:
+            return False
+        if state & (layout.VERIFY_0 << side):
+            self.verify(slot, side)
+        named = self.flows.table[slot + layout.FLOW_NAMED + 1 - side]
+        if state & (layout.NAMED_0 << (1 - side)) == 0 or not answers(self.cursor, named):
+            return False
+        self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = named
+        self.flows.table[slot + layout.FLOW_STATE] &= ~(layout.NAMED_0 << (1 - side))
+        return True
+
+    def expect_datagram(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """The datagram at the cursor may carry a name, and the other side may answer it."""
+        self.expect_answer(slot, side)
+        self.flows.table[slot + layout.FLOW_NAMED + side] = place_of(self.cursor)
+
+    def note_checksum(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """The packet at the cursor carries a name, and its checksum was looked at. Where it is
+        wrong, further packets of `side` tell whether those of all are."""
+        if self.cursor.checksum == layout.CHECKSUM_RIGHT:
+            self.flows.table[slot + layout.FLOW_STATE] |= layout.CHECKSUMS_RIGHT_0 << side
+        elif self.cursor.checksum == layout.CHECKSUM_WRONG:
+            self.flows.table[slot + layout.FLOW_STATE] |= layout.VERIFY_0 << side
+        self.cursor.checksum = layout.CHECKSUM_UNKNOWN
+
+    def verify(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """Look at the checksum of a packet of `side` that carries no name. Where one is right, or
+        several were looked at, no others are."""
+        state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
+        found: cython.int = checksum_of(self.cursor)
+        place: cython.int = layout.VERIFIED_1 if side else layout.VERIFIED_0
+        if found == layout.CHECKSUM_UNKNOWN:
+            return
+        if found == layout.CHECKSUM_RIGHT:
+            state |= layout.CHECKSUMS_RIGHT_0 << side
+        else:
+            state |= layout.CHECKSUMS_WRONG_0 << side
+        if (state >> place) & 7 < 7:
+            state += cython.cast(cython.longlong, 1) << place
+        if found == layout.CHECKSUM_RIGHT or (state >> place) & 7 == 7:
+            state &= ~(layout.VERIFY_0 << side)
+        self.flows.table[slot + layout.FLOW_STATE] = state
 
     def only_opened(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
         """Whether nothing of `side` but its SYN was seen."""

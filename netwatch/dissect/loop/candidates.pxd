@@ -23,4 +23,5 @@ cdef class Candidates:
     cdef bint is_due(self) noexcept nogil
     cdef void emit_clock(self, long long flow) noexcept nogil
     cdef void emit_opening(self, long long flow) noexcept nogil
+    cdef void emit_answer(self, long long flow) noexcept nogil
     cdef void emit_buffered(self, long long[::1] rows, Py_ssize_t row) noexcept nogil

@@ -15,17 +15,19 @@ if cython.compiled:
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.seen_marks import mark_of
 else:
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.seen_marks import mark_of
 
 from netwatch.core.buffers import Words, zeroed
 
 FULL = cython.declare(cython.longlong, 4096)
 """Rows after which a list is handed over, with the next packet to go on with."""
 
-MARGIN = cython.declare(cython.longlong, 64)
+MARGIN = cython.declare(cython.longlong, 128)
 """Rows that the packets in one A-MSDU may add to a full list."""
 
 BUFFERED = cython.declare(cython.longlong, layout.MAX_HELLOS * layout.MAX_PIECES + 16)
@@ -105,6 +107,14 @@ class Candidates:
         out[row + layout.ROW_PREFILTERED] = self.prefiltered
         out[row + layout.ROW_OBSERVATIONS] = self.batch.count
         out[row + layout.ROW_OWNER] = self.owner
+        out[row + layout.ROW_MARK] = (
+            mark_of(self.cursor)
+            if ported
+            and kind != layout.KIND_OPENING
+            and kind != layout.KIND_ANSWER
+            and kind != layout.KIND_CLOCK
+            else 0
+        )
         self.due = min(self.due, self.cursor.time + PARSER_TIMEOUT)
 
     def set_due(self, due: cython.longlong, buffered: cython.longlong) -> cython.void:
@@ -141,6 +151,11 @@ class Candidates:
     def emit_opening(self, flow: cython.longlong) -> cython.void:
         """Add a row for the first packet of a flow."""
         self.emit(layout.KIND_OPENING, self.cursor.at, 0, flow)
+        self.total -= self.owner == layout.OWNER_SELF
+
+    def emit_answer(self, flow: cython.longlong) -> cython.void:
+        """Add a row for a packet that acknowledges what the other side of a flow has sent."""
+        self.emit(layout.KIND_ANSWER, self.cursor.at, 0, flow)
         self.total -= self.owner == layout.OWNER_SELF
 
     def emit_buffered(self, rows: Words, row: cython.Py_ssize_t) -> cython.void:

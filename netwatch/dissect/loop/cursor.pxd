@@ -36,6 +36,7 @@ cdef class Cursor(Window):
     cdef long long[::1] unknown_ether_types
     cdef int frame_ip_headers
     cdef int frame_other_headers
+    cdef int checksum
     cdef long long[::1] saved
 
     @cython.boundscheck(True)

@@ -17,7 +17,9 @@ cdef enum:
     FLOW_MACS = 20
     FLOW_HELLO_SENT = 22
     FLOW_ENTRY = 23
-    FLOW_WORDS = 24
+    FLOW_NAMED = 24
+    FLOW_ACKED = 26
+    FLOW_WORDS = 32
 
 cdef enum:
     # Bits of FLOW_FLAGS.
@@ -46,6 +48,23 @@ cdef enum:
     # Bits of FLOW_STATE beside the states of the sides.
     REFUSED_0 = 1 << 16
     REFUSED_1 = 1 << 17
+    NAMED_0 = 1 << 18
+    VERIFY_0 = 1 << 20
+    CHECKSUMS_RIGHT_0 = 1 << 22
+    CHECKSUMS_WRONG_0 = 1 << 24
+    VERIFIED_0 = 26
+    VERIFIED_1 = 29
+
+cdef enum:
+    # What a checksum is.
+    CHECKSUM_UNKNOWN = 0
+    CHECKSUM_RIGHT = 1
+    CHECKSUM_WRONG = 2
+
+cdef enum:
+    # Places of bits in the mark of a packet that carries a name.
+    MARK_CHECKSUM = 32
+    MARK_PLACED = 34
 
 cdef enum:
     # Columns of a candidate row, and those behind them of a row in the hello buffer.
@@ -68,15 +87,16 @@ cdef enum:
     ROW_PREFILTERED = 16
     ROW_OBSERVATIONS = 17
     ROW_OWNER = 18
-    ROW_COLUMNS = 19
-    BUFFERED_TIME = 19
-    BUFFERED_CAPTURED = 20
-    BUFFERED_WIRE = 21
-    BUFFERED_INTERFACE = 22
-    BUFFERED_VLAN = 23
-    BUFFERED_PACKET = 24
-    BUFFERED_INTERFACES = 25
-    BUFFERED_COLUMNS = 26
+    ROW_MARK = 19
+    ROW_COLUMNS = 20
+    BUFFERED_TIME = 20
+    BUFFERED_CAPTURED = 21
+    BUFFERED_WIRE = 22
+    BUFFERED_INTERFACE = 23
+    BUFFERED_VLAN = 24
+    BUFFERED_PACKET = 25
+    BUFFERED_INTERFACES = 26
+    BUFFERED_COLUMNS = 27
 
 cdef enum:
     # Whose the packet of a row is, where several workers read one capture.
@@ -128,7 +148,7 @@ cdef enum:
     MAX_SPANS = 32
 
 cdef enum:
-    # Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and four more.
+    # Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and five more.
     KIND_OPENING = 0
     KIND_DNS = 1
     KIND_TLS = 2
@@ -149,6 +169,7 @@ cdef enum:
     KIND_ND = 17
     KIND_TUNNEL_FRAGMENT = 18
     KIND_CLOCK = 19
+    KIND_ANSWER = 20
 
 cdef enum:
     # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.

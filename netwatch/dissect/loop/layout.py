@@ -26,7 +26,13 @@ FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 where there is n
 # number of the hello that was reported and, from bit 32 on, its size:
 FLOW_HELLO_SENT = 22
 FLOW_ENTRY = 23  # the flow's entry of the hello buffer plus 1; 0 where it has none
-FLOW_WORDS = 24  # words of a slot
+# A word a side: the place of the last packet of the side that may carry a name, with bit 34 set, as in
+# the mark of a row:
+FLOW_NAMED = 24
+# A word a side: what the other side has acknowledged of it, with bit 34 set; of segments a sequence
+# number, of datagrams the place of the one that was answered:
+FLOW_ACKED = 26
+FLOW_WORDS = 32  # words of a slot, four lines of the processor's cache
 
 # Bits of FLOW_FLAGS.
 FLAG_IPV6 = 1 << 8  # addresses are of IPv6
@@ -54,6 +60,25 @@ STATE_IGNORED = 4  # nothing more of it is of interest
 REFUSED_0 = 1 << 16
 REFUSED_1 = 1 << 17
 
+# Further bits of FLOW_STATE, the one of side 1 behind that of side 0. What a side has sent that may
+# carry a name is still to be acknowledged:
+NAMED_0 = 1 << 18
+# The checksum of a packet of the side that carries a name is wrong, so those of others are looked at:
+VERIFY_0 = 1 << 20
+CHECKSUMS_RIGHT_0 = 1 << 22  # the checksum of a packet of the side is right
+CHECKSUMS_WRONG_0 = 1 << 24  # that of another packet than one that carries a name is wrong
+VERIFIED_0 = 26  # place of a count of three bits: packets that were looked at for that
+VERIFIED_1 = 29
+
+# What a checksum is: places in `netwatch.core.seen.CHECKSUMS`.
+CHECKSUM_UNKNOWN = 0
+CHECKSUM_RIGHT = 1
+CHECKSUM_WRONG = 2
+
+# The mark of a packet that carries a name: its place in 32 bits, and behind these
+MARK_CHECKSUM = 32  # place of two bits: CHECKSUM_
+MARK_PLACED = 34  # place of a bit: there is a place
+
 # Columns of a candidate row, and those behind them of a row in the hello buffer.
 ROW_KIND = 0  # KIND_
 ROW_RECORD = 1  # index of the record in its block; negative for a buffered packet
@@ -75,15 +100,16 @@ ROW_PROTOCOL = 15  # IP protocol
 ROW_PREFILTERED = 16  # 1 where the prefilter has read the hello that this packet makes whole
 ROW_OBSERVATIONS = 17  # rows of the observation batch that come before this one
 ROW_OWNER = 18  # OWNER_
-ROW_COLUMNS = 19  # columns of a row
-BUFFERED_TIME = 19  # time of the packet, ns
-BUFFERED_CAPTURED = 20  # bytes of the packet captured
-BUFFERED_WIRE = 21  # bytes of the packet on the wire
-BUFFERED_INTERFACE = 22  # index of its interface
-BUFFERED_VLAN = 23  # VLAN tag that the card had stripped, as in its record
-BUFFERED_PACKET = 24  # number of the packet, and from bit 40 on that of its source
-BUFFERED_INTERFACES = 25  # which list of interfaces the packet came with
-BUFFERED_COLUMNS = 26  # columns of a row in the hello buffer
+ROW_MARK = 19  # how the packet was seen (`seen_marks`)
+ROW_COLUMNS = 20  # columns of a row
+BUFFERED_TIME = 20  # time of the packet, ns
+BUFFERED_CAPTURED = 21  # bytes of the packet captured
+BUFFERED_WIRE = 22  # bytes of the packet on the wire
+BUFFERED_INTERFACE = 23  # index of its interface
+BUFFERED_VLAN = 24  # VLAN tag that the card had stripped, as in its record
+BUFFERED_PACKET = 25  # number of the packet, and from bit 40 on that of its source
+BUFFERED_INTERFACES = 26  # which list of interfaces the packet came with
+BUFFERED_COLUMNS = 27  # columns of a row in the hello buffer
 
 # Whose the packet of a row is, where several workers read one capture (`dissect.loop.share`).
 OWNER_SELF = 0  # this worker counts what the packet shows
@@ -128,7 +154,7 @@ MAX_HELLO = 4096  # bytes of a hello
 MAX_AGE = 2_000_000_000  # ns of packet time that a hello is buffered
 MAX_SPANS = 32  # parts that a hello comes in, of which a packet may contain several
 
-# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and four more.
+# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and five more.
 # The first packet of a flow, where these are asked for; its payload may have another row:
 KIND_OPENING = 0
 KIND_DNS = 1
@@ -149,6 +175,9 @@ KIND_MDNS = 15
 KIND_ARP = 16
 KIND_ND = 17
 KIND_TUNNEL_FRAGMENT = 18  # a fragment that a tunnel over UDP made
+# A packet that acknowledges what the other side has sent, where first packets are asked for; its
+# payload may have another row:
+KIND_ANSWER = 20
 KIND_CLOCK = 19  # no message: time has passed, so that messages may time out
 
 # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.

@@ -170,7 +170,7 @@ class Loop:
             self.prefilter.hello_prefilter(),
             HelloRows(self.rows, filling_flows),
         )
-        state = TcpState(self.flows)
+        state = TcpState(self.flows, self.cursor)
         self.icmp_errors = IcmpErrors(self.cursor, self.lookup, state)
         self.quic_hellos = QuicHellos(self.cursor, state, self.hellos)
         self.requests = HttpRequests(

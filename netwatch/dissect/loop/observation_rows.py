@@ -16,11 +16,13 @@ if cython.compiled:
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.seen_marks import mark_of
 else:
     from netwatch.core import observation_columns as columns
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.seen_marks import mark_of
 
 from netwatch.core.buffers import Words, array
 
@@ -127,6 +129,7 @@ class ObservationRows:
             self.first_packet & NUMBERS
         ) + self.cursor.record
         self.batch.words[at + columns.WORD_FLOW] = flow
+        self.batch.words[at + columns.WORD_MARK] = mark_of(self.cursor)
         return at
 
     def mac(self, at: cython.Py_ssize_t) -> cython.longlong:

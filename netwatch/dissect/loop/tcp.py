@@ -110,8 +110,15 @@ class TcpSegments:
         if flags & SYN:
             self.opening(slot, flags)
         if size > 0:
+            if (
+                self.state.acknowledge(slot, self.candidates.side, flags & ACK != 0)
+                and self.lookup.openings
+            ):
+                self.candidates.emit_answer(self.flows.name(slot))
             self.flows.add_bytes(slot, self.candidates.side, size)
             self.payload(slot, self.cursor.at + header)
+            if self.cursor.checksum:
+                self.state.note_checksum(slot, self.candidates.side)
 
     def reset(self) -> cython.void:
         """A segment with RST: the end of a connection, or its refusal (RFC 9293 section 3.5.3)."""
@@ -128,8 +135,12 @@ class TcpSegments:
             if self.state.syn(slot, side, self.sequence):
                 self.lookup.describe(slot)
             self.flows.set_client(slot, side, True)
+            self.state.verify(slot, side)
             return
         self.flows.set_client(slot, 1 - side, True)
+        self.state.accept(slot, side)
+        if self.lookup.openings:
+            self.candidates.emit_answer(self.flows.name(slot))
         if self.dns_port:
             self.state.syn_ack(slot, side, self.sequence)
         else:
@@ -157,6 +168,7 @@ class TcpSegments:
         kind = self.kind_of(slot, at, possible)
         if kind == 0:
             return
+        self.state.expect_answer(slot, self.candidates.side)
         if self.candidates.is_due():
             self.hellos.catch_up(self.flows.name(slot))
         if self.hellos.rows.active and self.is_known(slot, kind):

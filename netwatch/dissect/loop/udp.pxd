@@ -32,4 +32,5 @@ cdef class UdpDatagrams:
     cdef bint tunnel(self, Py_ssize_t at) noexcept nogil
     cdef void lookup_message(self, Py_ssize_t at, long long source) noexcept nogil
     cdef void payload(self, Py_ssize_t at, long long source, long long destination) noexcept nogil
+    cdef void note_checksum(self, Py_ssize_t slot) noexcept nogil
     cdef long long kind_of(self, Py_ssize_t at) noexcept nogil

@@ -92,6 +92,7 @@ class UdpDatagrams:
                 self.lookup_message(at, source)
             elif source == MDNS and self.learning.sources & layout.LEARN_MDNS:
                 self.candidates.emit(layout.KIND_MDNS, at, 0, 0)
+            self.cursor.checksum = layout.CHECKSUM_UNKNOWN
             return False
         if self.tunnel(at):
             return True
@@ -99,6 +100,7 @@ class UdpDatagrams:
             self.payload(at, source, destination)
         elif self.learning.dhcp(source, destination):
             self.candidates.emit(self.learning.dhcp(source, destination), at, 0, 0)
+            self.cursor.checksum = layout.CHECKSUM_UNKNOWN
         return False
 
     def header(self) -> cython.bint:
@@ -169,15 +171,20 @@ class UdpDatagrams:
         if self.flows.is_new:
             self.lookup.describe(slot)
             self.flows.set_client(slot, 1 - side if source < 1024 <= destination else side, True)
+        if self.state.answer(slot, side) and self.lookup.openings:
+            self.candidates.emit_answer(self.flows.name(slot))
         self.flows.add_bytes(slot, side, self.cursor.wire_end - at)
         kind = self.learning.dhcp(source, destination)
         if kind == 0:
             kind = self.kind_of(at)
+            if kind:
+                self.state.expect_datagram(slot, side)
             if (
                 kind == layout.KIND_QUIC or kind == layout.KIND_GQUIC or kind == layout.KIND_DTLS
             ) and self.candidates.is_due():
                 self.quic_hellos.hellos.catch_up(key)
             if kind == layout.KIND_QUIC and self.quic_hellos.datagram(slot, at):
+                self.note_checksum(slot)
                 return
             if kind == layout.KIND_DNS:
                 # NetBIOS names (RFC 1002) have the same format, and are those of hosts in a
@@ -188,6 +195,12 @@ class UdpDatagrams:
                 self.state.expect_datagrams(slot, side)
         if kind:
             self.candidates.emit(kind, at, 0, key)
+            self.note_checksum(slot)
+
+    def note_checksum(self, slot: cython.Py_ssize_t) -> cython.void:
+        """Note in the flow what the checksum of the datagram is, if that was looked at."""
+        if self.cursor.checksum:
+            self.state.note_checksum(slot, self.candidates.side)
 
     def kind_of(self, at: cython.Py_ssize_t) -> cython.longlong:
         """The kind of the payload at `at`, 0 where it matches no mask."""

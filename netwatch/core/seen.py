@@ -1,0 +1,105 @@
+"""How evidence was seen: whether the server took part, which directions, and the checksum.
+
+A packet says this of itself alone only in part. Its mark (`netwatch.dissect.loop.seen_marks`) is
+kept with the observation until it is known what its flow came to, and what of it the server
+acknowledged.
+"""
+
+from itertools import product
+from typing import Literal, get_args
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.flow import FlowProgress
+
+Directions = Literal["both", "client", "server"]
+"""Which sides of a conversation were seen."""
+
+Checksum = Literal["right", "unknown", "wrong"]
+"""What the checksum of the packet with the name is: ``unknown`` where bytes of it were cut off,
+where it has none, where those of its whole direction are wrong, and in a log."""
+
+CHECKSUMS: tuple[Checksum, ...] = ("unknown", "right", "wrong")
+"""What a checksum is, by its number in a mark."""
+
+IN_FLIGHT = 65_536
+"""How much more a server may acknowledge than was seen of its client, bytes: what the capture may
+have lost."""
+
+CHECKSUM_PLACE = 32
+PLACED = 1 << 34
+PLACES = 0xFFFFFFFF
+"""In a mark: where the number of the checksum is, the bit of those that have a place, and the bits of
+that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a piece of evidence was seen. `server` says whether the server took part: it answered, or
+    acknowledged what the client had sent; in a log, whether its program served the client, or says
+    that a server did."""
+
+    server: bool
+    directions: Directions
+    checksum: Checksum
+
+    @property
+    def proves_contact(self) -> bool:
+        """Whether both ends took part in what was seen, as far as one can tell."""
+        return self.server and self.checksum != "wrong"
+
+    @property
+    def rank(self) -> int:
+        """Smaller where more was seen."""
+        return _RANKS[self]
+
+
+RANKED: tuple[Seen, ...] = tuple(
+    Seen(server, directions, checksum)
+    for server, checksum, directions in product(
+        (True, False), get_args(Checksum), get_args(Directions)
+    )
+)
+"""All there are, the best first."""
+
+_RANKS = {seen: rank for rank, seen in enumerate(RANKED)}
+
+UNSEEN = Seen(False, "client", "unknown")
+"""A packet of the client alone, of which nothing else is known."""
+
+
+def mark(place: int, checksum: Checksum) -> int:
+    """The mark of a packet at this place in what its side sends."""
+    return place | CHECKSUMS.index(checksum) << CHECKSUM_PLACE | PLACED
+
+
+def place_of(mark: int) -> int | None:
+    """The place of a packet by its mark; None where it has none."""
+    return mark & PLACES if mark & PLACED else None
+
+
+def checksum_of(mark: int) -> Checksum:
+    """What the checksum of a packet is, by its mark."""
+    return CHECKSUMS[min(mark >> CHECKSUM_PLACE & 3, 2)]
+
+
+def seen_in_flow(mark: int, transport: str, flow: FlowProgress) -> Seen:
+    """How a packet with this mark was seen, which a client has sent in a flow.
+
+    A server has acknowledged a segment with a number that is not before it, nor behind what the
+    client has sent. A datagram is answered where the flow table says that this one was.
+    """
+    checksum = checksum_of(mark)
+    if checksum == "wrong" and flow.checksums == "wrong":
+        # So are those of the others: the card computes them after the capture.
+        checksum = "unknown"
+    place, acked = place_of(mark), flow.acknowledged
+    if place is None:
+        # A store of an older version has neither.
+        server = flow.server_sent in ("payload", "headers")
+    elif acked is None:
+        server = False
+    elif transport == "udp":
+        server = acked == place
+    else:
+        server = (acked - place) & PLACES <= flow.bytes_out + IN_FLIGHT
+    return Seen(server, "client" if flow.server_sent == "nothing" else "both", checksum)
