@@ -196,7 +196,8 @@ def select(config: Config, task: ReportTask) -> ReportDone:
                 }
                 for unsettled, rulings in reported(keys.items(), config.quiet_gap):
                     incident = unsettled.settled(senders)
-                    found.contradictions.update(incident.contradictions.by_type())
+                    for type_, contacts in incident.contradictions.by_type().items():
+                        found.contradictions[type_] += contacts * len(rulings)
                     chosen = incident.reportable(rulings)
                     recorded += len(rulings) - len(chosen)
                     for name, contacts in incident.left_out.items():

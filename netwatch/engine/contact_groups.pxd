@@ -28,6 +28,8 @@ cdef class ContactGroups:
     cdef object _without_verdict
     cdef object _contact_flows
     cdef dict _groups
+    cdef dict _names
+    cdef readonly Py_ssize_t names_evicted
     cdef list _made
     cdef dict _matches
     cdef long long _batch_number

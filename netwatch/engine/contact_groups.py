@@ -20,7 +20,7 @@ from netwatch.core.buffers import Words, array
 from netwatch.core.message import HANDSHAKES
 from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, Repeats
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows, Place
-from netwatch.engine.contradicted import EVIDENCE_DTLS_SNI, HelloName
+from netwatch.engine.contradicted import EVIDENCE_DTLS_SNI
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.incidents.activity import MINUTE
 from netwatch.language.sentences import sentence
@@ -35,6 +35,14 @@ else:
     from netwatch.core.observation_batch import ObservationBatch
 
 KEY_WORDS = cython.declare(cython.Py_ssize_t, 18)
+FLOW_LIMIT = cython.declare(cython.Py_ssize_t, 65_536)
+"""Flows of which is remembered which name their hello showed first; of more the oldest is
+evicted."""
+
+DATAGRAM_WINDOW = cython.declare(cython.longlong, 10_000_000_000)
+"""Within this time (ns) two hellos of one client in datagrams between two ports are of one
+connection; a client may use its port again."""
+
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
 
@@ -101,7 +109,7 @@ class ContactGroups:
     `contact_flows`.
 
     `judge` judges them; those to which no ban applies are counted in `without_verdict`, by the
-    reason.
+    reason. `names_evicted` counts flows whose first name was forgotten.
     """
 
     def __init__(
@@ -116,6 +124,8 @@ class ContactGroups:
         self._without_verdict = without_verdict
         self._contact_flows = contact_flows
         self._groups: dict[bytes, Group] = {}
+        self._names: dict[int, tuple[str, int, int]] = {}
+        self.names_evicted = 0
         self._made: list[Group] = []
         self._matches: dict[int, Match | None] = {}
         self._batch_number = -1
@@ -270,16 +280,23 @@ class ContactGroups:
             _DTLS_SNI,
         ):
             return ""
-        earlier: str = self._judge.flow_names.earlier(
-            batch.words[at + columns.WORD_FLOW],
-            HelloName(
-                batch.text(batch.words[at + columns.WORD_NAME]),
-                batch.words[at + columns.WORD_TIME],
-                batch.words[at + columns.WORD_CLIENT_PORT],
-            ),
-            is_stream=batch.words[at + columns.WORD_TRANSPORT] == _TCP,
-        )
-        return earlier
+        name: str = batch.text(batch.words[at + columns.WORD_NAME])
+        # What a flow has shown first, when, and the port of the client.
+        flow: cython.longlong = batch.words[at + columns.WORD_FLOW]
+        time: cython.longlong = batch.words[at + columns.WORD_TIME]
+        port: cython.longlong = batch.words[at + columns.WORD_CLIENT_PORT]
+        known = self._names.get(flow)
+        if known is not None and known[2] == port:
+            since: cython.longlong = known[1]
+            is_stream: cython.bint = batch.words[at + columns.WORD_TRANSPORT] == _TCP
+            if is_stream or time <= since + DATAGRAM_WINDOW:
+                first: str = known[0]
+                return "" if first == name else first
+        if known is None and len(self._names) >= FLOW_LIMIT:
+            del self._names[next(iter(self._names))]
+            self.names_evicted += 1
+        self._names[flow] = name, time, port
+        return ""
 
     def _judged(
         self,

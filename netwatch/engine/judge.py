@@ -15,7 +15,7 @@ from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
 from netwatch.core.verdict import OUTCOMES, Binding, Contact, Device, Match, Network, Outcome
 from netwatch.coverage.visibility import message_name_status
 from netwatch.engine.contact_detail import detail_of
-from netwatch.engine.contradicted import Contradicted, FlowNames
+from netwatch.engine.contradicted import Contradicted
 from netwatch.incidents.log_limits import limited
 from netwatch.incidents.seen_alone import seen_alone
 from netwatch.inventory.devices import unknown_device
@@ -65,7 +65,6 @@ class Judge:
         self._learned = learned
         self._shared = SharedClients()
         self._contradicted = Contradicted(config, learned)
-        self.flow_names = FlowNames()
         self.shared_contacts: Counter[str] = Counter()
         self._matches: dict[str, Match | None] = {}
         self._banned = _banned_apps(config)
@@ -217,9 +216,7 @@ class Judge:
         outcome = observed_outcome(observation, self._config)
         evidence = observation.evidence
         decision = self._config.policy.decide(evidence, observation.time, match, device, network)
-        contradicted = self._contradicted
-        contradictions = contradicted.found(observation, binding, reported, network, earlier)
-        sender = contradicted.sender(observation, reported, network)
+        against, sender = self._contradicted.found(observation, binding, reported, network, earlier)
         privacy = self._config.privacy
         if privacy is not None:
             # Here and nowhere else: what follows (incidents, their ids, alerts, what is on disk
@@ -236,7 +233,7 @@ class Judge:
             outcome,
             block_of(observation) if outcome == "blocked" else "",
             detail=detail_of(observation),
-            contradictions=contradictions,
+            contradictions=against,
             sender=sender,
             seen=seen_alone(observation),
         )

@@ -190,7 +190,7 @@ class Judging:
                 "device-behind-nat": self.judge.shared_contacts[NAT],
                 "device-is-proxy": self.judge.shared_contacts[PROXY],
                 "shared-clients-full": self.judge.shared_evicted,
-                "flow-names-full": self.judge.flow_names.evicted,
+                "flow-names-full": self._contacts.names_evicted,
             }
         )
         learned = self.learned

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from netwatch.core.alert import Alert, Sensor
+from netwatch.core.contradiction import Sender
 from netwatch.core.verdict import Contact, Decision
 from netwatch.incidents.contacts import strip_frames
 from netwatch.incidents.destinations import GeoLookup
@@ -33,8 +34,8 @@ INCIDENT_LIMIT = 20_000
 
 class Found(NamedTuple):
     """What contacts gave: `alerts`, the number of them by kind of verdict, the number of incidents
-    below the `min_confidence` of their ban, the contacts that tables left out, by limit, and those
-    that something speaks against, by type."""
+    below the `min_confidence` of their ban, and under each ban the contacts that tables left out,
+    by limit, and those that something speaks against, by type."""
 
     alerts: list[Alert]
     by_verdict: dict[str, int]
@@ -67,6 +68,7 @@ class Incidents:
         self._incidents: dict[SharedKey, list[Incident]] = {}
         self.count = 0
         self.senders = SenderTable()
+        self._sender: Sender | None = None  # the last one
 
     def __len__(self) -> int:
         return self.count
@@ -79,7 +81,8 @@ class Incidents:
     def add(self, contact: Contact) -> Incident | None:
         """Add a contact, and return its incident. None where the ban gives no verdict, and where
         the limit of incidents is reached."""
-        self.add_sender(contact)
+        if contact.sender is not self._sender:
+            self.add_sender(contact)
         key = key_of(contact)
         if key is None:
             return None
@@ -100,6 +103,7 @@ class Incidents:
 
     def add_sender(self, contact: Contact) -> None:
         """Note whose packets the MAC in the frame of a contact sends."""
+        self._sender = contact.sender
         if contact.sender is not None:
             self.senders.add(contact.sender, contact.observation.time)
 
@@ -174,7 +178,8 @@ class Incidents:
         contradictions = Counter[str]()
         for unsettled, rulings in self.reported():
             incident = unsettled.settled(self.senders)
-            contradictions.update(incident.contradictions.by_type())
+            for type_, contacts in incident.contradictions.by_type().items():
+                contradictions[type_] += contacts * len(rulings)
             to_report = incident.reportable(rulings)
             recorded += len(rulings) - len(to_report)
             for name, contacts in incident.left_out.items():

@@ -73,12 +73,12 @@ class IncidentConfidence:
         confidence, seen = contact.confidence, contact.seen
         if confidence is None:
             return
-        against = [each.text for each in contact.contradictions]
-        if against and confidence == "confirmed":
-            confidence = HIGHEST
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        limits = *log_reasons(observation), *(_contradicted(text) for text in against)
+        limits = tuple(log_reasons(observation))
+        if contact.contradictions:
+            confidence = HIGHEST if confidence == "confirmed" else confidence
+            limits += tuple(_contradicted(each.text) for each in contact.contradictions)
         is_lone = (
             not limits
             and match.lone_family != ""

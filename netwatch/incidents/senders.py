@@ -47,14 +47,16 @@ class SenderTable:
 
     def add(self, sender: Sender, time: int) -> None:
         """Note that a MAC sent a packet of a client at a time (ns)."""
-        clients = self._clients.get(sender.mac)
+        mac, client = sender
+        clients = self._clients.get(mac)
         if clients is None:
-            if len(self._clients) >= self._limit and not self._make_room(sender.mac):
+            if len(self._clients) >= self._limit and not self._make_room(mac):
                 return
-            clients = self._clients[sender.mac] = {}
-        clients[sender.client] = max(time, clients.get(sender.client, time))
-        if len(clients) > MANY_CLIENTS:
-            del clients[max(clients)]
+            clients = self._clients[mac] = {}
+        if clients.get(client, -1) < time:
+            clients[client] = time
+            if len(clients) > MANY_CLIENTS:
+                del clients[max(clients)]
 
     def merge(self, other: "SenderTable") -> None:
         """Add what was collected elsewhere."""

@@ -31,7 +31,8 @@ _WHERE = frozenset({"file", "line", "sources"})
 
 FROM_FACTS = frozenset(
     {"id", "last_seen", "kind", "destinations", "counts", "community_ids", "names", "evidence",
-     "outcome", "blocked_by", "confidence", "confidence_reasons", "first_seen", "duration"}
+     "outcome", "blocked_by", "confidence", "confidence_reasons", "contradictions", "first_seen",
+     "duration"}
 )  # fmt: skip
 """Fields that are others if some facts of an incident are gone."""
 

@@ -8,6 +8,7 @@ refused by itself and never fails the transaction of others. Fields that are not
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from netwatch.core.contradiction import CONTRADICTION_TYPES
 from netwatch.core.errors import NetwatchError
 from netwatch.core.evidence_place import number_of
 from netwatch.core.verdict import CONFIDENCE_RANK
@@ -117,6 +118,25 @@ def _check_lists(record: Mapping[str, Any]) -> None:
             _words(log, ("format",))
     if record["exemption"] is not None:
         _words(record["exemption"], _EXEMPTION)
+    _check_contradictions(record.get("contradictions", []))
+
+
+def _check_contradictions(found: Any) -> None:
+    if not isinstance(found, list) or len(found) > MAX_VALUES:
+        raise ValueError(f"contradictions is no list of at most {MAX_VALUES} values")
+    for each in found:
+        if each["type"] not in CONTRADICTION_TYPES:
+            raise ValueError(f"contradiction {str(each['type'])[:40]!r}")
+        _words(each, ("text",))
+        if not each["text"]:
+            raise ValueError("a contradiction without a text")
+        _numbers(each, ("count",))
+        if not isinstance(each["evidence"], list) or len(each["evidence"]) > MAX_VALUES:
+            raise ValueError("a contradiction whose evidence is no list")
+        for item in each["evidence"]:
+            _words(item, ("type", "name", "source"))
+            epoch_ns(item["time"])
+            _numbers(item, ("packet",))
 
 
 def _words(values: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -107,6 +107,7 @@ def test_every_anomaly_is_described_and_occurs() -> None:
     files = [*package.glob("dissect/**/*.py"), *package.glob("protocols/*.py")]
     files += [
         *package.glob("engine/*.py"),
+        package / "incidents/senders.py",
         package / "inventory/geo.py",
         package / "logs/reordering.py",
         package / "logs/nul_bytes.py",

@@ -213,11 +213,18 @@ class Collected:
     def add_progress(self, *progress: object) -> None: ...
 
 
-def hello(at: float, port: int = 50_000, flow: int = 1, mac: bytes = MACS[0]) -> Event:
+def hello(
+    at: float,
+    port: int = 50_000,
+    flow: int = 1,
+    mac: bytes = MACS[0],
+    name: str = NAMES[0],
+    udp: bool = False,
+) -> Event:
     ends = CLIENTS[0], port, SERVERS[0], 443, mac, bytes(6)
     time = MIDNIGHT + int(at * SECOND)
-    packet = Packet("a.pcap", 1 + int(at * 10), time, 6, "tcp", *ends, None, flow)
-    return packet, Message((ShownName("tls-sni", NAMES[0]),), 0)
+    packet = Packet("a.pcap", 1 + int(at * 10), time, 6, "udp" if udp else "tcp", *ends, None, flow)
+    return packet, Message((ShownName("quic-sni" if udp else "tls-sni", name),), 0)
 
 
 def answer(at: float, rcode: str) -> Event:
@@ -268,6 +275,26 @@ def test_what_separates_groups(events: list[Event], office: Config) -> None:
     # The same with one more of each: both are groups.
     twice = [each for event in events for each in (event, event)]
     assert [each.repeats.count for each in passed_on(twice, office) if each.repeats] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("events", "against"),
+    [
+        ([hello(0), hello(1, name=NAMES[1])], [[], ["two-names"]]),
+        ([hello(0), None, hello(9, name=NAMES[1])], [[], ["two-names"]]),
+        ([hello(0), hello(1), hello(2)], [[]]),
+        ([hello(0), hello(1, flow=2, name=NAMES[1])], [[], []]),
+        ([hello(0), hello(1, port=443, name=NAMES[1])], [[], []]),
+        ([hello(0, udp=True), hello(1, name=NAMES[1], udp=True)], [[], ["two-names"]]),
+        ([hello(0, udp=True), hello(11, name=NAMES[1], udp=True)], [[], []]),
+    ],
+    ids=["two", "late", "one", "flows", "side", "datagrams", "port-again"],
+)
+def test_a_second_name_in_a_flow_is_a_contradiction(
+    events: list[Event], against: list[list[str]], office: Config
+) -> None:
+    contacts = passed_on(events, office)
+    assert [[each.type for each in found.contradictions] for found in contacts] == against
 
 
 @settings(deadline=None)

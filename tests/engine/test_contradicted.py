@@ -21,7 +21,6 @@ from support.situations.forgery import (
 from support.situations.situation import Situation
 
 import netwatch
-from netwatch.engine.contradicted import DATAGRAM_WINDOW, FlowNames, HelloName
 from netwatch.privacy.keys import write_new_key
 
 USUAL = """version: 1
@@ -125,19 +124,3 @@ def test_a_pseudonym_hides_addresses_in_contradictions_too(
     text = json.dumps(alert)
     for word in (SERVICE.ip, SERVICE.mac, FORGER.mac, "ws-014"):
         assert word not in text
-
-
-def test_a_flow_names_its_first_name_alone() -> None:
-    names = FlowNames(limit=2)
-    first, other = HelloName("a.example", 1, 50_000), HelloName("b.example", 2, 50_000)
-    assert names.earlier(1, first, is_stream=True) == ""
-    assert names.earlier(1, first, is_stream=True) == ""
-    assert names.earlier(1, other, is_stream=True) == "a.example"
-    # The other side, and a connection of datagrams that begins much later.
-    assert names.earlier(2, first, is_stream=False) == ""
-    late = HelloName("b.example", 2 + DATAGRAM_WINDOW, 50_000)
-    assert names.earlier(2, late, is_stream=False) == ""
-    assert names.earlier(1, HelloName("b.example", 3, 443), is_stream=True) == ""
-    assert names.evicted == 0
-    names.earlier(3, first, is_stream=True)
-    assert names.evicted == 1

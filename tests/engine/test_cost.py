@@ -188,8 +188,8 @@ LIMITS = [
     ("scan", "initials", Cost(0.1, 0.5)),
     ("scan", "requests", Cost(0.1, 0.5)),
     # Each contact is judged, and counted for its confidence, its outcome and its kind.
-    ("scan", "banned-lookups", Cost(90, 426)),
-    ("scan", "banned-hellos", Cost(141, 797)),
+    ("scan", "banned-lookups", Cost(90, 438)),
+    ("scan", "banned-hellos", Cost(142, 812)),
     ("names", "data", Cost(0.1, 0.5)),
     ("names", "short", Cost(0.1, 0.5)),
     ("names", "lookups", Cost(4.1, 4.2)),

@@ -40,6 +40,9 @@ def test_a_field_of_another_version_is_kept() -> None:
     assert read_record("a", record).record["new"] == 1
 
 
+AGAINST = {"type": "overlap", "text": "Something.", "count": 1, "evidence": []}
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -53,6 +56,13 @@ def test_a_field_of_another_version_is_kept() -> None:
         ({"names": ["x" * 600]}, "no name"),
         ({"names": ["x"] * 5000}, "at most 4096"),
         ({"device": fleet_alert("a", 0).record["device"] | {"id": "a\0b"}}, "no text"),
+        ({"contradictions": {}}, "contradictions is no list"),
+        ({"contradictions": [{"type": "guilty"}]}, "contradiction 'guilty'"),
+        ({"contradictions": [{"type": "overlap", "text": None}]}, "without a text"),
+        ({"contradictions": [AGAINST | {"text": "x" * 600}]}, "text is no text"),
+        ({"contradictions": [AGAINST | {"count": -1}]}, "no number from 0"),
+        ({"contradictions": [AGAINST | {"evidence": None}]}, "evidence is no list"),
+        ({"contradictions": [AGAINST | {"evidence": [{}]}]}, "is missing"),
     ],
 )
 def test_refuses_with_the_reason(change: dict[str, Any], expected: str) -> None:
