@@ -152,9 +152,7 @@ class Wire:
         acknowledged = b"\x02\0\0\0\0"
         frames = acknowledged + handshakes.crypto_frame(handshakes.server_hello(self.rng), 0, 1200)
         own = self.rng.randbytes(8)
-        reply = handshakes.quic_initial(
-            version, scid, own, 0, frames, key_id=dcid, side="server"
-        )
+        reply = handshakes.quic_initial(version, scid, own, 0, frames, key_id=dcid, side="server")
         self.udp(server, 443, client, sport, reply)
         for size in (48, 320):
             self.udp(client, sport, server, 443, handshakes.quic_data(self.rng, size, own))

@@ -169,8 +169,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """How a piece of evidence was seen: whether the server took part, which sides of the conversation
-    were seen, and what the checksum of the packet with the name is."""
+    """How a piece of evidence was seen: whether the server took part, which sides of the
+    conversation were seen, and what the checksum of the packet with the name is."""
 
     server: bool
     directions: Directions

@@ -78,8 +78,8 @@ class EvidenceItem:
     and no other app does. `place` is where `rule` is written. `raw` is the name in the letters of
     the packet, None where the packet has no name; `chain` are the aliases from the name asked for
     to this one. `ja4` is the fingerprint of the client. A piece that comes from a log has its
-    format and what it lacks in `log`, and the number of its record in `packet`. `seen` is how the piece
-    was seen: it is the first of those of which most was seen.
+    format and what it lacks in `log`, and the number of its record in `packet`. `seen` is how the
+    piece was seen: it is the first of those of which most was seen.
     """
 
     time: int

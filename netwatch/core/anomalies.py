@@ -20,10 +20,10 @@ ANOMALIES: Mapping[str, str] = {
     "arp-type": "An ARP packet is not for IPv4 over Ethernet.",
     "capture-dropped": "A packet is missing from the capture: the pcapng file says, in its"
     " interface statistics or with the next packet, that the interface or the system dropped it.",
-    "contact-sightings-full": "A flow contacted apps under more names than are followed: of further ones"
-    " it is not known whether the server took part.",
     "contact-flows-full": "A flow contacted an app while the table of such flows was full: its"
     " bytes are missing from the incident.",
+    "contact-sightings-full": "A flow contacted apps under more names than are followed: of further"
+    " ones it is not known whether the server took part.",
     "device-address-shared": "Two devices had the address of a contact at the same time: the"
     " contact is attributed to neither.",
     "device-behind-nat": "There are several devices behind the address of a contact, by the TLS"

@@ -29,8 +29,8 @@ name) before any payload; packets without payload, such as a SYN-ACK; or no pack
 table looks at. Acknowledgements without data are not looked at."""
 
 Checksums = Literal["right", "unknown", "wrong"]
-"""What the checksums of one side of a flow are, as far as they were looked at beside those of packets
-with names: ``right`` if any is, ``wrong`` if all are."""
+"""What the checksums of one side of a flow are, as far as they were looked at beside those of
+packets with names: ``right`` if any is, ``wrong`` if all are."""
 
 INITIAL_WINDOW = 14_600
 """Payload that a server may send before its client acknowledges any of it, bytes (RFC 6928). So

@@ -32,8 +32,8 @@ class Observation:
     flow within one run. `raw` is the name as it is in the packet, empty where that is `name`,
     `asked` the name that was asked for, where `name` is an alias of it.
     `frames` are the frames that prove the observation, if frames are stored: read without any other
-    packet, they show the same name. `mark` says how the packet was seen (`netwatch.core.seen`), 0 in a
-    log.
+    packet, they show the same name. `mark` says how the packet was seen (`netwatch.core.seen`), 0
+    in a log.
     """
 
     time: int

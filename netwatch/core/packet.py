@@ -21,8 +21,8 @@ class Packet:
     `time_digits` significant digits after the second. Addresses are packed (4 or 16 bytes), MAC
     addresses are 6 bytes, or None if the link type has none. `vlan` is the innermost VLAN id, or
     None. `flow_id` identifies the flow within one run and has no meaning outside of it. `frames`
-    are the frames that contain the message, if frames are stored. `mark` says how the packet was seen
-    (`netwatch.core.seen`).
+    are the frames that contain the message, if frames are stored. `mark` says how the packet was
+    seen (`netwatch.core.seen`).
     """
 
     source: str

@@ -28,8 +28,8 @@ have lost."""
 CHECKSUM_PLACE = 32
 PLACED = 1 << 34
 PLACES = 0xFFFFFFFF
-"""In a mark: where the number of the checksum is, the bit of those that have a place, and the bits of
-that."""
+"""In a mark: where the number of the checksum is, the bit of those that have a place, and the bits
+of that."""
 
 
 @dataclass(frozen=True, slots=True)

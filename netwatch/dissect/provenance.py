@@ -163,8 +163,8 @@ class PacketProvenance:
             self._flows_by_address.append((source, block.first + record), now, frames)
 
     def add_answer(self, row: Row, block: Block, source: str) -> None:
-        """Buffer a packet that acknowledges what the other side of its flow has sent, one of the first
-        ones."""
+        """Buffer a packet that acknowledges what the other side of its flow has sent, one of the
+        first ones."""
         flow = row[layout.ROW_FLOW]
         if len(self._answers.frames(flow)) < MAX_ANSWERS:
             now = block.records[row[layout.ROW_RECORD] * FIELDS + TIME]

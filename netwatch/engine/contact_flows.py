@@ -1,7 +1,7 @@
 """What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
 from dataclasses import field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from netwatch.core.contradiction import Contradiction
 from netwatch.core.dataclass import dataclass
@@ -19,9 +19,6 @@ FLOW_LIMIT = 65536
 
 SIGHTING_LIMIT = 64
 """Contacts of one flow of which it is followed how they were seen."""
-
-ALIKE_LIMIT = 4
-"""Those among them that are alike: of one device, with one name and kind of evidence."""
 
 UDP_WINDOW = 14_720
 """Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
@@ -102,8 +99,8 @@ class _At(NamedTuple):
 
 @dataclass(slots=True)
 class _Sighting:
-    """A contact, the first like it in its flow or one of the first, and how it was `seen` as far as that
-    was reported."""
+    """A contact, the first like it in its flow or one of the first, and how it was `seen` as far as
+    that was reported."""
 
     contact: Contact
     place: Place
@@ -112,7 +109,8 @@ class _Sighting:
     def report(
         self, flow: FlowProgress, collector: ContactCollector, answers: tuple[Frame, ...]
     ) -> None:
-        """Report what more was seen of the contact by now; `answers` are packets that acknowledge it."""
+        """Report what more was seen of the contact by now; `answers` are packets that acknowledge
+        it."""
         log, place = self.contact.observation.log, self.place
         if log is None:
             seen = seen_in_flow(place.mark, self.contact.observation.transport, flow)
@@ -192,30 +190,16 @@ class _Part:
 
 
 class _Followed:
-    """The contacts of one flow. Of those alike the first ones have a sighting each."""
+    """The contacts of one flow. `sightings` are those of which it is not known that the server took
+    part, and the last ones."""
 
-    __slots__ = ("decision", "like", "parts", "sightings")
+    __slots__ = ("decision", "parts", "sightings")
 
     def __init__(self, contact: Contact) -> None:
         # What all bans have said so far; None as soon as it differs between contacts.
         self.decision: Decision | None = contact.decision
         self.parts = [_Part(None)]
         self.sightings: list[_Sighting] = []
-        self.like: dict[tuple[Any, ...], int] = {}
-
-    def sight(self, contact: Contact, place: Place) -> bool:
-        """Follow how a contact of the flow was seen, unless there are enough like it; false where there
-        are too many of all kinds."""
-        shown = contact.observation
-        key = contact.device.id, contact.decision.key, shown.evidence, shown.name
-        alike = self.like.get(key, 0)
-        if alike >= ALIKE_LIMIT:
-            return True
-        if len(self.sightings) >= SIGHTING_LIMIT:
-            return False
-        self.like[key] = alike + 1
-        self.sightings.append(_Sighting(strip_frames(contact), place, contact.seen))
-        return True
 
     def add(self, contact: Contact, at: _At) -> None:
         """Add a contact of the flow."""
@@ -297,7 +281,12 @@ class ContactFlows:
         if any(each.type == "two-names" for each in contact.contradictions):
             for each in followed.sightings:
                 each.contradict(contact.observation.name, self._collector)
-        if not followed.sight(contact, place):
+        if len(followed.sightings) >= SIGHTING_LIMIT:
+            self._report_sightings(flow, followed)
+            followed.sightings = [each for each in followed.sightings if not each.seen.server]
+        if len(followed.sightings) < SIGHTING_LIMIT:
+            followed.sightings.append(_Sighting(strip_frames(contact), place, contact.seen))
+        else:
             self.unsighted += 1
         self._table.report_end_of(flow)
 
@@ -334,13 +323,15 @@ class ContactFlows:
                         self._flows.pop(flow, None)
                     else:
                         self._report(groups, progress, part.bans)
-            for each in followed.sightings:
-                seen = replace(
-                    each.contact.observation, flow_id=flow, client_port=each.place.port
-                )
-                progress = self._table.progress_of(seen)
-                if progress is not None:
-                    each.report(progress, self._collector, self._table.answers_in(flow))
+            self._report_sightings(flow, followed)
+
+    def _report_sightings(self, flow: int, followed: _Followed) -> None:
+        """Report how contacts of a flow were seen by now."""
+        for each in followed.sightings:
+            shown = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
+            progress = self._table.progress_of(shown)
+            if progress is not None:
+                each.report(progress, self._collector, self._table.answers_in(flow))
 
     def forget(self, before: int) -> None:
         """Forget the flows without a contact since `before` (ns): the log that has shown them may

@@ -7,7 +7,7 @@ from netwatch.core.text import quantity
 from netwatch.explain import wording
 from netwatch.explain.doubts import not_proved, refutations
 from netwatch.explain.layout import heading, paragraph, points, title, value
-from netwatch.explain.steps import Answer, Contact, Exemption, Explanation, Period
+from netwatch.explain.steps import Answer, Contact, Exemption, Explanation, Period, Seen
 
 
 def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Iterator[str]:
@@ -70,6 +70,8 @@ def _contact(number: int, contact: Contact) -> Iterator[str]:
         yield from value("not said", ", ".join(lacks), 4)
     else:
         yield from value("packet", f"{packet.number:,} of {packet.source}", 4)
+    if contact.seen is not None:
+        yield from value("seen", _seen(contact.seen), 4)
     yield from value("time", packet.time, 4)
     if packet.file and packet.file.sha256:
         yield from value("SHA-256", packet.file.sha256, 4)
@@ -83,6 +85,14 @@ def _contact(number: int, contact: Contact) -> Iterator[str]:
     yield from value("rule", f"{rule.text} ({rule.role}{only}){place}", 4)
     yield from value("sources", ", ".join(rule.sources), 4)
     yield from value("JA4", contact.ja4 or "", 4)
+
+
+def _seen(seen: Seen) -> str:
+    took_part = "the server took part" if seen.server else "not seen that the server took part"
+    sides = (
+        "both directions" if seen.directions == "both" else f"only what the {seen.directions} sent"
+    )
+    return f"{took_part}; {sides}; checksum {seen.checksum}"
 
 
 def _answer(answer: Answer, contact: Contact) -> str:

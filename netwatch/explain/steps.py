@@ -68,12 +68,21 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """How evidence was seen (`netwatch.core.seen`)."""
+
+    server: bool
+    directions: str
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """The first packet that shows a name by one kind of evidence, and how often that was seen.
     Where `log` is given, it is no packet but a line of a log, and `packet` has its file and number.
 
     `raw` is the name as it is in the packet, None where the packet has no name; `chain` are the
-    aliases from the name asked for to the one that matches.
+    aliases from the name asked for to the one that matches. `seen` is None in older records.
     """
 
     packet: Packet
@@ -87,6 +96,7 @@ class Contact:
     count: int
     ja4: str | None
     log: LogLine | None = None
+    seen: Seen | None = None
 
     @property
     def is_on_pages(self) -> bool:
@@ -319,6 +329,7 @@ def rule_of(piece: Mapping[str, Any]) -> Rule:
 
 def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Contact:
     source, tls, log = piece["source"], piece.get("tls") or {}, piece.get("log")
+    seen = piece.get("seen")
     return Contact(
         Packet(source, number_of(piece), piece["time"], files.get(source)),
         piece["type"],
@@ -331,6 +342,7 @@ def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Cont
         piece["count"],
         tls.get("ja4"),
         LogLine(log["format"], log["line"], tuple(log.get("lacks") or ())) if log else None,
+        Seen(seen["server"], seen["directions"], seen["checksum"]) if seen else None,
     )
 
 

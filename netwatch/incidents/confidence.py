@@ -6,8 +6,9 @@ more than one. There is one exception, for names that only the app calls and who
 each listed by another family of sources, are ``confirmed``: both lists would have to be wrong, and
 about the same device. Names that pages call, and names whose owner nobody confirmed, lift nothing.
 
-A handshake is a ground for ``confirmed`` only if the server took part (`netwatch.rules.policy`), which
-is mostly known only when its flow goes on. Until then it is `unseen`: a ground for ``probable``.
+A handshake is a ground for ``confirmed`` only if the server took part (`netwatch.rules.policy`),
+which is mostly known only when its flow goes on. Until then it is `unseen`: a ground for
+``probable``.
 
 Contacts may arrive in any order, and of each kind the first in time is kept, so the result is the
 same in any order. There are at most as many kinds as confidences and families of sources.
@@ -37,9 +38,9 @@ class Ground:
     """A contact as far as it is a reason for a confidence. The smaller one is the better reason: a
     handshake before other evidence (`weakness`), then the earlier one.
 
-    `time` is in ns. `seen` is smaller where more was seen of the contact. `grade` is that of the rule,
-    with its reasons. `limits` are the sentences that say what of a log, or of how it was seen, takes
-    the confidence down.
+    `time` is in ns. `seen` is smaller where more was seen of the contact. `grade` is that of the
+    rule, with its reasons. `limits` are the sentences that say what of a log, or of how it was
+    seen, takes the confidence down.
     """
 
     weakness: int

@@ -34,10 +34,10 @@ FirstSighting = tuple[
     str,
     tuple[str, ...],
 ]
-"""How it was seen (smaller is more), time (ns), source, packet, digits of the time, rule, role, whether only the app calls the name,
-where the rule is written, and of the contact's detail the raw name, the aliases, the first answer,
-the response code, the JA4 and the server; of a log its format, and what it lacks. The smallest is
-the first."""
+"""How it was seen (smaller is more), time (ns), source, packet, digits of the time, rule, role,
+whether only the app calls the name, where the rule is written, and of the contact's detail the raw
+name, the aliases, the first answer, the response code, the JA4 and the server; of a log its format,
+and what it lacks. The smallest is the first."""
 
 FirstAnswer = tuple[int, str, int, int]
 """Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
@@ -121,8 +121,8 @@ def _led_to(answers: BoundedTable, name: str, server: str, time: int) -> Answer 
 def _with_other_half(
     seen: Seen, kind: str, about: tuple[str, str], halves: dict[str, set[tuple[str, str]]]
 ) -> Seen:
-    """How a lookup was seen, with what is known of its other half: `about` is its name and who has seen
-    it."""
+    """How a lookup was seen, with what is known of its other half: `about` is its name and who has
+    seen it."""
     if kind == "dns-query" and about in halves["dns-answer"]:
         return Seen(True, "both", seen.checksum)
     if kind == "dns-answer" and about in halves["dns-query"]:

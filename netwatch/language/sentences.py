@@ -117,19 +117,19 @@ TEXTS: Mapping[str, str] = {
     ),
     # What takes down the confidence of a contact by how it was seen (netwatch.incidents.confidence)
     "server-unseen": mark(
-        "Only what the client sent was seen of this conversation: that its server answered, or"
-        " acknowledged any of it, was not, and a packet alone may be forged: at most %(grade)s."
+        "Of this conversation only what the client sent was seen, no answer or acknowledgement of"
+        " its server; one sender alone could have forged that: at most %(grade)s."
     ),
     "server-elsewhere": mark(
-        "The server was seen to send, but nothing that acknowledges this packet, which may be"
-        " forged: at most %(grade)s."
+        "The server was seen to send, but nothing that acknowledges this packet, which somebody"
+        " else could have forged: at most %(grade)s."
     ),
     "log-server-unseen": mark(
         "The log (%(format)s) does not say that the server took part: at most %(grade)s."
     ),
     "checksum-wrong": mark(
-        "The checksum of the packet with the name is wrong, and those of others of the same sender"
-        " are not, so that the server cannot have read it: at most %(grade)s."
+        "The checksum of the packet with the name is wrong, so the server cannot have read it: at"
+        " most %(grade)s."
     ),
     # What takes down the confidence of a contact that a log shows (netwatch.incidents.log_limits)
     "log-year": mark(

@@ -11,6 +11,7 @@ from typing import Any
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import NetwatchError
 from netwatch.core.observation import Observation
+from netwatch.core.seen import Seen
 from netwatch.core.typed_json import MISMATCHES, plain, read
 from netwatch.core.verdict import (
     Contact,
@@ -46,6 +47,7 @@ _CONTACT: dict[str, Any] = {
     "network": Network,
     "outcome": Outcome,
     "blocked_by": str,
+    "seen": Seen,
 }
 """The types of a contact's fields, beside its verdict."""
 

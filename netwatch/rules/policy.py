@@ -44,10 +44,10 @@ address in the app's AS     none       none      none      none
 A lookup of a name whose grade is ``probable`` therefore gives ``probable`` if only this app uses
 the domain, and ``possible`` in every other case; where the grade is ``possible``, everything is.
 
-One sender alone can make frames of a client, or of a server. So ``confirmed`` is only given where the
-server took part in the conversation: it answered, or acknowledged what the client had sent; in a log,
-its program served the client. Where that was not seen, or where the checksum of the packet with the
-name is wrong, it is ``probable`` (`as_seen`).
+One sender alone can make frames of a client, or of a server. So ``confirmed`` is only given where
+the server took part in the conversation: it answered, or acknowledged what the client had sent; in
+a log, its program served the client. Where that was not seen, or where the checksum of the packet
+with the name is wrong, it is ``probable`` (`as_seen`).
 
 A certificate names everything that its server could serve, not what the device asked for, so it
 weighs no more than a lookup. Whether a confidence is high enough to report is decided for the

@@ -71,7 +71,9 @@ OBSERVATION = (
     FactColumn("log_lacks", "texts", "what the log does not say", True, since=2),
     FactColumn("log_outcome", "text", "what it says that came of the contact", True, since=2),
     FactColumn("log_blocked_by", "text", "its word for what was denied", True, since=2),
-    FactColumn("place", "int64", "place in what its side sent, to tell what acknowledges it", True, since=3),
+    FactColumn(
+        "place", "int64", "place in what its side sent, to tell what acknowledges it", True, since=3
+    ),
     FactColumn("checksum", "text", "`right`, `wrong`, or `unknown`", True, since=3),
 )
 """One name that one device showed; the columns that the record has beside these follow from them
@@ -103,12 +105,18 @@ FLOW = (
     FactColumn("flow", "int64", "number of the flow in the capture"),
     FactColumn("log_format", "text", "format of the log, in place of a packet", True, since=2),
     FactColumn(
-        "client_acknowledged", "int64", "place in what the client sent that the server acknowledged",
-        True, since=3,
+        "client_acknowledged",
+        "int64",
+        "place in what the client sent that the server acknowledged",
+        True,
+        since=3,
     ),
     FactColumn(
-        "server_acknowledged", "int64", "place in what the server sent that the client acknowledged",
-        True, since=3,
+        "server_acknowledged",
+        "int64",
+        "place in what the server sent that the client acknowledged",
+        True,
+        since=3,
     ),
     FactColumn("client_checksums", "text", "checksums of packets of the client", True, since=3),
     FactColumn("server_checksums", "text", "checksums of packets of the server", True, since=3),

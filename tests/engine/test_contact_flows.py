@@ -7,11 +7,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.contacts import APPS, BAN, GAP, NOON, SECOND, SENSOR, contact
+from support.contacts import ANSWERED, APPS, BAN, GAP, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.flow import Flow, FlowProgress
+from netwatch.core.seen import UNSEEN
 from netwatch.core.verdict import Contact, Decision, Ruling
-from netwatch.engine.contact_flows import ContactFlows
+from netwatch.engine.contact_flows import ContactFlows, Place
 from netwatch.formats import jsonl
 from netwatch.incidents.aggregate import Incidents, under_each_ban
 
@@ -41,6 +42,7 @@ def contacts(draw: st.DrawFn) -> list[Contact]:
             packet=number,
             flow=draw(st.integers(1, 2)),
             outcome=draw(st.sampled_from(["attempted", "attempted", "blocked"])),
+            seen=draw(st.sampled_from([UNSEEN, ANSWERED])),
         )
         device = replace(one.device, ip="10.20.0.7")
         seen = replace(one.observation, client_ip=bytes((10, 20, 0, 7)))
@@ -72,13 +74,15 @@ def ended(number: int, sent: str) -> Flow:
 def follow(made: Sequence[Contact], reports: set[int], sent: str) -> Incidents:
     """The incidents of contacts, whose flows are reported at some of them and end in the end."""
     far = FlowProgress(500, 900, NOON + 8000 * SECOND, "payload")
-    dissector: Any = SimpleNamespace(report_end_of=lambda flow: None, progress_of=lambda seen: far)
+    dissector: Any = SimpleNamespace(
+        report_end_of=lambda flow: None, progress_of=lambda seen: far, answers_in=lambda flow: ()
+    )
     incidents = Incidents(GAP)
     flows = ContactFlows(dissector, incidents, GAP)
     for number, one in enumerate(made):
         incidents.add(one)
         seen = one.observation
-        flows.add(one, seen.flow_id, seen.client_port, seen.time)
+        flows.add(one, seen.flow_id, Place(seen.client_port, seen.time, seen.packet, seen.mark))
         if number in reports:
             flows.report()
     for number in (1, 2):

@@ -165,7 +165,9 @@ def judged(
 ) -> dict[str, Any]:
     """What a capture of these messages gives."""
     far = FlowProgress(500, 900, MIDNIGHT + 99 * SECOND, "payload")
-    dissector: Any = SimpleNamespace(report_end_of=lambda flow: None, progress_of=lambda seen: far)
+    dissector: Any = SimpleNamespace(
+        report_end_of=lambda flow: None, progress_of=lambda seen: far, answers_in=lambda flow: ()
+    )
     batch, incidents = ObservationBatch(["a.pcap"]), Incidents(office.quiet_gap)
     collector = collector or (incidents if grouped else OfEachBan(incidents))
 

@@ -63,6 +63,7 @@ class Row(NamedTuple):
     prefiltered: int
     observations: int
     owner: int
+    mark: int
 
 
 def rows(loop: Loop, frames: Frames, link: int = 1) -> list[Row]:

@@ -301,8 +301,8 @@ class FlowTable:
         return (self.table[slot + layout.FLOW_LAST], self.table[slot + layout.FLOW_STATE])
 
     def acknowledged_of(self, flow: cython.longlong, side: cython.int) -> int:
-        """The word `layout.FLOW_ACKED` of a side of the flow that rows name `flow`; 0 where its slot
-        was evicted or reused."""
+        """The word `layout.FLOW_ACKED` of a side of the flow that rows name `flow`; 0 where its
+        slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
             return 0

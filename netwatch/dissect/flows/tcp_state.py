@@ -17,12 +17,17 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.table import FlowTable
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.seen_marks import answers, checksum_of, place_of
+    from cython.cimports.netwatch.dissect.loop.seen_marks import (
+        answers,
+        called_of,
+        checksum_of,
+        place_of,
+    )
 else:
     from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.seen_marks import answers, checksum_of, place_of
+    from netwatch.dissect.loop.seen_marks import answers, called_of, checksum_of, place_of
 
 EARLY_SEGMENTS = cython.declare(cython.longlong, 16)
 """Segments that go to the parser of a side that was met in midstream and matched no mask."""
@@ -122,15 +127,18 @@ class TcpState:
         return True
 
     def answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
-        """Whether a datagram of `side` is the answer to one of the other side that may carry a name,
-        the first one."""
+        """Whether a datagram of `side` is the answer to one of the other side that may carry a
+        name, the first one."""
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
-        named: cython.longlong
+        named: cython.longlong = self.flows.table[slot + layout.FLOW_NAMED + 1 - side]
+        if named == 0 and self.flows.table[slot + layout.FLOW_BYTES + side] == 0:
+            # The capture may have the answer before what it answers.
+            self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = called_of(self.cursor)
+            return True
         if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0:
             return False
         if state & (layout.VERIFY_0 << side):
             self.verify(slot, side)
-        named = self.flows.table[slot + layout.FLOW_NAMED + 1 - side]
         if state & (layout.NAMED_0 << (1 - side)) == 0 or not answers(self.cursor, named):
             return False
         self.flows.table[slot + layout.FLOW_ACKED + 1 - side] = named

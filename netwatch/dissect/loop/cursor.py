@@ -98,9 +98,9 @@ class Cursor(Window):
     Addresses, MACs (-1: none) and VLAN id (-1: none) are those of the innermost header that has
     them; `addresses` is where the source address is, and the destination's is behind it.
 
-    `checksum` is what that of a packet that carries a name is (``CHECKSUM_``), until its flow has it.
-    `fragment` is -1 unless `at` is behind the header of a fragment: then its offset, with bit 16
-    set where more fragments follow. `non_ip` is -1 unless the packet ended at something that
+    `checksum` is what that of a packet that carries a name is (``CHECKSUM_``), until its flow has
+    it. `fragment` is -1 unless `at` is behind the header of a fragment: then its offset, with bit
+    16 set where more fragments follow. `non_ip` is -1 unless the packet ended at something that
     carries no names: then its EtherType, or 0 for an IP protocol (`protocol`). `subframe` is where
     the next frame of an A-MSDU starts, 0 where there is none; the fields of `frame_` are those of
     the frame around it. `anomalies` counts by ``ANOMALY_`` number, and `failed` has the last of all

@@ -26,8 +26,8 @@ FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 where there is n
 # number of the hello that was reported and, from bit 32 on, its size:
 FLOW_HELLO_SENT = 22
 FLOW_ENTRY = 23  # the flow's entry of the hello buffer plus 1; 0 where it has none
-# A word a side: the place of the last packet of the side that may carry a name, with bit 34 set, as in
-# the mark of a row:
+# A word a side: the place of the last packet of the side that may carry a name, with bit 34 set, as
+# in the mark of a row:
 FLOW_NAMED = 24
 # A word a side: what the other side has acknowledged of it, with bit 34 set; of segments a sequence
 # number, of datagrams the place of the one that was answered:
@@ -63,7 +63,8 @@ REFUSED_1 = 1 << 17
 # Further bits of FLOW_STATE, the one of side 1 behind that of side 0. What a side has sent that may
 # carry a name is still to be acknowledged:
 NAMED_0 = 1 << 18
-# The checksum of a packet of the side that carries a name is wrong, so those of others are looked at:
+# The checksum of a packet of the side that carries a name is wrong, so those of others are looked
+# at:
 VERIFY_0 = 1 << 20
 CHECKSUMS_RIGHT_0 = 1 << 22  # the checksum of a packet of the side is right
 CHECKSUMS_WRONG_0 = 1 << 24  # that of another packet than one that carries a name is wrong

@@ -37,5 +37,6 @@ cdef unsigned long long sum_of(Cursor cursor, Py_ssize_t at, Py_ssize_t size) no
 cdef long long place_of(Cursor cursor) noexcept nogil
 cdef bint is_long(Cursor cursor, Py_ssize_t at) noexcept nogil
 cdef long long hash_of(Cursor cursor, Py_ssize_t at, Py_ssize_t size) noexcept nogil
+cdef long long called_of(Cursor cursor) noexcept nogil
 cdef bint answers(Cursor cursor, long long named) noexcept nogil
 cdef long long mark_of(Cursor cursor) noexcept nogil

@@ -85,7 +85,8 @@ def sum_of(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cy
 
 
 def place_of(cursor: Cursor) -> cython.longlong:
-    """The place of the packet at the cursor, plus the bit `layout.MARK_PLACED`; 0 where it has none."""
+    """The place of the packet at the cursor, plus the bit `layout.MARK_PLACED`; 0 where it has
+    none."""
     at: cython.Py_ssize_t = cursor.at + 8
     size: cython.Py_ssize_t
     if cursor.fragment >= 0:
@@ -122,6 +123,15 @@ def hash_of(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> c
     for i in range(at, at + size):
         found = ((found ^ cursor.data[i]) * PRIME) & LOW32
     return found if found else BASIS
+
+
+def called_of(cursor: Cursor) -> cython.longlong:
+    """The place of the datagram that the one at the cursor answers, as far as it says so, with the
+    bit `layout.MARK_PLACED`: a hash of the connection id that it calls its receiver by."""
+    at: cython.Py_ssize_t = cursor.at + 8
+    if is_long(cursor, at) and at + 6 + cursor.data[at + 5] <= cursor.end:
+        return hash_of(cursor, at + 6, cursor.data[at + 5]) | PLACED
+    return PLACED
 
 
 def answers(cursor: Cursor, named: cython.longlong) -> cython.bint:

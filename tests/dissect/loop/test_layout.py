@@ -64,5 +64,6 @@ def test_words_do_not_overlap() -> None:
         del words["words"]
         assert len(set(words.values())) == len(words)
         # They fill whole lines of the processor's cache, the last one perhaps not to its end.
-        assert size % 8 == 0 and size - 8 <= max(words.values()) < size
+        assert size % 8 == 0
+        assert size - 8 <= max(words.values()) < size
         assert {words[name.lower()] + 1 for name in pairs}.isdisjoint(words.values())
