@@ -100,11 +100,12 @@ class _At(NamedTuple):
 @dataclass(slots=True)
 class _Sighting:
     """A contact, the first like it in its flow or one of the first, and how it was `seen` as far as
-    that was reported."""
+    that was reported. `late` speaks against it, and was not reported yet."""
 
     contact: Contact
     place: Place
     seen: Seen
+    late: Contradiction | None = None
 
     def report(
         self, flow: FlowProgress, collector: ContactCollector, answers: tuple[Frame, ...]
@@ -112,6 +113,8 @@ class _Sighting:
         """Report what more was seen of the contact by now; `answers` are packets that acknowledge
         it."""
         log, place = self.contact.observation.log, self.place
+        if self.late is not None:
+            self._report_late(self.late, collector)
         if log is None:
             seen = seen_in_flow(place.mark, self.contact.observation.transport, flow)
         else:
@@ -135,17 +138,22 @@ class _Sighting:
             ),
         )
 
-    def contradict(self, name: str, collector: ContactCollector) -> None:
+    def contradict(self, name: str) -> None:
         """Another name came later in the same connection: that speaks against this contact too."""
-        contact, place = self.contact, self.place
+        contact = self.contact
         if contact.observation.name == name or any(
             each.type == "two-names" for each in contact.contradictions
         ):
             return
-        late = Contradiction("two-names", sentence("another-name", name=name))
-        self.contact = replace(contact, contradictions=(*contact.contradictions, late))
-        shown = replace(contact.observation, time=place.time, packet=place.packet)
-        told = replace(self.contact, observation=shown, contradictions=(late,), seen=self.seen)
+        self.late = Contradiction("two-names", sentence("another-name", name=name))
+        self.contact = replace(contact, contradictions=(*contact.contradictions, self.late))
+
+    def _report_late(self, late: Contradiction, collector: ContactCollector) -> None:
+        self.late, place = None, self.place
+        shown = replace(self.contact.observation, time=place.time, packet=place.packet)
+        told = replace(
+            self.contact, observation=shown, repeats=None, contradictions=(late,), seen=self.seen
+        )
         collector.add_progress(
             told, ContactProgress(place.time, 0, 0, place.time, contacts=1, seen=self.seen)
         )
@@ -280,7 +288,7 @@ class ContactFlows:
         followed.add(contact, _At(place.port, place.time, self.quiet_gap))
         if any(each.type == "two-names" for each in contact.contradictions):
             for each in followed.sightings:
-                each.contradict(contact.observation.name, self._collector)
+                each.contradict(contact.observation.name)
         if len(followed.sightings) >= SIGHTING_LIMIT:
             self._report_sightings(flow, followed)
             followed.sightings = [each for each in followed.sightings if not each.seen.server]
