@@ -231,8 +231,8 @@ ANOMALIES: Mapping[str, str] = {
     "transport-header-cut": "A packet ends inside its TCP or UDP header.",
     "transport-unknown": "The packet is ICMP, SCTP or another protocol that is neither TCP nor"
     " UDP. Shown with `-v` only, as `no names in`.",
-    "two-names": "A connection of an incident shows two names of servers: the contact that came"
-    " second gives at most `probable`.",
+    "two-names": "A connection of an incident shows two names of servers: its contacts give at"
+    " most `probable`.",
     "udp-length-bad": "The length field of a UDP datagram is smaller than its header.",
     "wlan-protected": "A WLAN frame is encrypted.",
     "wrapped-too-deep": "A packet has more than eight IP headers, more than sixteen other"

@@ -108,12 +108,12 @@ class _At(NamedTuple):
 @dataclass(slots=True)
 class _Sighting:
     """A contact, the first like it in its flow or one of the first, and how it was `seen` as far as
-    that was reported."""
+    that was reported. `late` speaks against it, and was not reported yet."""
 
     contact: Contact
     place: Place
     seen: Seen
-    is_contested: bool = False
+    late: tuple[Contradiction, ...] = ()
 
     def report(
         self, flow: FlowProgress, collector: ContactCollector, answers: tuple[Frame, ...]
@@ -121,17 +121,18 @@ class _Sighting:
         """Report what more was seen of the contact by now; `answers` are packets that acknowledge
         it."""
         log, place = self.contact.observation.log, self.place
+        if log is None and flow.acknowledged == CONTESTED:
+            self._contradict(_CONTESTED)
+        if self.late:
+            self._report_late(self.late, collector)
         if log is None:
             seen = seen_in_flow(place.mark, self.contact.observation.transport, flow)
         else:
             answered = self.seen.server or flow.server_sent in ("payload", "headers")
             seen = Seen(answered, "both" if answered else "client", "unknown")
-        contested = log is None and flow.acknowledged == CONTESTED and not self.is_contested
-        if seen.rank >= self.seen.rank and not contested:
+        if seen.rank >= self.seen.rank:
             return
-        self.is_contested |= contested
-        if seen.rank < self.seen.rank:
-            self.seen = seen
+        self.seen = seen
         shown = replace(
             self.contact.observation,
             time=place.time,
@@ -139,18 +140,33 @@ class _Sighting:
             client_port=place.port,
             mark=place.mark,
         )
-        contact = replace(self.contact, observation=shown, repeats=None, seen=self.seen)
+        contact = replace(self.contact, observation=shown, repeats=None, seen=seen)
+        frames = answers if seen.server else ()
+        progress = ContactProgress(place.time, 0, 0, place.time, seen=seen, frames=frames)
+        collector.add_progress(contact, progress)
+
+    def contradict(self, name: str) -> None:
+        """Another name came later in the same connection: that speaks against this contact too."""
+        if self.contact.observation.name != name:
+            self._contradict(Contradiction("two-names", sentence("another-name", name=name)))
+
+    def _contradict(self, found: Contradiction) -> None:
+        """Note what speaks against the contact, unless something of its type does already."""
+        known = self.contact.contradictions
+        if all(each.type != found.type for each in known):
+            self.late += (found,)
+            self.contact = replace(self.contact, contradictions=(*known, found))
+
+    def _report_late(
+        self, late: tuple[Contradiction, ...], collector: ContactCollector
+    ) -> None:
+        self.late, place = (), self.place
+        shown = replace(self.contact.observation, time=place.time, packet=place.packet)
+        told = replace(
+            self.contact, observation=shown, repeats=None, contradictions=late, seen=self.seen
+        )
         collector.add_progress(
-            contact,
-            ContactProgress(
-                place.time,
-                0,
-                0,
-                place.time,
-                seen=self.seen,
-                frames=answers if self.seen.server else (),
-                contradiction=_CONTESTED if contested else None,
-            ),
+            told, ContactProgress(place.time, 0, 0, place.time, contacts=1, seen=self.seen)
         )
 
 
@@ -284,6 +300,9 @@ class ContactFlows:
                 return
             followed = self._flows[flow] = _Followed(contact)
         followed.add(contact, _At(place.port, place.time, self.quiet_gap))
+        if any(each.type == "two-names" for each in contact.contradictions):
+            for each in followed.sightings:
+                each.contradict(contact.observation.name)
         if len(followed.sightings) >= SIGHTING_LIMIT:
             self._report_sightings(flow, followed)
             followed.sightings = [each for each in followed.sightings if not each.seen.server]

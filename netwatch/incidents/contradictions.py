@@ -61,10 +61,10 @@ class Contradictions:
         )
         for each in contact.contradictions:
             self.table.add((each.type, each.text, each.sender), first, count)
-        self.add_ground(contact)
 
-    def add_ground(self, contact: Contact) -> None:
-        """Take a contact, or what more was seen of it, as it is if its sender is a router."""
+    def add_grounds(self, contact: Contact) -> None:
+        """Take what a contact gives if its sender is a router, unless something else speaks
+        against it too."""
         senders = {each.sender for each in contact.contradictions}
         if len(senders) == 1 and (sender := senders.pop()):
             self.grounds_of(sender).add(replace(contact, contradictions=()))

@@ -125,7 +125,8 @@ class Incident:
         if (contact.device.hostname is None, observation.time) <= self.named_order[:2]:
             self._set_named(named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
-        self.grounds.add(contact)
+=======
+        self._add_grounds(contact)
         if contact.contradictions:
             self.contradictions.add(contact, count)
         first = first_sighting(contact)
@@ -178,16 +179,20 @@ class Incident:
         if progress.seen is None:
             self.counts_of(origin).add_progress(contact, progress, bans)
             return
-        if progress.contradiction is not None:
-            contact = replace(contact, contradictions=(progress.contradiction,))
-            self.contradictions.add(contact, 1)
-        self.grounds.add(contact)
-        self.contradictions.add_ground(contact)
+        self._add_grounds(contact)
+        if progress.contacts:
+            self.contradictions.add(contact, progress.contacts)
         if progress.frames:
             self.frames.add_answers(contact, progress.frames)
         key = self._evidence_key(contact, origin)
         if key in self.evidence.items:
             self.evidence.add(key, first_sighting(contact), 0)
+
+    def _add_grounds(self, contact: Contact) -> None:
+        """Add a contact, or what more was seen of it, as a reason for the confidence."""
+        self.grounds.add(contact)
+        if contact.contradictions:
+            self.contradictions.add_grounds(contact)
 
     def _evidence_key(self, contact: Contact, origin: str) -> tuple[int, str, str, str]:
         strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)

@@ -8,7 +8,6 @@ be added in any order, and to an incident that was written to disk in the meanti
 from dataclasses import field
 from typing import Literal
 
-from netwatch.core.contradiction import Contradiction
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.seen import Seen
@@ -27,10 +26,10 @@ class ContactProgress:
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
     (ns). `use_in` is the difference in what `use_of` gives for the flow. Contacts that are blocked
-    were blocked by `was_by`, and are by `by`; empty where the contact itself says by what. With `seen`
-    nothing is counted: it says how one contact was seen, as far as its flow tells by now; `frames` are
-    packets that acknowledge it, if frames are kept, and `contradiction` what of its flow speaks against
-    it, which is said once."""
+    were blocked by `was_by`, and are by `by`; empty where the contact itself says by what. With
+    `seen` no outcome is counted: it says how one contact was seen, as far as its flow tells by now,
+    and `contacts` is 1 where something speaks against it that was not known before; `frames` are
+    packets that acknowledge it, if frames are kept."""
 
     time: int
     bytes_out: int
@@ -43,7 +42,6 @@ class ContactProgress:
     was_by: str = ""
     by: str = ""
     seen: Seen | None = None
-    contradiction: Contradiction | None = None
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 

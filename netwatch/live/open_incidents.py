@@ -170,10 +170,11 @@ class OpenIncidents:
         self._incidents.add_progress(contact, progress)
         for entry in self._open.get(key, ()):
             entry.is_changed = True
+            settled = entry.incident.settled(self._incidents.senders)
             rises = (
                 progress.seen is not None
-                and entry.incident.is_reportable(key[2])
-                and entry.incident.confidence != entry.reported_confidence
+                and settled.is_reportable(key[2])
+                and settled.confidence != entry.reported_confidence
             )
             if rises or entry.is_graver():
                 self._report(entry, "update" if entry.id else "open")

@@ -284,8 +284,8 @@ class StoredFacts:
 
     def _observations(self) -> Iterator[tuple[int, int, Event]]:
         reader = self._cursor(
-            "SELECT place, h.* EXCLUDE (capture) FROM netwatch.hit h JOIN netwatch.chosen"
-            " ON capture = value ORDER BY place, sequence"
+            "SELECT chosen.place AS of_capture, h.* EXCLUDE (capture) FROM netwatch.hit h"
+            " JOIN netwatch.chosen ON capture = value ORDER BY of_capture, sequence"
         ).to_arrow_reader(ROWS)
         for rows in reader:
             places, numbers = rows.column(0).to_pylist(), rows.column(1).to_pylist()

@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.captures import pcap
-from support.situations.forgery import (
-    behind_a_router,
-    frames,
-    second_hello,
-)
+from support.situations.forgery import APP, PAGE, behind_a_router, frames, second_hello
 
 from netwatch.incidents.scan import ScanIncidents
 
@@ -42,8 +38,9 @@ def captures(folder: Path, *clients: range) -> str:
     for number, others in enumerate(clients):
         made = frames(behind_a_router(others), seed=number)()
         (folder / f"{number}.pcap").write_bytes(pcap(sorted(made)))
-    made = frames(second_hello("www.tiktok.com"), seed=77)()
-    (folder / "names.pcap").write_bytes(pcap(sorted(made)))
+    for name, others in (("names", (PAGE, APP)), ("late", (APP, PAGE))):
+        made = frames(second_hello(*others), seed=77)()
+        (folder / f"{name}.pcap").write_bytes(pcap(sorted(made)))
     return str(folder)
 
 

@@ -64,12 +64,12 @@ def query(client: Host) -> Callable[[Wire], None]:
     return lambda on: on.lookup(client, RESOLVER, APP, ((APP, "A", 60, FAR.ip),))
 
 
-def second_hello(first: str) -> Callable[[Wire], None]:
-    """Two hellos in one connection, the second with the app's name."""
+def second_hello(first: str, second: str = APP) -> Callable[[Wire], None]:
+    """Two hellos in one connection."""
 
     def made(on: Wire) -> None:
         talk = Conversation(on, SERVICE, FAR, 443)
-        for name in (first, APP):
+        for name in (first, second):
             talk.ask(handshakes.records(handshakes.client_hello(name, on.rng)), "tls-sni", name)
             talk.reply(handshakes.server_flight(on.rng))
         talk.close()
@@ -150,6 +150,14 @@ SITUATIONS = (
         "forgery",
         "A second hello with another name in a connection",
         frames(second_hello(PAGE), leased=False),
+        Expected("probable", contradictions=("two-names",), names=(PAGE, APP)),
+        contact=None,
+    ),
+    Situation(
+        "name-before-another",
+        "forgery",
+        "A hello with the app's name, and then one with another name in the same connection",
+        frames(second_hello(APP, PAGE), leased=False),
         Expected("probable", contradictions=("two-names",), names=(PAGE, APP)),
         contact=None,
     ),
