@@ -109,9 +109,7 @@ class Dissector:
             for counting in ([True] if options.division is None else [True, False])
         ]
         self._readers = [
-            MultiPacketReader(
-                parsers, detect_kind, each, self._provenance, self.loop.kept_messages
-            )
+            MultiPacketReader(parsers, detect_kind, each, self._provenance, self.loop.kept_messages)
             for each in self._filters
         ]
         self._defragmenter = Defragmenter()

@@ -59,7 +59,10 @@ both_ways = pytest.mark.parametrize("parse_all", [True, False])
     [
         (EMPTY * 32 + REAL, {"tls-empty-record": 1}),
         (EMPTY + WARNING + REAL, {"tls-empty-record": 1, "tls-warning-alert": 1}),
-        (hello(NAME, limit=90).replace(b"\x16\3\1", EMPTY * 9 + b"\x16\3\1"), {"tls-empty-record": 1}),
+        (
+            hello(NAME, limit=90).replace(b"\x16\3\1", EMPTY * 9 + b"\x16\3\1"),
+            {"tls-empty-record": 1},
+        ),
         (REAL[:1] + b"\3\x99" + REAL[3:], {}),
         (hello(NAME, limit=1), {}),
     ],

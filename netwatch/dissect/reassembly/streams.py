@@ -129,9 +129,7 @@ class StreamReassembler:
         self._expire(candidate.time, found)
         return found
 
-    def _message_again(
-        self, segment: Segment, stream: Stream | None
-    ) -> tuple[int, bytes] | None:
+    def _message_again(self, segment: Segment, stream: Stream | None) -> tuple[int, bytes] | None:
         """The message that was read at the place of a segment, with its sequence number."""
         side, seq = segment.side, segment.seq
         if stream is None:
@@ -179,8 +177,7 @@ class StreamReassembler:
         """Whether a message of this side is incomplete, or a conversation may continue."""
         stream = self._streams.get(side)
         return other_side(side) in self._streams or (
-            stream is not None
-            and (stream.size > 0 or self._parsers.is_conversation(stream.kind))
+            stream is not None and (stream.size > 0 or self._parsers.is_conversation(stream.kind))
         )
 
     def is_paused(self, side: Side) -> bool:
@@ -233,11 +230,9 @@ class StreamReassembler:
             self._anomalies["tcp-stream-too-long"] += 1
             self._drop(side, found)
 
-    def _read_again(
-        self, segment: Segment, start: int, message: bytes, found: list[Found]
-    ) -> None:
-        """A segment at the place of a message that was read: a retransmission, or other bytes, which
-        are put together in a stream of their own."""
+    def _read_again(self, segment: Segment, start: int, message: bytes, found: list[Found]) -> None:
+        """A segment at the place of a message that was read: a retransmission, or other bytes,
+        which are put together in a stream of their own."""
         other = segment.on(other_side(segment.side))
         again = self._read_messages.message_at(other.side, segment.seq)
         for at, data in [(start, message), *([again] if again else [])]:
