@@ -36,8 +36,8 @@ class MessageFilter:
         self.names_by_evidence: Counter[str] = Counter()
 
     def accepts(self, message: Message, flow: int, *, is_stray: bool = False) -> bool:
-        """Count what a message of a flow shows; whether it is to be handed over. One that `is_stray`
-        reaches no server, so that it tells nothing of its flow."""
+        """Count what a message of a flow shows; whether it is to be handed over. One that
+        `is_stray` reaches no server, so that it tells nothing of its flow."""
         if message.anomalies:
             self.anomalies.update(message.anomalies)
         for shown in message.names:

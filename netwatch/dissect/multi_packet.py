@@ -54,8 +54,8 @@ class MultiPacketReader:
     `parsers` by the kinds that the packet loop gives; `detect_kind` tells the kind of a byte
     stream from its first bytes, 0 where it is none of them. Where `provenance` is given,
     packets come with all captured frames that their message needed. `kept_messages` gives the side,
-    sequence number and bytes of messages of a flow that are read already. While `is_late`, candidates
-    are of packets that the packet loop has buffered, and that came before others.
+    sequence number and bytes of messages of a flow that are read already. While `is_late`,
+    candidates are of packets that the packet loop has buffered, and that came before others.
     """
 
     def __init__(

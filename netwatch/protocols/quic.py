@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 MAX_KEYS = 3
 """Maximum number of key sets per client: the first, one after a Retry, and one after a Version
 Negotiation."""
+MAX_READ = 8
+"""Hellos of a client after which no other one is read."""
 MAX_FAILURES = 8
 """After so many packets that keys from their own Destination Connection ID did not decrypt, only
 the known keys are tried."""
@@ -130,6 +132,8 @@ class ClientHandshake:
         ``quic-short``, or an error of `client_hello` or `chlo`, which ends the handshake. An error
         behind a packet that could be read becomes an anomaly of the message.
         """
+        if len(self._hellos) >= MAX_READ:
+            self._closed = self._unread = True
         if self._closed:
             return None
         was_done = self._done
@@ -224,10 +228,10 @@ class ClientHandshake:
             complete = 4 <= len(head) == 4 + int.from_bytes(head[1:4])
             if complete and head in self._hellos:
                 return None
-            if self._is_uninteresting and complete and not self._anomalies:
-                if self._is_uninteresting(head):
-                    self._hellos.append(head)
-                    return None
+            is_plain = complete and not self._anomalies
+            if self._is_uninteresting and is_plain and self._is_uninteresting(head):
+                self._hellos.append(head)
+                return None
             hello = client_hello(head, last)
             found = hello_message(hello, size, "quic-sni", info, tuple(self._anomalies))
         else:

@@ -32,8 +32,8 @@ _CLOSE = cython.declare(cython.int, 0x1C)
 @cython.cclass
 class CryptoStream:
     """The bytes in CRYPTO frames, ordered by their offsets; `contiguous` has those up to the first
-    gap. Of bytes that arrive twice, the first ones count; in a stream that `is_newest`, the last ones.
-    One that `keeps_others` has those that do not count in `others`, with their offsets.
+    gap. Of bytes that arrive twice, the first ones count; in a stream that `is_newest`, the last
+    ones. One that `keeps_others` has those that do not count in `others`, with their offsets.
 
     `limit_anomaly` and `overlap_anomaly` are the names of its anomalies, which are different for
     other protocols that use this class.
@@ -80,8 +80,8 @@ class CryptoStream:
                 or self._out_of_order_bytes + more > MAX_CRYPTO
             ):
                 return self._limit_anomaly
-            first, last = (data, known) if self.is_newest else (known, data)
-            self._out_of_order[offset] = first + last[len(first) :]
+            used, rest = (data, known) if self.is_newest else (known, data)
+            self._out_of_order[offset] = used + rest[len(used) :]
             self._out_of_order_bytes += more
             if known[: len(data)] == data[: len(known)]:
                 return None

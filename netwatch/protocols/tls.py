@@ -32,8 +32,8 @@ else:
 MAX_RECORD = 16384 + 2048
 """The longest record in bytes: the plaintext and 2,048 bytes (RFC 5246 section 6.2.3)."""
 MAX_EMPTY = 32
-"""Maximum number of empty records in a row that are skipped, as OpenSSL skips them. RFC 8446 section
-5.1 forbids them for handshakes."""
+"""Maximum number of empty records in a row that are skipped, as OpenSSL skips them. RFC 8446
+section 5.1 forbids them for handshakes."""
 MAX_ALERTS = 16
 """Maximum number of warning alerts that are skipped, as Go's crypto/tls skips them."""
 

@@ -207,7 +207,6 @@ def test_fragments_with_other_bytes(last_first: bool) -> None:
 
 def test_a_fragment_that_comes_behind_a_whole_datagram() -> None:
     fake, real = (layers.fragments(tcp(data), (8,), 7) for data in (FAKE, REAL))
-    assert fake[0][:60] != real[0][:60] or fake[0] == real[0]
     names, _ = shown([SYN, real[0], fake[1], real[1]], parse_all=False)
     assert NAME in names
 

@@ -297,6 +297,16 @@ def test_another_hello_that_cannot_be_read_is_noted(frames, dcid):
     assert (connection.finish(), connection.unread) == (None, True)
 
 
+def test_no_more_hellos_are_read_than_the_limit():
+    connection = quic.ClientHandshake()
+    hellos = [HELLO.replace(b"www", b"w%02d" % at) for at in range(quic.MAX_READ + 1)]
+    found = [connection.feed(sealed(crypto(0, each), DCID, at)) for at, each in enumerate(hellos)]
+    assert [name(each) for each in found[:-1]] == [
+        f"w{at:02}.example.com" for at in range(quic.MAX_READ)
+    ]
+    assert (found[-1], connection.unread) == (None, True)
+
+
 def test_more_keys_than_are_tried_are_noted():
     connection = quic.ClientHandshake()
     for at in range(quic.MAX_KEYS):

@@ -307,7 +307,7 @@ class TcpState:
         known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         ahead: cython.longlong = (seq - known) & SEQ
         if state == layout.STATE_IGNORED:
-            return (known >> 32) & WHOLE and 0 < ahead <= SEQ >> 1
+            return (known >> 32) & WHOLE != 0 and 0 < ahead <= SEQ >> 1
         return state == layout.STATE_NEW or self.is_first(slot, side, seq)
 
     def expect_datagrams(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:

@@ -46,9 +46,9 @@ class HelloReassembly:
     """Finds the entry of a flow in `buffer`, stores packets in it and releases them.
 
     `prefilter` reads the hellos in the buffer, and `rows` has what those of interest show. Packets
-    are only buffered while `buffering`. `kept` has the bytes of whole messages. Of the block, `records` are its records, `first_packet` is
-    the number of its first packet (from bit 40 on that of its source) and `interfaces` the number
-    of its list of interfaces.
+    are only buffered while `buffering`. `kept` has the bytes of whole messages. Of the block,
+    `records` are its records, `first_packet` is the number of its first packet (from bit 40 on that
+    of its source) and `interfaces` the number of its list of interfaces.
     """
 
     def __init__(

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 """The bytes of the messages that were read last, to compare with what comes at their place again.
 
-TCP repeats segments, and then the bytes are the same. A sender may also put other bytes at the place
-of a message, of which the receiver takes only one, and nobody else can tell which. So the bytes of
-each message in one segment or hello are kept for a while, and a segment that has the sequence
-numbers of a message is taken for a repetition only if it has its bytes.
+TCP repeats segments, and then the bytes are the same. A sender may also put other bytes at the
+place of a message, of which the receiver takes only one, and nobody else can tell which. So the
+bytes of each message in one segment or hello are kept for a while, and a segment that has the
+sequence numbers of a message is taken for a repetition only if it has its bytes.
 """
 
 try:
@@ -144,15 +144,14 @@ class KeptMessages:
         size: cython.longlong,
     ) -> cython.bint:
         """Whether the `size` bytes at `at` are those of a message from `ahead` on."""
-        i: cython.Py_ssize_t
+        i: cython.Py_ssize_t = 0
         head: cython.Py_ssize_t = number % self.messages
         start: cython.Py_ssize_t = (
             self.ends[head] - self.heads[HEADS * head + SIZE]
         ) % self.capacity + ahead
-        for i in range(size):
-            if self.octets[start + i] != data[at + i]:
-                return False
-        return True
+        while i < size and self.octets[start + i] == data[at + i]:
+            i += 1
+        return i == size
 
     def lacks(
         self,

@@ -23,7 +23,8 @@ FIRST_BYTES = bytes(
     byte in b"\x04\x05\r\x12\x14\x15\x16 " or 65 <= byte <= 90 for byte in range(256)
 )
 """For each byte, 1 if a stream that a mask other than that of DNS matches may begin with it: SOCKS,
-version 2 of the PROXY protocol, TDS, records of TLS, the SSLRequest of MySQL, and capital letters."""
+version 2 of the PROXY protocol, TDS, records of TLS, the SSLRequest of MySQL, and capital
+letters."""
 
 
 @cython.final

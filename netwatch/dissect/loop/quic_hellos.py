@@ -40,8 +40,8 @@ CRYPTO = cython.declare(cython.int, 6)
 @cython.cclass
 class QuicHellos:
     """Opens the Initial packets of clients and reassembles the hellos in them. `connection_ids` has
-    what the keys of each buffered hello come from; `offset` and `length` are those of the CRYPTO frame
-    that was read last."""
+    what the keys of each buffered hello come from; `offset` and `length` are those of the CRYPTO
+    frame that was read last."""
 
     def __init__(self, cursor: Cursor, state: TcpState, hellos: HelloReassembly) -> None:
         self.cursor = cursor
@@ -120,9 +120,10 @@ class QuicHellos:
         return False
 
     def next_frame(self, size: cython.Py_ssize_t) -> cython.bint:
-        """Whether there is a CRYPTO frame with bytes behind `packets.pos`, of `size` bytes of frames,
-        and nothing but PADDING and PING before it. Its `offset` and `length` are known then, and
-        `packets.pos` is where its bytes start. With another frame `length` is -1, at the end 0."""
+        """Whether there is a CRYPTO frame with bytes behind `packets.pos`, of `size` bytes of
+        frames, and nothing but PADDING and PING before it. Its `offset` and `length` are known
+        then, and `packets.pos` is where its bytes start. With another frame `length` is -1, at the
+        end 0."""
         self.length = 0
         while self.length == 0:
             self.packets.pos = self.behind_padding(self.packets.pos, size)

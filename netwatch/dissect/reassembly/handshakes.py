@@ -74,9 +74,9 @@ class HandshakeTable:
     """The handshakes of one kind in one capture, by flow.
 
     `connect` makes a connection, given a function that says whether its hello is
-    uninteresting; `note_unread` is told of flows whose client has sent a hello, and another one that
-    could not be read. Limits: connections, and ns of packet time without a datagram. What could
-    not be parsed is counted in `anomalies`.
+    uninteresting; `note_unread` is told of flows whose client has sent a hello, and another one
+    that could not be read. Limits: connections, and ns of packet time without a datagram. What
+    could not be parsed is counted in `anomalies`.
     """
 
     def __init__(

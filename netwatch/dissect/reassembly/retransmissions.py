@@ -62,8 +62,8 @@ class ReadMessages:
         return self._between.pop(side, None)
 
     def has_ended(self, side: Side, seq: int) -> bool:
-        """Whether no more bytes are expected on a side, and a sequence number is not before its last
-        message: what comes there was sent before."""
+        """Whether no more bytes are expected on a side, and a sequence number is not before its
+        last message: what comes there was sent before."""
         start, size = self._last.get(side, (0, 0))
         return side in self._last and (
             size == 0 or (seq - start) & SEQUENCE_MASK <= SEQUENCE_MASK >> 1

@@ -91,8 +91,8 @@ class Stream:
 
     def buffer(self, position: int, payload: bytes) -> None:
         """Buffer a segment; of two at one position the longer. Where segments overlap with
-        different bytes, those that were read first are used, or the newest where the stream `is_newest`;
-        the others are added to `others`."""
+        different bytes, those that were read first are used and the others added to `others`; a
+        stream that `is_newest` uses the newest."""
         if self.kind and position + len(payload) <= self.start + len(self.data):
             self._overlap(position, payload)
             return

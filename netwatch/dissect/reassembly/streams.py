@@ -231,8 +231,8 @@ class StreamReassembler:
             self._drop(side, found)
 
     def _read_again(self, segment: Segment, start: int, message: bytes, found: list[Found]) -> None:
-        """A segment at the place of a message that was read: a retransmission, or other bytes, which
-        are put together in a stream of their own."""
+        """A segment at the place of a message that was read: a retransmission, or other bytes,
+        which are put together in a stream of their own."""
         other = segment.on(other_side(segment.side))
         again = self._read_messages.message_at(other.side, segment.seq)
         for at, data in [(start, message), *([again] if again else [])]:

@@ -64,7 +64,11 @@ def decoy(talk: Conversation, name: str = DECOY) -> bytes:
     return handshakes.records(handshakes.client_hello(name, talk.wire.rng))
 
 
-def behind_decoy(fake: Callable[[Conversation], None], send: Send = behind(b"")) -> Send:
+def plain(talk: Conversation, hello: bytes) -> None:
+    talk.say(handshakes.records(hello))
+
+
+def behind_decoy(fake: Callable[[Conversation], None], send: Send = plain) -> Send:
     """What `send` sends, behind a decoy."""
 
     def sent(talk: Conversation, hello: bytes) -> None:
@@ -163,9 +167,7 @@ def _hidden(id_: str, title: str, frames: Callable[[], Frames], expected: Expect
 
 
 SITUATIONS = (
-    _hidden(
-        "plain-hello", "A hello in one segment, as clients send it", contact(behind(b"")), READ
-    ),
+    _hidden("plain-hello", "A hello in one segment, as clients send it", contact(plain), READ),
     _hidden(
         "hello-behind-empty-records",
         "A hello behind empty TLS records, which OpenSSL skips",
