@@ -176,9 +176,18 @@ class Worker:
         self._engine.process(block, name)
         # An alert that a contact of the block updates says what came of those before.
         self._engine.report_recent()
+        now = self._clock.now(at)
+        settles = self._is_time_to_settle(at, now)
+        if settles and now is not None:
+            # What became of contacts goes with them: a block of a file may be of hours, and the
+            # aggregator closes an incident by the time of its last packet.
+            self._engine.checkpoint(now)
+            self._settled_at = now
         self._send_findings(packet_time)
         self._record(block, name, packet_time)
-        self._do_periodic_work(at)
+        if settles and now is not None and self._recorder is not None:
+            self._recorder.checkpoint(now - FLOW_TIMEOUT)
+        self._report(at)
 
     def _record(self, block: Block, name: str, packet_time: int) -> None:
         """Record the facts of a block for the store, unless packets are behind: then the time is
@@ -205,19 +214,15 @@ class Worker:
             # The aggregator has died.
             self.stop()
 
-    def _do_periodic_work(self, at: int) -> None:
-        now = self._clock.now(at)
+    def _is_time_to_settle(self, at: int, now: int | None) -> bool:
+        """Whether flow bytes and coverage are to be sent, at a time and a packet time (ns)."""
         if self._settled_at is None:
             self._settled_at = now
+        is_later = now is not None and now - (self._settled_at or now) >= SETTLE_PACKET_TIME
+        return at >= self._next_settle or is_later
+
+    def _report(self, at: int) -> None:
         settle_due = at >= self._next_settle
-        if now is not None and (
-            settle_due or now - (self._settled_at or now) >= SETTLE_PACKET_TIME
-        ):
-            self._engine.checkpoint(now)
-            if self._recorder is not None:
-                self._recorder.checkpoint(now - FLOW_TIMEOUT)
-            self._settled_at = now
-            self._send_findings(now)
         if settle_due or at >= self._next_report:
             self._engine.update_statistics()
             if self._recorder is not None:

@@ -34,8 +34,8 @@ def hour_records(
     `wanted` says of each of its bans by what it is judged.
 
     `captured` is the share of the hour, null where no sensor that sees the network captured
-    anything, and `lost` that in which more was seen than is stored; `flows` is null where it was not
-    captured. `judged_by` are the bans that all of what was captured was judged by.
+    anything, and `lost` that in which more was seen than is stored; `flows` is null where it was
+    not captured. `judged_by` are the bans that all of what was captured was judged by.
     """
     names = sorted({*coverage.networks(), *classes})
     names = [each for each in names if not networks or each in networks]
