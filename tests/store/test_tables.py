@@ -4,7 +4,7 @@ import hashlib
 
 from netwatch.store import tables
 
-FINGERPRINTS = {1: "b8d43fd1a08ea7d0", 2: "7760e17954fd6e1b"}
+FINGERPRINTS = {1: "b8d43fd1a08ea7d0", 2: "7760e17954fd6e1b", 3: "ddb018c3720c89d4"}
 """Of each version of the format, what its columns hash to."""
 
 
