@@ -122,8 +122,9 @@ class Judging:
             for row in range(start, stop):
                 if batch.word(row, WORD_EVIDENCE) == EVIDENCE_DNS_ANSWER:
                     answer = batch.observation(row)
-                    self.resolved.add(answer, self.judge.app_of_answer(answer))
-                    self.candidates.add(answer, self._is_of_interest)
+                    matched = self.judge.app_of_answer(answer)
+                    self.resolved.add(answer, matched)
+                    self.candidates.add(answer, matched is not None, self._is_of_interest)
                 elif batch.word(row, WORD_TLS_ECH_CONFIG_ID):
                     self._add_outer_hello(batch.observation(row))
         self._contacts.flush()

@@ -64,7 +64,8 @@ class IncidentConfidence:
             return
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        limits = (*log_reasons(observation), *candidate_limits(contact))
+        hidden = candidate_limits(contact) if contact.candidates else ()
+        limits = (*log_reasons(observation), *hidden)
         is_lone = (
             not limits
             and match.lone_family != ""
@@ -147,10 +148,8 @@ _WEAKNESS = {
 
 
 def _kind(evidence: str) -> str:
-    if evidence == "ech-from-dns":
-        return "ech"
     if evidence in HANDSHAKES:
-        return "handshake"
+        return "ech" if evidence == "ech-from-dns" else "handshake"
     if evidence in LOOKUPS:
         return "lookup"
     return "certificate" if evidence == "tls-cert" else "address"
