@@ -391,7 +391,8 @@ class Contact:
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
     code, an address, or `RESET`. `detail` is what its packet shows beside the name. Where the
-    packet does not say which of several names it is for, `candidates` has all of them.
+    packet does not say which of several names it is for, `candidates` has all of them. `limits` are
+    sentences that say why its confidence is no higher, beside what a log lacks.
     """
 
     observation: Observation
@@ -405,3 +406,4 @@ class Contact:
     repeats: Repeats | None = None
     detail: ContactDetail = NO_DETAIL
     candidates: Candidates | None = None
+    limits: tuple[str, ...] = ()

@@ -174,10 +174,8 @@ class EchCandidates:
         )
 
     def _add_addresses(self, key: tuple[bytes, str], addresses: _Addresses) -> None:
-        known = self._addresses.setdefault(key, [])
-        known.append(addresses)
-        del known[:-MAX_ANSWERS]
-        self._addresses.move_to_end(key)
+        known = self._addresses.pop(key, [])
+        self._addresses[key] = [*known[1 - MAX_ANSWERS :], addresses]
         if len(self._addresses) > self._limit:
             self._addresses.popitem(last=False)
             self.evicted += 1

@@ -16,7 +16,6 @@ from typing import TypeVar
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
-from netwatch.incidents.candidate_sets import candidate_limits
 from netwatch.incidents.log_limits import log_reasons
 from netwatch.language.sentences import sentence
 from netwatch.rules.policy import confidence as base_confidence
@@ -64,8 +63,7 @@ class IncidentConfidence:
             return
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        hidden = candidate_limits(contact) if contact.candidates else ()
-        limits = (*log_reasons(observation), *hidden)
+        limits = (*log_reasons(observation), *contact.limits)
         is_lone = (
             not limits
             and match.lone_family != ""
