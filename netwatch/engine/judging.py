@@ -173,8 +173,7 @@ class Judging:
         """Judge a flow that has ended by its server's address if it has no name, unless that is not
         to be done here (`identify` is false): another worker judges its client."""
         self._contacts.flush()
-        is_contact = self._contact_flows.flow_ended(flow)
-        if is_contact or not identify:
+        if self._contact_flows.flow_ended(flow) or not identify:
             return
         observation = self.resolved.identify(flow, self._is_same_device)
         if observation is None:
