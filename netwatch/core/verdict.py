@@ -397,7 +397,8 @@ class Contact:
     it was seen, as far as its observation tells; its flow tells more. `contradictions` speak
     against it; what it is without them is its `confidence`. `sender` is the MAC in its frame, None
     where there is none. Where the packet does not say which of several names it is for,
-    `candidates` has all of them.
+    `candidates` has all of them. `limits` are sentences that say why its confidence is no higher,
+    beside what a log lacks.
     """
 
     observation: Observation
@@ -414,3 +415,4 @@ class Contact:
     contradictions: tuple[Contradiction, ...] = ()
     sender: Sender | None = None
     candidates: Candidates | None = None
+    limits: tuple[str, ...] = ()

@@ -35,6 +35,7 @@ from netwatch.engine.contact_flows import ContactCollector, ContactFlows, Place
 from netwatch.engine.contradicted import EVIDENCE_DTLS_SNI
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.incidents.activity import MINUTE
+from netwatch.incidents.candidate_sets import candidate_limit
 from netwatch.language.sentences import sentence
 
 if cython.compiled:
@@ -232,11 +233,13 @@ class ContactGroups:
         for rulings, confidence, shared in ((alike, weakest, False), (others, POSSIBLE, True)):
             if rulings:
                 self.shared_names += shared
+                told = candidates._replace(shared=shared)
                 contact = replace(
                     chosen,
                     decision=Decision.of(rulings, "", decision.since, decision.until),
                     confidence=confidence,
-                    candidates=candidates._replace(shared=shared),
+                    candidates=told,
+                    limits=(candidate_limit(told, confidence),),
                 )
                 at = contact.observation
                 self._judge.mark_reported(contact, at.time)

@@ -9,9 +9,9 @@ rather too many than too few. Tables are bounded by number and age, in packet ti
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from netwatch.core.addresses import parse_ip
+from netwatch.core.addresses import ip_text
 from netwatch.core.dataclass import dataclass
 from netwatch.core.ech_config import EchConfig
 from netwatch.core.flow import DNS_TTL_GRACE
@@ -28,10 +28,12 @@ MAX_NAMES = 64
 """Names that are remembered of one client and configuration. Where there are more, none is a
 candidate."""
 
-MAX_ADDRESSES = 64
-"""Addresses that are remembered of one client and name."""
+MAX_ANSWERS = 16
+"""Answers whose addresses are remembered of one client and name, the latest."""
 
 _SECOND = 1_000_000_000
+
+_Addresses = tuple[int, tuple[tuple[str, int], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class EchCandidates:
         self._resolved = resolved
         self._limit = limit
         self._given: OrderedDict[tuple[bytes, str, int], _Given] = OrderedDict()
-        self._addresses: OrderedDict[tuple[bytes, str], dict[bytes, int]] = OrderedDict()
+        # The times of answers (ns), and their addresses as texts with their TTL (s).
+        self._addresses: OrderedDict[tuple[bytes, str], list[_Addresses]] = OrderedDict()
         self.evicted = 0
         self.crowded = 0
 
@@ -80,17 +83,21 @@ class EchCandidates:
             return bool(message.dns.ech_configs)
         return message.tls is not None and message.tls.ech_config_id is not None
 
-    def add(self, answer: Observation, is_of_interest: Callable[[str], bool]) -> None:
+    def add(
+        self, answer: Observation, is_matched: bool, is_of_interest: Callable[[str], bool]
+    ) -> None:
         """Remember what a DNS answer gave to its client. `is_of_interest` says of a name whether
-        its answers all come here."""
+        a rule matches it, `is_matched` whether one does the name asked for or an alias of it."""
         dns = answer.dns
-        if dns is None:
-            return
+        if dns is not None and dns.answers and (is_matched or dns.ech_configs):
+            self._add_addresses((answer.client_ip, answer.name), (answer.time, dns.answers))
+        if dns is not None and dns.ech_configs:
+            self._add_configs(answer, dns, is_of_interest)
+
+    def _add_configs(
+        self, answer: Observation, dns: DnsInfo, is_of_interest: Callable[[str], bool]
+    ) -> None:
         names = (answer.name, *dns.chain)
-        if dns.ech_configs or any(map(is_of_interest, names)):
-            self._add_addresses(answer, dns)
-        if not dns.ech_configs:
-            return
         # A name leads to its addresses by its aliases and the hosts of its service.
         hosts = frozenset((*names, *dns.service_targets))
         others = frozenset(host for host in hosts if not is_of_interest(host))
@@ -159,23 +166,16 @@ class EchCandidates:
         return self._has(hello, hello.name) or self._resolved.had_name(client, hello.name, time)
 
     def _has(self, hello: Observation, name: str) -> bool:
-        until = self._addresses.get((hello.client_ip, name), {}).get(hello.server_ip, -1)
-        return hello.time <= until
+        server = ip_text(hello.server_ip)
+        return any(
+            text == server and hello.time <= time + ttl * _SECOND + DNS_TTL_GRACE
+            for time, answers in self._addresses.get((hello.client_ip, name), ())
+            for text, ttl in answers
+        )
 
-    def _add_addresses(self, answer: Observation, dns: DnsInfo) -> None:
-        key = answer.client_ip, answer.name
-        known = self._addresses.setdefault(key, {})
-        self._addresses.move_to_end(key)
-        for address, until in _addresses(answer, dns):
-            if address in known or len(known) < MAX_ADDRESSES:
-                known[address] = max(until, known.get(address, 0))
+    def _add_addresses(self, key: tuple[bytes, str], addresses: _Addresses) -> None:
+        known = self._addresses.pop(key, [])
+        self._addresses[key] = [*known[1 - MAX_ANSWERS :], addresses]
         if len(self._addresses) > self._limit:
             self._addresses.popitem(last=False)
             self.evicted += 1
-
-
-def _addresses(answer: Observation, dns: DnsInfo) -> Iterator[tuple[bytes, int]]:
-    for text, ttl in dns.answers:
-        address = parse_ip(text)
-        assert address is not None
-        yield address, answer.time + ttl * _SECOND + DNS_TTL_GRACE

@@ -124,8 +124,9 @@ class Judging:
             for row in range(start, stop):
                 if batch.word(row, WORD_EVIDENCE) == EVIDENCE_DNS_ANSWER:
                     answer = batch.observation(row)
-                    self.resolved.add(answer, self.judge.app_of_answer(answer))
-                    self.candidates.add(answer, self._is_of_interest)
+                    matched = self.judge.app_of_answer(answer)
+                    self.resolved.add(answer, matched)
+                    self.candidates.add(answer, matched is not None, self._is_of_interest)
                 elif batch.word(row, WORD_TLS_ECH_CONFIG_ID):
                     self._add_outer_hello(batch.observation(row))
         self._contacts.flush()
@@ -174,8 +175,7 @@ class Judging:
         """Judge a flow that has ended by its server's address if it has no name, unless that is not
         to be done here (`identify` is false): another worker judges its client."""
         self._contacts.flush()
-        is_contact = self._contact_flows.flow_ended(flow)
-        if is_contact or not identify:
+        if self._contact_flows.flow_ended(flow) or not identify:
             return
         observation = self.resolved.identify(flow, self._is_same_device)
         if observation is None:

@@ -1,9 +1,7 @@
 """Contacts that are for one of several names, without showing which: the names, and why these."""
 
-from collections.abc import Iterator
-
 from netwatch.core.alert import CandidateSet
-from netwatch.core.verdict import Candidates, Contact
+from netwatch.core.verdict import Candidates, Confidence
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.language.sentences import sentence
 
@@ -22,13 +20,10 @@ def candidate_sets(table: BoundedTable) -> tuple[CandidateSet, ...]:
     )
 
 
-def candidate_limits(contact: Contact) -> Iterator[str]:
-    """Why the confidence of a contact with candidates is no higher, as sentences; none for one that
-    shows its name."""
-    candidates = contact.candidates
-    if candidates is not None:
-        code = "ech-shared" if candidates.shared else "ech-banned"
-        yield sentence(code, count=str(len(candidates.names)), grade=str(contact.confidence))
+def candidate_limit(candidates: Candidates, confidence: Confidence) -> str:
+    """Why the confidence of a contact with candidates is no higher, as a sentence."""
+    code = "ech-shared" if candidates.shared else "ech-banned"
+    return sentence(code, count=str(len(candidates.names)), grade=confidence)
 
 
 def _why(candidates: Candidates) -> str:

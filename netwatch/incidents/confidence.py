@@ -20,7 +20,6 @@ from typing import TypeVar
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
-from netwatch.incidents.candidate_sets import candidate_limits
 from netwatch.incidents.log_limits import HIGHEST, log_reasons
 from netwatch.language.sentences import sentence
 from netwatch.rules.policy import as_seen
@@ -77,7 +76,7 @@ class IncidentConfidence:
             return
         observation, match = contact.observation, contact.match
         weakness = _WEAKNESS[_kind(observation.evidence)]
-        limits = (*log_reasons(observation), *candidate_limits(contact))
+        limits = (*log_reasons(observation), *contact.limits)
         if contact.contradictions:
             confidence = HIGHEST if confidence == "confirmed" else confidence
             limits += tuple(_contradicted(each.text) for each in contact.contradictions)
@@ -195,10 +194,8 @@ def seen_reasons(contact: Contact) -> Iterator[str]:
 
 
 def _kind(evidence: str) -> str:
-    if evidence == "ech-from-dns":
-        return "ech"
     if evidence in HANDSHAKES:
-        return "handshake"
+        return "ech" if evidence == "ech-from-dns" else "handshake"
     if evidence in LOOKUPS:
         return "lookup"
     return "certificate" if evidence == "tls-cert" else "address"

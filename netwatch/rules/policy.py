@@ -83,10 +83,8 @@ def confidence(evidence: Evidence, match: Match) -> Confidence | None:
     if evidence == "ip-asn":
         return None
     grade = match.grade or GRADE_OF_ROLE[match.role]
-    if evidence == "ech-from-dns":
-        return "possible" if grade == "possible" else "probable"
     if evidence in HANDSHAKES:
-        return grade
+        return "probable" if evidence == "ech-from-dns" and grade == "confirmed" else grade
     if evidence != "ip-from-dns" and match.role == "exclusive" and grade != "possible":
         return "probable"
     return "possible"

@@ -14,7 +14,7 @@ from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, TlsInfo
 from netwatch.core.observation import Observation
 from netwatch.dissect.flows.address_tables import AddressFilter
-from netwatch.engine.ech_candidates import MAX_ADDRESSES, MAX_NAMES, EchCandidates
+from netwatch.engine.ech_candidates import MAX_ANSWERS, MAX_NAMES, EchCandidates
 from netwatch.engine.replay import _Answers
 from netwatch.engine.resolved_addresses import ResolvedAddresses
 
@@ -94,7 +94,7 @@ class Table:
     def add(self, each: Observation) -> None:
         app = ("tiktok", each.name) if is_of_interest(each.name) else None
         self.resolved.add(each, app)
-        self.candidates.add(each, is_of_interest)
+        self.candidates.add(each, app is not None, is_of_interest)
 
     def names(self, outer: Observation, *, same: bool = True) -> list[str]:
         return list(self.candidates.names_of(outer, lambda answer, time: same))
@@ -163,10 +163,11 @@ def test_tables_are_bounded_and_count() -> None:
         table.add(answer(APP, HERE, client=client))
     assert [bool(table.names(hello(client=each))) for each in (1, 2, 3)] == [False, True, True]
     assert (len(table.candidates), table.candidates.evicted) == (2, 2)
-    many = [str(ip_address("198.51.100.0") + number) for number in range(MAX_ADDRESSES)]
-    table = Table(answer(APP, *many), answer(APP, HERE))
-    assert table.names(hello(many[-1])) == [APP]
-    assert table.names(hello()) == []
+    table = Table(answer(APP, THERE), *[answer(APP, HERE)] * (MAX_ANSWERS - 1))
+    assert table.names(hello(THERE)) == [APP]
+    table.add(answer(APP, HERE))
+    assert table.names(hello(THERE)) == []
+    assert table.names(hello()) == [APP]
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,12 @@ class Uninteresting:
     def remember(self, client: bytes, address: bytes, time: int, until: int) -> None:
         self.noted.append((client, address, time, until))
 
+    def asked(self, client: bytes, name: str, time: int) -> bool:
+        return False
+
+    def remember_name(self, client: bytes, name: str, time: int, until: int) -> None:
+        """Names are no part of what is tested here."""
+
 
 class Pairs:
     """Counts pairs of a client and a server."""

@@ -30,8 +30,8 @@ HEAD = 24
 COLUMNS = (
     "time", "evidence", "name", "address", "client_port", "hardware", "server_ip", "server_port",
     "transport", "vlan", "packet", "dns_type", "dns_rcode", "dns_answers", "dns_chain",
-    "dns_service_targets", "dns_ech", "tls_version", "tls_alpn", "tls_ja4", "tls_ech",
-    "quic_version",
+    "dns_service_targets", "dns_ech", "dns_ech_configs", "tls_version", "tls_alpn", "tls_ja4",
+    "tls_ech", "tls_ech_config_id", "quic_version",
 )  # fmt: skip
 
 
@@ -62,7 +62,8 @@ def _columns(record: dict[str, Any]) -> tuple[Any, ...]:
         record.get("vlan"),
         record["packet"],
         *(dns.get(key) for key in ("type", "rcode", "answers", "chain", "service_targets", "ech")),
-        *(tls.get(key) for key in ("version", "alpn", "ja4", "ech")),
+        dns.get("ech_configs"),
+        *(tls.get(key) for key in ("version", "alpn", "ja4", "ech", "ech_config_id")),
         record.get("quic", {}).get("version"),
     )
 

@@ -213,17 +213,6 @@ PLAIN = {
         2,
     ),
     "alias mode without a service": (response(service(b"\0", priority=0)), 1),
-    "ECH": (
-        response(
-            service(
-                b"\0",
-                ech(configuration(b"Public.Example."), configuration(b""), b"\xfe\x0a\0\0")
-                + ech(configuration(b"public.example"), configuration(b"second.example")),
-            ),
-            asked=question(kind=65),
-        ),
-        1,
-    ),
     "records that are not read": (
         response(record(2, b"\xff" * 9), record(43, b""), record(99, b"x"), a()),
         1,
@@ -266,6 +255,14 @@ ODD = {
     "parameters that run out": response(service(b"\0", b"\0\1\0\4\2h3")),
     "no parameters but a byte": response(service(b"\0", b"\0")),
     "no target": response(record(65, b"\0\1")),
+    "ECH": response(
+        service(
+            b"\0",
+            ech(configuration(b"Public.Example."), configuration(b""), b"\xfe\x0a\0\0")
+            + ech(configuration(b"public.example"), configuration(b"second.example")),
+        ),
+        asked=question(kind=65),
+    ),
     "a public name with odd bytes": response(service(b"\0", ech(configuration(b"a b")))),
     "a configuration that is cut": response(service(b"\0", ech(configuration(b"a")[:-4]))),
     "many public names": response(
