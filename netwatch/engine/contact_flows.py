@@ -157,9 +157,7 @@ class _Sighting:
             self.late += (found,)
             self.contact = replace(self.contact, contradictions=(*known, found))
 
-    def _report_late(
-        self, late: tuple[Contradiction, ...], collector: ContactCollector
-    ) -> None:
+    def _report_late(self, late: tuple[Contradiction, ...], collector: ContactCollector) -> None:
         self.late, place = (), self.place
         shown = replace(self.contact.observation, time=place.time, packet=place.packet)
         told = replace(
@@ -209,9 +207,8 @@ class _Part:
 
 
 class _Followed:
-    """The contacts of one flow; `device` is that of the first one. `sightings` are those of which it is
-    not known that the server took part, and the last ones."""
-
+    """The contacts of one flow; `device` is that of the first one. `sightings` are those of which
+    it is not known that the server took part, and the last ones."""
 
     __slots__ = ("decision", "device", "parts", "sightings")
 

@@ -125,7 +125,6 @@ class Incident:
         if (contact.device.hostname is None, observation.time) <= self.named_order[:2]:
             self._set_named(named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
-=======
         self._add_grounds(contact)
         if contact.contradictions:
             self.contradictions.add(contact, count)

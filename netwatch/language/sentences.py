@@ -201,8 +201,8 @@ TEXTS: Mapping[str, str] = {
     ),
     "claimed-twice-hidden": mark("Two machines claimed the address of this device at the time."),
     "contested": mark(
-        "Before its server acknowledged this, the same connection sent other bytes at its place, or a"
-        " hello with another name: nobody can tell which of them the server read."
+        "Before its server acknowledged this, the same connection sent other bytes at its place, or"
+        " a hello with another name: nobody can tell which of them the server read."
     ),
     "another-name": mark("The same connection shows another name as well: %(name)s."),
     # Contacts without a verdict

@@ -24,7 +24,8 @@ COLUMNS = (
     "server_port", "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode",
     "dns_answers", "dns_ttls", "dns_chain", "dns_asked", "dns_service_targets", "dns_ech",
     "dns_ech_configs", "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "tls_ech_config_id",
-    "quic_version", "log_format", "log_lacks", "log_outcome", "log_blocked_by", "stream_place", "checksum",
+    "quic_version", "log_format", "log_lacks", "log_outcome", "log_blocked_by", "stream_place",
+    "checksum",
 )  # fmt: skip
 """The columns of the table that a batch is made of."""
 

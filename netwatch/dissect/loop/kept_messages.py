@@ -189,7 +189,7 @@ class KeptMessages:
         """Whether the `size` bytes at `at` are anywhere in the message with a number."""
         ahead: cython.longlong
         last: cython.longlong = self.heads[HEADS * (number % self.messages) + SIZE] - size
-        for ahead in range(last + 1):
+        for ahead in range(last + 1):  # noqa: SIM110 - compiled without a generator
             if self.equals(number, ahead, data, at, size):
                 return True
         return False

@@ -82,8 +82,8 @@ CHECKSUM_WRONG = 2
 MARK_CHECKSUM = 32  # place of two bits: CHECKSUM_
 MARK_PLACED = 34  # place of a bit: there is a place
 
-# Place of a bit in FLOW_ACKED: the side has sent other bytes at the place of a name, or a hello with
-# another name, before the first was acknowledged. Nobody can tell which of them its server took.
+# Place of a bit in FLOW_ACKED: the side has sent other bytes at the place of a name, or a hello
+# with another name, before the first was acknowledged. Nobody can tell which its server took.
 ACKED_CONTESTED = 35
 
 # Places in FLOW_STATE of what `answers` notes:
