@@ -37,6 +37,7 @@ class EventBatch:
             shown.vlan,
             shown.flow_id,
             shown.frames,
+            mark=shown.mark,
         )
         names = (ShownName(shown.evidence, shown.name, False, shown.raw, shown.asked),)
         message = Message(names, 0, dns=shown.dns, tls=shown.tls, quic=shown.quic)
