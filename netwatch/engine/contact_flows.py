@@ -122,7 +122,7 @@ class _Sighting:
         it."""
         log, place = self.contact.observation.log, self.place
         if log is None and flow.acknowledged == CONTESTED:
-            self._contradict(_CONTESTED)
+            self._contest()
         if self.late:
             self._report_late(self.late, collector)
         if log is None:
@@ -149,6 +149,11 @@ class _Sighting:
         """Another name came later in the same connection: that speaks against this contact too."""
         if self.contact.observation.name != name:
             self._contradict(Contradiction("two-names", sentence("another-name", name=name)))
+
+    def _contest(self) -> None:
+        """Nobody can tell whether the server took this; another name that came says more."""
+        if all(each.type != "two-names" for each in self.contact.contradictions):
+            self._contradict(_CONTESTED)
 
     def _contradict(self, found: Contradiction) -> None:
         """Note what speaks against the contact, unless something of its type does already."""

@@ -244,7 +244,7 @@ SITUATIONS = (
         "quic-decoy",
         "An Initial packet with another name and another connection id comes before the hello",
         quic_contact(DECOY, APP),
-        READ,
+        BOTH,
     ),
     _hidden(
         "hello-missing-behind-decoy",

@@ -156,7 +156,7 @@ SITUATIONS: tuple[Situation, ...] = (
         lone_hello, Expected("probable", names=_NAMES), None,
     ),
     Situation(
-        "forged-hello", "evidence",
+        "hello-alone", "evidence",
         "One segment with a hello and a wrong checksum, without SYN and answer",
         forged_hello, Expected("probable", names=_NAMES), None,
     ),

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import handshakes
 import messages
@@ -127,6 +128,9 @@ def by_lookup(outcome: Outcome) -> Expected:
 
 REACHED, ATTEMPTED, BLOCKED = by_hello("reached"), by_hello("attempted"), by_hello("blocked")
 
+UNACKNOWLEDGED = replace(ATTEMPTED, confidence="probable")
+"""The answer is to no connection id that the client has asked for."""
+
 SITUATIONS = (
     situation(
         "hello-answered",
@@ -246,21 +250,21 @@ SITUATIONS = (
         "quic-negotiation",
         "A QUIC hello is answered with Version Negotiation, and nothing follows",
         negotiated,
-        ATTEMPTED,
+        UNACKNOWLEDGED,
         contact=True,
     ),
     situation(
         "quic-retry",
         "A QUIC hello is answered with Retry, and nothing follows",
         sent_away,
-        ATTEMPTED,
+        UNACKNOWLEDGED,
         contact=True,
     ),
     situation(
         "quic-closed",
         "A QUIC hello is answered with CONNECTION_CLOSE in an Initial packet",
         closed_at_once,
-        ATTEMPTED,
+        UNACKNOWLEDGED,
         contact=True,
     ),
 )
