@@ -220,6 +220,7 @@ class Contradiction:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
 class CandidateSet:
     """Names of which so many contacts had one each, without showing which; and why these."""
 

@@ -131,14 +131,10 @@ class TcpState:
     def acknowledge(
         self, slot: cython.Py_ssize_t, side: cython.int, acknowledges: cython.bint
     ) -> cython.bint:
-        """A segment with payload of `side`. With `acknowledges` it may be the first one behind what
-        the other side has sent that may carry a name. Whether what it acknowledges was noted."""
-        state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
-        if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0 and (
-            self.flows.table[slot + layout.FLOW_BYTES + side] != 0
-        ):
-            return False
-        if state & (layout.VERIFY_0 << side):
+        """A segment with payload of `side`: its first one, or one behind what the other side has
+        sent that may carry a name, or one whose checksum is to be looked at. With `acknowledges` it
+        has ACK. Whether what it acknowledges was noted."""
+        if self.flows.table[slot + layout.FLOW_STATE] & (layout.VERIFY_0 << side):
             self.verify(slot, side)
         if not acknowledges:
             return False

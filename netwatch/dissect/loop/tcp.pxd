@@ -27,6 +27,7 @@ cdef class TcpSegments:
     cdef bint stray
 
     cdef void segment(self) noexcept nogil
+    cdef void data(self, Py_ssize_t slot, int flags, Py_ssize_t at, long long size) noexcept nogil
     cdef void reset(self) noexcept nogil
     cdef void opening(self, Py_ssize_t slot, int flags) noexcept nogil
     cdef void payload(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil

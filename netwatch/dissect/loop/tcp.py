@@ -126,20 +126,29 @@ class TcpSegments:
         if flags & SYN:
             self.opening(slot, flags)
         if size > 0:
-            if (
-                self.state.acknowledge(slot, self.candidates.side, flags & ACK != 0)
-                and self.lookup.openings
-            ):
+            self.data(slot, flags, self.cursor.at + header, size)
+
+    def data(
+        self,
+        slot: cython.Py_ssize_t,
+        flags: cython.int,
+        at: cython.Py_ssize_t,
+        size: cython.longlong,
+    ) -> cython.void:
+        """A segment with payload at `at`: what it says of the other side, then what it shows. Most
+        segments are amid a transfer and say nothing, so that is looked at first."""
+        side: cython.int = self.candidates.side
+        state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
+        first: cython.bint = self.flows.table[slot + layout.FLOW_BYTES + side] == 0
+        if first or state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)):
+            if self.state.acknowledge(slot, side, flags & ACK != 0) and self.lookup.openings:
                 self.candidates.emit_answer(self.flows.name(slot))
-            if (
-                self.flows.table[slot + layout.FLOW_BYTES + self.candidates.side] == 0
-                or self.flows.table[slot + layout.FLOW_STATE] >> layout.DENIAL
-            ):
-                self.answers.segment(slot, self.candidates.side, self.cursor.at + header)
-            self.flows.add_bytes(slot, self.candidates.side, size)
-            self.payload(slot, self.cursor.at + header)
-            if self.cursor.checksum:
-                self.state.note_checksum(slot, self.candidates.side)
+        if first or state >> layout.DENIAL:
+            self.answers.segment(slot, side, at)
+        self.flows.add_bytes(slot, side, size)
+        self.payload(slot, at)
+        if self.cursor.checksum:
+            self.state.note_checksum(slot, side)
 
     def reset(self) -> cython.void:
         """A segment with RST: the end of a connection, or its refusal (RFC 9293 section 3.5.3)."""
