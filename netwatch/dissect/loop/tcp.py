@@ -140,9 +140,12 @@ class TcpSegments:
         side: cython.int = self.candidates.side
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         first: cython.bint = self.flows.table[slot + layout.FLOW_BYTES + side] == 0
-        if first or state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)):
-            if self.state.acknowledge(slot, side, flags & ACK != 0) and self.lookup.openings:
-                self.candidates.emit_answer(self.flows.name(slot))
+        if (
+            (first or state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)))
+            and self.state.acknowledge(slot, side, flags & ACK != 0)
+            and self.lookup.openings
+        ):
+            self.candidates.emit_answer(self.flows.name(slot))
         if first or state >> layout.DENIAL:
             self.answers.segment(slot, side, at)
         self.flows.add_bytes(slot, side, size)
