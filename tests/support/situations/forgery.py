@@ -77,6 +77,25 @@ def second_hello(first: str, second: str = APP) -> Callable[[Wire], None]:
     return made
 
 
+def injected(*, first: bool) -> Callable[[Wire], None]:
+    """A machine puts a hello with the app's name into a connection of the device to another site,
+    at the place of the device's own hello, `first` or right behind it."""
+
+    def made(on: Wire) -> None:
+        talk = Conversation(on, SERVICE, FAR, 443)
+        own = handshakes.records(handshakes.client_hello("www.example.org", on.rng))
+        forged = handshakes.records(handshakes.client_hello(APP, on.rng))
+        for data in (forged, own) if first else (own, forged):
+            talk.repeat(data)
+        talk.ours = (talk.ours + len(own)) % 2**32
+        talk.reply(handshakes.server_flight(on.rng))
+        talk.say(handshakes.application_data(on.rng, 300))
+        talk.reply(handshakes.application_data(on.rng, 1200))
+        talk.close()
+
+    return made
+
+
 def claimed(mac: str) -> Callable[[Wire], None]:
     """A machine announces the address of the device, which then contacts the app."""
 
@@ -168,6 +187,30 @@ SITUATIONS = (
         frames(second_hello(APP), leased=False),
         Expected("confirmed", names=(APP,)),
         contact=True,
+    ),
+    Situation(
+        "injected-before",
+        "forgery",
+        "A forged hello comes at the place of the device's own, before it",
+        frames(injected(first=True), leased=False),
+        Expected("probable", contradictions=("overlap",), names=(APP,)),
+        contact=False,
+    ),
+    Situation(
+        "injected-behind",
+        "forgery",
+        "A forged hello comes at the place of the device's own, behind it",
+        frames(injected(first=False), leased=False),
+        Expected("probable", contradictions=("overlap",), names=(APP,)),
+        contact=False,
+    ),
+    Situation(
+        "second-hello",
+        "forgery",
+        "A hello with the app's name comes in a connection to another site, behind its own hello",
+        frames(second_hello("www.example.org"), leased=False),
+        Expected("probable", contradictions=("overlap",), names=(APP,)),
+        contact=None,
     ),
     Situation(
         "address-claimed-twice",
