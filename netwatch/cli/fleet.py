@@ -18,6 +18,7 @@ from netwatch.core.text import escaped, quantity
 from netwatch.formats.values import rfc3339
 
 if TYPE_CHECKING:
+    from netwatch.config import Config
     from netwatch.store.fleet_sensors import FleetSensor
 
 _EPILOG = """examples:
@@ -140,6 +141,23 @@ def _status(args: argparse.Namespace) -> int:
         print_columns([_HEAD, *(_row(record) for record in records)])
         for line in _reasons(records):
             print_line(line)
+    return _tell_of_server(config)
+
+
+def _tell_of_server(config: "Config") -> int:
+    """Say where the server does not answer: then nobody can be heard, and what is shown is from
+    before. The exit status."""
+    from netwatch.fleet.centre_peer import try_server
+
+    assert config.fleet is not None
+    try:
+        asyncio.run(try_server(config.fleet, centre_folder(config)))
+    except NetwatchError as error:
+        print_message(
+            f"netwatch: the server does not answer ({error}), so no sensor can be heard: what is"
+            " shown is from before. Does 'netwatch fleet centre' run?"
+        )
+        return 1
     return 0
 
 

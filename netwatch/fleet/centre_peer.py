@@ -2,7 +2,7 @@
 
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.fleet.centre_folder import CentreFolder
-from netwatch.fleet.connection import Peer
+from netwatch.fleet.connection import Connection, Peer
 
 
 def centre_peer(options: FleetOptions, folder: CentreFolder) -> Peer:
@@ -26,3 +26,11 @@ def centre_peer(options: FleetOptions, folder: CentreFolder) -> Peer:
         ca=folder.ca,
         server_name=host.strip("[]"),
     )
+
+
+async def try_server(options: FleetOptions, folder: CentreFolder) -> None:
+    """Connect to the server once. Raises `NetwatchError` where it does not answer, or does not let
+    the centre in."""
+    connection = Connection(centre_peer(options, folder))
+    await connection.open()
+    await connection.close()

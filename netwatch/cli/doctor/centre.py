@@ -115,18 +115,12 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
 
 def _reachable(options: "FleetOptions", server: "ServerOptions", folder: "CentreFolder") -> Finding:
     """Does the server answer, and let the centre in?"""
-    from netwatch.fleet.centre_peer import centre_peer
-    from netwatch.fleet.connection import Connection
-
-    async def connect() -> None:
-        connection = Connection(centre_peer(options, folder))
-        await connection.open()
-        await connection.close()
+    from netwatch.fleet.centre_peer import try_server
 
     place = server.join or f"{server.host}:{server.port}"
     try:
         sensors = len(folder.sensors())
-        within(2 * ANSWER_SECONDS, lambda: asyncio.run(connect()))
+        within(2 * ANSWER_SECONDS, lambda: asyncio.run(try_server(options, folder)))
     except NetwatchError as error:
         start = "is it started?" if server.join else "netwatch fleet centre starts it"
         return bad("server", reason(error), start)
