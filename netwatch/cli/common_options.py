@@ -20,3 +20,16 @@ def add_language_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--lang", choices=LANGUAGES, default="en", help=f"the language of {what} (default en)"
     )
+
+
+def add_log_format_option(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says how a service logs."""
+    from netwatch.formats.log_line import LOG_FORMATS
+
+    parser.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default="text",
+        help="how the log on standard error is written (default text); json: an object with time,"
+        " level and message on each line",
+    )

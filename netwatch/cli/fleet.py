@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwatch.cli import fleet_publish, fleet_trust
+from netwatch.cli.common_options import add_log_format_option
 from netwatch.cli.fleet_trust import centre_config, centre_folder, when_known
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.text import escaped, quantity
+from netwatch.core.text import quantity
+from netwatch.formats.log_line import log_line
 from netwatch.formats.values import rfc3339
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def add(
         "centre", _centre, "collect what sensors report", _CENTRE_EPILOG, table=False
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="log problems only")
+    add_log_format_option(parser)
     parser = group.command("enrol", _enrol, "make the credentials of a sensor", table=False)
     parser.add_argument("name", metavar="NAME", help="the name of the sensor, like brussels-1")
     parser.add_argument(
@@ -96,7 +99,7 @@ def _centre(args: argparse.Namespace) -> int:
     from netwatch.fleet.centre import Centre
 
     def report(text: str) -> None:
-        print_message(f"{rfc3339(time.time_ns(), 0)} netwatch: {escaped(text)}")
+        print_message(log_line(text, time.time_ns(), args.log_format))
 
     centre = Centre(config, report)
     assert config.fleet is not None

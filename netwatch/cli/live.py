@@ -132,6 +132,7 @@ def _add_log_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
     """Where records, state and status go."""
+    from netwatch.cli.common_options import add_log_format_option
     from netwatch.formats.registry import FORMATS
 
     group = parser.add_argument_group("output")
@@ -165,6 +166,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         help="on a terminal, print records and log lines instead of the full-screen view",
     )
     group.add_argument("-q", "--quiet", action="store_true", help="log warnings only")
+    add_log_format_option(group)
     group.add_argument(
         "-v", "--verbose", action="store_true", help="print a longer summary at the end"
     )
@@ -215,7 +217,7 @@ def live(args: argparse.Namespace) -> int:
         metrics=args.metrics,
         logs=log_options(args),
     )
-    with Display(quiet=args.quiet, view=not args.no_view) as display:
+    with Display(quiet=args.quiet, view=not args.no_view, log_format=args.log_format) as display:
         if display.has_view and args.output is None and sys.stdout.isatty():
             # Records would be written over the view.
             options = replace(options, output=os.devnull)

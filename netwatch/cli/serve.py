@@ -4,16 +4,18 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
-from netwatch.cli.common_options import add_store_option
+from netwatch.cli.common_options import add_log_format_option, add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.formats.log_line import LogFormat, log_line
 from netwatch.watch.endpoint_options import parse_listen_address
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def add(
     )
     parser.add_argument("--tls-cert", metavar="FILE", help="the certificate with its chain, PEM")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key, PEM")
+    add_log_format_option(parser)
     parser.set_defaults(func=serve_console)
 
 
@@ -68,6 +71,7 @@ def serve_console(args: argparse.Namespace) -> int:
     from netwatch.console.heads import HeadLog, log_writer
     from netwatch.console.server import check_exposure, serve
 
+    report = _reporter(args.log_format)
     config = load(args.config, with_secrets=True)
     options = _options(args, config)
     if options.oidc is not None:
@@ -75,7 +79,7 @@ def serve_console(args: argparse.Namespace) -> int:
 
         require_oidc("netwatch serve")
     store = chosen_store(args, config.store)
-    with Console(config, store, options, report=_report) as console:
+    with Console(config, store, options, report=report) as console:
         check_exposure(console)
         if not console.accounts.count() and not console.signs_in_elsewhere:
             print_message(
@@ -87,15 +91,18 @@ def serve_console(args: argparse.Namespace) -> int:
             print_line(f"The console is at {address} (store {store.path}); Ctrl+C ends it.")
             sys.stdout.flush()
 
-        write = log_writer(os.environ, _report)
-        with contextlib.suppress(KeyboardInterrupt), HeadLog(console.audit, write, _report):
+        write = log_writer(os.environ, report)
+        with contextlib.suppress(KeyboardInterrupt), HeadLog(console.audit, write, report):
             serve(console, announce)
     return 0
 
 
-def _report(text: str) -> None:
-    for line in text.splitlines():
-        print_message(f"netwatch: {line}")
+def _reporter(form: LogFormat) -> Callable[[str], None]:
+    def report(text: str) -> None:
+        for line in text.splitlines():
+            print_message(log_line(line, time.time_ns(), form, stamped=False))
+
+    return report
 
 
 def _options(args: argparse.Namespace, config: Config) -> "ConsoleOptions":

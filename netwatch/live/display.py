@@ -13,6 +13,7 @@ from typing import IO, cast
 
 from rich.console import Console
 
+from netwatch.formats.log_line import LogFormat
 from netwatch.live.events import Event
 from netwatch.live.log import Log
 from netwatch.live.message_stream import MESSAGE_LIMIT, MessageStream, ScreenStream
@@ -30,7 +31,7 @@ class Display:
     asked for; then only warnings are logged, when the view has ended. `messages` is the stream
     of all messages."""
 
-    def __init__(self, *, quiet: bool, view: bool) -> None:
+    def __init__(self, *, quiet: bool, view: bool, log_format: LogFormat = "text") -> None:
         descriptor, terminal = _standard_error()
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         self._writer = None if descriptor is None else StreamWriter(descriptor, MESSAGE_LIMIT)
@@ -39,7 +40,7 @@ class Display:
         self._console = Console(file=cast(IO[str], self._screen))
         self._redirection = contextlib.redirect_stderr(self.messages)
         self.has_view = view and not quiet and can_show(self._console)
-        self._log = Log(self._line, quiet or self.has_view)
+        self._log = Log(self._line, quiet or self.has_view, form=log_format)
 
     def __enter__(self) -> "Display":
         self._redirection.__enter__()

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from netwatch.core.alert import Alert
-from netwatch.core.text import escaped, quantity
-from netwatch.formats.values import rfc3339
+from netwatch.core.text import quantity
+from netwatch.formats.log_line import LogFormat, log_line
 from netwatch.live.alert_lines import AlertLines
 from netwatch.live.events import (
     AlertSent,
@@ -28,7 +28,8 @@ class Log:
     """Passes log lines to `write`, which is called once per line.
 
     A line starts with its time, except where journald adds its own (``JOURNAL_STREAM`` is
-    set). With `quiet` only warnings are logged. Of many alerts only some have a line.
+    set); with the format ``json`` it is an object. With `quiet` only warnings are logged. Of many
+    alerts only some have a line.
     """
 
     def __init__(
@@ -37,7 +38,10 @@ class Log:
         quiet: bool = False,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], int] = time.time_ns,
+        *,
+        form: LogFormat = "text",
     ) -> None:
+        self._form = form
         self._write = write
         self._quiet = quiet
         self._journal = "JOURNAL_STREAM" in environ
@@ -50,7 +54,10 @@ class Log:
             return
         now = self._clock()
         for text in self._texts(event, now):
-            self._line(text, now)
+            line = log_line(
+                text, now, self._form, warning=is_warning(event), stamped=not self._journal
+            )
+            self._write(line)
 
     def _texts(self, event: Event, now: int) -> list[str]:
         """The lines for an event, behind what was left out before it."""
@@ -60,10 +67,6 @@ class Log:
             word = _STATUS_WORDS[event.alert.status]
             return [*before, *lines(event)] if self._alerts.is_shown(word, now) else before
         return [*before, *lines(event)]
-
-    def _line(self, text: str, now: int) -> None:
-        timestamp = "" if self._journal else f"{rfc3339(now, 0)} "
-        self._write(f"{timestamp}netwatch: {escaped(text)}")
 
 
 def is_warning(event: Event) -> bool:
