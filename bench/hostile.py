@@ -24,7 +24,7 @@ from measure import ENVIRONMENT, netwatch
 from peers import CONFIG
 from shared import ROOT
 
-MEMORY = 300
+MEMORY = 340
 """Memory limit of a live capture in MB, with its interpreter and without its ring."""
 
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from netwatch.core.contradiction import Sender
-from netwatch.core.typed_json import read
 
 MANY_CLIENTS = 4
 """Clients whose packets only a router sends under one MAC."""
@@ -87,6 +86,8 @@ class SenderTable:
     @classmethod
     def restored(cls, state: Any) -> Self:
         """The table that gave this `state`. Raises one of `netwatch.core.typed_json.MISMATCHES`."""
+        from netwatch.core.typed_json import read
+
         table = cls()
         for mac, clients in read(list[tuple[str, dict[str, int]]], state):
             for client, time in clients.items():

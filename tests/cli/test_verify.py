@@ -63,7 +63,7 @@ def test_records(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "client": {"ip": "10.30.5.12", "mac": "02:00:00:20:05:12", "vlan": 30},
         "source": str(PCAPS / "office-day.pcap"),
         "packet": 424,
-        "file_packet": 2,
+        "file_packet": 3,
         "readers": {"scapy": "shown", "dpkt": "shown"},
         "bindings": [],
         "expected": None,
@@ -74,7 +74,7 @@ def test_records(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_difference(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = next((run / "proof").glob("*c44bd549*"))
     changed = altered(
-        path, tmp_path, with_data(1, lambda data: data.replace(b"api16", b"web16")), honest=False
+        path, tmp_path, with_data(2, lambda data: data.replace(b"api16", b"web16")), honest=False
     )
     assert main(["verify", str(changed)]) == 3
     out, err = capsys.readouterr()

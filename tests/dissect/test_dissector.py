@@ -277,7 +277,7 @@ def test_bytes_are_counted_from_the_client_whichever_address_is_greater() -> Non
         reader = dissector()
         (found,) = observed(timed(packets, START), RAW, by=reader)
         assert reader.progress_of(found) == FlowProgress(
-            len(HELLOS["browser"]), 700, START + 2_000_000, "payload"
+            len(HELLOS["browser"]), 700, START + 2_000_000, "payload", 1, "wrong"
         )
 
 

@@ -11,10 +11,12 @@ from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.coverage.bits import narrowed
+from netwatch.coverage.counts import Coverage
 from netwatch.coverage.hours import HOUR, QUARTERS, by_name
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
+from netwatch.formats.coverage import report_record
 from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
@@ -217,7 +219,7 @@ def test_what_a_sensor_has_lost_is_known_at_the_centre(options, commits, of_all,
 )  # fmt: skip
 def test_losses_that_cannot_be_stored_are_refused(commits, losses):
     result = commit(commits[0], [said("loss", 1, losses=losses)])
-    assert [sensor for sensor, _ in result.refused] == ["ghent-1"]
+    assert [position for position, _ in result.refused] == [0]
 
 
 def test_coverage_is_corrected_by_the_clock_of_the_sensor(options, commits):
@@ -231,7 +233,7 @@ def test_coverage_is_corrected_by_the_clock_of_the_sensor(options, commits):
         "name": "a.example",
         "transport": "tcp",
     }
-    record = {"networks": [], "outside": {"named": 0, "unnamed": {}}}
+    record = report_record(Coverage().report(1, {}))
     about = {"part": 0, "first": 100 * HOUR, "last": 101 * HOUR, "record": record}
     lost = {"losses": {"rows": {str(100 * QUARTERS): 1}}, "all": True}
     messages = [

@@ -80,7 +80,7 @@ def test_a_sensor_counts_in_its_own_network(options):
     commit(options, honest, fleet_alert("evil-1", MINUTE, network="guest"))
     found = cases(options)
     assert found[("ghent-1", "evil-1")]["confidence"] == "confirmed"
-    assert "contradictions" not in found[("ghent-1", "evil-1")]
+    assert not found[("ghent-1", "evil-1")].get("contradictions")
 
 
 def test_what_it_says_of_others_is_not_mixed_with_what_it_may_say(options):
