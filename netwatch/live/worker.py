@@ -183,7 +183,7 @@ class Worker:
             # aggregator closes an incident by the time of its last packet.
             self._engine.checkpoint(now)
             self._settled_at = now
-        self._send_findings(packet_time)
+        self._send_findings(packet_time, ends_incidents=settles)
         self._record(block, name, packet_time)
         if settles and now is not None and self._recorder is not None:
             self._recorder.checkpoint(now - FLOW_TIMEOUT)
@@ -236,9 +236,11 @@ class Worker:
         claims = Message(names=(), size=0, claims=message.claims)
         self._channel.send(AddressClaims(replace(packet, frames=()), claims))
 
-    def _send_findings(self, packet_time: int) -> None:
+    def _send_findings(self, packet_time: int, *, ends_incidents: bool = False) -> None:
+        """Send what was found. With `ends_incidents` the aggregator is told the time without it,
+        too: nothing else may come that tells it how quiet it has been."""
         items = self._findings.take()
-        if items and not self._channel.send(Findings(self._config_serial, packet_time, items)):
+        if (items or ends_incidents) and not self._channel.send(Findings(self._config_serial, packet_time, items)):
             self._findings_lost += len(items)
 
     def _send_report(self, *, with_coverage: bool, required: bool = False) -> None:

@@ -48,7 +48,7 @@ HEAVY = frozenset(_HEAVY.split())
 
 COMMANDS = {
     "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 162),
-    "names": (["names", "-q", "{capture}"], HEAVY, 162),
+    "names": (["names", "-q", "{capture}"], HEAVY, 168),
     "match": (["signatures", "match", "www.tiktok.com"], HEAVY, 124),
 }
 """Commands by name: the arguments, what they must not import, and how many modules of netwatch at

@@ -208,8 +208,8 @@ def test_days_and_months_are_those_of_the_bans(console: Console, visit: Visit) -
     assert {ban.timezone for ban in console.config.policy.bans} == {"Europe/Brussels"}
     with console.catalogue.database.writing() as connection:
         connection.execute(update(capture).values(first=LATE, last=LATE))
-    assert period_reports.last_day(console.catalogue, 0, "UTC") == date(2023, 3, 31)
-    assert period_reports.last_day(console.catalogue, 0, "Europe/Brussels") == date(2023, 4, 1)
+    assert period_reports.last_day(console.catalogue, LATE, "UTC") == date(2023, 3, 31)
+    assert period_reports.last_day(console.catalogue, LATE, "Europe/Brussels") == date(2023, 4, 1)
     shown = visit("auditor").get("/reports").text
     assert "from=2023-04-01&amp;to=2023-04-30" in shown
     assert "from=2023-03-01&amp;to=2023-03-31" not in shown

@@ -25,9 +25,13 @@ def test_evidence_has_the_numbers_that_the_loop_writes() -> None:
             assert EVIDENCE[number] == name.removeprefix("EVIDENCE_").lower().replace("_", "-")
 
 
-def test_each_word_is_in_a_column_but_two() -> None:
+def test_each_word_is_in_a_column_but_three() -> None:
     words = [column.word for column in COLUMNS if column.word >= 0]
     assert len(set(words)) == len(words)
-    beside = {observation_columns.WORD_TIME_DIGITS, observation_columns.WORD_FLOW}
+    beside = {
+        observation_columns.WORD_TIME_DIGITS,
+        observation_columns.WORD_FLOW,
+        observation_columns.WORD_MARK,
+    }
     assert set(words) | beside == set(range(WORDS))
     assert len({column.name for column in COLUMNS}) == len(COLUMNS)

@@ -152,7 +152,9 @@ def test_alerts_are_sent_immediately_and_closed_after_the_quiet_gap(
 ) -> None:
     pipe.send(frames(query(DURING, SERVICE, "www.tiktok.com")))
     capture.wait_for_records(1)
-    pipe.send(frames(one_hello(LATER, name=APP_ONLY)))
+    answered = Wire(LATER, 2)
+    answered.tls(SERVICE, FAR, APP_ONLY)
+    pipe.send(frames(answered))
     capture.wait_for_records(2)
     assert capture.states() == ["open probable", "update confirmed"]
     pipe.send(frames(one_hello(MUCH_LATER, name=QUIET)))
@@ -174,11 +176,16 @@ def test_an_update_says_what_came_of_the_contacts_before(capture: Capture, pipe:
     pipe.send(answered.frames[:asked])
     capture.wait_for_records(1)
     # Both come at once, before anything is due that is done from time to time.
-    another = one_hello("2023-04-03T10:00:01+02:00", name=APP_ONLY)
+    another = Wire("2023-04-03T10:00:01+02:00", 2)
+    another.tls(SERVICE, FAR, APP_ONLY)
     pipe.send([*answered.frames[asked:], *another.frames])
-    capture.wait_for_records(2)
-    assert capture.states() == ["open probable", "update confirmed"]
-    assert [record["outcome"] for record in capture.records()] == ["attempted", "reached"]
+    capture.wait_for_records(3)
+    assert capture.states() == ["open probable", "update probable", "update confirmed"]
+    assert [record["outcome"] for record in capture.records()] == [
+        "attempted",
+        "reached",
+        "reached",
+    ]
     pipe.close()
     assert capture.wait() == 0
     assert [record["outcome"] for record in capture.closed()] == ["reached"]

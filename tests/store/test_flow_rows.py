@@ -34,12 +34,16 @@ def slots(draw: Any) -> list[int]:
     for side in (0, 1):
         words[layout.FLOW_EXPECTED + side] = draw(LARGE)
         words[layout.FLOW_BYTES + side] = draw(SIZES)
+        acked = draw(WORDS_32 | st.none())
+        words[layout.FLOW_ACKED + side] = 0 if acked is None else acked | 1 << layout.MARK_PLACED
+        if draw(st.booleans()):
+            words[layout.FLOW_ACKED + side] = 1 << layout.ACKED_CONTESTED
         mac = draw(st.integers(0, (1 << 48) - 1) | st.none())
         words[layout.FLOW_MACS + side] = 0 if mac is None else 1 << 48 | mac
         for place in range(4):
             words[layout.FLOW_ADDRESSES + 4 * side + place] = draw(WORDS_32)
     words[layout.FLOW_STATE] = (
-        draw(st.integers(0, (1 << 18) - 1))
+        draw(st.integers(0, (1 << 32) - 1))
         | draw(st.integers(0, 7)) << layout.DENIED_BY
         | draw(st.integers(0, len(DENIALS) - 1)) << layout.DENIAL
     )
@@ -90,4 +94,8 @@ def test_a_row_is_the_flow_of_its_slot(found: list[list[int]]) -> None:
             "packet": flow.packet,
             "flow": flow.flow_id,
             "log_format": None,
+            "client_acknowledged": flow.client_acknowledged,
+            "server_acknowledged": flow.server_acknowledged,
+            "client_checksums": flow.client_checksums,
+            "server_checksums": flow.server_checksums,
         }

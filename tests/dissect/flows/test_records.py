@@ -79,7 +79,12 @@ def test_addresses_bytes_and_times(version: int, swapped: bool) -> None:
         server_sent="payload",
         source="test",
         packet=1,
+        client_acknowledged=flow.client_acknowledged,
+        server_acknowledged=flow.server_acknowledged,
+        client_checksums=flow.client_checksums,
+        server_checksums=flow.server_checksums,
     )
+    assert flow.client_acknowledged is not None
 
 
 @pytest.mark.parametrize(
