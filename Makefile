@@ -101,7 +101,6 @@ fuzz-corpus: $(VENV)/fuzz
 
 # Write what the tests measure into the documentation.
 report-conformance: $(VENV)/test
-	$(PROGRAM) bench/situations.py --write
 	$(PROGRAM) tests/conformance/report.py --write
 
 report-delivery: $(VENV)/test receivers

@@ -85,8 +85,14 @@ def told(path: Path, frames: Frames, numbers: Mapping[int, int]) -> tuple[Any, .
             writer.alert(alert)
     alerts = [json.loads(line) for line in stream.getvalue().splitlines()]
     for alert in alerts:
-        alert["evidence"] = [_numbered(each, numbers) for each in alert["evidence"]]
-    left_out = ("flow", "sequence")
+        alert["evidence"] = [
+            _numbered(each, numbers) | {"seen": each["seen"] | {"checksum": ""}}
+            for each in alert["evidence"]
+        ]
+        for against in alert["contradictions"]:
+            against["evidence"] = [_numbered(each, numbers) for each in against["evidence"]]
+    # A reassembled datagram has no checksum of its own that was on the wire.
+    left_out = ("flow", "sequence", "checksum", "client_checksums", "server_checksums")
     # Flows that are open at the end are in the order of their table, which the first packet varies.
     rows = [
         {key: value for key, value in _numbered(row, numbers).items() if key not in left_out}

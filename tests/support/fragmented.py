@@ -15,6 +15,9 @@ _TAGS = (b"\x81\x00", b"\x88\xa8")
 _IP = (b"\x08\x00", b"\x86\xdd")
 
 
+ICMPV6 = 58
+
+
 @dataclass(frozen=True)
 class Fragmented:
     """The frames, and for the number of each packet the number of the frame that completes it;
@@ -49,12 +52,15 @@ def in_fragments(
 
 
 def _pieces(frame: bytes, number: int, size: int, rng: random.Random) -> list[bytes]:
-    """The frames of the fragments of a frame; the frame itself where it carries no IP."""
+    """The frames of the fragments of a frame; the frame itself where it carries no IP, or neighbour
+    discovery, whose fragments nobody may take (RFC 6980 section 5)."""
     at = _ip_at(frame)
     if not at:
         return [frame]
     head, packet = frame[:at], frame[at:]
     four = packet[0] >> 4 == 4
+    if not four and packet[6] == ICMPV6:
+        return [frame]
     packet = packet[: int.from_bytes(packet[2:4] if four else packet[4:6]) + (0 if four else 40)]
     cuts, end = [], 0
     while end < len(packet) // 8:

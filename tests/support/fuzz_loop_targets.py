@@ -48,7 +48,7 @@ LINKS = (*sorted({carrier.number for carrier in CARRIERS}), 147)
 """Every link type that is read, and one that is not."""
 
 FRAGMENTS = {layout.KIND_FRAGMENT, layout.KIND_TUNNEL_FRAGMENT}
-KINDS = {*PROTOCOLS, layout.KIND_OPENING, layout.KIND_MORE, *FRAGMENTS}
+KINDS = {*PROTOCOLS, layout.KIND_OPENING, layout.KIND_ANSWER, layout.KIND_MORE, *FRAGMENTS}
 NAME = "www.example.org"
 SECOND = 1_000_000_000
 
@@ -132,7 +132,7 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     for row in rows:
         _hold_row(row, block)
     hold(loop.packets == block.count, f"{loop.packets} packets of {block.count}")
-    openings = sum(row[0] == layout.KIND_OPENING for row in rows)
+    openings = sum(row[0] in (layout.KIND_OPENING, layout.KIND_ANSWER) for row in rows)
     hold(loop.candidates.total == len(rows) - openings, "candidates that are no rows")
     hold(openings == loop.flows.total, "flows whose first packet was told twice or never")
     hold(len(words) == layout.FLOW_WORDS * loop.flows.total, "flows that were told twice or never")
