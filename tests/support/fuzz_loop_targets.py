@@ -132,8 +132,9 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     for row in rows:
         _hold_row(row, block)
     hold(loop.packets == block.count, f"{loop.packets} packets of {block.count}")
-    openings = sum(row[0] in (layout.KIND_OPENING, layout.KIND_ANSWER) for row in rows)
-    hold(loop.candidates.total == len(rows) - openings, "candidates that are no rows")
+    openings = sum(row[0] == layout.KIND_OPENING for row in rows)
+    answers = sum(row[0] == layout.KIND_ANSWER for row in rows)
+    hold(loop.candidates.total == len(rows) - openings - answers, "candidates that are no rows")
     hold(openings == loop.flows.total, "flows whose first packet was told twice or never")
     hold(len(words) == layout.FLOW_WORDS * loop.flows.total, "flows that were told twice or never")
     for slot in zip(*[iter(words)] * layout.FLOW_WORDS, strict=True):
