@@ -240,7 +240,9 @@ class Worker:
         """Send what was found. With `ends_incidents` the aggregator is told the time without it,
         too: nothing else may come that tells it how quiet it has been."""
         items = self._findings.take()
-        if (items or ends_incidents) and not self._channel.send(Findings(self._config_serial, packet_time, items)):
+        if (items or ends_incidents) and not self._channel.send(
+            Findings(self._config_serial, packet_time, items)
+        ):
             self._findings_lost += len(items)
 
     def _send_report(self, *, with_coverage: bool, required: bool = False) -> None:
