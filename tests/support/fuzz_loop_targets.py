@@ -186,7 +186,8 @@ def _hold_row(row: list[int], block: Block) -> None:
     hold(0 <= sport < 65536 and 0 <= dport < 65536 and -1 <= vlan < 4096, "ports or VLAN")
     fragment = kind in FRAGMENTS
     hold(0 <= row[12] < (1 << 17 if fragment else 1 << 32), f"sequence number {row[12]}")
-    hold(row[13] >= 0 and row[14] in (0, 1), f"flow {row[13]}, side {row[14]}")
+    side = row[14] & ~(layout.SIDE_STRAY | layout.SIDE_OTHER_BYTES)
+    hold(row[13] >= 0 and side in (0, 1), f"flow {row[13]}, side {row[14]}")
     hold(row[16] in (0, 1), f"prefiltered {row[16]}")
     hold(fragment or row[15] in (6, 17) or kind in (ARP, ND), f"protocol {row[15]}")
 
