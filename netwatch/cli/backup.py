@@ -21,6 +21,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 from netwatch.formats.values import rfc3339
+from netwatch.store.extra import require_extra
 
 if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions
@@ -88,9 +89,10 @@ def _add(groups: Any, parents: Any, name: str, run: Any, folder: str) -> None:
 
 def back_up(args: argparse.Namespace) -> int:
     """Run ``netwatch backup``; the exit status."""
+    require_extra("netwatch backup")
     from netwatch.store.backup import STORE, copy_store
 
-    options, folder = _store(args, "backup"), Path(args.folder)
+    options, folder = _store(args), Path(args.folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -116,6 +118,7 @@ def back_up(args: argparse.Namespace) -> int:
 
 def restore(args: argparse.Namespace) -> int:
     """Run ``netwatch restore``; the exit status."""
+    require_extra("netwatch restore")
     from netwatch.store.backup import STORE, restore_store
 
     folder = Path(args.folder)
@@ -131,17 +134,15 @@ def restore(args: argparse.Namespace) -> int:
     # The configuration may say where the store is to be.
     for each in others:
         _bring_back(folder, each)
-    options = _store(args, "restore")
+    options = _store(args)
     restore_store(folder / STORE, options)
     print_line(f"{quantity(len(kept), 'file')} restored; the store is {options.path}")
     return 0
 
 
-def _store(args: argparse.Namespace, command: str) -> "StoreOptions":
+def _store(args: argparse.Namespace) -> "StoreOptions":
     from netwatch.config import load_store
-    from netwatch.store.extra import require_extra
 
-    require_extra(f"netwatch {command}")
     return chosen_store(args, load_store(args.config))
 
 
