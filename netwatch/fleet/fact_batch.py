@@ -37,7 +37,7 @@ from netwatch.fleet.border import (
     text,
 )
 from netwatch.fleet.envelope import EnvelopeError
-from netwatch.fleet.memory_limit import memory_limited
+from netwatch.fleet.memory_limit import with_limited_memory
 from netwatch.fleet.row_check import check_rows
 from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
@@ -159,12 +159,7 @@ def unpack(table: str, content: bytes, now: int) -> FactBatch:
     if table not in TIME_COLUMN:
         raise EnvelopeError("the content is of no table of facts")
     try:
-        with memory_limited(READ_BYTES):
-            about, at = _read_about(content)
-            clients = [_client(record) for record in _clients(about)]
-            run = read_run(about.get("run"), now)
-            rows = _read_rows(table, pa.py_buffer(content).slice(at))
-            rows.validate(full=True)
+        run, clients, rows = with_limited_memory(READ_BYTES, lambda: _read(table, content, now))
     except (MemoryError, SystemError):
         raise EnvelopeError("the batch takes more memory than one may") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -177,6 +172,18 @@ def unpack(table: str, content: bytes, now: int) -> FactBatch:
         raise EnvelopeError("rows of the batch name clients that it does not have")
     check_rows(table, rows, now)
     return FactBatch(table, run, clients, rows)
+
+
+def _read(table: str, content: bytes, now: int) -> tuple[RunKey, list[ClientAddress], "pa.Table"]:
+    """The run of a batch, its clients and its rows."""
+    import pyarrow as pa
+
+    about, at = _read_about(content)
+    clients = [_client(record) for record in _clients(about)]
+    run = read_run(about.get("run"), now)
+    rows = _read_rows(table, pa.py_buffer(content).slice(at))
+    rows.validate(full=True)
+    return run, clients, rows
 
 
 def _read_rows(table: str, content: "pa.Buffer") -> "pa.Table":

@@ -5,37 +5,61 @@ limit is the system's, on the address space of the process, so whatever takes me
 systems without such a limit there is none.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import mmap
+import os
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-
-@contextmanager
-def memory_limited(size: int) -> Iterator[None]:
-    """A context in which the process takes at most `size` more bytes; what asks for more raises
-    `MemoryError`. For a process that does one thing at a time."""
-    taken = _address_space()
-    if taken is None:
-        yield
-        return
+if sys.platform != "win32":
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = taken + size
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        yield
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+T = TypeVar("T")
+
+_RESERVE = 1 << 20
+"""Bytes that are given back before the limit is lifted: an error that says that memory is out holds
+the frames of the work, and with them its memory."""
+
+_lock = threading.Lock()
+"""The limit belongs to the process: of two that change it, one would restore what the other set."""
+
+
+def with_limited_memory(size: int, work: Callable[[], T]) -> T:
+    """What the work returns. The process takes at most `size` more bytes meanwhile; `MemoryError`
+    is raised where it asks for more. Other threads should be idle, and one such work is done at a
+    time."""
+    if sys.platform == "win32":
+        return work()
+    with _lock:
+        taken = _address_space()
+        soft, hard = before = resource.getrlimit(resource.RLIMIT_AS)
+        if taken is None or resource.RLIM_INFINITY != soft < taken + size:
+            return work()
+        reserve = mmap.mmap(-1, _RESERVE)
+        resource.setrlimit(resource.RLIMIT_AS, (taken + size + _RESERVE, hard))
+        return _lift_after(work, reserve.close, resource.setrlimit, resource.RLIMIT_AS, before)
+
+
+def _lift_after(
+    work: Callable[[], T],
+    free: Callable[[], None],
+    set_limit: Callable[[int, tuple[int, int]], None],
+    kind: int,
+    limits: tuple[int, int],
+) -> T:
+    """Everything that `finally` needs is made before, and the function is short, since CPython
+    takes memory to enter a handler beyond its first 256 instructions."""
     try:
-        yield
+        return work()
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        free()
+        set_limit(kind, limits)
 
 
 def _address_space() -> int | None:
     """The bytes of this process's address space; None where the system does not tell."""
-    import os
-
     try:
         pages = Path("/proc/self/statm").read_text().split()[0]
     except OSError:

@@ -1,7 +1,9 @@
 """What a sensor that was taken over sends: none of it costs the centre more than a line."""
 
 import json
+import resource
 import struct
+import threading
 import time
 import zlib
 from dataclasses import replace
@@ -17,7 +19,7 @@ from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import EnvelopeError, decode
 from netwatch.fleet.fact_batch import MAX_ROWS, unpack
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.memory_limit import memory_limited
+from netwatch.fleet.memory_limit import with_limited_memory
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import chunk_schema
@@ -149,23 +151,29 @@ def memory(name):
 
 
 HUGE = [
-    pytest.param(lambda: clients_batch(b" " * (64 << 20)), id="spaces"),
+    pytest.param(lambda: clients_batch(b" " * (64 << 20)), "are cut, or too many", id="spaces"),
     pytest.param(
-        lambda: clients_batch(b'{"clients":[' + b"[]," * 5_000_000 + b"[]]}"), id="empty clients"
+        lambda: clients_batch(b'{"clients":[' + b"[]," * 5_000_000 + b"[]]}"),
+        "at most 100,000 clients",
+        id="empty clients",
     ),
     pytest.param(
-        lambda: clients_batch(b'{"clients":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), id="deep"
+        lambda: clients_batch(b'{"clients":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        "depth limit",
+        id="deep",
     ),
     pytest.param(
-        lambda: parquet_batch(
-            pa.table({**dict(zip(chunk_schema("flow").names, [pa.array([0] * (MAX_ROWS + 1))] * 99,
-                                 strict=False))})
-        ),
+        lambda: parquet_batch(rows("observation", {}).take(pa.array([0] * (MAX_ROWS + 1)))),
+        "the batch is too large",
         id="rows",
     ),
-    pytest.param(lambda: parquet_batch(wide(150_000, 1)), id="lists of texts"),
-    pytest.param(lambda: parquet_batch(wide(60, 2000)), id="one text again and again"),
-]  # fmt: skip
+    pytest.param(
+        lambda: parquet_batch(wide(150_000, 1)), "the batch is too large", id="lists of texts"
+    ),
+    pytest.param(
+        lambda: parquet_batch(wide(60, 2000)), "takes more memory", id="one text again and again"
+    ),
+]
 
 
 def wide(count, texts):
@@ -175,22 +183,69 @@ def wide(count, texts):
     return found.set_column(found.schema.get_field_index("dns_answers"), "dns_answers", value)
 
 
-@pytest.mark.parametrize("make", HUGE)
-def test_what_unpacks_to_gigabytes_is_refused_before_it_takes_them(make):
+@pytest.mark.parametrize(("make", "reason"), HUGE)
+def test_what_unpacks_to_gigabytes_is_refused_before_it_takes_them(make, reason):
     content = make()
     assert len(content) < 2 << 20
 
     def work():
-        with pytest.raises(BorderError):
+        with pytest.raises(BorderError, match=reason):
             unpack("observation", content, NOW)
 
     assert peak(work) < 400 << 20
 
 
 def test_memory_beyond_the_limit_is_not_given():
-    with pytest.raises(MemoryError), memory_limited(64 << 20):
-        bytearray(256 << 20)
+    with pytest.raises(MemoryError):
+        with_limited_memory(64 << 20, lambda: bytearray(256 << 20))
     assert len(bytearray(256 << 20)) == 256 << 20
+
+
+@pytest.mark.parametrize("size", [0, 40, 200, 480, 3000])
+def test_a_limit_is_lifted_although_nothing_can_be_allocated(size):
+    """Small objects leave no room, not even for what Python needs to go on."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def fill():
+        held = []
+        while True:
+            held.append([bytes(size), {len(held): None}])
+
+    for extra in range(4):
+        try:
+            with pytest.raises((MemoryError, SystemError)):
+                with_limited_memory((4 << 20) + 977 * extra, fill)
+            assert resource.getrlimit(resource.RLIMIT_AS) == before
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_of_two_limits_at_once_none_stays():
+    """The first to end would restore what the second had found, and the second what the first had
+    set."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    first, second = threading.Event(), threading.Event()
+
+    def begin():
+        first.set()
+        second.wait(0.2)
+
+    def follow():
+        first.wait()
+        with_limited_memory(32 << 20, second.set)
+
+    threads = [
+        threading.Thread(target=with_limited_memory, args=(64 << 20, begin)),
+        threading.Thread(target=follow),
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert resource.getrlimit(resource.RLIMIT_AS) == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_stored_numbers_near_the_limit_do_not_break_sums(options, commits):
