@@ -59,16 +59,14 @@ def captures(folder: Path) -> list[list[CaptureFile]]:
     return [list(files) for files in group_files(find_captures([str(folder)]), continuous=False)]
 
 
-KINDS = ("jsonl", "csv", "table")
+ROWS = [FORMATS[kind] for kind in ("jsonl", "csv", "table")]
 
 
 def test_names_come_in_the_order_of_the_captures(folder: Path) -> None:
     out = {}
     for workers in (1, 2):
-        streams, statistics = [io.StringIO() for _ in KINDS], RunStatistics()
-        writers = [
-            FORMATS[kind].writer(stream) for kind, stream in zip(KINDS, streams, strict=True)
-        ]
+        streams, statistics = [io.StringIO() for _ in ROWS], RunStatistics()
+        writers = [row.writer(stream) for row, stream in zip(ROWS, streams, strict=True)]
         for batch in jobs.names(captures(folder), statistics, workers=workers):
             for writer in writers:
                 writer.observations(batch)
@@ -83,13 +81,11 @@ def test_alerts_are_the_same(folder: Path, tmp_path: Path) -> None:
     site = config.load(configured(tmp_path))
     out = {}
     for workers in (1, 2, 50):
-        streams, statistics = [io.StringIO() for _ in KINDS], RunStatistics()
+        streams, statistics = [io.StringIO() for _ in ROWS], RunStatistics()
         incidents = ScanIncidents(site.quiet_gap)
         jobs.scan(captures(folder), site, statistics, incidents, workers=workers)
         result = incidents.result(site.geo, SENSOR)
-        writers = [
-            FORMATS[kind].writer(stream) for kind, stream in zip(KINDS, streams, strict=True)
-        ]
+        writers = [row.writer(stream) for row, stream in zip(ROWS, streams, strict=True)]
         for alert in result.alerts:
             for writer in writers:
                 writer.alert(alert)
