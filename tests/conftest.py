@@ -5,6 +5,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.examples import USUAL
 from support.interpreted import stale
 from support.paths import PCAPS, ROOT
 from support.programs import require_programs
@@ -28,7 +29,7 @@ os.environ["NETWATCH_CACHE"] = "off"
 # What a property is tested with is the same in every run, so that a change that breaks one is the
 # change that is tested. `make test-long` loads the other profile, whose examples are random.
 _OPTIONS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("netwatch", max_examples=30, derandomize=True, **_OPTIONS)
+settings.register_profile("netwatch", max_examples=USUAL, derandomize=True, **_OPTIONS)
 settings.register_profile(
     "long", max_examples=int(os.environ.get("NETWATCH_EXAMPLES", "10000")), **_OPTIONS
 )

@@ -168,14 +168,17 @@ def more(command: str, kind: str, folder: Path) -> Cost:
     options = ["--format", "jsonl", "-o", str(folder / "told")]
     if command == "scan":
         options += ["-c", configured(folder)]
-    costs = []
-    # The first time there are imports in it.
-    for times in (1, 1, 2):
+
+    def read(times: int) -> Callable[[], object]:
         capture = Capture(folder / "some.pcap")
         fill(capture, times * number)
         path = capture.close()
-        costs.append(cost(lambda: netwatch([command, path, *options])))  # noqa: B023
-    return (costs[2] - costs[1]) / number
+        return lambda: netwatch([command, path, *options])
+
+    # The first time there are imports in it, and the signatures are not in the cache.
+    read(1)()
+    once = cost(read(1))
+    return (cost(read(2)) - once) / number
 
 
 LIMITS = [
@@ -210,7 +213,11 @@ def test_no_call_more(
     limit: Cost,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Reading the signatures would be most of what is counted, twice.
+    monkeypatch.delenv("NETWATCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = more(command, kind, tmp_path)
     assert found.calls <= limit.calls, found
     assert found.lines <= limit.lines, found

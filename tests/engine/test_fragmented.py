@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import START, Frames, block, dissector, observed, pcap, timed
+from support.examples import examples
 from support.fragmented import in_fragments
 from support.kept_facts import Kept
 from support.made_hellos import SECOND, cut, record
@@ -121,7 +122,7 @@ def whole(path: Path) -> Any:
     return cache(lambda sample: told(path, frames_of(sample), {}))
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25, deadline=None)
 @given(
     st.sampled_from(SAMPLES),
     st.integers(0, 1 << 30),
@@ -151,7 +152,7 @@ def test_nothing_changes(
             assert each == other
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25, deadline=None)
 @given(
     st.sampled_from(SAMPLES),
     st.integers(0, 1 << 30),

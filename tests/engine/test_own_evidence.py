@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +17,42 @@ from netwatch.cli import main
 
 LINE = "1680510600.000 200 10.20.1.9 TCP_TUNNEL/200 4408 CONNECT www.tiktok.com:443 - HIER_DIRECT/203.0.113.7 -\n"  # noqa: E501 - as Squid writes it
 Run = Callable[..., tuple[list[dict], str]]
+AddProof = Callable[[], list[Path]]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A capture and a log, and their evidence below."""
-    made = tmp_path / "captures"
-    made.mkdir()
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A capture and a log."""
+    made = tmp_path_factory.mktemp("captures")
     wire = Wire(DURING, 1)
     lookup(wire, SERVICE)
     hello(wire, SERVICE, FAR)
     capture(made / "office.pcap", wire)
     (made / "access.log").write_text(LINE)
     return made
+
+
+@pytest.fixture(scope="module")
+def proof(without: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their evidence."""
+    place = tmp_path_factory.mktemp("proof")
+    options = ["--evidence", str(place / "proof"), "-q", "-o", str(place / "told")]
+    assert main(["scan", "-c", configured(place), *options, str(without)]) == 0
+    return place / "proof"
+
+
+@pytest.fixture
+def folder(without: Path, tmp_path: Path) -> Path:
+    """A capture and a log, below which `add_proof` puts their evidence."""
+    return shutil.copytree(without, tmp_path / "captures")
+
+
+@pytest.fixture
+def add_proof(proof: Path, folder: Path) -> AddProof:
+    def add() -> list[Path]:
+        return sorted(shutil.copytree(proof, folder / "proof").iterdir())
+
+    return add
 
 
 @pytest.fixture
@@ -44,15 +68,15 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return _run
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("options", [[], ["--continuous"], ["--jobs", "2"]])
+@pytest.mark.parametrize(
+    ("options", "compressed"), [([], True), (["--continuous"], False), (["--jobs", "2"], True)]
+)
 def test_a_folder_with_its_own_evidence(
-    run: Run, folder: Path, compressed: bool, options: list[str]
+    run: Run, folder: Path, add_proof: AddProof, compressed: bool, options: list[str]
 ) -> None:
     alone, _ = run("scan", folder)
     assert len(alone) == 2
-    run("scan", folder, "--evidence", folder / "proof")
-    written = sorted((folder / "proof").iterdir())
+    written = add_proof()
     assert {each.suffix for each in written} == {".pcapng", ".lines"}
     if compressed:
         for each in written:
@@ -66,16 +90,15 @@ def test_a_folder_with_its_own_evidence(
     assert "1 capture, " in summary
 
 
-def test_names_of_a_folder_with_evidence(run: Run, folder: Path) -> None:
+def test_names_of_a_folder_with_evidence(run: Run, folder: Path, add_proof: AddProof) -> None:
     alone, _ = run("names", folder)
-    run("scan", folder, "--evidence", folder / "proof")
+    add_proof()
     assert run("names", folder)[0] == alone
 
 
-def test_evidence_that_is_named_is_read(run: Run, folder: Path) -> None:
+def test_evidence_that_is_named_is_read(run: Run, folder: Path, add_proof: AddProof) -> None:
     alone, _ = run("scan", folder)
-    run("scan", folder, "--evidence", folder / "proof")
-    written = sorted((folder / "proof").iterdir())
+    written = add_proof()
     for paths in (written, [f"{folder}/proof/*"]):
         found, summary = run("scan", *paths)
         assert {each["id"] for each in found} == {each["id"] for each in alone}

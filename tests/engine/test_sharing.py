@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in divided.captures(tmp_path_factory.mktemp("divided"))}
 
 
+@pytest.fixture(scope="module")
+def alone(made: dict[str, Path], site: Config) -> Callable[[str], dict[str, Any]]:
+    """What one process finds in a made capture."""
+    return cache(lambda name: scan([str(made[name])], site, 1))
+
+
 def scan(paths: list[str], site: Config, workers: int, *, frames: bool = False) -> dict[str, Any]:
     """All that a scan finds, of one capture in the pieces `paths`."""
     statistics, coverage, stream = RunStatistics(), Coverage(), io.StringIO()
@@ -96,10 +103,15 @@ def scan(paths: list[str], site: Config, workers: int, *, frames: bool = False) 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])
 @pytest.mark.parametrize("name", ["plain", "cut", "tunnels", "fragments"])
-def test_a_scan_is_the_same(made: dict[str, Path], site: Config, name: str, workers: int) -> None:
-    alone = scan([str(made[name])], site, 1)
-    assert scan([str(made[name])], site, workers) == alone
-    assert alone["records"].count('"netwatch.alert/1"') > (0 if name == "cut" else 10)
+def test_a_scan_is_the_same(
+    made: dict[str, Path],
+    site: Config,
+    alone: Callable[[str], dict[str, Any]],
+    name: str,
+    workers: int,
+) -> None:
+    assert scan([str(made[name])], site, workers) == alone(name)
+    assert alone(name)["records"].count('"netwatch.alert/1"') > (0 if name == "cut" else 10)
 
 
 @pytest.mark.parametrize("name", ["plain", "tunnels", "fragments"])
@@ -111,21 +123,23 @@ def test_the_packets_that_prove_incidents_are_the_same(
     assert all(alone["frames"])
 
 
-def test_what_the_traffic_is_made_for_is_in_it(made: dict[str, Path], site: Config) -> None:
-    found = scan([str(made["plain"])], site, 1)
+def test_what_the_traffic_is_made_for_is_in_it(alone: Callable[[str], dict[str, Any]]) -> None:
+    found = alone("plain")
     assert '"ip-from-dns"' in found["records"]
     assert '"hostname":"pc-1"' in found["records"]
     assert found["without_verdict"]
-    assert "ip-fragments-incomplete" not in scan([str(made["fragments"])], site, 1)["anomalies"]
+    assert "ip-fragments-incomplete" not in alone("fragments")["anomalies"]
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "pcaps").glob("*.pcap")), ids=lambda path: path.stem
-)
-def test_the_sample_captures_are_scanned_the_same(path: Path) -> None:
-    site = config.load(str(ROOT / "pcaps" / "netwatch.yaml"))
-    alone = scan([str(path)], site, 1)
-    assert scan([str(path)], site, 2) == scan([str(path)], site, 3) == alone
+@pytest.fixture(scope="module")
+def sample_site() -> Config:
+    return config.load(str(ROOT / "pcaps" / "netwatch.yaml"))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_the_sample_captures_are_scanned_the_same(path: Path, sample_site: Config) -> None:
+    workers = 2 + SAMPLES.index(path) % 2
+    assert scan([str(path)], sample_site, workers) == scan([str(path)], sample_site, 1)
 
 
 def test_pieces_of_one_capture_are_shared(
@@ -145,13 +159,16 @@ def test_pieces_of_one_capture_are_shared(
 
 
 def test_more_blocks_than_the_ring_has_room_for(
-    made: dict[str, Path], site: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: dict[str, Path],
+    site: Config,
+    alone: Callable[[str], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shared_windows, "WINDOWS", 2)
     monkeypatch.setattr(shared_windows, "SLOTS", 2)
     monkeypatch.setattr(StreamBuffer.__init__, "__defaults__", (4096, 1 << 24))
     path = str(made["plain"])
-    assert scan([path], site, 2) == scan([path], site, 1)
+    assert scan([path], site, 2) == alone("plain")
     assert scan([path, path], site, 3) == scan([path, path], site, 1)
 
 
@@ -249,10 +266,10 @@ class Reader:
         return -1
 
 
-@pytest.fixture
-def long(tmp_path: Path) -> list[CaptureFile]:
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> list[CaptureFile]:
     """A capture of many blocks."""
-    path = tmp_path / "long.pcap"
+    path = tmp_path_factory.mktemp("long") / "long.pcap"
     path.write_bytes(pcap(timed([ETHERNET.frame(udp(b"x"))] * 400_000)))
     return [CaptureFile(str(path))]
 

@@ -17,15 +17,14 @@ pytestmark = pytest.mark.needs("chromium")
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(tmp_path_factory: pytest.TempPathFactory, renderer: Renderer) -> str:
     folder = tmp_path_factory.mktemp("office")
     office = make_office(folder)
     # As much of everything as there is; how long tables are cut needs no browser.
     fill(office, devices=20)
     report = collect(office.catalogue, office.config, Wanted(date(2023, 6, 1), date(2023, 6, 30)))
     office.catalogue.close()
-    with Renderer() as renderer:
-        text = html(page(report, report_language("de"), renderer, pytest.fail))
+    text = html(page(report, report_language("de"), renderer, pytest.fail))
     path = folder / "report.html"
     path.write_text(text, encoding="utf-8")
     return path.as_uri()

@@ -51,12 +51,6 @@ class Checker(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as each:
-        yield each
-
-
-@pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
     """A report with everything in it, and hostile names wherever somebody else chooses one."""
     made = make_office(tmp_path_factory.mktemp("office"))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 _PLACES = "td, dd, dt, li, p, h1, h2, h3, .button, .numbers > div"
+_AXE = 'axe.run({resultTypes: ["violations"]}).then(all => all.violations)'
 _STICK_OUT = """places => [...document.querySelectorAll(places)]
     .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1)
     .map(each => ["sticks out", each.outerHTML.slice(0, 200)])"""
@@ -42,7 +43,9 @@ def barriers(page: "Page") -> list[Any]:
     whether the page is wider than the window."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    found = page.evaluate(_AXE)
     shown = [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found]
     size = page.viewport_size
     assert size is not None

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from docs_generator.data import rows
@@ -60,6 +61,7 @@ def value(place: str | int) -> float:
     return found
 
 
+@cache
 def constants(module: str) -> dict[str, object]:
     """What a module assigns at its top level; for compiled code, which hides its constants, the
     literal in their declaration."""

@@ -117,13 +117,21 @@ def test_a_reused_identification_is_another_datagram() -> None:
 
 
 def test_in_every_encapsulation_on_every_link() -> None:
-    (packet,), evidence = datagrams(6)["hello"]
+    hello = handshakes.records(handshakes.client_hello(NAME, random.Random(6), post_quantum=True))
     for carrier in CARRIERS:
+        frames, given = [], {}
         for wrapping in WRAPPINGS[:: 1 if carrier is CARRIERS[0] else 9]:
-            wrapped = Wrapped(carrier, (wrapping,))
             for cut in (0, 1):
-                frames = wrapped.frames(packet, cuts={cut: (30, 90)})
-                assert read(frames[::-1], carrier.number) == ([(evidence, NAME)], {}), wrapped.name
+                port = 2000 + len(given)
+                given[port] = f"{wrapping.name}, cut {cut}"
+                packet = tcp(hello, src=CLIENT6, sport=port, dst=SERVER6)
+                wrapped = Wrapped(carrier, (wrapping,))
+                frames += wrapped.frames(packet, cuts={cut: (30, 90)}, ident=port)[::-1]
+        reader = dissector()
+        told = observed(timed(frames), carrier.number, by=reader)
+        assert [given[each.client_port] for each in told] == [*given.values()], carrier.name
+        assert {(each.evidence, each.name) for each in told} == {("tls-sni", NAME)}
+        assert dict(reader.anomalies()) == {}, carrier.name
 
 
 def test_the_innermost_mac_and_vlan_are_used_in_fragments_too() -> None:
