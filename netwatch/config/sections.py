@@ -238,9 +238,9 @@ def metrics_section(fields: Fields) -> "EndpointOptions | None":
         return None
 
 
-def sensor_section(fields: Fields, in_fleet: str = "") -> str:
+def sensor_section(fields: Fields, in_fleet: str = "") -> tuple[str, bool]:
     """The name of this sensor: the one that it has in its fleet (`in_fleet`), or else the host
-    name where none is written."""
+    name where none is written; and whether one is."""
     section = fields.nested("sensor", "sensor")
     name = section.text("name") if section else ""
     if section:
@@ -249,7 +249,8 @@ def sensor_section(fields: Fields, in_fleet: str = "") -> str:
                 "name", f"'name': expected '{in_fleet}', as 'fleet' calls this sensor"
             )
         section.reject_unknown()
-    return name or in_fleet or host_name()
+    written = name or in_fleet
+    return written or host_name(), bool(written)
 
 
 def _duration(section: Fields, key: str, default: str) -> int:

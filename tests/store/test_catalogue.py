@@ -323,6 +323,7 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
             heard(catalogue, "gate", 7, {"packets": 1})
         with catalogue.database.writing() as connection:
             take_sensors(connection)
+            connection.execute(text("ALTER TABLE run DROP COLUMN named"))
             if version < 4:
                 connection.execute(text("DROP INDEX incident_position"))
             for table in reversed(tables.metadata.sorted_tables):
