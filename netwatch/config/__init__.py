@@ -208,14 +208,14 @@ def load(
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
     sinkholes = sinkholes_section(layers.of("sinkholes")[0])
-    quiet_gap = incidents_section(layers.of("incidents")[0])
+    quiet_gap, unheard = incidents_section(layers.of("incidents")[0])
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
     metrics = metrics_section(fields)
     privacy, retention = read_privacy(layers, base)
     store = read_store(fields, base)
-    if store is not None and retention is not None:
-        store = replace(store, retention=retention)
+    if store is not None:
+        store = replace(store, retention=retention or store.retention, unheard=unheard)
     data_protection = read_data_protection(fields)
     console = read_console(fields, base)
     fields.reject_unknown()

@@ -200,14 +200,16 @@ def sinkholes_section(fields: Fields) -> Sinkholes:
     return Sinkholes(each for each in ranges if each is not None)
 
 
-def incidents_section(fields: Fields) -> int:
-    """The quiet gap in ns."""
+def incidents_section(fields: Fields) -> tuple[int, int]:
+    """The quiet gap, and after which time an incident is closed of whose sensor nothing is heard;
+    in ns."""
     section = fields.nested("incidents", "incidents")
     if section is None:
-        return 30 * _UNITS["m"]
+        return 30 * _UNITS["m"], _UNITS["h"]
     gap = _duration(section, "quiet_gap", "30m")
+    unheard = _duration(section, "unheard", "1h")
     section.reject_unknown()
-    return gap
+    return gap, unheard
 
 
 def metrics_section(fields: Fields) -> "EndpointOptions | None":

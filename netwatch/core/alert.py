@@ -31,6 +31,10 @@ COMMUNITY_LIMIT = 64
 EVIDENCE_KEYS = ("evidence_file", "evidence_lines")
 """The keys of a record with the path of the packets of an incident, and of the records of logs."""
 
+UNHEARD = "unheard"
+"""The key of a record that was closed because nothing was heard of its sensor: `since` when, and
+the last `status` that was reported (`netwatch.store.unheard`)."""
+
 RecordKind = Literal["observations", "alerts"]
 """The two kinds of records that a run can write."""
 
