@@ -109,6 +109,18 @@ STEPS: Mapping[int, Step] = {
 `SCHEMA_VERSION`."""
 
 
+WHAT: Mapping[int, str] = {
+    1: "counts of incidents by day and device, and sums of coverage, computed from all rows",
+    2: "the roster of sensors, and cases",
+    3: "an index of incidents by their place in a run",
+    4: "clients belong to the sensor that saw them; of several, networks are forgotten",
+    5: "hours that were captured and judged; the next command counts them from all facts",
+    6: "what is missing of runs",
+    7: "whether ids of incidents contain the name of the sensor; ids stay as they are",
+}
+"""What the steps do, for people."""
+
+
 def refuse_unknown(schema: int, place: str) -> None:
     """Raise `ConfigError` for a catalogue at `place` whose version cannot be read: a newer one, or
     one so old that there is no step from it."""
