@@ -5,7 +5,9 @@ sensor sends messages of all kinds, each with something wrong (`support.fleet_at
 the server takes them, asks for answers on subjects that are not its own, and leaves orphan parts.
 Another one reports an incident every second. Printed are how often the centre or a process of it
 ended, the longest time in which nothing of the honest sensor was committed, what of it is missing,
-and the most memory that the centre and its processes took. Exit status 1 unless all is as it shall
+the most memory that the centre and its processes took, how many messages were refused, and for
+which reasons: of those that the centre keeps, which are a sample of 30 in a minute. With
+``--progress``, how far it is goes to standard error. Exit status 1 unless all is as it shall
 be: no exits, nothing missing, and less than ``--silence`` seconds.
 """
 
@@ -13,9 +15,12 @@ import argparse
 import asyncio
 import contextlib
 import random
+import re
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -26,9 +31,16 @@ from support.fleet_messages import message
 
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.connection import Connection
+from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
 from netwatch.fleet.subjects import HEALTH_BUCKET, MAX_PAYLOAD, STREAM, bucket_subject, subject
 
 EVIL, GOOD = "evil-1", "good-1"
+PROGRESS = 10_000
+"""Messages between two lines of progress."""
+
+LOOK_SECONDS = 20.0
+"""Seconds between two looks at the messages that the centre keeps."""
+
 REPLIES = ("", f"$JS.API.STREAM.PURGE.{STREAM}", bucket_subject(HEALTH_BUCKET, GOOD),
            f"_INBOX.{EVIL}.x")  # fmt: skip
 
@@ -75,11 +87,36 @@ class Honest:
                 self.longest = max(self.longest, time.monotonic() - at)
 
 
-async def fire(client: object, messages: int, seed: int) -> int:
-    """Send so many messages of the attack; how many."""
+class Refusals:
+    """Why messages are refused: those that the centre keeps for a while, each counted once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._kept = RefusedMessages(folder / "centre" / FOLDER)
+        self._seen = 0
+        self.reasons: Counter[str] = Counter()
+
+    def look(self) -> None:
+        """Count those that are new."""
+        for each in self._kept.listing():
+            if each.sensor == EVIL and each.time > self._seen:
+                self._seen = each.time
+                words = re.sub(r"'[^']*'|\"[^\"]*\"|[\d.,]+", "…", each.reason)
+                self.reasons[f"{each.kind}: {words[:80]}"] += 1
+
+    async def run(self) -> None:
+        """Look again and again, until this is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look()
+
+
+async def fire(client: object, messages: int, seed: int, report: Callable[[int], None]) -> int:
+    """Send so many messages of the attack; how many. `report` is told how far it is."""
     chance = random.Random(seed)
     sent = 0
     for number in range(messages):
+        if number % PROGRESS == 0:
+            report(number)
         kind, data = attack(chance, EVIL, number)
         place = bucket_subject(HEALTH_BUCKET, EVIL) if kind == "health" else subject(EVIL, kind)
         if len(data) < MAX_PAYLOAD:
@@ -102,17 +139,28 @@ def memory(pids: list[int]) -> int:
     return found
 
 
-async def against(centre: CentreProcess, messages: int, seed: int) -> tuple[Honest, int]:
+async def against(
+    centre: CentreProcess, messages: int, seed: int, refusals: Refusals, *, progress: bool
+) -> tuple[Honest, int]:
     """Run both sensors; the honest one, and how many messages the other one sent."""
-    honest = Honest()
+    honest, began = Honest(), time.monotonic()
+
+    def report(number: int) -> None:
+        if progress:
+            print(f"{number:,} after {time.monotonic() - began:.0f} s; of the honest sensor"
+                  f" {honest.committed:,} committed, {len(honest.waiting)} waiting, the latest"
+                  f" after {honest.longest:.1f} s", file=sys.stderr, flush=True)  # fmt: skip
+
     connections = [Connection(sensor_peer(centre.options(name))) for name in (EVIL, GOOD)]
     for each in connections:
         await each.open()
     try:
         running = asyncio.create_task(honest.run(connections[1].client))
-        sent = await fire(connections[0].client, messages, seed)
+        looking = asyncio.create_task(refusals.run())
+        sent = await fire(connections[0].client, messages, seed, report)
         honest.stop = True
         await asyncio.wait_for(running, 300)
+        looking.cancel()
     finally:
         for each in connections:
             await each.close()
@@ -125,20 +173,30 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--silence", type=float, default=60.0, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--progress", action="store_true", help="say how far it is")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="netwatch-") as place:
         centre = CentreProcess(Path(place), EVIL, GOOD)
         centre.start()
         pid = centre.pid
         began = time.monotonic()
-        honest, sent = asyncio.run(against(centre, args.messages, args.seed))
+        refusals = Refusals(Path(place))
+        honest, sent = asyncio.run(
+            against(centre, args.messages, args.seed, refusals, progress=args.progress)
+        )
         took = time.monotonic() - began
         size = memory([pid, *centre.children()[1]])
+        refusals.look()
         status = centre.end()
+        counts = "SELECT name, refused FROM fleet_sensor"
+        refused = dict(centre.rows(counts)).get(EVIL, 0)
         deaths = centre.log.count("was killed") + centre.log.count("Traceback") + (status != 0)
     print(f"{sent:,} messages in {took:.0f} s; exits {deaths}; of the honest sensor"
           f" {honest.committed:,} committed, {len(honest.waiting)} missing, the latest after"
           f" {honest.longest:.1f} s; at most {size / 1e6:.0f} MB in a process")  # fmt: skip
+    print(f"{refused:,} refused; of the {refusals.reasons.total():,} that were looked at:")
+    for reason, count in refusals.reasons.most_common():
+        print(f"{count:7,}  {reason}")
     return int(bool(deaths or honest.waiting or honest.longest > args.silence))
 
 

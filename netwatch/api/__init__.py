@@ -39,6 +39,7 @@ from netwatch.api.parts import (
     Rule,
     Sensor,
     Tls,
+    Unheard,
     Versions,
 )
 from netwatch.api.scanning import ScanResult, scan
@@ -98,6 +99,7 @@ __all__ = [
     "Severity",
     "Summary",
     "Tls",
+    "Unheard",
     "Verdict",
     "Versions",
     "match",

@@ -19,6 +19,7 @@ from netwatch.api.parts import (
     Kind,
     Network,
     Sensor,
+    Unheard,
     Versions,
 )
 from netwatch.api.view import Record
@@ -66,3 +67,4 @@ class Incident(Record):
     shortened: Mapping[str, int] = field(default_factory=dict, repr=False)
     evidence_file: str | None = field(default=None, repr=False)
     evidence_lines: str | None = field(default=None, repr=False)
+    unheard: Unheard | None = field(default=None, repr=False)

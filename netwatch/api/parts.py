@@ -135,6 +135,15 @@ class CandidateSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """Since when nothing was heard of a sensor, and the last status of an incident that it
+    reported. Nobody knows when that ended."""
+
+    since: datetime
+    status: Literal["open", "update"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dns:
     """What a DNS message says beside its name."""
 

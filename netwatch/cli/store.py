@@ -20,6 +20,7 @@ SUBCOMMANDS = (
     "netwatch.cli.store_sql:add_sql",
     "netwatch.cli.store_status:add_verify",
     "netwatch.cli.store_compact:add_compact",
+    "netwatch.cli.store_upgrade:add_upgrade",
     "netwatch.cli.store_privacy:add_prune",
     "netwatch.cli.store_privacy:add_erase",
     "netwatch.cli.store_privacy:add_identify",

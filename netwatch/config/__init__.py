@@ -83,7 +83,8 @@ class Config:
     """A configuration without mistakes.
 
     `path` is None for the built-in defaults. `learn` has the words of `LEARNING_SOURCES` from which
-    devices are learned. `quiet_gap` is in ns. `metrics` is None without an endpoint.
+    devices are learned. `quiet_gap` is in ns. `is_sensor_named` says that `sensor_name` is written,
+    and not just that of the host. `metrics` is None without an endpoint.
     `notes` are sentences on what a user may not expect, such as defaults in use. `outputs` are
     the receivers of alerts, which are delivered from `outbox`. `sinkholes` are the addresses that
     filters answer with. `files` are the files and folders
@@ -113,6 +114,7 @@ class Config:
     outbox: OutboxOptions
     sinkholes: Sinkholes = field(default_factory=Sinkholes)
     files: tuple[str, ...] = ()
+    is_sensor_named: bool = False
     version: str = ""
     bans_version: str = ""
     updates: Updates | None = None
@@ -142,6 +144,7 @@ class Config:
             policy=self.version,
             bans=self.bans_version,
             installed_set=self.installed.identity if self.installed else None,
+            is_named=self.is_sensor_named,
         )
 
     def strip_search_suffix(self, name: str) -> str:
@@ -205,14 +208,14 @@ def load(
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
     sinkholes = sinkholes_section(layers.of("sinkholes")[0])
-    quiet_gap = incidents_section(layers.of("incidents")[0])
+    quiet_gap, unheard = incidents_section(layers.of("incidents")[0])
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
-    sensor_name = sensor_section(fields, fleet.sensor if fleet is not None else "")
+    sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
     metrics = metrics_section(fields)
     privacy, retention = read_privacy(layers, base)
     store = read_store(fields, base)
-    if store is not None and retention is not None:
-        store = replace(store, retention=retention)
+    if store is not None:
+        store = replace(store, retention=retention or store.retention, unheard=unheard)
     data_protection = read_data_protection(fields)
     console = read_console(fields, base)
     fields.reject_unknown()
@@ -234,6 +237,7 @@ def load(
         search_suffixes=search_suffixes,
         quiet_gap=quiet_gap,
         sensor_name=sensor_name,
+        is_sensor_named=is_sensor_named,
         metrics=metrics,
         notes=tuple(notes),
         outputs=outputs,

@@ -188,13 +188,22 @@ _GEOIP = Section(
 _INCIDENTS = Section(
     "incidents",
     "incidents",
-    (Key("quiet_gap", "time", "`30m`", "time without a contact that ends an incident"),),
+    (
+        Key("quiet_gap", "time", "`30m`", "time without a contact that ends an incident"),
+        Key(
+            "unheard",
+            "time",
+            "`1h`",
+            "time without a sign of life of its sensor after which an open incident is closed in a"
+            " store, with the mark `unheard`",
+        ),
+    ),
 )
 
 _SENSOR = Section(
     "sensor",
     "sensor",
-    (Key("name", "text", "the host name", "the name of this sensor in alerts"),),
+    (Key("name", "text", "the host name", "the name of this sensor in alerts; ids of incidents contain it if it is written"),),
 )
 
 _METRICS = Section(

@@ -200,14 +200,16 @@ def sinkholes_section(fields: Fields) -> Sinkholes:
     return Sinkholes(each for each in ranges if each is not None)
 
 
-def incidents_section(fields: Fields) -> int:
-    """The quiet gap in ns."""
+def incidents_section(fields: Fields) -> tuple[int, int]:
+    """The quiet gap, and after which time an incident is closed of whose sensor nothing is heard;
+    in ns."""
     section = fields.nested("incidents", "incidents")
     if section is None:
-        return 30 * _UNITS["m"]
+        return 30 * _UNITS["m"], _UNITS["h"]
     gap = _duration(section, "quiet_gap", "30m")
+    unheard = _duration(section, "unheard", "1h")
     section.reject_unknown()
-    return gap
+    return gap, unheard
 
 
 def metrics_section(fields: Fields) -> "EndpointOptions | None":
@@ -238,9 +240,9 @@ def metrics_section(fields: Fields) -> "EndpointOptions | None":
         return None
 
 
-def sensor_section(fields: Fields, in_fleet: str = "") -> str:
+def sensor_section(fields: Fields, in_fleet: str = "") -> tuple[str, bool]:
     """The name of this sensor: the one that it has in its fleet (`in_fleet`), or else the host
-    name where none is written."""
+    name where none is written; and whether one is."""
     section = fields.nested("sensor", "sensor")
     name = section.text("name") if section else ""
     if section:
@@ -249,7 +251,8 @@ def sensor_section(fields: Fields, in_fleet: str = "") -> str:
                 "name", f"'name': expected '{in_fleet}', as 'fleet' calls this sensor"
             )
         section.reject_unknown()
-    return name or in_fleet or host_name()
+    written = name or in_fleet
+    return written or host_name(), bool(written)
 
 
 def _duration(section: Fields, key: str, default: str) -> int:

@@ -31,6 +31,10 @@ COMMUNITY_LIMIT = 64
 EVIDENCE_KEYS = ("evidence_file", "evidence_lines")
 """The keys of a record with the path of the packets of an incident, and of the records of logs."""
 
+UNHEARD = "unheard"
+"""The key of a record that was closed because nothing was heard of its sensor: `since` when, and
+the last `status` that was reported (`netwatch.store.unheard`)."""
+
 RecordKind = Literal["observations", "alerts"]
 """The two kinds of records that a run can write."""
 
@@ -176,8 +180,9 @@ class SetIdentity:
 class Sensor:
     """The netwatch that reports an alert.
 
-    `name` is the name of this host, `version` that of netwatch. `signatures`, `bans` and `policy`
-    are versions (content hashes) of the signatures, of the bans and exemptions, and of the
+    `name` is the name of this host, or if it `is_named` one that its configuration gives it, which
+    is then part of the ids of its incidents. `version` is that of netwatch. `signatures`, `bans` and
+    `policy` are versions (content hashes) of the signatures, of the bans and exemptions, and of the
     configuration as a whole. `installed_set` is None where the shipped signatures and bans are in
     use.
     """
@@ -188,6 +193,12 @@ class Sensor:
     policy: str = ""
     bans: str = ""
     installed_set: SetIdentity | None = None
+    is_named: bool = False
+
+    @property
+    def name_in_ids(self) -> str:
+        """The name as part of ids; empty where it is that of the host."""
+        return self.name if self.is_named else ""
 
 
 @dataclass(frozen=True, slots=True)

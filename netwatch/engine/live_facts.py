@@ -33,6 +33,7 @@ from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.losses import LossCounter
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
+from netwatch.store.unheard import close_of_ended_runs
 from netwatch.store.use_lock import UseLock
 from netwatch.store.writer import RunDescription, Writer
 
@@ -335,6 +336,8 @@ def maintain(options: StoreOptions) -> None:
     with Catalogue.open(options) as catalogue:
         compaction.compact(files, catalogue)
         compaction.sweep(files, catalogue)
+        with UseLock(options) as lock:
+            close_of_ended_runs(catalogue, lock, time.time_ns() - options.unheard)
         if options.retention != Retention():
             pruning = Pruning(FactRemoval(catalogue, files), options.retention, time.time())
             pruning.prune("live")

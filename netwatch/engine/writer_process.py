@@ -39,10 +39,10 @@ def run_description(command: str, config: Config) -> RunDescription:
     """The run of a command by a configuration."""
     sensor = config.sensor
     if command == "names":
-        return RunDescription(command, sensor.name, None)
+        return RunDescription(command, sensor.name, None, is_named=sensor.is_named)
     versions = VersionHashes(sensor.version, sensor.signatures, sensor.bans, sensor.policy)
     contents = ban_contents(config.policy.bans, config.catalog)
-    return RunDescription(command, sensor.name, versions, contents)
+    return RunDescription(command, sensor.name, versions, contents, sensor.is_named)
 
 
 def listen(listener: socket.socket, folder: str) -> str:

@@ -8,12 +8,13 @@ not the one that decided.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from netwatch.capture.files import find_captures
 from netwatch.config import Config
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import AlertRecord, Sensor
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.user_files import read_user_file
@@ -31,9 +32,12 @@ def from_evidence(path: str, wanted: str, config: Config) -> Found:
     the file was written for. Raises `ConfigError` where the packets give no such incident, and
     `NetwatchError` where the file cannot be read."""
     data = read_user_file(Path(path))
-    records = _judged(path, config)
+    of_file, sensor = incident_id(data)
+    own = config.sensor
+    if of_file:
+        own = replace(own, name=sensor or own.name, is_named=bool(sensor))
+    records = _judged(path, config, own)
     ids = list(records)
-    of_file = incident_id(data)
     found = chosen(ids, wanted or of_file or (ids[0] if len(ids) == 1 else ""), path)
     places = packet_places(data)
     record = _with_places(records[found], path, places)
@@ -48,12 +52,12 @@ def from_evidence(path: str, wanted: str, config: Config) -> Found:
     return Found(record, path, {path: file}, tuple(notes))
 
 
-def _judged(path: str, config: Config) -> dict[str, AlertRecord]:
+def _judged(path: str, config: Config, sensor: Sensor) -> dict[str, AlertRecord]:
     statistics = RunStatistics()
     captures = list(group_files(find_captures([path]), False))
     with ScanIncidents(config.quiet_gap) as incidents:
         jobs.scan(captures, config, statistics, incidents, workers=1)
-        alerts = list(incidents.result(config.geo, config.sensor).alerts)
+        alerts = list(incidents.result(config.geo, sensor).alerts)
     if statistics.unread:
         raise NetwatchError(f"{path}: expected an evidence capture, as scan --evidence writes it")
     return {alert.id: json.loads(json.dumps(alert_record(alert))) for alert in alerts}

@@ -16,6 +16,10 @@ _PLACE = re.compile(
     re.DOTALL,
 )
 
+_TITLE = re.compile(
+    r"incident (?P<incident>[0-9a-f]{32}):(?:.* Sensor (?P<sensor>.+)\.\Z)?", re.DOTALL
+)
+
 Place = tuple[str, int]
 """A source, and the number of a packet in it."""
 
@@ -31,15 +35,15 @@ def packet_places(data: bytes) -> list[Place | None]:
     return places
 
 
-def incident_id(data: bytes) -> str:
-    """The id of the incident that an evidence capture was written for; empty where its section does
-    not say it."""
+def incident_id(data: bytes) -> tuple[str, str]:
+    """The id of the incident that an evidence capture was written for, and the sensor that it is
+    of; empty where its section does not say it."""
     kind, body = next(_blocks(data), (0, b""))
     for comment in _comments(body[16:]) if kind == _SECTION else ():
-        found = re.match(r"incident ([0-9a-f]{32}):", comment)
+        found = _TITLE.match(comment)
         if found:
-            return found[1]
-    return ""
+            return found["incident"], found["sensor"] or ""
+    return "", ""
 
 
 def _blocks(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from netwatch.core.alert import UNHEARD
 from netwatch.core.judgement import TITLES, situation
 from netwatch.core.text import quantity
 from netwatch.explain import wording
@@ -20,7 +21,11 @@ def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Itera
     yield from value("verdict", f"{incident.verdict}, severity {incident.severity}")
     yield from value("confidence", incident.confidence)
     yield from value("when", f"{incident.first_seen} to {incident.last_seen}")
-    yield from value("status", incident.status if incident.status != "closed" else "")
+    unheard = incident.record.get(UNHEARD)
+    status = incident.status if incident.status != "closed" else ""
+    if unheard is not None:
+        status = f"closed: its sensor was not heard after {unheard['since']}; its end is not known"
+    yield from value("status", status)
     yield from value("read from", origin)
     for note in notes:
         yield from value("note", note)

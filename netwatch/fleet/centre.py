@@ -64,6 +64,9 @@ MAX_SIGNS = 20
 MAINTENANCE_SECONDS = 3600.0
 """Seconds between two compactions of the store."""
 
+UNHEARD_SECONDS = 60.0
+"""Seconds between two looks for incidents whose sensors have not been heard of for long."""
+
 DRAIN_SECONDS = 5.0
 """Seconds that outputs have at the end; what is not delivered then stays in the outbox."""
 
@@ -131,7 +134,8 @@ class Centre:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set."""
-        tasks = [self._serve(), self._look_for_sensors(), self._maintain(), self.roster.run()]
+        tasks = [self._serve(), self._look_for_sensors(), self._maintain(), self.roster.run(),
+                 self._close_unheard()]  # fmt: skip
         if self._server is not None:
             tasks.append(self._server.run())
         running = [asyncio.create_task(task) for task in tasks]
@@ -268,6 +272,12 @@ class Centre:
                 threading.Thread(
                     target=self._maintain_once, name="maintenance", daemon=True
                 ).start()
+
+    async def _close_unheard(self) -> None:
+        """Close incidents whose sensors have not been heard of for long."""
+        while True:
+            await asyncio.sleep(UNHEARD_SECONDS)
+            self.roster.close_unheard(self._store.unheard)
 
     def _maintain_once(self) -> None:
         try:

@@ -7,7 +7,7 @@ It takes the place of the writer of a store in the process that writes facts
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,9 +154,8 @@ class FactWriter:
                 # What waits was judged as before.
                 self._collect(lambda *_: True)
                 if message.versions is not None:
-                    run = self._description
-                    self._description = RunDescription(
-                        run.command, run.sensor, message.versions, message.contents
+                    self._description = replace(
+                        self._description, versions=message.versions, contents=message.contents
                     )
                 self._locate, self._seal = message.locate, message.seal
                 self._located.clear()

@@ -19,6 +19,7 @@ from netwatch.store import fleet_sensors
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensor_rows import note_heard
 from netwatch.store.options import StoreOptions
+from netwatch.store.unheard import close_of_silent_sensors
 
 WRITE_SECONDS = 2.0
 """Seconds between two transactions."""
@@ -97,6 +98,15 @@ class RosterKeeper:
             fleet_sensors.silent(catalogue, sensor, since)
 
         self._add(note)
+
+    def close_unheard(self, limit: int) -> None:
+        """Close the incidents of sensors that have not been heard of for longer than `limit` ns."""
+        before = time.time_ns() - limit
+
+        def close(catalogue: Catalogue) -> None:
+            close_of_silent_sensors(catalogue, before)
+
+        self._add(close)
 
     def enrolled(self, sensor: str, at: int) -> None:
         """Note that a sensor was enrolled."""

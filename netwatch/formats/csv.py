@@ -130,6 +130,8 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "first_log_lacks",
     "contradictions",
     "candidates",
+    "unheard_since",
+    "unheard_status",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``),

@@ -219,10 +219,11 @@ def file_stem(alert: Alert) -> str:
 def _title(alert: Alert) -> str:
     ban, device = alert.ban, alert.device
     who = device.id if device.address is None else f"{device.id} ({device.address})"
+    named = f" Sensor {alert.sensor.name}." if alert.sensor.is_named else ""
     return escaped(
         f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {who},"
         f" ban {ban.id} of {ban.authority}; {alert.kind.value},"
-        f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip()
+        f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip() + named
     )
 
 

@@ -75,7 +75,9 @@ def first_time(alert: Alert) -> int:
     the file: with it, a scan of the file would compute another id."""
     key = alert.device.id, alert.app.id, alert.ban.id, alert.verdict
     times = sorted({alert.first_seen, *(contact.time for contact in alert.evidence_frames)})
-    return next((time for time in times if incident_id(key, time) == alert.id), alert.first_seen)
+    sensor = alert.sensor.name_in_ids
+    fitting = (time for time in times if incident_id(key, time, sensor) == alert.id)
+    return next(fitting, alert.first_seen)
 
 
 def comment(alert: Alert, contact: EvidenceFrames, frame: Frame) -> str:

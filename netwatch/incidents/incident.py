@@ -73,11 +73,13 @@ Key = tuple[str, str, str, VerdictKind]
 verdict."""
 
 
-def incident_id(key: Key, first_seen: int) -> str:
-    """The id of an incident, 32 hex digits. It is a hash of the key and of the time of the first
-    contact (ns), so that the same incident has the same id however often it is replayed."""
+def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
+    """The id of an incident, 32 hex digits. It is a hash of the key, of the time of the first
+    contact (ns), and of the name of the `sensor` if a configuration gives it one, so that the same
+    incident has the same id however often it is replayed, and those of two sensors never do."""
     # A JSON array, as `json.dumps` writes it.
-    text = f"[{', '.join(map(encode_basestring_ascii, (SCHEMA, *key)))}, {first_seen}]"
+    text = f"[{', '.join(map(encode_basestring_ascii, (SCHEMA, *key)))}, {first_seen}"
+    text += f", {encode_basestring_ascii(sensor)}]" if sensor else "]"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -369,7 +371,9 @@ class Incident:
         for ruling in rulings:
             ban = ruling.ban
             yield Alert(
-                id=incident_id((device.id, app.id, ban.id, ruling.kind), first),
+                id=incident_id(
+                    (device.id, app.id, ban.id, ruling.kind), first, sensor.name_in_ids
+                ),
                 status="closed",
                 verdict=ruling.kind,
                 severity=severity_of(ban.severity, outcome, kind.value),

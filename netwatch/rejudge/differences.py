@@ -61,7 +61,9 @@ def compared(before: Iterable[AlertRecord], after: Iterable[AlertRecord]) -> Ite
     for was, now in _same_incidents(before, after, gone, new):
         if fields := differing(was, now):
             found.append(_Found(was["first_seen"], _packed(was), _packed(now), fields))
-    found += _other_ids(gone, new)
+    # What an id is made of is the same then. An incident of `live` keeps the id with which it was
+    # opened, and one that an older sensor reported has none with its name.
+    found += [each for each in _other_ids(gone, new) if each.fields != ("id",)]
     found += [_Found(_unpacked(each)["first_seen"], each, None) for each in gone.values()]
     found += [_Found(_unpacked(each)["first_seen"], None, each) for each in new.values()]
     found.sort(key=lambda each: each.first_seen)

@@ -33,5 +33,6 @@ def judged_runs(
                 replay.add(following.events)
                 replay.finish()
                 following = next(captures, None)
-            result = incidents.result(config.geo, replace(config.sensor, name=run.sensor))
+            sensor = replace(config.sensor, name=run.sensor, is_named=run.is_named)
+            result = incidents.result(config.geo, sensor)
             yield run, iter(result.alerts)

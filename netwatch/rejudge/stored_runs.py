@@ -27,12 +27,14 @@ class StoredCapture:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run of a sensor by its number. Its captures are in the order in which they were judged."""
+    """A run of a sensor by its number. Its captures are in the order in which they were judged.
+    `is_named` says that ids of its incidents contain the name of the sensor."""
 
     number: int
     command: str
     sensor: str
     captures: tuple[StoredCapture, ...]
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def stored_runs(
     run, capture = tables.run.c, tables.capture.c
     with catalogue.database.reading() as connection:
         runs = {
-            row.id: row for row in connection.execute(select(run.id, run.command, run.sensor)).all()
+            row.id: row
+            for row in connection.execute(select(run.id, run.command, run.sensor, run.named)).all()
         }
         rows = connection.execute(
             select(capture.run, capture.id, capture.state, capture.first, capture.last,
@@ -69,7 +72,13 @@ def stored_runs(
             StoredCapture(row.id, complete, row.first, row.last)
         )
     return [
-        StoredRun(number, runs[number].command, runs[number].sensor, tuple(its))
+        StoredRun(
+            number,
+            runs[number].command,
+            runs[number].sensor,
+            tuple(its),
+            bool(runs[number].named),
+        )
         for number, its in sorted(captures.items())
         if (include_names or runs[number].command != "names")
         and any(_overlaps(each, since, until) for each in its)

@@ -7,12 +7,13 @@ its states spans.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from typing import Any
 
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import UNHEARD, AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import epoch_ns
@@ -33,6 +34,19 @@ _SKETCH = 8
 
 Key = tuple[str, str]
 """A sensor, and the id of an incident."""
+
+
+Rank = tuple[bool, int, int]
+"""By which states of an incident are compared."""
+
+
+def rank_of(status: str, last_seen: int, unheard: Mapping[str, Any] | None = None) -> Rank:
+    """How new a state is that was seen last at a time (ns). One that was closed because nothing was
+    heard of its sensor is a little older than the state that was reported last, so that the sensor
+    can report that again."""
+    if unheard is not None:
+        return False, last_seen, 2 * STATUS_RANK[unheard["status"]] - 1
+    return status == "closed", last_seen, 2 * STATUS_RANK[status]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +119,10 @@ class Member:
         return any(each["type"] == OUTSIDE for each in self.record.get("contradictions") or ())
 
     @property
-    def rank(self) -> tuple[bool, int, int]:
+    def rank(self) -> Rank:
         """How new the state is: one with a greater rank is newer, whatever else it says."""
         record = self.record
-        status = record["status"]
-        return status == "closed", epoch_ns(record["last_seen"]), STATUS_RANK[status]
+        return rank_of(record["status"], epoch_ns(record["last_seen"]), record.get(UNHEARD))
 
     def placed(self, run: int | None, case: str) -> "Member":
         """The same incident where it is stored."""

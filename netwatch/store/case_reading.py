@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, select
 
+from netwatch.core.alert import UNHEARD
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_members import STATUS_RANK, Key, Member
+from netwatch.store.case_members import Key, Member, Rank, rank_of
 from netwatch.store.chunks import among, pairs_among
 
 
@@ -31,9 +32,12 @@ class StoredState:
     seen: int
 
     @property
-    def rank(self) -> tuple[bool, int, int]:
+    def rank(self) -> Rank:
         """How new the state is, like `Member.rank`."""
-        return self.status == "closed", self.seen, STATUS_RANK[self.status]
+        # No text in JSON has this: its quotes are escaped there.
+        is_marked = self.status == "closed" and f'"{UNHEARD}":' in self.line
+        unheard = orjson.loads(self.line).get(UNHEARD) if is_marked else None
+        return rank_of(self.status, self.seen, unheard)
 
     def member(self, sensor: str) -> Member:
         """The incident as a member of its case, for which its record is read."""

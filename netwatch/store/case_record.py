@@ -13,7 +13,7 @@ they see different flows, and these are added. Sensors that name no flow prove n
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from netwatch.core.alert import COMMUNITY_LIMIT
+from netwatch.core.alert import COMMUNITY_LIMIT, UNHEARD
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import json_line, rfc3339
@@ -80,6 +80,7 @@ def make_case(members: Sequence[Member]) -> Case:
         "joined_by": joined,
         "seen_by": [_seen_by(each, members) for each in members[:MAX_LISTED]],
     }
+    _set_unheard(record, members)
     placed = tuple(each.placed(each.run, identity) for each in members)
     return Case(identity, placed, first, last, joined, len(sensors), record)
 
@@ -130,6 +131,15 @@ def _status(states: set[str]) -> str:
     if len(states) == 1:
         return states.pop()
     return "update"
+
+
+def _set_unheard(record: dict[str, Any], members: Sequence[Member]) -> None:
+    """Say of a case that is over that nobody knows its end, if that is so of an incident that was
+    open when its sensor was last heard."""
+    record.pop(UNHEARD, None)
+    marks = [each.record[UNHEARD] for each in members if UNHEARD in each.record]
+    if marks and record["status"] == "closed":
+        record[UNHEARD] = min(marks, key=lambda mark: (mark["since"], mark["status"]))
 
 
 def _moment(lead: Member, time: int) -> str:

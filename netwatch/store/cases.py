@@ -148,6 +148,7 @@ def sensor_runs(
             "command": "live",
             "sensor": sensor,
             "version": version_number(connection, hashes),
+            "named": 1,
         }
         result = connection.execute(insert(tables.run).values(started=time.time_ns(), **values))
         found[sensor, hashes] = int(result.inserted_primary_key[0])  # type: ignore[index]

@@ -123,9 +123,12 @@ class Catalogue:
         sensor: str,
         version: int | None = None,
         hold: Callable[[Connection, int], None] | None = None,
+        *,
+        is_named: bool = False,
     ) -> int:
         """The number of a new run; what it sees is judged by `version`, if that is given. `hold`
-        is called with the number before anybody else sees the run."""
+        is called with the number before anybody else sees the run. `is_named` says that ids of its
+        incidents contain the name of the sensor."""
         with self.database.writing() as connection:
             run = _insert(
                 connection,
@@ -134,6 +137,7 @@ class Catalogue:
                 command=command,
                 sensor=sensor,
                 version=version,
+                named=int(is_named),
             )
             if version is not None:
                 add_judged(connection, run, version)

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -53,6 +53,10 @@ run = Table(
     Column("command", Text, nullable=False, comment="scan, names or live"),
     Column("sensor", Text, nullable=False),
     Column("version", ForeignKey("version.id"), comment="none for names"),
+    Column(
+        "named", Integer, nullable=False, server_default="0",
+        comment="1 if ids of its incidents contain the name of the sensor",
+    ),
     sqlite_autoincrement=True,  # a number is never used again
 )
 """One call of a command. Its captures are judged together: incidents run across them."""

@@ -10,6 +10,7 @@ hand out numbers (an advisory lock).
 import contextlib
 import os
 import sqlite3
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -193,19 +194,19 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(cause).split())
 
 
-def open_database(options: StoreOptions, *, create: bool) -> Database:
+def open_database(options: StoreOptions, *, create: bool, migrate: bool = True) -> Database:
     """Open the database of a catalogue, create it if `create` is set, and migrate it if it is
-    older. Raises `ConfigError` for a place that is not for a catalogue or a version that cannot be
+    older, unless `migrate` is False. Raises `ConfigError` for a place that is not for a catalogue or a version that cannot be
     read, and `NetwatchError` where there is none or it cannot be opened."""
     if options.catalogue:
-        return _open_server(options.catalogue, options.path, create=create)
+        return _open_server(options.catalogue, options.path, create=create, migrate=migrate)
     if "://" in options.path:
         raise ConfigError([Problem(options.path, 0, 0, "a store at a URL needs the key `catalogue`:"
                                    " the URL of a database, postgresql://…")])  # fmt: skip
-    return _open_file(Path(options.path), create=create)
+    return _open_file(Path(options.path), create=create, migrate=migrate)
 
 
-def _open_file(folder: Path, *, create: bool) -> Database:
+def _open_file(folder: Path, *, create: bool, migrate: bool) -> Database:
     path = folder / FILE
     place = str(path)
     try:
@@ -225,7 +226,7 @@ def _open_file(folder: Path, *, create: bool) -> Database:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NetwatchError(f"the catalogue {path} cannot be opened: {reason}") from None
     database = Database(file_engine(path), place)
-    if kind.version != KIND.version:
+    if kind.version != KIND.version and migrate:
         _migrate(database)
     return database
 
@@ -313,6 +314,10 @@ def _migrate(database: Database) -> None:
         database.migrated_from = schema
         if database.engine.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
+    if schema < tables.SCHEMA_VERSION and sys.stderr is not None:
+        print(f"netwatch: {database.place} was of an older netwatch and is up to date now: schema"
+              f" {schema} became {tables.SCHEMA_VERSION} ('netwatch store upgrade' asks before)",
+              file=sys.stderr)  # fmt: skip
 
 
 def server_url(url: str) -> URL:
@@ -327,7 +332,7 @@ def server_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
-def _open_server(url: str, path: str, *, create: bool) -> Database:
+def _open_server(url: str, path: str, *, create: bool, migrate: bool) -> Database:
     parsed = server_url(url)
     place = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
     try:
@@ -337,14 +342,14 @@ def _open_server(url: str, path: str, *, create: bool) -> Database:
                                    f" {install_command('postgres')}")]) from None  # fmt: skip
     database = Database(engine, place)
     try:
-        _prepare_server(database, path, create=create)
+        _prepare_server(database, path, create=create, migrate=migrate)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _prepare_server(database: Database, path: str, *, create: bool) -> None:
+def _prepare_server(database: Database, path: str, *, create: bool, migrate: bool) -> None:
     """Create or migrate the tables in PostgreSQL."""
     with database.writing(numbers=True) as connection:
         found = set(inspect(connection).get_table_names())
@@ -360,5 +365,7 @@ def _prepare_server(database: Database, path: str, *, create: bool) -> None:
             return
         else:
             raise NetwatchError(f"{path} has no store: 'scan --store' creates one")
-    if schema != tables.SCHEMA_VERSION:
+    if not migrate:
+        migrations.refuse_unknown(schema, database.place)
+    elif schema != tables.SCHEMA_VERSION:
         _migrate(database)

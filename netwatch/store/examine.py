@@ -129,6 +129,6 @@ def _other(schema: int, place: str) -> NetwatchError:
     except ConfigError as error:
         return error
     return OlderSchemaError(
-        f"{place} is of an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION}): the next"
-        " command that writes or reads the store brings it up to date"
+        f"{place} is of an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION}): run"
+        " 'netwatch store upgrade', or the next command that opens the store brings it up to date"
     )

@@ -35,7 +35,13 @@ def add_run(
     connection: Connection, sensor: str, command: str, started: int, version: int | None
 ) -> int:
     """Store a run, within a transaction that hands out numbers; its number."""
-    values = {"started": started, "command": command, "sensor": sensor, "version": version}
+    values = {
+        "started": started,
+        "command": command,
+        "sensor": sensor,
+        "version": version,
+        "named": 1,
+    }
     number = _insert(connection, tables.run, values)
     if version is not None:
         add_judged(connection, number, version)

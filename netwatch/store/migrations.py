@@ -90,6 +90,12 @@ def _add_losses(connection: Connection) -> None:
     tables.metadata.create_all(connection, tables=[tables.loss, tables.run_writing])
 
 
+def _add_named(connection: Connection) -> None:
+    """Version 8: whether the ids of the incidents of a run contain the name of its sensor. Before
+    it none did."""
+    connection.execute(text("ALTER TABLE run ADD COLUMN named INTEGER DEFAULT 0 NOT NULL"))
+
+
 STEPS: Mapping[int, Step] = {
     1: _add_counts,
     2: _add_fleet,
@@ -97,9 +103,22 @@ STEPS: Mapping[int, Step] = {
     4: _tell_sensors_apart,
     5: _add_hours,
     6: _add_losses,
+    7: _add_named,
 }
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
+
+
+WHAT: Mapping[int, str] = {
+    1: "counts of incidents by day and device, and sums of coverage, computed from all rows",
+    2: "the roster of sensors, and cases",
+    3: "an index of incidents by their place in a run",
+    4: "clients belong to the sensor that saw them; of several, networks are forgotten",
+    5: "hours that were captured and judged; the next command counts them from all facts",
+    6: "what is missing of runs",
+    7: "whether ids of incidents contain the name of the sensor; ids stay as they are",
+}
+"""What the steps do, for people."""
 
 
 def refuse_unknown(schema: int, place: str) -> None:

@@ -42,8 +42,10 @@ class Retention:
 class StoreOptions:
     """A store: `path` is a folder or a URL that fsspec opens (``s3://…``), `catalogue` the URL of a
     database (``postgresql://…``). Where it is empty, the catalogue is the SQLite database
-    `catalogue.sqlite` in the folder, and a store at a URL is an error."""
+    `catalogue.sqlite` in the folder, and a store at a URL is an error. An open incident is closed
+    if nothing was heard of its sensor for `unheard` ns (`netwatch.store.unheard`)."""
 
     path: str
     catalogue: str = ""
     retention: Retention = Retention()
+    unheard: int = 3_600_000_000_000

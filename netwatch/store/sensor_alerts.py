@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from netwatch.core.alert import UNHEARD
 from netwatch.formats.values import line_of
 from netwatch.store.alert_check import BadAlertError, check_alert
 from netwatch.store.cases import SensorAlert
@@ -16,6 +17,7 @@ def read_record(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
     """The alert that a sensor sent, read from JSON; `clock_offset` is how far its clock is ahead
     (ns). Raises `BadAlertError`."""
     check_alert(record)
+    record.pop(UNHEARD, None)  # It is for the centre to say.
     try:
         raw = orjson.dumps(record)
     except (orjson.JSONEncodeError, RecursionError) as error:

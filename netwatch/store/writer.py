@@ -61,12 +61,14 @@ Seal = Callable[[bytes], bytes]
 @dataclass(frozen=True, slots=True)
 class RunDescription:
     """The run whose rows are stored; `versions` is None where nothing is judged, and `contents` is
-    what its bans say (`netwatch.rules.ban_contents`)."""
+    what its bans say (`netwatch.rules.ban_contents`). `is_named` says that ids of its incidents
+    contain the name of the sensor."""
 
     command: str
     sensor: str
     versions: VersionHashes | None
     contents: Mapping[str, str] = field(default_factory=dict)
+    is_named: bool = False
 
 
 @dataclass(slots=True)
@@ -139,6 +141,7 @@ class Writer:
             run.sensor,
             version,
             lambda connection, number: note_run(connection, self._lock, number),
+            is_named=run.is_named,
         )
 
     @property

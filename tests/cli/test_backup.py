@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.paths import PCAPS
 from support.store_servers import new_database
+from support.waiting import TIMEOUT
 
 from netwatch.cli import main
+from netwatch.core.installing import install_command
 from netwatch.store import backup
 from netwatch.store.options import StoreOptions
 
@@ -159,3 +163,29 @@ def test_a_catalogue_in_postgresql(
     assert query(site, capsys) == before
     assert run(site, "restore", str(kept)) == 1
     assert "has tables already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_without_the_extra_it_is_named(command: str, tmp_path: Path) -> None:
+    """Nothing of it is imported before that is known, or there would be a traceback."""
+    script = f"""
+import importlib.util, sys
+names = ("sqlalchemy", "duckdb", "pyarrow", "fsspec")
+sys.modules.update(dict.fromkeys(names))
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in names else find(name, *rest)
+from netwatch.cli import main
+sys.exit(main([{command!r}, {str(tmp_path / "kept")!r}]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert f"netwatch {command}: a store needs an extra: {install_command('store')}" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "kept").exists()

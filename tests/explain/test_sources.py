@@ -57,4 +57,4 @@ def test_what_is_no_record_is_an_error_with_its_line() -> None:
 def test_a_damaged_evidence_capture_says_nothing(size: int) -> None:
     data = bytes([0x0A, 0x0D, 0x0D, 0x0A, 28, 0, 0, 0, 0x4D, 0x3C, 0x2B, 0x1A]) + bytes(size)
     assert packet_places(data) == []
-    assert incident_id(data) == ""
+    assert incident_id(data) == ("", "")

@@ -67,6 +67,9 @@ def test_the_id_is_the_hash_of_a_json_array():
     text = json.dumps([incident.SCHEMA, *key, NOON])
     expected = hashlib.sha256(text.encode()).hexdigest()[:32]
     assert incident.incident_id(key, NOON) == expected
+    text = json.dumps([incident.SCHEMA, *key, NOON, "gh\u00ebnt"])
+    expected = hashlib.sha256(text.encode()).hexdigest()[:32]
+    assert incident.incident_id(key, NOON, "gh\u00ebnt") == expected
 
 
 def test_contacts_within_the_quiet_gap_are_one_incident():

@@ -68,6 +68,17 @@ def test_a_sensor_alone_is_a_case(catalogue: Catalogue) -> None:
     )  # fmt: skip
 
 
+def test_what_two_sensors_saw_alike_is_a_case_of_two_incidents(catalogue: Catalogue) -> None:
+    """Device, app, ban and time are the same, and each incident is found by its own id."""
+    alerts = [fleet_alert(sensor, MINUTE, flows=("1:x",)) for sensor in ("ghent", "liege")]
+    (case,) = kept(catalogue, *alerts)
+    assert len({each["incident"] for each in case["seen_by"]}) == 2
+    shown = select(tables.incident.c.id).where(tables.incident.c.shown == 1)
+    with catalogue.database.reading() as connection:
+        ids = sorted(connection.execute(shown).scalars())
+    assert ids == sorted(alert.record["id"] for alert in alerts)
+
+
 def test_a_flow_that_both_saw_proves_it(catalogue: Catalogue) -> None:
     (case,) = kept(
         catalogue,

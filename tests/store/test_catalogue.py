@@ -323,6 +323,7 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
             heard(catalogue, "gate", 7, {"packets": 1})
         with catalogue.database.writing() as connection:
             take_sensors(connection)
+            connection.execute(text("ALTER TABLE run DROP COLUMN named"))
             if version < 4:
                 connection.execute(text("DROP INDEX incident_position"))
             for table in reversed(tables.metadata.sorted_tables):
@@ -432,9 +433,9 @@ def test_refuses_newer_ones(options: StoreOptions) -> None:
         Catalogue.open(options, create=True) as catalogue,
         catalogue.database.writing() as connection,
     ):
-        connection.execute(text("UPDATE store SET schema = 8"))
+        connection.execute(text("UPDATE store SET schema = 9"))
         if not options.catalogue:
-            connection.exec_driver_sql("PRAGMA user_version = 8")
+            connection.exec_driver_sql("PRAGMA user_version = 9")
     with pytest.raises(ConfigError, match=r"newer netwatch \(schema 8"):
         Catalogue.open(options, create=True)
 

@@ -41,7 +41,7 @@ def fleet_alert(
     last = first if last is None else last
     record: dict[str, Any] = {
         "schema": "netwatch.alert/1",
-        "id": incident_id((device, app, ban, verdict), DAY + first),  # type: ignore[arg-type]
+        "id": incident_id((device, app, ban, verdict), DAY + first, sensor),  # type: ignore[arg-type]
         "status": status,
         "verdict": verdict,
         "severity": "high",

@@ -77,7 +77,11 @@ class CentreProcess:
         show_log(self.folder / "centre.log")
         with (self.folder / "centre.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        wait_until(lambda: "connected to the server" in self.log, lambda: self.log)
+        try:
+            wait_until(lambda: "connected to the server" in self.log, lambda: self.log)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """Kill the centre, without any chance to tidy up."""

@@ -24,7 +24,7 @@ STATUS = {
 
 _PROVED = 9 * 60 * MINUTE
 FLEET_CASE = case_id(
-    "ghent", incident_id(("kiosk-1", "tiktok", "default", "violation"), DAY + _PROVED)
+    "ghent", incident_id(("kiosk-1", "tiktok", "default", "violation"), DAY + _PROVED, "ghent")
 )
 """The id of the case that two sensors saw, which a flow proves."""
 

@@ -1,0 +1,167 @@
+"""Closes incidents whose end nobody will report: of sensors that are silent, and of live runs that
+are gone.
+
+Such an incident would stay open for ever. Once nothing was heard for a configured time
+(``incidents: unheard``) it is closed with a mark, `UNHEARD`: since when nothing was heard, and the
+last status that was reported. Its end is not known. What its sensor reports later replaces the
+record, and with it the mark.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+
+from netwatch.core.alert import UNHEARD, AlertRecord
+from netwatch.formats.values import json_line, rfc3339
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.case_members import Member
+from netwatch.store.case_neighbours import Neighbours
+from netwatch.store.case_rows import write_members
+from netwatch.store.case_words import stored_words
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.incident_rows import store_incidents, write_incidents
+from netwatch.store.use_lock import UseLock
+
+AT_A_TIME = 500
+"""Incidents that are closed in one transaction."""
+
+_DIGITS = 3
+
+
+def marked(record: AlertRecord, since: int) -> AlertRecord:
+    """The record of an open incident of which nothing was heard since a time (ns)."""
+    mark = {"since": rfc3339(since, _DIGITS), "status": record["status"]}
+    return {**record, "status": "closed", UNHEARD: mark}
+
+
+def close_of_silent_sensors(catalogue: Catalogue, before: int) -> int:
+    """Close the open incidents of sensors that are silent, stopped or revoked and were last heard
+    before a time (ns); how many. Raises `NetwatchError`."""
+    closed = 0
+    while True:
+        with catalogue.database.writing(numbers=True) as connection:
+            found = _of_silent_sensors(connection, before)
+            _close_members(connection, found)
+        closed += len(found)
+        if len(found) < AT_A_TIME:
+            return closed
+
+
+def close_of_ended_runs(catalogue: Catalogue, lock: UseLock, before: int) -> int:
+    """Close the open incidents of live runs that nobody writes any more, and that were last heard
+    before a time (ns); how many. Raises `NetwatchError`."""
+    with catalogue.database.reading() as connection:
+        rows = _of_runs(connection)
+    is_written = {run: lock.is_written(run) for run in sorted({row.run for row in rows})}
+    heard = {(row.run, row.id): _heard(row) for row in rows if not is_written[row.run]}
+    due = {key: since for key, since in heard.items() if since < before}
+    if not due:
+        return 0
+    with catalogue.database.writing(numbers=True) as connection:
+        closed = [
+            (row.run, marked(json.loads(row.record), due[row.run, row.id]))
+            for row in _of_runs(connection)
+            if (row.run, row.id) in due
+        ]
+        store_incidents(connection, [(run, each, json_line(each)) for run, each in closed])
+    return len(closed)
+
+
+def _is_open() -> ColumnElement[bool]:
+    incident = tables.incident.c
+    return and_(incident.shown == 1, incident.status != "closed")
+
+
+def _of_silent_sensors(connection: Connection, before: int) -> list[tuple[Member, int]]:
+    """The incidents as they will be, each with the quiet gap of its case."""
+    member, incident, sensor = (
+        tables.fleet_case_incident.c, tables.incident.c, tables.fleet_sensor.c,
+    )  # fmt: skip
+    joined = (
+        tables.incident.join(
+            tables.fleet_case_incident,
+            and_(member.run == incident.run, member.incident == incident.id),
+        )
+        .join(tables.fleet_case, tables.fleet_case.c.id == member.case)
+        .outerjoin(tables.fleet_sensor, sensor.name == member.sensor)
+    )
+    # By the clock here, of a sensor that is on the roster no more.
+    last = member.last_seen - member.clock_offset
+    heard = func.coalesce(sensor.heard, last)
+    is_silent = (
+        sensor.name.is_(None)
+        | sensor.silent_since.is_not(None)
+        | sensor.status.contains('"state":"stopped"')
+    )
+    rows = connection.execute(
+        select(
+            member.sensor, member.run, member.case, member.clock_offset, member.first_seen,
+            member.last_seen, incident.record, heard.label("heard"), tables.fleet_case.c.gap,
+        )
+        .select_from(joined)
+        .where(_is_open(), is_silent, heard < before)
+        .order_by(member.sensor, member.incident)
+        .limit(AT_A_TIME)
+    ).all()  # fmt: skip
+    return [(_member(row), row.gap) for row in rows]
+
+
+def _member(row: Row[Any]) -> Member:
+    record = marked(json.loads(row.record), row.heard)
+    span = row.first_seen, row.last_seen
+    line = json_line(record)
+    return Member.of(
+        row.sensor, record, line, row.clock_offset, span, run=row.run, case=row.case
+    )
+
+
+def _close_members(connection: Connection, found: Iterable[tuple[Member, int]]) -> None:
+    by_gap: dict[int, list[Member]] = {}
+    for member, gap in found:
+        by_gap.setdefault(gap, []).append(member)
+    for gap, members in by_gap.items():
+        counts = write_incidents(
+            connection,
+            [(each.run, each.record, each.line) for each in members if each.run is not None],
+        )
+        near = Neighbours(connection, members, gap)
+        write_members(connection, near, stored_words(connection, members))
+        counts.write(connection)
+
+
+def _of_runs(connection: Connection) -> Sequence[Row[Any]]:
+    """The open incidents of live runs of this store, with the times of the run."""
+    incident, run, member = tables.incident.c, tables.run.c, tables.fleet_case_incident.c
+    last = (
+        select(func.max(tables.capture.c.last))
+        .where(tables.capture.c.run == run.id)
+        .correlate(tables.run)
+        .scalar_subquery()
+    )
+    joined = (
+        tables.incident.join(tables.run, run.id == incident.run)
+        .outerjoin(
+            tables.fleet_case_incident,
+            and_(member.run == incident.run, member.incident == incident.id),
+        )
+        .outerjoin(tables.run_writing, tables.run_writing.c.run == run.id)
+    )
+    statement = (
+        select(
+            incident.run, incident.id, incident.record, incident.last_seen, run.started,
+            run.ended, tables.run_writing.c.at, last.label("last"),
+        )
+        .select_from(joined)
+        .where(_is_open(), run.command == "live", member.sensor.is_(None))
+        .order_by(incident.run, incident.id)
+        .limit(AT_A_TIME)
+    )  # fmt: skip
+    return connection.execute(statement).all()
+
+
+def _heard(row: Row[Any]) -> int:
+    """When something was last heard of a run: its end, or what it wrote last (ns)."""
+    times = (row.started, row.ended, row.at, row.last, row.last_seen)
+    return max(each for each in times if each is not None)
