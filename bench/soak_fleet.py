@@ -42,7 +42,10 @@ AHEAD = 3600
 DISK = 96
 """Size of the disk of a sensor, in MiB."""
 
-READY = 120.0
+COVERAGE_SECONDS = 20.0
+"""How old a record of coverage may be that a centre does not have yet."""
+
+READY = 300.0
 """Seconds that a part may take to start, and to end."""
 
 
@@ -308,8 +311,13 @@ class Postgres:
 
 
 def undelivered(sensor: Sensor) -> int:
-    """How many files and alerts of a sensor the centre has not committed."""
-    files = sum(1 for _ in sensor.spool.glob("*.batch"))
+    """How many files and alerts of a sensor the centre has not committed. Coverage is written
+    every few seconds, so what is new of it does not count."""
+    files = 0
+    for path in sensor.spool.glob("*.batch"):
+        with contextlib.suppress(FileNotFoundError):
+            old = time.time() - path.stat().st_mtime > COVERAGE_SECONDS
+            files += old or "-coverage-" not in path.name
     done = subprocess.run(
         [sys.executable, "-m", "netwatch", "outputs", "status", "-c", str(sensor.configuration),
          "--format", "jsonl"],

@@ -7,9 +7,10 @@ was seen while a sensor did not run, and a few seconds before it was killed.
 
 import json
 import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from measure import ENVIRONMENT, netwatch
 from shared import ROOT
 from soak_traffic import Contact
 
+from netwatch.config import load
 from netwatch.coverage.hours import QUARTER
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.options import StoreOptions
 
 SECOND = 10**9
 TOLERANCE = 3 * SECOND
 """How far the time of a contact in a store may be from that at which it was sent."""
+
+SORTS = ("missing", "twice", "phantom", "unsaid")
+"""What must not be found."""
 
 EXAMPLES = 5
 """Contacts of each sort that are printed."""
@@ -37,6 +41,23 @@ class Window:
     since: int
     until: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a sensor was shown; its clock is `ahead` (ns)."""
+
+    name: str
+    configuration: str
+    ahead: int
+    sent: list[Contact]
+
+
+def write_truth(path: Path, sensors: list[Shown], windows: list[Window]) -> None:
+    """Write what `main` compares with."""
+    found = {"sensors": [asdict(each) for each in sensors],
+             "windows": [asdict(each) for each in windows]}  # fmt: skip
+    path.write_text(json.dumps(found))
 
 
 @dataclass(slots=True)
@@ -58,10 +79,9 @@ class Stored:
     """What a store has of a sensor whose clock is `ahead` (ns). A centre (`corrects`) keeps the
     times of facts, and corrects those of cases and of coverage."""
 
-    def __init__(
-        self, configuration: Path, options: StoreOptions, sensor: str, ahead: int, *,
-        corrects: bool,
-    ) -> None:  # fmt: skip
+    def __init__(self, configuration: str, sensor: str, ahead: int, *, corrects: bool) -> None:
+        options = load(configuration).store
+        assert options is not None
         self._configuration, self.ahead = configuration, ahead
         self.judged_ahead = 0 if corrects else ahead
         where = f"WHERE sensor = '{sensor}'"
@@ -104,7 +124,7 @@ class Stored:
         )
 
     def _ask(self, query: str) -> list[dict[str, Any]]:
-        where = ["-c", str(self._configuration)]
+        where = ["-c", self._configuration]
         done = subprocess.run(
             netwatch("store", "sql", *where, "--format", "jsonl", "--timeout", "300", query),
             capture_output=True, text=True, env=ENVIRONMENT, cwd=ROOT, check=False,
@@ -225,3 +245,31 @@ def _incidents(
     for each in banned:
         if each.client not in incidents:
             lacks("incidents", each)
+
+
+def main() -> None:
+    """Compare the stores with a truth, and print what was found."""
+    truth, centre = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]
+    found = Findings()
+    losses: dict[str, Any] = {}
+    contacts = 0
+    for each in truth["sensors"]:
+        name, ahead = each["name"], each["ahead"]
+        sent = [Contact(**contact) for contact in each["sent"]]
+        contacts += len(sent)
+        windows = [Window(**one) for one in truth["windows"] if one["sensor"] == name]
+        for where, configuration in (("sensor", each["configuration"]), ("centre", centre)):
+            stored = Stored(configuration, name, ahead, corrects=where == "centre")
+            losses[f"{name} {where}"] = stored.losses
+            judge(f"{name} {where}", stored, sent, windows, has_packets=not ahead, found=found)
+    print(json.dumps({
+        "contacts": contacts,
+        **{sort: found.counts[sort] for sort in SORTS},
+        "lost and said": found.said,
+        "losses": losses,
+        "examples": found.examples,
+    }, default=int))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -60,7 +60,7 @@ def test_what_is_dropped_skipped_and_stored_is_what_was_sent(tmp_path: Path) -> 
         return int(found.replace(",", ""))
 
     read, dropped = counted(r"^read .* ([\d,]+) packets"), counted(r"^lost +([\d,]+) packets?")
-    skipped = counted(r"([\d,]+) packets? not recorded")
+    skipped = counted(r"^lost .* ([\d,]+) packets? not recorded$")
     store = tmp_path / "store"
     stored = len(facts(store, "observation"))
     assert dropped > 0
