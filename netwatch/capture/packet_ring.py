@@ -176,6 +176,16 @@ class PacketRing:
         first = words[_FIRST_PACKET] // 4
         return words[first + 1] * 1_000_000_000 + words[first + 2]
 
+    def waiting(self) -> int:
+        """The number of packets in blocks that are readable and were not read."""
+        total = 0
+        for place in range(len(self._words)):
+            words = self._words[(self._at + place) % len(self._words)]
+            if not words[_STATUS] & _BLOCK_IS_READABLE:
+                break
+            total += words[_PACKET_COUNT]
+        return total
+
     def read_block(self) -> Iterator[tuple[memoryview, "array[int]", int, bool]]:
         """Read the next block, which must be readable, in parts.
 

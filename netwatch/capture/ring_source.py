@@ -146,6 +146,10 @@ class RingSource:
             self._query_socket.close()
             os.close(self._wake)
 
+    def waiting(self) -> int:
+        """The number of packets that wait behind the block that was yielded last."""
+        return sum(ring.waiting() for ring in self._rings)
+
     def blocks(self) -> Iterator[Block]:
         """The packets that arrive, block by block, until `stop`; an empty block every
         `IDLE_INTERVAL` milliseconds without packets."""

@@ -74,6 +74,9 @@ class FindingsReceiver:
             self._pool.forward(worker, message)
         elif isinstance(message, WorkerEnded) and message.error:
             self.worker_error = message.error
+            if self._pool.is_stopping:
+                # Otherwise it is the reason why the capture ends, which is said.
+                self._emit(Note(message.error))
             for line in message.traceback:
                 self._emit(Note(line))
 

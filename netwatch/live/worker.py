@@ -50,8 +50,12 @@ SETTLE_PACKET_TIME = 60 * SECOND
 is read much faster than its packets were captured."""
 
 RECORD_LAG = SECOND // 8
-"""Age of packets from which they are not recorded for the store, ns. At 200,000 packets a second
-the ring lasts a third of a second."""
+"""Age of packets from which they are not recorded for the store, ns, if many wait behind them. At
+200,000 packets a second the ring lasts a third of a second."""
+
+RECORD_WAITING = 4096
+"""How many are many: less are recorded within a tenth of a second, however old they are. So a
+machine that halts for a moment costs nothing as long as few packets come."""
 
 COMMAND_PATIENCE = 2.0
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
@@ -194,10 +198,15 @@ class Worker:
         needed to judge them."""
         if self._recorder is None:
             return
-        if self._live and time.time_ns() - packet_time > RECORD_LAG:
+        if self._live and time.time_ns() - packet_time > RECORD_LAG and self._is_behind():
             self._recorder.skip(block)
         else:
             self._recorder.process(block, name)
+
+    def _is_behind(self) -> bool:
+        """Whether more packets wait than can be recorded soon; true where nobody knows."""
+        waiting = getattr(self._source, "waiting", None)
+        return waiting is None or waiting() > RECORD_WAITING
 
     def _handle_commands(self) -> None:
         self._channel.flush()

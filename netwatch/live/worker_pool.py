@@ -10,6 +10,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.popen_fork
 import selectors
+import signal
 import sys
 import time
 from collections import Counter
@@ -42,6 +43,7 @@ class WorkerPool:
         self._processes: list[multiprocessing.process.BaseProcess] = []
         self._selector = selectors.DefaultSelector()
         self._ended: set[int] = set()
+        self.is_stopping = False
         for number in range(len(openers)):
             ours, theirs = pair()
             self._channels.append(ours)
@@ -51,7 +53,13 @@ class WorkerPool:
                 name=f"netwatch-{number}",
                 daemon=True,
             )
-            process.start()
+            # A worker that is asked to end before it can be has to end as any other: what is in
+            # its ring would be lost.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
             self._processes.append(process)
             self._selector.register(ours, selectors.EVENT_READ, number)
@@ -109,6 +117,7 @@ class WorkerPool:
 
     def stop(self) -> None:
         """Ask all workers to end. SIGTERM wakes one that waits for a silent pipe."""
+        self.is_stopping = True
         self.broadcast(Stop())
         for number, process in enumerate(self._processes):
             if number not in self._ended:

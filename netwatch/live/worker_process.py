@@ -29,6 +29,7 @@ def main(worker: CaptureWorker, channel: Channel) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # A read from a silent pipe is interrupted too when the aggregator dies. On other systems the
     # closed channel is noticed with the next block.
     end_with_parent(signal.SIGTERM)

@@ -399,6 +399,19 @@ def test_the_ring_wraps_around(net: Namespace) -> None:
     sender.close()
 
 
+def test_packets_that_wait_behind_a_block_are_counted(net: Namespace) -> None:
+    source = opened(net, block_size=4096, blocks=8, timeout=1)
+    sent(net, "in0", *[ETHERNET.frame(udp(bytes(500)))] * 25)()
+    blocks = source.blocks()
+    wait_until(lambda: source.waiting() == 25)
+    left = 25
+    while left:
+        block = next(blocks)
+        left -= block.count
+        assert source.waiting() == left
+    blocks.close()
+
+
 def test_empty_blocks_are_yielded_without_packets(net: Namespace) -> None:
     source = opened(net)
     blocks = source.blocks()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import PCAPS
-from support.store_servers import new_database
+from support.postgres_server import new_database
 from support.waiting import TIMEOUT
 
 from netwatch.cli import main

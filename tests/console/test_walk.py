@@ -35,7 +35,7 @@ def on_file(
 def on_server(
     sample_config: Config, postgres_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:
-    from support.store_servers import new_database
+    from support.postgres_server import new_database
 
     folder = tmp_path_factory.mktemp("walked-server")
     options = make_sample_store(folder, new_database(postgres_server))

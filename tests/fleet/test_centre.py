@@ -14,7 +14,7 @@ from support.fleet_messages import coverage_record
 from support.made_alerts import QUICK
 from support.made_facts import made_batches
 from support.programs import require_programs
-from support.store_servers import new_database
+from support.postgres_server import new_database
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch import __version__

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from support.made_facts import made_batches
-from support.store_servers import new_database
+from support.postgres_server import new_database
 
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError

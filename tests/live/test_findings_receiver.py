@@ -20,6 +20,8 @@ OTHER_SENSOR = Sensor("probe-1", "0.1.0", "5e1b", "c0fe")
 class Pool:
     """As much of a worker pool as the receiver uses."""
 
+    is_stopping = False
+
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self.forwarded: list[tuple[int, Any]] = []
@@ -125,3 +127,14 @@ def test_the_traceback_of_a_worker_is_logged() -> None:
     received.receiver.receive(0, WorkerEnded("a worker failed: KeyError: 1", ("line 1", "x")), 0)
     assert received.receiver.worker_error == "a worker failed: KeyError: 1"
     assert received.events == [Note("line 1"), Note("x")]
+
+
+def test_a_worker_that_dies_while_the_capture_ends_is_mentioned() -> None:
+    """Before, it is the reason why the capture ends, which is said by another."""
+    received = Received()
+    received.receiver.receive(0, WorkerEnded("worker 0 died"), 0)
+    assert received.events == []
+    received.pool.is_stopping = True
+    received.receiver.receive(1, WorkerEnded("worker 1 died"), 0)
+    assert received.events == [Note("worker 1 died")]
+    assert received.receiver.worker_error == "worker 1 died"

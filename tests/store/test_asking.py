@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from support.asked_stores import AskedStore, filled_store, run
 from support.paths import PCAPS
-from support.store_servers import new_bucket, new_database
+from support.postgres_server import new_database
+from support.store_servers import new_bucket
 
 from netwatch import config as netwatch_config
 from netwatch.store.catalogue import Catalogue

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
-from support.store_servers import new_database
+from support.postgres_server import new_database
 
 from netwatch.store import case_locks, cases
 from netwatch.store.case_locks import WordLocks

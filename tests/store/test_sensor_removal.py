@@ -5,7 +5,7 @@ import json
 import pytest
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
 from support.fleet_messages import CLIENT, capture_end, coverage, facts
-from support.store_servers import new_database
+from support.postgres_server import new_database
 
 from netwatch.fleet.fact_batch import RunKey
 from netwatch.fleet.fact_commits import FactCommits
