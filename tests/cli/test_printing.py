@@ -1,6 +1,8 @@
 """Nothing that a user names and nothing in a file steers the terminal or forges a line."""
 
 import ast
+import contextlib
+import io
 import json
 import os
 import pty
@@ -15,7 +17,7 @@ import pytest
 from support.office import CONFIG, DURING, capture, configured, one_hello
 from support.paths import ROOT
 
-from netwatch.cli import printing
+from netwatch.cli import main, printing
 
 NAME = "x\x1b[31m\u202e\nnetwatch: forged\r\udcff"
 """A file name: an escape sequence, an override of the direction, a line that looks like ours,
@@ -25,22 +27,47 @@ ESCAPED = r"x\u001b[31m\u202e\u000anetwatch: forged\u000d\udcff"
 HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
+IN_PROCESS = {"names", "outputs", "policy", "scan", "schema", "signatures"}
+"""Commands that leave nothing behind in the process that calls them."""
+
+
 def run(
     *arguments: str | Path, cwd: Path, stdin: bytes = b"", **environment: str
 ) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of netwatch. Both have to be text of
     harmless lines."""
-    command = [sys.executable, "-m", "netwatch", *map(str, arguments)]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run(
-        command, cwd=cwd, input=stdin, capture_output=True, timeout=60, check=False, env=environ
-    )
-    out, err = done.stdout.decode(), done.stderr.decode()
+    words = [*map(str, arguments)]
+    if words[0] in IN_PROCESS and not stdin and not environment:
+        status, out, err = _called(words, cwd)
+    else:
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        done = subprocess.run(
+            [sys.executable, "-m", "netwatch", *words],
+            cwd=cwd, input=stdin, capture_output=True, timeout=60, check=False, env=environ,
+        )  # fmt: skip
+        status, out, err = done.returncode, done.stdout.decode(), done.stderr.decode()
     assert "Traceback" not in err
     for line in (*out.split("\n"), *err.split("\n")):
         assert not {unicodedata.category(char) for char in line} & HARMFUL, line
     assert not any(line.startswith("netwatch: forged") for line in (out + err).split("\n"))
-    return done.returncode, out, err
+    return status, out, err
+
+
+def _called(words: list[str], cwd: Path) -> tuple[int, str, str]:
+    """The same in this process, whose streams encode as those of a process do: only standard error
+    takes what is not UTF-8."""
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), "utf-8", errors=errors, write_through=True)
+        for errors in ("strict", "backslashreplace")
+    )
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(words)
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    out.flush()
+    err.flush()
+    return status, out.buffer.getvalue().decode(), err.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
 
 @pytest.fixture
