@@ -124,21 +124,29 @@ def test_what_names_has_stored_is_judged_if_that_is_asked_for(
     assert run("rejudge", *common, *store, "--include-names").startswith('{"change":"new"')
 
 
+AGAIN = "tests/engine/test_outcomes.py::test_any_number_of_jobs_gives_the_same_records"
+"""It scans the captures of other tests of its file once more."""
+
+
 @pytest.mark.parametrize(
-    ("through_store", "tests"),
+    ("through_store", "part", "tests"),
     [
-        ("0", ["test_pipeline.py", "test_pipeline_learned.py", "test_outcomes.py"]),
-        ("1", ["test_leases.py", "test_pipeline_learned.py"]),
+        ("0", "1", ["test_pipeline.py", "test_pipeline_learned.py", "test_outcomes.py"]),
+        ("1", "2", ["test_leases.py", "test_pipeline_learned.py"]),
+        pytest.param(
+            *("1", "1", ["test_leases.py", "test_pipeline_learned.py"]), marks=pytest.mark.long
+        ),
     ],
-    ids=["events", "store"],
+    ids=["events", "store", "all through the store"],
 )
 def test_captures_of_other_tests_give_the_same_alerts_again(
-    through_store: str, tests: list[str]
+    through_store: str, part: str, tests: list[str]
 ) -> None:
     paths = [str(ROOT / "tests" / "engine" / each) for each in tests]
+    plugin = ["-p", "support.recorded_events", "--deselect", AGAIN]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "support.recorded_events", *paths],
-        env=os.environ | {"NETWATCH_TEST_STORE": through_store},
+        [sys.executable, "-m", "pytest", "-q", *plugin, *paths],
+        env=os.environ | {"NETWATCH_TEST_STORE": through_store, "NETWATCH_TEST_PART": part},
         capture_output=True,
         text=True,
         check=False,
@@ -148,5 +156,5 @@ def test_captures_of_other_tests_give_the_same_alerts_again(
     assert counts is not None, done.stdout[-4000:]
     captures, alerts, different = map(int, counts.groups())
     assert different == 0, done.stdout[-4000:]
-    assert captures >= 20
-    assert alerts >= 20
+    assert captures * int(part) >= 20
+    assert alerts * int(part) >= 20
