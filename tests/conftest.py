@@ -1,7 +1,9 @@
 """Shared by all tests: fixtures, the import path of started programs, the hypothesis profile, and a
 check that compiled modules are up to date."""
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,6 +43,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*programs): skip where one of these does not work")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector from what is collected here, which stays until the end: it would
+    look through it again and again, now and in the tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs do not work here, before its fixtures start any."""
@@ -50,11 +65,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that take minutes, unless they are asked for by name."""
-    for name in ("long", "packages"):
-        if name not in config.option.markexpr:
-            left_out = [item for item in items if item.get_closest_marker(name)]
-            items[:] = [item for item in items if not item.get_closest_marker(name)]
-            config.hook.pytest_deselected(items=left_out)
+    left = {name for name in ("long", "packages") if name not in config.option.markexpr}
+    kept, left_out = [], []
+    for item in items:
+        is_left = any(mark.name in left for mark in item.iter_markers())
+        (left_out if is_left else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_sessionstart() -> None:

@@ -4,9 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import alternate
 import compare
 import goals
 import growth
@@ -14,10 +16,12 @@ import measure
 import page
 import peers
 import pytest
+import run
 import user_files
 import veth
 from support.paths import BENCH, ROOT
 
+from netwatch.cli import main
 from netwatch.config import load
 
 
@@ -29,9 +33,9 @@ def peer(script: str, share: float = 1.0) -> Any:
 
 
 def test_row_subtracts_the_start_and_scales_a_share() -> None:
-    run = measure.Run
-    runs = [run(cpu, 1.0, 5_000_000, 0, 7) for cpu in (1.2, 1.1, 9.0)]
-    empty = [run(0.2, 0.5, 1, 0, 0)] * 3
+    made = measure.Run
+    runs = [made(cpu, 1.0, 5_000_000, 0, 7) for cpu in (1.2, 1.1, 9.0)]
+    empty = [made(0.2, 0.5, 1, 0, 0)] * 3
     entry = compare.row(peer("", 0.1), runs, empty, 7)
     assert entry["beyond"] == pytest.approx(10.0)
     assert entry["cpu"] == pytest.approx(10.2)
@@ -327,8 +331,47 @@ def test_generated_signatures_have_the_requested_number_of_domains(tmp_path: Pat
     assert loaded.catalog.match("www.tiktok.com") is not None
 
 
+STEPS = [
+    ("packets", 125, 125),
+    ("packets", 500, 500),
+    ("packets", 2000, 2000),
+    ("packets", 8000, 8000),
+    ("flows", 100, 1600),
+    ("clients", 20, 1600),
+    ("contacts", 0, 400),
+    ("contacts", 0, 400),
+    ("bans", 1, 400),
+    ("bans", 30, 400),
+    ("networks", 70, 400),
+    ("domains", 10, 400),
+]
+
+
+@pytest.fixture
+def called(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., measure.Run]:
+    """Runs a netwatch command in this process in place of `measure.measure`, which other tests
+    test, and says that it took a tenth of a second."""
+    monkeypatch.chdir(ROOT)
+
+    def _called(
+        command: Sequence[str],
+        output: Path,
+        timeout: float,
+        reported: Callable[[Path], int | None] = measure.lines,
+    ) -> measure.Run:
+        assert command[:3] == measure.netwatch()
+        capsys.readouterr()
+        status = main([*command[3:]])
+        output.write_text(capsys.readouterr().out)
+        return measure.Run(0.1, 0.1, 2_000_000, status, reported(output))
+
+    return _called
+
+
 def test_a_step_is_measured_and_its_capture_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: Callable[..., measure.Run]
 ) -> None:
     monkeypatch.setattr(growth, "FLOWS", (100,))
     monkeypatch.setattr(growth, "NAMES", ())
@@ -337,25 +380,18 @@ def test_a_step_is_measured_and_its_capture_removed(
     monkeypatch.setattr(growth, "BANNED_SHARES", (0.1, 1.0))
     monkeypatch.setattr(growth, "BANS", (1, 30))
     monkeypatch.setattr(growth, "NETWORKS", (70,))
-    options = compare.Options(8000, 0, 1, 0, (), tmp_path, 60)
-    rows = growth.growth(options)["rows"]
+
+    monkeypatch.setattr(growth, "measure", called)
+    rows = growth.growth(compare.Options(8000, 0, 1, 0, (), tmp_path, 60))["rows"]
     contacts = [row for row in rows if row["what"] == "contacts"]
     assert 0 < contacts[0]["size"] < contacts[1]["size"] == 400
     assert contacts[1]["grows"].endswith(f" / {400 / contacts[0]['size']:.1f}")
-    rows = [row for row in rows if row["what"] != "contacts"]
-    assert [(row["what"], row["size"], row["packets"]) for row in rows] == [
-        ("packets", 125, 125),
-        ("packets", 500, 500),
-        ("packets", 2000, 2000),
-        ("packets", 8000, 8000),
-        ("flows", 100, 1600),
-        ("clients", 20, 1600),
-        ("bans", 1, 400),
-        ("bans", 30, 400),
-        ("networks", 70, 400),
-        ("domains", 10, 400),
+    assert [(row["what"], row["packets"]) for row in rows] == [
+        (what, packets) for what, _, packets in STEPS
     ]
-    assert all(row["start"] > 0 and row["rss"] > 1_000_000 for row in rows)
+    rows = [row for row in rows if row["what"] != "contacts"]
+    assert [row["size"] for row in rows] == [size for what, size, _ in STEPS if what != "contacts"]
+    assert all((row["start"], row["beyond"], row["rss"]) == (0.1, 0.0, 2_000_000) for row in rows)
     assert {path.name for path in tmp_path.glob("office-*.pcap")} == {
         "office-1-1.pcap",
         "office-8000-1.pcap",
@@ -366,16 +402,32 @@ def test_a_step_is_measured_and_its_capture_removed(
 
 def test_one_command_measures_and_prints(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCH / "run.py"), "start", "office", "jobs", "memory"]
-    command += ["new-flows", "bans", "compressed", "one-file"]
-    command += ["--packets", "20000", "--rounds", "1", "--gigabytes", "0.002"]
+    command += ["one-file", "--packets", "20000", "--rounds", "1", "--gigabytes", "0.001"]
     command += ["--only", "netwatch", "--work", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "results.json").read_text())
     assert [row["peer"] for row in found["office"]["rows"]] == ["netwatch scan", "netwatch names"]
     assert found["jobs"]["same"]
     assert found["one-file"]["same"]
     assert found["one-file"]["packets"] == [20000]
+    assert len(found["memory"]["rows"]) == 2
+    goals = {goal["work"]: goal["measured"] for goal in found["goals"]}
+    assert goals["--version"] == found["start"]["cpu"]["--version"]
+    assert goals["office, suricata / netwatch scan"] is None
+    assert "not measured" in done.stdout
+
+
+def test_commands_that_are_compared_are_measured_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: Callable[..., measure.Run]
+) -> None:
+    monkeypatch.setattr(alternate, "measure", called)
+    options = compare.Options(9000, 3600, 1, 0, ("netwatch",), tmp_path, 60)
+    found = {}
+    for name in ("new-flows", "bans", "compressed"):
+        measured, text = run.SECTIONS[name]
+        found[name] = measured(options)
+        assert "0.10" in text(found[name])
     assert found["new-flows"]["commands"]["netwatch scan"]["reported"] == 200
     assert [row["bans"] for row in found["bans"]["rows"]] == [1, 1000]
     assert [row["bans"] for row in found["bans"]["applying"]] == [1, 1000]
@@ -385,11 +437,6 @@ def test_one_command_measures_and_prints(tmp_path: Path) -> None:
         for name, size in found["compressed"]["sizes"].items()
         if name != "plain"
     )
-    assert len(found["memory"]["rows"]) == 2
-    goals = {goal["work"]: goal["measured"] for goal in found["goals"]}
-    assert goals["--version"] == found["start"]["cpu"]["--version"]
-    assert goals["office, suricata / netwatch scan"] is None
-    assert "not measured" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -400,11 +447,20 @@ def test_one_command_measures_and_prints(tmp_path: Path) -> None:
         (["--rounds", "0"], "must be 1 or more"),
     ],
 )
-def test_invalid_options_are_refused(options: list[str], said: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCH / "run.py"), "--work", str(tmp_path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+def test_invalid_options_are_refused(
+    options: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "--work", str(tmp_path), *options])
+    with pytest.raises(SystemExit) as ended:
+        run.main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert said in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_user_files_of_every_kind_are_read(

@@ -297,13 +297,13 @@ def test_nothing_is_lost_in_any_wrapping(wrapping) -> None:
 def test_nothing_is_lost_of_generated_traffic(tmp_path: Path, options: tuple[str, ...]) -> None:
     path = tmp_path / "traffic.pcap"
     command = [sys.executable, str(ROOT / "bench" / "traffic.py"), *options]
-    command += ["--packets", "10000", "-o", str(path)]
+    command += ["--packets", "3000", "-o", str(path)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     names, dropped, cut = same(held(path))
     assert names > 100
     if options[0] == "office":
-        assert dropped > 1000
-        assert cut > 500
+        assert dropped > 300
+        assert cut > 150
 
 
 def test_incidents_and_coverage_are_the_same(

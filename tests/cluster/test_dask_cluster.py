@@ -2,7 +2,6 @@
 
 import logging
 
-import distributed
 import pytest
 
 from netwatch.cluster.dask_cluster import LOCAL, TlsFiles, open_cluster
@@ -10,6 +9,8 @@ from netwatch.core.errors import NetwatchError
 
 
 def test_a_worker_that_is_killed_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed  # here, as it takes long, and every process that runs tests collects this
+
     def start(*_: object, **__: object) -> None:
         # As LocalCluster fails then.
         try:

@@ -26,8 +26,18 @@ def run(folder, url, step, calls, count=COUNT):
     return process.returncode, ids, process.stderr.decode()
 
 
-@pytest.mark.parametrize("calls", [1, 2])
-@pytest.mark.parametrize("step", STEPS)
+SECOND = ("after put", "after send", "after cursor")
+"""Steps at which a process is killed when it reaches them again, which all runs do."""
+
+KILLS = [
+    pytest.param(step, calls, marks=[] if calls == 1 + (step in SECOND) else [pytest.mark.long])
+    for step in STEPS
+    for calls in (1, 2)
+]
+"""Every step, the first or the second time; both in `make test-long`."""
+
+
+@pytest.mark.parametrize(("step", "calls"), KILLS)
 def test_nothing_that_was_put_is_lost(step, calls, http, tmp_path):
     poison = {alert_id(number) for number in (7, 23)}
 

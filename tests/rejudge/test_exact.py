@@ -28,13 +28,19 @@ LEASES = """lease 10.20.1.7 {
 
 
 @pytest.mark.parametrize(
-    "options",
-    [(), ("--jobs", "2"), ("--jobs", "9"), ("--continuous",), ("--continuous", "--jobs", "2")],
-    ids=lambda options: " ".join(options) or "plain",
+    ("learns", "options"),
+    [
+        (True, ()),
+        (False, ()),
+        (True, ("--jobs", "2")),
+        (False, ("--jobs", "9")),
+        (False, ("--continuous",)),
+        (True, ("--continuous", "--jobs", "2")),
+    ],
+    ids=lambda value: " ".join(value) or "plain" if isinstance(value, tuple) else str(value),
 )
-@pytest.mark.parametrize("learns", [True, False])
 def test_all_sample_captures_give_the_same_alerts_again(
-    run: Run, tmp_path: Path, options: tuple[str, ...], learns: bool
+    run: Run, tmp_path: Path, learns: bool, options: tuple[str, ...]
 ) -> None:
     text = (PCAPS / "netwatch.yaml").read_text()
     assert "learn: [dhcp, mdns, arp]" in text
@@ -43,7 +49,8 @@ def test_all_sample_captures_give_the_same_alerts_again(
     (tmp_path / "devices.csv").write_bytes((PCAPS / "devices.csv").read_bytes())
     common = ("-q", "-c", str(config), "--format", "jsonl")
     store = ("--store-path", str(tmp_path / "store"))
-    alerts = run("scan", *common, *options, str(PCAPS))
+    in_one = options[: options.index("--jobs")] if "--jobs" in options else options
+    alerts = run("scan", *common, *in_one, str(PCAPS))
     assert run("scan", *common, *options, *store, str(PCAPS)) == alerts
     assert run("rejudge", *common, *store, "--all") == alerts
     assert alerts.count("\n") >= 20
@@ -64,10 +71,12 @@ def test_every_format_of_scan_has_the_same_alerts_again(
     run: Run, sample: str, tmp_path: Path
 ) -> None:
     store = ("--store-path", str(tmp_path / "store"))
-    run("scan", "-q", "-c", sample, *store, str(PCAPS))
+    paths = [str(PCAPS / name) for name in ("http-host.pcap", "lease-moves.pcap")]
+    alerts = run("scan", "-q", "-c", sample, "--format", "jsonl", *store, *paths)
+    assert alerts.count("\n") >= 2
     for name in FORMATS:
         common = ("-q", "-c", sample, "--format", name)
-        assert run("rejudge", *common, *store, "--all") == run("scan", *common, str(PCAPS)), name
+        assert run("rejudge", *common, *store, "--all") == run("scan", *common, *paths), name
 
 
 def test_devices_of_a_lease_file_are_the_same_again(run: Run, tmp_path: Path) -> None:
@@ -115,21 +124,29 @@ def test_what_names_has_stored_is_judged_if_that_is_asked_for(
     assert run("rejudge", *common, *store, "--include-names").startswith('{"change":"new"')
 
 
+AGAIN = "tests/engine/test_outcomes.py::test_any_number_of_jobs_gives_the_same_records"
+"""It scans the captures of other tests of its file once more."""
+
+
 @pytest.mark.parametrize(
-    ("through_store", "tests"),
+    ("through_store", "part", "tests"),
     [
-        ("0", ["test_pipeline.py", "test_pipeline_learned.py", "test_outcomes.py"]),
-        ("1", ["test_leases.py", "test_pipeline_learned.py"]),
+        ("0", "1", ["test_pipeline.py", "test_pipeline_learned.py", "test_outcomes.py"]),
+        ("1", "2", ["test_leases.py", "test_pipeline_learned.py"]),
+        pytest.param(
+            *("1", "1", ["test_leases.py", "test_pipeline_learned.py"]), marks=pytest.mark.long
+        ),
     ],
-    ids=["events", "store"],
+    ids=["events", "store", "all through the store"],
 )
 def test_captures_of_other_tests_give_the_same_alerts_again(
-    through_store: str, tests: list[str]
+    through_store: str, part: str, tests: list[str]
 ) -> None:
     paths = [str(ROOT / "tests" / "engine" / each) for each in tests]
+    plugin = ["-p", "support.recorded_events", "--deselect", AGAIN]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "support.recorded_events", *paths],
-        env=os.environ | {"NETWATCH_TEST_STORE": through_store},
+        [sys.executable, "-m", "pytest", "-q", *plugin, *paths],
+        env=os.environ | {"NETWATCH_TEST_STORE": through_store, "NETWATCH_TEST_PART": part},
         capture_output=True,
         text=True,
         check=False,
@@ -139,5 +156,5 @@ def test_captures_of_other_tests_give_the_same_alerts_again(
     assert counts is not None, done.stdout[-4000:]
     captures, alerts, different = map(int, counts.groups())
     assert different == 0, done.stdout[-4000:]
-    assert captures >= 20
-    assert alerts >= 20
+    assert captures * int(part) >= 20
+    assert alerts * int(part) >= 20

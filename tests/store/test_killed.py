@@ -19,7 +19,9 @@ from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions
 
-ROWS = 3000
+ROWS = 600
+FILE_ROWS = 200
+"""Rows of a file, where several are written."""
 
 STEPS = (
     (os, "open"),
@@ -87,8 +89,8 @@ def _write(store: Path, seed: int = 1) -> None:
     with catalogue:
         rows = Landing(files, catalogue)
         for batch in made_batches(ROWS, devices=64, names=500, seed=seed):
-            for at in range(0, batch.num_rows, 500):
-                rows.add("observation", batch.slice(at, 500))
+            for at in range(0, batch.num_rows, 100):
+                rows.add("observation", batch.slice(at, 100))
                 rows.write_due()
         rows.flush()
 
@@ -118,7 +120,7 @@ def test_a_writer_that_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
     """Its rows are all there or none of them, for each file, and what is left is swept."""
-    monkeypatch.setattr(landing, "LANDING_ROWS", 1000 if many else 100_000)
+    monkeypatch.setattr(landing, "LANDING_ROWS", FILE_ROWS if many else 100_000)
     at, complete = 0, Counter[Any]()
     _prepared(tmp_path / "all")
     _write(tmp_path / "all")
@@ -143,9 +145,9 @@ def test_a_compactor_that_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucketed: bool
 ) -> None:
     """No row is lost and none is there twice, and the next one finishes the work."""
-    monkeypatch.setattr(landing, "LANDING_ROWS", 1000)
+    monkeypatch.setattr(landing, "LANDING_ROWS", FILE_ROWS)
     if bucketed:
-        monkeypatch.setattr(compaction, "BUCKET_ROWS", 1000)
+        monkeypatch.setattr(compaction, "BUCKET_ROWS", FILE_ROWS)
         monkeypatch.setattr(compaction, "BUCKETS", 4)
     whole = tmp_path / "whole"
     _prepared(whole)

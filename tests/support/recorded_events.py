@@ -2,7 +2,8 @@
 
 As a plugin of pytest (``-p support.recorded_events``) it replaces `pipeline.scan`: each capture
 that a test scans is also recorded and replayed, and both have to give the same bytes. With
-``NETWATCH_TEST_STORE=1`` it goes through a store instead.
+``NETWATCH_TEST_STORE=1`` it goes through a store instead. ``NETWATCH_TEST_PART=n`` leaves one in n
+of the tests.
 """
 
 import io
@@ -151,6 +152,11 @@ def replay_all(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found == expected
 
     monkeypatch.setattr(pipeline, "scan", scan_twice)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave one in so many of the tests."""
+    items[:] = items[:: int(os.environ.get("NETWATCH_TEST_PART", "1"))]
 
 
 class Replayed:
