@@ -2,6 +2,7 @@
 check that compiled modules are up to date."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,6 +40,20 @@ settings.load_profile("netwatch")
 def pytest_configure(config: pytest.Config) -> None:
     """Describe the marker of `support.programs`."""
     config.addinivalue_line("markers", "needs(*programs): skip where one of these does not work")
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the caches of a user, empty at first."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def signature_cache(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test and the programs that it starts keep what they read of signatures, as they do
+    for a user. For tests that scan many times."""
+    monkeypatch.delenv("NETWATCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_folder))
 
 
 @pytest.hookimpl(tryfirst=True)
