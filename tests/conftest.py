@@ -4,6 +4,7 @@ check that compiled modules are up to date."""
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,6 +55,20 @@ def pytest_collection() -> Iterator[None]:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the caches of a user, empty at first."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def signature_cache(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test and the programs that it starts keep what they read of signatures, as they do
+    for a user. For tests that scan many times."""
+    monkeypatch.delenv("NETWATCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_folder))
 
 
 @pytest.hookimpl(tryfirst=True)

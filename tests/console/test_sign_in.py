@@ -73,7 +73,7 @@ def test_a_wrong_password_takes_as_long_for_an_unknown_name(console: Console) ->
     assert 0.3 < known / unknown < 3
 
 
-def test_a_thousand_wrong_passwords_are_bounded(
+def test_many_wrong_passwords_are_bounded(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
@@ -85,7 +85,7 @@ def test_a_thousand_wrong_passwords_are_bounded(
     token = csrf_of(visitor.get("/sign-in").text)
     statuses = [
         visitor.send("/sign-in", {"csrf": token, "name": "ben", "password": f"wrong {n}"})
-        for n in range(1000)
+        for n in range(10 * ACCOUNT_RATE.tries)
     ]
     assert len(tried) == ACCOUNT_RATE.tries
     assert [each.status_code for each in statuses[-1:]] == [429]

@@ -207,17 +207,14 @@ versions of Python count them differently."""
 
 @pytest.mark.skipif(not COMPILED, reason="the loop was not compiled")
 @pytest.mark.parametrize(("command", "kind", "limit"), LIMITS)
+@pytest.mark.usefixtures("signature_cache")
 def test_no_call_more(
     command: str,
     kind: str,
     limit: Cost,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Reading the signatures would be most of what is counted, twice.
-    monkeypatch.delenv("NETWATCH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = more(command, kind, tmp_path)
     assert found.calls <= limit.calls, found
     assert found.lines <= limit.lines, found

@@ -76,34 +76,43 @@ def test_all_three_files_and_their_signature(
     assert "report.html was changed" in capsys.readouterr().out
 
 
-@pytest.mark.needs("pdfinfo", "pdfdetach")
-def test_a_pdf_is_tagged_and_has_the_rest_of_long_tables_attached(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PDF with one file attached, of a page that wants to load and attach another one."""
+    folder = tmp_path_factory.mktemp("pdf")
+    secret = folder / "secret.txt"
+    secret.write_text("never to be attached")
     rows = "".join(f"<tr><td>{number}</td></tr>" for number in range(50))
-    text = f"<html lang=en><title>t</title><body><h1>Report</h1><table>{rows}</table>"
-    output = tmp_path / "report.pdf"
-    pdf.write_pdf(text, {"incidents.csv": "a,b\r\n'=1+1,2\r\n"}, output)
+    text = f'<html lang=en><title>t</title><img alt="x" src="{secret.as_uri()}">'
+    text += f'<link rel=attachment href="{secret.as_uri()}" title=x>'
+    text += f"<body><h1>Report</h1><table>{rows}</table>"
+    pdf.write_pdf(text, {"incidents.csv": "a,b\r\n'=1+1,2\r\n"}, folder / "report.pdf")
+    return folder / "report.pdf"
+
+
+@pytest.mark.needs("pdfinfo", "pdfdetach")
+def test_a_pdf_is_tagged_and_has_the_rest_of_long_tables_attached(
+    document: Path, tmp_path: Path
+) -> None:
+    output = document
     said = subprocess.run(["pdfinfo", output], capture_output=True, text=True, check=True).stdout
     assert re.search(r"Tagged: +yes", said)
     meta = subprocess.run(["pdfinfo", "-meta", output], capture_output=True, text=True, check=True)
     assert "pdfuaid" in meta.stdout
     attached = ["pdfdetach", "-saveall", "-o", str(tmp_path), str(output)]
     subprocess.run(attached, check=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["incidents.csv"]
     assert (tmp_path / "incidents.csv").read_bytes() == b"a,b\r\n'=1+1,2\r\n"
 
 
-def test_a_pdf_loads_nothing(tmp_path: Path) -> None:
-    secret = tmp_path / "secret.txt"
-    secret.write_text("never to be attached")
-    text = f'<html lang=en><title>t</title><img alt="x" src="{secret.as_uri()}"><p>text</p>'
-    text += f'<link rel=attachment href="{secret.as_uri()}" title=x>'
-    pdf.write_pdf(text, {}, tmp_path / "report.pdf")
-    assert b"/EmbeddedFile" not in (tmp_path / "report.pdf").read_bytes()
+def test_a_pdf_loads_nothing(document: Path) -> None:
+    assert len(re.findall(rb"/Type /EmbeddedFile\b", document.read_bytes())) == 1
 
 
 def test_a_pdf_has_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "MEMORY_LIMIT", 120 << 20)
     with pytest.raises(Exception, match=r"report\.pdf: the PDF|Pango"):
-        pdf.write_pdf("<p>text</p>" * 100_000, {}, tmp_path / "report.pdf")
+        pdf.write_pdf("<p>text</p>" * 20_000, {}, tmp_path / "report.pdf")
 
 
 def test_a_library_that_is_missing_is_named(
