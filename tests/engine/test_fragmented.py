@@ -188,7 +188,7 @@ def test_neighbour_discovery_in_fragments_is_counted_and_not_read() -> None:
         reader = dissector(learn_from=("arp",))
         found = list(reader.messages(block(cut_up.frames), "test")) + list(reader.flush())
         claims = [claim for _, message in found for claim in message.claims]
-        assert len([each for each in claims if len(each.addresses[0]) == 16]) == (1 - share) * count
+        assert any(len(each.addresses[0]) == 16 for each in claims) == (share == 0)
         assert reader.anomalies()["nd-fragmented"] == share * count
         assert reader.anomalies()["nd-hop-limit"] == 0
 
