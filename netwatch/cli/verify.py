@@ -176,17 +176,19 @@ def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator
     from netwatch.verify.against_alert import differences
     from netwatch.verify.check import check
     from netwatch.verify.evidence_file import read_evidence_file
+    from netwatch.verify.flows import Flows
     from netwatch.verify.pieces import claims_of
 
     file = read_evidence_file(path)
     claims = claims_of(path.name, file)
-    found = list(check(file, claims, readers))
+    flows = [Flows(reader, file.packets) for reader in readers]
+    found = list(check(file, claims, flows))
     if find is not None:
         alerts = [alert for each in sorted(claims.incidents) if (alert := find(each))]
         if not alerts:
             print_message(f"netwatch: {path}: there is no alert of its incident")
         for alert in alerts:
-            found += differences(alert, file, claims)
+            found += differences(alert, file, claims, flows)
     for each in found:
         contact, client = each.contact, each.contact.client
         frame = None if each.frame is None else file.packets[each.frame]

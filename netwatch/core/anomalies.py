@@ -148,6 +148,8 @@ ANOMALIES: Mapping[str, str] = {
     "mac-not-bound": "The MAC in the frame of a contact of an incident is neither that of the"
     " device nor known to be a router's: the contact gives at most `probable`.",
     "nd-cut": "A neighbour discovery message is truncated.",
+    "nd-fragmented": "A neighbour discovery message came in fragments, or with the header of one."
+    " No host takes it (RFC 6980), and it is not read.",
     "nd-hop-limit": "A neighbour discovery message has a hop limit other than 255, so it may come"
     " from another network; it is not read.",
     "nd-many-options": "A neighbour discovery message has more than 64 options; the rest is not"

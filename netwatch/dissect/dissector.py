@@ -24,8 +24,13 @@ from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.loop import Loop
 from netwatch.dissect.message_filter import MessageFilter
 from netwatch.dissect.multi_packet import MultiPacketReader, Parser
-from netwatch.dissect.provenance import PacketProvenance
-from netwatch.dissect.reassembly.fragments import Defragmenter, Reassembled, datagram_key
+from netwatch.dissect.provenance import Frames, PacketProvenance
+from netwatch.dissect.reassembly.fragments import (
+    DatagramKey,
+    Defragmenter,
+    Reassembled,
+    datagram_key,
+)
 
 END_OF_TIME = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, in ns since the epoch."""
@@ -151,8 +156,7 @@ class Dissector:
 
     def flush(self) -> Iterator[Found | LoopRows]:
         """What messages show that are incomplete at the end of the capture."""
-        for datagram in self._defragmenter.flush():
-            yield from self._read_reassembled(datagram)
+        yield from self._read_all_reassembled(self._defragmenter.flush())
         yield from self._read(self.loop.finish(), None, "")
         for reader in self._readers:
             yield from reader.flush(self._latest)
@@ -338,17 +342,29 @@ class Dissector:
         packet = Candidate(row, block, source).to_packet()
         # Datagrams that time out now are read before the frames of this fragment are added:
         # with them the frames that prove those datagrams time out as well.
-        for datagram in self._defragmenter.expire(packet.time):
-            yield from self._read_reassembled(datagram)
+        yield from self._read_all_reassembled(self._defragmenter.expire(packet.time))
         if self._provenance is not None:
             frames = self._provenance.frames_of(row, block, source)
             self._provenance.add_fragment(datagram_key(row, packet), packet.time, frames)
-        for datagram in self._defragmenter.feed(row, _payload(row, block), packet):
-            yield from self._read_reassembled(datagram)
+        yield from self._read_all_reassembled(
+            self._defragmenter.feed(row, _payload(row, block), packet)
+        )
 
-    def _read_reassembled(self, datagram: Reassembled) -> Iterator[Found | LoopRows]:
-        """Walk the packet of a reassembled datagram. Its fragments were counted as packets, so
-        it is not."""
+    def _read_all_reassembled(self, datagrams: Iterable[Reassembled]) -> Iterator[Found | LoopRows]:
+        """Walk the packets of reassembled datagrams. Two of one key were put together from the same
+        fragments, which prove what either shows."""
+        provenance = self._provenance
+        frames: dict[DatagramKey, Frames] = {}
+        for datagram in datagrams:
+            if provenance is not None and datagram.key not in frames:
+                frames[datagram.key] = provenance.pop_fragments(datagram.key)
+            yield from self._read_reassembled(datagram, frames.get(datagram.key))
+
+    def _read_reassembled(
+        self, datagram: Reassembled, frames: Frames | None
+    ) -> Iterator[Found | LoopRows]:
+        """Walk the packet of a reassembled datagram; `frames` are those of its fragments, where
+        frames are kept. Its fragments were counted as packets, so it is not."""
         if self._nested >= MAX_NESTED_DATAGRAMS:
             self._anomalies["wrapped-too-deep"] += self._is_first_worker
             return
@@ -359,7 +375,7 @@ class Dissector:
         outer_frames = None
         if provenance is not None:
             outer_frames = provenance.datagram_frames
-            provenance.datagram_frames = provenance.pop_fragments(datagram.key)
+            provenance.datagram_frames = frames
         yield from self.messages(datagram.block, datagram.source)
         if provenance is not None:
             provenance.datagram_frames = outer_frames

@@ -31,6 +31,7 @@ class MessageFilter:
         prefilter = loop.prefilter
         self._hellos = prefilter.messages if counting else prefilter.uncounted_messages()
         self._flow_records = flow_records
+        self._flows = loop.flows
         self.prefiltered = False
         self.anomalies: Counter[str] = Counter()
         self.names_by_evidence: Counter[str] = Counter()
@@ -63,6 +64,10 @@ class MessageFilter:
         that message may be another one than that of the flow."""
         if self._flow_records is not None:
             self._flow_records.forget_name(flow)
+
+    def contest(self, flow: int, side: int) -> None:
+        """Note that nobody can tell what the receiver of a side has taken."""
+        self._flows.contest_flow(flow, side)
 
     def truncated(self, flow: int) -> None:
         """Note that a message of a flow was not captured to its end. The name status that the

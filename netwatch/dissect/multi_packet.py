@@ -84,6 +84,8 @@ class MultiPacketReader:
             ),
             detect_kind,
             message_filter.unread,
+            message_filter.contest,
+            kept_messages,
         )
         self._handshakes = {
             kind: HandshakeTable(

@@ -29,7 +29,7 @@ MAX_FIRST_PACKET_BYTES = 16 << 20
 """Bytes of either."""
 
 MAX_ANSWERS = 4
-"""Packets of one flow that acknowledge something and are buffered."""
+"""Packets of one flow that acknowledge or refuse something and are buffered."""
 
 DAY = 86_400_000_000_000
 """How long the first packet of a flow that may be identified by its address is buffered, ns."""
@@ -102,6 +102,12 @@ class FrameBuffer:
         _, buffered = self._entries.get(key, (0, []))
         return tuple(buffered)
 
+    def shorten(self, key: Hashable, length: int) -> None:
+        """Discard the newest frames of an entry, so that it has at most so many."""
+        _, buffered = self._entries.get(key, (0, []))
+        self._bytes -= _size(buffered[length:])
+        del buffered[length:]
+
     def discard(self, key: Hashable) -> None:
         """Discard an entry, if there is one."""
         _, buffered = self._entries.pop(key, (0, []))
@@ -163,21 +169,28 @@ class PacketProvenance:
             self._flows_by_address.append((source, block.first + record), now, frames)
 
     def add_answer(self, row: Row, block: Block, source: str) -> None:
-        """Buffer a packet that acknowledges what the other side of its flow has sent, one of the
-        first ones."""
+        """Buffer a packet that acknowledges what the other side of its flow has sent, or refuses
+        it: the first ones, and in place of the last of these the newest, which acknowledges all
+        that came before it."""
         flow = row[layout.ROW_FLOW]
-        if len(self._answers.frames(flow)) < MAX_ANSWERS:
-            now = block.records[row[layout.ROW_RECORD] * FIELDS + TIME]
-            self._answers.append(flow, now, self.frames_of(row, block, source)[:MAX_ANSWERS])
+        now = block.records[row[layout.ROW_RECORD] * FIELDS + TIME]
+        frames = self.frames_of(row, block, source)[:MAX_ANSWERS]
+        self._answers.shorten(flow, MAX_ANSWERS - len(frames))
+        self._answers.append(flow, now, frames)
 
     def answers(self, flow: int) -> Frames:
-        """The packets that acknowledge what was sent in a flow, as far as they are buffered."""
+        """The packets that acknowledge or refuse what was sent in a flow, as far as they are
+        buffered."""
         return self._answers.frames(flow)
 
     def with_first_packet(self, flow: Flow) -> Flow:
-        """A flow that has ended with its first packet, if that is buffered."""
+        """A flow that has ended with its first packet, if that is buffered, and those that answer
+        it."""
         frames = self._flows_by_address.frames((flow.source, flow.packet))
-        return replace(flow, frames=frames) if frames else flow
+        if not frames:
+            return flow
+        answers = (each for each in self.answers(flow.flow_id) if each not in frames)
+        return replace(flow, frames=(*frames, *answers))
 
     def add(self, candidate: Candidate, frames: Frames) -> None:
         """Buffer the frames of a part of a message."""

@@ -141,7 +141,7 @@ class _Sighting:
             mark=place.mark,
         )
         contact = replace(self.contact, observation=shown, repeats=None, seen=seen)
-        frames = answers if seen.server else ()
+        frames = answers if seen.server or seen.directions == "both" else ()
         progress = ContactProgress(place.time, 0, 0, place.time, seen=seen, frames=frames)
         collector.add_progress(contact, progress)
 

@@ -126,18 +126,34 @@ def _message(record: AlertRecord, strongest: AlertRecord | None) -> str:
     return f"{message}; {meaning}" if meaning else message
 
 
-def _weakness(item: AlertRecord) -> tuple[bool, int, int, int]:
+def _weakness(item: AlertRecord) -> tuple[bool, int, int, bool, int]:
     """A sort key that puts the strongest evidence first: a name before an address alone, names
-    that only the app uses before shared ones, a handshake before a lookup before a certificate,
-    earlier before later."""
+    that only the app uses before shared ones, a handshake before a lookup before a certificate, one
+    in which the server took part before one in which it did not, earlier before later."""
     kind = item["type"]
     category = 0 if kind in HANDSHAKES else 1 if kind in LOOKUPS else 2
     return (
         kind.startswith(("ip-", "ech-")),
         _ROLES.index(item["role"]),
         category,
+        seen_fields(item).get("server") != "true",
         epoch_ns(item["time"]),
     )
+
+
+def seen_fields(piece: AlertRecord) -> dict[str, str]:
+    """How a piece of evidence was seen, as words by the keys ``server``, ``directions`` and
+    ``checksum``; empty for a record that an earlier netwatch stored."""
+    return {key: str(value).lower() for key, value in (piece.get("seen") or {}).items()}
+
+
+def seen_words(record: AlertRecord) -> list[str]:
+    """For each piece of evidence how it was seen, as one word:
+    ``server=true,directions=both,checksum=right``; ``unknown`` where the record does not say it."""
+    return [
+        ",".join(f"{key}={value}" for key, value in seen_fields(piece).items()) or "unknown"
+        for piece in record["evidence"]
+    ]
 
 
 def rule_text(piece: AlertRecord) -> str:

@@ -20,6 +20,7 @@ from netwatch.formats.alert_summary import (
     AlertSummary,
     EventSeverity,
     rule_text,
+    seen_fields,
     summarize,
     version_words,
 )
@@ -148,6 +149,8 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "netwatchOwner", device["owner"] or ""
     yield "netwatchNames", record["names"]
     if strongest:
+        for key, word in seen_fields(strongest).items():
+            yield f"netwatchSeen{key.title()}", word
         yield "netwatchSource", strongest["source"]
         if log := strongest.get("log"):
             yield "netwatchLogFormat", log["format"]

@@ -18,7 +18,7 @@ from netwatch.core.observation_columns import COLUMNS, Column
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
-from netwatch.formats.alert_summary import contradiction_texts
+from netwatch.formats.alert_summary import contradiction_texts, seen_words
 from netwatch.formats.values import endpoint, epoch_ns, period_texts
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "first_log_lacks",
     "contradictions",
     "candidates",
+    "evidence_seen",
     "unheard_since",
     "unheard_status",
 )
@@ -137,7 +138,8 @@ ALERT_COLUMNS: tuple[str, ...] = (
 `destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``),
 `evidence_count` (how many sightings there were in all), `first_source` and `first_packet` (of a log
 `first_log_format`, `first_log_line` and `first_log_lacks`), which locate the first of them,
-`ban_periods` (``first day/last day``), and `contradictions` (their sentences)."""
+`ban_periods` (``first day/last day``), `contradictions` (their sentences), and `evidence_seen`
+(``server=true,directions=both,checksum=right`` for each of `evidence`)."""
 
 CASE_COLUMNS: tuple[str, ...] = (*ALERT_COLUMNS, "joined_by", "seen_by")
 """The columns of a case: those of an alert, what speaks for it that its sensors saw one incident,
@@ -159,6 +161,7 @@ def alert_row(record: AlertRecord) -> list[str]:
     flat["confidence_reasons"] = sentences(flat.get("confidence_reasons") or ())
     flat["contradictions"] = contradiction_texts(record)
     flat["candidates"] = ["|".join(each["names"]) for each in record.get("candidates") or ()]
+    flat["evidence_seen"] = seen_words(record)
     flat["evidence_count"] = sum(item["count"] for item in evidence)
     if evidence:
         first = min(evidence, key=lambda item: epoch_ns(item["time"]))

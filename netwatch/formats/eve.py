@@ -17,6 +17,7 @@ from netwatch.formats.alert_summary import (
     AlertSummary,
     EventSeverity,
     rule_text,
+    seen_words,
     summarize,
     without_empty,
 )
@@ -137,6 +138,7 @@ def _metadata(record: AlertRecord, summary: AlertSummary) -> dict[str, list[str]
         "sensor_version": record["sensor"]["version"],
     }
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
+    flat["evidence_seen"] = seen_words(record)
     flat["evidence_place"] = [place_of(item) for item in record["evidence"]]
     if summary.strongest_evidence is not None:
         strongest = summary.strongest_evidence

@@ -15,6 +15,8 @@ from netwatch.formats.alert_summary import (
     AlertSummary,
     EventSeverity,
     rule_text,
+    seen_fields,
+    seen_words,
     summarize,
     version_words,
     without_empty,
@@ -101,6 +103,7 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     fields["ban_periods"] = period_texts(record["ban"])
     fields["candidates"] = ["|".join(each["names"]) for each in record.get("candidates") or ()]
     fields["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
+    fields["evidence_seen"] = seen_words(record)
     if "seen_by" in record:  # a case
         fields["seen_by"] = [f"{each['sensor']}={each['incident']}" for each in record["seen_by"]]
     fields["versions"] = version_words(record)
@@ -108,6 +111,7 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     if summary.strongest_evidence is not None:
         strongest = summary.strongest_evidence
         fields |= {key: strongest[key] for key in ("name", "role", "source")}
+        fields |= {f"seen_{key}": word for key, word in seen_fields(strongest).items()}
         if log := strongest.get("log"):
             fields |= {f"log_{key}": value for key, value in log.items()}
         else:

@@ -17,6 +17,7 @@ from netwatch.formats.alert_summary import (
     AlertSummary,
     EventSeverity,
     rule_text,
+    seen_fields,
     summarize,
     version_words,
 )
@@ -123,6 +124,8 @@ def _attributes(
         yield "nwName", strongest["name"]
         yield "nwRule", rule_text(strongest)
         yield "nwRole", strongest["role"]
+        for key, word in seen_fields(strongest).items():
+            yield f"nwSeen{key.title()}", word
         yield "nwSource", strongest["source"]
         if log := strongest.get("log"):
             yield "nwLogFormat", log["format"]

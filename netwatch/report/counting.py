@@ -147,6 +147,7 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
             device_class=each.device_class,
             seen_by=each.seen_by,
             joined_by=each.joined_by,
+            server=each.server,
         )
         for each in incidents
     )

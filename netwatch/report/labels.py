@@ -78,6 +78,16 @@ def outcomes(language: Language) -> dict[str, str]:
     }
 
 
+def servers(language: Language) -> dict[str, str]:
+    """What was seen of the servers of incidents."""
+    return {
+        "acknowledged": language.say("acknowledged by the server"),
+        "not-acknowledged": language.say("the server was seen, and acknowledged nothing of it"),
+        "client-only": language.say("only what the client sent was seen"),
+        "": language.say("not known"),
+    }
+
+
 def classes(language: Language) -> dict[str, str]:
     """The classes of devices."""
     return {

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.patterns import pattern
 from netwatch.report.period import Span
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import fleet_sensors
@@ -23,11 +24,17 @@ _HEAD = 1 << 14
 _decode = json.JSONDecoder().raw_decode
 
 
+# In a string of JSON quotes are escaped, so these are keys.
+_SEEN = pattern(r'"seen": ?\{')
+_SERVER_SEEN = pattern(r'"seen": ?\{"server": ?true')
+_BOTH_SEEN = pattern(r'"directions": ?"(both|server)"')
+
+
 @dataclass(frozen=True, slots=True)
 class Incident:
     """What a report needs of the record of an incident, or of a case at a centre; times are ns. A
     case has the sensors that saw it in `seen_by`, what speaks for it that they saw one incident in
-    `joined_by`, and 0 as its `run`."""
+    `joined_by`, and 0 as its `run`. `server` says what was seen of servers (`server_seen`)."""
 
     id: str
     run: int
@@ -48,6 +55,7 @@ class Incident:
     bans_version: str
     seen_by: tuple[str, ...] = ()
     joined_by: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,18 @@ def _incident(
         last_seen=last,
         exemption=exemption,
         bans_version=versions.get("bans", ""),
+        server=server_seen(text),
     )
+
+
+def server_seen(text: str) -> str:
+    """What the evidence of a record shows of servers: that one took part, that one was seen and did
+    not take part, or nothing but what the client has sent. Empty for an older record."""
+    if _SERVER_SEEN.search(text):
+        return "acknowledged"
+    if not _SEEN.search(text):
+        return ""
+    return "not-acknowledged" if _BOTH_SEEN.search(text) else "client-only"
 
 
 def _member(text: str, name: str, start: int) -> tuple[Any, int]:

@@ -12,7 +12,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report import labels, words
-from netwatch.report.values import BanReport, BlindDevices, Counts, Coverage, Report
+from netwatch.report.values import BanReport, BlindDevices, Counts, Coverage, IncidentRow, Report
 
 ROWS = 200
 """Rows of a table that HTML and PDF show."""
@@ -159,6 +159,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
         labels.confidences(language),
         labels.short_kinds(language),
         labels.outcomes(language),
+        labels.servers(language),
         labels.weights(language),
     ]
     rows = tuple(
@@ -171,7 +172,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
                 names.get(value, escaped(value))
                 for names, value in zip(
                     named,
-                    (each.verdict, each.confidence, each.kind, each.outcome, each.weight),
+                    _codes(each),
                     strict=True,
                 )
             ),
@@ -188,10 +189,15 @@ def incidents(ban: BanReport, language: Language) -> Grid:
         language.say("Confidence"),
         language.say("Kind"),
         language.say("Outcome"),
+        language.say("Evidence"),
         language.say("Counts as"),
         language.say("Incident"),
     )
     return Grid(language.say("Incidents"), Table(headers, rows), file_name(ban, "incidents"))
+
+
+def _codes(each: IncidentRow) -> tuple[str, ...]:
+    return each.verdict, each.confidence, each.kind, each.outcome, each.server, each.weight
 
 
 def change(report: Report, ban: BanReport, language: Language) -> Grid:

@@ -177,7 +177,8 @@ class DeviceRow:
 class IncidentRow:
     """An incident of a ban: `weight` says how it counts for the answer
     (`netwatch.report.answer.WEIGHTS`). At a centre it is a case: `seen_by` are the sensors that saw
-    it, and `joined_by` says what speaks for it that they saw one incident."""
+    it, and `joined_by` says what speaks for it that they saw one incident. `server` says what was
+    seen of servers (`netwatch.report.labels.servers`)."""
 
     id: str
     first_seen: str
@@ -193,6 +194,7 @@ class IncidentRow:
     device_class: str
     seen_by: tuple[str, ...] = ()
     joined_by: str = ""
+    server: str = ""
 
 
 ExemptionState = Literal["used", "unused", "used-after-expiry", "not-registered"]

@@ -17,7 +17,7 @@ from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 from netwatch.verify import messages, quic
 from netwatch.verify.evidence_file import EvidenceFile
-from netwatch.verify.flows import Datagram, Flows, Stream, guarded
+from netwatch.verify.flows import Datagram, FlowKey, Flows, Stream, guarded
 from netwatch.verify.layers import DnsMessage, Reader
 from netwatch.verify.pieces import Claims, Client, Contact, Piece
 from netwatch.verify.spelling import same_name
@@ -58,10 +58,9 @@ class Finding:
     bindings: tuple[int, ...] = ()
 
 
-def check(file: EvidenceFile, claims: Claims, readers: Iterable[Reader]) -> Iterator[Finding]:
-    """Check every piece of a file, in the order of its packets. Raises `NetwatchError` where its
-    streams are more work than evidence is."""
-    flows = [Flows(reader, file.packets) for reader in readers]
+def check(file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Iterator[Finding]:
+    """Check every piece of a file, in the order of its packets; `flows` are its packets as each
+    reader reads them. Raises `NetwatchError` where its streams are more work than evidence is."""
     for piece in claims.pieces:
         yield _check(piece, file, claims, flows)
     for at, contact in claims.orphans:
@@ -437,9 +436,9 @@ def _parts(
 _Connection = frozenset[tuple[str, int]]
 
 
-def _connection(datagram: Datagram) -> tuple[_Connection, int]:
+def _connection(flow: FlowKey) -> tuple[_Connection, int]:
     """The ends of a connection, in either direction, and its protocol."""
-    source, sport, destination, dport, protocol = datagram.flow
+    source, sport, destination, dport, protocol = flow
     return frozenset({(source, sport), (destination, dport)}), protocol
 
 
@@ -447,16 +446,17 @@ def _connections(flows: Flows, shown_by: int, used: Iterable[int]) -> set[tuple[
     """Those of the packet that shows a piece, and of the streams in which messages were found."""
     found = ((frame, flows.by_frame.get(frame)) for frame in (shown_by, *used))
     return {
-        _connection(each)
+        _connection(each.flow)
         for frame, each in found
         if each is not None and (frame == shown_by or each.ip.protocol == _TCP)
     }
 
 
 def _is_of(flows: Flows, frame: int, connections: set[tuple[_Connection, int]]) -> bool:
-    """Whether a packet is of one of these connections, in either direction, or of a datagram."""
-    datagram = flows.by_frame.get(frame)
-    return datagram is not None and _connection(datagram) in connections
+    """Whether a packet is of one of these connections, in either direction, or refuses one."""
+    datagram, refused = flows.by_frame.get(frame), flows.refused.get(frame)
+    flow = refused if datagram is None else datagram.flow
+    return flow is not None and _connection(flow) in connections
 
 
 def _device(piece: Piece, flows: Sequence[Flows]) -> Client | None:

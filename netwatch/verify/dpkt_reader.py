@@ -41,6 +41,8 @@ class DpktReader:
         senders, receivers, vlans = set(), set(), []
         found: Any = None
         for layer in _layers(link_type, data):
+            if isinstance(layer, dpkt.icmp.ICMP | dpkt.icmp6.ICMP6):
+                break  # an error may quote a packet
             if isinstance(layer, dpkt.ip.IP | dpkt.ip6.IP6):
                 found = layer
             elif isinstance(layer, dpkt.ethernet.Ethernet):
@@ -58,14 +60,16 @@ class DpktReader:
             fragment = None
             if found.offset or found.mf:
                 fragment = Fragment(int(found.id), int(found.offset) * 8, bool(found.mf))
-            return IpPacket(*ends, int(found.p), payload, link, fragment)
+            size = int(found.len) - int(found.hl) * 4
+            return IpPacket(*ends, int(found.p), payload, link, fragment, size)
+        size = int(found.plen) - sum(each.length for each in found.all_extension_headers)
         extension = found.extension_hdrs.get(44)
         if extension is None:
-            return IpPacket(*ends, int(found.p), payload, link)
+            return IpPacket(*ends, int(found.p), payload, link, size=size)
         fragment = Fragment(int(extension.id), int(extension.frag_off) * 8, bool(extension.m_flag))
         whole = not fragment.offset and not fragment.more
         protocol = int(extension.nxt)
-        return IpPacket(*ends, protocol, payload, link, None if whole else fragment)
+        return IpPacket(*ends, protocol, payload, link, None if whole else fragment, size)
 
     def segment(self, protocol: int, payload: bytes) -> Segment | None:
         """TCP or UDP."""
@@ -77,7 +81,8 @@ class DpktReader:
             return None
         tcp = dpkt.tcp.TCP(payload)
         begins = bool(tcp.flags & dpkt.tcp.TH_SYN)
-        return Segment(tcp.sport, tcp.dport, bytes(tcp.data), tcp.seq, begins)
+        acknowledges = tcp.ack if tcp.flags & dpkt.tcp.TH_ACK else None
+        return Segment(tcp.sport, tcp.dport, bytes(tcp.data), tcp.seq, begins, acknowledges)
 
     def dns(self, payload: bytes) -> DnsMessage | None:
         """A DNS message; dpkt does not read the targets of SVCB and HTTPS records, and of a message

@@ -2,12 +2,16 @@
 
 Written anew for evidence captures, which are small and hold all packets that a message needs, in
 the order of the capture. Nothing is dropped or guessed: what does not fit is left as it is, and the
-message is then not found.
+message is then not found. Where bytes were sent twice with other content, both are read: nobody can
+tell which of them a receiver has taken.
 """
 
+import socket
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import ParamSpec, TypeVar
 
 from netwatch.core.dataclass import dataclass
@@ -21,6 +25,9 @@ MAX_STREAM = 1 << 20
 MAX_FRAGMENTS = 256
 """Fragments of a datagram."""
 
+MAX_READINGS = 4
+"""Datagrams that the same fragments may be."""
+
 MAX_STARTS = 64
 """Segments of a stream at which a message may begin."""
 
@@ -31,8 +38,14 @@ MAX_JOINED = 1_000_000
 """Segments that are joined to streams for all pieces of evidence of a file."""
 
 _MAX_DATAGRAM = 65_535
+_ICMP, _ICMPV6 = 1, 58
+_ERRORS = {_ICMP: 3, _ICMPV6: 1}
+"""The types of errors that say that a packet was not delivered."""
 _WINDOW = 1 << 30
 _Part = tuple[int, IpPacket, Fragment]
+_Key = tuple[object, ...]
+FlowKey = tuple[str, int, str, int, int]
+"""Sender, receiver and protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class Datagram:
     frames: tuple[int, ...]
 
     @property
-    def flow(self) -> tuple[str, int, str, int, int]:
+    def flow(self) -> FlowKey:
         """Sender, receiver and protocol."""
         segment, ip = self.segment, self.ip
         ends = ip.source, segment.source_port, ip.destination, segment.destination_port
@@ -73,15 +86,18 @@ class Stream:
 
 class Flows:
     """All datagrams of a file as one reader reads them. `unread` are the positions of the frames in
-    which it finds no IP packet."""
+    which it finds no IP packet; `refused` are the flows whose packets the errors of ICMP quote, by
+    the positions of these."""
 
     def __init__(self, reader: Reader, packets: Sequence[CapturedPacket]) -> None:
         self.reader = reader
         self.by_frame: dict[int, Datagram] = {}
         self.unread: set[int] = set()
+        self.refused: dict[int, FlowKey] = {}
         self._joined = 0
-        self._by_flow: dict[tuple[str, int, str, int, int], list[Datagram]] = defaultdict(list)
-        fragments: dict[tuple[object, ...], list[_Part]] = defaultdict(list)
+        self._by_flow: dict[FlowKey, list[Datagram]] = defaultdict(list)
+        self._read_twice: dict[_Key, list[IpPacket]] = defaultdict(list)
+        fragments: dict[_Key, list[_Part]] = defaultdict(list)
         for at, packet in enumerate(packets):
             ip = guarded(reader.ip_packet, packet.link_type, packet.data)
             if ip is None:
@@ -91,13 +107,27 @@ class Flows:
             else:
                 key = ip.source, ip.destination, ip.protocol, ip.fragment.identification
                 fragments[key].append((at, ip, ip.fragment))
-                whole = _whole(fragments[key][-MAX_FRAGMENTS:])
-                if whole is not None:
-                    self._add(whole, tuple(each for each, *_ in fragments.pop(key)))
+                self._add_whole(key, fragments)
+
+    def _add_whole(self, key: _Key, fragments: dict[_Key, list[_Part]]) -> None:
+        """Add the datagram of fragments that are all there. Where some have other bytes, there are
+        two, and others may follow."""
+        parts = fragments[key][-MAX_FRAGMENTS:]
+        found = [each for each in (_whole(parts), _whole(parts[::-1])) if each is not None]
+        known = self._read_twice[key]
+        for whole in found:
+            if whole not in known:
+                known.append(whole)
+                self._add(whole, tuple(at for at, *_ in parts))
+        if len(set(found)) == 1 or len(known) >= MAX_READINGS:
+            del fragments[key], self._read_twice[key]
 
     def _add(self, ip: IpPacket, frames: tuple[int, ...]) -> None:
         segment = guarded(self.reader.segment, ip.protocol, ip.payload)
         if segment is None:
+            quoted = guarded(_quoted, ip)
+            if quoted is not None:
+                self.refused[frames[-1]] = quoted
             return
         datagram = Datagram(ip, segment, frames)
         self._by_flow[datagram.flow].append(datagram)
@@ -108,6 +138,11 @@ class Flows:
         """The datagrams of its flow, in its direction, up to it."""
         last = datagram.frames[-1]
         return [each for each in self._by_flow[datagram.flow] if each.frames[-1] <= last]
+
+    def sent_back(self, datagram: Datagram) -> list[Datagram]:
+        """The datagrams of its flow, in the other direction."""
+        source, sport, destination, dport, protocol = datagram.flow
+        return self._by_flow.get((destination, dport, source, sport, protocol), [])
 
     def streams(self, datagram: Datagram) -> Iterator[Stream]:
         """The streams in which the bytes of a TCP segment may stand: from the last SYN of its
@@ -127,9 +162,11 @@ class Flows:
             self._joined += len(filled)
             if self._joined > MAX_JOINED:
                 raise NetwatchError("cannot be checked: expected fewer segments in its streams")
-            stream = _joined(filled, start)
+            stream, overlaps = _joined(filled, start)
             if stream.data:
                 yield stream
+            if overlaps:
+                yield _newest(filled, start)
 
 
 def guarded(read: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T | None:
@@ -160,9 +197,25 @@ def _whole(parts: Iterable[_Part]) -> IpPacket | None:
     return replace(first, payload=bytes(data), fragment=None)
 
 
-def _joined(segments: Iterable[Datagram], start: int) -> Stream:
+def _quoted(ip: IpPacket) -> FlowKey | None:
+    """The flow of the packet that an error of ICMP quotes (RFC 792, RFC 4443 section 3.1)."""
+    quoted = ip.payload[8:]
+    if ip.payload[0] != _ERRORS.get(ip.protocol):
+        return None
+    if ip.protocol == _ICMP:
+        protocol, family, low, high = quoted[9], socket.AF_INET, 12, (quoted[0] & 15) * 4
+    else:
+        protocol, family, low, high = quoted[6], socket.AF_INET6, 8, 40
+    size = 4 if ip.protocol == _ICMP else 16
+    ends = (socket.inet_ntop(family, quoted[at : at + size]) for at in (low, low + size))
+    source, destination = ends
+    ports = int.from_bytes(quoted[high : high + 2]), int.from_bytes(quoted[high + 2 : high + 4])
+    return source, ports[0], destination, ports[1], protocol
+
+
+def _joined(segments: Iterable[Datagram], start: int) -> tuple[Stream, bool]:
     """The bytes from a sequence number on (RFC 9293 section 3.4); of bytes sent twice the first
-    count."""
+    count. Also whether some were sent twice with other content."""
     pieces = sorted(
         (
             ((each.segment.sequence + each.segment.begins - start) % (1 << 32), order, each)
@@ -172,13 +225,40 @@ def _joined(segments: Iterable[Datagram], start: int) -> Stream:
     )
     data = bytearray()
     owners: list[tuple[int, Datagram]] = []
+    overlaps = False
     for offset, _, each in pieces:
         if offset > _WINDOW:  # before the beginning, by more than half of the numbers
             continue
         if offset > len(data) or len(data) > MAX_STREAM:
             break
-        new = each.segment.payload[len(data) - offset :]
+        known = data[offset : offset + len(each.segment.payload)]
+        overlaps = overlaps or not each.segment.payload.startswith(known)
+        new = each.segment.payload[len(known) :]
         if new:
             data += new
             owners.append((len(data), each))
+    return Stream(bytes(data), tuple(owners)), overlaps
+
+
+def _newest(segments: Sequence[Datagram], start: int) -> Stream:
+    """The same where of bytes sent twice the last count."""
+    data, owner = bytearray(), array("i")
+    edges = {0}
+    for number, each in enumerate(segments):
+        offset = (each.segment.sequence + each.segment.begins - start) % (1 << 32)
+        end = offset + len(each.segment.payload)
+        if end > MAX_STREAM:
+            continue
+        missing = max(0, end - len(data))
+        data.extend(bytes(missing))
+        owner.extend(array("i", [-1]) * missing)
+        data[offset:end] = each.segment.payload
+        owner[offset:end] = array("i", [number]) * (end - offset)
+        edges |= {offset, end}
+    owners: list[tuple[int, Datagram]] = []
+    for low, high in pairwise(sorted(edges)):
+        if owner[low] < 0:
+            del data[low:]
+            break
+        owners.append((high, segments[owner[low]]))
     return Stream(bytes(data), tuple(owners))

@@ -28,7 +28,8 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class IpPacket:
     """The innermost IP packet of a frame: its ends, the number of the protocol it carries, the
-    bytes of that, and what is around it. `fragment` is None for a whole datagram."""
+    bytes of that, and what is around it. `fragment` is None for a whole datagram. `size` is the
+    number of those bytes by its header, -1 where it does not say."""
 
     source: str
     destination: str
@@ -36,17 +37,20 @@ class IpPacket:
     payload: bytes
     link: Link
     fragment: Fragment | None = None
+    size: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A TCP segment or a UDP datagram (`sequence` 0). `begins` says that SYN is set."""
+    """A TCP segment or a UDP datagram (`sequence` 0). `begins` says that SYN is set;
+    `acknowledges` is what it acknowledges, None where ACK is not set."""
 
     source_port: int
     destination_port: int
     payload: bytes
     sequence: int = 0
     begins: bool = False
+    acknowledges: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,13 +139,15 @@ def _contact(match: re.Match[str]) -> Contact:
 
 @dataclass(frozen=True, slots=True)
 class AlertPiece:
-    """A piece of evidence as an alert has it. `time` is RFC 3339 as fine as the capture."""
+    """A piece of evidence as an alert has it. `time` is RFC 3339 as fine as the capture. `seen` is
+    how it was seen, by the keys of the record; empty where the alert does not say it."""
 
     type: str
     name: str
     source: str
     number: int
     time: str
+    seen: Mapping[str, object]
 
     def is_at(self, time: int) -> bool:
         """Whether a time in ns is this one, as finely as this one is written."""
@@ -170,6 +172,7 @@ def alert_pieces(record: Mapping[str, Any]) -> Iterator[AlertPiece]:
                 escaped(str(item["source"])),
                 int(item["packet"]),
                 str(item["time"]),
+                dict(item.get("seen") or {}),
             )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise NetwatchError("expected the record of an alert with its evidence") from None

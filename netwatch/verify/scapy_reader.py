@@ -35,12 +35,13 @@ with warnings.catch_warnings():
     from scapy.layers.dhcp6 import DHCP6OptClientFQDN, DHCP6OptClientId, DHCP6OptIAAddress
     from scapy.layers.dns import DNS
     from scapy.layers.http import HTTPRequest
-    from scapy.layers.inet import IP, TCP, UDP
+    from scapy.layers.inet import IP, TCP, UDP, IPerror
     from scapy.layers.inet6 import (
         ICMPv6ND_NA,
         ICMPv6ND_NS,
         ICMPv6NDOptDstLLAddr,
         ICMPv6NDOptSrcLLAddr,
+        IPerror6,
         IPv6,
         IPv6ExtHdrFragment,
     )
@@ -83,6 +84,8 @@ class ScapyReader:
         found: list[Any] = []
         senders, receivers, vlans = set(), set(), []
         for layer in _layers(frame):
+            if isinstance(layer, IPerror | IPerror6):
+                break  # a packet that an error quotes
             if isinstance(layer, IP | IPv6):
                 found = [layer]
             elif isinstance(layer, Ether):
@@ -106,7 +109,8 @@ class ScapyReader:
             if ip.frag or ip.flags.MF:
                 fragment = Fragment(int(ip.id), int(ip.frag) * 8, bool(ip.flags.MF))
             payload = bytes(ip.payload.original)
-            return IpPacket(ip.src, ip.dst, int(ip.proto), payload, link, fragment)
+            size = int(ip.len or 0) - int(ip.ihl) * 4
+            return IpPacket(ip.src, ip.dst, int(ip.proto), payload, link, fragment, size)
         return _version_6(found, link)
 
     def segment(self, protocol: int, payload: bytes) -> Segment | None:
@@ -120,7 +124,8 @@ class ScapyReader:
         tcp = TCP(payload)
         start = int(tcp.dataofs) * 4
         ports = int(tcp.sport), int(tcp.dport)
-        return Segment(*ports, payload[start:], int(tcp.seq), bool(tcp.flags.S))
+        acknowledges = int(tcp.ack) if tcp.flags.A else None
+        return Segment(*ports, payload[start:], int(tcp.seq), bool(tcp.flags.S), acknowledges)
 
     def dns(self, payload: bytes) -> DnsMessage | None:
         """A DNS message."""
@@ -207,7 +212,8 @@ def _version_6(found: list[Any], link: Link) -> IpPacket:
     if fragment is not None and not fragment.offset and not fragment.more:
         fragment = None
     payload = bytes(last.payload.original)
-    return IpPacket(ip.src, ip.dst, int(last.nh), payload, link, fragment)
+    size = int(ip.plen or 0) - (len(ip.payload.original) - len(payload) if last is not ip else 0)
+    return IpPacket(ip.src, ip.dst, int(last.nh), payload, link, fragment, size)
 
 
 def _dotless(name: Any) -> bytes:

@@ -3,8 +3,15 @@ from dataclasses import replace
 import pytest
 from support.made_records import ALERT, BLOCKED, EARLIER, FULL_ALERT, ITEM
 
+from netwatch.core.seen import RANKED, Seen
 from netwatch.formats import jsonl
-from netwatch.formats.alert_summary import event_uid, summarize, version_words, without_empty
+from netwatch.formats.alert_summary import (
+    event_uid,
+    seen_words,
+    summarize,
+    version_words,
+    without_empty,
+)
 from netwatch.formats.registry import RENDERERS
 
 
@@ -13,6 +20,7 @@ def summary_of(*evidence, **changes):
 
 
 COMMON = replace(ITEM, time=0)
+ANSWERED = Seen(True, "both", "right")
 
 
 @pytest.mark.parametrize(
@@ -24,12 +32,33 @@ COMMON = replace(ITEM, time=0)
         ({"type": "tls-sni", "role": "vendor"}, {"type": "tls-sni", "role": "embed"}),
         ({"type": "dns-query", "role": "cdn"}, {"type": "ip-from-dns"}),
         ({"time": 10**6}, {"time": 2 * 10**6}),
+        ({"time": 2 * 10**6, "seen": ANSWERED}, {"time": 10**6}),
     ],
 )
 def test_strongest_evidence_is_selected(stronger, weaker) -> None:
     strong = replace(COMMON, name="strong", **stronger)
     weak = replace(COMMON, name="weak", **weaker)
     assert summary_of(strong, weak).name == summary_of(weak, strong).name == "strong"
+
+
+def test_how_each_piece_was_seen_is_a_word() -> None:
+    record = jsonl.alert_record(replace(ALERT, evidence=(replace(ITEM, seen=ANSWERED), ITEM)))
+    assert seen_words(record) == [
+        "server=true,directions=both,checksum=right",
+        "server=false,directions=client,checksum=unknown",
+    ]
+    del record["evidence"][0]["seen"]
+    assert seen_words(record)[0] == "unknown"
+
+
+@pytest.mark.parametrize("name", ["cef", "csv", "ecs", "eve", "gelf", "leef", "ocsf"])
+def test_every_format_says_how_evidence_was_seen(name: str) -> None:
+    """Each line differs where nothing but that does."""
+    lines = {
+        RENDERERS[name](jsonl.alert_record(replace(ALERT, evidence=(replace(ITEM, seen=seen),))))
+        for seen in RANKED
+    }
+    assert len(lines) == len(RANKED)
 
 
 def test_summary_without_evidence() -> None:

@@ -65,6 +65,9 @@ def test_alerts():
     assert full["names"] == "tiktok.com v16-webapp.tiktok.com"
     assert full["evidence"] == "tls-sni=v16-webapp.tiktok.com dns-query=tiktok.com"
     assert full["evidence_count"] == "5"
+    assert full["evidence_seen"] == " ".join(
+        ["server=false,directions=client,checksum=unknown"] * 2
+    )
     assert full["candidates"] == "m.tiktok.com|www.tiktok.com"
     assert bare["candidates"] == ""
     assert (full["first_source"], full["first_packet"]) == ("office.pcap", "17")

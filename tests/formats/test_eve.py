@@ -113,6 +113,7 @@ def test_an_alert_in_full() -> None:
         "first_seen": ["2023-03-10T00:00:00.123456Z"],
         "names": ["tiktok.com", "v16-webapp.tiktok.com"],
         "evidence": ["tls-sni=v16-webapp.tiktok.com", "dns-query=tiktok.com"],
+        "evidence_seen": ["server=false,directions=client,checksum=unknown"] * 2,
         "evidence_place": ["office.pcap#21", "office.pcap#17"],
         "destinations": ["192.0.2.80:443", "[2001:db8::80]:443"],
         "exemption_approved_by": ["CISO"],

@@ -17,6 +17,7 @@ from netwatch.formats.values import epoch_ns
 from netwatch.report import blind_devices, words
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.page import report_language
+from netwatch.report.reading import server_seen
 from netwatch.report.record import report_json
 from netwatch.report.values import BanReport, Report, Thresholds
 from netwatch.store import catalogue_tables as tables
@@ -326,6 +327,24 @@ bans:
     assert [ban.totals.all.violation for ban in report.bans] == [1, 1]
     assert [ban.weeks[0].counts.violation for ban in report.bans] == [1, 0]
     office.catalogue.close()
+
+
+def test_incidents_say_what_was_seen_of_servers() -> None:
+    def text(*seen: tuple[bool, str]) -> str:
+        return json.dumps(
+            {
+                "evidence": [
+                    {"seen": {"server": server, "directions": directions, "checksum": "right"}}
+                    for server, directions in seen
+                ]
+            }
+        )
+
+    assert server_seen(text((False, "client"), (True, "both"))) == "acknowledged"
+    assert server_seen(text((False, "client"), (False, "both"))) == "not-acknowledged"
+    assert server_seen(text((False, "client"), (False, "client"))) == "client-only"
+    assert server_seen(text((True, "both")).replace(" ", "")) == "acknowledged"
+    assert server_seen(json.dumps({"evidence": [{"name": '"seen": {"server": true'}]})) == ""
 
 
 def test_hostile_names_are_escaped_in_the_record(office: Office) -> None:

@@ -1,6 +1,8 @@
 """Captures are scanned with evidence, and the evidence captures are scanned again."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from netwatch.capture.files import find_captures
 from netwatch.config import Config
@@ -10,10 +12,12 @@ from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.incidents.scan import ScanIncidents
+from netwatch.verify.against_alert import differences
 from netwatch.verify.check import Finding, check
 from netwatch.verify.dpkt_reader import DpktReader
-from netwatch.verify.evidence_file import read_evidence_file
-from netwatch.verify.pieces import claims_of
+from netwatch.verify.evidence_file import EvidenceFile, read_evidence_file
+from netwatch.verify.flows import Flows
+from netwatch.verify.pieces import Claims, claims_of
 from netwatch.verify.scapy_reader import ScapyReader
 
 SENSOR = Sensor("here", "0")
@@ -47,6 +51,16 @@ def rescan(config: Config, files: dict[str, str]) -> dict[str, list[str]]:
 
 def read_anew(path: str | Path) -> list[Finding]:
     """What the independent readers find in an evidence capture."""
+    file, claims, flows = _read(path)
+    return list(check(file, claims, flows))
+
+
+def against(record: Mapping[str, Any], path: str | Path) -> list[Finding]:
+    """What a record claims and its evidence capture does not show."""
+    return list(differences(record, *_read(path)))
+
+
+def _read(path: str | Path) -> tuple[EvidenceFile, Claims, list[Flows]]:
     file = read_evidence_file(Path(path))
-    claims = claims_of(Path(path).name, file)
-    return list(check(file, claims, (ScapyReader(), DpktReader())))
+    flows = [Flows(reader, file.packets) for reader in (ScapyReader(), DpktReader())]
+    return file, claims_of(Path(path).name, file), flows

@@ -1,7 +1,8 @@
 """Any capture of Ethernet with its packets in IP fragments, as they are or in VXLAN.
 
 The fragment that completes a packet comes when the packet came, and the others before it: so the
-capture has to show all that it showed, at the same times.
+capture has to show all that it showed, at the same times. The one exception is neighbour discovery,
+of which nobody takes fragments (RFC 6980 section 5).
 """
 
 import random
@@ -15,16 +16,19 @@ _TAGS = (b"\x81\x00", b"\x88\xa8")
 _IP = (b"\x08\x00", b"\x86\xdd")
 
 
-ICMPV6 = 58
+ICMPV6, ECHO = 58, 128
+NEIGHBOUR_DISCOVERY = range(133, 138)
+"""The types of ICMPv6 of RFC 4861."""
 
 
 @dataclass(frozen=True)
 class Fragmented:
     """The frames, and for the number of each packet the number of the frame that completes it;
-    both count from 1."""
+    both count from 1. `ignored` are the numbers of the packets that nobody takes in fragments."""
 
     frames: Frames
     completed_by: Mapping[int, int]
+    ignored: frozenset[int]
 
 
 def in_fragments(
@@ -35,6 +39,7 @@ def in_fragments(
     put in a datagram of VXLAN."""
     rng = random.Random(seed)
     out: list[tuple[int, int, int, bytes]] = []
+    ignored = set()
     for number, (time, frame) in enumerate(frames):
         if tunnel and _is_tcp_or_udp(frame):
             inside = layers.vxlan((layers.ETHERNET, frame))
@@ -42,25 +47,43 @@ def in_fragments(
         pieces = [frame]
         if rng.random() < share:
             pieces = _pieces(frame, number, size, rng)
+            if pieces != [frame] and is_neighbour_discovery(frame):
+                ignored.add(number + 1)
         rng.shuffle(pieces)
         # At one time, what completes a packet keeps its place among what completes others.
         out += [(time - rng.randint(0, lead), -1, number, piece) for piece in pieces[:-1]]
         out.append((time, number, number, pieces[-1]))
     out.sort(key=lambda each: each[:3])
     completed = {last + 1: place for place, (_, last, _, _) in enumerate(out, 1) if last >= 0}
-    return Fragmented([(time, frame) for time, _, _, frame in out], completed)
+    frames = [(time, frame) for time, _, _, frame in out]
+    return Fragmented(frames, completed, frozenset(ignored))
+
+
+def is_neighbour_discovery(frame: bytes) -> bool:
+    """Whether a frame carries neighbour discovery, without extension headers."""
+    at = _ip_at(frame)
+    is_icmp = at > 0 and frame[at] >> 4 == 6 and frame[at + 6] == ICMPV6
+    return is_icmp and frame[at + 40] in NEIGHBOUR_DISCOVERY
+
+
+def without(frames: Frames, numbers: frozenset[int]) -> Frames:
+    """The frames, of which those with these numbers, of neighbour discovery, ask for an echo."""
+    out = []
+    for number, (time, frame) in enumerate(frames, 1):
+        if number in numbers:
+            at = _ip_at(frame) + 40
+            frame = frame[:at] + bytes([ECHO]) + frame[at + 1 :]
+        out.append((time, frame))
+    return out
 
 
 def _pieces(frame: bytes, number: int, size: int, rng: random.Random) -> list[bytes]:
-    """The frames of the fragments of a frame; the frame itself where it carries no IP, or neighbour
-    discovery, whose fragments nobody may take (RFC 6980 section 5)."""
+    """The frames of the fragments of a frame; the frame itself where it carries no IP."""
     at = _ip_at(frame)
     if not at:
         return [frame]
     head, packet = frame[:at], frame[at:]
     four = packet[0] >> 4 == 4
-    if not four and packet[6] == ICMPV6:
-        return [frame]
     packet = packet[: int.from_bytes(packet[2:4] if four else packet[4:6]) + (0 if four else 40)]
     cuts, end = [], 0
     while end < len(packet) // 8:

@@ -15,6 +15,7 @@ from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.verify.check import check
 from netwatch.verify.dpkt_reader import DpktReader
 from netwatch.verify.evidence_file import MAX_OPTIONS, read_evidence_file
+from netwatch.verify.flows import Flows
 from netwatch.verify.pieces import claims_of
 from netwatch.verify.scapy_reader import ScapyReader
 
@@ -44,8 +45,8 @@ def checked(path: Path) -> list[str]:
     """The results, or the reason why there are none; anything else is raised."""
     try:
         file = read_evidence_file(path)
-        readers = (ScapyReader(), DpktReader())
-        return [each.result for each in check(file, claims_of(path.name, file), readers)]
+        flows = [Flows(reader, file.packets) for reader in (ScapyReader(), DpktReader())]
+        return [each.result for each in check(file, claims_of(path.name, file), flows)]
     except NetwatchError as error:
         return [str(error)]
 

@@ -39,6 +39,7 @@ cdef class FlowTable:
     cdef void report_stream_hello(self, Py_ssize_t slot, int side, long long sequence, long long size) noexcept nogil
     cdef bint repeats_hello(self, Py_ssize_t slot, int side, long long sequence) noexcept nogil
     cdef void hand_to_parser(self, long long flow) noexcept nogil
+    cdef void contest(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void set_entry(self, Py_ssize_t slot, long long entry) noexcept nogil
     cdef void keep(self, Py_ssize_t slot, long long number) noexcept nogil
     cdef long long kept(self, Py_ssize_t slot) noexcept nogil

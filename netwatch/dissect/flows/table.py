@@ -49,6 +49,10 @@ packet may close."""
 
 LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+PLACED = cython.declare(cython.longlong, 1 << 34)
+CONTESTED = cython.declare(cython.longlong, 1 << 35)
+"""The word `FLOW_ACKED` of a side of which nobody can tell what was taken."""
+
 KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
 
 
@@ -328,6 +332,25 @@ class FlowTable:
         if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
             return 0
         return self.table[slot + layout.FLOW_ACKED + side]
+
+    def contest(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.void:
+        """At `seq`, `side` has sent other bytes than before, or another hello. What was
+        acknowledged before that is not in doubt."""
+        acked: cython.longlong = self.table[slot + layout.FLOW_ACKED + side]
+        if acked & PLACED and 0 < (acked - seq) & SEQ <= SEQ >> 1:
+            return
+        self.table[slot + layout.FLOW_ACKED + side] = CONTESTED
+
+    def contest_flow(self, flow: cython.longlong, side: cython.int) -> bool:
+        """The same of the flow that rows name `flow`, whatever was acknowledged: rows are read
+        behind packets that came after theirs. False where its slot was evicted or reused."""
+        slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
+        if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
+            self.table[slot + layout.FLOW_ACKED + side] = CONTESTED
+            return True
+        return False
 
     def set_name_status(self, flow: cython.longlong, name_status: cython.longlong) -> bool:
         """Set the name status of the flow that rows name `flow`, unless it has a greater one;

@@ -15,7 +15,6 @@ cdef class TcpState:
     cdef void expect_answer(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void accept(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void note_acked(self, Py_ssize_t slot, int side, long long acked) noexcept nogil
-    cdef void contest(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint acknowledge(self, Py_ssize_t slot, int side, bint acknowledges) noexcept nogil
     cdef bint answer(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void expect_datagram(self, Py_ssize_t slot, int side) noexcept nogil

@@ -118,16 +118,6 @@ class TcpState:
         if self.flows.table[slot + layout.FLOW_ACKED + side] != CONTESTED:
             self.flows.table[slot + layout.FLOW_ACKED + side] = acked
 
-    def contest(
-        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
-    ) -> cython.void:
-        """At `seq`, `side` has sent other bytes than before, or another hello. What was
-        acknowledged before that is not in doubt."""
-        acked: cython.longlong = self.flows.table[slot + layout.FLOW_ACKED + side]
-        if acked & PLACED and 0 < (acked - seq) & SEQ <= SEQ >> 1:
-            return
-        self.flows.table[slot + layout.FLOW_ACKED + side] = CONTESTED
-
     def acknowledge(
         self, slot: cython.Py_ssize_t, side: cython.int, acknowledges: cython.bint
     ) -> cython.bint:

@@ -25,6 +25,7 @@ ANOMALIES = (
     "http2-long",
     "encrypted-tunnel",
     "tcp-stray",
+    "nd-fragmented",
 )
 
 HARMLESS = frozenset({"not-ip", "transport-unknown"})

@@ -173,7 +173,8 @@ class Candidates:
         self.total -= self.owner == layout.OWNER_SELF
 
     def emit_answer(self, flow: cython.longlong) -> cython.void:
-        """Add a row for a packet that acknowledges what the other side of a flow has sent."""
+        """Add a row for a packet that acknowledges what the other side of a flow has sent, refuses
+        it, or is the first of its side."""
         self.emit(layout.KIND_ANSWER, self.cursor.at, 0, flow)
         self.total -= self.owner == layout.OWNER_SELF
 

@@ -39,6 +39,7 @@ cdef class HelloReassembly:
     cdef void keep(self, Py_ssize_t slot, long long sequence, const unsigned char[::1] data, Py_ssize_t at, long long size) noexcept nogil
     cdef int compare(self, Py_ssize_t slot, long long sequence, Py_ssize_t at, long long size) noexcept nogil
     cdef bint is_another_name(self, Py_ssize_t slot, Py_ssize_t at, Py_ssize_t size) noexcept nogil
+    cdef bint shows_another_name(self, Py_ssize_t slot) noexcept nogil
     cdef void count_packets(self, Py_ssize_t entry) noexcept nogil
     cdef void complete(self, Py_ssize_t slot, Py_ssize_t entry, int told) noexcept nogil
     cdef long long number(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil

@@ -273,6 +273,17 @@ class HelloReassembly:
         side: cython.longlong = 1 if self.candidates.side else 0
         return self.kept.lacks(self.flows.kept(slot), side, self.cursor.data, at, size)
 
+    def shows_another_name(self, slot: cython.Py_ssize_t) -> cython.bint:
+        """The same of the name of the hello that was read last in the buffer."""
+        side: cython.longlong = 1 if self.candidates.side else 0
+        size: cython.Py_ssize_t = self.prefilter.hello.name_size
+        number: cython.longlong = self.flows.kept(slot)
+        return (
+            number > 0
+            and size > 0
+            and self.kept.lacks(number, side, self.buffer.hellos, self.prefilter.hello.name, size)
+        )
+
     def count_packets(self, entry: cython.Py_ssize_t) -> cython.void:
         """Count the packet at the cursor and those of an entry as such that may carry a name."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS

@@ -57,6 +57,8 @@ class IcmpErrors:
         slot = self.flows.seek(self.lookup.key())
         if slot >= 0:
             self.state.refuse(slot, 1 - self.lookup.candidates.side)
+            if self.lookup.openings:
+                self.lookup.candidates.emit_answer(self.flows.name(slot))
 
     def is_refusal(self) -> cython.bint:
         """Whether the packet at the cursor is an error that ends an attempt."""

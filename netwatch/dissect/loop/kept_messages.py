@@ -43,7 +43,8 @@ SAME = cython.declare(cython.int, 1)
 OTHER = cython.declare(cython.int, 2)
 
 HANDSHAKE = cython.declare(cython.int, 22)
-"""The type of a TLS record with a hello."""
+ALERT = cython.declare(cython.int, 21)
+"""The types of a TLS record with which a hello begins: it, or an alert before it."""
 
 MAX_COMPARED = cython.declare(cython.int, 8)
 """Messages of a flow that a segment is compared with, the last one first."""
@@ -172,7 +173,7 @@ class KeptMessages:
             start = (self.ends[head] - self.heads[HEADS * head + SIZE]) % self.capacity
             if (
                 self.heads[HEADS * head + PLACE] >> 32 == side
-                and self.octets[start] == HANDSHAKE
+                and (self.octets[start] == HANDSHAKE or self.octets[start] == ALERT)
                 and not self.contains(number, data, at, size)
             ):
                 return True

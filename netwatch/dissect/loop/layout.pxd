@@ -238,6 +238,7 @@ cdef enum:
     ANOMALY_HTTP2_LONG = 21
     ANOMALY_ENCRYPTED_TUNNEL = 22
     ANOMALY_TCP_STRAY = 23
+    ANOMALY_ND_FRAGMENTED = 24
 
 cdef enum:
     # Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.

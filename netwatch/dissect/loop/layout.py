@@ -246,6 +246,7 @@ ANOMALY_ENCRYPTED_LINK = 20
 ANOMALY_HTTP2_LONG = 21
 ANOMALY_ENCRYPTED_TUNNEL = 22
 ANOMALY_TCP_STRAY = 23
+ANOMALY_ND_FRAGMENTED = 24
 
 # Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.
 LAYER_STOPPED = 0  # nothing that can be read

@@ -9,4 +9,5 @@ cdef class Learning:
     cdef public int sources
 
     cdef void non_ip(self) noexcept nogil
+    cdef bint has_fragment_header(self) noexcept nogil
     cdef long long dhcp(self, long long source, long long destination) noexcept nogil

@@ -17,6 +17,7 @@ else:
 
 ARP = cython.declare(cython.longlong, 0x0806)
 ICMPV6 = cython.declare(cython.int, 58)
+FRAGMENT = cython.declare(cython.int, 44)
 
 
 @cython.final
@@ -49,11 +50,26 @@ class Learning:
         ):
             first = self.cursor.data[self.cursor.at]
             if 133 <= first <= 137:
+                if self.has_fragment_header():
+                    self.cursor.fail(layout.ANOMALY_ND_FRAGMENTED)
+                    return
                 # RFC 4861 section 7.1: a packet that a router may have forwarded proves nothing.
                 if self.cursor.data[self.cursor.addresses - 1] == 255:
                     self.candidates.emit(layout.KIND_ND, self.cursor.at, 0, 0)
                 else:
                     self.cursor.fail(layout.ANOMALY_ND_HOP_LIMIT)
+
+    def has_fragment_header(self) -> cython.bint:
+        """Whether the IPv6 packet at the cursor has the header of a fragment, if only that of a
+        whole packet: then no host takes neighbour discovery (RFC 6980 section 5)."""
+        at: cython.Py_ssize_t = self.cursor.addresses + 2 * self.cursor.address_size
+        following: cython.int = self.cursor.data[self.cursor.addresses - 2]
+        while at + 8 <= self.cursor.at:
+            if following == FRAGMENT:
+                return True
+            following = self.cursor.data[at]
+            at += 8 + 8 * self.cursor.data[at + 1]
+        return False
 
     def dhcp(self, source: cython.longlong, destination: cython.longlong) -> cython.longlong:
         """The kind of a datagram between these ports that may be DHCP (RFC 2131 section 4.1, RFC

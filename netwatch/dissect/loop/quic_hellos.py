@@ -67,7 +67,7 @@ class QuicHellos:
                 if self.state.repeats:
                     # The server's answer has the same id, whichever of the two it answers.
                     acked = self.hellos.flows.table[slot + layout.FLOW_ACKED + side]
-                    self.state.contest(slot, side, acked)
+                    self.hellos.flows.contest(slot, side, acked)
                 self.hellos.candidates.side = side | layout.SIDE_OTHER_BYTES
                 return False
             if self.hellos.rows.active:

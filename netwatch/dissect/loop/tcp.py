@@ -158,6 +158,8 @@ class TcpSegments:
         slot: cython.Py_ssize_t = self.flows.seek(self.lookup.key())
         if slot >= 0:
             self.state.refuse(slot, self.candidates.side)
+            if self.lookup.openings:
+                self.candidates.emit_answer(self.flows.name(slot))
 
     def opening(self, slot: cython.Py_ssize_t, flags: cython.int) -> cython.void:
         """A segment with SYN: its payload starts one number later."""
@@ -243,7 +245,7 @@ class TcpSegments:
         """A segment has other bytes than a message that was read at its place: only one of them
         reaches the server. The parser puts together what else may have been sent."""
         side: cython.int = self.candidates.side
-        self.state.contest(slot, side, self.sequence)
+        self.flows.contest(slot, side, self.sequence)
         self.hellos.hand_to_parser(slot, self.flows.name(slot))
         self.flows.table[slot + layout.FLOW_FLAGS] &= ~layout.FLAG_HELLO_REPORTED
         self.state.expect(slot, side, self.sequence_of_message(slot), HELLO_LIMIT)
@@ -379,7 +381,7 @@ class TcpSegments:
         if kind != layout.KIND_TLS:
             self.state.ignore(slot, side)
         elif self.flows.kept(slot) and self.shows_another_name(slot, at):
-            self.state.contest(slot, side, self.sequence)
+            self.flows.contest(slot, side, self.sequence)
         if self.state.complete(slot, side, self.sequence, self.cursor.end - at):
             self.hellos.keep(slot, self.sequence, self.cursor.data, at, self.cursor.end - at)
         if not separate or not self.hellos.is_untouched(slot):

@@ -85,6 +85,8 @@ class TlsHellos:
                 if told == 0:
                     return False
                 self.tcp.ignore(slot, self.hellos.candidates.side)
+                if self.hellos.shows_another_name(slot):
+                    self.hellos.flows.contest(slot, self.hellos.candidates.side, sequence)
                 self.tcp.complete(slot, self.hellos.candidates.side, base, total)
                 self.hellos.keep(slot, base, self.hellos.buffer.hellos, hello, total)
                 if self.hellos.rows.active:

@@ -172,15 +172,13 @@ class UdpDatagrams:
         slot: cython.Py_ssize_t = self.flows.find(key, self.cursor.time)
         side: cython.int = self.candidates.side
         kind: cython.longlong
+        first: cython.bint = self.flows.table[slot + layout.FLOW_BYTES + side] == 0
         if self.flows.is_new:
             self.lookup.describe(slot)
             self.flows.set_client(slot, 1 - side if source < 1024 <= destination else side, True)
-        if self.state.answer(slot, side) and self.lookup.openings:
+        if (self.state.answer(slot, side) or first) and self.lookup.openings:
             self.candidates.emit_answer(self.flows.name(slot))
-        if (
-            self.flows.table[slot + layout.FLOW_BYTES + side] == 0
-            or (self.flows.table[slot + layout.FLOW_STATE] >> (layout.UNANSWERED + side)) & 1
-        ):
+        if first or (self.flows.table[slot + layout.FLOW_STATE] >> (layout.UNANSWERED + side)) & 1:
             self.answers.datagram(slot, side, at)
         self.flows.add_bytes(slot, side, self.cursor.wire_end - at)
         kind = self.learning.dhcp(source, destination)

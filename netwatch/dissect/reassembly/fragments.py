@@ -27,6 +27,7 @@ from netwatch.dissect.loop import layout
 MORE_FRAGMENTS = 1 << 16
 """The bit in a row's offset that says that more fragments follow (the flag MF)."""
 
+_ICMPV6, _FRAGMENT = 58, 44
 _LINKTYPE_RAW = 101
 _LINKTYPE_ETHERNET = 1
 _LINKTYPE_LINUX_SLL = 113
@@ -274,6 +275,9 @@ def _rebuild(key: DatagramKey, data: bytes, length: int, packet: Packet) -> Reas
         header = b"\x45\x00" + total.to_bytes(2) + b"\x00\x00\x00\x00\x40"
         header += proto.to_bytes(1) + b"\x00\x00" + src + dst
     else:
+        if proto == _ICMPV6:
+            # The header of a fragment remains: what came in fragments is not always taken.
+            data, length, proto = proto.to_bytes(1) + bytes(7) + data, length + 8, _FRAGMENT
         header = b"\x60\x00\x00\x00" + min(length, 0xFFFF).to_bytes(2) + proto.to_bytes(1)
         header += b"\x40" + src + dst
     link_type = _LINKTYPE_RAW

@@ -69,6 +69,11 @@ class ReadMessages:
             size == 0 or (seq - start) & SEQUENCE_MASK <= SEQUENCE_MASK >> 1
         )
 
+    def of_side(self, side: Side) -> list[tuple[int, bytes]]:
+        """The sequence numbers and bytes of the last messages of a side."""
+        starts = self._of_side.get(side, ())[-MAX_COMPARED:]
+        return [(start, self._starts[(side, start)]) for start in starts]
+
     def starting_at(self, side: Side, seq: int) -> bytes | None:
         """The bytes of the message that started at a sequence number, None where none was read."""
         return self._starts.get((side, seq))

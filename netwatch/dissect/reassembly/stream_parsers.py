@@ -1,9 +1,10 @@
 """The parsers of byte streams, and what they remember of each stream."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import suppress
 
-from netwatch.core.errors import ParseError
+from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
 
 Parse = Callable[[bytes, bool], Message]
@@ -65,6 +66,12 @@ class StreamParsers:
     def forget(self, side: Side) -> None:
         """Forget the conversation of a side, if there is one."""
         self._conversations.pop(side, None)
+
+    def names(self, kind: int, data: bytes) -> Iterator[bytes]:
+        """The names in a message, whether they are of interest or not, in lower case."""
+        with suppress(ParseError, Incomplete):
+            for shown in self._parsers[kind](data, True).names:
+                yield (shown.raw or shown.name).lower().encode()
 
     def parse(self, kind: int, side: Side, data: bytes, last: bool) -> Message | None:
         """The message at the start of `data`; one without names where they are uninteresting,

@@ -9,7 +9,8 @@ are too many, are dropped; what their incomplete messages show is read all the s
 
 A sender may send a place in its stream twice with different bytes, of which its receiver takes one.
 The message is then read with those that came first, and with those that came last
-(`Stream.fork`); where the latter cannot be read, `unread` is told of it.
+(`Stream.fork`); where the latter cannot be read, `unread` is told of it. `contest` is told where
+that happens, and where a ClientHello comes behind one with another name.
 """
 
 from collections import Counter, OrderedDict
@@ -20,7 +21,7 @@ from netwatch.core.errors import Incomplete
 from netwatch.core.message import Message
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate
-from netwatch.dissect.loop.layout import SIDE_STRAY
+from netwatch.dissect.loop.layout import KIND_TLS, SIDE_STRAY
 from netwatch.dissect.reassembly.retransmissions import ReadMessages
 from netwatch.dissect.reassembly.segment import Segment
 from netwatch.dissect.reassembly.stream import NEVER, SEQUENCE_MASK, Stream
@@ -30,6 +31,15 @@ Found = tuple[Candidate, Message]
 
 MAX_REFUSED = 8
 """Heads of one stream that may turn out to be none before all its bytes are discarded."""
+
+RECORDS = (b"\x15", b"\x16")
+"""The types of a TLS record with which a hello begins: it, or an alert before it."""
+
+Contest = Callable[[int, int], object]
+"""Takes a flow and a side of which nobody can tell what the receiver has taken."""
+
+KeptMessages = Callable[[int], list[tuple[int, int, bytes]]]
+"""Gives the side, sequence number and bytes of messages of a flow that were read elsewhere."""
 
 OTHER_READING = 2
 """The bit of a side that says that its stream is put together of the bytes that came last."""
@@ -65,6 +75,8 @@ class StreamReassembler:
         parsers: StreamParsers,
         detect_kind: Callable[[bytes], int],
         unread: Callable[[int], None] = lambda flow: None,
+        contest: Contest = lambda flow, side: None,
+        kept_messages: KeptMessages = lambda flow: [],
         *,
         max_streams: int = 4096,
         max_bytes: int = 32 << 20,
@@ -76,6 +88,8 @@ class StreamReassembler:
         self._parsers = parsers
         self._detect_kind = detect_kind
         self._unread = unread
+        self._contest = contest
+        self._kept_messages = kept_messages
         self._max_streams = max_streams
         self._max_bytes = max_bytes
         self._max_stream_bytes = max_stream_bytes
@@ -253,7 +267,9 @@ class StreamReassembler:
         """Add a segment to the stream that is put together of the bytes that came last."""
         stream = self._streams[segment.side]
         self._streams.move_to_end(segment.side)
-        stream.time, stream.latest = segment.candidate.time, segment.candidate
+        stream.time = segment.candidate.time
+        if stream.position(segment.seq) < len(stream.base):
+            stream.latest = segment.candidate
         self._feed_stream(stream, segment, found)
 
     def _fork(self, side: Side, stream: Stream) -> None:
@@ -262,6 +278,8 @@ class StreamReassembler:
         key = other_side(side)
         if key not in self._streams and not self._parsers.is_persistent(stream.kind):
             self._anomalies["tcp-overlap"] += 1
+            if side[1] < OTHER_READING:
+                self._contest(*side)
             self._forked = key
             self._streams[key] = stream.fork()
             self._bytes += self._streams[key].size
@@ -339,8 +357,22 @@ class StreamReassembler:
         """The message at the start of `data`, None where it is none of this kind. Raises
         `Incomplete`."""
         message = self._parsers.parse(kind, side, data, last)
-        self._read_messages.add(side, seq, data if message is None else data[: message.size])
+        read = data if message is None else data[: message.size]
+        if kind == KIND_TLS and side[1] < OTHER_READING:
+            self._compare_names(kind, side, seq, read)
+        self._read_messages.add(side, seq, read)
         return message
+
+    def _compare_names(self, kind: int, side: Side, seq: int, hello: bytes) -> None:
+        """Tell where a ClientHello shows a name that is not in one of its side before it."""
+        earlier = [
+            *self._read_messages.of_side(side),
+            *((at, data) for of, at, data in self._kept_messages(side[0]) if of == side[1]),
+        ]
+        hellos = [data.lower() for at, data in earlier if at != seq and data[:1] in RECORDS]
+        for name in self._parsers.names(kind, hello) if hellos else ():
+            if any(name not in data for data in hellos):
+                self._contest(*side)
 
     def _read_contiguous(
         self, side: Side, stream: Stream, candidate: Candidate, found: list[Found]

@@ -4,8 +4,16 @@ import pytest
 from craft import Host, Wire
 from leases import Segment
 from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    ICMPv6ND_NS,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+)
 from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Packet
 from support.captures import Frames, block, dissector, rows, timed
 from support.frames import LINKS
 
@@ -96,6 +104,27 @@ def test_what_a_router_passed_on_proves_nothing() -> None:
     packet = bytes(ETHER / IPv6(hlim=254) / ICMPv6ND_NS())
     assert rows(loop, timed([packet])) == []
     assert loop.anomalies() == {"nd-hop-limit": 1, "transport-unknown": 1}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        IPv6ExtHdrFragment(),
+        IPv6ExtHdrHopByHop() / IPv6ExtHdrFragment(),
+        IPv6ExtHdrFragment() / IPv6ExtHdrDestOpt(),
+    ],
+    ids=["alone", "behind-options", "before-options"],
+)
+def test_neighbour_discovery_with_the_header_of_a_fragment(headers: Packet) -> None:
+    """No host takes it, even whole (RFC 6980 section 5)."""
+    loop = Loop(64, learning=7)
+    packet = bytes(ETHER / IPv6(hlim=255) / headers / ICMPv6ND_NS())
+    assert rows(loop, timed([packet])) == []
+    assert loop.anomalies() == {"nd-fragmented": 1, "transport-unknown": 1}
+
+
+def test_neighbour_discovery_behind_options() -> None:
+    assert kinds(bytes(ETHER / IPv6(hlim=255) / IPv6ExtHdrHopByHop() / ICMPv6ND_NS())) == [ND]
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)

@@ -1,6 +1,6 @@
 """What somebody in the network can forge: a source address, a MAC, a second name, an address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import handshakes
 from craft import Conversation, Host, Wire
@@ -12,6 +12,7 @@ from support.office import FAR, RESOLVER, SERVICE
 from support.situations.situation import Expected, Frames, Situation
 
 APP, PAGE, OTHER_APP = "api16-normal.tiktokv.com", "www.tiktok.com", "chat.deepseek.com"
+OTHER_SITE = "www.example.org"
 FORGER = Host(SERVICE.ip, "02:00:00:66:66:66")
 """Another machine, which sends under the address of the device."""
 
@@ -64,13 +65,15 @@ def query(client: Host) -> Callable[[Wire], None]:
     return lambda on: on.lookup(client, RESOLVER, APP, ((APP, "A", 60, FAR.ip),))
 
 
-def second_hello(first: str, second: str = APP) -> Callable[[Wire], None]:
-    """Two hellos in one connection."""
+def second_hello(
+    first: str, second: str = APP, cuts: Sequence[int] = (), first_cuts: Sequence[int] = ()
+) -> Callable[[Wire], None]:
+    """Two hellos in one connection, in segments that end at these bytes of them."""
 
     def made(on: Wire) -> None:
         talk = Conversation(on, SERVICE, FAR, 443)
-        for name in (first, second):
-            talk.ask(handshakes.records(handshakes.client_hello(name, on.rng)), "tls-sni", name)
+        for name, ends in ((first, first_cuts), (second, cuts)):
+            talk.say(handshakes.records(handshakes.client_hello(name, on.rng)), ends)
             talk.reply(handshakes.server_flight(on.rng))
         talk.close()
 
@@ -83,7 +86,7 @@ def injected(*, first: bool) -> Callable[[Wire], None]:
 
     def made(on: Wire) -> None:
         talk = Conversation(on, SERVICE, FAR, 443)
-        own = handshakes.records(handshakes.client_hello("www.example.org", on.rng))
+        own = handshakes.records(handshakes.client_hello(OTHER_SITE, on.rng))
         forged = handshakes.records(handshakes.client_hello(APP, on.rng))
         for data in (forged, own) if first else (own, forged):
             talk.repeat(data)
@@ -208,9 +211,41 @@ SITUATIONS = (
         "second-hello",
         "forgery",
         "A hello with the app's name comes in a connection to another site, behind its own hello",
-        frames(second_hello("www.example.org"), leased=False),
+        frames(second_hello(OTHER_SITE), leased=False),
         Expected("probable", contradictions=("overlap",), names=(APP,)),
         contact=None,
+    ),
+    Situation(
+        "second-hello-in-segments",
+        "forgery",
+        "The same, where the second hello comes in several segments",
+        frames(second_hello(OTHER_SITE, cuts=(200,)), leased=False),
+        Expected("probable", contradictions=("overlap",), names=(APP,)),
+        contact=None,
+    ),
+    Situation(
+        "two-hellos-in-segments",
+        "forgery",
+        "The same, where both hellos come in several segments",
+        frames(second_hello(OTHER_SITE, cuts=(200, 300), first_cuts=(150,)), leased=False),
+        Expected("probable", contradictions=("overlap",), names=(APP,)),
+        contact=None,
+    ),
+    Situation(
+        "other-hello-in-segments",
+        "forgery",
+        "A hello with the app's name, and behind it one with the name of another site in segments",
+        frames(second_hello(APP, OTHER_SITE, cuts=(200,), first_cuts=(300,)), leased=False),
+        Expected("probable", contradictions=("overlap",), names=(APP,)),
+        contact=None,
+    ),
+    Situation(
+        "same-name-again-in-segments",
+        "forgery",
+        "A second hello with the same name in a connection, both in several segments",
+        frames(second_hello(APP, cuts=(200,), first_cuts=(300,)), leased=False),
+        Expected("confirmed", names=(APP,)),
+        contact=True,
     ),
     Situation(
         "address-claimed-twice",
