@@ -18,8 +18,8 @@ What belongs to the same incident belongs together. But two devices of one senso
 apart, are only brought together by a proof: when an address passes from one device to another
 within the gap, a sensor that sees addresses alone must not make one case of them.
 
-The result is a function of the set of incidents: what sensors say that may speak of more networks is
-taken first, of these proofs, and then what is nearest. So a sensor cannot keep others apart.
+The result is a function of the set of incidents: what sensors say that may speak of more networks
+is taken first, of these proofs, and then what is nearest. So a sensor cannot keep others apart.
 """
 
 from collections import defaultdict
@@ -28,7 +28,6 @@ from collections.abc import Iterable, Sequence
 from netwatch.core.dataclass import dataclass
 from netwatch.inventory.networks import BUILT_IN
 from netwatch.store.case_members import Key, Member
-
 
 ALL = 1 << 31
 """The reach of a sensor that may speak of all networks."""
