@@ -203,7 +203,14 @@ _INCIDENTS = Section(
 _SENSOR = Section(
     "sensor",
     "sensor",
-    (Key("name", "text", "the host name", "the name of this sensor in alerts; ids of incidents contain it if it is written"),),
+    (
+        Key(
+            "name",
+            "text",
+            "the host name",
+            "the name of this sensor in alerts; ids of incidents contain it if it is written",
+        ),
+    ),
 )
 
 _METRICS = Section(

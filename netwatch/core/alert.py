@@ -181,10 +181,10 @@ class Sensor:
     """The netwatch that reports an alert.
 
     `name` is the name of this host, or if it `is_named` one that its configuration gives it, which
-    is then part of the ids of its incidents. `version` is that of netwatch. `signatures`, `bans` and
-    `policy` are versions (content hashes) of the signatures, of the bans and exemptions, and of the
-    configuration as a whole. `installed_set` is None where the shipped signatures and bans are in
-    use.
+    is then part of the ids of its incidents. `version` is that of netwatch. `signatures`, `bans`
+    and `policy` are versions (content hashes) of the signatures, of the bans and exemptions, and of
+    the configuration as a whole. `installed_set` is None where the shipped signatures and bans are
+    in use.
     """
 
     name: str

@@ -20,7 +20,7 @@ from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record
+from netwatch.store.sensor_alerts import read_record, stored_alert
 from netwatch.store.use_lock import UseLock
 
 MAX_ALERTS = 5000
@@ -114,8 +114,10 @@ class AlertCommits:
         marked = self._networks.marked(sensor, alert.record)
         if marked is None:
             return alert
-        self._result.outside.setdefault(sensor, set()).add(marked["network"]["name"])
-        return read_record(sensor, marked, offset)
+        network = marked["network"]["name"]
+        if not self._networks.allows(sensor, network):
+            self._result.outside.setdefault(sensor, set()).add(network)
+        return stored_alert(sensor, marked, offset)
 
     def _refuse(self, sensor: str, key: str, reason: str) -> None:
         self._result.refused.setdefault(sensor, {})[key] = reason[:MAX_REASON]

@@ -2,8 +2,9 @@
 
 A sensor that was taken over can claim to have seen a device of any network. What it says of one
 that is not its own is kept and shown as a contradiction, with the least confidence; it is a case of
-its own (`netwatch.store.case_grouping`), so it changes nothing that other sensors have said. Its
-clients and its coverage count for no network.
+its own (`netwatch.store.case_grouping`), so it changes nothing that other sensors have said. What
+it says of its own networks joins no case of another network either, whatever flow or device of an
+inventory it claims to have seen. Its clients and its coverage count for no other network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 from netwatch.core.verdict import CONFIDENCE_RANK
-from netwatch.store.case_members import OUTSIDE
+from netwatch.store.case_members import NETWORKS, OUTSIDE
 from netwatch.store.catalogue_clients import ClientAddress
 
 _PLACE = ("time", "type", "name", "source")
@@ -33,10 +34,15 @@ class SensorNetworks:
         return sensor not in self.allowed or network in self.allowed[sensor]
 
     def marked(self, sensor: str, record: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The record of an alert with the contradiction, None where it needs none."""
-        network = record["network"]["name"]
-        if self.allows(sensor, network):
+        """The record of an alert with the networks of its sensor, and with the contradiction if it
+        speaks of another one; None if the sensor may speak of all."""
+        if sensor not in self.allowed:
             return None
+        network = record["network"]["name"]
+        said_by = {**record["sensor"], NETWORKS: sorted(self.allowed[sensor])}
+        record = {**record, "sensor": said_by}
+        if self.allows(sensor, network):
+            return record
         first = record["evidence"][0]
         names = ", ".join(sorted(self.allowed[sensor])) or "none"
         said = {

@@ -223,7 +223,8 @@ def _title(alert: Alert) -> str:
     return escaped(
         f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {who},"
         f" ban {ban.id} of {ban.authority}; {alert.kind.value},"
-        f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip() + named
+        f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip()
+        + named
     )
 
 

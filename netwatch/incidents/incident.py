@@ -371,9 +371,7 @@ class Incident:
         for ruling in rulings:
             ban = ruling.ban
             yield Alert(
-                id=incident_id(
-                    (device.id, app.id, ban.id, ruling.kind), first, sensor.name_in_ids
-                ),
+                id=incident_id((device.id, app.id, ban.id, ruling.kind), first, sensor.name_in_ids),
                 status="closed",
                 verdict=ruling.kind,
                 severity=severity_of(ban.severity, outcome, kind.value),

@@ -11,13 +11,15 @@ device in common (`Member.words`), their spans are no further apart than the qui
   it then. The built-in network is no such name: sensors of all sites have it that name none.
 
 What a sensor says of a network that is not its own belongs to nothing that others say, nor to what
-it may say itself.
+it may say itself. A sensor that may speak of some networks alone has no part in a case of another
+network, whatever flow or device it claims to have seen.
 
 What belongs to the same incident belongs together. But two devices of one sensor, which tells them
 apart, are only brought together by a proof: when an address passes from one device to another
 within the gap, a sensor that sees addresses alone must not make one case of them.
 
-The result is a function of the set of incidents: proofs are taken first, then what is nearest.
+The result is a function of the set of incidents: what sensors say that may speak of more networks
+is taken first, of these proofs, and then what is nearest. So a sensor cannot keep others apart.
 """
 
 from collections import defaultdict
@@ -27,16 +29,21 @@ from netwatch.core.dataclass import dataclass
 from netwatch.inventory.networks import BUILT_IN
 from netwatch.store.case_members import Key, Member
 
+ALL = 1 << 31
+"""The reach of a sensor that may speak of all networks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Two incidents that belong together, and whether a flow proves it. `distance` is the time
-    between them (ns), 0 where they overlap."""
+    between them (ns), 0 where they overlap, `reach` the number of networks of which the sensor may
+    speak that may speak of less."""
 
     one: Key
     other: Key
     is_proof: bool
     distance: int
+    reach: int = ALL
 
 
 def distance(one: Member, other: Member) -> int:
@@ -57,7 +64,8 @@ def link(one: Member, other: Member, gap: int) -> Link | None:
     if not is_proof and not is_same:
         return None
     low, high = sorted((one.key, other.key))
-    return Link(low, high, is_proof, between)
+    reach = min(ALL if each.networks is None else len(each.networks) for each in (one, other))
+    return Link(low, high, is_proof, between, reach)
 
 
 def _is_same_device(one: Member, other: Member) -> bool:
@@ -84,7 +92,7 @@ def _is_same_device(one: Member, other: Member) -> bool:
 
 
 def links(members: Iterable[Member], gap: int) -> list[Link]:
-    """All pairs that belong together, proofs first, then the nearest."""
+    """All pairs that belong together, in the order in which they count."""
     found = []
     active: list[Member] = []
     for member in sorted(members, key=lambda each: (each.first, each.key)):
@@ -94,7 +102,9 @@ def links(members: Iterable[Member], gap: int) -> list[Link]:
             if joined is not None:
                 found.append(joined)
         active.append(member)
-    found.sort(key=lambda each: (not each.is_proof, each.distance, each.one, each.other))
+    found.sort(
+        key=lambda each: (-each.reach, not each.is_proof, each.distance, each.one, each.other)
+    )
     return found
 
 
@@ -116,14 +126,21 @@ def began(member: Member) -> tuple[int, Key]:
 
 
 class _Sets:
-    """Disjoint sets of incidents, each with what its sensors call the device."""
+    """Disjoint sets of incidents, each with what its sensors call the device, the networks of its
+    incidents, and those of which each of its sensors may speak."""
 
     def __init__(self, members: Iterable[Member]) -> None:
         self._parents: dict[Key, Key] = {}
         self._devices: dict[Key, dict[str, set[str]]] = {}
+        self._networks: dict[Key, set[str | None]] = {}
+        self._limits: dict[Key, set[frozenset[str | None]]] = {}
         for member in members:
             self._parents[member.key] = member.key
             self._devices[member.key] = {member.sensor: {member.record["device"]["id"] or ""}}
+            self._networks[member.key] = {member.record["network"]["name"]}
+            # What is outside meets nothing but what its sensor says of others as well.
+            limit = None if member.is_outside else member.networks
+            self._limits[member.key] = set() if limit is None else {limit}
 
     def root(self, key: Key) -> Key:
         """The incident that stands for the set of another."""
@@ -133,13 +150,19 @@ class _Sets:
         return key
 
     def join(self, joined: Link) -> None:
-        """Make one set of two, unless a sensor tells their devices apart and nothing proves it."""
+        """Make one set of two, unless a sensor tells their devices apart and nothing proves it, or
+        one has a sensor that may not speak of a network of the other."""
         one, other = self.root(joined.one), self.root(joined.other)
         if one == other:
             return
         known, new = self._devices[one], self._devices[other]
         if not joined.is_proof and any(known[name] != new[name] for name in known.keys() & new):
             return
+        networks = self._networks[one] | self._networks[other]
+        limits = self._limits[one] | self._limits[other]
+        if not all(networks <= limit for limit in limits):
+            return
         self._parents[other] = one
+        self._networks[one], self._limits[one] = networks, limits
         for name, devices in self._devices.pop(other).items():
             known.setdefault(name, set()).update(devices)

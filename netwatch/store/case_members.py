@@ -27,6 +27,10 @@ _quoted = encode_basestring_ascii
 OUTSIDE = "sensor-network"
 """The type of the contradiction of an alert whose sensor may not speak of its network."""
 
+NETWORKS = "networks"
+"""The key of `sensor` in a record with the networks of which the sensor may speak, as its centre
+noted them; without it these are all."""
+
 STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
 """How far along an incident is in a state."""
 
@@ -117,6 +121,12 @@ class Member:
     def is_outside(self) -> bool:
         """Whether its sensor may not speak of its network."""
         return any(each["type"] == OUTSIDE for each in self.record.get("contradictions") or ())
+
+    @property
+    def networks(self) -> frozenset[str | None] | None:
+        """The networks of which its sensor may speak; None for all."""
+        found = (self.record.get("sensor") or {}).get(NETWORKS)
+        return None if found is None else frozenset(found)
 
     @property
     def rank(self) -> Rank:

@@ -54,7 +54,10 @@ run = Table(
     Column("sensor", Text, nullable=False),
     Column("version", ForeignKey("version.id"), comment="none for names"),
     Column(
-        "named", Integer, nullable=False, server_default="0",
+        "named",
+        Integer,
+        nullable=False,
+        server_default="0",
         comment="1 if ids of its incidents contain the name of the sensor",
     ),
     sqlite_autoincrement=True,  # a number is never used again

@@ -196,8 +196,9 @@ def _reason(error: BaseException) -> str:
 
 def open_database(options: StoreOptions, *, create: bool, migrate: bool = True) -> Database:
     """Open the database of a catalogue, create it if `create` is set, and migrate it if it is
-    older, unless `migrate` is False. Raises `ConfigError` for a place that is not for a catalogue or a version that cannot be
-    read, and `NetwatchError` where there is none or it cannot be opened."""
+    older, unless `migrate` is False. Raises `ConfigError` for a place that is not for a catalogue
+    or a version that cannot be read, and `NetwatchError` where there is none or it cannot be
+    opened."""
     if options.catalogue:
         return _open_server(options.catalogue, options.path, create=create, migrate=migrate)
     if "://" in options.path:

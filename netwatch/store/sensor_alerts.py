@@ -7,6 +7,7 @@ import orjson
 from netwatch.core.alert import UNHEARD
 from netwatch.formats.values import line_of
 from netwatch.store.alert_check import BadAlertError, check_alert
+from netwatch.store.case_members import NETWORKS
 from netwatch.store.cases import SensorAlert
 
 MAX_LINE = 1 << 20
@@ -17,7 +18,15 @@ def read_record(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
     """The alert that a sensor sent, read from JSON; `clock_offset` is how far its clock is ahead
     (ns). Raises `BadAlertError`."""
     check_alert(record)
-    record.pop(UNHEARD, None)  # It is for the centre to say.
+    # These are for the centre to say.
+    record.pop(UNHEARD, None)
+    if isinstance(record.get("sensor"), dict):
+        record["sensor"].pop(NETWORKS, None)
+    return stored_alert(sensor, record, clock_offset)
+
+
+def stored_alert(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
+    """The same of a record that was read, and may have been marked here."""
     try:
         raw = orjson.dumps(record)
     except (orjson.JSONEncodeError, RecursionError) as error:

@@ -112,9 +112,7 @@ def _member(row: Row[Any]) -> Member:
     record = marked(json.loads(row.record), row.heard)
     span = row.first_seen, row.last_seen
     line = json_line(record)
-    return Member.of(
-        row.sensor, record, line, row.clock_offset, span, run=row.run, case=row.case
-    )
+    return Member.of(row.sensor, record, line, row.clock_offset, span, run=row.run, case=row.case)
 
 
 def _close_members(connection: Connection, found: Iterable[tuple[Member, int]]) -> None:

@@ -46,9 +46,7 @@ def needed_upgrade(options: StoreOptions) -> Upgrade | None:
             size = _size(connection, database, options)
     finally:
         database.close()
-    steps = tuple(
-        (version + 1, WHAT[version]) for version in range(schema, tables.SCHEMA_VERSION)
-    )
+    steps = tuple((version + 1, WHAT[version]) for version in range(schema, tables.SCHEMA_VERSION))
     return Upgrade(database.place, schema, steps, rows, size)
 
 

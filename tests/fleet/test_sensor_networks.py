@@ -75,6 +75,38 @@ def test_a_sensor_cannot_confirm_what_another_saw_in_a_network_that_is_not_its_o
     assert (said["count"], said["evidence"][0]["packet"]) == (1, 1)
 
 
+@pytest.mark.parametrize("flows", [(), ("1:x",)])
+def test_a_sensor_has_no_part_in_a_case_of_another_network(options, flows):
+    """It names its own network, and the device of an inventory, or a flow, of another one."""
+    honest = fleet_alert("ghent-1", 0, 2 * MINUTE, flows=("1:x",), confidence="probable",
+                         severity="medium")  # fmt: skip
+    commit(options, honest)
+    before = cases(options)[("ghent-1",)]
+    forged = director("evil-1", network="guest")
+    forged.record["community_ids"] = list(flows)
+    forged.record["sensor"]["networks"] = ["guest", "hq"]
+    result = commit(options, forged)
+    assert result.outside == {}
+    found = cases(options)
+    assert found[("ghent-1",)] == before
+    assert found[("evil-1",)]["sensor"]["networks"] == ["guest"]
+
+
+def test_a_sensor_reaches_no_other_network_by_way_of_a_third(options):
+    """Nor does it keep those apart who see both."""
+    flow = {"flows": ("1:x",)}
+    honest = [fleet_alert("ghent-1", 0, **flow), fleet_alert("liege-1", 0, network="guest", **flow)]
+    commit(options, fleet_alert("evil-1", 0, network="guest", **flow), *honest)
+    assert {*cases(options)} == {("ghent-1", "liege-1"), ("evil-1",)}
+
+
+def test_a_sensor_that_may_see_both_networks_proves_a_case(options):
+    flow = {"flows": ("1:x",)}
+    commit(options, fleet_alert("ghent-1", 0, network="guest", **flow),
+           fleet_alert("liege-1", MINUTE, network="wan", **flow))  # fmt: skip
+    assert {*cases(options)} == {("ghent-1", "liege-1")}
+
+
 def test_a_sensor_counts_in_its_own_network(options):
     honest = fleet_alert("ghent-1", 0, 2 * MINUTE, confidence="probable", network="guest")
     commit(options, honest, fleet_alert("evil-1", MINUTE, network="guest"))

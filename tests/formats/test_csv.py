@@ -76,7 +76,8 @@ def test_alerts():
     assert bare["versions_set_version"] == ""
     empty = {key for key, value in full.items() if not value}
     of_logs = {"first_log_format", "first_log_line", "first_log_lacks"}
-    assert empty == {"ban_until", "ban_periods", "exemption_from", *of_logs}
+    of_stores = {"unheard_since", "unheard_status"}
+    assert empty == {"ban_until", "ban_periods", "exemption_from", *of_logs, *of_stores}
 
 
 @pytest.mark.parametrize(

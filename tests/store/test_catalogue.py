@@ -433,10 +433,11 @@ def test_refuses_newer_ones(options: StoreOptions) -> None:
         Catalogue.open(options, create=True) as catalogue,
         catalogue.database.writing() as connection,
     ):
-        connection.execute(text("UPDATE store SET schema = 9"))
+        newer = tables.SCHEMA_VERSION + 1
+        connection.execute(text(f"UPDATE store SET schema = {newer}"))
         if not options.catalogue:
-            connection.exec_driver_sql("PRAGMA user_version = 9")
-    with pytest.raises(ConfigError, match=r"newer netwatch \(schema 8"):
+            connection.exec_driver_sql(f"PRAGMA user_version = {newer}")
+    with pytest.raises(ConfigError, match=rf"newer netwatch \(schema {newer}"):
         Catalogue.open(options, create=True)
 
 

@@ -317,6 +317,7 @@ def make_older(made: Centre) -> None:
         connection.execute(text("DROP INDEX client_address"))
         connection.execute(text("ALTER TABLE client DROP COLUMN sensor"))
         connection.execute(text("CREATE INDEX client_address ON client (ip, mac)"))
+        connection.execute(text("ALTER TABLE run DROP COLUMN named"))
         connection.execute(text("UPDATE store SET schema = 4"))
         if not made.options.catalogue:
             connection.exec_driver_sql("PRAGMA user_version = 4")
