@@ -150,7 +150,7 @@ def measure_reader(
         spent = veth.cpu(process.pid) - used
         veth.stop(process, reader.ending)
     text = log.read_text(errors="replace")
-    saw, lost = _count(reader.saw, text), _count(reader.lost, text)
+    saw, lost = count(reader.saw, text), count(reader.lost, text)
     if reader.sees_all and not 0 <= sent - saw - (0 if "tcpdump" in reader.name else lost) <= 5:
         progress(f"{reader.name}: {sent:,} sent, {saw:,} received and {lost:,} lost do not add up")
     return {"reader": reader.name, "rate": rate, "pps": pps, "sent": sent, "lost": lost,
@@ -187,7 +187,8 @@ def replay(namespace: Namespace, path: Path, rate: int | None, seconds: float) -
     return int(sent[1]), float(pps[1])
 
 
-def _count(pattern: str, text: str) -> int:
+def count(pattern: str, text: str) -> int:
+    """The number in the last match of a pattern."""
     found = re.findall(pattern, text, re.MULTILINE)
     if not found:
         raise RuntimeError(f"{pattern!r} is not in the output:\n{text[-2000:]}")
@@ -219,7 +220,7 @@ def latency(options: Options) -> dict[str, Any]:
         veth.stop(live)
         reading.join()
     waits = sorted(reported_at[ip] - at for ip, at in sent.items() if ip in reported_at)
-    lost = _count(r"^lost +([\d,]+) packets?", log.read_text())
+    lost = count(r"^lost +([\d,]+) packets?", log.read_text())
     return {
         "probes": len(sent),
         "reported": len(waits),

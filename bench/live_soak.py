@@ -1,7 +1,7 @@
 """A long live capture: memory, reloads under load, a crash and the restart.
 
-``python bench/soak.py --minutes 30`` sends new office traffic at a constant rate through a veth
-pair to `netwatch live` with state, evidence, an output and metrics. It reloads a changed
+``python bench/live_soak.py --minutes 30`` sends new office traffic at a constant rate through a
+veth pair to `netwatch live` with state, evidence, an output and metrics. It reloads a changed
 configuration twenty times, kills netwatch (SIGKILL) after 60 % of the time, starts it again, and
 stops it (SIGTERM) at the end. Every ten seconds the memory is appended to ``soak.csv`` in the work
 folder. It needs root. The exit status is 1 if an expectation failed.

@@ -3,10 +3,17 @@
 The store is written, compacted again and again, and asked by five readers at the same time. The
 capture itself has the core that it has without a store; the writer, the compactions and the readers
 share the cores with it and with the sender.
+
+``python bench/live_store.py --rates 5000,20000,50000`` sends the same traffic at rising rates to
+Suricata and to a capture with a store, one after the other, and prints what became of every packet.
+It needs root, `tcpreplay` and Suricata. The exit status is 1 if packets of netwatch are in no count
+or in two, or if it lost or skipped any at a rate at which Suricata lost none.
 """
 
+import argparse
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +27,7 @@ from captures import Traffic, capture
 from compare import Options, progress
 from measure import ENVIRONMENT, netwatch
 from peers import CONFIG
+from shared import ROOT
 
 QUESTIONS = (
     "SELECT name, count(*) FROM observation GROUP BY name ORDER BY 2 DESC LIMIT 20",
@@ -46,7 +54,7 @@ def loss_with_store(options: Options) -> dict[str, Any]:
         rows.append(live.measure_reader(plain, rate, path, options.work, live.SECONDS))
         folder = options.work / "live-store"
         shutil.rmtree(folder, ignore_errors=True)
-        stored = replace(plain, name="with a store", command=_with_store(folder))
+        stored = replace(plain, name="with a store", command=with_store(folder))
         with _readers(folder) as answers:
             row = live.measure_reader(stored, rate, path, options.work, live.SECONDS)
         kept = _ask(
@@ -57,7 +65,9 @@ def loss_with_store(options: Options) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def _with_store(folder: Path) -> Callable[[Path], list[str]]:
+def with_store(folder: Path, *more: str) -> Callable[[Path], list[str]]:
+    """The command of a capture with a store in a folder."""
+
     def command(work: Path) -> list[str]:
         config = work / "live-store.yaml"
         text = CONFIG.read_text(encoding="utf-8")
@@ -65,7 +75,8 @@ def _with_store(folder: Path) -> Callable[[Path], list[str]]:
         text = text.replace("devices.csv", str(CONFIG.with_name("devices.csv")))
         config.write_text(f"{text}\nstore: {{path: {folder}}}\n", encoding="utf-8")
         out = str(work / "live.jsonl")
-        return netwatch("live", "-i", "in", "-c", str(config), "--format", "jsonl", "-o", out)
+        return netwatch("live", "-i", "in", "-c", str(config), "--format", "jsonl", "-o", out,
+                        *more)  # fmt: skip
 
     return command
 
@@ -124,3 +135,48 @@ def text(found: dict[str, Any]) -> str:
             f" {row['lost']:>7,} dropped{more}"
         )
     return "\n".join(lines)
+
+
+def beside(rates: list[int], seconds: float, work: Path) -> list[dict[str, Any]]:
+    """At each rate what became of the packets, with Suricata and with a store. The capture has no
+    filter, so that all packets come to it as they do to Suricata."""
+    veth.require("tcpreplay", "taskset", "chrt", "suricata")
+    path, _ = capture(Traffic("office", live.PACKETS), work)
+    readers = {reader.program: reader for reader in live.READERS if reader.sees_all}
+    folder, rows = work / "live-store", []
+    stored = replace(readers[sys.executable], command=with_store(folder, "--no-filter"))
+    for rate in rates:
+        other = live.measure_reader(readers["suricata"], rate, path, work, seconds)
+        shutil.rmtree(folder, ignore_errors=True)
+        row = live.measure_reader(stored, rate, path, work, seconds)
+        said = (work / "reader.err").read_text(errors="replace")
+        skipped = live.count(r"^lost .* ([\d,]+) packets? not recorded$", said)
+        rows.append({
+            "pps": row["pps"], "sent": row["sent"], "ring dropped": row["lost"],
+            "skipped": skipped, "handled": row["saw"] - skipped,
+            "uncounted": row["sent"] - row["lost"] - row["saw"],
+            "suricata sent": other["sent"], "suricata dropped": other["lost"],
+        })  # fmt: skip
+        shutil.rmtree(folder)
+    return rows
+
+
+def main() -> int:
+    """Measure beside Suricata, and print a line for each rate."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rates", default="5000,10000,20000,50000,100000,200000", metavar="N,…")
+    parser.add_argument("--seconds", type=float, default=live.SECONDS)
+    parser.add_argument("--work", type=Path, default=ROOT / "bench" / "out", metavar="FOLDER")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    wrong = False
+    for row in beside([*map(int, args.rates.split(","))], args.seconds, args.work.resolve()):
+        print(", ".join(f"{name} {value:,.0f}" for name, value in row.items()))
+        lost = row["ring dropped"] + row["skipped"]
+        wrong |= row["uncounted"] != 0 or (lost > 0 and row["suricata dropped"] == 0)
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,6 @@ import columns
 import compare
 import compressed
 import console
-import fleet_kills
 import fleet_load
 import goals
 import growth
@@ -38,6 +37,7 @@ import netwatch_only
 import new_flows
 import page
 import small_captures
+import soak
 import store_rows
 import urls
 import veth
@@ -69,7 +69,7 @@ SECTIONS = {
     "latency": (live.latency, live.latency_text),
     "floods": (hostile.floods, hostile.text),
     "fleet": (fleet_load.fleet, fleet_load.text),
-    "fleet-kills": (fleet_kills.kills, fleet_kills.text),
+    "soak": (soak.soak, soak.text),
     "console": (console.console, console.text),
 }
 """The sections: how each is measured, and its text."""

@@ -166,7 +166,11 @@ def judge(where: str, stored: Stored, sent: Iterable[Contact], windows: Iterable
         else:
             found.said[f"{what} {where}"] += 1
 
-    _names(where, stored, sent, lacks, found)
+    def repeats(contact: Contact | None) -> bool:
+        """A log is read again from where it was judged, which may be before what is stored."""
+        return contact is not None and not has_packets and bool(may_lack(contact))
+
+    _names(where, stored, sent, lacks, repeats, found)
     if has_packets:
         _flows(where, stored, sent, lacks, found)
         kept = [each for each in sent if not each.is_flood]
@@ -185,9 +189,13 @@ def judge(where: str, stored: Stored, sent: Iterable[Contact], windows: Iterable
 
 
 Lacks = Callable[[str, Contact], None]
+Repeats = Callable[[Contact | None], bool]
 
 
-def _names(where: str, stored: Stored, sent: list[Contact], lacks: Lacks, found: Findings) -> None:
+def _names(
+    where: str, stored: Stored, sent: list[Contact], lacks: Lacks, repeats: Repeats,
+    found: Findings,
+) -> None:  # fmt: skip
     known = {each.name: each for each in sent}
     times = Counter(row["name"] for row in stored.names)
     for row in stored.names:
@@ -200,7 +208,9 @@ def _names(where: str, stored: Stored, sent: list[Contact], lacks: Lacks, found:
         ):
             found.add("phantom", f"names {where}", f"{row} {contact}")
     for name, count in times.items():
-        if count > 1:
+        if count > 1 and repeats(known.get(name)):
+            found.said[f"names twice {where}"] += count - 1
+        elif count > 1:
             found.add("twice", f"names {where}", known.get(name), count - 1)
     for each in sent:
         if each.name not in times:

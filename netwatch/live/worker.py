@@ -53,9 +53,10 @@ RECORD_LAG = SECOND // 8
 """Age of packets from which they are not recorded for the store, ns, if many wait behind them. At
 200,000 packets a second the ring lasts a third of a second."""
 
-RECORD_WAITING = 4096
-"""How many are many: less are recorded within a tenth of a second, however old they are. So a
-machine that halts for a moment costs nothing as long as few packets come."""
+RECORD_WAITING = 16_384
+"""How many are many: less are recorded within a tenth of a second, however old they are, and are a
+quarter of what a ring has room for. So a machine that halts for a moment costs nothing as long as
+few packets come."""
 
 COMMAND_PATIENCE = 2.0
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
