@@ -22,7 +22,6 @@ from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.memory_limit import with_limited_memory
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.coverage_rows import outside_flows
 from netwatch.store.fleet_sensors import roster
