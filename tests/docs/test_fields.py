@@ -56,7 +56,7 @@ def test_columns_of_csv_are_fields_of_the_records() -> None:
     assert flat == set(csv.OBSERVATION_COLUMNS)
     flat = {path.replace(".", "_") for path in documented("alert") if "[]" not in path}
     of_csv_alone = {"evidence_count", "first_source", "first_packet"}
-    of_csv_alone |= {"first_log_format", "first_log_line", "first_log_lacks"}
+    of_csv_alone |= {"first_log_format", "first_log_line", "first_log_lacks", "evidence_seen"}
     of_records_alone = {"binding", "exemption", "left_out", "evidence_file", "shortened"}
     of_records_alone |= {"versions_set", "evidence_lines", "unheard", "sensor_networks"}
     assert flat == set(csv.ALERT_COLUMNS) - of_csv_alone | of_records_alone
