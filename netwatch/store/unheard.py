@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from netwatch.core.alert import UNHEARD, AlertRecord
 from netwatch.formats.values import json_line, rfc3339
@@ -108,7 +108,7 @@ def _of_silent_sensors(connection: Connection, before: int) -> list[tuple[Member
     return [(_member(row), row.gap) for row in rows]
 
 
-def _member(row: Row[Any]) -> Member:
+def _member(row: Any) -> Member:
     record = marked(json.loads(row.record), row.heard)
     span = row.first_seen, row.last_seen
     line = json_line(record)
@@ -129,7 +129,7 @@ def _close_members(connection: Connection, found: Iterable[tuple[Member, int]]) 
         counts.write(connection)
 
 
-def _of_runs(connection: Connection) -> Sequence[Row[Any]]:
+def _of_runs(connection: Connection) -> Sequence[Any]:
     """The open incidents of live runs of this store, with the times of the run."""
     incident, run, member = tables.incident.c, tables.run.c, tables.fleet_case_incident.c
     last = (
@@ -159,7 +159,7 @@ def _of_runs(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(statement).all()
 
 
-def _heard(row: Row[Any]) -> int:
+def _heard(row: Any) -> int:
     """When something was last heard of a run: its end, or what it wrote last (ns)."""
     times = (row.started, row.ended, row.at, row.last, row.last_seen)
-    return max(each for each in times if each is not None)
+    return max(int(each) for each in times if each is not None)
