@@ -13,8 +13,8 @@ from support.fleet_centre import CentreProcess, running_centre, sensor_records
 from support.fleet_messages import coverage_record
 from support.made_alerts import QUICK
 from support.made_facts import made_batches
-from support.programs import require_programs
 from support.postgres_server import new_database
+from support.programs import require_programs
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch import __version__
