@@ -39,8 +39,10 @@ def differences(
         if found is None:
             contact = Contact(claimed.type, claimed.name, identifier, None, None)
             expected = f"{claimed.type} {claimed.name} at {claimed.time}, as the alert says"
-            place = contact, claimed.source, claimed.number
-            yield Finding(*place, None, "missing", {}, expected, _instead(claimed, pieces))
+            yield Finding(
+                contact, claimed.source, claimed.number, None, "missing", {}, expected,
+                _instead(claimed, pieces),
+            )  # fmt: skip
             continue
         place = found.contact, found.source, found.number, found.frame
         if not claimed.is_at(file.packets[found.frame].time):
