@@ -64,6 +64,11 @@ class ObjectRecords:
             for words in self._found(flow)[-1:]:
                 words[7] = max(words[7], words[7] & 255 | name_status << 8)
 
+    def forget_name(self, flow: int) -> None:
+        if not self._table.forget_name(flow):
+            for words in self._found(flow)[-1:]:
+                words[7] &= 255
+
     def _found(self, flow: int) -> list[list[int]]:
         return [words for words in self._words if words[0] | words[7] & 255 == flow]
 
