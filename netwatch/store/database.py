@@ -41,6 +41,7 @@ from netwatch.core.installing import install_command
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.core.private_files import give_to_owner
 from netwatch.core.system.users import user_id
+from netwatch.core.text import escaped
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.options import StoreOptions
@@ -316,9 +317,11 @@ def _migrate(database: Database) -> None:
         if database.engine.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
     if schema < tables.SCHEMA_VERSION and sys.stderr is not None:
-        print(f"netwatch: {database.place} was of an older netwatch and is up to date now: schema"
-              f" {schema} became {tables.SCHEMA_VERSION} ('netwatch store upgrade' asks before)",
-              file=sys.stderr)  # fmt: skip
+        text = (
+            f"netwatch: {database.place} was of an older netwatch and is up to date now: schema"
+            f" {schema} became {tables.SCHEMA_VERSION} ('netwatch store upgrade' asks before)"
+        )
+        sys.stderr.write(f"{escaped(text)}\n")
 
 
 def server_url(url: str) -> URL:

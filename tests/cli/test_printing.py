@@ -219,6 +219,7 @@ def test_only_one_module_prints() -> None:
         "netwatch/cli/schema.py sys.stdout.write",  # a text of our own
         "netwatch/console/report_worker.py sys.stderr.write",  # it escapes what it writes
         "netwatch/report/pdf_worker.py print",  # to the process that started it
+        "netwatch/store/database.py sys.stderr.write",  # it escapes what it writes
     ]
 
 
