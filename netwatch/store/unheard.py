@@ -29,7 +29,7 @@ from netwatch.store.use_lock import UseLock
 AT_A_TIME = 500
 """Incidents that are closed in one transaction."""
 
-MAX_STARTED = 1 << 33
+_NO_START = 1 << 33
 """Seconds since the epoch after which no sensor can have started."""
 
 Found = Sequence[tuple[Member, int]]
@@ -147,7 +147,7 @@ def _starts(connection: Connection, before: int) -> dict[str, int]:
     found = {}
     for name, status, offset in rows:
         started = json.loads(status).get("started") if status else None
-        if type(started) in (int, float) and 0 < started < MAX_STARTED:
+        if type(started) in (int, float) and 0 < started < _NO_START:
             start = int(started * 1_000_000_000)
             if start - (offset or 0) < before:
                 found[name] = start
