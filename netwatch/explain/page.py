@@ -24,7 +24,7 @@ def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Itera
     unheard = incident.record.get(UNHEARD)
     status = incident.status if incident.status != "closed" else ""
     if unheard is not None:
-        status = f"closed: its sensor was not heard after {unheard['since']}; its end is not known"
+        status = f"closed: nothing was heard of it after {unheard['since']}; its end is not known"
     yield from value("status", status)
     yield from value("read from", origin)
     for note in notes:

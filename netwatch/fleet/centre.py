@@ -25,7 +25,7 @@ from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
-from netwatch.fleet.commit_process import CommitProcess, process_count
+from netwatch.fleet.commit_process import CommitProcess, close_processes, process_count
 from netwatch.fleet.connection import Connection
 from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.fact_commits import FactCommits
@@ -111,9 +111,7 @@ class Centre:
                 CommitProcess("facts", partial(FactCommits, store, HidingApps(config), networks))
                 for _ in range(process_count())
             ]
-            closes = [*(each.close for each in self._alerts), *(each.close for each in self._facts)]
-            for close in closes:
-                stack.callback(close)
+            stack.callback(close_processes, [*self._alerts, *self._facts])
             self._publisher = Publisher(open_publications(self.folder.path), report)
             delivery = _delivery(config, report, stack)
             self._silences = SilenceKeeper(

@@ -12,10 +12,14 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, resource_tracker
+from multiprocessing.process import BaseProcess
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from netwatch.core.errors import NetwatchError
@@ -24,6 +28,12 @@ from netwatch.engine.forking import sendable
 
 MAX_PROCESSES = 4
 """Processes that commit alerts, and processes that commit facts."""
+
+CLOSE_SECONDS = 20.0
+"""Seconds that processes have at the end for what they are doing. Then they are killed: what is not
+committed comes again."""
+
+_QUIET = "ignore:resource_tracker:UserWarning"
 
 P = ParamSpec("P")
 C = TypeVar("C")
@@ -49,6 +59,7 @@ class CommitProcess(Generic[C]):
         self._name = name
         self._open = open_commits
         self._pool: ProcessPoolExecutor | None = None
+        self._process: BaseProcess | None = None
 
     async def run(
         self, method: Callable[Concatenate[C, P], T], *arguments: P.args, **keywords: P.kwargs
@@ -68,26 +79,67 @@ class CommitProcess(Generic[C]):
     def _start(self) -> ProcessPoolExecutor:
         # This process has threads, of which a fork would copy the locks and not the threads.
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, context, _begin, (self._open, gc.get_threshold()))
+        _start_tracker()
+        others = {*multiprocessing.active_children()}
+        pool = ProcessPoolExecutor(1, context, _begin, (gc.get_threshold(),))
+        # What a process is started with has to fit into a pipe. Otherwise this one would wait until
+        # that one reads; and if this one was killed meanwhile, that one would show a traceback.
+        pool.submit(_prepare, self._open)
+        (self._process,) = {*multiprocessing.active_children()} - others
+        return pool
 
-    def close(self) -> None:
-        """End the process when it has done what it was given."""
+    def close(self, deadline: float | None = None) -> None:
+        """End the process when it has done what it is doing, or at a deadline (monotonic)."""
+        if self._pool is None or self._process is None:
+            return
+        self.stop()
+        if deadline is None:
+            deadline = time.monotonic() + CLOSE_SECONDS
+        if not connection.wait([self._process.sentinel], max(0.0, deadline - time.monotonic())):
+            self._process.kill()
+        self._process.join()
+
+    def stop(self) -> None:
+        """Give the process nothing more to do, so that it ends."""
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def close_processes(processes: Sequence[CommitProcess[Any]]) -> None:
+    """End processes, all at the same time."""
+    deadline = time.monotonic() + CLOSE_SECONDS
+    for each in processes:
+        each.stop()
+    for each in processes:
+        each.close(deadline)
+
+
+def _start_tracker() -> None:
+    """Start the process of the standard library that removes the semaphores of this one. Where this
+    one is killed it would warn of each of them."""
+    sys.warnoptions.append(_QUIET)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_QUIET)
 
 
 _open_commits: Callable[[], Any] | None = None
 _commits: Any = None
 
 
-def _begin(open_commits: Callable[[], Any], threshold: tuple[int, int, int]) -> None:
+def _begin(threshold: tuple[int, int, int]) -> None:
     """Prepare a new process. What ends the centre also reaches its processes, by a terminal or
     systemd; it is the centre that ends them."""
-    global _open_commits
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, signal.SIG_IGN)
     gc.set_threshold(*threshold)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _prepare(open_commits: Callable[[], Any]) -> None:
+    """Note what opens that which commits."""
+    global _open_commits
     _open_commits = open_commits
 
 

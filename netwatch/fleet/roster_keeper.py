@@ -19,7 +19,7 @@ from netwatch.store import fleet_sensors
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensor_rows import note_heard
 from netwatch.store.options import StoreOptions
-from netwatch.store.unheard import close_of_silent_sensors
+from netwatch.store.unheard import close_of_restarted_sensors, close_of_silent_sensors
 
 WRITE_SECONDS = 2.0
 """Seconds between two transactions."""
@@ -100,11 +100,12 @@ class RosterKeeper:
         self._add(note)
 
     def close_unheard(self, limit: int) -> None:
-        """Close the incidents of sensors that have not been heard of for longer than `limit` ns."""
+        """Close incidents of which, or of whose sensors, nothing was heard for `limit` ns."""
         before = time.time_ns() - limit
 
         def close(catalogue: Catalogue) -> None:
             close_of_silent_sensors(catalogue, before)
+            close_of_restarted_sensors(catalogue, before)
 
         self._add(close)
 

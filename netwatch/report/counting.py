@@ -148,6 +148,7 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
             seen_by=each.seen_by,
             joined_by=each.joined_by,
             server=each.server,
+            unheard=each.unheard,
         )
         for each in incidents
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
+from netwatch.core.alert import UNHEARD
 from netwatch.core.dataclass import dataclass
 from netwatch.core.patterns import pattern
 from netwatch.report.period import Span
@@ -28,13 +29,15 @@ _decode = json.JSONDecoder().raw_decode
 _SEEN = pattern(r'"seen": ?\{')
 _SERVER_SEEN = pattern(r'"seen": ?\{"server": ?true')
 _BOTH_SEEN = pattern(r'"directions": ?"(both|server)"')
+_UNHEARD = pattern(rf'"{UNHEARD}": ?\{{"since": ?"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
     """What a report needs of the record of an incident, or of a case at a centre; times are ns. A
     case has the sensors that saw it in `seen_by`, what speaks for it that they saw one incident in
-    `joined_by`, and 0 as its `run`. `server` says what was seen of servers (`server_seen`)."""
+    `joined_by`, and 0 as its `run`. `server` says what was seen of servers (`server_seen`),
+    `unheard` when the sensor was last heard whose silence has closed it (`unheard_since`)."""
 
     id: str
     run: int
@@ -56,6 +59,7 @@ class Incident:
     seen_by: tuple[str, ...] = ()
     joined_by: str = ""
     server: str = ""
+    unheard: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,7 @@ def _incident(
         exemption=exemption,
         bans_version=versions.get("bans", ""),
         server=server_seen(text),
+        unheard=unheard_since(text),
     )
 
 
@@ -173,6 +178,13 @@ def server_seen(text: str) -> str:
     if not _SEEN.search(text):
         return ""
     return "not-acknowledged" if _BOTH_SEEN.search(text) else "client-only"
+
+
+def unheard_since(text: str) -> str:
+    """When the sensor was last heard, as a record says that was closed because of its silence
+    (`netwatch.store.unheard`); otherwise empty."""
+    found = _UNHEARD.search(text)
+    return found[1] if found else ""
 
 
 def _member(text: str, name: str, start: int) -> tuple[Any, int]:

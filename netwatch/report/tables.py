@@ -162,6 +162,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
         labels.servers(language),
         labels.weights(language),
     ]
+    is_marked = any(each.unheard for each in ban.incidents)
     rows = tuple(
         (
             words.short_moment(each.first_seen, ban.timezone, language),
@@ -176,6 +177,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
                     strict=True,
                 )
             ),
+            *([_last_heard(each, ban, language)] if is_marked else []),
             each.id[:12],
         )
         for each in ban.incidents
@@ -191,9 +193,15 @@ def incidents(ban: BanReport, language: Language) -> Grid:
         language.say("Outcome"),
         language.say("Evidence"),
         language.say("Counts as"),
+        *([language.say("End not known, sensor last heard")] if is_marked else []),
         language.say("Incident"),
     )
     return Grid(language.say("Incidents"), Table(headers, rows), file_name(ban, "incidents"))
+
+
+def _last_heard(each: IncidentRow, ban: BanReport, language: Language) -> str:
+    """When the sensor of an incident was last heard, if nobody reported its end."""
+    return words.short_moment(each.unheard or None, ban.timezone, language)
 
 
 def _codes(each: IncidentRow) -> tuple[str, ...]:

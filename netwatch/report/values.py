@@ -178,7 +178,8 @@ class IncidentRow:
     """An incident of a ban: `weight` says how it counts for the answer
     (`netwatch.report.answer.WEIGHTS`). At a centre it is a case: `seen_by` are the sensors that saw
     it, and `joined_by` says what speaks for it that they saw one incident. `server` says what was
-    seen of servers (`netwatch.report.labels.servers`)."""
+    seen of servers (`netwatch.report.labels.servers`). `unheard` is when its sensor was last heard,
+    if nobody reported its end; otherwise empty."""
 
     id: str
     first_seen: str
@@ -195,6 +196,7 @@ class IncidentRow:
     seen_by: tuple[str, ...] = ()
     joined_by: str = ""
     server: str = ""
+    unheard: str = ""
 
 
 ExemptionState = Literal["used", "unused", "used-after-expiry", "not-registered"]

@@ -366,6 +366,17 @@ def limits(report: Report, language: Language) -> list[str]:
             " hides a contact may hide just these."
         ),
     ]
+    unheard = sum(bool(each.unheard) for ban in report.bans for each in ban.incidents)
+    if unheard:
+        found.append(
+            language.say_count(
+                "The end of %(count)s incident is not known: its sensor fell silent, or started"
+                " again without the incident.",
+                "The end of %(count)s incidents is not known: their sensors fell silent, or started"
+                " again without the incidents.",
+                unheard,
+            )
+        )
     if report.pseudonyms:
         found.append(
             language.say(

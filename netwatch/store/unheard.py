@@ -1,5 +1,5 @@
-"""Closes incidents whose end nobody will report: of sensors that are silent, and of live runs that
-are gone.
+"""Closes incidents whose end nobody will report: of sensors that are silent or have started again
+without them, and of live runs that are gone.
 
 Such an incident would stay open for ever. Once nothing was heard for a configured time
 (``incidents: unheard``) it is closed with a mark, `UNHEARD`: since when nothing was heard, and the
@@ -8,10 +8,11 @@ record, and with it the mark.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, not_, or_, select
 
 from netwatch.core.alert import UNHEARD, AlertRecord
 from netwatch.formats.values import json_line, rfc3339
@@ -21,11 +22,18 @@ from netwatch.store.case_neighbours import Neighbours
 from netwatch.store.case_rows import write_members
 from netwatch.store.case_words import stored_words
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chunks import chunks
 from netwatch.store.incident_rows import store_incidents, write_incidents
 from netwatch.store.use_lock import UseLock
 
 AT_A_TIME = 500
 """Incidents that are closed in one transaction."""
+
+_NO_START = 1 << 33
+"""Seconds since the epoch after which no sensor can have started."""
+
+Found = Sequence[tuple[Member, int]]
+"""Incidents as they will be, each with the quiet gap of its case."""
 
 _DIGITS = 3
 
@@ -39,10 +47,27 @@ def marked(record: AlertRecord, since: int) -> AlertRecord:
 def close_of_silent_sensors(catalogue: Catalogue, before: int) -> int:
     """Close the open incidents of sensors that are silent, stopped or revoked and were last heard
     before a time (ns); how many. Raises `NetwatchError`."""
+    return _close_all(catalogue, lambda connection: _of_silent_sensors(connection, before))
+
+
+def close_of_restarted_sensors(catalogue: Catalogue, before: int) -> int:
+    """Close the open incidents of sensors that are heard, and that have started since without
+    saying anything more of them: neither a contact nor the start is after a time (ns). How many.
+    Raises `NetwatchError`."""
+    with catalogue.database.reading() as connection:
+        started = _starts(connection, before)
+    closed = 0
+    for part in chunks(sorted(started.items())):
+        closed += _close_all(catalogue, partial(_of_earlier_runs, starts=part, before=before))
+    return closed
+
+
+def _close_all(catalogue: Catalogue, find: Callable[[Connection], Found]) -> int:
+    """Close what is found, some of it at a time, until nothing more is."""
     closed = 0
     while True:
         with catalogue.database.writing(numbers=True) as connection:
-            found = _of_silent_sensors(connection, before)
+            found = find(connection)
             _close_members(connection, found)
         closed += len(found)
         if len(found) < AT_A_TIME:
@@ -74,34 +99,83 @@ def _is_open() -> ColumnElement[bool]:
     return and_(incident.shown == 1, incident.status != "closed")
 
 
-def _of_silent_sensors(connection: Connection, before: int) -> list[tuple[Member, int]]:
-    """The incidents as they will be, each with the quiet gap of its case."""
-    member, incident, sensor = (
-        tables.fleet_case_incident.c, tables.incident.c, tables.fleet_sensor.c,
-    )  # fmt: skip
-    joined = (
+def _is_silent() -> ColumnElement[bool]:
+    sensor = tables.fleet_sensor.c
+    return (
+        sensor.name.is_(None)
+        | sensor.silent_since.is_not(None)
+        | sensor.status.contains('"state":"stopped"')
+    )
+
+
+def _last_contact() -> ColumnElement[int]:
+    """The time of the last contact of an incident, by the clock here."""
+    member = tables.fleet_case_incident.c
+    return member.last_seen - member.clock_offset
+
+
+def _joined() -> FromClause:
+    """The incidents of sensors with their cases and what is known of the sensors."""
+    member, incident = tables.fleet_case_incident.c, tables.incident.c
+    return (
         tables.incident.join(
             tables.fleet_case_incident,
             and_(member.run == incident.run, member.incident == incident.id),
         )
         .join(tables.fleet_case, tables.fleet_case.c.id == member.case)
-        .outerjoin(tables.fleet_sensor, sensor.name == member.sensor)
+        .outerjoin(tables.fleet_sensor, tables.fleet_sensor.c.name == member.sensor)
     )
-    # By the clock here, of a sensor that is on the roster no more.
-    last = member.last_seen - member.clock_offset
-    heard = func.coalesce(sensor.heard, last)
-    is_silent = (
-        sensor.name.is_(None)
-        | sensor.silent_since.is_not(None)
-        | sensor.status.contains('"state":"stopped"')
+
+
+def _of_silent_sensors(connection: Connection, before: int) -> Found:
+    # A sensor that is not on the roster any more has no time of its own.
+    heard = func.coalesce(tables.fleet_sensor.c.heard, _last_contact())
+    return _found(connection, heard, _is_silent(), heard < before)
+
+
+def _starts(connection: Connection, before: int) -> dict[str, int]:
+    """When sensors started that are heard and have open incidents of which nothing was heard for
+    long; in ns by their own clocks. One that started after a time (ns) is left out, or does not say
+    when it started."""
+    sensor = tables.fleet_sensor.c
+    rows = connection.execute(
+        select(sensor.name, sensor.status, sensor.clock_offset)
+        .select_from(_joined())
+        .where(_is_open(), not_(_is_silent()), _last_contact() < before)
+        .distinct()
     )
+    found = {}
+    for name, status, offset in rows:
+        started = json.loads(status).get("started") if status else None
+        if type(started) in (int, float) and 0 < started < _NO_START:
+            start = int(started * 1_000_000_000)
+            if start - (offset or 0) < before:
+                found[name] = start
+    return found
+
+
+def _of_earlier_runs(
+    connection: Connection, starts: Iterable[tuple[str, int]], before: int
+) -> Found:
+    """Those that began before their sensors started."""
+    member = tables.fleet_case_incident.c
+    began = (and_(member.sensor == name, member.first_seen < start) for name, start in starts)
+    last = _last_contact()
+    return _found(connection, last, or_(*began), last < before)
+
+
+def _found(
+    connection: Connection, heard: ColumnElement[int], *conditions: ColumnElement[bool]
+) -> Found:
+    """Open incidents of sensors as they will be: nothing was heard of them since `heard`."""
+    member, incident = tables.fleet_case_incident.c, tables.incident.c
     rows = connection.execute(
         select(
             member.sensor, member.run, member.case, member.clock_offset, member.first_seen,
             member.last_seen, incident.record, heard.label("heard"), tables.fleet_case.c.gap,
         )
-        .select_from(joined)
-        .where(_is_open(), is_silent, heard < before)
+        .select_from(_joined())
+        .where(_is_open(), *conditions)
         .order_by(member.sensor, member.incident)
         .limit(AT_A_TIME)
     ).all()  # fmt: skip

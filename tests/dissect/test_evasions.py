@@ -261,3 +261,14 @@ def test_a_retransmission_in_quic_counts_once(parse_all: bool) -> None:
 def test_a_decoy_before_what_cannot_be_read_names_no_flow_of_quic() -> None:
     packets = [*QUIC_DECOYS["of another connection"], *initials(NAME, HALVES)[1:]]
     assert name_statuses(packets) == [("none", True)]
+
+
+@both_ways
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_second_hello_that_comes_last_segment_first(count: int, parse_all: bool) -> None:
+    """Its name is not read and says nothing against the first one; the hello is counted."""
+    first = 1001 + len(FAKE)
+    cuts = [len(LARGE) * part // count for part in range(count + 1)]
+    parts = [tcp(LARGE[a:b], seq=first + a) for a, b in pairwise(cuts)]
+    packets = [SYN, tcp(FAKE, seq=1001), *parts[::-1]]
+    assert shown(packets, parse_all=parse_all) == ([DECOY], {"tls-hello-cut": 1})

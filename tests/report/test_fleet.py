@@ -1,18 +1,25 @@
 """The report of a centre: cases are counted, and silent sensors are a reason to acquit nobody."""
 
+import csv
+import io
 import json
 from datetime import date
 
+import pytest
 from report.stores import Office, incident_record, ns
 from report.test_collect import codes, made, only
 from support.fleet_alerts import GAP, MINUTE, SECOND, fleet_alert
 
+from netwatch.language.language import LANGUAGES, Language
 from netwatch.report.page import report_language
-from netwatch.report.tables import silences
+from netwatch.report.tables import csv_text, incidents, silences
+from netwatch.report.values import Report
+from netwatch.report.words import limits, short_moment
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 from netwatch.store.fleet_sensors import enrolled, heard, silent
 from netwatch.store.status import status
+from netwatch.store.unheard import close_of_silent_sensors
 
 SUMMER = date(2023, 6, 1), date(2023, 6, 30)
 
@@ -46,6 +53,49 @@ def test_counts_cases_and_says_who_saw_them(office: Office) -> None:
     assert ban.answer.word == "not-kept"
     assert report.sources.sensors == ("ghent", "liege")
     assert only(made(office, SUMMER)).totals.all.total == 0
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_incidents_whose_end_nobody_reported(office: Office, code: str) -> None:
+    """In the record, in the table that is also a CSV file, and among the limits."""
+    enrolled(office.catalogue, "ghent", 1)
+    alerts = [fleet_alert("ghent", at * GAP * 3, ban="city", status="open") for at in range(2)]
+    keep_alerts(office.catalogue, alerts[:1], GAP)
+    used = report_language(code)
+    report = made(office)
+    without = tables_of(report, used), limits(report, used)
+    last = ns("2023-03-20T01:00:00")
+    heard(office.catalogue, "ghent", last)
+    silent(office.catalogue, "ghent", last)
+    assert close_of_silent_sensors(office.catalogue, last + 1) == 1
+    keep_alerts(office.catalogue, alerts[1:], GAP)
+    report = made(office)
+    assert [each.unheard for each in only(report).incidents] == ["2023-03-20T01:00:00.000Z", ""]
+    header, *rows = tables_of(report, used)
+    (added,) = {*header} - {*without[0][0]}
+    shown = short_moment("2023-03-20T01:00:00Z", "Europe/Brussels", used)
+    assert [row[header.index(added)] for row in rows] == [shown, ""]
+    (sentence,) = {*limits(report, used)} - {*without[1]}
+    assert "1" in sentence
+    if code != "en":
+        english = report_language("en")
+        assert added not in tables_of(report, english)[0]
+        assert sentence not in limits(report, english)
+
+
+def tables_of(report: Report, used: Language) -> list[list[str]]:
+    """The rows of the CSV file of incidents."""
+    grid = incidents(only(report), used)
+    return list(csv.reader(io.StringIO(csv_text(grid.table))))
+
+
+def test_an_incident_that_was_closed_for_want_of_news(office: Office) -> None:
+    """Without a centre, of a run that was killed."""
+    record = incident_record("2023-03-21T10:00:00")
+    record["unheard"] = {"since": "2023-03-21T10:05:00.000Z", "status": "open"}
+    office.catalogue.add_incidents(office.run("live"), [(record, json.dumps(record))])
+    (incident,) = only(made(office)).incidents
+    assert incident.unheard == "2023-03-21T10:05:00.000Z"
 
 
 def test_a_silent_sensor_acquits_nobody(office: Office) -> None:

@@ -3,7 +3,7 @@ it reports later."""
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,11 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import heard, removed, silent
 from netwatch.store.options import StoreOptions
 from netwatch.store.sensor_alerts import read_record
-from netwatch.store.unheard import close_of_ended_runs, close_of_silent_sensors
+from netwatch.store.unheard import (
+    close_of_ended_runs,
+    close_of_restarted_sensors,
+    close_of_silent_sensors,
+)
 from netwatch.store.use_lock import UseLock
 
 SEEN = DAY + 10 * MINUTE
@@ -87,6 +91,57 @@ def test_a_sensor_that_is_heard_keeps_its_incidents_open(catalogue: Catalogue, s
         lose(catalogue)
     heard(catalogue, "ghent", SEEN + MINUTE)
     assert close_of_silent_sensors(catalogue, SEEN + 2 * MINUTE) == 0
+
+
+def restart(catalogue: Catalogue, started: Any = (DAY + 5 * MINUTE) / 1e9, **more: Any) -> None:
+    """A sensor is heard that says that it started after the first contact of its incident."""
+    heard(catalogue, "ghent", SEEN, {"started": started, **more}, 0)
+
+
+def test_a_sensor_that_started_again_without_its_incidents(catalogue: Catalogue) -> None:
+    keep(catalogue, alert("update"), fleet_alert("ghent", 6 * MINUTE, app="weibo", status="open"))
+    restart(catalogue)
+    began = DAY + 5 * MINUTE
+    assert close_of_restarted_sensors(catalogue, began) == 0  # it may still say something
+    assert close_of_restarted_sensors(catalogue, began + 1) == 1
+    assert close_of_restarted_sensors(catalogue, began + 1) == 0
+    closed = next(each for each in records(catalogue) if each["status"] == "closed")
+    assert closed["unheard"] == {"since": rfc3339(DAY + MINUTE, 3), "status": "update"}
+    assert close_of_restarted_sensors(catalogue, SEEN) == 0  # the other one is of its present run
+    keep(catalogue, alert("closed", 2 * MINUTE))
+    assert not any("unheard" in each for each in records(catalogue))
+
+
+def test_an_incident_that_was_reported_after_the_start(catalogue: Catalogue) -> None:
+    keep(catalogue, alert("update", 8 * MINUTE))
+    restart(catalogue)
+    assert close_of_restarted_sensors(catalogue, DAY + 7 * MINUTE) == 0
+    assert close_of_restarted_sensors(catalogue, DAY + 9 * MINUTE) == 1
+
+
+@pytest.mark.parametrize("started", [None, True, "1", [], -1, 1e300, 1 << 40, DAY / 1e9])
+def test_a_start_that_is_none_or_before_the_incident(catalogue: Catalogue, started: Any) -> None:
+    keep(catalogue, alert("open"))
+    restart(catalogue, started)
+    assert close_of_restarted_sensors(catalogue, SEEN + DAY) == 0
+
+
+def test_a_sensor_whose_clock_is_ahead(catalogue: Catalogue) -> None:
+    """What it says by its clock is compared with what it has said by its clock."""
+    ahead = 2 * MINUTE
+    keep(catalogue, fleet_alert("ghent", ahead, status="open", clock_offset=ahead))
+    heard(catalogue, "ghent", SEEN, {"started": (DAY + 3 * MINUTE) / 1e9}, ahead)
+    assert close_of_restarted_sensors(catalogue, DAY + MINUTE) == 0
+    assert close_of_restarted_sensors(catalogue, DAY + MINUTE + 1) == 1
+
+
+def test_silent_sensors_are_not_taken_for_ones_that_started_again(catalogue: Catalogue) -> None:
+    keep(catalogue, alert("open"))
+    restart(catalogue)
+    silent(catalogue, "ghent", SEEN)
+    assert close_of_restarted_sensors(catalogue, SEEN) == 0
+    heard(catalogue, "ghent", SEEN + 1, {"started": 1e9, "state": "stopped"})
+    assert close_of_restarted_sensors(catalogue, SEEN) == 0
 
 
 def test_what_it_reports_again_takes_the_mark_away(catalogue: Catalogue) -> None:
@@ -155,15 +210,18 @@ def test_an_incident_of_a_live_run_that_was_killed(
     assert "unheard" not in json.loads(shown)
 
 
-def test_a_centre_closes_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("change", "since"), [(lose, SEEN), (restart, DAY + MINUTE)])
+def test_a_centre_closes_them(
+    tmp_path: Path, change: Callable[[Catalogue], None], since: int
+) -> None:
     centre = LocalCentre(tmp_path, "ghent")
     try:
         with Catalogue.open(StoreOptions(str(tmp_path / "store"))) as catalogue:
             keep(catalogue, alert("open"))
-            lose(catalogue)
+            change(catalogue)
             centre.roster.close_unheard(3600 * 10**9)
             asyncio.run(centre.roster.written())
             (record,) = records(catalogue)
-            assert record["unheard"]["since"] == rfc3339(SEEN, 3)
+            assert record["unheard"]["since"] == rfc3339(since, 3)
     finally:
         centre.close()
