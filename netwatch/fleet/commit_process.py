@@ -138,7 +138,7 @@ def _begin(threshold: tuple[int, int, int]) -> None:
 
 
 def _prepare(open_commits: Callable[[], Any]) -> None:
-    """Note what opens that which commits."""
+    """Note how to open what commits."""
     global _open_commits
     _open_commits = open_commits
 
