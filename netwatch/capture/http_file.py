@@ -9,9 +9,8 @@ little ahead of the reader; what breaks there cannot be continued.
 import errno
 import threading
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
-from netwatch.capture.http_requests import ask, body_of
+from netwatch.capture.http_requests import Answer, ask, body_of
 from netwatch.capture.locations import FileInfo, OpenFile, shown_url
 from netwatch.capture.remote_file import (
     FIRST_RANGE,
@@ -23,9 +22,6 @@ from netwatch.capture.remote_file import (
 )
 from netwatch.core.errors import CaptureError
 from netwatch.core.patterns import pattern
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 PIECES = 64
 """Pieces of a body that are read ahead from a server without ranges."""
@@ -126,7 +122,7 @@ class _Ranges:
 class StreamedFile:
     """The body of an answer, read once and in order; an `netwatch.capture.locations.OpenFile`."""
 
-    def __init__(self, answer: "BaseHTTPResponse", size: int | None) -> None:
+    def __init__(self, answer: Answer, size: int | None) -> None:
         self.size = size
         self._answer = answer
         self._piece = memoryview(b"")
@@ -167,7 +163,7 @@ class StreamedFile:
 
 
 def _read_ahead(
-    answer: "BaseHTTPResponse",
+    answer: Answer,
     allowed: "SimpleQueue[bool]",
     read: "SimpleQueue[bytes | BaseException]",
 ) -> None:
@@ -188,7 +184,7 @@ def _read_ahead(
         body.close()  # type: ignore[attr-defined]
 
 
-def _taken(answer: "BaseHTTPResponse", size: int) -> bytes:
+def _taken(answer: Answer, size: int) -> bytes:
     """The first `size` bytes of a body, fewer where it ends before."""
     pieces: list[bytes] = []
     try:
@@ -203,7 +199,7 @@ def _taken(answer: "BaseHTTPResponse", size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _check_range(answer: "BaseHTTPResponse", wanted: Range) -> None:
+def _check_range(answer: Answer, wanted: Range) -> None:
     """Raise `RemoteError` where an answer has not the range that was asked for."""
     header = answer.headers.get("Content-Range", "")
     found = _CONTENT_RANGE.fullmatch(header)
@@ -213,7 +209,7 @@ def _check_range(answer: "BaseHTTPResponse", wanted: Range) -> None:
         raise RemoteError("the server answered with other bytes than were asked for")
 
 
-def _whole_size(answer: "BaseHTTPResponse") -> int | None:
+def _whole_size(answer: Answer) -> int | None:
     """The size of the whole file, if the server says it."""
     header = answer.headers.get("Content-Range", "")
     if answer.status == 206:
@@ -225,6 +221,6 @@ def _whole_size(answer: "BaseHTTPResponse") -> int | None:
     return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
 
 
-def _content(answer: "BaseHTTPResponse") -> str:
+def _content(answer: Answer) -> str:
     """What identifies the content of an answer; empty where the server does not say."""
     return answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""

@@ -8,6 +8,7 @@ whoever asked, who knows how much is wanted.
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -16,13 +17,13 @@ import urllib3
 
 from netwatch import __version__
 from netwatch.capture.locations import without_secrets
-from netwatch.capture.remote_file import Pace, RemoteError, TransientError
+from netwatch.capture.remote_file import RemoteError, TransientError
+from netwatch.core.dataclass import dataclass
+from netwatch.core.exchange import CAPTURES, Exchange
+from netwatch.core.http_pool import contexts, open_pool
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
-
-TIMEOUT = 30.0
-"""Seconds to connect to a server, and that it may be silent."""
 
 MAX_REDIRECTS = 5
 """Redirections that are followed for one request."""
@@ -43,7 +44,29 @@ _REASONS = {
 _CONNECTIONS = 8
 
 
-def ask(url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request, whose body is not read yet, and the exchange that it belongs to."""
+
+    response: "BaseHTTPResponse"
+    exchange: Exchange
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, found in any case."""
+        return self.response.headers
+
+    def close(self) -> None:
+        """Read no more of it."""
+        self.response.close()
+
+
+def ask(url: str, headers: Mapping[str, str]) -> Answer:
     """Ask once for a URL; the answer with status 200, 206 or 416, whose body was not read. Raises
     `RemoteError` and `TransientError`."""
     headers = {
@@ -68,48 +91,43 @@ def ask(url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
     raise RemoteError(f"the server redirects more than {MAX_REDIRECTS} times")
 
 
-def body_of(answer: "BaseHTTPResponse") -> Iterator[bytes]:
+def body_of(answer: Answer) -> Iterator[bytes]:
     """The body of an answer as it arrives. Raises `TransientError` where it ends too soon or
     hardly comes at all; the connection is closed unless all of it was taken."""
-    pace = Pace()
     try:
         while True:
             try:
-                piece = answer.read1(PIECE, decode_content=False)
+                with answer.exchange.going_on():
+                    piece = answer.response.read1(PIECE, decode_content=False)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise _unanswered(error) from None
+                raise _unanswered(error, answer.exchange) from None
             if not piece:
                 break
-            pace.add(len(piece))
             yield piece
     finally:
         answer.close()
 
 
-def _request(url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
+def _request(url: str, headers: Mapping[str, str]) -> Answer:
+    exchange = Exchange(CAPTURES)
     try:
-        return _pool(os.getpid(), _proxy(url)).request(
-            "GET",
-            url,
-            headers=headers,
-            timeout=urllib3.Timeout(TIMEOUT),
-            preload_content=False,
-            redirect=False,
-            retries=False,
-        )
+        with exchange.going_on():
+            response = _pool(os.getpid(), _proxy(url), url.startswith("https:")).request(
+                "GET", url, headers=headers, preload_content=False, redirect=False, retries=False
+            )
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise _unanswered(error) from None
+        raise _unanswered(error, exchange) from None
     except ValueError as error:
         raise RemoteError(f"the URL is not valid: {without_secrets(str(error))}") from None
+    exchange.begin_body()
+    return Answer(response, exchange)
 
 
 @cache
-def _pool(process: int, proxy: str | None) -> "PoolManager":
+def _pool(process: int, proxy: str | None, is_secure: bool) -> "PoolManager":
     """The connections of this process: one that it was forked from has others."""
-    options = {"maxsize": _CONNECTIONS, "block": False}
-    if proxy:
-        return urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]
-    return urllib3.PoolManager(**options)  # type: ignore[arg-type]
+    options = contexts("https:" if is_secure else "http:", proxy or "")
+    return open_pool(proxy or "", replace(options, connections=_CONNECTIONS))
 
 
 def _proxy(url: str) -> str | None:
@@ -142,7 +160,7 @@ def redirected(url: str, location: str) -> str:
     return target
 
 
-def _refused(answer: "BaseHTTPResponse") -> RemoteError | TransientError:
+def _refused(answer: Answer) -> RemoteError | TransientError:
     status = answer.status
     reason = _REASONS.get(status, f"the server answered with status {status}")
     if status not in _TRANSIENT:
@@ -151,8 +169,10 @@ def _refused(answer: "BaseHTTPResponse") -> RemoteError | TransientError:
     return TransientError(reason, float(after[:4]) if after.isascii() and after.isdigit() else None)
 
 
-def _unanswered(error: Exception) -> RemoteError | TransientError:
+def _unanswered(error: Exception, exchange: Exchange) -> RemoteError | TransientError:
     errors = urllib3.exceptions
+    if exchange.expired:
+        return TransientError(exchange.expired)
     if isinstance(error, errors.NameResolutionError):
         return RemoteError("the name of the server is not known")
     if isinstance(error, errors.SSLError):
@@ -160,5 +180,5 @@ def _unanswered(error: Exception) -> RemoteError | TransientError:
     if isinstance(error, errors.NewConnectionError | errors.ProxyError):
         return TransientError("the server cannot be reached")
     if isinstance(error, errors.TimeoutError | TimeoutError):
-        return TransientError(f"no answer within {TIMEOUT:g} s")
+        return TransientError("no answer")
     return TransientError("the connection broke")

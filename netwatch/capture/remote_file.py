@@ -23,6 +23,7 @@ from queue import SimpleQueue
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.exchange import LEAST_PACE, PACE_SECONDS
 from netwatch.core.text import quantity
 
 FIRST_RANGE = 1 << 20
@@ -42,12 +43,6 @@ MAX_RETRIES = 100
 
 FIRST_PAUSE = 0.25
 """Seconds before the second attempt. Each pause is up to twice as long as the one before."""
-
-LEAST_PACE = 1024
-"""Bytes a second of a body, over `PACE_SECONDS` at least, below which it counts as cut."""
-
-PACE_SECONDS = 60.0
-"""Seconds after which the pace of a body is looked at."""
 
 MAX_PAUSE = 20.0
 """The longest pause in seconds, whatever a server asks for."""
@@ -91,7 +86,7 @@ class Pace:
         self._bytes += size
         seconds = time.monotonic() - self._begun
         if seconds > PACE_SECONDS and self._bytes < LEAST_PACE * seconds:
-            raise TransientError(f"the server sends less than {LEAST_PACE} bytes a second")
+            raise TransientError(f"the server sends less than {LEAST_PACE:,} bytes a second")
 
 
 class Attempts:

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,14 +19,15 @@ from joserfc.jwk import KeySet
 
 from netwatch.config.console_section import OidcOptions
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.exchange import PROVIDER, Exchange
+from netwatch.core.http_pool import PoolOptions, open_pool
+from netwatch.core.tls_sockets import client_context
 
 MAX_ANSWER = 1 << 20
 """Bytes of an answer of the provider."""
 
 KEY_SECONDS = 3600
 """Seconds for which the addresses and keys of the provider are kept."""
-
-_TIMEOUT = urllib3.Timeout(connect=5, read=5)
 
 
 class ProviderError(NetwatchError):
@@ -39,9 +41,8 @@ class ProviderClient:
     def __init__(self, options: OidcOptions) -> None:
         _check_address(options.issuer)
         self._options = options
-        self._pool = urllib3.PoolManager(
-            num_pools=4, retries=False, timeout=_TIMEOUT, ca_certs=options.ca_file or None
-        )
+        ca = Path(options.ca_file) if options.ca_file else None
+        self._pool = open_pool("", PoolOptions(client_context(ca), connections=4))
         self._lock = threading.Lock()
         self._known: tuple[float, Mapping[str, Any], KeySet] | None = None
 
@@ -74,14 +75,17 @@ class ProviderClient:
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The answer of the provider, which has to be an object of JSON."""
+        exchange = Exchange(PROVIDER)
         try:
-            response = self._pool.request(
-                method, url, body=body, headers={"Accept": "application/json", **(headers or {})},
-                redirect=False, preload_content=False,
-            )  # fmt: skip
-            content = response.read(MAX_ANSWER + 1)
-            response.release_conn()
-        except urllib3.exceptions.HTTPError as error:
+            with exchange.going_on():
+                response = self._pool.request(
+                    method, url, body=body, redirect=False, preload_content=False, retries=False,
+                    headers={"Accept": "application/json", **(headers or {})},
+                )  # fmt: skip
+                content = response.read(MAX_ANSWER + 1)
+                response.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as cause:
+            error = exchange.expired or cause
             raise ProviderError(f"{urlsplit(url).netloc} cannot be asked: {error}") from None
         if response.status != 200 or len(content) > MAX_ANSWER:
             raise ProviderError(f"{urlsplit(url).netloc} answered with status {response.status}")

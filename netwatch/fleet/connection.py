@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.tls_sockets import describe_error
 from netwatch.sinks.nats import secure_client
-from netwatch.sinks.tls import describe_error
 
 CONNECT_SECONDS = 5.0
 """Seconds to connect, with TLS and authentication."""

@@ -49,7 +49,7 @@ MODULES = (
 OPTIONAL_MODULES = ("geoip2.database", "geoip2.errors")
 """Modules of extras that may be missing."""
 
-OUTPUT_MODULES = ("concurrent.futures.thread", "netwatch.sinks.http_pool")
+OUTPUT_MODULES = ("concurrent.futures.thread", "netwatch.core.http_pool")
 """Modules that outputs need when they send, besides those that they import when they are opened."""
 
 OPTIONAL_OUTPUT_MODULES = ("nkeys",)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.exchange import exchange
 from netwatch.inventory.netbox_objects import (
     KINDS,
     MAX_INTERFACES,
@@ -25,7 +26,6 @@ from netwatch.inventory.netbox_objects import (
 from netwatch.inventory.registered import MAX_REGISTERED, Registered
 from netwatch.refresh.options import NetboxSource
 from netwatch.sinks.base import MisconfiguredError, UnavailableError
-from netwatch.sinks.exchange import exchange
 from netwatch.sinks.http_client import HttpClient, Response
 from netwatch.sinks.redaction import redact
 

@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 from netwatch import __version__
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.exchange import TooLongError, check_size, exchange
+from netwatch.core.tls_sockets import client_context, describe_error
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
 from netwatch.sinks.cleartext import INSECURE_OPTION, read_insecure
-from netwatch.sinks.exchange import TooLongError, check_size, exchange
 from netwatch.sinks.options import Option, read_duration, read_url
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
+from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -141,10 +142,19 @@ class HttpClient:
         return Response(response.status, data, dict(response.headers))
 
     def _open_pool(self) -> "PoolManager":
-        from netwatch.sinks.http_pool import open_pool
+        from netwatch.core.http_pool import PoolOptions, open_pool
 
-        options = self._options
-        return open_pool(options.url, options.proxy, options.timeout, options.tls or TlsOptions())
+        options, tls = self._options, self._options.tls or TlsOptions()
+        is_secure, is_proxy_secure = (
+            each.startswith("https:") for each in (options.url, options.proxy)
+        )
+        made = PoolOptions(
+            tls.context() if is_secure else None,
+            client_context() if is_proxy_secure else None,
+            tls.server_name,
+            timeout=options.timeout,
+        )
+        return open_pool(options.proxy, made)
 
     def close(self) -> None:
         """Close the connection. The next request opens it again."""

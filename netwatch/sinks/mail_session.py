@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.exchange import BoundedSocket, connect, exchange, in_background
+from netwatch.core.tls_sockets import describe_error
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
-from netwatch.sinks.exchange import BoundedSocket, connect, exchange, in_background
 from netwatch.sinks.options import Credentials
-from netwatch.sinks.tls import TlsOptions, describe_error
+from netwatch.sinks.tls import TlsOptions
 
 _T = TypeVar("_T")
 

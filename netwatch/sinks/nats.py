@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.installing import install_command
+from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Delivered,
@@ -38,7 +39,7 @@ from netwatch.sinks.options import (
     read_url,
 )
 from netwatch.sinks.secrets import Secret, read_secret
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
+from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
 
 OPTIONS = (
     Option("url", "URL", "The server, `nats://` or `tls://`.", required=True),

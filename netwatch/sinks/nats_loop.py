@@ -9,7 +9,7 @@ import asyncio
 import socket
 from typing import Any
 
-from netwatch.sinks.exchange import Background
+from netwatch.core.exchange import Background
 
 
 class Loop(asyncio.SelectorEventLoop):

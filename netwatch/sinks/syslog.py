@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks import syslog_message, syslog_transport
 from netwatch.sinks.base import Delivered, Outcome, OutgoingAlert, UnavailableError
@@ -25,7 +26,7 @@ from netwatch.sinks.options import (
 )
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.size_limit import encode_within
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
+from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
 
 PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 """The default port of each transport, as registered with IANA (RFC 5426, RFC 3195, RFC 5425)."""

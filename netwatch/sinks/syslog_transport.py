@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.exchange import Address, connect, exchange, resolve, time_left
 from netwatch.core.system.sockets import unacknowledged_bytes
 from netwatch.sinks.base import UnavailableError
-from netwatch.sinks.exchange import Address, connect, exchange, resolve, time_left
 from netwatch.sinks.tls import TlsOptions
 
 # A receiver's UDP buffer is some 200 KiB and drops silently, so it gets time after each burst.

@@ -62,7 +62,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (UnsignedMetadataError, "it is not signed by the keys of the root (forged)"),
     (LengthOrHashMismatchError, "a file is not the one that was signed (altered or mixed)"),
     (DownloadLengthMismatchError, "a file is larger than it may be"),
-    (SlowRetrievalError, "no answer in time"),
+    (SlowRetrievalError, "it answers too slowly"),
     (DownloadHTTPError, "a file is missing, perhaps because the upload is not complete"),
     (DownloadError, "it cannot be reached"),
     (RepositoryError, "its metadata are not valid"),

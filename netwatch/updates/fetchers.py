@@ -5,27 +5,23 @@ file that does not exist is HTTP status 404, by which TUF notices that there is 
 """
 
 import tarfile
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from tuf.api.exceptions import DownloadError, DownloadHTTPError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
 from tuf.ngclient import FetcherInterface
 
 from netwatch import __version__
+from netwatch.core.exchange import UPDATES, WHOLE_UPDATE, Exchange
+from netwatch.core.http_pool import contexts, open_pool
 from netwatch.updates.set_format import SetError
-
-MAX_FETCH_SECONDS = 300.0
-"""How long one file may take, in s, however slowly it comes."""
 
 MAX_MEMBERS = 100_000
 """Members of an archive of a repository. Each set adds some five."""
-
-FETCH_TIMEOUT = 30.0
-"""Seconds to connect, and between two pieces of an answer."""
 
 _CHUNK = 256 << 10
 _NOT_FOUND = 404
@@ -60,33 +56,60 @@ class HttpFetcher(SourceFetcher):
 
     def __init__(self, proxy: str) -> None:
         super().__init__()
-        self._pool = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
+        self._proxy = proxy
+        self._pool: urllib3.PoolManager | None = None
+        self._update = Exchange(WHOLE_UPDATE)
+
+    def close(self) -> None:
+        """Close the connections."""
+        super().close()
+        if self._pool is not None:
+            self._pool.clear()
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        end = time.monotonic() + MAX_FETCH_SECONDS
+        file = Exchange(UPDATES)
+        if self._pool is None:
+            self._pool = open_pool(self._proxy, contexts(url, self._proxy))
         headers = {"User-Agent": f"netwatch/{__version__}", "Accept-Encoding": "identity"}
-        response = self._pool.request(
-            "GET",
-            url,
-            headers=headers,
-            timeout=urllib3.Timeout(FETCH_TIMEOUT),
-            preload_content=False,
-            redirect=False,
-            retries=urllib3.Retry(connect=1, read=1, redirect=0, status=0, other=0),
-        )
+        with self._bounded(file, url):
+            response = self._pool.request(
+                "GET",
+                url,
+                headers=headers,
+                preload_content=False,
+                redirect=False,
+                retries=urllib3.Retry(connect=1, read=1, redirect=0, status=0, other=0),
+            )
+        file.begin_body()
         self._opened(response)
         if response.status != 200:
             # Some servers answer 403 instead, for both of which TUF knows what to do.
             raise DownloadHTTPError(f"{url}: HTTP status {response.status}", response.status)
-        return _until(response, url, end)
+        return self._body(response, file, url)
 
+    def _body(self, response: Any, file: Exchange, url: str) -> Iterator[bytes]:
+        """The body of a response."""
+        while True:
+            with self._bounded(file, url):
+                chunk = response.read(_CHUNK, decode_content=False)
+            if not chunk:
+                return
+            yield chunk
 
-def _until(response: Any, url: str, end: float) -> Iterator[bytes]:
-    """The body of a response; an error where it is not complete at `end`."""
-    while chunk := response.read(_CHUNK, decode_content=False):
-        yield chunk
-        if time.monotonic() > end:
-            raise DownloadError(f"{url}: not complete after {MAX_FETCH_SECONDS:.0f} s")
+    @contextmanager
+    def _bounded(self, file: Exchange, url: str) -> Iterator[None]:
+        """Within the context, the limits of one file and of the whole update hold. Raises
+        `SlowRetrievalError` where one of them is reached."""
+        try:
+            with self._update.going_on(), file.going_on():
+                yield
+        except (urllib3.exceptions.HTTPError, OSError):
+            reason = file.expired or self._update.expired
+            if not reason:
+                raise
+            raise SlowRetrievalError(
+                f"{url}: {reason}; if that does not pass, name another mirror as 'updates: url'"
+            ) from None
 
 
 class FolderFetcher(SourceFetcher):

@@ -15,9 +15,9 @@ import pytest
 from support.made_alerts import output, record
 from support.receivers import Listener
 
+from netwatch.core import exchange
+from netwatch.core.exchange import TooLongError
 from netwatch.delivery import probe
-from netwatch.sinks import exchange
-from netwatch.sinks.exchange import TooLongError
 
 PAUSE = 0.1
 """Seconds between two bytes."""

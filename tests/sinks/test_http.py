@@ -437,7 +437,7 @@ def test_meaning_of_each_status(code, raised):
 
 
 def test_endless_response_is_aborted(http, deliver, tmp_path, monkeypatch):
-    monkeypatch.setattr("netwatch.sinks.exchange.MAX_RECEIVED", 100_000)
+    monkeypatch.setattr("netwatch.core.exchange.MAX_RECEIVED", 100_000)
 
     def flood(request):
         request.send_response(200)

@@ -11,9 +11,10 @@ from support.faulty_proxy import reset
 from support.made_alerts import output
 from support.ports import free_port
 
+from netwatch.core.exchange import exchange
+from netwatch.core.tls_sockets import describe_error
 from netwatch.delivery import probe
-from netwatch.sinks.exchange import exchange
-from netwatch.sinks.tls import TlsOptions, describe_error
+from netwatch.sinks.tls import TlsOptions
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import trustme
 from support.made_alerts import QUICK
 
+from netwatch.core.tls_sockets import TlsSocket
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.delivery.worker import RetryTiming
-from netwatch.sinks.tls import TlsSocket
 
 
 @dataclass

@@ -18,7 +18,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from support.waiting import TIMEOUT
 
-from netwatch.sinks.tls import TlsSocket
+from netwatch.core.tls_sockets import TlsSocket
 
 RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
 """The environment that `make receivers` creates."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.sets import DAY, Publisher, served
 
+from netwatch.core.exchange import Limits
 from netwatch.updates.client import MAX_METADATA_BYTES
 from netwatch.updates.set_format import SetError
 from netwatch.updates.store import SetStore
@@ -363,7 +364,7 @@ def test_a_server_that_is_not_there(publisher: Publisher) -> None:
 
 def test_a_server_that_never_ends(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
     publisher.publish()
-    monkeypatch.setattr("netwatch.updates.fetchers.MAX_FETCH_SECONDS", -1.0)
+    monkeypatch.setattr("netwatch.updates.fetchers.UPDATES", Limits(-1.0))
     with served(publisher.folder) as url:
         assert "not complete after" in refused(publisher, url)
 
