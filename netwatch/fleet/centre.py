@@ -111,7 +111,8 @@ class Centre:
                 CommitProcess("facts", partial(FactCommits, store, HidingApps(config), networks))
                 for _ in range(process_count())
             ]
-            stack.callback(close_processes, [*self._alerts, *self._facts])
+            committing: list[CommitProcess[Any]] = [*self._alerts, *self._facts]
+            stack.callback(close_processes, committing)
             self._publisher = Publisher(open_publications(self.folder.path), report)
             delivery = _delivery(config, report, stack)
             self._silences = SilenceKeeper(
