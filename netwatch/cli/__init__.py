@@ -13,6 +13,7 @@ import importlib
 import os
 import sys
 from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from netwatch import __version__
@@ -186,7 +187,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     from netwatch.core.errors import ConfigError, NetwatchError
+    from netwatch.core.trusted_files import tell_of_found
 
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    is_told = is_terminal and not getattr(args, "quiet", False)
+    tell_of_found(_tell_of_found if is_told else None)
     try:
         status = int(args.func(args))
         if sys.stdout is not None:
@@ -214,6 +219,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print_message("netwatch: interrupted")
         return 130
+
+
+def _tell_of_found(path: Path) -> None:
+    print_message(f"netwatch: using {path} of the current folder")
 
 
 def _command_first(arguments: list[str]) -> tuple[str | None, list[str]]:

@@ -232,12 +232,14 @@ def live(args: argparse.Namespace) -> int:
         summary = Summary(
             result.statistics,
             result.seconds,
+            result.config,
             incidents=result.incidents,
             judged=result.incidents.judged,
             restored=result.incidents.restored,
             coverage=result.coverage,
             evidence=result.evidence,
             of_logs=options.reads_logs,
+            notes_shown=True,
         )
         summary.show(args)
         if options.live and not args.quiet:

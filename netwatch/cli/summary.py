@@ -59,7 +59,7 @@ class Summary:
     """What a run of `seconds` read and found. Where a part is None, the run did not have it.
     `judged` are the incidents by kind and outcome, `restored` those by verdict that an earlier run
     had reported and left open, `units` those of an archive. With `of_logs` nothing but logs was to
-    be read."""
+    be read. `notes_shown` says that the notes on the configuration were shown before."""
 
     statistics: RunStatistics
     seconds: float
@@ -72,6 +72,7 @@ class Summary:
     strict: bool = False
     units: "UnitCounts | None" = None
     of_logs: bool = False
+    notes_shown: bool = False
 
     def show(self, args: argparse.Namespace) -> None:
         """Print the errors; without ``--quiet`` also the notes and the summary itself. With
@@ -85,7 +86,7 @@ class Summary:
             print_message(f"netwatch: {note}")
         if args.quiet:
             return
-        for note in self.config.notes if self.config else ():
+        for note in self.config.notes if self.config and not self.notes_shown else ():
             print_message(f"netwatch: {note}")
         for label, text in self._lines(args.verbose):
             print_message(f"{label:<13} {text}")
@@ -96,6 +97,8 @@ class Summary:
         is_unread = bool(statistics.unread) and not _has_read(statistics)
         read = "nothing" if is_unread else ", ".join(_read(statistics, self.of_logs))
         yield "read", f"{read} in {self.seconds:.2f} s (netwatch {__version__})"
+        if self.config is not None:
+            yield "configuration", f"{self.config.path or 'built-in'} ({self.config.version})"
         if self.units is not None:
             yield "units", _units(self.units)
         if not is_unread:

@@ -46,6 +46,7 @@ from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.trusted_files import foreign_owner
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
@@ -73,7 +74,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
+HERE = "netwatch.yaml"
+"""The configuration in the current folder, which applies without being named."""
+
+SEARCH_PATHS = (HERE, "/etc/netwatch/netwatch.yaml")
 """Where a configuration is searched for when none is named. On Windows only in the current folder:
 everybody there may create a folder like the other."""
 
@@ -193,6 +197,8 @@ def load(
     notes: list[str] = []
     if not fields.file:
         notes.append(sentence("note-no-file"))
+    elif (owner := foreign_owner(Path(fields.file))) is not None:
+        notes.append(sentence("note-foreign-file", file=fields.file, owner=str(owner)))
     version = fields.value("version", required="1, the version of this format")
     if version is not None and (version != 1 or isinstance(version, bool)):
         fields.add_mismatch("version", "1")
@@ -362,11 +368,12 @@ def _open(path: str | None) -> Fields:
     problems = Problems()
     searched = SEARCH_PATHS[:1] if sys.platform == "win32" else SEARCH_PATHS
     found = path or next((place for place in searched if Path(place).exists()), None)
+    is_unnamed = not path and found == HERE
     if found is None:
         defaults = YamlMapping(0)
         defaults["version"] = 1
         return Fields(defaults, "", problems, "the configuration")
-    mapping = read_document(Path(found), problems)
+    mapping = read_document(Path(found), problems, found=is_unnamed)
     if mapping is None:
         problems.raise_if_any()
     assert mapping is not None

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
 from netwatch.core.patterns import pattern
 from netwatch.core.period import read_timezone
+from netwatch.core.trusted_files import refuse_writable
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.language.language import LANGUAGES
 
@@ -131,6 +133,11 @@ def _tls(section: Fields, base: Path) -> tuple[str, str]:
     tls.reject_unknown()
     if not certificate or not key:
         return "", ""
+    for name, file in (("certificate", certificate), ("key", key)):
+        try:
+            refuse_writable(base / file)
+        except NetwatchError as error:
+            tls.add_problem(name, f"'{name}': {base / file} {error}")
     return str(base / certificate), str(base / key)
 
 

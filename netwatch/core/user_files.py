@@ -8,6 +8,7 @@ pipe for ``<(command)``), and size and waiting time are limited.
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
@@ -29,8 +30,13 @@ _KINDS = (
 )
 
 
-def read_user_file(path: Path, limit: int | None = None) -> bytes:
-    """The content of a file or pipe; `limit` in bytes is `MAX_FILE_BYTES` unless given.
+def read_user_file(
+    path: Path,
+    limit: int | None = None,
+    check: Callable[[os.stat_result], None] | None = None,
+) -> bytes:
+    """The content of a file or pipe; `limit` in bytes is `MAX_FILE_BYTES` unless given. `check`
+    raises `NetwatchError` if the file is not to be read.
 
     Raises `NetwatchError` if there is no such file, it is of another kind, larger, or a pipe that
     is not closed in time; its text continues a sentence: ``cannot be read: ...``.
@@ -47,6 +53,8 @@ def read_user_file(path: Path, limit: int | None = None) -> bytes:
         kind = next((words for is_kind, words in _KINDS if is_kind(status.st_mode)), None)
         if kind:
             raise NetwatchError(f"cannot be read: expected a file, found {kind}")
+        if check is not None:
+            check(status)
         if status.st_size > limit:
             raise _too_large(limit)
         return _read(descriptor, limit, is_pipe=stat.S_ISFIFO(status.st_mode))

@@ -73,7 +73,9 @@ class CentreOptions:
 
     def secrets(self) -> tuple[Secret, ...]:
         """The file of the credentials."""
-        return (Secret("", self.fleet.credentials),) if self.fleet.credentials else ()
+        return (
+            (Secret("", self.fleet.credentials, with_lines=True),) if self.fleet.credentials else ()
+        )
 
     def warning(self) -> str:
         """Nothing is sent in the clear, but on loopback."""

@@ -10,7 +10,7 @@ from typing import Any
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import UTC_ZONE
-from netwatch.core.user_files import read_user_file
+from netwatch.core.trusted_files import read_trusted_file
 from netwatch.core.user_yaml import Problems, describe, did_you_mean
 from netwatch.core.verdict import BEGINNING, FOREVER
 from netwatch.inventory.entry_table import EntryTable, Fields
@@ -52,7 +52,7 @@ def read_text(path: Path, problems: Problems) -> str | None:
     """The text of an inventory file; None with the mistake noted."""
     file = str(path)
     try:
-        raw = read_user_file(path)
+        raw = read_trusted_file(path)
         return raw.decode(_encoding(raw))
     except NetwatchError as error:
         problems.add(file, 0, f"the inventory {error}")

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from netwatch.core.errors import NetwatchError
 from netwatch.core.period import UTC_ZONE
+from netwatch.core.trusted_files import refuse_writable
 from netwatch.core.user_yaml import Problems, describe
 from netwatch.core.verdict import FOREVER
 from netwatch.inventory.entry_table import EntryTable
@@ -36,9 +38,13 @@ def read_inventory_folder(
     of files that are to be written, by their names."""
     table = EntryTable()
     try:
+        refuse_writable(path)
         found = {each for each in path.iterdir() if not each.name.startswith(".")}
     except OSError as error:
         problems.add(str(path), 0, f"the inventory cannot be read: {error.strerror}")
+        return table
+    except NetwatchError as error:
+        problems.add(str(path), 0, f"the folder of the inventory {error}")
         return table
     files = sorted(found | {path / name for name in candidates})
     if len(files) > MAX_FILES:

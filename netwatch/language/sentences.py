@@ -286,6 +286,9 @@ TEXTS: Mapping[str, str] = {
     "trouble-centre": mark("no connection to the centre for %(time)s: %(problem)s"),
     # What a user may not expect of a configuration (netwatch.config)
     "note-no-file": mark("no configuration file was found: the built-in defaults apply"),
+    "note-foreign-file": mark(
+        "%(file)s belongs to user %(owner)s, who can change what netwatch does"
+    ),
     "note-no-networks": mark(
         "no networks are configured: private ranges are one network of class service"
     ),

@@ -56,9 +56,10 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of a capture. `reader_gone` says that the reader of the records went away;
-    `error` is the reason why a worker failed."""
+    """The result of a capture. `config` is the configuration that was used last. `reader_gone` says
+    that the reader of the records went away; `error` is the reason why a worker failed."""
 
+    config: Config
     statistics: RunStatistics
     incidents: OpenIncidents
     coverage: CoverageReport
@@ -109,6 +110,7 @@ def run(
     aggregator.updates.config.geo.note_damaged(statistics.anomalies)
     statistics.anomalies.update(aggregator.incidents.contradictions)
     return RunResult(
+        config=aggregator.updates.config,
         statistics=statistics,
         incidents=aggregator.incidents,
         coverage=pool.coverage().report(

@@ -98,7 +98,8 @@ def pack_ids() -> list[str]:
 def read_pack(file: Path, catalog: Catalog, problems: Problems) -> Pack | None:
     """The pack in a YAML file, which must be named after the id of the ban; None with the
     mistakes noted."""
-    mapping = read_document(file, problems)
+    is_shipped = file.resolve().is_relative_to(shipped().resolve())
+    mapping = read_document(file, problems, shipped=is_shipped)
     if mapping is None:
         return None
     fields = Fields(mapping, str(file), problems, "a pack")

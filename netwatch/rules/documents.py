@@ -18,6 +18,7 @@ from typing import Any
 from netwatch import __version__
 from netwatch.core import user_yaml
 from netwatch.core.errors import NetwatchError
+from netwatch.core.trusted_files import read_trusted_file
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence
 from netwatch.rules.catalog_cache import DOCUMENTS, is_on, read_entry, write_entry
@@ -26,13 +27,17 @@ MAX_CACHED_BYTES = 1 << 20
 """Bytes of a file that is cached. Larger ones are signatures, which have a cache of their own."""
 
 
-def read_document(path: Path, problems: Problems) -> YamlMapping | None:
+def read_document(
+    path: Path, problems: Problems, *, found: bool = False, shipped: bool = False
+) -> YamlMapping | None:
     """The mapping at the top level of the YAML file `path`.
 
-    If it cannot be read, the reason is added to `problems` and the result is None.
+    If it cannot be read, the reason is added to `problems` and the result is None. So it is if
+    others may write to it, and if it was `found` (see `read_trusted_file`); not of files that are
+    `shipped` with netwatch.
     """
     try:
-        raw = read_user_file(path)
+        raw = read_user_file(path) if shipped else read_trusted_file(path, found=found)
     except NetwatchError as error:
         problems.add(str(path), 0, str(error))
         return None

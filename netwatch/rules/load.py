@@ -17,6 +17,7 @@ from netwatch import __version__
 from netwatch.core.addresses import ip_text
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
+from netwatch.core.trusted_files import read_trusted_file, refuse_writable
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems
 from netwatch.rules.catalog import Catalog
@@ -107,10 +108,13 @@ class _Layer:
 
 
 def _contents(source: str | Path, base: Path, problems: Problems) -> list[tuple[Path, bytes]]:
+    """The files of a source. To those that did not come with netwatch nobody but their owner may
+    write."""
     contents = []
+    read = read_user_file if _is_shipped(source, base) else read_trusted_file
     for file in _files(source, base, problems):
         try:
-            raw = read_user_file(file)
+            raw = read(file)
         except NetwatchError as error:
             problems.add(str(file), 0, str(error))
         else:
@@ -203,6 +207,13 @@ def _files(source: str | Path, base: Path, problems: Problems) -> list[Path]:
         if not path.is_dir():
             return [path]
         place = path / "apps" if (path / "apps").is_dir() else path
+        try:
+            for folder in {path, place}:
+                if not _is_shipped(source, base):
+                    refuse_writable(folder)
+        except NetwatchError as error:
+            problems.add(str(folder), 0, str(error))
+            return []
     try:
         found = [file for file in place.iterdir() if file.name.endswith((".yaml", ".yml"))]
     except OSError as error:

@@ -74,7 +74,7 @@ class NatsOptions:
 
     def secrets(self) -> tuple[Secret, ...]:
         """The token, the password or the credentials file."""
-        creds = Secret("", self.creds_file) if self.creds_file else None
+        creds = Secret("", self.creds_file, with_lines=True) if self.creds_file else None
         return only_secrets(self.token, self.credentials.password, creds)
 
     def warning(self) -> str:

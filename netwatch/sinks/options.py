@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.trusted_files import refuse_writable
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.secrets import Secret, read_secret
 
@@ -58,7 +60,8 @@ def read_duration(fields: Fields, key: str, default: float) -> float:
 
 
 def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
-    """The path of a file, which must exist; None if there is none. What has several lines is not a
+    """The path of a file, which must exist and to which nobody but its owner may write; None if
+    there is none. What has several lines is not a
     path but the contents of the file, which may be secret and is not repeated."""
     text = fields.text(key)
     if not text:
@@ -68,6 +71,10 @@ def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
         return None
     if not (base / text).is_file():
         fields.add_problem(key, f"'{key}': there is no file {base / text}")
+    try:
+        refuse_writable(base / text)
+    except NetwatchError as error:
+        fields.add_problem(key, f"'{key}': {base / text} {error}")
     return base / text
 
 

@@ -13,14 +13,21 @@ from pathlib import Path
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.patterns import pattern
+from netwatch.core.text import quantity
+from netwatch.core.trusted_files import read_trusted_file
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Fields, YamlMapping
 
-MAX_SECRET = 65536
-"""Bytes of a file that contains a secret."""
+MAX_SECRET = 4096
+"""Bytes of a file that contains a secret, in one line. Other files, which somebody could have named
+to have them sent away, mostly have more."""
+
+MAX_CREDENTIALS = 65_536
+"""Bytes of a file with credentials, which a library reads."""
 
 MAX_SECRET_LINES = 256
-"""Lines of a secret. Each is looked for in text that is shown."""
+"""Lines of credentials, or of a secret of the environment. Each is looked for in text that is
+shown."""
 
 _EXPECTED = "expected {env: NAME} or {file: path}: the secret itself must not be in this file"
 _NAME = pattern(r"[^\x00-\x1f\x7f]+")
@@ -33,20 +40,24 @@ _remembered_lock = threading.Lock()
 class Secret:
     """Where a secret is: in the file `file` or, if that is None, in the environment variable
     `env`. `user` is the user whose password it is, if it is one: the two are sent together.
-    `literal` is a credential that a header of the configuration contains as text."""
+    `literal` is a credential that a header of the configuration contains as text. A file
+    `with_lines` has credentials, which are not sent as they are."""
 
     env: str
     file: Path | None
     user: str = ""
     literal: str = ""
+    with_lines: bool = False
 
     def value(self) -> str:
         """The secret, without surrounding white space. Raises `NetwatchError` with the reason,
         which never contains the secret, if it cannot be read."""
         value = self._read()
-        if len(value.splitlines()) > MAX_SECRET_LINES:
+        limit = 1 if self.file is not None and not self.with_lines else MAX_SECRET_LINES
+        if len(value.splitlines()) > limit:
             where = self.file or f"the environment variable {self.env}"
-            raise NetwatchError(f"the secret in {where} has more than {MAX_SECRET_LINES} lines")
+            lines = quantity(limit, "line")
+            raise NetwatchError(f"the secret in {where} has more than {lines}")
         with _remembered_lock:
             values = _remembered.setdefault((self.env, self.file, self.literal), [])
             if value not in values:
@@ -70,7 +81,10 @@ class Secret:
                 raise NetwatchError(f"the environment variable {self.env} is not set")
             return value
         try:
-            raw = read_user_file(self.file, MAX_SECRET)
+            if self.with_lines:
+                raw = read_user_file(self.file, MAX_CREDENTIALS)
+            else:
+                raw = read_trusted_file(self.file, MAX_SECRET)
         except NetwatchError as error:
             raise NetwatchError(f"the secret in {self.file} {error}") from None
         try:

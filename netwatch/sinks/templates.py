@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.installing import install_command
-from netwatch.core.user_files import read_user_file
+from netwatch.core.trusted_files import read_trusted_file
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.digest_lines import digest_line, printable
 
@@ -75,7 +75,7 @@ def read_template(
     if not name:
         return ""
     try:
-        text = read_user_file(base / name, MAX_TEMPLATE).decode()
+        text = read_trusted_file(base / name, MAX_TEMPLATE).decode()
         MessageTemplate(text, escapes=escapes).render(**example)
     except NetwatchError as error:
         fields.add_problem(key, f"'{key}': {base / name} {error}")

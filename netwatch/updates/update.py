@@ -10,7 +10,7 @@ from typing import Literal
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
-from netwatch.core.user_files import read_user_file
+from netwatch.core.trusted_files import read_trusted_file
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.set_check import check_set, problem_lines
 from netwatch.updates.set_format import Manifest, SetError, set_hash
@@ -127,6 +127,6 @@ def rollback(options: UpdateOptions) -> Installed:
 
 def _read_root(path: Path) -> bytes:
     try:
-        return read_user_file(path, MAX_ROOT_BYTES)
+        return read_trusted_file(path, MAX_ROOT_BYTES)
     except NetwatchError as error:
         raise SetError(f"{path} {error}") from None

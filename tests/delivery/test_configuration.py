@@ -187,7 +187,7 @@ def test_secrets_are_read_when_needed_and_redacted(tmp_path, monkeypatch):
         (None, "No such file"),
         (b" \n", "is empty"),
         (b"\xff", "not UTF-8"),
-        (b"x" * 70000, "at most 65,536 bytes"),
+        (b"x" * 4097, "at most 4,096 bytes"),
     ],
 )
 def test_unreadable_secret_is_reported(content, why, tmp_path):

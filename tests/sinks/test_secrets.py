@@ -148,7 +148,7 @@ LINES = "first-line-of-a-secret\nsecond-line-of-it"
 def test_secret_that_a_header_cannot_have_is_not_repeated(case, parrot, everything):
     parrot.status = 500
     text = everything({**HTTP[case], "url": f"http://127.0.0.1:{parrot.server_port}"}, plain=LINES)
-    assert "has a line break" in text
+    assert ("more than 1 line" if case == "header" else "has a line break") in text
     assert not any(line in text for line in LINES.splitlines())
 
 
@@ -362,7 +362,23 @@ def test_exception_of_a_format_is_redacted(tmp_path, monkeypatch):
 def test_secret_with_very_many_lines_is_refused(tmp_path):
     path = tmp_path / "secret"
     path.write_text("\n".join("x" * 300))
-    assert "more than 256 lines" in Secret("", path).problem()
+    assert "more than 256 lines" in Secret("", path, with_lines=True).problem()
+
+
+def test_a_secret_of_a_file_has_one_line(tmp_path):
+    """Somebody could have named a file of the system, to have it sent to a server of theirs."""
+    path = tmp_path / "shadow"
+    path.write_text("root:$y$j9T$hash:19000\ndaemon:*:19000\n")
+    assert Secret("", path).problem() == f"the secret in {path} has more than 1 line"
+    path.write_text("\n one-line-of-a-secret \n\n")
+    assert Secret("", path).value() == "one-line-of-a-secret"
+
+
+def test_a_secret_that_others_can_replace_is_refused(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text(PLAIN)
+    path.chmod(0o620)
+    assert Secret("", path).problem().endswith(f"chmod go-w {path}")
 
 
 def test_credentials_file_of_nats_is_a_secret(tmp_path):

@@ -27,6 +27,11 @@ def is_owned(status: os.stat_result) -> bool:
     return sys.platform == "win32" or status.st_uid == os.geteuid()
 
 
+def is_root_or_own(status: os.stat_result) -> bool:
+    """Whether a file belongs to root or to the user of this process."""
+    return is_owned(status) or status.st_uid == 0
+
+
 def others_may_write(status: os.stat_result) -> bool:
     """Whether users other than its owner may write to a file or folder."""
     return sys.platform != "win32" and bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
