@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.paths import PCAPS, ROOT
@@ -43,6 +44,11 @@ FILES = {
 }
 
 
+PERSON = SimpleNamespace(pw_name="jane", pw_gid=1000)
+OF_OTHERS = 64_999
+"""A group that the owner of a file is not alone in."""
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a configuration and all that it names."""
@@ -66,10 +72,29 @@ def test_nothing_is_refused_of_a_usual_site(site: Path) -> None:
     assert mistakes() == []
 
 
+def test_the_private_group_of_its_owner_may_write(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whatever a user makes whose umask is 002."""
+    import grp
+    import pwd
+
+    monkeypatch.setattr(pwd, "getpwuid", lambda user: PERSON)
+    for members, refused in ((), 0), (("jane",), 0), (("jane", "joe"), 1):
+        group = grp.struct_group(("jane", "x", PERSON.pw_gid, list(members)))
+        monkeypatch.setattr(grp, "getgrgid", lambda _, group=group: group)
+        Path("netwatch.yaml").chmod(0o664)
+        assert len(mistakes()) == refused
+
+
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
 @pytest.mark.parametrize("name", [*FILES, "own"])
 def test_a_file_that_others_can_write_to_is_refused(site: Path, name: str, mode: int) -> None:
     path = Path(name)
+    if os.geteuid() == 0:
+        os.chown(path, -1, OF_OTHERS)
+    elif not mode & 0o002:
+        pytest.skip("only root can give a file the group of others")
     path.chmod(mode | (0o111 if path.is_dir() else 0))
     (text,) = mistakes()
     assert "is refused: users other than its owner can write to it" in text
@@ -89,7 +114,7 @@ def test_a_folder_of_inventories_that_others_can_write_to_is_refused(tmp_path: P
     folder = tmp_path / "inventories"
     folder.mkdir()
     (folder / "devices-2023-03-01.csv").write_text(FILES["devices.csv"])
-    folder.chmod(0o775)
+    folder.chmod(0o777)
     problems = Problems()
     read_inventory_folder(folder, problems)
     (problem,) = problems.found

@@ -1,7 +1,8 @@
 """Files that decide what netwatch does: configuration, signatures, keys, inventories, secrets.
 
 Users who can write to such a file decide it too, so a file that its group or everybody may write to
-is refused, as by OpenSSH and sudo, with the command that mends it. A file that nobody named, but
+is refused, as by OpenSSH and sudo, with the command that mends it; its owner's private group may,
+as on systems whose umask is 002. A file that nobody named, but
 that lay in the current folder, must also belong to root or to the user of this process. Windows has
 no such permissions, and nothing is refused there.
 """
@@ -14,7 +15,12 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.users import is_root_or_own, others_may_write, user_id
+from netwatch.core.system.users import (
+    has_private_group,
+    is_root_or_own,
+    others_may_write,
+    user_id,
+)
 from netwatch.core.user_files import read_user_file
 
 Tell = Callable[[Path], None]
@@ -55,7 +61,8 @@ def refuse_writable(path: Path, status: os.stat_result | None = None) -> None:
             status = path.stat()
         except (OSError, ValueError):
             return
-    if others_may_write(status):
+    everybody = bool(status.st_mode & stat.S_IWOTH)
+    if others_may_write(status) and (everybody or not has_private_group(status)):
         raise NetwatchError(
             f"is refused: users other than its owner can write to it (mode"
             f" {stat.S_IMODE(status.st_mode):04o}): chmod go-w {shlex.quote(str(path))}"

@@ -147,7 +147,7 @@ def _starts(connection: Connection, before: int) -> dict[str, int]:
     found = {}
     for name, status, offset in rows:
         started = json.loads(status).get("started") if status else None
-        if type(started) in (int, float) and 0 < started < _NO_START:
+        if isinstance(started, int | float) and 0 < started < _NO_START:
             start = int(started * 1_000_000_000)
             if start - (offset or 0) < before:
                 found[name] = start

@@ -37,6 +37,22 @@ def others_may_write(status: os.stat_result) -> bool:
     return sys.platform != "win32" and bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
+def has_private_group(status: os.stat_result) -> bool:
+    """Whether the group of a file is the one that many systems make for each user, where nobody
+    else is a member. Those systems let it write to whatever its user makes (umask 002)."""
+    if sys.platform == "win32":
+        return True
+    import grp
+    import pwd
+
+    try:
+        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
+    except KeyError:
+        return False
+    is_own = group.gr_name == owner.pw_name and group.gr_gid == owner.pw_gid
+    return is_own and set(group.gr_mem) <= {owner.pw_name}
+
+
 def change_owner(new: int | Path, like: os.stat_result) -> None:
     """Give a file, by its descriptor or path, the owner and group of another. Raises `OSError`."""
     if sys.platform != "win32":
