@@ -243,12 +243,13 @@ def test_of_two_limits_at_once_none_stays():
         second.wait(0.2)
 
     def follow():
-        first.wait()
-        with_limited_memory(32 << 20, second.set)
+        first.wait(10)
+        with_limited_memory(128 << 20, second.set)
 
+    # The limit also meets a thread that is started while it is set, so the waiting one comes first.
     threads = [
-        threading.Thread(target=with_limited_memory, args=(64 << 20, begin)),
         threading.Thread(target=follow),
+        threading.Thread(target=with_limited_memory, args=(256 << 20, begin)),
     ]
     try:
         for thread in threads:
