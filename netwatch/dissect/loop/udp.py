@@ -176,7 +176,13 @@ class UdpDatagrams:
         if self.flows.is_new:
             self.lookup.describe(slot)
             self.flows.set_client(slot, 1 - side if source < 1024 <= destination else side, True)
-        if (self.state.answer(slot, side) or first) and self.lookup.openings:
+        # Most datagrams are amid a transfer and answer nothing, so that is looked at first.
+        state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
+        if (
+            (first or state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)))
+            and (self.state.answer(slot, side) or first)
+            and self.lookup.openings
+        ):
             self.candidates.emit_answer(self.flows.name(slot))
         if first or (self.flows.table[slot + layout.FLOW_STATE] >> (layout.UNANSWERED + side)) & 1:
             self.answers.datagram(slot, side, at)
