@@ -208,5 +208,5 @@ def test_a_body_that_hardly_comes_counts_as_cut(monkeypatch: pytest.MonkeyPatch)
     now[0] = 59.0
     pace.add(1)
     now[0] = 61.0
-    with pytest.raises(TransientError, match="less than 1024 bytes a second"):
+    with pytest.raises(TransientError, match="less than 1,024 bytes a second"):
         pace.add(1)
