@@ -185,7 +185,7 @@ _KINDS: Mapping[str, _Kind] = {
     **dict.fromkeys(("family", "second_family", "moment"), _NAMES),
     **dict.fromkeys(("mac", "bound", "other"), _NAMES),
     **dict.fromkeys(("ban", "device", "similar", "folder", "interface", "log", "output"), _TEXTS),
-    **dict.fromkeys(("problem", "version", "sources", "format", "by"), _TEXTS),
+    **dict.fromkeys(("problem", "version", "sources", "format", "by", "file", "owner"), _TEXTS),
     "rule": _Kind(r"\w+ \S+", _as_it_is),
     "hosts": _Kind(_HOSTS, _hosts),
     "reason": _Kind(".+", _sentence),

@@ -47,9 +47,9 @@ HEAVY = frozenset(_HEAVY.split())
 """Modules that take long to import, and of which these commands have no use."""
 
 COMMANDS = {
-    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 162),
+    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 164),
     "names": (["names", "-q", "{capture}"], HEAVY, 168),
-    "match": (["signatures", "match", "www.tiktok.com"], HEAVY, 124),
+    "match": (["signatures", "match", "www.tiktok.com"], HEAVY, 126),
 }
 """Commands by name: the arguments, what they must not import, and how many modules of netwatch at
 most: a few more than there were when that was set."""
