@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,13 @@ class Piped:
         wait_until(lambda: bool(children.read_text().strip()) and database.exists())
         wait_until(lambda: catalogue_rows(store, "SELECT count(*) FROM run") == [(1,)])
         self.writer = int(children.read_text().split()[0])
+        # It has yet to say that it is ready; before that, the scan would end with it.
+        wait_until(lambda: all(self._is_waiting() for _ in range(5)))
+
+    def _is_waiting(self) -> bool:
+        """Whether the writer sleeps, and does not just wait for a processor."""
+        time.sleep(0.02)
+        return Path(f"/proc/{self.writer}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
     def finish(self) -> str:
         """Send the packets; what was said. The alerts are printed, and the exit status is 1."""
