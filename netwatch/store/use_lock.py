@@ -142,6 +142,9 @@ class UseLock:
             os.close(self._descriptor)
             self._descriptor = -1
         if self._connection is not None:
+            # The server notices that a connection was closed, but not at once.
+            with suppress(SQLAlchemyError):
+                self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
             self._connection.close()
             self._connection = None
 

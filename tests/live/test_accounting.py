@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 pytestmark = needs_namespaces
 
-SENT = 12_000
+SENT = 20_000
 """More than a ring of 2 MiB has room for."""
 
 PROGRAM = """import sys
