@@ -1,4 +1,4 @@
-"""``store upgrade``: the catalogue of an older netwatch becomes that of this one."""
+"""``store upgrade``: bring the catalogue of an older netwatch up to date."""
 
 import argparse
 import sys

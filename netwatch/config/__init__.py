@@ -88,7 +88,7 @@ class Config:
 
     `path` is None for the built-in defaults. `learn` has the words of `LEARNING_SOURCES` from which
     devices are learned. `quiet_gap` is in ns. `is_sensor_named` says that `sensor_name` is written,
-    and not just that of the host. `metrics` is None without an endpoint.
+    and not taken from the host. `metrics` is None without an endpoint.
     `notes` are sentences on what a user may not expect, such as defaults in use. `outputs` are
     the receivers of alerts, which are delivered from `outbox`. `sinkholes` are the addresses that
     filters answer with. `files` are the files and folders

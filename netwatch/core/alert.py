@@ -197,7 +197,7 @@ class Sensor:
 
     @property
     def name_in_ids(self) -> str:
-        """The name as part of ids; empty where it is that of the host."""
+        """The name as part of ids; empty if it is just the host name."""
         return self.name if self.is_named else ""
 
 
