@@ -278,7 +278,7 @@ def test_a_measurement_without_its_requirements_is_left_out(
         veth.require()
     monkeypatch.setattr(veth, "missing_requirements", lambda: "")
     with pytest.raises(veth.MissingError, match="not installed: no-such-program"):
-        veth.require("ip", "no-such-program")
+        veth.require("sh", "no-such-program")
 
 
 def test_every_table_has_its_markers_in_the_page(

@@ -1,4 +1,5 @@
-"""The deb on a machine with systemd: installed, started, upgraded, removed and purged."""
+"""The debs on a machine with systemd: installed, started, upgraded, removed and purged; and the
+services of a centre, its console and a sensor, each of which its unit starts."""
 
 import json
 from collections.abc import Iterator
@@ -24,6 +25,25 @@ UNIT = "netwatch.service"
 ALERTS = "var/log/netwatch/alerts.jsonl"
 SETTINGS = "INTERFACES=mirror\n"
 
+CENTRE = """\
+version: 1
+store: {path: /var/lib/netwatch/store}
+metrics: {listen: "127.0.0.1:9477"}
+fleet:
+  centre: "tls://127.0.0.1:4222"
+  server: {listen: "127.0.0.1:4222", folder: /var/lib/netwatch/fleet}
+"""
+SENSOR = """\
+version: 1
+networks: [{name: hq, cidrs: [10.20.0.0/16], class: service, authority: BE-FED}]
+bans: [{pack: be-fed-tiktok-2023}]
+fleet:
+  sensor: brussels-1
+  centre: "tls://127.0.0.1:4222"
+  credentials: /var/lib/netwatch/brussels-1.creds
+"""
+AS_NETWATCH = ("setpriv", "--reuid=netwatch", "--regid=netwatch", "--init-groups")
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -33,17 +53,26 @@ class Machine:
     network: Namespace
     packages: BuiltPackages
 
-    def install(self, folder: Path) -> None:
-        """Install the deb of a folder; everything else that it needs is there."""
-        deb = package(folder, "netwatch", "deb")
-        target = self.system.root.path / "var/tmp" / deb.name
-        target.write_bytes(deb.read_bytes())
-        self.system.run("apt-get", "install", "-q", "-y", f"/var/tmp/{deb.name}")
-        target.unlink()
+    def install(self, folder: Path, *names: str) -> None:
+        """Install debs of a folder, netwatch alone unless named; everything else that they need is
+        there."""
+        debs = [package(folder, name, "deb") for name in names or ("netwatch",)]
+        targets = [self.system.root.path / "var/tmp" / deb.name for deb in debs]
+        for deb, target in zip(debs, targets, strict=True):
+            target.write_bytes(deb.read_bytes())
+        paths = [f"/var/tmp/{deb.name}" for deb in debs]
+        self.system.run("apt-get", "install", "-q", "-y", "--no-install-recommends", *paths)
+        for target in targets:
+            target.unlink()
 
-    def main_pid(self) -> int:
-        """The process of the service as systemd knows it; 0 where it does not run."""
-        return int(self.system.unit(UNIT)["MainPID"])
+    def main_pid(self, unit: str = UNIT) -> int:
+        """The process of a service as systemd knows it; 0 where it does not run."""
+        return int(self.system.unit(unit)["MainPID"])
+
+    def get(self, address: str) -> str:
+        """What a web server of the machine answers; empty while it does not."""
+        code = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{address}').read())"
+        return self.system.run("/usr/lib/netwatch/bin/python3", "-c", code, check=False).stdout
 
     def visit(self) -> None:
         """A device contacts a banned app; returns when the alert was written."""
@@ -60,9 +89,23 @@ class Machine:
         path = self.system.root.path / ALERTS
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def journal(self) -> str:
-        """What the service has logged."""
-        return self.system.run("journalctl", "-u", UNIT, "--no-pager", "-n", "40").stdout
+    def journal(self, unit: str = UNIT) -> str:
+        """What a service has logged."""
+        return self.system.run("journalctl", "-u", unit, "--no-pager", "-n", "40").stdout
+
+
+@pytest.fixture
+def centre(packages: BuiltPackages) -> Iterator[Machine]:
+    """A machine on which both packages and `nats-server` are installed."""
+    with service_root() as root, namespace() as network:
+        root.run("apt-get", "update", "-q")
+        root.run("apt-get", "install", "-q", "-y", "--no-install-recommends", "nats-server")
+        network.pair("wire", "mirror")
+        with booted(root, network) as system:
+            system.run("systemctl", "disable", "--now", "nats-server", check=False)
+            machine = Machine(system, network, packages)
+            machine.install(packages.folder, "netwatch", "netwatch-console")
+            yield machine
 
 
 @pytest.fixture
@@ -135,3 +178,50 @@ def test_an_unused_service_is_not_started_by_an_upgrade(machine: Machine) -> Non
     machine.install(machine.packages.later)
     assert machine.main_pid() == 0
     assert machine.system.unit(UNIT)["ActiveState"] == "inactive"
+
+
+def test_the_services_of_a_centre(centre: Machine) -> None:
+    system, etc = centre.system, centre.system.root.path / "etc"
+    (etc / "netwatch/netwatch.yaml").write_text(CENTRE)
+    (etc / "netwatch/sensor.yaml").write_text(SENSOR)
+    (etc / "default/netwatch").write_text(f"{SETTINGS}OPTIONS=-c /etc/netwatch/sensor.yaml\n")
+    configured = ("-c", "/etc/netwatch/netwatch.yaml")
+    units = ("netwatch-centre", "netwatch-console")
+
+    # Started: as the user of netwatch, without any capability; both answer.
+    system.run("systemctl", "enable", "--now", *units)
+    wait_until(lambda: "netwatch" in centre.get("8477/sign-in"), lambda: centre.journal(units[1]))
+    wait_until(lambda: centre.get("9477/healthz"), lambda: centre.journal(units[0]))
+    user = system.run("id", "-u", "netwatch").stdout.strip()
+    first = {unit: centre.main_pid(unit) for unit in units}
+    for pid in first.values():
+        status = system.run("cat", f"/proc/{pid}/status").stdout.splitlines()
+        fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
+        assert fields["Uid"].split() == [user] * 4
+        assert int(fields["CapEff"], 16) == int(fields["CapPrm"], 16) == 0
+
+    # What a sensor on the same machine reports is committed.
+    enrol = ("netwatch", "fleet", "enrol", "brussels-1", *configured)
+    system.run(*AS_NETWATCH, *enrol, "-o", "/var/lib/netwatch/brussels-1.creds")
+    system.run("systemctl", "start", UNIT)
+    query = ("netwatch", "store", "query", "incidents", *configured, "--format", "jsonl")
+    centre.visit()
+
+    def stored() -> list[str]:
+        return system.run(*AS_NETWATCH, *query, check=False).stdout.splitlines()
+
+    wait_until(lambda: any(TIKTOK in line for line in stored()), lambda: centre.journal(units[0]))
+
+    # Killed: systemd starts each again, and what is reported then arrives.
+    for unit in units:
+        system.run("systemctl", "kill", "--signal=KILL", unit)
+    for unit in units:
+        wait_until(lambda unit=unit: centre.main_pid(unit) not in (0, first[unit]))
+    wait_until(lambda: "netwatch" in centre.get("8477/sign-in"), lambda: centre.journal(units[1]))
+    system.run("systemctl", "stop", UNIT)
+    wait_until(lambda: any('"closed"' in line for line in stored()), lambda: centre.journal())
+
+    # Stopped: without an error.
+    system.run("systemctl", "stop", *units)
+    for unit in units:
+        assert system.unit(unit)["Result"] == "success", centre.journal(unit)
