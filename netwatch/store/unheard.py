@@ -52,8 +52,9 @@ def close_of_silent_sensors(catalogue: Catalogue, before: int) -> int:
 
 def close_of_restarted_sensors(catalogue: Catalogue, before: int) -> int:
     """Close the open incidents of sensors that are heard, and that have started since without
-    saying anything more of them: neither a contact nor the start is after a time (ns). How many.
-    Raises `NetwatchError`."""
+    saying anything more of them: a sensor that resumed an incident would have said by now that it
+    has ended, since neither the start nor the quiet gap after the last contact ends after a time
+    (ns). How many. Raises `NetwatchError`."""
     with catalogue.database.reading() as connection:
         started = _starts(connection, before)
     closed = 0
@@ -114,6 +115,11 @@ def _last_contact() -> ColumnElement[int]:
     return member.last_seen - member.clock_offset
 
 
+def _end() -> ColumnElement[int]:
+    """When an incident ends unless it has another contact, by the clock here."""
+    return _last_contact() + tables.fleet_case.c.gap
+
+
 def _joined() -> FromClause:
     """The incidents of sensors with their cases and what is known of the sensors."""
     member, incident = tables.fleet_case_incident.c, tables.incident.c
@@ -141,7 +147,7 @@ def _starts(connection: Connection, before: int) -> dict[str, int]:
     rows = connection.execute(
         select(sensor.name, sensor.status, sensor.clock_offset)
         .select_from(_joined())
-        .where(_is_open(), not_(_is_silent()), _last_contact() < before)
+        .where(_is_open(), not_(_is_silent()), _end() < before)
         .distinct()
     )
     found = {}
@@ -160,8 +166,7 @@ def _of_earlier_runs(
     """Those that began before their sensors started."""
     member = tables.fleet_case_incident.c
     began = (and_(member.sensor == name, member.first_seen < start) for name, start in starts)
-    last = _last_contact()
-    return _found(connection, last, or_(*began), last < before)
+    return _found(connection, _last_contact(), or_(*began), _end() < before)
 
 
 def _found(

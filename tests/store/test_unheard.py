@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
-from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
+from support.fleet_alerts import DAY, GAP, MINUTE, SECOND, fleet_alert
 from support.fleet_local import LocalCentre
 
 from netwatch.formats.csv import ALERT_COLUMNS, alert_row
@@ -101,13 +101,14 @@ def restart(catalogue: Catalogue, started: Any = (DAY + 5 * MINUTE) / 1e9, **mor
 def test_a_sensor_that_started_again_without_its_incidents(catalogue: Catalogue) -> None:
     keep(catalogue, alert("update"), fleet_alert("ghent", 6 * MINUTE, app="weibo", status="open"))
     restart(catalogue)
-    began = DAY + 5 * MINUTE
-    assert close_of_restarted_sensors(catalogue, began) == 0  # it may still say something
-    assert close_of_restarted_sensors(catalogue, began + 1) == 1
-    assert close_of_restarted_sensors(catalogue, began + 1) == 0
+    end = DAY + MINUTE + GAP
+    assert close_of_restarted_sensors(catalogue, end) == 0  # it may have resumed the incident
+    assert close_of_restarted_sensors(catalogue, end + 1) == 1
+    assert close_of_restarted_sensors(catalogue, end + 1) == 0
     closed = next(each for each in records(catalogue) if each["status"] == "closed")
     assert closed["unheard"] == {"since": rfc3339(DAY + MINUTE, 3), "status": "update"}
-    assert close_of_restarted_sensors(catalogue, SEEN) == 0  # the other one is of its present run
+    later = SEEN + DAY
+    assert close_of_restarted_sensors(catalogue, later) == 0  # the other one is of its present run
     keep(catalogue, alert("closed", 2 * MINUTE))
     assert not any("unheard" in each for each in records(catalogue))
 
@@ -115,8 +116,16 @@ def test_a_sensor_that_started_again_without_its_incidents(catalogue: Catalogue)
 def test_an_incident_that_was_reported_after_the_start(catalogue: Catalogue) -> None:
     keep(catalogue, alert("update", 8 * MINUTE))
     restart(catalogue)
-    assert close_of_restarted_sensors(catalogue, DAY + 7 * MINUTE) == 0
-    assert close_of_restarted_sensors(catalogue, DAY + 9 * MINUTE) == 1
+    assert close_of_restarted_sensors(catalogue, DAY + 7 * MINUTE + GAP) == 0
+    assert close_of_restarted_sensors(catalogue, DAY + 9 * MINUTE + GAP) == 1
+
+
+def test_a_start_after_the_quiet_gap(catalogue: Catalogue) -> None:
+    keep(catalogue, alert("update"))
+    start = DAY + MINUTE + 2 * GAP
+    restart(catalogue, start / 1e9)
+    assert close_of_restarted_sensors(catalogue, start) == 0
+    assert close_of_restarted_sensors(catalogue, start + SECOND) == 1
 
 
 @pytest.mark.parametrize("started", [None, True, "1", [], -1, 1e300, 1 << 40, DAY / 1e9])
@@ -131,17 +140,17 @@ def test_a_sensor_whose_clock_is_ahead(catalogue: Catalogue) -> None:
     ahead = 2 * MINUTE
     keep(catalogue, fleet_alert("ghent", ahead, status="open", clock_offset=ahead))
     heard(catalogue, "ghent", SEEN, {"started": (DAY + 3 * MINUTE) / 1e9}, ahead)
-    assert close_of_restarted_sensors(catalogue, DAY + MINUTE) == 0
-    assert close_of_restarted_sensors(catalogue, DAY + MINUTE + 1) == 1
+    assert close_of_restarted_sensors(catalogue, DAY + GAP) == 0
+    assert close_of_restarted_sensors(catalogue, DAY + GAP + 1) == 1
 
 
 def test_silent_sensors_are_not_taken_for_ones_that_started_again(catalogue: Catalogue) -> None:
     keep(catalogue, alert("open"))
     restart(catalogue)
     silent(catalogue, "ghent", SEEN)
-    assert close_of_restarted_sensors(catalogue, SEEN) == 0
+    assert close_of_restarted_sensors(catalogue, SEEN + DAY) == 0
     heard(catalogue, "ghent", SEEN + 1, {"started": 1e9, "state": "stopped"})
-    assert close_of_restarted_sensors(catalogue, SEEN) == 0
+    assert close_of_restarted_sensors(catalogue, SEEN + DAY) == 0
 
 
 def test_what_it_reports_again_takes_the_mark_away(catalogue: Catalogue) -> None:
