@@ -6,9 +6,6 @@ values: it prints nothing, ends no process, installs no signal handler and chang
 this one.
 """
 
-# Imported first, so that `netwatch.core.late_inspect` puts nothing in its place.
-import inspect  # noqa: F401
-
 from netwatch.api.coverage import Coverage, DeviceCoverage, Flows, NetworkCoverage, Packets
 from netwatch.api.incident import Incident
 from netwatch.api.matching import Match, match

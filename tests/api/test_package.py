@@ -22,7 +22,6 @@ class Watched(type(re)):
 re.__class__ = Watched
 netwatch.match("tiktok.com")
 netwatch.scan("none.pcap")
-assert type(sys.modules["inspect"]).__module__ != "netwatch.core.late_inspect"
 assert "netwatch.cli" not in sys.modules
 """
 
