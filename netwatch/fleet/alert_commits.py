@@ -46,7 +46,7 @@ class AlertsCommitted:
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     spoiled: dict[int, str] = field(default_factory=dict)
     new: int = 0
-    outside: dict[str, set[str]] = field(default_factory=dict)
+    outside: dict[str, set[str | None]] = field(default_factory=dict)
 
 
 class AlertCommits:

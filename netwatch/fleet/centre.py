@@ -26,7 +26,7 @@ from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
 from netwatch.fleet.commit_process import CommitProcess, close_processes, process_count
-from netwatch.fleet.connection import Connection
+from netwatch.fleet.connection import Connection, run_together
 from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.publications import open_publications
@@ -133,22 +133,11 @@ class Centre:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set."""
-        tasks = [self._serve(), self._look_for_sensors(), self._maintain(), self.roster.run(),
-                 self._close_unheard()]  # fmt: skip
+        works = [stop.wait(), self._serve(), self._look_for_sensors(), self._maintain(),
+                 self.roster.run(), self._close_unheard()]  # fmt: skip
         if self._server is not None:
-            tasks.append(self._server.run())
-        running = [asyncio.create_task(task) for task in tasks]
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
-            for task in running:
-                if task.done():
-                    task.result()
-        finally:
-            everything: list[asyncio.Task[Any]] = [stopped, *running]
-            for each in everything:
-                each.cancel()
-            await asyncio.gather(*everything, return_exceptions=True)
+            works.append(self._server.run())
+        await run_together(works)
 
     def reload(self) -> None:
         """Make the server read its configuration and certificates again."""
@@ -196,18 +185,18 @@ class Centre:
         status.connections += 1
         self._report("connected to the server")
         status.connection_problem = self._reported = ""
-        async with asyncio.TaskGroup() as group:
-            for work in (
+        await run_together(
+            (
+                connection.closed.wait(),
                 consumers.run_alerts(self._alerts),
                 consumers.run_facts(self._facts),
                 consumers.run_applied(self.roster),
                 self._publisher.run(client),
                 self._silences.run(),
                 *(task(connection) for task in self._tasks),
-            ):
-                group.create_task(work)
-            await connection.closed.wait()
-            raise NetwatchError("the connection to the server was lost")
+            )
+        )
+        raise NetwatchError("the connection to the server was lost")
 
     async def _tell_time(self, message: Any) -> None:
         """Answer a sensor that compares its clock, where the answer reaches that sensor alone."""

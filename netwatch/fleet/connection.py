@@ -8,7 +8,7 @@ published meanwhile.
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,9 @@ PING_SECONDS = 10
 """Seconds between two pings; after two without an answer the connection is broken."""
 
 _CLOSE_SECONDS = 1.0
+
+CANCEL_SECONDS = 5.0
+"""Seconds after which a task that goes on is cancelled again."""
 
 # The library's protocol returns true at the end of a TLS stream, of which asyncio warns each time.
 logging.getLogger("asyncio").addFilter(lambda record: "eof_received" not in str(record.msg))
@@ -145,3 +148,32 @@ class Connection:
         self.closed.set()
         with suppress(Exception):
             await asyncio.wait_for(self.client.close(), _CLOSE_SECONDS)
+
+
+async def run_together(works: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Run these until the first of them ends, and raise its error, if it has one. The others have
+    ended then, too."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _end(tasks)
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until all have ended: before Python 3.12, `asyncio.wait_for` swallows a
+    cancellation that comes at the moment at which it has a result, and libraries use it. So does a
+    task that catches it while it closes something."""
+    running, cancelled = {*tasks}, None
+    while running := {task for task in running if not task.done()}:
+        for task in running:
+            task.cancel()
+        try:
+            await asyncio.wait(running, timeout=CANCEL_SECONDS)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if cancelled is not None:
+        raise cancelled

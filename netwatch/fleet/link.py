@@ -16,7 +16,7 @@ from typing import Any
 from netwatch.config import Config
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.fleet.alert_sink import sensor_peer
-from netwatch.fleet.connection import Connection, RefusedError
+from netwatch.fleet.connection import Connection, RefusedError, run_together
 from netwatch.fleet.fact_sender import FactSender, read_news
 from netwatch.fleet.spool import Spool
 from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, subject
@@ -180,9 +180,8 @@ class Link:
         if self._problem and self._problem != "not connected yet":
             self._report("the centre: connected")
         self._problem, self._since = "", None
-        running = [
-            asyncio.create_task(work)
-            for work in (
+        await run_together(
+            (
                 self._give_signs_of_life(client),
                 self._compare_clocks(client),
                 self._facts.run(client),
@@ -190,15 +189,7 @@ class Link:
                 self._wake.wait(),
                 *(task(connection) for task in self._tasks),
             )
-        ]
-        try:
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+        )
 
     async def _take_news(self, message: Any) -> None:
         news = read_news(message.data)

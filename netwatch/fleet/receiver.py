@@ -90,11 +90,12 @@ class Receiver:
         """The same for a message that was decoded."""
         self.refuse(envelope.sensor, envelope.kind, envelope.encode(), reason)
 
-    def note_outside(self, outside: Mapping[str, Collection[str]]) -> None:
-        """Note that sensors spoke of networks that are not their own."""
+    def note_outside(self, outside: Mapping[str, Collection[str | None]]) -> None:
+        """Note that sensors spoke of networks that are not their own; None is no network."""
         for sensor, networks in outside.items():
             self._status.outside[sensor] += 1
-            said = f"speaks of networks that are not its own: {', '.join(sorted(networks))}"
+            names = sorted(name or "none" for name in networks)
+            said = f"speaks of networks that are not its own: {', '.join(names)}"
             self._status.contradictions[sensor] = f"{sensor} {said}"[:MAX_SENTENCE]
 
     def note_lag(self, envelopes: Sequence[Envelope]) -> None:

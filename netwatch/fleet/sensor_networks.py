@@ -43,10 +43,11 @@ class SensorNetworks:
         if self.allows(sensor, network):
             return record
         first = record["evidence"][0]
+        network = f"the network {network}" if network else "no network"
         names = ", ".join(sorted(self.allowed[sensor])) or "none"
         said = {
             "type": OUTSIDE,
-            "text": f"The sensor {sensor} speaks of the network {network}; its own: {names}.",
+            "text": f"The sensor {sensor} speaks of {network}; its own: {names}.",
             "count": max(1, sum(each["count"] for each in record["evidence"])),
             "evidence": [{**{name: first[name] for name in _PLACE}, "packet": number_of(first)}],
         }

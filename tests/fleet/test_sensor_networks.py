@@ -4,6 +4,7 @@ import json
 
 import pytest
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
+from support.fleet_local import LocalCentre
 from support.fleet_messages import coverage, coverage_record, facts, message
 
 from netwatch.fleet.alert_commits import AlertCommits
@@ -161,6 +162,17 @@ def test_clients_and_coverage_of_other_networks_count_for_none(options):
         assert of(tables.hour_network) == shown
         known = connection.execute(tables.client.select()).all()
         assert {(row.sensor, row.network) for row in known} == {*shown, ("evil-1", None)}
+
+
+@pytest.mark.parametrize(
+    ("networks", "said"), [({None}, "none"), ({"hq", None}, "hq, none"), ({"hq"}, "hq")]
+)
+def test_a_network_that_is_none_is_noted_too(tmp_path, networks, said):
+    """It ended the connection of the centre, again and again."""
+    centre = LocalCentre(tmp_path)
+    centre.receiver.note_outside({"evil-1": networks})
+    assert centre.status.contradictions["evil-1"].endswith(f"not its own: {said}")
+    centre.close()
 
 
 def test_what_a_sensor_does_wrong_is_noted_and_leaves_the_centre_healthy():

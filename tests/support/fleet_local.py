@@ -65,11 +65,12 @@ class LocalCentre:
             self.roster._write()
         elif kind == "alerts":
             self.alerts.prepare(envelopes, {})
-            while self.alerts.store() is None:
+            while (stored := self.alerts.store()) is None:
                 pass
+            self.receiver.note_outside(stored.outside)
         else:
             self.facts.prepare(envelopes)
-            self.facts.finish()
+            self.receiver.note_outside(self.facts.finish().outside)
         for message in done:
             message.ended = "ack"
 
