@@ -9,12 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from support.asked_stores import run
 from support.consoles import Visitor
 
 from netwatch.console import tables
 from netwatch.console.audit import GENESIS, MAX_TEXT, Audit, entry_record, row_hash
+from netwatch.console.audit_sealing import AuditSealing, Content
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
 from netwatch.console.sessions import PURPOSE_SECONDS, Sessions
@@ -142,12 +143,17 @@ def test_the_chain_shows_what_was_done_around_the_triggers(
 def test_a_row_that_is_made_anew_breaks_the_row_behind_it(database: Database) -> None:
     audit = filled(database)
     row = list(audit.entries())[2]
-    values = entry_record(row) | {"purpose": "another"}
-    new = row_hash(row.previous, values)
+    new = row_hash(row.previous, entry_record(row) | {"purpose": "another"})
+    content = Content(row.subject, "another", row.detail, row.salt)
+    key, stored = AuditSealing(database).seal(3, content)
     without_triggers(
         database,
-        f"UPDATE console_audit SET purpose = 'another', hash = '{new}' WHERE number = 3",
+        f"UPDATE console_audit SET purpose = '{stored['purpose']}', hash = '{new}'"
+        " WHERE number = 3",
     )
+    with database.writing() as connection:
+        which = tables.audit_key.c.number == 3
+        connection.execute(update(tables.audit_key).where(which).values(key=key))
     assert "row 4 does not follow" in audit.verify().problem
 
 
