@@ -220,8 +220,7 @@ class Audit:
         numbers = [
             each.number
             for each in self.entries()
-            if not each.is_erased
-            and mentions([each.subject, each.purpose, json.loads(each.detail or "{}")])
+            if not each.is_erased and mentions([each.subject, each.purpose, each.detail])
         ]
         if numbers:
             self.add("erase", account=account, detail={"rows": _ranges(numbers)})
