@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwatch.cli.common_options import add_store_option
+from netwatch.cli.erasure_places import not_reached, outcome
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.cli.store import store_options
@@ -25,6 +26,7 @@ from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
     from netwatch.config import Config
+    from netwatch.console.erasing import ErasedFromConsole
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.erasing import Erased, StoreErasure
     from netwatch.store.fact_removal import FactRemoval
@@ -214,7 +216,13 @@ def _erase(args: argparse.Namespace) -> int:
             print_message("nothing was erased")
             return 1
         alerts, left = _erase_outside(args, config, resolved.person, erasure)
-        outside = {"alerts": alerts, "filters": _erase_filters(options, resolved.person, left)}
+        console = _erase_console(options, resolved.person, left)
+        outside = {
+            "alerts": alerts,
+            "filters": console.filters,
+            "purposes": console.purposes,
+            "audit": console.audit,
+        }
         erased = erasure.erase(user_name(), {"reason": args.reason, **outside})
     for note in resolved.notes:
         print_message(f"netwatch: {note}")
@@ -267,17 +275,19 @@ def _erase_outside(
     return count, left
 
 
-def _erase_filters(options: "StoreOptions", person: "Person", left: list[str]) -> int:
-    """Erase saved filters of the console: how many. What could not be is added to `left`."""
-    from netwatch.console.erasing import erase_filters
+def _erase_console(
+    options: "StoreOptions", person: "Person", left: list[str]
+) -> "ErasedFromConsole":
+    """Erase what the console keeps. What could not be erased is added to `left`."""
+    from netwatch.console.erasing import ErasedFromConsole, erase_from_console
 
     try:
-        count, problems = erase_filters(options, person)
+        erased = erase_from_console(options, person, user_name())
     except NetwatchError as error:
         left.append(str(error))
-        return 0
-    left += problems
-    return count
+        return ErasedFromConsole()
+    left += erased.left
+    return erased
 
 
 def _report(
@@ -288,9 +298,10 @@ def _report(
     config: "Config",
 ) -> int:
     counts = {**erased.counts, **outside}
-    is_found = any(counts.values())
+    is_found = any(count for name, count in counts.items() if name != "purposes")
     if args.format == "jsonl":
-        print_record({**counts, "kept": list(erased.kept), "left": left})
+        places = outcome(counts)
+        print_record({**counts, "kept": list(erased.kept), "left": left, "places": places})
     elif is_found:
         print_line("erased:")
         for name, count in counts.items():
@@ -309,6 +320,10 @@ def _report(
     if config.outputs:
         names = ", ".join(output.name for output in config.outputs)
         print_message(f"netwatch: what was delivered to {names} before has to be erased there")
+    if is_found:
+        print_message("netwatch: what an erasure does not reach:")
+        for text in not_reached():
+            print_message(f"  {text}")
     for text in left:
         print_message(f"netwatch: {text}")
     return 1 if left or not is_found else 0
@@ -323,6 +338,9 @@ _ERASED = {
     "coverage": "entries of coverage records",
     "alerts": "alerts in the outbox, dead letters and open incidents",
     "filters": "saved filters of the console",
+    "purposes": "purposes that sessions of the console had stated, of whomever",
+    "audit": "rows of the audit whose subject, purpose and detail nobody can read any more",
+    "journal": "entries of the journal that named a pseudonym, without it now",
 }
 
 

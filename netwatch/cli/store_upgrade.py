@@ -44,12 +44,13 @@ def _upgrade(args: argparse.Namespace) -> int:
         print_message(f"the store is up to date (schema {SCHEMA_VERSION}): nothing to do")
         return 0
     print_message(f"{found.place} is of an older netwatch: schema {found.schema}, this one has"
-                  f" {SCHEMA_VERSION}. Steps, all in one transaction:")  # fmt: skip
+                  f" {SCHEMA_VERSION}. Steps:")  # fmt: skip
     for version, what in found.steps:
         print_message(f"  {version}  {what}")
     rows = ", ".join(quantity(count, name) for name, count in found.rows.items())
-    print_message(f"The catalogue has {found.bytes:,} bytes: {rows}. Files of facts stay as"
-                  " they are. An older netwatch cannot read the store afterwards.")  # fmt: skip
+    print_message(f"The catalogue has {found.bytes:,} bytes: {rows}. It is changed in one"
+                  " transaction; then files of facts are written anew, one by one. An older"
+                  " netwatch cannot read the store afterwards, nor may it write now.")  # fmt: skip
     print_message("Make a backup first: netwatch backup FOLDER")
     if not args.yes and not _is_confirmed():
         print_message("nothing was changed")

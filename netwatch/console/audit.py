@@ -7,20 +7,29 @@ make the whole chain anew; only a hash that was noted elsewhere shows that. So t
 and hash of the last row, is in every report and in the log of the system
 (`netwatch.console.heads`). Triggers of the database refuse changes; the chain finds those made
 around them.
+
+What a row says of people is not in the table as it is, since rows stay for ever and people can be
+erased. `netwatch.console.audit_sealing` puts a pseudonym in place of the subject, and encrypts it
+with purpose and detail by a key of the row. The hash is over what was sealed and a salt, so that it
+can be verified as long as the key is there and tells nothing afterwards. A row without its key
+still says who did what and when. It is sound if a later row says that it was erased.
 """
 
 import hashlib
 import json
+import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, Select, delete, insert, select
 
 from netwatch.console import tables
+from netwatch.console.audit_sealing import EMPTY, AuditSealing, Content
 from netwatch.console.storable import storable
 from netwatch.report.values import AuditHead
+from netwatch.store.chunks import chunks
 from netwatch.store.database import Database
 
 GENESIS = "0" * 64
@@ -36,7 +45,8 @@ _COLUMNS = ("number", "time", "account", "role", "action", "subject", "purpose",
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the audit; `time` is in ns, `detail` is JSON."""
+    """One row of the audit; `time` is in ns, `detail` is JSON. Of one that `is_erased` the subject
+    is a pseudonym, and purpose and detail are gone. `salt` is what its hash is over besides."""
 
     number: int
     time: int
@@ -49,6 +59,8 @@ class Entry:
     address: str
     previous: str
     hash: str
+    salt: str = ""
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,7 @@ class Audit:
 
     def __init__(self, database: Database, now: Callable[[], int] = time.time_ns) -> None:
         self._database = database
+        self._sealing = AuditSealing(database)
         self._now = now
 
     def add(
@@ -97,9 +110,14 @@ class Audit:
                 "detail": _canonical(detail or {}),
                 "address": _short(address),
             }
-            previous = last.hash if last else GENESIS
-            values |= {"previous": previous, "hash": row_hash(previous, values)}
-            connection.execute(insert(tables.audit).values(values))
+            previous, salt = last.hash if last else GENESIS, secrets.token_hex(16)
+            values["hash"] = row_hash(previous, {**values, "salt": salt})
+            content = Content(values["subject"], values["purpose"], values["detail"], salt)
+            key, stored = self._sealing.seal(values["number"], content)
+            connection.execute(
+                insert(tables.audit).values({**values, **stored, "previous": previous})
+            )
+            connection.execute(insert(tables.audit_key).values(number=values["number"], key=key))
         return str(values["hash"])
 
     def head(self) -> AuditHead | None:
@@ -118,15 +136,12 @@ class Audit:
             with self._database.reading() as connection:
                 found = (
                     connection.execute(
-                        select(tables.audit)
-                        .where(row.number > after)
-                        .order_by(row.number)
-                        .limit(_BATCH)
+                        _rows().where(row.number > after).order_by(row.number).limit(_BATCH)
                     )
                     .mappings()
                     .all()
                 )
-            yield from map(_entry, found)
+            yield from map(self._entry, found)
             if len(found) < _BATCH:
                 return
             after = found[-1]["number"]
@@ -145,48 +160,116 @@ class Audit:
         """The last rows, the newest first: of those with a number below `before`, of an `account`,
         an `action`, and a subject that begins with `subject`, where they are given, from `start` up
         to `end`."""
+        found = list[Entry]()
+        while len(found) < limit:
+            size = _BATCH if subject else limit
+            rows = self._newest(size, before, account, action, start, end)
+            entries = map(self._entry, rows)
+            found += [each for each in entries if not subject or self._is_about(each, subject)]
+            if len(rows) < size:
+                break
+            before = rows[-1]["number"]
+        return found[:limit]
+
+    def _newest(
+        self,
+        limit: int,
+        before: int | None,
+        account: str,
+        action: str,
+        start: int | None,
+        end: int | None,
+    ) -> Sequence[RowMapping]:
         row = tables.audit.c
-        statement = select(tables.audit).order_by(row.number.desc()).limit(limit)
+        statement = _rows().order_by(row.number.desc()).limit(limit)
         if before is not None:
             statement = statement.where(row.number < before)
         for column, wanted in ((row.account, account), (row.action, action)):
             if wanted:
                 statement = statement.where(column == wanted)
-        if subject:
-            statement = statement.where(row.subject.startswith(subject, autoescape=True))
         if start is not None:
             statement = statement.where(row.time >= start)
         if end is not None:
             statement = statement.where(row.time < end)
         with self._database.reading() as connection:
-            return [_entry(each) for each in connection.execute(statement).mappings().all()]
+            return connection.execute(statement).mappings().all()
+
+    def _is_about(self, entry: Entry, subject: str) -> bool:
+        """Whether the subject of a row begins with a text; of one that is erased, whether it is
+        that or has that pseudonym."""
+        return entry.subject.startswith(subject) or (
+            entry.is_erased and entry.subject == self._sealing.pseudonym(subject)
+        )
+
+    def _entry(self, row: RowMapping) -> Entry:
+        values = {name: row[name] for name in (*_COLUMNS, "previous", "hash")}
+        if row["key"] is None:
+            return Entry(**values | {"purpose": ""}, is_erased=True)
+        content = self._sealing.open(row["number"], row["key"], row["purpose"])
+        # What somebody has changed in the table is shown, and does not have its hash.
+        if content is not None and row["detail"] == EMPTY:
+            if row["subject"] == self._sealing.pseudonym(content.subject):
+                values["subject"] = content.subject
+            values |= {"purpose": content.purpose, "detail": content.detail}
+            return Entry(**values, salt=content.salt)
+        return Entry(**values)
+
+    def erase(self, mentions: Callable[[Any], bool], account: str) -> int:
+        """Delete the keys of the rows whose subject, purpose or detail mentions a person; how many
+        rows nobody can open any more. A row says which. Raises `NetwatchError`."""
+        numbers = [
+            each.number
+            for each in self.entries()
+            if not each.is_erased and mentions([each.subject, each.purpose, each.detail])
+        ]
+        if numbers:
+            self.add("erase", account=account, detail={"rows": _ranges(numbers)})
+            with self._database.writing() as connection:
+                for part in chunks(numbers):
+                    which = tables.audit_key.c.number.in_(part)
+                    connection.execute(delete(tables.audit_key).where(which))
+        return len(numbers)
 
     def verify(self, head: str = "") -> Checked:
         """Compare every row with its hash and with the row before it. With `head`, a hash that was
         noted earlier, the row that had it must still be there."""
         previous, count, is_noted = GENESIS, 0, head in ("", GENESIS)
+        erased, said = set[int](), set[int]()
         for entry in self.entries():
             problem = _problem(entry, count + 1, previous)
             if problem:
                 return Checked(count, previous, problem)
+            if entry.is_erased:
+                erased.add(entry.number)
+            elif entry.action == "erase":
+                said.update(_numbers(entry.detail))
             previous, count = entry.hash, count + 1
             is_noted = is_noted or previous == head
         if not is_noted:
             return Checked(
                 count, previous, f"no row has the hash {head}: rows are missing after row {count}"
             )
+        if unsaid := sorted(erased - said):
+            number = unsaid[0]
+            problem = f"row {number} cannot be opened, and no row says that it was erased"
+            return Checked(number - 1, previous, problem)
         return Checked(count, previous)
 
 
 def row_hash(previous: str, values: Mapping[str, Any]) -> str:
     """The hash of a row with these values behind the row with the hash `previous`."""
-    content = _canonical({name: values[name] for name in _COLUMNS})
+    names = (*_COLUMNS, "salt") if values.get("salt") else _COLUMNS
+    content = _canonical({name: values[name] for name in names})
     return hashlib.sha256(previous.encode() + b"\n" + content.encode()).hexdigest()
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:
-    """A row for programs: what the hash is made from, and the hashes."""
-    return {name: getattr(entry, name) for name in (*_COLUMNS, "previous", "hash")}
+    """A row for programs: what the hash is made from, and the hashes; of an erased one what is
+    left, from which its hash does not follow."""
+    salt = {"salt": entry.salt} if entry.salt else {}
+    erased = {"erased": True} if entry.is_erased else {}
+    values = {name: getattr(entry, name) for name in _COLUMNS}
+    return {**values, **salt, **erased, "previous": entry.previous, "hash": entry.hash}
 
 
 def _problem(entry: Entry, number: int, previous: str) -> str:
@@ -194,13 +277,32 @@ def _problem(entry: Entry, number: int, previous: str) -> str:
         return f"row {number} is missing: row {entry.number} follows row {number - 1}"
     if entry.previous != previous:
         return f"row {number} does not follow the row before it: one of the two was replaced"
-    if entry.hash != row_hash(previous, entry_record(entry)):
+    if not entry.is_erased and entry.hash != row_hash(previous, entry_record(entry)):
         return f"row {number} was changed: its content does not have its hash"
     return ""
 
 
-def _entry(row: RowMapping) -> Entry:
-    return Entry(**row)
+def _rows() -> Select[Any]:
+    """The rows of the audit, each with its key."""
+    row, key = tables.audit, tables.audit_key
+    return select(row, key.c.key).outerjoin(key, key.c.number == row.c.number)
+
+
+def _ranges(numbers: Sequence[int]) -> list[list[int]]:
+    """Numbers in their order as pairs of the first and the last of those that follow each other."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
+
+
+def _numbers(detail: str) -> Iterator[int]:
+    """The numbers that `_ranges` was given."""
+    for first, last in json.loads(detail).get("rows", ()):
+        yield from range(first, last + 1)
 
 
 def _canonical(values: Mapping[str, Any]) -> str:

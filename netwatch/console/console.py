@@ -10,9 +10,10 @@ from netwatch.config import Config
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.accounts import Accounts
 from netwatch.console.audit import Audit
-from netwatch.console.database import PSEUDONYM_KEY, open_console, read_secret
+from netwatch.console.database import open_console
 from netwatch.console.period_reports import PeriodReports
 from netwatch.console.saved_filters import SavedFilters
+from netwatch.console.secrets_of_console import PSEUDONYM_KEY, read_secret
 from netwatch.console.sessions import Sessions
 from netwatch.console.throttle import Throttle
 from netwatch.core.errors import NetwatchError

@@ -6,24 +6,25 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text, update
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from netwatch.console import tables
+from netwatch.console.audit_sealing import Content, seal
+from netwatch.console.secrets_of_console import AUDIT_KEY, KEY_BYTES, KEYS
 from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.store.database import Database, file_engine, open_database
+from netwatch.store.erasing import vacuum
 from netwatch.store.options import StoreOptions
 
 FILE = "console.sqlite"
 """The name of the SQLite database in the folder of the store."""
 
-PSEUDONYM_KEY = "pseudonym"
-"""The name of the key by which devices are called before auditors."""
-
 _WHAT = "the database of the console"
+_BATCH = 1000
 
 
 def _create_statements() -> str:
@@ -78,6 +79,7 @@ def _open_file(folder: Path) -> Database:
         with database.writing() as connection:
             _upgrade(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {KIND.version}")
+        vacuum(database.engine, [tables.audit], _WHAT)
     return database
 
 
@@ -95,17 +97,55 @@ def _kind_at(path: Path) -> FileKind:
 
 def _upgrade(connection: Connection) -> None:
     """From version 1: purposes are of persons, and wrong passwords are kept. Sessions end, whose
-    rows had one purpose for all persons."""
-    tables.session.drop(connection)
+    rows had one purpose for all persons. From version 2: what the audit says of people is sealed.
+    """
+    found = inspect(connection)
+    has_purposes, has_keys = map(found.has_table, (tables.purpose.name, tables.audit_key.name))
+    if not has_purposes:
+        tables.session.drop(connection)
     tables.metadata.create_all(connection)
+    if not has_keys:
+        connection.execute(insert(tables.secret).values(_new_key(AUDIT_KEY)))
+        _seal_audit(connection)
+
+
+def _seal_audit(connection: Connection) -> None:
+    """Seal the rows of an older netwatch, whose hashes stay."""
+    key = connection.execute(
+        select(tables.secret.c.value).where(tables.secret.c.name == AUDIT_KEY)
+    ).scalar_one()
+    is_server = connection.dialect.name == "postgresql"
+    removal = tables.POSTGRES_REMOVAL if is_server else tables.SQLITE_REMOVAL
+    for statement in removal:
+        connection.execute(text(statement))
+    row, last = tables.audit.c, 0
+    while found := connection.execute(
+        select(row.number, row.subject, row.purpose, row.detail)
+        .where(row.number > last)
+        .order_by(row.number)
+        .limit(_BATCH)
+    ).all():
+        for each in found:
+            content = Content(each.subject, each.purpose, each.detail, "")
+            row_key, stored = seal(bytes(key), each.number, content)
+            connection.execute(
+                update(tables.audit).where(row.number == each.number).values(**stored)
+            )
+            connection.execute(insert(tables.audit_key).values(number=each.number, key=row_key))
+        last = found[-1].number
+    for statement in tables.POSTGRES_TRIGGERS if is_server else tables.SQLITE_TRIGGERS:
+        connection.execute(text(statement))
+
+
+def _new_key(name: str) -> dict[str, object]:
+    return {"name": name, "value": secrets.token_bytes(KEY_BYTES)}
 
 
 def _fill(database: sqlite3.Connection) -> None:
     for trigger in tables.SQLITE_TRIGGERS:
         database.execute(trigger)
-    database.execute(
-        "INSERT INTO console_secret (name, value) VALUES (?, ?)",
-        (PSEUDONYM_KEY, secrets.token_bytes(32)),
+    database.executemany(
+        "INSERT INTO console_secret (name, value) VALUES (:name, :value)", map(_new_key, KEYS)
     )
 
 
@@ -114,6 +154,7 @@ def _open_server(options: StoreOptions) -> Database:
     has tables of something else."""
     catalogue = open_database(options, create=True)
     database = Database(catalogue.engine, catalogue.place, _WHAT)
+    is_older = False
     try:
         with database.writing(numbers=True) as connection:
             found = inspect(connection)
@@ -121,20 +162,13 @@ def _open_server(options: StoreOptions) -> Database:
                 tables.metadata.create_all(connection)
                 for statement in tables.POSTGRES_TRIGGERS:
                     connection.execute(text(statement))
-                key = {"name": PSEUDONYM_KEY, "value": secrets.token_bytes(32)}
-                connection.execute(insert(tables.secret).values(key))
-            elif not found.has_table(tables.purpose.name):
+                connection.execute(insert(tables.secret), list(map(_new_key, KEYS)))
+            elif not found.has_table(tables.audit_key.name):
                 _upgrade(connection)
+                is_older = True
+        if is_older:
+            vacuum(database.engine, [tables.audit], _WHAT)
     except BaseException:
         database.close()
         raise
     return database
-
-
-def read_secret(database: Database, name: str) -> bytes:
-    """A key of the console."""
-    with database.reading() as connection:
-        found = connection.execute(
-            select(tables.secret.c.value).where(tables.secret.c.name == name)
-        ).scalar_one()
-    return bytes(found)

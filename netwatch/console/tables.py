@@ -8,7 +8,7 @@ refuse every change of a row and its removal, so that not even a defect of the c
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version of these tables."""
 
 metadata = MetaData()
@@ -75,15 +75,23 @@ audit = Table(
     Column("account", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False, comment="whom or what it is about"),
-    Column("purpose", Text, nullable=False),
-    Column("detail", Text, nullable=False, comment="JSON"),
+    Column("subject", Text, nullable=False, comment="a pseudonym of whom or what it is about"),
+    Column("purpose", Text, nullable=False, comment="sealed: subject, purpose and detail"),
+    Column("detail", Text, nullable=False, comment="JSON, empty: it is sealed"),
     Column("address", Text, nullable=False, comment="of the client"),
     Column("previous", Text, nullable=False, comment="the hash of the row before"),
     Column("hash", Text, nullable=False),
     Index("console_audit_account", "account", "number"),
     Index("console_audit_subject", "subject", "number"),
 )
+
+audit_key = Table(
+    "console_audit_key",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False, comment="of the row"),
+    Column("key", LargeBinary, nullable=False),
+)
+"""What opens the rows of the audit. An erasure deletes keys, and no row."""
 
 saved_filter = Table(
     "console_filter",
@@ -118,3 +126,10 @@ POSTGRES_TRIGGERS = (
     " FOR EACH STATEMENT EXECUTE FUNCTION console_audit_refuse()",
 )
 """What makes the audit append-only in PostgreSQL."""
+
+SQLITE_REMOVAL = ("DROP TRIGGER console_audit_update", "DROP TRIGGER console_audit_delete")
+POSTGRES_REMOVAL = (
+    "DROP TRIGGER console_audit_rows ON console_audit",
+    "DROP TRIGGER console_audit_table ON console_audit",
+)
+"""What takes these triggers away while rows of an older netwatch are sealed."""

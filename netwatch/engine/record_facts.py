@@ -27,6 +27,7 @@ from netwatch.engine.fact_rows import RowBuffer, claim_row, stream_of
 from netwatch.engine.fact_sinks import FactSink
 from netwatch.engine.observe import Observer
 from netwatch.store.client_columns import Clients
+from netwatch.store.flow_names import FlowNames, new_key
 from netwatch.store.flow_rows import flow_columns
 from netwatch.store.losses import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk
@@ -96,6 +97,7 @@ class Recorder:
         self._flow_places: list[tuple[int, int]] = []
         self._flows_are_due = False
         self._claims = RowBuffer("claim", claim_row)
+        self._flow_names = FlowNames(new_key())
 
     def process(self, block: Block, source: str) -> None:
         """Record the next block of `source`. Those without packets that come first, as where a
@@ -186,7 +188,8 @@ class Recorder:
                     places.append((self._sequence + rows + others, before - rows))
                     rows = before
                 others += count
-            self._observations.append(observation_columns(batch, _sequence(places), self._clients))
+            columns = observation_columns(batch, _sequence(places), self._clients)
+            self._observations.append(self._flow_names.renamed(columns, self._position))
             self._waiting += rows
             self._sequence += rows + others
             self._marks.clear()
@@ -231,7 +234,8 @@ class Recorder:
         self._flows_are_due = False
         places, self._flow_places = self._flow_places, []
         clients, sources = Clients(), self._observer.batch.sources
-        self._send("flow", [flow_columns(slots, _sequence(places), sources, clients)], clients)
+        columns = flow_columns(slots, _sequence(places), sources, clients)
+        self._send("flow", [self._flow_names.renamed(columns, self._position)], clients)
 
     def _send_claims(self) -> None:
         self._send("claim", [self._claims.batch()], self._claims.clients)

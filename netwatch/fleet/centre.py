@@ -105,10 +105,12 @@ class Centre:
             self.roster = RosterKeeper(store, self.status)
             stack.callback(self.roster.close)
             stack.enter_context(UseLock(store))
-            networks = SensorNetworks(fleet.sensors)
+            networks, key = SensorNetworks(fleet.sensors), self.folder.flow_key
             self._alerts = _alert_processes(store, config.quiet_gap, networks)
             self._facts = [
-                CommitProcess("facts", partial(FactCommits, store, HidingApps(config), networks))
+                CommitProcess(
+                    "facts", partial(FactCommits, store, key, HidingApps(config), networks)
+                )
                 for _ in range(process_count())
             ]
             committing: list[CommitProcess[Any]] = [*self._alerts, *self._facts]

@@ -22,6 +22,7 @@ from netwatch.fleet import certificates
 from netwatch.fleet.credentials import SensorCredentials, write_private
 from netwatch.fleet.subjects import MAX_PAYLOAD, accounts_of
 from netwatch.fleet.user_keys import new_seed, public_key
+from netwatch.store.flow_names import KEY_BYTES, new_key
 
 LOG_BYTES = 10 << 20
 """Size of the log of the server from which a new one begins; three are kept."""
@@ -31,6 +32,9 @@ ACCOUNTS = "accounts.conf"
 
 BUCKET_BYTES = 512 << 20
 """Bytes that the server may store besides the stream, for the buckets."""
+
+FLOW_KEY = "flows.key"
+"""The file with the key by which flows of sensors get their names in the store."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -67,6 +71,7 @@ class CentreFolder:
         except OSError as error:
             raise NetwatchError(f"{self.path} cannot be created: {error.strerror}") from None
         self._text_of("centre.seed", new_seed)
+        self._text_of(FLOW_KEY, lambda: new_key().hex())
         if not self._server.join and not self._server.certificate and self._has_tls:
             self._prepare_certificate()
 
@@ -109,6 +114,22 @@ class CentreFolder:
     def seed(self) -> str:
         """The seed of the centre's own user."""
         return _read(self.path / "centre.seed").strip()
+
+    @property
+    def flow_key(self) -> bytes:
+        """The key of the names of flows. It is not in the store: with it, and with a number that a
+        sensor of an older netwatch sent, the ends of a flow could be found."""
+        text = self._text_of(FLOW_KEY, lambda: new_key().hex()).strip()
+        try:
+            key = bytes.fromhex(text)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            path = self.path / FLOW_KEY
+            raise NetwatchError(
+                f"{path}: expected {2 * KEY_BYTES} hex digits; without the file another key is made"
+            )
+        return key
 
     @property
     def ca(self) -> str:

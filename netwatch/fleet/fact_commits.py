@@ -36,8 +36,10 @@ from netwatch.store.catalogue import (
     end_capture,
     replace_files,
 )
+from netwatch.store.claims import without_flows
 from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.flow_names import FlowNames
 from netwatch.store.hour_counting import Hidden, Hides, HourCounter
 from netwatch.store.hour_rows import add_hours
 from netwatch.store.landing import Landing, numbered
@@ -100,16 +102,18 @@ class _Record:
 
 
 class FactCommits:
-    """Stores the facts of sensors; `hides` knows the apps that hide names, `networks` what sensors
-    may speak of. For one thread at a time. Raises `ConfigError` and `NetwatchError` where the store
-    cannot be opened."""
+    """Stores the facts of sensors; flows get their names by `flow_key`, `hides` knows the apps that
+    hide names, `networks` what sensors may speak of. For one thread at a time. Raises `ConfigError`
+    and `NetwatchError` where the store cannot be opened."""
 
     def __init__(
         self,
         options: StoreOptions,
+        flow_key: bytes,
         hides: Hides | None = None,
         networks: SensorNetworks = UNLIMITED,
     ) -> None:
+        self._flow_names = FlowNames(flow_key)
         self._networks = networks
         self._hides = hides
         self._hidden: Hidden = {}
@@ -239,7 +243,9 @@ class FactCommits:
         hours = transaction.hours.setdefault(
             run, HourCounter(self._hides, transaction.hidden, offset)
         )
-        for part in batch.rows.to_batches():
+        # A sensor of an older netwatch sends hashes of the ends of a flow.
+        rows = without_flows(batch.rows) if batch.table == "claim" else batch.rows
+        for part in self._flow_names.renamed(rows, capture).to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
             is_live = batch.run.command == "live"
             hours.add(0 if is_live else capture, capture, batch.table, part, networks)

@@ -25,10 +25,11 @@ def strip_frames(contact: Contact) -> Contact:
 
 def without_details(contact: Contact) -> Contact:
     """A contact without the protocol details, which neither its incident nor the evidence
-    capture needs, and without the address of a device that has a pseudonym."""
+    capture needs, and without the address of a device that has a pseudonym and the number of its
+    flow, which a hash of addresses is."""
     observation = replace(contact.observation, dns=None, tls=None, quic=None)
     if contact.device.has_pseudonym:
-        observation = replace(observation, client_ip=b"", client_port=0, client_mac=None)
+        observation = replace(observation, client_ip=b"", client_port=0, client_mac=None, flow_id=0)
     return replace(contact, observation=observation)
 
 

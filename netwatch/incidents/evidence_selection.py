@@ -84,22 +84,27 @@ def comment(alert: Alert, contact: EvidenceFrames, frame: Frame) -> str:
     """The comment on a packet of a contact. ``part of`` marks a packet that is needed to read the
     contact's message, but is not the one that its evidence names. The device, the time of the
     contact in ns and the digest of the packet follow where the device is known, so that the file
-    alone says what `netwatch verify` has to find in it."""
+    alone says what `netwatch verify` has to find in it. A device that has a pseudonym is called by
+    that, as in the alert."""
     part = "" if (frame.source, frame.number) == (contact.source, contact.packet) else "part of "
     is_line = frame.link_type == LOG_LINE
     place = f"line {frame.source}:" if is_line else f"packet {frame.source}#"
     text = f"{part}{contact.type} {contact.name}, incident {alert.id}, {place}{frame.number}"
     if contact.client_ip:
-        mac = f" {mac_text(contact.client_mac)}" if contact.client_mac else ""
-        vlan = "" if contact.vlan is None else f" vlan {contact.vlan}"
-        client = f"{ip_text(contact.client_ip)}{mac}{vlan}"
         digest = (
             record_digest(frame.data)
             if is_line
             else packet_digest(max(0, frame.time), with_vlan_tag(frame)[0])
         )
+        client = alert.device.id if alert.device.has_pseudonym else _client(contact)
         text += f", from {client} at {rfc3339(contact.time, 9)}, sha256 {digest}"
     return escaped(text)
+
+
+def _client(contact: EvidenceFrames) -> str:
+    mac = f" {mac_text(contact.client_mac)}" if contact.client_mac else ""
+    vlan = "" if contact.vlan is None else f" vlan {contact.vlan}"
+    return f"{ip_text(contact.client_ip)}{mac}{vlan}"
 
 
 def ordered(frames: list[Frame]) -> list[Frame]:

@@ -37,6 +37,7 @@ from netwatch.store.incident_rows import store_incidents
 from netwatch.store.losses import Losses, store_losses
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
+from netwatch.store.tables import NAMED_SINCE
 from netwatch.store.versions import VersionHashes, version_with
 
 HOURS_SINCE = 6
@@ -92,12 +93,26 @@ class Catalogue:
         for a place that is not for a catalogue, and `NetwatchError` where there is none or it
         cannot be opened. Every method raises `NetwatchError` where the database fails."""
         catalogue = cls(open_database(options, create=create))
+        if catalogue.has_older_files():
+            from netwatch.store.renaming import rename_flows
+
+            try:
+                rename_flows(catalogue, options)
+            except BaseException:
+                catalogue.close()
+                raise
         migrated_from = catalogue.database.migrated_from
         if migrated_from is not None and migrated_from < HOURS_SINCE:
             from netwatch.store.hour_filling import fill_hours
 
             fill_hours(catalogue, FactFiles(options.path))
         return catalogue
+
+    def has_older_files(self) -> bool:
+        """Whether files of facts may be of an older netwatch, whose flows have to be renamed."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(tables.store.c.format)).scalar_one()
+        return int(found) < NAMED_SINCE
 
     def close(self) -> None:
         """Close the connections."""

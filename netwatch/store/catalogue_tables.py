@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -29,6 +29,7 @@ store = Table(
     Column("schema", Integer, nullable=False),
     Column("format", Integer, nullable=False, comment="version of the files of facts"),
     Column("created", BigInteger, nullable=False),
+    Column("flow_key", LargeBinary, comment="names the flows of older files while that goes on"),
 )
 
 version = Table(

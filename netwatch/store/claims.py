@@ -4,15 +4,20 @@ It has what `netwatch.inventory.learned` takes of the packet and of the claim, s
 be learned anew from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`, with
 addresses as text (a packet that is not IP has none) and other bytes in
 hexadecimal, and of `netwatch.core.packet.Packet`; `address` is
-the address that the claim is about first. What has its default is left out.
+the address that the claim is about first. What has its default is left out, and so is the number
+of the flow, from which its ends could be found.
 """
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.message import AddressClaim
 from netwatch.core.packet import Packet
+from netwatch.privacy.sealing import is_sealed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def encode_claim(packet: Packet, claim: AddressClaim) -> bytes:
@@ -38,7 +43,6 @@ def encode_claim(packet: Packet, claim: AddressClaim) -> bytes:
         "src_mac": mac_text(packet.src_mac) if packet.src_mac is not None else None,
         "dst_mac": mac_text(packet.dst_mac) if packet.dst_mac is not None else None,
         "time_digits": packet.time_digits,
-        "flow_id": packet.flow_id,
     }
     found = {key: value for key, value in record.items() if value not in (None, "", [], False)}
     return json.dumps(found, separators=(",", ":")).encode()
@@ -63,7 +67,7 @@ def decode_claim(
         src_mac=_mac(record.get("src_mac")),
         dst_mac=_mac(record.get("dst_mac")),
         vlan=vlan,
-        flow_id=record.get("flow_id", 0),
+        flow_id=0,
     )
     claim = AddressClaim(
         kind,
@@ -79,6 +83,32 @@ def decode_claim(
         record.get("is_router", False),
     )
     return found, claim
+
+
+def without_flows(rows: "pa.Table") -> "pa.Table":
+    """Claims of an older netwatch, without the numbers of flows that they had. Of those that are
+    sealed nobody sees it."""
+    import pyarrow as pa
+
+    at = rows.schema.get_field_index("claim")
+    found = rows.column(at).to_pylist()
+    kept = list(map(_without_flow, found))
+    if kept == found:
+        return rows
+    return rows.set_column(at, rows.schema.field(at), pa.array(kept, pa.binary()))
+
+
+def _without_flow(claim: bytes) -> bytes:
+    if b'"flow_id"' not in claim or is_sealed(claim):
+        return claim
+    try:
+        record = json.loads(claim)
+    except ValueError:
+        return claim  # It is no claim that this netwatch can read.
+    if not isinstance(record, dict) or "flow_id" not in record:
+        return claim
+    del record["flow_id"]
+    return json.dumps(record, separators=(",", ":")).encode()
 
 
 def _text(address: bytes) -> str:

@@ -50,6 +50,7 @@ _PERSONAL_TABLES = (
     tables.coverage,
     tables.evidence,
     tables.file,
+    tables.journal,
 )
 _PASSES = 20
 _WORDS = frozenset(
@@ -60,7 +61,7 @@ _WORDS = frozenset(
 """Columns of words that protocols define, and of the names of captures: nobody is in them."""
 
 
-_COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "alerts")
+_COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "alerts", "audit")
 """What an entry of the journal counts of an erasure."""
 
 
@@ -75,13 +76,14 @@ class Erased:
     clients: int
     evidence: int
     coverage: int
+    journal: int
     kept: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Mapping[str, int]:
         """The counts, by what was counted."""
-        names = ("rows", "files", "incidents", "clients", "evidence", "coverage")
+        names = ("rows", "files", "incidents", "clients", "evidence", "coverage", "journal")
         return {name: getattr(self, name) for name in names}
 
 
@@ -131,6 +133,8 @@ class StoreErasure:
         removed = self._erase_facts()
         self._step("coverage")
         coverage = self._erase_coverage()
+        self._step("journal")
+        journal = self._erase_journal()
         self._step("catalogue")
         counts = {"rows": removed.rows, "evidence": evidence, "coverage": coverage}
         incidents, clients = self._erase_rows(user, {**detail, **counts})
@@ -148,6 +152,7 @@ class StoreErasure:
             clients=clients,
             evidence=evidence,
             coverage=coverage,
+            journal=journal,
             kept=tuple(self._captures_kept()),
             left=tuple(self._left),
         )
@@ -282,6 +287,27 @@ class StoreErasure:
                     line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
                     place = (column.run == row.run) & (column.part == row.part)
                     connection.execute(update(tables.coverage).where(place).values(record=line))
+        return count
+
+    def _erase_journal(self) -> int:
+        """Take pseudonyms and reasons out of entries that mention her: of whom a pseudonym was, and
+        why somebody asked."""
+        count, column = 0, tables.journal.c
+        with self._catalogue.database.writing() as connection:
+            for row in connection.execute(select(tables.journal)).all():
+                detail = json.loads(row.detail or "{}")
+                if not self._person.is_mentioned(detail, *ALWAYS):
+                    continue
+                kept = {
+                    name: value
+                    for name, value in detail.items()
+                    if not self._person.is_mentioned([name, value], *ALWAYS) and name != "reason"
+                }
+                line = json.dumps({**kept, "erased": True}, ensure_ascii=False)
+                connection.execute(
+                    update(tables.journal).where(column.id == row.id).values(detail=line)
+                )
+                count += 1
         return count
 
     def _erase_rows(self, user: str, detail: Mapping[str, Any]) -> tuple[int, int]:

@@ -59,29 +59,34 @@ class FactRemoval:
         count = compute.sum(chosen).as_py() or 0
         if not count:
             return Removed()
-        new = None
+        rows = None
         if count < file.rows:
             rows = encoded(read_file(self.files, file).filter(compute.invert(chosen)))
+        if not self.replace(file, rows):
+            return Removed()
+        return Removed(count, 1)
+
+    def replace(self, file: FileRow, rows: "pa.Table | None") -> bool:
+        """Let a file with these rows take the place of a file, or none; False where another process
+        has replaced it meanwhile. Raises `NetwatchError`."""
+        new = None
+        if rows is not None:
             new = write_file(self.files, file.table, file.day, file.bucket, rows)
         try:
             self._retire([file.path], [new] if new is not None else [])
         except StaleFilesError:
             if new is not None:
                 self.files.remove(new.path)
-            return Removed()
+            return False
         self.remove_retired([file.path])
-        return Removed(count, 1)
+        return True
 
     def whole(self, files: Sequence[FileRow]) -> Removed:
         """Remove files with all their rows. Raises `NetwatchError`."""
         removed = Removed()
         for file in files:
-            try:
-                self._retire([file.path], [])
-            except StaleFilesError:
-                continue
-            self.remove_retired([file.path])
-            removed += Removed(file.rows, 1)
+            if self.replace(file, None):
+                removed += Removed(file.rows, 1)
         return removed
 
     def all_files(self) -> Iterator[FileRow]:

@@ -21,6 +21,17 @@ def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
     """All rows of a file, by `netwatch.store.arrow_schema.schema`: columns that a file of an older
     version lacks are empty. Raises `NetwatchError` where it is damaged or cannot be read."""
     import pyarrow as pa
+
+    try:
+        with files.open(row.path) as stream:
+            return rows_in(stream, row)
+    except (pa.ArrowException, OSError) as error:
+        raise NetwatchError(f"{files.place}/{row.path}: is damaged: {error}") from None
+
+
+def rows_in(stream: "IO[bytes] | pa.NativeFile", row: FileRow) -> "pa.Table":
+    """The same of what the stream of a file has. Raises errors of Arrow, and `OSError`."""
+    import pyarrow as pa
     from pyarrow import parquet
 
     # Arrow cannot read what is stored as differences into a dictionary.
@@ -30,11 +41,7 @@ def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
         if column.kind == "text" and (row.bucket is None or column.name != "name")
     ]
     layout = schema(row.table)
-    try:
-        with files.open(row.path) as stream:
-            table = parquet.read_table(stream, read_dictionary=texts, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise NetwatchError(f"{files.place}/{row.path}: is damaged: {error}") from None
+    table = parquet.read_table(stream, read_dictionary=texts, use_threads=False)
     return pa.table([_column(table, field) for field in layout], schema=layout)
 
 

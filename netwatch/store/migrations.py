@@ -96,6 +96,13 @@ def _add_named(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE run ADD COLUMN named INTEGER DEFAULT 0 NOT NULL"))
 
 
+def _rename_flows(connection: Connection) -> None:
+    """Version 9: flows have names that say nothing of their ends. The files of facts are written
+    anew after this step (`netwatch.store.renaming`), by a key that is there until that is done."""
+    kind = tables.store.c.flow_key.type.compile(connection.dialect)
+    connection.execute(text(f"ALTER TABLE store ADD COLUMN flow_key {kind}"))
+
+
 STEPS: Mapping[int, Step] = {
     1: _add_counts,
     2: _add_fleet,
@@ -104,6 +111,7 @@ STEPS: Mapping[int, Step] = {
     5: _add_hours,
     6: _add_losses,
     7: _add_named,
+    8: _rename_flows,
 }
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
@@ -117,6 +125,7 @@ WHAT: Mapping[int, str] = {
     5: "hours that were captured and judged; the next command counts them from all facts",
     6: "what is missing of runs",
     7: "whether ids of incidents contain the name of the sensor; ids stay as they are",
+    8: "numbers of flows that say nothing of their ends; files of facts are written anew",
 }
 """What the steps do, for people."""
 

@@ -9,8 +9,14 @@ them: replayed in this order, they give the same incidents. Times are ns since t
 from dataclasses import dataclass
 from typing import Literal
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
+
+NAMED_SINCE = 4
+"""The version of the format since which flows have names that say nothing of their ends."""
+
+FLOW_NAME = "flow"
+"""The column that names a flow (`netwatch.store.flow_names`)."""
 
 BUCKETS = 32
 """The files of a day are divided by client: ``bucket=NN`` is the client's number modulo this."""
@@ -52,7 +58,7 @@ OBSERVATION = (
     FactColumn("vlan", "uint16", "innermost VLAN id", nullable=True),
     FactColumn("source", "text", "file or interface"),
     FactColumn("packet", "int64", "number of the packet or record in it, from 1"),
-    FactColumn("flow", "int64", "number of the flow in the capture"),
+    FactColumn(FLOW_NAME, "int64", "names the flow in its capture, and says nothing of its ends"),
     FactColumn("dns_type", "text", "type asked for", nullable=True),
     FactColumn("dns_rcode", "text", "response code", nullable=True),
     FactColumn("dns_answers", "texts", "addresses in the answer", nullable=True),
@@ -111,7 +117,7 @@ FLOW = (
     ),
     FactColumn("source", "text", "file or interface of the first packet"),
     FactColumn("packet", "int64", "number of that packet or record in it, from 1"),
-    FactColumn("flow", "int64", "number of the flow in the capture"),
+    FactColumn(FLOW_NAME, "int64", "names the flow in its capture, and says nothing of its ends"),
     FactColumn("log_format", "text", "format of the log, in place of a packet", True, since=2),
     FactColumn(
         "client_acknowledged",

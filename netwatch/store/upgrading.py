@@ -17,7 +17,7 @@ _COUNTED = (tables.run, tables.capture, tables.client, tables.incident, tables.c
 @dataclass(frozen=True, slots=True)
 class Upgrade:
     """A catalogue of version `schema` at `place`: what each step does by its version, the `rows` of
-    its tables by their names, and the `bytes` of it. Facts are not touched."""
+    its tables by their names, and the `bytes` of it."""
 
     place: str
     schema: int

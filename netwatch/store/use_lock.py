@@ -36,10 +36,14 @@ _RUN_LOCKS = 0x6E657477
 """The first number of the locks of runs in PostgreSQL: netw. The second one is that of the run."""
 
 
+class InUseError(NetwatchError):
+    """The lock is taken the other way; a sentence that says what to do."""
+
+
 class UseLock:
     """The lock of a store, until it is closed; it is a context. An `exclusive` one is that of an
-    erasure. Raises `NetwatchError` where it is taken the other way, and where it cannot be taken;
-    a sentence that says what to do."""
+    erasure. Raises `InUseError` where it is taken the other way, and `NetwatchError` where it
+    cannot be taken."""
 
     def __init__(self, options: StoreOptions, *, exclusive: bool = False) -> None:
         self._descriptor = -1
@@ -56,7 +60,7 @@ class UseLock:
             raise NetwatchError(f"the store {options.path} cannot be locked: {error}") from None
         if not is_ours:
             self.close()
-            raise NetwatchError(_IN_USE if exclusive else _ERASING)
+            raise InUseError(_IN_USE if exclusive else _ERASING)
 
     def _lock_folder(self, folder: Path, exclusive: bool) -> bool:
         flags = os.O_RDWR | os.O_CREAT | O_CLOEXEC | O_NOFOLLOW

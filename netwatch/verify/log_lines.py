@@ -29,7 +29,8 @@ MAX_BYTES = 64 << 20
 _PIECE = re.compile(
     r"# (?P<part>part of )?(?P<type>[a-z-]{3,16}) (?P<name>\S*),"
     r" incident (?P<incident>[0-9a-f]{32}), line (?P<source>.*):(?P<number>\d{1,18})"
-    r"(?:, from (?P<ip>[0-9A-Fa-f:.]+)(?P<client>.*?) at (?P<time>\S+Z),"
+    r"(?:, from (?:p[0-9a-f]{4}-[a-z2-7]{16}|(?P<ip>[0-9A-Fa-f:.]+)(?P<client>.*?))"
+    r" at (?P<time>\S+Z),"
     r" sha256 (?P<digest>[0-9a-f]{16}))?",
     re.DOTALL,
 )

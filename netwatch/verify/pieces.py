@@ -21,8 +21,9 @@ MAX_PIECES = 32_768
 _COMMENT = re.compile(
     r"(?P<part>part of )?(?P<type>[a-z-]{3,16}) (?P<name>\S*), incident (?P<incident>[0-9a-f]{32}),"
     r" packet (?P<source>.*)#(?P<number>\d{1,18})"
-    r"(?P<device>, from (?P<ip>[0-9A-Fa-f:.]+)(?: (?P<mac>(?:[0-9a-f]{2}:){5}[0-9a-f]{2}))?"
-    r"(?: vlan (?P<vlan>\d{1,4}))? at (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z),"
+    r"(?P<device>, from (?:p[0-9a-f]{4}-[a-z2-7]{16}|"
+    r"(?P<ip>[0-9A-Fa-f:.]+)(?: (?P<mac>(?:[0-9a-f]{2}:){5}[0-9a-f]{2}))?"
+    r"(?: vlan (?P<vlan>\d{1,4}))?) at (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z),"
     r" sha256 (?P<digest>[0-9a-f]{16}))?",
     re.DOTALL,
 )
@@ -129,7 +130,8 @@ def _contact(match: re.Match[str]) -> Contact:
     client = time = None
     if match["device"]:
         vlan = None if match["vlan"] is None else int(match["vlan"])
-        client = Client(match["ip"], match["mac"], vlan)
+        if match["ip"]:  # a pseudonym is not in the packet
+            client = Client(match["ip"], match["mac"], vlan)
         try:
             time = epoch_ns(match["time"])
         except ValueError:  # such as the 31st of February

@@ -25,6 +25,7 @@ def store(tmp_path: Path) -> Path:
         catalogue.add_incidents(catalogue.begin_run("scan", "ghent"), [(alert.record, alert.line)])
     with closing(sqlite3.connect(folder / "catalogue.sqlite")) as database:
         database.execute("ALTER TABLE run DROP COLUMN named")
+        database.execute("ALTER TABLE store DROP COLUMN flow_key")
         for table in ("loss", "run_writing"):
             database.execute(f"DROP TABLE {table}")
         database.execute("UPDATE store SET schema = 6")

@@ -5,16 +5,18 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from support.asked_stores import run
 from support.consoles import Visitor
 
 from netwatch.console import tables
 from netwatch.console.audit import GENESIS, MAX_TEXT, Audit, entry_record, row_hash
+from netwatch.console.audit_sealing import AuditSealing, Content
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
 from netwatch.console.sessions import PURPOSE_SECONDS, Sessions
@@ -142,12 +144,17 @@ def test_the_chain_shows_what_was_done_around_the_triggers(
 def test_a_row_that_is_made_anew_breaks_the_row_behind_it(database: Database) -> None:
     audit = filled(database)
     row = list(audit.entries())[2]
-    values = entry_record(row) | {"purpose": "another"}
-    new = row_hash(row.previous, values)
+    new = row_hash(row.previous, entry_record(row) | {"purpose": "another"})
+    content = Content(row.subject, "another", row.detail, row.salt)
+    key, stored = AuditSealing(database).seal(3, content)
     without_triggers(
         database,
-        f"UPDATE console_audit SET purpose = 'another', hash = '{new}' WHERE number = 3",
+        f"UPDATE console_audit SET purpose = '{stored['purpose']}', hash = '{new}'"
+        " WHERE number = 3",
     )
+    with database.writing() as connection:
+        which = tables.audit_key.c.number == 3
+        connection.execute(update(tables.audit_key).where(which).values(key=key))
     assert "row 4 does not follow" in audit.verify().problem
 
 
@@ -337,3 +344,62 @@ def test_the_commands_list_verify_and_export(console: Console, tmp_path: Path) -
     assert broken.status == 3
     assert "row 2 was changed" in broken.output
     assert run("audit", "verify", "--head", "0" * 63 + "1", *store).status == 3
+
+
+def make_older(options: StoreOptions) -> str:
+    """A console of version 2, whose audit is as people typed it; the hash of the last row."""
+    database = open_console(options)
+    previous = GENESIS
+    with database.writing() as connection:
+        for number in range(1, 4):
+            values = {"number": number, "time": number, "account": "ben", "role": "analyst",
+                      "action": "incident", "subject": f"device ws-{number}",
+                      "purpose": f"complaint {number}", "detail": '{"a":1}',
+                      "address": "::1"}  # fmt: skip
+            values |= {"previous": previous, "hash": row_hash(previous, values)}
+            previous = str(values["hash"])
+            connection.execute(tables.audit.insert().values(values))
+        tables.audit_key.drop(connection)
+        connection.execute(text("DELETE FROM console_secret WHERE name = 'audit'"))
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA user_version = 2")
+    database.close()
+    return previous
+
+
+def test_rows_of_an_older_netwatch_are_sealed(options: StoreOptions) -> None:
+    head = make_older(options)
+    with closing(open_console(options)) as database:
+        audit = Audit(database)
+        assert (audit.verify().head, audit.verify().problem) == (head, "")
+        assert [each.subject for each in audit.entries()] == [f"device ws-{n}" for n in (1, 2, 3)]
+        assert [each.detail for each in audit.entries()] == ['{"a":1}'] * 3
+        with database.reading() as connection:
+            stored = " ".join(map(str, connection.execute(select(tables.audit)).all()))
+        assert "complaint" not in stored
+        assert "ws-1" not in stored
+        with pytest.raises(NetwatchError, match="append-only"), database.writing() as connection:
+            connection.execute(text("UPDATE console_audit SET account = 'x'"))
+        with pytest.raises(NetwatchError, match="append-only"), database.writing() as connection:
+            connection.execute(text("DELETE FROM console_audit"))
+        audit.add("incident", account="ben", subject="device ws-4")
+        assert audit.erase(lambda value: "ws-2" in str(value), "root") == 1
+        found = audit.verify(head)
+        assert (found.rows, found.problem) == (5, "")
+        assert [each.is_erased for each in audit.entries()] == [False, True, False, False, False]
+    if not options.catalogue:
+        raw = b"".join(each.read_bytes() for each in Path(options.path).glob("console.sqlite*"))
+        assert b"complaint" not in raw
+
+
+def test_an_erased_row_has_nothing_from_which_its_hash_follows(database: Database) -> None:
+    audit = filled(database)
+    (before,) = [each for each in audit.entries() if each.number == 2]
+    assert audit.erase(lambda value: "ws-1" in str(value), "root") == 1
+    (after,) = [each for each in audit.entries() if each.number == 2]
+    assert (after.hash, after.previous) == (before.hash, before.previous)
+    guess = {name: value for name, value in entry_record(before).items() if name != "salt"}
+    assert row_hash(before.previous, guess) != before.hash
+    assert entry_record(after)["erased"]
+    assert "salt" not in entry_record(after)
+    assert before.salt not in str(after)

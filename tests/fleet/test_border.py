@@ -28,6 +28,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.coverage_rows import outside_flows
 from netwatch.store.fleet_sensors import roster
+from netwatch.store.flow_names import new_key
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
 
@@ -44,7 +45,7 @@ def options(tmp_path):
 
 @pytest.fixture
 def commits(options):
-    made = FactCommits(options)
+    made = FactCommits(options, new_key())
     yield made
     made.close()
 

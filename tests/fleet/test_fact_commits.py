@@ -20,6 +20,7 @@ from netwatch.formats.coverage import report_record
 from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.flow_names import new_key
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions
@@ -41,7 +42,7 @@ def options(request, tmp_path):
 @pytest.fixture
 def commits(options):
     """Two processes that commit to one store, as far as the store is concerned."""
-    made = [FactCommits(options), FactCommits(options)]
+    made = [FactCommits(options, new_key()), FactCommits(options, new_key())]
     yield made
     for each in made:
         each.close()
@@ -263,7 +264,7 @@ def test_a_flow_to_an_app_that_hides_names_has_no_readable_name_at_a_centre(opti
         name_status="named", start_seen=True, incomplete_message=False, client_sent="",
         server_sent="",
     )  # fmt: skip
-    commits = FactCommits(options, Resolvers())
+    commits = FactCommits(options, new_key(), Resolvers())
     commit(commits, [name])
     commits.prepare([flow])
     commit(commits, [flow])

@@ -14,6 +14,7 @@ from netwatch.fleet.sensor_networks import SensorNetworks
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.flow_names import new_key
 from netwatch.store.options import StoreOptions
 from netwatch.watch.endpoint import _health
 
@@ -133,7 +134,7 @@ def test_what_a_sensor_forges_as_a_contradiction_is_checked(options):
 
 
 def test_clients_and_coverage_of_other_networks_count_for_none(options):
-    commits = FactCommits(options, networks=NETWORKS)
+    commits = FactCommits(options, new_key(), networks=NETWORKS)
     clients = (ClientAddress("10.1.0.1", None, "hq", "service"),
                ClientAddress("10.2.0.1", None, "guest", "guest"))  # fmt: skip
     networks = [each for name in ("hq", "guest") for each in coverage_record(name)["networks"]]

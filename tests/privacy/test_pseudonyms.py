@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from netwatch.formats.registry import FORMATS
 from netwatch.privacy.keys import Keyring, PseudonymKey, write_new_key
 from netwatch.privacy.options import Privacy
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
+from netwatch.verify.evidence_file import read_evidence_file
 
 CAPTURE = ROOT / "pcaps" / "office-day.pcap"
 CONFIGURATION = """\
@@ -137,6 +139,14 @@ def test_the_coverage_and_evidence_captures_say_the_pseudonym(
         head = path.read_bytes()[:600]
         assert f"by p{KEY.id}-".encode() in head
         assert b" (10." not in head
+        evidence = read_evidence_file(path)
+        comments = [
+            *evidence.comments,
+            *(text for each in evidence.packets for text in each.comments),
+        ]
+        assert any(f", from p{KEY.id}-" in text for text in comments)
+        assert not re.search(r"from (?!p)|\b02:00:|\b10\.[23]0\.", " ".join(comments))
+    assert main(["verify", "-q", *map(str, proof.iterdir())]) == 0
 
 
 @pytest.mark.parametrize(

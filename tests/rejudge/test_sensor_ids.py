@@ -85,6 +85,7 @@ def test_a_store_of_an_older_version_keeps_its_ids(scan: Scan, run: Run, tmp_pat
     with closing(sqlite3.connect(tmp_path / "ghent" / "store" / "catalogue.sqlite")) as catalogue:
         catalogue.execute("UPDATE incident SET id = ?, record = ?", [old["id"], json.dumps(old)])
         catalogue.execute("ALTER TABLE run DROP COLUMN named")
+        catalogue.execute("ALTER TABLE store DROP COLUMN flow_key")
         catalogue.execute("UPDATE store SET schema = 7")
         catalogue.execute("PRAGMA user_version = 7")
         catalogue.commit()

@@ -324,6 +324,7 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
         with catalogue.database.writing() as connection:
             take_sensors(connection)
             connection.execute(text("ALTER TABLE run DROP COLUMN named"))
+            connection.execute(text("ALTER TABLE store DROP COLUMN flow_key"))
             if version < 4:
                 connection.execute(text("DROP INDEX incident_position"))
             for table in reversed(tables.metadata.sorted_tables):

@@ -25,6 +25,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.flow_names import new_key
 from netwatch.store.identifying import Identity, identify
 from netwatch.store.options import StoreOptions
 from netwatch.store.stored_clients import stored_clients
@@ -89,7 +90,7 @@ class Centre:
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
-        self._commits = FactCommits(options)
+        self._commits = FactCommits(options, new_key())
         self._epoch = uuid.uuid4().hex
         self._sent: defaultdict[str, int] = defaultdict(int)
 
@@ -318,6 +319,7 @@ def make_older(made: Centre) -> None:
         connection.execute(text("ALTER TABLE client DROP COLUMN sensor"))
         connection.execute(text("CREATE INDEX client_address ON client (ip, mac)"))
         connection.execute(text("ALTER TABLE run DROP COLUMN named"))
+        connection.execute(text("ALTER TABLE store DROP COLUMN flow_key"))
         connection.execute(text("UPDATE store SET schema = 4"))
         if not made.options.catalogue:
             connection.exec_driver_sql("PRAGMA user_version = 4")

@@ -11,7 +11,9 @@ from netwatch.store.erasing import Erased
 
 
 def erased(captures: int) -> Erased:
-    counts = dict.fromkeys(("rows", "files", "incidents", "clients", "evidence", "coverage"), 1)
+    counts = dict.fromkeys(
+        ("rows", "files", "incidents", "clients", "evidence", "coverage", "journal"), 1
+    )
     kept = tuple(f"/captures/{number:03}.pcap" for number in range(captures))
     return Erased(**counts, kept=kept, left=())
 
@@ -26,7 +28,11 @@ def test_captures_that_are_left_have_a_line_each(
     config: Any = SimpleNamespace(outputs=[])
     args = argparse.Namespace(format="table", device="Jane")
     assert _report(args, erased(captures), {}, [], config) == 0
-    lines = capsys.readouterr().err.splitlines()
+    said, _, not_reached = capsys.readouterr().err.partition(
+        "netwatch: what an erasure does not reach:\n"
+    )
+    assert "backups" in not_reached
+    lines = said.splitlines()
     assert lines[0].endswith("were left as they are:")
     assert lines[1] == "  /captures/000.pcap"
     assert lines[-1] == last

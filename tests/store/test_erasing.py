@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import delete, insert
 from support.erasable import (
     HOST,
     ID,
@@ -27,6 +28,8 @@ from support.erasable import (
 )
 
 from netwatch.cli import main
+from netwatch.console import tables
+from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
 from netwatch.console.saved_filters import SavedFilter, SavedFilters
 from netwatch.report import reading
@@ -37,7 +40,16 @@ from netwatch.store.fact_files import FactFiles
 from netwatch.store.options import StoreOptions
 
 PLACES = ("store", "spool", "proof", "live.sqlite")
-STEPS = ("evidence", "facts", "coverage", "catalogue", "late facts", "leftovers", "vacuum")
+STEPS = (
+    "evidence",
+    "facts",
+    "coverage",
+    "journal",
+    "catalogue",
+    "late facts",
+    "leftovers",
+    "vacuum",
+)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,87 @@ def test_filters_that_the_console_keeps_go_too(
     with closing(open_console(options)) as database:
         kept = SavedFilters(database).of("ben", "/incidents")
     assert kept == [SavedFilter("other", f"device={OTHER_IP}")]
+
+
+def looked_at(database: Database) -> Audit:
+    """An audit of what was looked at: her, another for her sake, and another."""
+    audit = Audit(database)
+    rows = [
+        (f"device {IP_}", f"complaint about {OWNER}", {}),
+        (f"device {OTHER_IP}", f"to compare with {HOST}", {}),
+        (f"device {OTHER_IP}", "case 12", {"filter": {"device": MAC}}),
+        (f"device {OTHER_IP}", "case 13", {}),
+    ]
+    for subject, purpose, detail in rows:
+        audit.add("device", account="ben", subject=subject, purpose=purpose, detail=detail)
+    return audit
+
+
+def test_the_audit_says_who_looked_and_not_at_whom(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = StoreOptions(str(folder / "store"))
+    with closing(open_console(options)) as database:
+        looked_at(database)
+        head = Audit(database).verify().head
+        # What is stored is sealed from the beginning.
+        assert not any("console.sqlite" in name for name, _ in left(folder))
+        with database.writing() as connection:
+            stated = {"session": "s", "subject": "x", "purpose": f"about {OWNER}", "until": 1 << 62}
+            connection.execute(insert(tables.purpose).values(stated))
+            way = {"token": "t", "detail": json.dumps({"next": f"/devices/{IP_}"}), "expires": 9}
+            connection.execute(insert(tables.pending).values(way))
+    assert any("console.sqlite" in name for name, _ in left(folder))
+    assert erase(ID, "--format", "jsonl") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["audit"], report["purposes"], report["left"]) == (3, 1, [])
+    assert report["places"]["audit"] == {"reach": "sealed", "audit": 3}
+    assert report["places"]["backups"] == {"reach": "not reached"}
+    assert left(folder) == []
+    with closing(open_console(options)) as database:
+        audit = Audit(database)
+        found = audit.verify(head)
+        assert (found.rows, found.problem) == (5, "")
+        first, second, third, other, erasure = audit.entries()
+        assert [each.is_erased for each in (first, second, third, other)] == [True] * 3 + [False]
+        for each in (first, second, third):
+            assert (each.account, each.action, each.purpose, each.detail) == (
+                "ben",
+                "device",
+                "",
+                "{}",
+            )
+        assert (other.subject, other.purpose) == (f"device {OTHER_IP}", "case 13")
+        assert json.loads(erasure.detail) == {"rows": [[1, 3]]}
+        # Whoever asks by name is still told who looked.
+        assert [each.number for each in audit.newest(9, subject=f"device {IP_}")] == [1]
+        assert first.subject.startswith("a-")
+    assert erase(ID, "--format", "jsonl") == 1  # nothing is left to erase
+
+
+def test_a_key_that_somebody_else_removed_is_noticed(folder: Path) -> None:
+    with closing(open_console(StoreOptions(str(folder / "store")))) as database:
+        audit = looked_at(database)
+        with database.writing() as connection:
+            connection.execute(delete(tables.audit_key).where(tables.audit_key.c.number == 2))
+        assert audit.verify().problem == (
+            "row 2 cannot be opened, and no row says that it was erased"
+        )
+
+
+def test_whom_somebody_asked_for_goes_from_the_journal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Catalogue.open(StoreOptions(str(folder / "store"))) as catalogue:
+        catalogue.add_journal("root", "identify", {"pseudonym": "p1", "reason": f"of {OWNER}"})
+        catalogue.add_journal("root", "identify", {"pseudonym": "p2", "reason": "case 12"})
+    assert erase(ID, "--format", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["journal"] == 1
+    assert left(folder) == []
+    with closing(sqlite3.connect(folder / "store/catalogue.sqlite")) as database:
+        query = "SELECT detail FROM journal WHERE action = 'identify' ORDER BY id"
+        found = [json.loads(detail) for (detail,) in database.execute(query)]
+    assert found == [{"pseudonym": "p1", "erased": True}, {"pseudonym": "p2", "reason": "case 12"}]
 
 
 def test_evidence_of_an_incident_that_was_never_closed_goes_too(

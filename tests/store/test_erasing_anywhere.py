@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from pyarrow import parquet
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from support.erasable import (
     CONFIGURATION,
     HOST,
@@ -24,10 +24,30 @@ from support.erasable import (
 )
 
 from netwatch.cli import main
+from netwatch.console import tables as console_tables
+from netwatch.console.audit import Audit
+from netwatch.console.database import open_console
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_tables import metadata
 from netwatch.store.options import StoreOptions
+
+
+def look(options: StoreOptions) -> None:
+    """Let the console note that somebody looked at her, why, and who asked of whom a pseudonym is;
+    without SQLite it is in the database of the catalogue."""
+    database = open_console(options)
+    try:
+        detail = {"filter": {"device": MAC}}
+        Audit(database).add("device", account="ben", subject=f"device {IP_}", purpose=f"of {OWNER}",
+                            detail=detail)  # fmt: skip
+        with database.writing() as connection:
+            stated = {"session": "s", "subject": "x", "purpose": f"about {OWNER}", "until": 1 << 62}
+            connection.execute(insert(console_tables.purpose).values(stated))
+    finally:
+        database.close()
+    with Catalogue.open(options) as catalogue:
+        catalogue.add_journal("root", "identify", {"pseudonym": "p1", "reason": f"of {OWNER}"})
 
 
 def said(options: StoreOptions) -> Iterator[str]:
@@ -36,6 +56,10 @@ def said(options: StoreOptions) -> Iterator[str]:
         for table in metadata.sorted_tables:
             for row in connection.execute(table.select()):
                 yield " ".join(map(str, row))
+        if options.catalogue:
+            for table in console_tables.metadata.sorted_tables:
+                for row in connection.execute(table.select()):
+                    yield " ".join(map(str, row))
     filesystem, root = fsspec.url_to_fs(options.path)
     filesystem.invalidate_cache()
     for path in filesystem.find(root):
@@ -72,6 +96,7 @@ def test_nothing_is_left_in_any_kind_of_store(
     scan = ["scan", "-q", "--store", "--coverage", "--format", "jsonl", "-o", "alerts.jsonl"]
     assert main([*scan, "day.pcap"]) == 0
     write_cases(options, folder / "alerts.jsonl")
+    look(options)
     if compacted:
         assert main(["store", "compact"]) == 0
     assert {IP_, MAC, HOST, OWNER, ID} <= mentioned(options)
@@ -101,13 +126,15 @@ def test_no_file_of_postgresql_has_what_was_erased(
         CONFIGURATION.replace("{path: store}", f'{{path: store, catalogue: "{postgres_url}"}}')
     )
     assert main(["scan", "-q", "--store", "--coverage", "day.pcap"]) == 0
+    look(options)
 
     def relations() -> list[str]:
         """The files of the tables that name people, as the server has them on its disk."""
         with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
             connection.execute(text("SELECT 1"))
             data = connection.execute(text("SHOW data_directory")).scalar_one()
-            names = [table.name for table in metadata.sorted_tables]
+            every = (*metadata.sorted_tables, *console_tables.metadata.sorted_tables)
+            names = [table.name for table in every]
             query = text("SELECT pg_relation_filepath(cast(:name AS regclass))")
             found = [connection.execute(query, {"name": name}).scalar_one() for name in names]
         return [os.path.join(data, path) for path in found]  # noqa: PTH118 - a place of the server
@@ -120,6 +147,7 @@ def test_no_file_of_postgresql_has_what_was_erased(
         return b"".join(Path(path).read_bytes() for path in relations()).lower()
 
     assert IP_.encode() in raw()
+    assert f"about {OWNER}".lower().encode() in raw()
     before = set(relations())
     assert main(["store", "erase", "--yes", "--device", ID, "--state", "none"]) == 0
     found = raw()

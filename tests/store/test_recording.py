@@ -80,13 +80,17 @@ def stored_names(store: Path) -> list[tuple[Any, ...]]:
 
 
 def everything(store: Path) -> list[tuple[Any, ...]]:
-    """All facts, but for what is random: numbers of captures and clients."""
-    left_out = "EXCLUDE (capture, client, number)"
-    return [
-        (table, *row)
-        for table in ("observation", "flow", "claim")
-        for row in facts(store, table, (f"* {left_out}",))
-    ]
+    """All facts, but for what is random: numbers of captures and clients, and names of flows, in
+    whose place is their order in the capture."""
+    places: dict[int, dict[int, int]] = {}
+    rows: list[tuple[Any, ...]] = []
+    for table in ("observation", "flow"):
+        columns = ("row.capture, flow, * EXCLUDE (capture, flow, client, number)",)
+        for number, flow, *row in facts(store, table, columns):
+            known = places.setdefault(number, {})
+            rows.append((table, known.setdefault(flow, len(known)), *row))
+    claims = facts(store, "claim", ("* EXCLUDE (capture, client, number)",))
+    return [*rows, *(("claim", *row) for row in claims)]
 
 
 def test_names_are_stored_as_they_are_printed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.fleet_sensors import applied, enrolled, heard, refused, silent
+from netwatch.store.flow_names import new_key
 from netwatch.store.options import StoreOptions
 from netwatch.store.sensor_removal import has_sensor, remove_sensor
 
@@ -38,7 +39,7 @@ def options(request, tmp_path):
 def report(options, sensor, run=SAME_RUN, others=()):
     """What a sensor reports in a life, some of it in one transaction with others."""
     names = (sensor, *others)
-    commits = FactCommits(options)
+    commits = FactCommits(options, new_key())
     for messages in (
         [facts("observation", {}, sensor=each, run=run) for each in names],
         [

@@ -4,7 +4,12 @@ import hashlib
 
 from netwatch.store import tables
 
-FINGERPRINTS = {1: "b8d43fd1a08ea7d0", 2: "7760e17954fd6e1b", 3: "4abe23bd5614c601"}
+FINGERPRINTS = {
+    1: "b8d43fd1a08ea7d0",
+    2: "7760e17954fd6e1b",
+    3: "4abe23bd5614c601",
+    4: "4abe23bd5614c601",  # another meaning of the number of a flow
+}
 """Of each version of the format, what its columns hash to."""
 
 

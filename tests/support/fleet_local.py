@@ -15,6 +15,7 @@ from netwatch.fleet.receiver import Receiver
 from netwatch.fleet.refused_messages import RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import subject
+from netwatch.store.flow_names import new_key
 from netwatch.store.options import StoreOptions
 
 STREAMED = ("alerts", "facts", "coverage", "applied")
@@ -47,7 +48,7 @@ class LocalCentre:
         self.receiver = Receiver(
             self.status, self.roster, self.kept, lambda name: name in self.enrolled
         )
-        self.facts = FactCommits(options)
+        self.facts = FactCommits(options, new_key())
         self.alerts = AlertCommits(options, GAP)
 
     def close(self) -> None:

@@ -63,10 +63,10 @@ def _server(server: "ServerOptions") -> Iterator[Finding]:
 
 def _folder(options: "FleetOptions", server: "ServerOptions") -> Iterator[Finding]:
     """The folder with the keys, what is in it, and the server that uses it."""
-    from netwatch.fleet.centre_folder import BUCKET_BYTES, CentreFolder
+    from netwatch.fleet.centre_folder import BUCKET_BYTES, FLOW_KEY, CentreFolder
 
     seed = server.folder / "centre.seed"
-    names = ("centre.seed", "ca.pem", "server.key")
+    names = ("centre.seed", "ca.pem", "server.key", FLOW_KEY)
     finding = places.writable("centre", server.folder, names)
     if finding.level == "bad":
         yield finding

@@ -28,7 +28,7 @@ KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
 class FlowLookup:
     """Computes flow keys and describes new flows in `flows`.
 
-    `seed` (31 bits) varies the keys, so that nobody can choose flows that share a set of the
+    `seed` (62 bits) varies the keys, so that nobody can choose flows that share a set of the
     table. With `openings` the first packet of each flow has a row. `first_packet` is the number
     of the first packet of the block, and from bit 40 on that of its source.
     """

@@ -162,7 +162,7 @@ class Loop:
             self.cursor,
             self.flows,
             self.candidates,
-            seed=(seed >> 31) & 0x7FFFFFFF,
+            seed=seed & 0x3FFFFFFFFFFFFFFF,
             openings=openings,
         )
         self.hellos = HelloReassembly(

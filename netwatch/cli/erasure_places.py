@@ -1,0 +1,221 @@
+"""What is where of a person, and how it goes when she is erased: one row for each place.
+
+``store erase`` says by these rows what it did, and the page on data protection has them as a table.
+A test compares them with the tables of the catalogue and of the console, and with what an erasure
+counts, so that a place without a row is noticed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Reach = Literal["erased", "sealed", "nobody", "not reached"]
+"""What an erasure does with a place: what is there of her goes; or nobody can read it any more;
+or the place says nothing of people; or it is not netwatch's to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place: `what` is kept there and `where`, and `how` it goes. `tables` are those of the
+    catalogue and the console that it is in, `counts` what an erasure counts of it."""
+
+    id: str
+    what: str
+    where: str
+    reach: Reach
+    how: str
+    tables: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
+
+
+PLACES = (
+    Place(
+        "facts",
+        "observations, flows and claims",
+        "files of the store",
+        "erased",
+        "files are written anew without the rows that are hers or mention her",
+        ("file",),
+        ("rows", "files"),
+    ),
+    Place(
+        "clients",
+        "addresses and MACs, or what is sealed of them",
+        "catalogue",
+        "erased",
+        "rows are deleted, last of all",
+        ("client",),
+        ("clients",),
+    ),
+    Place(
+        "incidents",
+        "incidents, counts of them, and cases",
+        "catalogue",
+        "erased",
+        "those of hers, and those that mention her",
+        (
+            "incident",
+            "incident_day",
+            "incident_device",
+            "fleet_case",
+            "fleet_case_incident",
+            "fleet_case_word",
+        ),
+        ("incidents",),
+    ),
+    Place(
+        "coverage",
+        "flows by device",
+        "catalogue",
+        "erased",
+        "the device is taken out of the records; sums of networks stay",
+        ("coverage", "coverage_network"),
+        ("coverage",),
+    ),
+    Place(
+        "evidence",
+        "evidence captures, and where they are",
+        "the folder of `--evidence`, catalogue",
+        "erased",
+        "files of her incidents that netwatch wrote are deleted",
+        ("evidence",),
+        ("evidence",),
+    ),
+    Place(
+        "journal",
+        "who asked of whom a pseudonym is, and why",
+        "catalogue",
+        "erased",
+        "her pseudonyms and the reasons are taken out; that somebody asked, and when, stays",
+        ("journal",),
+        ("journal",),
+    ),
+    Place(
+        "alerts",
+        "alerts that wait, dead letters, delivered ones, and open incidents",
+        "outbox, state file of `live`",
+        "erased",
+        "entries that mention her are deleted",
+        (),
+        ("alerts",),
+    ),
+    Place(
+        "filters",
+        "filters that accounts saved, and sign-ins under way",
+        "database of the console",
+        "erased",
+        "those that mention her",
+        ("console_filter", "console_pending"),
+        ("filters",),
+    ),
+    Place(
+        "purposes",
+        "why sessions look at somebody, as they typed it",
+        "database of the console",
+        "erased",
+        "all of them: people are asked again",
+        ("console_purpose",),
+        ("purposes",),
+    ),
+    Place(
+        "audit",
+        "who looked at her, and why",
+        "database of the console",
+        "sealed",
+        "who looked and when stays; whom the row is about is a pseudonym of the audit's own key,"
+        " and the keys of purpose and detail are deleted",
+        ("console_audit", "console_audit_key"),
+        ("audit",),
+    ),
+    Place(
+        "runs",
+        "runs, captures, versions, hours, losses, sensors",
+        "catalogue",
+        "nobody",
+        "nothing: networks, files and times. A capture whose name mentions her is named",
+        (
+            "capture",
+            "fleet_applied",
+            "fleet_batch",
+            "fleet_sensor",
+            "fleet_silence",
+            "hour_captured",
+            "hour_judged",
+            "hour_network",
+            "loss",
+            "run",
+            "run_writing",
+            "store",
+            "version",
+            "version_ban",
+        ),
+    ),
+    Place(
+        "accounts",
+        "accounts, sessions, failed sign-ins and keys of the console",
+        "database of the console",
+        "nobody",
+        "nothing: they are of those who look. Remove an account with `users remove`",
+        ("console_account", "console_failure", "console_secret", "console_session"),
+    ),
+    Place(
+        "delivered",
+        "alerts that were delivered",
+        "receivers of the outputs, files of outputs",
+        "not reached",
+        "erase them there; the outputs are named",
+    ),
+    Place(
+        "captures",
+        "your captures, logs, inventory, lease files",
+        "where you keep them",
+        "not reached",
+        "captures that the store knows are named",
+    ),
+    Place(
+        "written",
+        "files of `-o`, reports, exports, copies for a person",
+        "where they were written or sent",
+        "not reached",
+        "delete them",
+    ),
+    Place(
+        "fleet",
+        "facts and alerts on their way to a centre, and messages that it refused",
+        "spools of sensors, the stream of the centre, `refused/` of its folder",
+        "not reached",
+        "erase on the sensor first, wait until it has sent what waits, erase at the centre, and"
+        " delete `refused/`",
+    ),
+    Place(
+        "backups",
+        "backups, archived logs of PostgreSQL, old versions in buckets, free blocks of disks",
+        "where you keep them",
+        "not reached",
+        "keep them for a short time; encrypt disks",
+    ),
+    Place(
+        "logs",
+        "log of the system, metrics",
+        "journald, syslog, Prometheus",
+        "nobody",
+        "nothing: they do not name devices",
+    ),
+)
+
+
+def outcome(counts: Mapping[str, int]) -> dict[str, Any]:
+    """What an erasure with these counts did, by place: what it counted there, and how it goes."""
+    return {
+        place.id: {
+            "reach": place.reach,
+            **{name: counts[name] for name in place.counts if name in counts},
+        }
+        for place in PLACES
+        if place.reach != "nobody"
+    }
+
+
+def not_reached() -> list[str]:
+    """A sentence for each place that an erasure does not reach."""
+    return [f"{each.what}: {each.how}" for each in PLACES if each.reach == "not reached"]
