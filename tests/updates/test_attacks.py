@@ -300,6 +300,17 @@ def test_an_archive_that_unpacks_without_end_is_refused(
             "domains: [{suffix: akamaized.net, role: exclusive, sources: [observed]}]\n",
             "[shared-zone]",
         ),
+        *(
+            (
+                "apps/clips.yaml",
+                "app: clips\nname: Clips\nvendor: maker\ncategory: video\n"
+                f"domains: [{{suffix: {name}, role: exclusive, sources: [observed]}}]\n",
+                f"apps/clips.yaml:5: suffix {name} is in ",
+            )
+            for name in (
+                *("microsoft.com", "windowsupdate.com", "europa.eu", "gov.be", "corp.internal"),
+            )
+        ),
         (
             "apps/clips.yaml",
             "app: clips\nname: Clips\nvendor: maker\ncategory: video\n"
