@@ -326,7 +326,7 @@ def test_an_archive_that_unpacks_without_end_is_refused(
         ),
         ("bans/city-clips-2023.yaml", "id: city-clips-2023\napps: [none]\n", "bans/city-clips"),
     ],
-    ids=["form", "lint", "example", "embedded", "ban"],
+    ids=["form", "lint", *"12345", "example", "embedded", "ban"],
 )
 def test_a_set_with_problems_is_refused(
     publisher: Publisher, serve: Serve, name: str, text: str, expected: str
