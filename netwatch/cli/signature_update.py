@@ -140,7 +140,11 @@ def _print(args: argparse.Namespace, result: "UpdateResult") -> None:
     installed = result.installed
     if args.format == "jsonl":
         record = _record(installed) if installed else None
-        fields = {"outcome": result.outcome, "set": record, "offered": result.offered}
+        fields: dict[str, Any] = {
+            "outcome": result.outcome,
+            "set": record,
+            "offered": result.offered,
+        }
         if result.held is not None:
             fields |= {"devices": result.held.devices, "apps": result.held.apps}
         print_record(fields)

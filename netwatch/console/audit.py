@@ -12,12 +12,14 @@ around them.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import RowMapping, insert, select
 
 from netwatch.console import tables
+from netwatch.console.foreign_names import ForeignNames
 from netwatch.console.storable import storable
 from netwatch.core.dataclass import dataclass
 from netwatch.report.values import AuditHead
@@ -30,6 +32,7 @@ MAX_TEXT = 500
 """Characters of a text in a row; the rest of a longer one is left out."""
 
 _BATCH = 1000
+_NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 _COLUMNS = ("number", "time", "account", "role", "action", "subject", "purpose", "detail",
             "address")  # fmt: skip
 
@@ -63,9 +66,10 @@ class Checked:
 
 class Audit:
     """Writes and reads the audit. Several processes may write at once: the database lets one at a
-    time add its row."""
+    time add its row. `names` has what the accounts in it were called."""
 
     def __init__(self, database: Database, now: Callable[[], int] = time.time_ns) -> None:
+        self.names = ForeignNames(database, now)
         self._database = database
         self._now = now
 
@@ -136,22 +140,23 @@ class Audit:
         limit: int,
         before: int | None = None,
         *,
-        account: str = "",
+        accounts: Collection[str] = (),
         action: str = "",
         subject: str = "",
         start: int | None = None,
         end: int | None = None,
     ) -> list[Entry]:
-        """The last rows, the newest first: of those with a number below `before`, of an `account`,
-        an `action`, and a subject that begins with `subject`, where they are given, from `start` up
-        to `end`."""
+        """The last rows, the newest first: of those with a number below `before`, of some
+        `accounts`, an `action`, and a subject that begins with `subject`, where they are given,
+        from `start` up to `end`."""
         row = tables.audit.c
         statement = select(tables.audit).order_by(row.number.desc()).limit(limit)
         if before is not None:
             statement = statement.where(row.number < before)
-        for column, wanted in ((row.account, account), (row.action, action)):
-            if wanted:
-                statement = statement.where(column == wanted)
+        if accounts:
+            statement = statement.where(row.account.in_(accounts))
+        if action:
+            statement = statement.where(row.action == action)
         if subject:
             statement = statement.where(row.subject.startswith(subject, autoescape=True))
         if start is not None:
@@ -184,9 +189,13 @@ def row_hash(previous: str, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(previous.encode() + b"\n" + content.encode()).hexdigest()
 
 
-def entry_record(entry: Entry) -> dict[str, Any]:
-    """A row for programs: what the hash is made from, and the hashes."""
-    return {name: getattr(entry, name) for name in (*_COLUMNS, "previous", "hash")}
+def entry_record(entry: Entry, names: Mapping[str, tuple[str, ...]] = _NONE) -> dict[str, Any]:
+    """A row for programs: what the hash is made from, and the hashes; then the `names` of its
+    account, the newest last, where it has some."""
+    record = {name: getattr(entry, name) for name in (*_COLUMNS, "previous", "hash")}
+    if entry.account in names:
+        record["account_names"] = list(names[entry.account])
+    return record
 
 
 def _problem(entry: Entry, number: int, previous: str) -> str:

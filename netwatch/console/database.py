@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -76,7 +76,7 @@ def _open_file(folder: Path) -> Database:
     database = Database(file_engine(path), str(path), _WHAT)
     if kind.version != KIND.version:
         with database.writing() as connection:
-            _upgrade(connection)
+            _upgrade(connection, kind.version)
             connection.exec_driver_sql(f"PRAGMA user_version = {KIND.version}")
     return database
 
@@ -93,10 +93,14 @@ def _kind_at(path: Path) -> FileKind:
     return KIND
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, version: int) -> None:
     """From version 1: purposes are of persons, and wrong passwords are kept. Sessions end, whose
-    rows had one purpose for all persons."""
-    tables.session.drop(connection)
+    rows had one purpose for all persons. From version 2: accounts of a provider have names. Their
+    sessions end, which were begun under a name."""
+    if version < 2:
+        tables.session.drop(connection)
+    else:
+        connection.execute(delete(tables.session).where(tables.session.c.source == "oidc"))
     tables.metadata.create_all(connection)
 
 
@@ -123,8 +127,8 @@ def _open_server(options: StoreOptions) -> Database:
                     connection.execute(text(statement))
                 key = {"name": PSEUDONYM_KEY, "value": secrets.token_bytes(32)}
                 connection.execute(insert(tables.secret).values(key))
-            elif not found.has_table(tables.purpose.name):
-                _upgrade(connection)
+            elif not found.has_table(tables.foreign_name.name):
+                _upgrade(connection, 2 if found.has_table(tables.purpose.name) else 1)
     except BaseException:
         database.close()
         raise

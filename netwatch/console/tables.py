@@ -8,7 +8,7 @@ refuse every change of a row and its removal, so that not even a defect of the c
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version of these tables."""
 
 metadata = MetaData()
@@ -23,6 +23,15 @@ account = Table(
     Column("changed", BigInteger, nullable=False, comment="of the password"),
 )
 """Local accounts. Those of a provider or a proxy have no row."""
+
+foreign_name = Table(
+    "console_foreign_name",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("name", Text, nullable=False, index=True),
+)
+"""What accounts of a provider were called, and since when."""
 
 session = Table(
     "console_session",

@@ -196,9 +196,9 @@ def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog
             digest.update(hashlib.sha256(raw).digest())
             mapping = decode_yaml(raw, str(file), problems, rows_of="domains")
             del raw  # of a large file much, beside its rules
-            signature = mapping and read_signature(
-                mapping, str(file), problems, shipped=layer.shipped
-            )
+            if mapping is None:
+                continue
+            signature = read_signature(mapping, str(file), problems, shipped=layer.shipped)
             if signature is None:
                 continue
             count += len(signature.rules)

@@ -36,8 +36,11 @@ MAX_SOURCES = 64
 MAX_EXAMPLES = 100_000
 """Names under ``tests`` of an app."""
 
-MIN_DECISION, MAX_DECISION = 10, 300
-"""Letters of the reason under ``decide``."""
+MIN_DECISION = 10
+"""Letters that the reason under ``decide`` has at least."""
+
+MAX_DECISION = 300
+"""Letters that it has at most."""
 
 _SLUG = pattern(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 

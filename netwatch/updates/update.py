@@ -89,8 +89,7 @@ def update(options: UpdateOptions, source: str = "", mode: Mode = _INSTALL) -> U
             if outcome != "installed":
                 return UpdateResult(outcome, state.current, manifest.version)
             held = state.held
-            is_known = held is not None and held.hash == set_hash(raw)
-            if mode.once and is_known and held.devices > options.ask_above:
+            if mode.once and held is not None and _still_holds(held, set_hash(raw), options):
                 return UpdateResult("held-back", state.current, manifest.version, held)
             files = repository.files(manifest, scratch)
         with store.incoming(files, raw) as incoming:
@@ -105,6 +104,11 @@ def update(options: UpdateOptions, source: str = "", mode: Mode = _INSTALL) -> U
                     return UpdateResult("held-back", state.current, manifest.version, held)
             installed = store.install(incoming, manifest, raw, state)
         return UpdateResult(outcome, installed, manifest.version)
+
+
+def _still_holds(held: Held, hash_: str, options: UpdateOptions) -> bool:
+    """Whether the set with this hash was held back, and would be again."""
+    return held.hash == hash_ and held.devices > options.ask_above
 
 
 def _decide(source: str, manifest: Manifest, hash_: str, state: State, mode: Mode) -> Outcome:
