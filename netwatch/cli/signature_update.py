@@ -77,7 +77,7 @@ def add(group: Group) -> None:
 def update(args: argparse.Namespace) -> int:
     """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
     # Not at the top, because most commands of the group need none of it.
-    from netwatch.config import examine_set
+    from netwatch.config import examine_set, load_store
     from netwatch.updates import update as updates
     from netwatch.updates.weighing import weigh
 
@@ -91,7 +91,7 @@ def update(args: argparse.Namespace) -> int:
         only_check=args.check,
         again=args.again and not args.check,
         examine=partial(examine_set, args.config) if configured else None,
-        weigh=partial(weigh, args.config) if configured else None,
+        weigh=partial(weigh, args.config) if configured and load_store(args.config) else None,
         accepted=args.yes,
     )
     result = updates.update(options, args.source or args.url or "", mode)

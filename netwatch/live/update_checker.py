@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from netwatch.config import Config, examine_set
+from netwatch.config import Config, examine_set, load_store
 from netwatch.config.updates_section import note_held
 from netwatch.core.errors import NetwatchError
 from netwatch.live.events import Listener, Note
@@ -92,7 +92,7 @@ class UpdateChecker:
         try:
             mode = Mode(
                 examine=partial(examine_set, self._path),
-                weigh=partial(weigh, self._path),
+                weigh=partial(weigh, self._path) if load_store(self._path) else None,
                 once=True,
             )
             result = update(options, mode=mode)

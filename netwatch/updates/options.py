@@ -113,7 +113,8 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
         if not url:
             section.add_problem("every", "'every': expected 'url' beside it, found none")
     proxy = read_url(section, "proxy", ("http", "https")) if section.has("proxy") else ""
-    ask_above = section.value("ask_above") if section.has("ask_above") else ASK_ABOVE
+    written = section.value("ask_above")
+    ask_above = ASK_ABOVE if written is None else written
     is_number = isinstance(ask_above, int) and not isinstance(ask_above, bool)
     if not is_number or not 0 <= ask_above <= MAX_ASK_ABOVE:
         section.add_mismatch("ask_above", "a number of devices, 0 or more")
