@@ -13,6 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +22,6 @@ from sqlalchemy import RowMapping, insert, select
 from netwatch.console import tables
 from netwatch.console.foreign_names import ForeignNames
 from netwatch.console.storable import storable
-from netwatch.core.dataclass import dataclass
 from netwatch.report.values import AuditHead
 from netwatch.store.database import Database
 

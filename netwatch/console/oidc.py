@@ -12,6 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlencode
@@ -28,7 +29,6 @@ from netwatch.console import tables
 from netwatch.console.foreign_names import account_of
 from netwatch.console.identity import role_of
 from netwatch.console.oidc_client import ProviderClient, ProviderError
-from netwatch.core.dataclass import dataclass
 from netwatch.store.database import Database
 
 CALLBACK = "/sign-in/callback"

@@ -6,9 +6,9 @@ bounded in bytes, files and names.
 
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.listed_name import NameList
 from netwatch.core.text import quantity

@@ -1,7 +1,8 @@
 """What the name of a rule may look like."""
 
+import re
+
 from netwatch.core.names import normalise_name
-from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import describe
 
 MAX_NAME = 253
@@ -10,8 +11,8 @@ MAX_NAME = 253
 MAX_LABEL = 63
 """The length of the longest label of a host name (RFC 1035 section 2.3.4)."""
 
-_LABEL = pattern(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
-_GLOB_LABEL = pattern(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
 
 
 def name_fault(name: str, kind: str) -> str:

@@ -8,9 +8,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.updates.set_format import SetError
 
 DAYS = 30
