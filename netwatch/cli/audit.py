@@ -46,7 +46,12 @@ def add(
     )
     parser = group.command("list", _list, "list the last rows")
     parser.add_argument("--limit", type=_count, default=50, metavar="N", help="rows (default 50)")
-    parser.add_argument("--account", default="", metavar="NAME", help="of this account alone")
+    parser.add_argument(
+        "--account",
+        default="",
+        metavar="NAME",
+        help="of this account alone, or of all that had this name at a provider",
+    )
     parser.add_argument("--subject", default="", metavar="TEXT", help="about this subject alone")
     add_store_option(parser)
     parser = group.command("verify", _verify, "compare each row with its hash", table=False)
@@ -69,15 +74,18 @@ def _list(args: argparse.Namespace) -> int:
     with opened(args, "audit list") as (_, audit):
         from netwatch.console.audit import entry_record
 
-        rows = audit.newest(args.limit, account=args.account, subject=args.subject)[::-1]
+        accounts = audit.names.called(args.account) if args.account else ()
+        rows = audit.newest(args.limit, accounts=accounts, subject=args.subject)[::-1]
+        names = audit.names.of({row.account for row in rows})
+        called = audit.names.shown({row.account for row in rows})
     if args.format == "jsonl":
         with Lines() as lines:
             for row in rows:
-                lines.record(entry_record(row))
+                lines.record(entry_record(row, names))
     elif rows:
         shown = [
-            (str(row.number), _time(row.time), row.account, row.role, row.action, row.subject,
-             row.purpose)
+            (str(row.number), _time(row.time), called[row.account], row.role, row.action,
+             row.subject, row.purpose)
             for row in rows
         ]  # fmt: skip
         head = ("ROW", "TIME", "ACCOUNT", "ROLE", "ACTION", "SUBJECT", "PURPOSE")
@@ -120,9 +128,11 @@ def _export(args: argparse.Namespace) -> int:
         from netwatch.console.audit import entry_record
 
         with output(None if args.file == "-" else args.file) as stream:
-            count = 0
+            count, names = 0, dict[str, tuple[str, ...]]()
             for row in audit.entries():
-                stream.write(f"{json_line(entry_record(row))}\n")
+                if row.account not in names:
+                    names |= audit.names.of([row.account])
+                stream.write(f"{json_line(entry_record(row, names))}\n")
                 count += 1
     if args.file != "-":
         print_message(f"netwatch: wrote {quantity(count, 'row')} to {args.file}")

@@ -14,7 +14,7 @@ from netwatch.cli.printing import print_message
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.listed_name import NameList
 from netwatch.core.text import quantity
-from netwatch.lists.reader import MAX_LIST_BYTES, read_list
+from netwatch.lists.reader import COMPARED, Bounds, read_list
 from netwatch.lists.registry import LIST_FORMATS
 
 LISTS_HELP = """LIST is a file, or - for standard input. Its format is recognised by its content. A
@@ -56,19 +56,19 @@ def source_tag(given: str | None, path: str) -> str:
     return given
 
 
-def read_given(path: str, list_format: str | None) -> NameList:
-    """The list in a file, or on standard input for ``-``. Raises `ConfigError` where it cannot be
-    read."""
+def read_given(path: str, list_format: str | None, bounds: Bounds = COMPARED) -> NameList:
+    """The list in a file, or on standard input for ``-``, within `bounds`. Raises
+    `ConfigError` where it cannot be read."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
         message = "a URL is not fetched: expected a file that was downloaded from it"
         raise ConfigError([Problem(path, 0, 0, message)])
     if path != "-":
-        return read_list(path, list_format)
-    raw = sys.stdin.buffer.read(MAX_LIST_BYTES + 1)
-    if len(raw) > MAX_LIST_BYTES:
-        message = f"expected at most {MAX_LIST_BYTES:,} bytes, found more"
+        return read_list(path, list_format, bounds=bounds)
+    raw = sys.stdin.buffer.read(bounds.bytes + 1)
+    if len(raw) > bounds.bytes:
+        message = f"expected at most {bounds.bytes:,} bytes, found more"
         raise ConfigError([Problem("standard input", 0, 0, message)])
-    return read_list("standard input", list_format, raw)
+    return read_list("standard input", list_format, raw, bounds)
 
 
 def describe_list(listing: NameList, patterns: int) -> None:

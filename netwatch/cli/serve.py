@@ -67,6 +67,7 @@ def serve_console(args: argparse.Namespace) -> int:
     from netwatch.console.extra import require_extra
 
     require_extra("netwatch serve")
+    from netwatch.config.console_section import wide_addresses
     from netwatch.console.console import Console
     from netwatch.console.heads import HeadLog, log_writer
     from netwatch.console.server import check_exposure, serve
@@ -85,6 +86,12 @@ def serve_console(args: argparse.Namespace) -> int:
             print_message(
                 "netwatch: no account exists, so nobody can sign in: add one with"
                 f" netwatch users add NAME --role analyst --store-path {store.path}"
+            )
+
+        for each in wide_addresses(options.proxy) if options.proxy is not None else ():
+            report(
+                f"each machine in {each} can sign in as anybody: give 'addresses' under 'proxy' the"
+                " address of the proxy alone"
             )
 
         def announce(address: str) -> None:

@@ -27,6 +27,7 @@ from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.system.opening import O_CLOEXEC
 from netwatch.core.text import quantity
 from netwatch.core.verdict import App
+from netwatch.lists.reader import DRAFTED
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.sources import SOURCES
 
@@ -75,7 +76,7 @@ def _import(args: argparse.Namespace, catalog: Catalog) -> int:
     if args.output and os.path.lexists(args.output):
         raise _exists(args.output)
     try:
-        listing = read_given(args.list, args.list_format)
+        listing = read_given(args.list, args.list_format, DRAFTED)
     except ConfigError as error:
         print_problems(error.problems)
         return 1
@@ -130,7 +131,8 @@ def _report_draft(draft: "Draft", args: argparse.Namespace, app: App, source: st
     for listed, reason in draft.held_back:
         print_message(
             f"netwatch: decide: {listed.file}:{listed.line}: {listed.kind} {listed.name} is held"
-            f" back: it is in {reason}; add it by hand if only this app uses it"
+            f" back: it is in {reason}; add it by hand, with 'decide:' and the reason, if only this"
+            " app uses it"
         )
     if not draft.rules:
         print_message("netwatch: the list has no new name for this app; nothing was written")

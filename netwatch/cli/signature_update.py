@@ -21,10 +21,11 @@ _EXAMPLES = """examples:
   netwatch signatures update --check                is there a newer set?
   netwatch signatures update --from /media/usb/sets  from a folder or a tar archive, offline
   netwatch signatures update --rollback             return to the set before
+  netwatch signatures update --yes                  also a set that accuses many devices
   netwatch signatures update --url https://updates.example/sets/ --root root.json
 
-exit status: 0 installed, or nothing newer; 1 the set was refused, or the repository could not be
-read; 2 usage or configuration error
+exit status: 0 installed, or nothing newer; 1 the set was refused or held back, or the repository
+could not be read; 2 usage or configuration error
 """
 
 
@@ -66,13 +67,19 @@ def add(group: Group) -> None:
         action="store_true",
         help="install also a set from which --rollback returned",
     )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="install also a set that would have accused more devices than 'updates: ask_above'",
+    )
 
 
 def update(args: argparse.Namespace) -> int:
     """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
     # Not at the top, because most commands of the group need none of it.
-    from netwatch.config import examine_set
+    from netwatch.config import examine_set, load_store
     from netwatch.updates import update as updates
+    from netwatch.updates.weighing import weigh
 
     options, configured = _options(args)
     if args.rollback:
@@ -84,10 +91,12 @@ def update(args: argparse.Namespace) -> int:
         only_check=args.check,
         again=args.again and not args.check,
         examine=partial(examine_set, args.config) if configured else None,
+        weigh=partial(weigh, args.config) if configured and load_store(args.config) else None,
+        accepted=args.yes,
     )
     result = updates.update(options, args.source or args.url or "", mode)
     _print(args, result)
-    return 0
+    return 1 if result.outcome == "held-back" else 0
 
 
 def _rollback(args: argparse.Namespace, options: "UpdateOptions") -> int:
@@ -126,12 +135,24 @@ def _options(args: argparse.Namespace) -> tuple["UpdateOptions", bool]:
 
 
 def _print(args: argparse.Namespace, result: "UpdateResult") -> None:
+    from netwatch.config.updates_section import note_held
+
     installed = result.installed
     if args.format == "jsonl":
         record = _record(installed) if installed else None
-        print_record({"outcome": result.outcome, "set": record, "offered": result.offered})
+        fields: dict[str, Any] = {
+            "outcome": result.outcome,
+            "set": record,
+            "offered": result.offered,
+        }
+        if result.held is not None:
+            fields |= {"devices": result.held.devices, "apps": result.held.apps}
+        print_record(fields)
         return
     in_use = installed.describe() if installed else "none"
+    if result.held is not None:
+        print_line(f"{note_held(result.held)}; in use: {in_use}")
+        return
     texts = {
         "installed": f"installed {in_use}",
         "current": f"up to date: {in_use}",

@@ -201,6 +201,8 @@ def _match_lines(record: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"  where    {record['file']}:{record['line']}"
         yield f"  sources  {', '.join(record['sources'])}"
+        if "decide" in record:
+            yield f"  decided  {record['decide']}"
         yield f"  grade    {record['grade']}: {'; '.join(record['grade_reasons'])}"
     yield f"  why      {record['why']}"
 

@@ -207,7 +207,7 @@ def load(
     replacements.replace_in(layers)
     scopes = networks_section(layers.of("networks")[0], notes)
     devices, learn = devices_section(*layers.of("devices"))
-    catalog = signatures_section(*layers.of("signatures"))
+    catalog = signatures_section(*layers.of("signatures"), notes)
     bans, ban_ids = read_bans(layers.of("bans")[0], catalog, scopes, notes)
     exemptions = read_exemptions(layers.of("exemptions")[0], catalog, ban_ids, devices, notes)
     geo = geoip_section(fields, base)
@@ -274,7 +274,7 @@ def load_catalog(
     read_updates(fields, base, [])
     layers, _ = read_layers(fields, read_fleet(fields, base), [])
     replacements.replace_in(layers)
-    catalog = signatures_section(*layers.of("signatures"))
+    catalog = signatures_section(*layers.of("signatures"), [])
     fields.problems.raise_if_any()
     return catalog
 

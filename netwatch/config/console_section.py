@@ -5,7 +5,7 @@ Secrets stand in files or the environment, never in the configuration. Times are
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,16 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8477
 
 Address = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_NARROW = {4: (24, 16), 6: (64, 48)}
+"""The shortest prefix of a range in which only a proxy is, by version: public, and private."""
+
+CHANGEABLE_CLAIMS = frozenset(
+    {"preferred_username", "name", "nickname", "given_name", "middle_name", "family_name",
+     "profile", "picture", "website", "email", "phone_number", "address", "gender", "birthdate",
+     "zoneinfo", "locale"}
+)  # fmt: skip
+"""Standard claims that people may change themselves (OpenID Connect Core 1.0, section 5.1)."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TIME = re.compile(r"([1-9]\d{0,6})([smhd])")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
@@ -38,7 +48,8 @@ _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 @dataclass(frozen=True, slots=True)
 class OidcOptions:
     """A provider of OpenID Connect. `roles` maps values of the claim `role_claim` to roles; who has
-    none of them may not sign in. `name_claim` names the account."""
+    none of them may not sign in. The account is that of issuer and ``sub``; `name_claim` is shown
+    beside it."""
 
     issuer: str
     client_id: str
@@ -179,13 +190,21 @@ def _oidc(section: Fields, base: Path) -> OidcOptions | None:
             " in this file",
         )
     ca_file = oidc.text("ca_file")
+    role_claim = oidc.text("role_claim", "groups")
+    name_claim = oidc.text("name_claim", "preferred_username")
+    if role_claim in CHANGEABLE_CLAIMS or role_claim == name_claim:
+        oidc.add_problem(
+            "role_claim",
+            f"'role_claim': expected a claim that nobody can change for themselves, like groups,"
+            f" found {describe(role_claim)}: whoever takes such a name would have its role",
+        )
     found = OidcOptions(
         _url(oidc, "issuer"),
         oidc.text("client_id", required="the name of this console at the provider"),
         secret,
         _roles(oidc),
-        oidc.text("role_claim", "groups"),
-        oidc.text("name_claim", "preferred_username"),
+        role_claim,
+        name_claim,
         oidc.text("scope", "openid profile"),
         str(base / ca_file) if ca_file else "",
     )
@@ -205,6 +224,12 @@ def _proxy(section: Fields) -> ProxyOptions | None:
         except ValueError:
             message = f"'addresses': expected an address or a range, found {describe(text)}"
             proxy.problems.add(proxy.file, line, message)
+    if _has_everybody(addresses):
+        proxy.add_problem(
+            "addresses",
+            "'addresses': expected the addresses of the proxy, like [192.0.2.10], found every"
+            " address there is: whoever reaches the console could sign in as anybody",
+        )
     headers = [
         proxy.text("user_header", "X-Remote-User"),
         proxy.text("role_header", "X-Remote-Groups"),
@@ -215,6 +240,25 @@ def _proxy(section: Fields) -> ProxyOptions | None:
     found = ProxyOptions(tuple(addresses), headers[0], headers[1], _roles(proxy))
     proxy.reject_unknown()
     return found
+
+
+def _has_everybody(addresses: Sequence[Address]) -> bool:
+    """Whether ranges have all addresses of IPv4 or of IPv6 together."""
+    v4 = [each for each in addresses if isinstance(each, ipaddress.IPv4Network)]
+    v6 = [each for each in addresses if isinstance(each, ipaddress.IPv6Network)]
+    wholes: list[Address] = [*ipaddress.collapse_addresses(v4)]
+    wholes += ipaddress.collapse_addresses(v6)
+    return any(each.prefixlen == 0 for each in wholes)
+
+
+def wide_addresses(proxy: ProxyOptions) -> tuple[Address, ...]:
+    """The ranges of a proxy that have others in them as well: public ones above `/24` or `/64`,
+    private ones above `/16` or `/48`. Each machine there can sign in as anybody."""
+    return tuple(
+        each
+        for each in proxy.addresses
+        if each.prefixlen < _NARROW[each.version][each.is_private or each.is_link_local]
+    )
 
 
 def _roles(section: Fields) -> Mapping[str, str]:

@@ -151,14 +151,20 @@ def _lease_file(fields: Fields, base: Path) -> "LeaseFile | None":
     return LeaseFile(base / path, format_, lease_time) if path else None
 
 
-def signatures_section(fields: Fields, base: Path) -> Catalog:
-    """The catalogue of the signatures; not `complete` where one has a mistake."""
+def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
+    """The catalogue of the signatures; not `complete` where one has a mistake. Of names in an
+    installed set that nobody decided there is a note."""
     sources = [text for _, text in fields.texts("signatures")]
     if not sources and fields.has("signatures"):
         fields.add_problem(
             "signatures", f"'signatures': expected {BUILTIN} or a path, found an empty list"
         )
-    return read_signatures(sources or [BUILTIN], base, fields.problems)
+    catalog = read_signatures(sources or [BUILTIN], base, fields.problems)
+    if catalog.undecided:
+        first = catalog.undecided[0]
+        count, place = str(len(catalog.undecided)), f"{first.file}:{first.line}"
+        notes.append(sentence("note-undecided", count=count, place=place))
+    return catalog
 
 
 def geoip_section(fields: Fields, base: Path) -> Geo:

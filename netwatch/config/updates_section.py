@@ -15,16 +15,18 @@ from netwatch.rules.load import use_builtin
 
 if TYPE_CHECKING:
     from netwatch.updates.options import UpdateOptions
-    from netwatch.updates.store import Installed
+    from netwatch.updates.store import Held, Installed
 
 
 @dataclass(frozen=True, slots=True)
 class Updates:
     """How sets are updated, and which is installed: None where none is, and where the set is one
-    that is only being examined. `state_file` changes with the installed set."""
+    that is only being examined. `held` is a newer set that is held back until somebody says yes.
+    `state_file` changes with the installed set."""
 
     options: "UpdateOptions"
     installed: "Installed | None" = None
+    held: "Held | None" = None
 
     @property
     def state_file(self) -> Path:
@@ -54,14 +56,17 @@ def read_updates(
     from netwatch.updates.set_format import SetError, time_text
     from netwatch.updates.store import SetStore
 
+    store = SetStore(options.folder)
     try:
-        found = SetStore(options.folder).open_current()
+        found, held = store.open_current(), store.read_state().held
     except SetError as error:
         fields.add_problem("updates", f"'updates': {error}")
         return Updates(options)
+    if held is not None:
+        notes.append(note_held(held))
     if found is None:
         notes.append(sentence("note-no-set", folder=str(options.folder)))
-        return Updates(options)
+        return Updates(options, held=held)
     installed, folder = found
     use_builtin(folder)
     now = datetime.now(UTC)
@@ -76,4 +81,14 @@ def read_updates(
     elif installed.expires_soon(now):
         moment = time_text(installed.expires)
         notes.append(sentence("note-set-expires", version=str(installed.version), moment=moment))
-    return Updates(options, installed)
+    return Updates(options, installed, held)
+
+
+def note_held(held: "Held") -> str:
+    """That a set is held back, and who can change that."""
+    return sentence(
+        "note-set-held",
+        version=str(held.version),
+        count=str(held.devices),
+        problem=held.apps or "-",
+    )

@@ -19,14 +19,16 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, delete, insert, select
 
 from netwatch.console import tables
 from netwatch.console.audit_sealing import EMPTY, AuditSealing, Content
+from netwatch.console.foreign_names import ForeignNames
 from netwatch.console.storable import storable
 from netwatch.report.values import AuditHead
 from netwatch.store.chunks import chunks
@@ -39,6 +41,7 @@ MAX_TEXT = 500
 """Characters of a text in a row; the rest of a longer one is left out."""
 
 _BATCH = 1000
+_NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 _COLUMNS = ("number", "time", "account", "role", "action", "subject", "purpose", "detail",
             "address")  # fmt: skip
 
@@ -75,9 +78,10 @@ class Checked:
 
 class Audit:
     """Writes and reads the audit. Several processes may write at once: the database lets one at a
-    time add its row."""
+    time add its row. `names` has what the accounts in it were called."""
 
     def __init__(self, database: Database, now: Callable[[], int] = time.time_ns) -> None:
+        self.names = ForeignNames(database, now)
         self._database = database
         self._sealing = AuditSealing(database)
         self._now = now
@@ -151,19 +155,19 @@ class Audit:
         limit: int,
         before: int | None = None,
         *,
-        account: str = "",
+        accounts: Collection[str] = (),
         action: str = "",
         subject: str = "",
         start: int | None = None,
         end: int | None = None,
     ) -> list[Entry]:
-        """The last rows, the newest first: of those with a number below `before`, of an `account`,
-        an `action`, and a subject that begins with `subject`, where they are given, from `start` up
-        to `end`."""
+        """The last rows, the newest first: of those with a number below `before`, of some
+        `accounts`, an `action`, and a subject that begins with `subject`, where they are given,
+        from `start` up to `end`."""
         found = list[Entry]()
         while len(found) < limit:
             size = _BATCH if subject else limit
-            rows = self._newest(size, before, account, action, start, end)
+            rows = self._newest(size, before, accounts, action, start, end)
             entries = map(self._entry, rows)
             found += [each for each in entries if not subject or self._is_about(each, subject)]
             if len(rows) < size:
@@ -175,7 +179,7 @@ class Audit:
         self,
         limit: int,
         before: int | None,
-        account: str,
+        accounts: Collection[str],
         action: str,
         start: int | None,
         end: int | None,
@@ -184,9 +188,10 @@ class Audit:
         statement = _rows().order_by(row.number.desc()).limit(limit)
         if before is not None:
             statement = statement.where(row.number < before)
-        for column, wanted in ((row.account, account), (row.action, action)):
-            if wanted:
-                statement = statement.where(column == wanted)
+        if accounts:
+            statement = statement.where(row.account.in_(accounts))
+        if action:
+            statement = statement.where(row.action == action)
         if start is not None:
             statement = statement.where(row.time >= start)
         if end is not None:
@@ -263,13 +268,16 @@ def row_hash(previous: str, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(previous.encode() + b"\n" + content.encode()).hexdigest()
 
 
-def entry_record(entry: Entry) -> dict[str, Any]:
+def entry_record(entry: Entry, names: Mapping[str, tuple[str, ...]] = _NONE) -> dict[str, Any]:
     """A row for programs: what the hash is made from, and the hashes; of an erased one what is
-    left, from which its hash does not follow."""
+    left, from which its hash does not follow; then the `names` of its account, the newest last,
+    where it has some."""
     salt = {"salt": entry.salt} if entry.salt else {}
     erased = {"erased": True} if entry.is_erased else {}
+    known = {"account_names": list(names[entry.account])} if entry.account in names else {}
     values = {name: getattr(entry, name) for name in _COLUMNS}
-    return {**values, **salt, **erased, "previous": entry.previous, "hash": entry.hash}
+    hashes = {"previous": entry.previous, "hash": entry.hash}
+    return {**values, **salt, **erased, **hashes, **known}
 
 
 def _problem(entry: Entry, number: int, previous: str) -> str:

@@ -54,6 +54,7 @@ class Console:
         self.accounts = Accounts(self.database, now)
         self.sessions = Sessions(self.database, self.options.idle, self.options.absolute, now)
         self.audit = Audit(self.database, now)
+        self.names = self.audit.names
         self.filters = SavedFilters(self.database)
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
         self.throttle = Throttle(self.database, self.pseudonym_key, now)

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, inspect, select, text, update
+from sqlalchemy import Connection, delete, insert, inspect, select, text, update
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -97,12 +97,17 @@ def _kind_at(path: Path) -> FileKind:
 
 def _upgrade(connection: Connection) -> None:
     """From version 1: purposes are of persons, and wrong passwords are kept. Sessions end, whose
-    rows had one purpose for all persons. From version 2: what the audit says of people is sealed.
-    """
+    rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
+    and accounts of a provider have names. Their sessions end, which were begun under a name."""
     found = inspect(connection)
-    has_purposes, has_keys = map(found.has_table, (tables.purpose.name, tables.audit_key.name))
+    has_purposes, has_keys, has_names = (
+        found.has_table(each.name)
+        for each in (tables.purpose, tables.audit_key, tables.foreign_name)
+    )
     if not has_purposes:
         tables.session.drop(connection)
+    elif not has_names:
+        connection.execute(delete(tables.session).where(tables.session.c.source == "oidc"))
     tables.metadata.create_all(connection)
     if not has_keys:
         connection.execute(insert(tables.secret).values(_new_key(AUDIT_KEY)))
@@ -163,7 +168,9 @@ def _open_server(options: StoreOptions) -> Database:
                 for statement in tables.POSTGRES_TRIGGERS:
                     connection.execute(text(statement))
                 connection.execute(insert(tables.secret), list(map(_new_key, KEYS)))
-            elif not found.has_table(tables.audit_key.name):
+            elif not all(
+                found.has_table(each.name) for each in (tables.audit_key, tables.foreign_name)
+            ):
                 _upgrade(connection)
                 is_older = True
         if is_older:

@@ -46,7 +46,9 @@ def identify(console: Console, token: str, asked: Asked) -> Identity | None:
     if not _is_valid(console, session.account, session.source, session.role, asked):
         console.sessions.end(session.key)
         return None
-    return Identity(session.account, session.source, session.role, session.key)
+    account = session.account
+    shown = console.names.shown([account])[account] if session.source == "oidc" else account
+    return Identity(account, session.source, session.role, session.key, shown)
 
 
 def _is_valid(console: Console, account: str, source: str, role: str, asked: Asked) -> bool:

@@ -12,6 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlencode
@@ -25,7 +26,8 @@ from sqlalchemy import delete, func, insert, select
 
 from netwatch.config.console_section import OidcOptions
 from netwatch.console import tables
-from netwatch.console.identity import MAX_FOREIGN_NAME, role_of
+from netwatch.console.foreign_names import account_of
+from netwatch.console.identity import role_of
 from netwatch.console.oidc_client import ProviderClient, ProviderError
 from netwatch.store.database import Database
 
@@ -44,7 +46,23 @@ LEEWAY = 60
 ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
 """Signatures that are accepted: none with a shared key, and never ``none``."""
 
+MAX_SUBJECT = 255
+"""Characters of ``sub`` (OpenID Connect Core 1.0, section 2)."""
+
 _SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who has signed in at the provider: the `account`, which issuer and ``sub`` make (`made_of`),
+    and the `name`, which a person may change. `role` is empty if the account has none here,
+    `target` is the page that was wanted."""
+
+    account: str
+    name: str
+    made_of: Mapping[str, str]
+    role: str
+    target: str
 
 
 class Provider:
@@ -81,9 +99,8 @@ class Provider:
         place = str(metadata["authorization_endpoint"])
         return f"{place}{'&' if '?' in place else '?'}{urlencode(parameters)}", token
 
-    def finish(self, token: str, answer: Mapping[str, str]) -> tuple[str, str, str]:
-        """End a sign-in with what the browser brought back: the name of the account, its role
-        (empty if it has none here), and the page that was wanted. Raises `ProviderError`."""
+    def finish(self, token: str, answer: Mapping[str, str]) -> "SignedIn":
+        """End a sign-in with what the browser brought back. Raises `ProviderError`."""
         detail = self._take(token)
         if detail is None:
             raise ProviderError("the sign-in was not begun in this browser, or too long ago")
@@ -94,11 +111,19 @@ class Provider:
         if not answer.get("code"):
             raise ProviderError(f"the provider refused: {answer.get('error', 'no code')[:60]}")
         claims = self._claims(answer["code"], detail)
-        name = str(claims.get(self._options.name_claim) or claims["sub"])
+        subject, name = claims["sub"], claims.get(self._options.name_claim)
+        if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
+            raise ProviderError("the ID token has no 'sub', which says who somebody is")
         groups = claims.get(self._options.role_claim)
         listed = groups if isinstance(groups, list) else [groups]
         role = role_of(filter(None, map(_text, listed)), self._options.roles)
-        return f"oidc:{name[:MAX_FOREIGN_NAME]}", role, detail["target"]
+        return SignedIn(
+            account_of(self._options.issuer, subject),
+            _text(name) or subject,
+            {"issuer": self._options.issuer, "sub": subject},
+            role,
+            detail["target"],
+        )
 
     def _claims(self, code: str, detail: Mapping[str, str]) -> Mapping[str, Any]:
         """The verified claims of the ID token that a code is exchanged for."""

@@ -24,6 +24,15 @@ account = Table(
 )
 """Local accounts. Those of a provider or a proxy have no row."""
 
+foreign_name = Table(
+    "console_foreign_name",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("name", Text, nullable=False, index=True),
+)
+"""What accounts of a provider were called, and since when."""
+
 session = Table(
     "console_session",
     metadata,

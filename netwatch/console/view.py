@@ -26,12 +26,13 @@ _END = 1 << 63  # what databases have for a time in ns
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who has signed in: an account, where it comes from (``local``, ``oidc``, ``proxy``), and the
-    key of its session."""
+    key of its session. `shown` is what the account is called on pages."""
 
     account: str
     source: str
     role: str
     session: str
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)

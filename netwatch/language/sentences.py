@@ -306,6 +306,15 @@ TEXTS: Mapping[str, str] = {
         "set %(version)s has expired at %(moment)s: it stays in use, but its publisher does not"
         " vouch for it any more"
     ),
+    "note-set-held": mark(
+        "set %(version)s is held back: it would have accused %(count)s more devices of the last 30"
+        " days (%(problem)s); netwatch signatures update --yes installs it"
+    ),
+    "note-undecided": mark(
+        "%(count)s rules of the installed set take names that most devices contact, or that are"
+        " private, without a reason, the first at %(place)s: netwatch signatures update installs a"
+        " newer set"
+    ),
     "note-set-expires": mark("set %(version)s expires soon, at %(moment)s"),
     "did-you-mean": mark("%(reason)s; did you mean '%(similar)s'?"),
 }

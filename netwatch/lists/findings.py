@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from netwatch.core.errors import Problem
+from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.listed_name import ListedKind, ListedName
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import describe
@@ -37,11 +37,13 @@ entries must have, and those that they must not have."""
 
 class Findings:
     """Collects what one list has. `file` is the file that is being read; `include` reads another
-    one into the same findings."""
+    one into the same findings. Of a list with more than `most` names nothing is taken: that raises
+    `ConfigError`. Without it, further names than `MAX_NAMES` are counted."""
 
-    def __init__(self, file: str, include: Include) -> None:
+    def __init__(self, file: str, include: Include, most: int | None = None) -> None:
         self.file = file
         self.include = include
+        self._most = most
         self.names: dict[tuple[ListedKind, str], ListedName] = {}
         self.exceptions: dict[tuple[ListedKind, str], ListedName] = {}
         self.skipped: Counter[str] = Counter()
@@ -71,7 +73,11 @@ class Findings:
         into = self.exceptions if exception else self.names
         if key in into:
             return
-        if len(self.names) + len(self.exceptions) >= MAX_NAMES:
+        count = len(self.names) + len(self.exceptions)
+        if self._most is not None and count >= self._most:
+            message = f"expected a list of at most {self._most:,} names, found more"
+            raise ConfigError([Problem(self.file, line, 0, message)])
+        if count >= MAX_NAMES:
             self.skip("beyond the limit of names")
             return
         into[key] = ListedName(*key, self.file, line, attributes)

@@ -6,6 +6,7 @@ bounded in bytes, files and names.
 
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
@@ -19,32 +20,57 @@ from netwatch.lists.registry import LIST_FORMATS, recognise_format
 MAX_LIST_BYTES = 128 << 20
 """Bytes of a list, and of all files that it includes together."""
 
+MAX_DRAFT_BYTES = 16 << 20
+"""The same of a list of which a draft is made."""
+
+MAX_DRAFT_NAMES = 100_000
+"""Names of a list of which a draft is made. No app has so many: a list that has is of something
+else, and nobody would look through its draft."""
+
 MAX_INCLUDES = 1000
 """Files that a list includes, also through other files."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9!_][A-Za-z0-9!_.-]{0,127}\Z")
 
 
-def read_list(path: str, format: str | None = None, raw: bytes | None = None) -> NameList:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large a list may be: in `bytes` with all files that it includes, and in `names`. A list
+    with more names is refused, or where that is None, its further names are counted."""
+
+    bytes: int = MAX_LIST_BYTES
+    names: int | None = None
+
+
+COMPARED = Bounds()
+"""The bounds of a list that is compared with the catalogue."""
+
+DRAFTED = Bounds(MAX_DRAFT_BYTES, MAX_DRAFT_NAMES)
+"""The bounds of a list of which a draft is made, which a person looks through."""
+
+
+def read_list(
+    path: str, format: str | None = None, raw: bytes | None = None, bounds: Bounds = COMPARED
+) -> NameList:
     """The list in the file `path`, or in `raw`, which then came from elsewhere and cannot include
     files. `format` is an id of `LIST_FORMATS`; without it, the content decides.
 
-    Raises `ConfigError` if the file cannot be read, or is of no known format.
+    Raises `ConfigError` if the file cannot be read, is of no known format, or too large.
     """
-    return _Reading(path, raw).read(format)
+    return _Reading(path, raw, bounds).read(format)
 
 
 class _Reading:
     """One list while it is read."""
 
-    def __init__(self, path: str, raw: bytes | None) -> None:
+    def __init__(self, path: str, raw: bytes | None, bounds: Bounds) -> None:
         self._path = path
         self._raw = raw
         self._digest = hashlib.sha256()
-        self._left = MAX_LIST_BYTES
+        self._left = bounds.bytes
         self._included: dict[tuple[str, tuple[str, ...], tuple[str, ...]], None] = {}
         self._pending: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
-        self._findings = Findings(path, self._include)
+        self._findings = Findings(path, self._include, bounds.names)
 
     def read(self, format: str | None) -> NameList:
         findings = self._findings

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from netwatch.config import Config, examine_set
+from netwatch.config import Config, examine_set, load_store
+from netwatch.config.updates_section import note_held
 from netwatch.core.errors import NetwatchError
 from netwatch.live.events import Listener, Note
 from netwatch.updates.options import UpdateOptions
+from netwatch.updates.store import Held
 from netwatch.updates.update import Mode, UpdateResult, require_tuf, update
+from netwatch.updates.weighing import weigh
 from netwatch.watch.snapshot import UpdateStatus
 
 MODULES = ("netwatch.updates.client", "netwatch.rules.lint", "publicsuffixlist")
@@ -55,6 +58,7 @@ class UpdateChecker:
         self._last_check: float | None = None
         self._failures = 0
         self._problem = ""
+        self._held: Held | None = None
 
     def start(self) -> None:
         """Start the thread."""
@@ -86,7 +90,12 @@ class UpdateChecker:
     def check(self, options: UpdateOptions) -> None:
         """Check now; never raises."""
         try:
-            result = update(options, mode=Mode(examine=partial(examine_set, self._path)))
+            mode = Mode(
+                examine=partial(examine_set, self._path),
+                weigh=partial(weigh, self._path) if load_store(self._path) else None,
+                once=True,
+            )
+            result = update(options, mode=mode)
         except Exception as error:
             # Whatever it is, the capture goes on.
             expected = isinstance(error, NetwatchError)
@@ -101,6 +110,9 @@ class UpdateChecker:
         if result.outcome == "installed" and result.installed is not None:
             self._emit(Note(f"installed {result.installed.describe()}", warning=False))
             self._reload()
+        elif result.held is not None and result.held != self._held:
+            self._emit(Note(note_held(result.held)))
+        self._held = result.held
 
 
 def update_status(
@@ -108,6 +120,7 @@ def update_status(
 ) -> UpdateStatus:
     """The set that `config` has in use, and what came of checks for a newer one."""
     installed, updates = config.installed, config.updates
+    held = updates.held if updates is not None else None
     return UpdateStatus(
         version=installed.version if installed is not None else None,
         expires=installed.expires.timestamp() if installed is not None else None,
@@ -115,6 +128,8 @@ def update_status(
         last_check=last_check,
         failures=failures,
         problem=problem,
+        held_devices=held.devices if held is not None else 0,
+        held=note_held(held) if held is not None else "",
     )
 
 

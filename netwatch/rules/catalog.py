@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from netwatch.core.errors import Problem
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
 from netwatch.rules.names_inside import IdsInside, NamesInside
-from netwatch.rules.signature import MAX_NAME, Rule, Signature
+from netwatch.rules.rule_name import MAX_NAME
+from netwatch.rules.signature import Rule, Signature
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 """What the label of a host name may begin with."""
@@ -56,7 +58,8 @@ class Catalog:
     `signatures` has each app once, by its id. `version` is a short hash of the files that they
     were read from, which does not depend on where the files are. `complete` is False where some
     files had mistakes: then an app may be missing only because of them. `index` has the rules of
-    `signatures`; without it, it is made.
+    `signatures`; without it, it is made. `undecided` are rules of an installed set that take names
+    in common zones without a decision: an earlier release installed it.
     """
 
     __slots__ = (
@@ -75,6 +78,7 @@ class Catalog:
         "_zones",
         "complete",
         "signatures",
+        "undecided",
         "version",
     )
 
@@ -84,6 +88,7 @@ class Catalog:
         version: str,
         complete: bool = True,
         index: RuleIndex | None = None,
+        undecided: Sequence[Problem] = (),
     ) -> None:
         self.signatures = MappingProxyType(
             {
@@ -93,6 +98,7 @@ class Catalog:
         )
         self.version = version
         self.complete = complete
+        self.undecided = tuple(undecided)
         self._index = index or _index_of(self.signatures.values())
         self._hosts, self._suffixes = self._index.hosts, self._index.suffixes
         self._globs = self._index.globs

@@ -14,12 +14,13 @@ from functools import partial
 from itertools import compress
 from typing import Any, get_args, overload
 
+from netwatch.core.errors import Problem
 from netwatch.core.verdict import App, Role
 from netwatch.rules.catalog import Catalog, RuleIndex, literal_tail
 from netwatch.rules.grade import Marks, marks
 from netwatch.rules.signature import KINDS, Alias, Asn, Example, Rule, Signature
 
-LAYOUT = 3
+LAYOUT = 4
 """The version of the layout. It changes with the meaning of anything in it."""
 
 _ROLES: tuple[Role, ...] = get_args(Role)
@@ -48,12 +49,15 @@ def pack(catalog: Catalog) -> list[bytes | bytearray | memoryview]:
     apps: list[Any] = []
     tails: list[str] = []
     names = bytearray()
+    decisions: dict[int, str] = {}
     for signature in catalog.signatures.values():
         apps.append(_packed_signature(signature, tables))
         for rule in signature.rules:
             names += b"%s\n" % rule.name.encode("ascii")
             if rule.kind == "glob":
                 tails.append(literal_tail(rule.name))
+            if rule.decide:
+                decisions[len(columns["kinds"])] = rule.decide
             columns["kinds"].append(KINDS.index(rule.kind))
             columns["roles"].append(_ROLES.index(rule.role))
             columns["marks"].append(tables.number("marks", rule.marks))
@@ -71,6 +75,8 @@ def pack(catalog: Catalog) -> list[bytes | bytearray | memoryview]:
         "sources": [list(each) for each in tables.of("sources")],
         "files": tables.of("files"),
         "tails": tails,
+        "decisions": [*decisions.items()],
+        "undecided": [[each.file, each.line, each.message] for each in catalog.undecided],
     }
     del names[-1:]  # the last line break
     zones = "\n".join(sorted(catalog.further_zones())).encode()
@@ -143,7 +149,8 @@ def _unpack(packed: bytes) -> Catalog:
         partial(table.zones, parts[2]),
         partial(unpack, packed),
     )
-    return Catalog(signatures, head["version"], True, index)
+    undecided = [Problem(file, line, 0, message) for file, line, message in head["undecided"]]
+    return Catalog(signatures, head["version"], True, index, undecided)
 
 
 def _signature(row: list[Any], table: "RuleTable", first: int) -> Signature:
@@ -173,6 +180,7 @@ class RuleTable:
         self.apps: list[App] = []
         self.files: list[str] = head["files"]
         self._marks: list[Marks] = [marks(*each) for each in head["marks"]]
+        self._decisions: dict[int, str] = dict(head["decisions"])
         self._sources = [tuple(each) for each in head["sources"]]
         self._columns = [
             array(code, bytes(column)) for (_, code), column in zip(_COLUMNS, columns, strict=True)
@@ -211,6 +219,7 @@ class RuleTable:
                 self.files[file],
                 line,
                 self._marks[mark],
+                self._decisions.get(number, ""),
             )
         return rule
 

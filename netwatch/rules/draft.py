@@ -23,7 +23,8 @@ from netwatch.rules.common_zones import why_common
 from netwatch.rules.drift import tails, why_shared
 from netwatch.rules.lint import lint
 from netwatch.rules.load import with_signature
-from netwatch.rules.signature import name_fault, read_signature
+from netwatch.rules.rule_name import name_fault
+from netwatch.rules.signature import read_signature
 
 MAX_EXAMPLES = 3
 """Names of a draft under ``tests``, of those that match and of look-alikes each."""

@@ -39,12 +39,14 @@ def app_record(app: App) -> dict[str, Any]:
 def rule_record(rule: Rule) -> dict[str, Any]:
     """A rule as a record, without its app."""
     grade = rule.grade
+    decided = {"decide": rule.decide} if rule.decide else {}
     return {
         "rule": rule.text,
         "role": rule.role,
         "grade": grade.value,
         "grade_reasons": list(grade.reasons),
         "sources": list(rule.sources),
+        **decided,
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from netwatch.core.errors import Problem
 from netwatch.rules import lint_shipped
 from netwatch.rules.catalog import Catalog, literal_tail
+from netwatch.rules.common_zones import UNDECIDED, undecided
 from netwatch.rules.lint_rule import Finding, LintRule
 from netwatch.rules.shared_zones import SHARED_ZONES, public_suffixes
 from netwatch.rules.signature import Rule
@@ -69,6 +70,13 @@ def _public_suffixes(catalog: Catalog) -> Iterator[Finding]:
                 f"{rule.text} is a public suffix, below which anybody can register; expected a"
                 " domain below it",
             )
+
+
+def _common_zones(catalog: Catalog) -> Iterator[Finding]:
+    for rule in catalog.rules():
+        message = undecided(rule)
+        if message:
+            yield rule, message
 
 
 def _ownerless_labels(catalog: Catalog) -> Iterator[Finding]:
@@ -220,6 +228,13 @@ LINT_RULES = (
         "a suffix or host is a zone that many owners share: the apex of a CDN or cloud "
         "(`akamaized.net`)",
         _shared_zones,
+    ),
+    LintRule(
+        UNDECIDED,
+        "error",
+        "a name is one of high rank, a government's, a public resolver's, an update service's, or "
+        "in a private zone, and there is no `decide:` with a reason",
+        _common_zones,
     ),
     LintRule(
         "shared-zone-label",

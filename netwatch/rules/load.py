@@ -3,10 +3,15 @@
 A source is the word ``builtin`` for the shipped files, a YAML file, or a folder of YAML files
 (directly or in its subfolder ``apps``). Later sources add to the apps of earlier ones, and replace
 the rules that both have: a site can add a name or change a role without copying a file.
+
+A name in a common zone (`netwatch.rules.common_zones`) without a decision is a mistake in a site's
+own files. Of an installed set it is warned, since `netwatch.updates` accepts no such set now, and
+an earlier release did.
 """
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -15,17 +20,20 @@ from pathlib import Path
 
 from netwatch import __version__
 from netwatch.core.addresses import ip_text
-from netwatch.core.errors import NetwatchError
+from netwatch.core.errors import NetwatchError, Problem
 from netwatch.core.trusted_files import read_trusted_file, refuse_writable
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.catalog_cache import is_on, read_entry, write_entry
 from netwatch.rules.compiled import LAYOUT, UnpackError, pack, unpack
-from netwatch.rules.signature import KINDS, Alias, Kind, Rule, Signature, read_signature
+from netwatch.rules.signature import KINDS, MAX_RULES, Alias, Kind, Rule, Signature, read_signature
 
 BUILTIN = "builtin"
 """The word that stands for the shipped signatures."""
+
+MAX_UNDECIDED = 100
+"""Rules of an installed set that are warned of because they lack a decision."""
 
 
 _BUILTIN: ContextVar[Path | None] = ContextVar("builtin", default=None)
@@ -141,9 +149,19 @@ def _code() -> bytes:
     """A hash of the modules that read signatures, so that a change of them makes new entries, also
     within one version of netwatch. Their bytecode does not count."""
     digest = hashlib.sha256()
-    for module in ("load", "signature", "grade", "catalog", "compiled"):
+    modules = (
+        "load",
+        "signature",
+        "rule_name",
+        "grade",
+        "catalog",
+        "compiled",
+        "common_zones",
+        "shared_zones",
+    )
+    for name in (*(f"{module}.py" for module in modules), "common_zones.yaml"):
         with contextlib.suppress(OSError):
-            digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+            digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.digest()
 
 
@@ -162,11 +180,14 @@ def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog
     read. Contents are dropped once they are parsed."""
     # Imported where it is needed, because the catalogue mostly comes from the cache.
     from netwatch.core.yaml_reader import decode_yaml
+    from netwatch.rules.common_zones import undecided_rules
 
     digest = hashlib.sha256()
     merged: dict[str, Signature] = {}
+    undecided: list[Problem] = []
     for layer in layers:
         found: dict[str, Signature] = {}
+        count = 0
         layer.files.reverse()
         while layer.files:
             file, raw = layer.files.pop()
@@ -174,15 +195,27 @@ def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog
             digest.update(hashlib.sha256(raw).digest())
             mapping = decode_yaml(raw, str(file), problems, rows_of="domains")
             del raw  # of a large file much, beside its rules
-            signature = mapping and read_signature(
-                mapping, str(file), problems, shipped=layer.shipped
-            )
-            if signature:
-                _add(found, signature, problems)
+            if mapping is None:
+                continue
+            signature = read_signature(mapping, str(file), problems, shipped=layer.shipped)
+            if signature is None:
+                continue
+            count += len(signature.rules)
+            if count > MAX_RULES:
+                expected = f"expected at most {MAX_RULES:,} rules in the files of a source"
+                problems.add(str(file), 0, f"{expected}, found more")
+                break
+            _add(found, signature, problems)
+            lacking = undecided_rules(signature.rules)
+            if layer.shipped:
+                undecided += itertools.islice(lacking, MAX_UNDECIDED - len(undecided))
+            else:
+                problems.found.extend(lacking)
         _check_duplicates(found, problems)
         _merge_layer(merged, found, problems)
     complete = len(problems.found) == before
-    return Catalog(list(merged.values()), digest.hexdigest()[:12], complete)
+    version = digest.hexdigest()[:12]
+    return Catalog(list(merged.values()), version, complete, undecided=undecided)
 
 
 def with_signature(catalog: Catalog, signature: Signature, problems: Problems) -> Catalog:

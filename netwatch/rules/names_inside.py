@@ -7,7 +7,8 @@ and what follows begins like the rest of it.
 
 from collections.abc import Iterable
 
-from netwatch.rules.signature import MAX_LABEL, MAX_NAME, Rule
+from netwatch.rules.rule_name import MAX_LABEL, MAX_NAME
+from netwatch.rules.signature import Rule
 
 _BEFORE = 3
 """Letters before a dot by which most dots are distinguished from the first ones of rules."""

@@ -18,30 +18,39 @@ from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
 from netwatch.core.verdict import App, Confidence, Match, Role, RulePlace
 from netwatch.core.yaml_rows import Row, read_word
 from netwatch.rules.grade import UNMARKED, Grade, Marks, grade, marks
+from netwatch.rules.rule_name import MAX_NAME, name_fault
 
 Kind = Literal["host", "glob", "suffix"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of rules, the most specific first."""
 
-MAX_NAME = 253
-"""The length of the longest host name in text form (RFC 1035 section 2.3.4)."""
-
-MAX_LABEL = 63
-"""The length of the longest label of a host name (RFC 1035 section 2.3.4)."""
-
 MAX_ALIASES = 64
 """CDN tails of one app. Each name of its zones may be followed by each of them."""
 
+MAX_RULES = 1_000_000
+"""Rules of one app, and of all apps of a set."""
+
+MAX_SOURCES = 64
+"""Sources of a rule."""
+
+MAX_EXAMPLES = 100_000
+"""Names under ``tests`` of an app."""
+
+MIN_DECISION = 10
+"""Letters that the reason under ``decide`` has at least."""
+
+MAX_DECISION = 300
+"""Letters that it has at most."""
+
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
-_GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule of a signature: the names that it matches with their role, and the sources that
     list them. `file` and `line` are where it is written, `marks` what else it says about the
-    weight of its names."""
+    weight of its names. `decide` is a person's reason for a name in a common zone, empty where
+    there is none."""
 
     kind: Kind
     name: str
@@ -51,6 +60,7 @@ class Rule:
     file: str
     line: int
     marks: Marks = UNMARKED
+    decide: str = ""
 
     @property
     def text(self) -> str:
@@ -154,7 +164,12 @@ def read_signature(
             "app", f"app '{app.id}': expected the file name {app.id}.yaml, found {found}"
         )
     fields.items("domains", required="the names of the app, at least one")
-    if fields.mapping.get("domains") == []:
+    domains = fields.mapping.get("domains")
+    if isinstance(domains, list) and len(domains) > MAX_RULES:
+        expected = f"expected at most {MAX_RULES:,} names, found {len(domains):,}"
+        fields.add_problem("domains", f"'domains': {expected}")
+        return None
+    if domains == []:
         fields.add_problem("domains", "'domains': expected at least one name, found an empty list")
     rules = tuple(_read_rules(fields, app, shipped))
     aliases = _aliases(fields)
@@ -238,7 +253,8 @@ def _usual_rule(
     if written not in source_tags:
         words = [read_word(word) for word in written.split(", ")]
         texts = tuple(word for word in words if isinstance(word, str))
-        source_tags[written] = texts if len(texts) == len(words) else None
+        is_usual = len(texts) == len(words) <= MAX_SOURCES
+        source_tags[written] = texts if is_usual else None
     sources = source_tags[written]
     if sources is None:
         return None
@@ -260,6 +276,10 @@ def _rule(fields: Fields, app: App, unmarked: Marks) -> Rule | None:
         fields.add_problem(
             "sources", f"a domain needs 'sources': expected {expected}, found nothing"
         )
+    if len(sources) > MAX_SOURCES:
+        expected = f"expected at most {MAX_SOURCES} tags, found {len(sources)}"
+        fields.add_problem("sources", f"'sources': {expected}")
+    decide = _decision(fields)
     fields.reject_unknown()
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none"
@@ -273,7 +293,18 @@ def _rule(fields: Fields, app: App, unmarked: Marks) -> Rule | None:
     if role is None:
         return None
     chosen = marks(cap, verified, reachable, unmarked.shipped)
-    return Rule(kind, names[kind], app, role, sources, fields.file, fields.line_of(kind), chosen)
+    line = fields.line_of(kind)
+    return Rule(kind, names[kind], app, role, sources, fields.file, line, chosen, decide)
+
+
+def _decision(fields: Fields) -> str:
+    """The reason under ``decide``, which has to say something."""
+    reason = fields.text("decide")
+    is_text = isinstance(fields.value("decide"), str)
+    if is_text and not MIN_DECISION <= len(reason.strip()) <= MAX_DECISION:
+        expected = f"a reason of {MIN_DECISION} to {MAX_DECISION} letters"
+        fields.add_mismatch("decide", expected)
+    return reason.strip()
 
 
 def _flag(fields: Fields, key: str, default: bool) -> bool:
@@ -283,48 +314,6 @@ def _flag(fields: Fields, key: str, default: bool) -> bool:
     if value is not None:
         fields.add_mismatch(key, "true or false")
     return default
-
-
-def name_fault(name: str, kind: Kind) -> str:
-    """Why `name` cannot be the name of a rule of that kind; empty where it can.
-
-    Host names are those of RFC 952 and RFC 1123 section 2.1, with the underscore that real zones
-    use, normalised as by `netwatch.core.names`.
-    """
-    if not name.isascii():
-        a_label = normalise_name(name.encode())
-        valid = a_label.isascii() and "\\" not in a_label
-        return f"is not ASCII: expected its A-label form{f', {a_label}' if valid else ''}"
-    if name != name.lower():
-        return f"has capitals: expected {name.lower()}"
-    if name.endswith("."):
-        return f"ends with a dot: expected {name.rstrip('.')}"
-    if "*" in name and kind != "glob":
-        return f"has a *: expected a glob, or a {kind} without it"
-    if "*" not in name and kind == "glob":
-        return "has no *: expected a host"
-    if len(name) > MAX_NAME:
-        return f"has {len(name)} letters: expected at most {MAX_NAME}"
-    labels = name.split(".")
-    shape = _GLOB_LABEL if kind == "glob" else _LABEL
-    for label in labels:
-        if not shape.match(label):
-            expected = "1 to 63 letters, digits, _ and inner hyphens"
-            return f"is not a host name: expected labels of {expected}, found {describe(label)}"
-        if label.startswith("xn--") and "*" not in label:
-            import idna  # not at the top: a catalogue from the cache is not read again
-
-            try:
-                idna.decode(label)
-            except UnicodeError:
-                return f"is not a host name: expected a valid A-label, found {describe(label)}"
-    if "*" in "".join(labels[-2:]):
-        return "has a * in its registrable domain: expected the last two labels written out"
-    if len(labels) < 2:
-        return "is a single label: expected at least two"
-    if labels[-1].isdigit():
-        return "is an address: expected a name"
-    return ""
 
 
 def _asn(fields: Fields) -> Asn | None:
@@ -383,4 +372,7 @@ def _examples(fields: Fields) -> tuple[Example, ...]:
         for line, name in tests.texts(key)
     ]
     tests.reject_unknown()
-    return tuple(found)
+    if len(found) > MAX_EXAMPLES:
+        expected = f"expected at most {MAX_EXAMPLES:,} names, found {len(found):,}"
+        fields.add_problem("tests", f"'tests': {expected}")
+    return tuple(found[:MAX_EXAMPLES])

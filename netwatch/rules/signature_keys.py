@@ -71,6 +71,14 @@ SIGNATURE_KEYS = (
                 "less",
             ),
             Key("sources", "list of texts", REQUIRED, "tags of the sources that list this name"),
+            Key(
+                "decide",
+                "text",
+                "required in a common zone",
+                "why the app may claim a name that most devices contact, that belongs to a "
+                "government, a public resolver or an update service, or that is private; written "
+                "by a person",
+            ),
         ),
     ),
     Section(

@@ -18,6 +18,12 @@ the folder above it."""
 MIN_INTERVAL = 60 * 10**9
 """The least time between two checks for updates, in ns."""
 
+ASK_ABOVE = 20
+"""How many devices of the last 30 days a set may newly accuse, unless the configuration says it."""
+
+MAX_ASK_ABOVE = 1_000_000_000
+"""The highest number that a configuration may say."""
+
 UPDATE_KEYS = Section(
     "updates",
     "updates",
@@ -42,6 +48,13 @@ UPDATE_KEYS = Section(
             "how often `live` checks for a new set, `1m` at least; needs `url`",
         ),
         Key(
+            "ask_above",
+            "number",
+            f"{ASK_ABOVE}",
+            "a set that would have accused more devices of the last 30 days than this is held back "
+            "until `signatures update --yes`; needs `store`",
+        ),
+        Key(
             "proxy",
             "URL",
             "none",
@@ -62,13 +75,14 @@ UPDATE_KEYS = Section(
 class UpdateOptions:
     """`url` is empty without a repository. `root` is the file of the trusted root. `every` is the
     time between two checks in ns, 0 for none. `folder` is where sets are installed. `proxy` is
-    empty without one."""
+    empty without one. A set that newly accuses more than `ask_above` devices is held back."""
 
     url: str
     root: Path
     every: int
     folder: Path
     proxy: str = ""
+    ask_above: int = ASK_ABOVE
 
 
 def default_folder() -> Path:
@@ -99,12 +113,17 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
         if not url:
             section.add_problem("every", "'every': expected 'url' beside it, found none")
     proxy = read_url(section, "proxy", ("http", "https")) if section.has("proxy") else ""
+    written = section.value("ask_above")
+    ask_above = ASK_ABOVE if written is None else written
+    is_number = isinstance(ask_above, int) and not isinstance(ask_above, bool)
+    if not is_number or not 0 <= ask_above <= MAX_ASK_ABOVE:
+        section.add_mismatch("ask_above", "a number of devices, 0 or more")
     folder = section.text("folder")
     section.reject_unknown()
     if len(fields.problems.found) > before:
         return None
     place = base / folder if folder else default_folder()
-    return UpdateOptions(url, base / root, every, place, proxy)
+    return UpdateOptions(url, base / root, every, place, proxy, ask_above)
 
 
 def url_problem(url: str) -> str:

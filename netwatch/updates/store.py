@@ -25,7 +25,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,14 +104,27 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A set that is held back until somebody says yes: its version and short hash, how many
+    devices it would have accused that the set in use did not, and of which `apps`, in words."""
+
+    version: int
+    hash: str
+    devices: int
+    apps: str
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """`current` is in use, `previous` was replaced by it. `highest` is the highest version that was
-    ever in use; `rolled_back` are versions from which somebody returned to an earlier one."""
+    ever in use; `rolled_back` are versions from which somebody returned to an earlier one. `held`
+    is a newer set that is held back."""
 
     current: Installed | None = None
     previous: Installed | None = None
     highest: int = 0
     rolled_back: tuple[int, ...] = ()
+    held: Held | None = None
 
 
 class SetStore:
@@ -199,6 +212,11 @@ class SetStore:
         self._remove_unused(now)
         return new
 
+    def hold(self, state: State, held: Held) -> None:
+        """Note that a set is held back. Only within `lock`."""
+        if state.held != held:
+            self._write_state(replace(state, held=held))
+
     def rollback(self, state: State) -> Installed:
         """Return to the previous set. Only within `lock`. Raises `SetError` where there is none."""
         previous, current = state.previous, state.current
@@ -284,6 +302,7 @@ class SetStore:
                 _installed(content["previous"]),
                 _version(content["highest"]),
                 tuple(map(_version, content["rolled_back"][:MAX_ROLLED_BACK])),
+                _held(content.get("held")),
             )
         except NetwatchError as error:
             raise SetError(f"{self.state_file} {error}") from None
@@ -297,6 +316,8 @@ class SetStore:
             "highest": state.highest,
             "rolled_back": list(state.rolled_back),
         }
+        if state.held is not None:
+            content["held"] = {name: getattr(state.held, name) for name in Held.__slots__}
         new = self.folder / f"{STATE}.new"
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
@@ -369,6 +390,16 @@ def _installed(record: Any) -> Installed | None:
         raise ValueError("a hash has 12 hex digits")
     created, expires = parse_time(record["created"]), parse_time(record["expires"])
     return Installed(_version(record["version"]), text, created, expires)
+
+
+def _held(record: Any) -> Held | None:
+    if record is None:
+        return None
+    version, devices = _version(record["version"]), record["devices"]
+    hash_, apps = record["hash"], record["apps"]
+    if not isinstance(devices, int) or not isinstance(hash_, str) or not isinstance(apps, str):
+        raise ValueError("a set that is held back has a hash, devices and apps")
+    return Held(version, hash_, devices, apps)
 
 
 def _version(value: Any) -> int:

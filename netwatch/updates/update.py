@@ -14,7 +14,8 @@ from netwatch.core.trusted_files import read_trusted_file
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.set_check import check_set, problem_lines
 from netwatch.updates.set_format import Manifest, SetError, set_hash
-from netwatch.updates.store import Installed, SetStore, State
+from netwatch.updates.store import Held, Installed, SetStore, State
+from netwatch.updates.weighing import Weigh
 
 MAX_ROOT_BYTES = 256 << 10
 """Bytes of the file of the trusted root."""
@@ -24,19 +25,21 @@ Examine = Callable[[Path], Sequence[Problem]]
 cannot be read with it, for example."""
 
 
-Outcome = Literal["installed", "newer", "current", "rolled-back"]
+Outcome = Literal["installed", "newer", "current", "rolled-back", "held-back"]
 """What came of an update: a set was installed; there is a newer one; there is none; the newest is
-one from which somebody returned to an earlier one."""
+one from which somebody returned to an earlier one; it accuses so many devices that somebody has to
+say yes."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
     """What came of an update. `installed` is the set in use afterwards, None where there is none.
-    `offered` is the version that the repository has."""
+    `offered` is the version that the repository has, `held` says why it is held back if it is."""
 
     outcome: Outcome
     installed: Installed | None
     offered: int
+    held: Held | None = None
 
 
 def require_tuf(user: str) -> None:
@@ -51,11 +54,18 @@ def require_tuf(user: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Mode:
     """How an update is made. With `only_check` nothing is installed; with `again` also a set from
-    which somebody returned to an earlier one. `examine` may refuse a set."""
+    which somebody returned to an earlier one. `examine` may refuse a set.
+
+    `weigh` says whom a set would have accused; if these are more devices than the options allow, it
+    is held back, unless it is `accepted`. With `once`, a set that is held back is not weighed
+    again."""
 
     only_check: bool = False
     again: bool = False
     examine: Examine | None = None
+    weigh: Weigh | None = None
+    accepted: bool = False
+    once: bool = False
 
 
 _INSTALL = Mode()
@@ -78,11 +88,27 @@ def update(options: UpdateOptions, source: str = "", mode: Mode = _INSTALL) -> U
             outcome = _decide(source, manifest, set_hash(raw), state, mode)
             if outcome != "installed":
                 return UpdateResult(outcome, state.current, manifest.version)
+            held = state.held
+            if mode.once and held is not None and _still_holds(held, set_hash(raw), options):
+                return UpdateResult("held-back", state.current, manifest.version, held)
             files = repository.files(manifest, scratch)
         with store.incoming(files, raw) as incoming:
             _require_good(source, manifest, incoming, mode.examine)
+            if mode.weigh is not None and not mode.accepted:
+                weighed = mode.weigh(incoming, options.ask_above)
+                if weighed.devices > options.ask_above:
+                    held = Held(
+                        manifest.version, set_hash(raw), weighed.devices, weighed.describe()
+                    )
+                    store.hold(state, held)
+                    return UpdateResult("held-back", state.current, manifest.version, held)
             installed = store.install(incoming, manifest, raw, state)
         return UpdateResult(outcome, installed, manifest.version)
+
+
+def _still_holds(held: Held, hash_: str, options: UpdateOptions) -> bool:
+    """Whether the set with this hash was held back, and would be again."""
+    return held.hash == hash_ and held.devices > options.ask_above
 
 
 def _decide(source: str, manifest: Manifest, hash_: str, state: State, mode: Mode) -> Outcome:

@@ -144,6 +144,8 @@ def _updates(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, 
     if updates.problem and since > MISSED_CHECKS * updates.interval:
         missed = _seconds(since)
         yield "", sentence("trouble-updates", time=missed, problem=updates.problem)
+    if updates.held:
+        yield "", updates.held
 
 
 def _store(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
@@ -246,7 +248,7 @@ TROUBLES: tuple[TroubleKind, ...] = (
     TroubleKind(
         "updates",
         f"The installed set has expired, or no check for a newer one succeeded for {MISSED_CHECKS}"
-        " times the interval of `updates: every`.",
+        " times the interval of `updates: every`, or a newer one is held back.",
         None,
         _updates,
     ),

@@ -56,6 +56,12 @@ METRICS: tuple[Metric, ...] = (
         "When a check for a newer set last succeeded, whether there was one or not.",
         lambda snapshot: snapshot.updates.last_check,
     ),
+    gauge(
+        "netwatch_set_held_devices",
+        "Devices that a newer set would have accused, which is held back until somebody says yes; 0"
+        " where none is.",
+        lambda snapshot: snapshot.updates.held_devices,
+    ),
     counter(
         "netwatch_update_failures_total",
         "Checks for a newer set that failed.",

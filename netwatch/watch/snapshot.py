@@ -85,6 +85,8 @@ class UpdateStatus:
     `version` and `expires` (a time) are None where no set is in use. `interval` is the time between
     two checks in s, 0 where there are none; `last_check` is when the last one succeeded. `failures`
     counts checks that failed; `problem` says why the last one did, empty where it succeeded.
+    `held` says that a newer set is held back, empty where none is; `held_devices` is how many
+    devices it would have accused.
     """
 
     version: int | None = None
@@ -93,6 +95,8 @@ class UpdateStatus:
     last_check: float | None = None
     failures: int = 0
     problem: str = ""
+    held_devices: int = 0
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from netwatch.cli import main
+from netwatch.lists.reader import MAX_DRAFT_NAMES
 
 HEAD = "app: {app}\nname: {app}\nvendor: acme\ncategory: video\ndomains:\n"
 ROW = "  - {{{rule}, role: exclusive, sources: [hagezi]}}\n"
@@ -168,6 +170,27 @@ def test_names_that_are_held_back_are_to_be_decided(
     assert "decide: data:2: suffix fgov.be is held back: it is in fgov.be, a zone of a gov" in err
     assert "office.com" not in out
     assert ("suffix: new.com" in out) is bool(other)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_list_that_nobody_would_look_through_is_not_drafted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write("data", "".join(f"n{number}.example\n" for number in range(MAX_DRAFT_NAMES + 1)))
+    words = ["signatures", "import", "data", "--app", "video", "--source", "v2fly"]
+    assert main([*words, "-o", "video.yaml"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "data:100001: expected a list of at most 100,000 names, found more\n",
+    )
+    os.truncate("data", 3_000_000 * 20)  # as large as three million names
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert main([*words, "-o", "video.yaml"]) == 1
+    assert capsys.readouterr().err == (
+        "data: cannot be read: expected at most 16,777,216 bytes, found more\n"
+    )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 << 10
+    assert not Path("video.yaml").exists()
 
 
 @pytest.mark.usefixtures("folder")

@@ -1,5 +1,6 @@
 """Signing in at a provider of OpenID Connect on loopback, and what cannot be believed of it."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from support.identity_provider import (
 
 from netwatch.config.console_section import ConsoleOptions, OidcOptions
 from netwatch.console.console import Console
+from netwatch.console.foreign_names import MAX_NAMES, account_of
 from netwatch.console.oidc import PENDING_SECONDS
 from netwatch.core.errors import ConfigError
 from netwatch.sinks.secrets import Secret
@@ -59,17 +61,104 @@ def begun(visitor: Visitor, target: str = "/incidents") -> str:
     return follow(answer.headers["location"])
 
 
-def test_somebody_signs_in_with_the_role_of_a_claim(console: Console) -> None:
+def test_somebody_signs_in_with_the_role_of_a_claim(
+    console: Console, provider: IdentityProvider
+) -> None:
     visitor = Visitor(console)
     assert "/sign-in/provider" in visitor.get("/sign-in?next=/incidents").text
     answer = visitor.get(begun(visitor))
     assert answer.headers["location"] == "/incidents"
     page = visitor.get("/incidents")
     assert page.status_code == 200
-    assert "oidc:maria" in page.text
+    account = account_of(console.options.oidc.issuer, "0815") if console.options.oidc else ""
+    assert f"{account} (maria)" in page.text
     row = list(console.audit.entries())[-1]
-    assert (row.action, row.account, row.role) == ("sign-in", "oidc:maria", "analyst")
+    assert (row.action, row.account, row.role) == ("sign-in", account, "analyst")
+    assert json.loads(row.detail) == {
+        "source": "oidc", "name": "maria", "issuer": provider.issuer, "sub": "0815"
+    }  # fmt: skip
     assert visitor.get("/audit").status_code == 403
+
+
+def test_a_name_that_changes_is_the_same_account_and_shown_as_changed(
+    console: Console, provider: IdentityProvider
+) -> None:
+    provider.claims["groups"] = ["nw-officers"]
+    visitor = Visitor(console)
+    visitor.get(begun(visitor))
+    provider.claims["preferred_username"] = "maria.b"
+    visitor.get(begun(visitor))
+    account = account_of(provider.issuer, "0815")
+    last = list(console.audit.entries())[-1]
+    assert (last.account, json.loads(last.detail)["name_before"]) == (account, "maria")
+    shown = f"{account} (maria → maria.b)"
+    for path in ("/audit", "/account"):
+        assert shown in visitor.get(path).text
+    for name in ("maria", "maria.b", account):
+        rows = console.audit.newest(10, accounts=console.names.called(name))
+        assert {row.account for row in rows} == {account}
+    records = visitor.get("/audit.jsonl").text.splitlines()
+    assert json.loads(records[-1])["account_names"] == ["maria", "maria.b"]
+    assert shown in visitor.get("/audit.csv").text
+    assert console.audit.verify().problem == ""
+
+
+def test_two_people_of_one_name_are_two_accounts(
+    console: Console, provider: IdentityProvider
+) -> None:
+    """Somebody takes the name of an officer, and gets neither the account nor the role."""
+    provider.claims |= {"groups": ["nw-officers"], "sub": "1"}
+    officer, other = Visitor(console), Visitor(console)
+    officer.get(begun(officer))
+    provider.claims |= {"groups": ["nw-analysts"], "sub": "2"}
+    other.get(begun(other))
+    first, second = (account_of(provider.issuer, subject) for subject in "12")
+    assert first != second
+    page = officer.get("/audit").text
+    assert f"{first} (maria)" in page
+    assert f"{second} (maria)" in page
+    assert other.get("/audit").status_code == 403
+    assert [each.account for each in console.sessions.of(first, "oidc")] == [first]
+
+
+def test_what_a_name_says_is_no_account(console: Console, provider: IdentityProvider) -> None:
+    victim = account_of(provider.issuer, "0815")
+    provider.claims |= {"preferred_username": f"{victim} (maria)\u202e", "sub": "2"}
+    visitor = Visitor(console)
+    visitor.get(begun(visitor))
+    page = visitor.get("/incidents").text
+    assert f"{account_of(provider.issuer, '2')} ({victim} (maria)\\u202e)" in page
+    assert console.sessions.of(victim, "oidc") == []
+
+
+@pytest.mark.parametrize("subject", ["", 7, ["x"], "x" * 256])
+def test_who_has_no_subject_does_not_get_in(
+    console: Console, provider: IdentityProvider, subject: object
+) -> None:
+    provider.claims["sub"] = subject
+    visitor = Visitor(console)
+    assert visitor.get(begun(visitor)).status_code == 401
+    assert visitor.get("/incidents").status_code == 303
+
+
+def test_rows_of_an_earlier_release_are_still_read(console: Console) -> None:
+    console.audit.add("sign-in", account="oidc:maria", role="analyst")
+    (row,) = console.audit.newest(10, accounts=console.names.called("oidc:maria"))
+    assert row.account == "oidc:maria"
+    assert console.names.shown(["oidc:maria", "local"]) == {
+        "oidc:maria": "oidc:maria",
+        "local": "local",
+    }
+
+
+def test_an_account_keeps_its_newest_names(console: Console) -> None:
+    for number in range(MAX_NAMES + 3):
+        before = console.names.note("oidc:x", f"n{number}")
+        assert before == (f"n{number - 1}" if number else "")
+        assert console.names.note("oidc:x", f"n{number}") == ""
+    names = console.names.of(["oidc:x"])["oidc:x"]
+    assert names == tuple(f"n{number}" for number in range(3, MAX_NAMES + 3))
+    assert console.names.shown(["oidc:x"])["oidc:x"] == "oidc:x (n20 → n21 → n22)"
 
 
 def test_the_first_role_of_the_configuration_counts(

@@ -18,6 +18,7 @@ from netwatch.console import tables
 from netwatch.console.accounts import Accounts
 from netwatch.console.console import Console
 from netwatch.console.database import FILE, open_console
+from netwatch.console.foreign_names import ForeignNames
 from netwatch.console.sessions import Sessions
 from netwatch.console.throttle import ACCOUNT_RATE, ADDRESS_RATE, Throttle
 from netwatch.core.errors import ConfigError
@@ -163,12 +164,28 @@ def test_a_database_of_the_version_before_keeps_its_accounts_and_audit(
         old.execute("CREATE INDEX ix_console_session_account ON console_session (account)")
         old.execute("PRAGMA user_version = 1")
     old.close()
+    with sqlite3.connect(path) as old:
+        old.execute("DROP TABLE console_foreign_name")
+    old.close()
     for _ in range(2):
         database = open_console(options)
         accounts, sessions = Accounts(database), Sessions(database, 60, 60)
         assert {each.name for each in accounts.all()} == set(NAMES.values())
         assert sessions.find(sessions.begin("ben", "local", "analyst", "")) is not None
         database.close()
+    with sqlite3.connect(path) as old:
+        old.execute("DROP TABLE console_foreign_name")
+        old.execute("PRAGMA user_version = 2")
+        insert = "INSERT INTO console_session VALUES (?, ?, ?, 'analyst', '', 1, 1)"
+        old.execute(insert, ("one", "oidc:maria", "oidc"))
+        old.execute(insert, ("two", "ben", "local"))
+    old.close()
+    database = open_console(options)
+    with database.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT token FROM console_session ORDER BY token").all()
+    assert [token for (token,) in rows if token in ("one", "two")] == ["two"]
+    assert ForeignNames(database).note("oidc:x", "maria") == ""
+    database.close()
     with sqlite3.connect(path) as new:
         new.execute("PRAGMA user_version = 99")
     new.close()

@@ -8,7 +8,7 @@ import pytest
 
 from netwatch.core.errors import ConfigError
 from netwatch.lists import reader
-from netwatch.lists.reader import read_list
+from netwatch.lists.reader import Bounds, read_list
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -82,12 +82,20 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
 
 
 def test_the_bytes_of_all_files_together_are_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(reader, "MAX_LIST_BYTES", 40)
     write(tmp_path, top="include:other\n", other="x" * 30)
     with pytest.raises(ConfigError, match="other: cannot be read: expected at most 26 bytes"):
-        read_list(str(tmp_path / "top"))
+        read_list(str(tmp_path / "top"), bounds=Bounds(bytes=40))
+
+
+def test_the_names_of_a_list_are_bounded_where_it_is_said(tmp_path: Path) -> None:
+    write(tmp_path, top="a.example\nb.example\na.example\nc.example\n")
+    assert len(read_list(str(tmp_path / "top"), bounds=Bounds(names=3)).names) == 3
+    with pytest.raises(ConfigError) as caught:
+        read_list(str(tmp_path / "top"), bounds=Bounds(names=2))
+    expected = f"{tmp_path}/top:4: expected a list of at most 2 names, found more"
+    assert str(caught.value) == expected
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ _MARKS = st.builds(
     st.booleans(),
 )  # fmt: skip
 _FILES = st.sampled_from(["a.yaml", "dir/b.yaml", "\udcff\u202e.yaml"])
+_DECISIONS = st.sampled_from(["", "its own", "ü, \n"])
 _SOURCES = st.lists(st.sampled_from(["v2fly", "hagezi", "ü, \n"]), min_size=1, max_size=2)
 
 
@@ -57,6 +58,7 @@ def catalogs(draw: st.DrawFn) -> Catalog:
                 draw(_FILES),
                 draw(st.integers(1, 100_000)),
                 draw(_MARKS),
+                draw(_DECISIONS),
             )
             for kind, name in keys[number::3]
         )

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from netwatch.core.errors import ConfigError
 from netwatch.rules.lint import EXAMPLE_RULES, LINT_RULES, lint
 from netwatch.rules.load import load_signatures
 from netwatch.rules.shared_zones import SHARED_ZONES
@@ -42,6 +43,53 @@ def test_a_rule_must_not_match_names_of_other_owners(
     found = faults(folder)
     assert [(file, line) for file, line, _ in found] == [("clips.yaml", 7)] * bool(expected)
     assert all(expected in message for _, _, message in found)
+
+
+EVERYBODYS = (
+    "suffix: microsoft.com",
+    "suffix: windowsupdate.com",
+    "host: ctldl.windowsupdate.com",
+    "suffix: europa.eu",
+    "suffix: gov.be",
+    "host: www.gov.uk",
+    "suffix: service.gov.uk",
+    "suffix: corp.internal",
+    "host: printer.local",
+    "suffix: quad9.net",
+    "host: dns.google",
+    'glob: "*.update.microsoft.com"',
+)
+
+
+@pytest.mark.parametrize("domain", EVERYBODYS)
+@pytest.mark.parametrize("role", ["exclusive", "vendor", "embed", "cdn"])
+def test_a_name_of_everybody_needs_a_decision(write: Write, domain: str, role: str) -> None:
+    path = write("clips", f"{domain}, role: {role}")
+    with pytest.raises(ConfigError) as caught:
+        load_signatures([path], Path())
+    (found,) = caught.value.problems
+    assert (found.file, found.line) == (str(path), 6)
+    assert "expected 'decide:' with the reason why the app 'clips' may claim it" in found.message
+    assert found.message.endswith("[common-zone]")
+    path = write("clips", f"{domain}, role: {role}, decide: its owner says so")
+    (rule,) = load_signatures([path], Path()).rules()
+    assert rule.decide == "its owner says so"
+    assert "[common-zone]" not in str(lint(load_signatures([path], Path())))
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "suffix: clips.akamaized.net",
+        "suffix: clips.github.io",
+        "host: clips.azurewebsites.net",
+        "suffix: notmicrosoft.com",
+        "suffix: internal.example",
+        "host: gov.example.com",
+    ],
+)
+def test_a_name_of_one_owner_needs_no_decision(write: Write, domain: str) -> None:
+    assert faults(write("clips", f"{domain}, role: exclusive").parent) == []
 
 
 @pytest.mark.parametrize("zone", sorted(SHARED_ZONES))

@@ -5,13 +5,15 @@ from hypothesis import strategies as st
 from netwatch.core.errors import Problem
 from netwatch.core.user_yaml import Problems
 from netwatch.core.yaml_reader import parse_yaml
+from netwatch.rules import signature as signature_module
 from netwatch.rules.grade import Marks, marks
+from netwatch.rules.rule_name import name_fault
 from netwatch.rules.signature import (
     MAX_ALIASES,
+    MAX_SOURCES,
     Alias,
     Asn,
     Signature,
-    name_fault,
     read_signature,
 )
 
@@ -148,6 +150,42 @@ def test_an_app_has_a_limited_number_of_cdn_tails() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("decide: yes, ", "'decide'"),
+        ("decide: short, ", "expected a reason of 10 to 300 letters"),
+        ("decide: '            ', ", "expected a reason of 10 to 300 letters"),
+        (f"decide: {'x' * 301}, ", "expected a reason of 10 to 300 letters"),
+    ],
+)
+def test_a_decision_has_a_reason(written: str, expected: str) -> None:
+    signature, problems = read(GOOD.replace("sources: [one, two]", f"{written}sources: [one]"))
+    assert [expected in each.message for each in problems] == [True]
+    assert signature
+    assert [each.line for each in problems] == [signature.rules[0].line]
+
+
+def test_rules_sources_and_examples_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = ", ".join(f"t{number}" for number in range(MAX_SOURCES + 1))
+    _, problems = read(GOOD.replace("[one, two]", f"[{tags}]"))
+    assert [each.message for each in problems] == ["'sources': expected at most 64 tags, found 65"]
+    monkeypatch.setattr(signature_module, "MAX_EXAMPLES", 1)
+    signature, problems = read(
+        HEAD + "  - {suffix: a.example, role: cdn, sources: [a]}\n"
+        "tests: {match: [a.example], ignore: [b.example]}\n"
+    )
+    assert signature
+    assert len(signature.examples) == 1
+    assert [each.message for each in problems] == ["'tests': expected at most 1 names, found 2"]
+    monkeypatch.setattr(signature_module, "MAX_RULES", 1)
+    signature, problems = read(HEAD + 2 * "  - {suffix: a.example, role: cdn, sources: [a]}\n")
+    assert signature is None
+    assert [str(each) for each in problems] == [
+        "apps/clips.yaml:5: 'domains': expected at most 1 names, found 2"
+    ]
+
+
 def test_all_mistakes_are_reported_at_once() -> None:
     _, problems = read(
         "app: clips\ndomains:\n  - {suffix: A.example, role: x}\n  - word\nextra: 1\n"
@@ -196,7 +234,7 @@ def test_no_domain_is_a_mistake() -> None:
     ],
 )
 def test_a_name_that_cannot_match_is_rejected(kind: str, name: str, expected: str) -> None:
-    assert expected in name_fault(name, kind)  # type: ignore[arg-type]
+    assert expected in name_fault(name, kind)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +250,7 @@ def test_a_name_that_cannot_match_is_rejected(kind: str, name: str, expected: st
     ],
 )
 def test_a_valid_name_is_accepted(kind: str, name: str) -> None:
-    assert name_fault(name, kind) == ""  # type: ignore[arg-type]
+    assert name_fault(name, kind) == ""
 
 
 HEAD = "app: clips\nname: Clips\nvendor: maker\ncategory: video\ndomains:\n"

@@ -300,6 +300,17 @@ def test_an_archive_that_unpacks_without_end_is_refused(
             "domains: [{suffix: akamaized.net, role: exclusive, sources: [observed]}]\n",
             "[shared-zone]",
         ),
+        *(
+            (
+                "apps/clips.yaml",
+                "app: clips\nname: Clips\nvendor: maker\ncategory: video\n"
+                f"domains: [{{suffix: {name}, role: exclusive, sources: [observed]}}]\n",
+                f"apps/clips.yaml:5: suffix {name} is in ",
+            )
+            for name in (
+                *("microsoft.com", "windowsupdate.com", "europa.eu", "gov.be", "corp.internal"),
+            )
+        ),
         (
             "apps/clips.yaml",
             "app: clips\nname: Clips\nvendor: maker\ncategory: video\n"
@@ -315,7 +326,7 @@ def test_an_archive_that_unpacks_without_end_is_refused(
         ),
         ("bans/city-clips-2023.yaml", "id: city-clips-2023\napps: [none]\n", "bans/city-clips"),
     ],
-    ids=["form", "lint", "example", "embedded", "ban"],
+    ids=["form", "lint", *"12345", "example", "embedded", "ban"],
 )
 def test_a_set_with_problems_is_refused(
     publisher: Publisher, serve: Serve, name: str, text: str, expected: str

@@ -17,6 +17,8 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.installing import install_command
 from netwatch.rules.bans import pack_ids
 from netwatch.updates.options import SYSTEM_FOLDER, default_folder, url_problem
+from netwatch.updates.publish import read_examined
+from netwatch.updates.update import update
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -93,6 +95,30 @@ def test_a_set_from_its_making_to_its_use(run: Run, published: str) -> None:
     status, _, err = run(*UPDATE, "--rollback")
     assert status == 1
     assert "expected a previous set, found none" in err
+
+
+def test_a_set_of_an_earlier_release_without_decisions_is_warned_of(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(tmp_path)
+    files = read_examined(signatures(tmp_path / "signatures", "two.example"))
+    app = files["apps/clips.yaml"].replace(b"two.example", b"europa.eu")
+    publisher.publish(files={**files, "apps/clips.yaml": app})
+    with monkeypatch.context() as earlier:
+        earlier.setattr("netwatch.updates.update.check_set", lambda folder: [])
+        assert update(publisher.options(), str(publisher.folder)).outcome == "installed"
+    Path("netwatch.yaml").write_text(CONFIG)
+    Path("empty.pcap").write_bytes(pcap([]))
+    for _ in range(2):  # the second time from the cache
+        status, _, err = run("scan", "empty.pcap")
+        assert status == 0
+        assert "1 rules of the installed set take names that most devices contact" in err
+        assert "apps/clips.yaml:7: netwatch signatures update installs a newer set" in err
+    Path("mine.yaml").write_bytes(app.replace(b"app: clips", b"app: mine"))
+    Path("netwatch.yaml").write_text(f"{CONFIG}signatures: [builtin, mine.yaml]\n")
+    status, _, err = run("scan", "empty.pcap")
+    assert status == 2
+    assert "mine.yaml:7: suffix europa.eu is in europa.eu, a zone of a government" in err
 
 
 def test_a_refused_set_is_exit_status_1(run: Run, published: str, tmp_path: Path) -> None:
@@ -259,6 +285,9 @@ def test_a_set_that_the_configuration_cannot_use_is_refused(run: Run, published:
         ("{root: root.json, every: 12h}", "'every': expected 'url' beside it"),
         ("{root: root.json, url: https://a.example/, every: 5s}", "at least 1m"),
         ("{root: root.json, url: https://a.example/, every: often}", "'every': expected"),
+        ("{root: root.json, ask_above: -1}", "'ask_above': expected a number of devices"),
+        ("{root: root.json, ask_above: yes}", "'ask_above': expected a number of devices"),
+        ("{root: root.json, ask_above: many}", "'ask_above': expected a number of devices"),
         ("{root: root.json, uri: x}", "unknown key 'uri' in updates"),
         ("[]", "'updates': expected a mapping"),
     ],

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch.cli.doctor import certificates, places
-from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, within
+from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 
 if TYPE_CHECKING:
-    from netwatch.config.console_section import ConsoleOptions, OidcOptions
+    from netwatch.config.console_section import ConsoleOptions, OidcOptions, ProxyOptions
     from netwatch.store.options import StoreOptions
 
 _ANSWER_BYTES = 64 << 10
@@ -48,8 +48,22 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
         text = f"{options.host} is not an address of loopback, so that 'serve' refuses to start"
         yield bad("console TLS", text, "give it 'tls' under 'console', or a proxy before it")
     yield _address(options)
+    if options.proxy is not None:
+        yield _proxy(options.proxy)
     if options.oidc is not None:
         yield from _provider(options.oidc)
+
+
+def _proxy(proxy: "ProxyOptions") -> Finding:
+    """Is only the proxy among the addresses whose headers say who somebody is?"""
+    from netwatch.config.console_section import wide_addresses
+
+    listed = ", ".join(map(str, proxy.addresses))
+    wide = wide_addresses(proxy)
+    if not wide:
+        return ok("proxy", f"{listed} may say who somebody is")
+    text = f"each machine in {', '.join(map(str, wide))} can sign in as anybody"
+    return warn("proxy", text, "give 'addresses' under 'proxy' the address of the proxy alone")
 
 
 def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:

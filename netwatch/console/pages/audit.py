@@ -1,6 +1,7 @@
 """The audit: who looked at whom and why, what was exported, who signed in."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from netwatch.console.answers import Answer, Page
 from netwatch.console.audit import Entry, entry_record
@@ -39,6 +40,7 @@ def show(view: View) -> Answer:
     is_whole = not pairs and before is None
     values = {
         "rows": rows[:PAGE],
+        "accounts": view.console.names.shown({row.account for row in rows}),
         "older": older,
         "is_first": before is None,
         "pairs": pairs,
@@ -51,31 +53,44 @@ def show(view: View) -> Answer:
 
 def _rows(view: View, limit: int, before: int | None) -> list[Entry]:
     query = view.query
+    account = query.text("account")
     return view.console.audit.newest(
-        limit, before, account=query.text("account"), action=query.text("action"),
+        limit, before, accounts=view.console.names.called(account) if account else (),
+        action=query.text("action"),
         subject=query.text("subject"), start=query.moment("from"), end=query.moment("to"),
     )  # fmt: skip
 
 
 def export_csv(view: View) -> Answer:
     """The filtered rows as CSV."""
-    return csv_file(view, "audit", FILTERS, _COLUMNS, _all(view))
+    rows = (
+        replace(row, account=accounts[row.account])
+        for rows in _all(view)
+        for accounts in [view.console.names.shown({row.account for row in rows})]
+        for row in rows
+    )
+    return csv_file(view, "audit", FILTERS, _COLUMNS, rows)
 
 
 def export_lines(view: View) -> Answer:
     """The filtered rows as JSON lines, with the hashes of the chain."""
-    records = (json_line(entry_record(row)) for row in _all(view))
+    records = (
+        json_line(entry_record(row, names))
+        for rows in _all(view)
+        for names in [view.console.names.of({row.account for row in rows})]
+        for row in rows
+    )
     return json_file(view, "audit", FILTERS, records)
 
 
-def _all(view: View) -> Iterator[Entry]:
+def _all(view: View) -> Iterator[list[Entry]]:
     # What cannot be read is refused here, before anything is sent.
     _rows(view, 1, None)
     return _behind(view)
 
 
-def _behind(view: View) -> Iterator[Entry]:
+def _behind(view: View) -> Iterator[list[Entry]]:
     before = None
     while rows := _rows(view, _BATCH, before):
-        yield from rows
+        yield rows
         before = rows[-1].number

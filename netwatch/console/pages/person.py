@@ -103,6 +103,7 @@ def _shown(view: View, device: str) -> dict[str, Any]:
         "kinds": [ShownKind(each, *texts[each.code], _rule(view, each)) for each in found.kinds],
         "places": len({(each.network, each.sensor) for each in found.kinds if each.network}),
         "looks": found.looks[:_SHOWN],
+        "accounts": view.console.names.shown({each.account for each in found.looks[:_SHOWN]}),
         "more_looks": len(found.looks) - len(found.looks[:_SHOWN]),
         "incidents": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
@@ -183,5 +184,7 @@ def _file(view: View, found: Held) -> Iterator[bytes]:
             text = json_line(value) if isinstance(value, dict) else json_line({"path": value})
             yield f"{',' if number else ''}\n{text}".encode()
         yield b"]"
-    looks = ",\n".join(json_line(entry_record(each)) for each in looks_at(console, found.ids))
+    entries = looks_at(console, found.ids)
+    names = console.names.of({each.account for each in entries})
+    looks = ",\n".join(json_line(entry_record(each, names)) for each in entries)
     yield f',\n"looks":[{looks}]}}\n'.encode()

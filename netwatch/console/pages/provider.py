@@ -30,18 +30,22 @@ def finish(view: View) -> Answer:
     if console.provider is None:
         raise not_found()
     try:
-        account, role, target = console.provider.finish(view.pending, dict(view.raw_query))
+        who = console.provider.finish(view.pending, dict(view.raw_query))
     except ProviderError as error:
         console.report(f"the provider that signs people in: {error}")
         console.audit.add("sign-in failed", account="(unknown)", address=view.address,
                           detail={"source": "oidc"})  # fmt: skip
         return failed_elsewhere(view, view.say("Signing in at your organisation did not work."))
-    if not role:
-        console.audit.add("sign-in failed", account=account, address=view.address,
-                          detail={"source": "oidc", "reason": "no role"})  # fmt: skip
+    detail = {"source": "oidc", "name": who.name, **who.made_of}
+    if not who.role:
+        console.audit.add("sign-in failed", account=who.account, address=view.address,
+                          detail={**detail, "reason": "no role"})  # fmt: skip
         return failed_elsewhere(view, view.say("Your organisation gives you no role here."))
+    before = console.names.note(who.account, who.name)
+    if before:
+        detail["name_before"] = before
     console.audit.add(
-        "sign-in", account=account, role=role, address=view.address, detail={"source": "oidc"}
+        "sign-in", account=who.account, role=who.role, address=view.address, detail=detail
     )
-    token = console.sessions.begin(account, "oidc", role, view.address)
-    return Redirect(local_place(target) or "/", {"session": token, "pending": ""})
+    token = console.sessions.begin(who.account, "oidc", who.role, view.address)
+    return Redirect(local_place(who.target) or "/", {"session": token, "pending": ""})

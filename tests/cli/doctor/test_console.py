@@ -208,3 +208,16 @@ def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     )
     (found,) = findings(console.check, tmp_path, text_of())
     assert found.text == f"the console needs an extra: {install_command('web')}"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "level", "said"),
+    [
+        ("[192.0.2.10]", "ok", "192.0.2.10/32 may say who somebody is"),
+        ("[192.0.2.10, 10.0.0.0/8]", "warn", "each machine in 10.0.0.0/8 can sign in as anybody"),
+    ],
+)
+def test_a_proxy_of_many_addresses(tmp_path: Path, addresses: str, level: str, said: str) -> None:
+    text = text_of(proxy=f"{{addresses: {addresses}, roles: {{staff: analyst}}}}")
+    finding = of(findings(console.check, tmp_path, text), "proxy")
+    assert (finding.level, finding.text) == (level, said)
