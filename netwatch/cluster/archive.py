@@ -17,12 +17,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 
 from netwatch.capture.files import CaptureFile
 from netwatch.cluster import tasks
 from netwatch.cluster.ledger import Ledger
-from netwatch.cluster.reports import Report
+from netwatch.cluster.reports import Chunk, Report
 from netwatch.cluster.result_file import read_head
 from netwatch.cluster.storage import open_storage
 from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
@@ -33,8 +34,9 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.log_units import LogUnit
-from netwatch.incidents.scan import ScanResult
+from netwatch.incidents.scan import ScanResult, entry_order
 from netwatch.incidents.spill import PARTITIONS
+from netwatch.incidents.unproven import SUMMED, Place, UnprovenSums, crowded
 
 FAN_IN = 32
 """Results that are folded into one at a time."""
@@ -141,6 +143,7 @@ class Archive:
                 coverage.merge(head.coverage)
         found = self._report(folds, entries)
         statistics.anomalies.update(found.contradictions)
+        statistics.anomalies.update(found.anomalies)
         return found
 
     def _judge(self, units: Sequence[Unit], parts: dict[str, str | Unread], anew: bool) -> None:
@@ -252,10 +255,52 @@ class Archive:
         return tasks.FoldTask(task.storage, task.version, task.name, made)
 
     def _report(self, folds: Sequence[str], entries: int) -> ScanResult:
+        work = self._report_tasks(folds, entries)
+        places: frozenset[Place] = frozenset()
+        if entries > self._config.client_limit:
+            devices: Counter[Place] = Counter()
+            for _, counted in self._each(tasks.count_unproven, work):
+                devices.update(counted)
+            places = crowded(devices, self._config.client_limit)
+        total = tasks.ReportDone()
+        chunks: list[tuple[str, Chunk]] = []
+        sums = UnprovenSums(self._config.quiet_gap)
+
+        def take(name: str, done: tasks.ReportDone) -> None:
+            self._made.append(name)
+            total.by_verdict.update(done.by_verdict)
+            total.limits.update(done.limits)
+            total.contradictions.update(done.contradictions)
+            total.recorded += done.recorded
+            chunks.extend((name, chunk) for chunk in done.chunks)
+
+        for task, done in self._each(
+            tasks.select, [replace(each, crowded=places) for each in work]
+        ):
+            take(task.name, done)
+            if done.sums is not None:
+                sums.merge(done.sums)
+        if sums.count:
+            task = replace(work[0], name=f"{self._run}/report-unproven")
+            summed = sorted(sums.incidents, key=entry_order)
+            take(task.name, tasks.report_entries(self._config, task, [summed]))
+        return ScanResult(
+            alerts=Report(
+                self._storage, chunks, self._config.quiet_gap, self._config.geo, self._config.sensor
+            ),
+            by_verdict=dict(sorted(total.by_verdict.items())),
+            recorded=total.recorded,
+            limits=dict(sorted((+total.limits).items())),
+            contradictions=total.contradictions,
+            anomalies={SUMMED: sums.count} if sums.count else {},
+        )
+
+    def _report_tasks(self, folds: Sequence[str], entries: int) -> list[tasks.ReportTask]:
+        """The tasks that together select from all partitions."""
         count = max(min(self._workers.count, entries // 64 + 1), entries // REPORT_INCIDENTS)
         count = max(1, min(PARTITIONS, count))
         bounds = [PARTITIONS * n // count for n in range(count + 1)]
-        work = [
+        return [
             tasks.ReportTask(
                 self._storage,
                 self._version,
@@ -265,26 +310,6 @@ class Archive:
             )
             for n in range(count if folds else 0)
         ]
-        by_verdict: Counter[str] = Counter()
-        limits: Counter[str] = Counter()
-        contradictions: Counter[str] = Counter()
-        recorded, chunks = 0, []
-        for task, done in self._each(tasks.select, work):
-            self._made.append(task.name)
-            by_verdict.update(done.by_verdict)
-            limits.update(done.limits)
-            contradictions.update(done.contradictions)
-            recorded += done.recorded
-            chunks += [(task.name, chunk) for chunk in done.chunks]
-        return ScanResult(
-            alerts=Report(
-                self._storage, chunks, self._config.quiet_gap, self._config.geo, self._config.sensor
-            ),
-            by_verdict=dict(sorted(by_verdict.items())),
-            recorded=recorded,
-            limits=dict(sorted((+limits).items())),
-            contradictions=contradictions,
-        )
 
     def _each(self, function: Function[T, R], work: Sequence[T]) -> Iterable[tuple[T, R]]:
         """Tasks of the run itself, each of which has to succeed. Raises `NetwatchError`."""

@@ -9,6 +9,7 @@ import heapq
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field
 from itertools import groupby
 
 from netwatch.cluster.reports import Chunk, write_report
@@ -34,6 +35,7 @@ from netwatch.incidents.scan import ScanIncidents, entry_order
 from netwatch.incidents.senders import merged
 from netwatch.incidents.shared import reported
 from netwatch.incidents.spill import PARTITIONS
+from netwatch.incidents.unproven import Place, UnprovenSums, began_at, unproven_places
 
 
 class VersionError(NetwatchError):
@@ -86,24 +88,28 @@ class FoldDone:
 
 @dataclass(frozen=True, slots=True)
 class ReportTask:
-    """Some partitions of folds, whose reported incidents become the object `name`."""
+    """Some partitions of folds, whose reported incidents become the object `name`. Incidents of
+    unproven clients in the `crowded` places are summed up."""
 
     storage: Storage
     version: str
     name: str
     folds: tuple[str, ...]
     partitions: range
+    crowded: frozenset[Place] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReportDone:
-    """What a report has: its chunks, and the counts of `netwatch.incidents.scan.ScanResult`."""
+    """What a report has: its chunks, and the counts of `netwatch.incidents.scan.ScanResult`. `sums`
+    are the incidents of its partitions that sum up others, which are not in it."""
 
-    chunks: tuple[Chunk, ...]
-    by_verdict: Counter[str]
-    recorded: int
-    limits: Counter[str]
-    contradictions: Counter[str]
+    chunks: tuple[Chunk, ...] = ()
+    by_verdict: Counter[str] = field(default_factory=Counter)
+    recorded: int = 0
+    limits: Counter[str] = field(default_factory=Counter)
+    contradictions: Counter[str] = field(default_factory=Counter)
+    sums: UnprovenSums | None = None
 
 
 def judge(config: Config, task: UnitTask) -> UnitDone:
@@ -178,36 +184,68 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
     return FoldDone(entries)
 
 
-def select(config: Config, task: ReportTask) -> ReportDone:
-    """Write what is reported of some partitions, each of whose subjects is in memory alone."""
+def count_unproven(config: Config, task: ReportTask) -> Counter[Place]:
+    """How many unproven devices there are in which places, in some partitions."""
     _check_version(task.version)
     heads = [read_head(task.storage, name) for name in task.folds]
-    senders = merged(head.senders for head in heads)
-    found = ReportDone((), Counter(), 0, Counter(), Counter())
-    recorded = 0
+    found: Counter[Place] = Counter()
+    for partition in task.partitions:
+        for entries in _devices(task.storage, heads, partition, config.quiet_gap):
+            found.update(unproven_places(incident for _, incident in entries))
+    return found
+
+
+def select(config: Config, task: ReportTask) -> ReportDone:
+    """Write what is reported of some partitions, each of whose devices is in memory alone."""
+    _check_version(task.version)
+    heads = [read_head(task.storage, name) for name in task.folds]
+    sums = UnprovenSums(config.quiet_gap)
+
+    def entries() -> Iterator[Sequence[Entry]]:
+        for partition in task.partitions:
+            for found in _devices(task.storage, heads, partition, config.quiet_gap):
+                unproven = unproven_places(incident for _, incident in found)
+                left = []
+                for key, incident in found:
+                    if began_at(incident) in unproven & task.crowded:
+                        sums.add(key, incident)
+                    else:
+                        left.append((key, incident))
+                yield left
+
+    done = report_entries(config, task, entries())
+    done.sums = sums if sums.count else None
+    return done
+
+
+def report_entries(
+    config: Config, task: ReportTask, devices: Iterable[Sequence[Entry]]
+) -> ReportDone:
+    """Write what is reported of these incidents of one device after the other."""
+    senders = merged(read_head(task.storage, name).senders for name in task.folds)
+    done = ReportDone()
 
     def to_report() -> Iterator[tuple[tuple[str, ...], "Entry"]]:
-        nonlocal recorded
-        for partition in task.partitions:
-            for entries in _subjects(task.storage, heads, partition, config.quiet_gap):
+        for entries in devices:
+            for _, subject in groupby(entries, key=lambda entry: entry[0][:2]):
                 keys = {
                     key: [incident for _, incident in of]
-                    for key, of in groupby(entries, key=lambda entry: entry[0])
+                    for key, of in groupby(subject, key=lambda entry: entry[0])
                 }
                 for unsettled, rulings in reported(keys.items(), config.quiet_gap):
                     incident = unsettled.settled(senders)
                     for type_, contacts in incident.contradictions.by_type().items():
-                        found.contradictions[type_] += contacts * len(rulings)
+                        done.contradictions[type_] += contacts * len(rulings)
                     chosen = incident.reportable(rulings)
-                    recorded += len(rulings) - len(chosen)
+                    done.recorded += len(rulings) - len(chosen)
                     for name, contacts in incident.left_out.items():
-                        found.limits[f"incident-{name}"] += contacts * len(rulings)
-                    found.by_verdict.update(ruling.kind for ruling in chosen)
+                        done.limits[f"incident-{name}"] += contacts * len(rulings)
+                    done.by_verdict.update(ruling.kind for ruling in chosen)
                     if chosen:
-                        yield tuple(each.ban.id for each in chosen), (entries[0][0], incident)
+                        yield tuple(each.ban.id for each in chosen), (next(iter(keys)), incident)
 
-    chunks = write_report(task.storage, task.name, to_report())
-    return ReportDone(chunks, found.by_verdict, recorded, found.limits, found.contradictions)
+    done.chunks = tuple(write_report(task.storage, task.name, to_report()))
+    return done
 
 
 def _merged_partitions(
@@ -234,6 +272,15 @@ def _subjects(
         for key, incident in group:
             merged.insert(key, incident)
         yield sorted(merged, key=entry_order)
+
+
+def _devices(
+    storage: Storage, heads: Sequence[Head], partition: int, quiet_gap: int
+) -> Iterator[Sequence[Entry]]:
+    """The merged incidents of one device after the other, in a partition of several results."""
+    subjects = _subjects(storage, heads, partition, quiet_gap)
+    for _, group in groupby(subjects, key=lambda entries: entries[0][0][0]):
+        yield [entry for entries in group for entry in entries]
 
 
 def _is_there(storage: Storage, name: str) -> bool:

@@ -20,6 +20,9 @@ ANOMALIES: Mapping[str, str] = {
     "arp-type": "An ARP packet is not for IPv4 over Ethernet.",
     "capture-dropped": "A packet is missing from the capture: the pcapng file says, in its"
     " interface statistics or with the next packet, that the interface or the system dropped it.",
+    "clients-unproven": "A contact of a client that the inventory does not have, and of which no"
+    " handshake proves that it is there, is in the incident of all such clients of its network:"
+    " there were too many of them in an hour.",
     "contact-flows-full": "A flow contacted an app while the table of such flows was full: its"
     " bytes are missing from the incident.",
     "contact-sightings-full": "A flow contacted apps under more names than are followed: of further"

@@ -1,5 +1,6 @@
 """A scan with a ledger gives the bytes of one without, and reads only what it must."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from craft import Host, Wire
 from support import fake_log
 from support.archives import make_archive
-from support.office import CONFIG, configured
+from support.office import CONFIG, DURING, FAR, capture, configured, hello, lookup
 from support.waiting import TIMEOUT
 
 from netwatch.cli import main
@@ -302,3 +304,25 @@ def test_logs_are_units_beside_captures(tmp_path: Path, monkeypatch: pytest.Monk
     assert scan(fake_log.unit(log, counts_flows=True))[::2] == (ids, 1)
     log.write_text(log.read_text() + "\n\n")
     assert scan(fake_log.unit(log))[::2] == (ids, 1)
+
+
+def test_a_flood_of_unknown_clients_is_summed_up_as_without_a_ledger(
+    scan: Scan, folder: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    wire = Wire(DURING, 1)
+    for number in range(30):
+        lookup(wire, Host(f"10.20.9.{number + 1}", "02:00:00:20:09:01"))
+        hello(wire, Host("10.20.9.200", "02:00:00:20:09:02"), FAR)
+    capture(folder / "flood.pcap", wire)
+    configured(tmp_path, CONFIG.replace("{quiet_gap: 30m}", "{unknown_clients: 20}"))
+    plain = scan(folder)
+    records = [json.loads(line) for line in plain[1].splitlines()]
+    devices = [each["device"]["id"] for each in records if "device" in each]
+    assert devices.count("unproven:hq") == 1
+    # The one that had connections is proven.
+    assert {each for each in devices if each.startswith("10.20.9.")} == {"10.20.9.200"}
+    assert "clients-unproven" in plain[2]
+    for options in (["--jobs", "2"], ["--ledger", "done"], ["--ledger", "done", "--jobs", "2"]):
+        found = scan(folder, *options)
+        assert found[1] == plain[1]
+        assert without_units(found[2]) == without_units(plain[2])
