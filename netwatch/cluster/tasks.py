@@ -2,7 +2,8 @@
 
 Each task reads from the ledger and writes to it, and returns next to nothing, so that neither the
 scheduler nor the process that began the run holds results. A task that is done twice writes the
-same object twice.
+same object twice. What it returns has the digest of its object, so that nobody who can write to the
+ledger passes off another one: each task is told the digests of what it reads.
 """
 
 import heapq
@@ -17,8 +18,10 @@ from netwatch.cluster.result_file import (
     Entry,
     Head,
     ResultError,
+    Written,
     read_entries,
     read_head,
+    sealed,
     write_entries,
     write_result,
 )
@@ -45,7 +48,8 @@ class VersionError(NetwatchError):
 @dataclass(frozen=True, slots=True)
 class UnitTask:
     """A unit to judge. Its result becomes the object `kept`, or `unkept` where a file could not be
-    read: it is tried again by the next run. With `anew` a result that is there is replaced."""
+    read: it is tried again by the next run. One that is there is taken if it is sealed with `key`,
+    which only the workers of this run have, and else replaced."""
 
     storage: Storage
     version: str
@@ -53,35 +57,35 @@ class UnitTask:
     kept: str
     unkept: str
     keep_frames: bool
-    anew: bool = False
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """The result of a unit: its object, None where there is none for the reason `error`; whether
-    it `is_kept` for later runs, and whether it `was_there` already."""
+    """The result of a unit, None where there is none for the reason `error`; whether it `is_kept`
+    for later runs."""
 
-    name: str | None
+    written: Written | None
     error: str = ""
     is_kept: bool = False
-    was_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FoldTask:
-    """Results to fold into the object `name`, in order: names of objects, or why there is none."""
+    """Results to fold into the object `name`, in order, or why there is none."""
 
     storage: Storage
     version: str
     name: str
-    parts: tuple[str | Unread, ...]
+    parts: tuple[Written | Unread, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FoldDone:
-    """How many incidents a fold has. Where a result is `damaged`, there is no fold; these are the
-    names of such results."""
+    """The fold, and how many incidents it has. Where a result is `damaged`, there is no fold; these
+    are the names of such results."""
 
+    written: Written | None = None
     entries: int = 0
     damaged: tuple[str, ...] = ()
 
@@ -94,7 +98,7 @@ class ReportTask:
     storage: Storage
     version: str
     name: str
-    folds: tuple[str, ...]
+    folds: tuple[Written, ...]
     partitions: range
     crowded: frozenset[Place] = frozenset()
 
@@ -113,10 +117,11 @@ class ReportDone:
 
 
 def judge(config: Config, task: UnitTask) -> UnitDone:
-    """Judge a unit."""
+    """Judge a unit, unless a worker of this run has done so before it died."""
     _check_version(task.version)
-    if not task.anew and _is_there(task.storage, task.kept):
-        return UnitDone(task.kept, is_kept=True, was_there=True)
+    there = sealed(task.storage, task.kept, task.key)
+    if there is not None:
+        return UnitDone(there, is_kept=True)
     statistics, coverage, unit = RunStatistics(), Coverage(), task.unit
     with ScanIncidents(config.quiet_gap) as incidents:
         files = unit.log or [each.file for each in unit.files]
@@ -134,7 +139,7 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
         name = task.kept if is_kept else task.unkept
         found = incidents.partitions()
         statistics.anomalies += incidents.senders.anomalies()
-        write_result(
+        written = write_result(
             task.storage,
             name,
             unit.name,
@@ -143,15 +148,17 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
             incidents.senders,
             found,
             write_entries,
+            task.key,
         )
-    return UnitDone(name, is_kept=is_kept)
+    return UnitDone(written, is_kept=is_kept)
 
 
 def fold(config: Config, task: FoldTask) -> FoldDone:
     """Fold results into one."""
     _check_version(task.version)
     heads: list[Head] = []
-    statistics, coverage, damaged = RunStatistics(), Coverage(), []
+    statistics, coverage = RunStatistics(), Coverage()
+    damaged: list[str] = []
     for part in task.parts:
         if isinstance(part, Unread):
             statistics.unread.append(part.reason)
@@ -159,7 +166,7 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
         try:
             head = read_head(task.storage, part)
         except (ResultError, MissingError):
-            damaged.append(part)
+            damaged.append(part.name)
             continue
         statistics.merge(head.statistics)
         coverage.merge(head.coverage)
@@ -169,7 +176,7 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
     entries = sum(head.entries for head in heads)
     partitions = _merged_partitions(task.storage, heads, config.quiet_gap)
     try:
-        write_result(
+        written = write_result(
             task.storage,
             task.name,
             "several captures",
@@ -181,7 +188,7 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
         )
     except ResultError as error:
         return FoldDone(damaged=(error.name,))
-    return FoldDone(entries)
+    return FoldDone(written, entries)
 
 
 def count_unproven(config: Config, task: ReportTask) -> Counter[Place]:
@@ -281,14 +288,6 @@ def _devices(
     subjects = _subjects(storage, heads, partition, quiet_gap)
     for _, group in groupby(subjects, key=lambda entries: entries[0][0][0]):
         yield [entry for entries in group for entry in entries]
-
-
-def _is_there(storage: Storage, name: str) -> bool:
-    try:
-        read_head(storage, name)
-    except (ResultError, MissingError):
-        return False
-    return True
 
 
 def _check_version(expected: str) -> None:

@@ -140,6 +140,10 @@ ANOMALIES: Mapping[str, str] = {
     "ip-header-cut": "A packet ends inside its IP header.",
     "ip-length-bad": "The length field of an IP packet is smaller than its header.",
     "ipv6-extensions-many": "An IPv6 packet has more than 12 extension headers.",
+    "ledger-altered": "A result in the ledger is not what its worker wrote, damaged or forged: its"
+    " capture was judged again.",
+    "ledger-unsigned": "A result in the ledger is not signed with the key of this user: its capture"
+    " was judged again.",
     "link-header-cut": "A packet ends inside its link-layer header or VLAN tag.",
     "link-type-unknown": "The link type of a packet is not supported.",
     "log-flows-full": "The table of the flows of a log is full: the end of the oldest one is not"
