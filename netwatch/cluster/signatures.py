@@ -1,8 +1,8 @@
 """Who made the results of a ledger: signatures by a key that is never in it.
 
 A worker returns the digest of each result that it wrote, over the channel that the tasks, with a
-key of the run, came through. The process that began the run signs these digests (HMAC-SHA256, with the name of the
-object that has them) and writes them into the ledger:
+key of the run, came through. The process that began the run signs these digests (HMAC-SHA256, with
+the name of the object that has them) and writes them into the ledger:
 ``signatures/DIGEST/RUN-N.json``, a line with the signature and a JSON object of digests by the id
 of the unit. DIGEST stands for what judged them, as in the names of results. A later run takes those
 results whose signatures are of the same key. All others are judged again: who may write to the
