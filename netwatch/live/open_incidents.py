@@ -159,7 +159,8 @@ class OpenIncidents:
 
     def _is_open(self, contact: Contact) -> bool:
         """Whether a contact belongs to an open incident, under any ban."""
-        keys = (ban_key_of(under) for under in under_each_ban(contact))
+        subject = contact.device.id, contact.match.app.id
+        keys = ((*subject, each.ban.id, each.kind) for each in contact.decision.rulings)
         return any(key in self._open or self._evicted.has(key) for key in keys)
 
     def _summed(self, contact: Contact, progress: ContactProgress) -> Contact:
