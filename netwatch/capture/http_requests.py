@@ -8,7 +8,7 @@ whoever asked, who knows how much is wanted.
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -18,7 +18,6 @@ import urllib3
 from netwatch import __version__
 from netwatch.capture.locations import without_secrets
 from netwatch.capture.remote_file import RemoteError, TransientError
-from netwatch.core.dataclass import dataclass
 from netwatch.core.exchange import CAPTURES, Exchange
 from netwatch.core.http_pool import contexts, open_pool
 

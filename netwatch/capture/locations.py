@@ -17,24 +17,23 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError, ConfigError, Problem
-from netwatch.core.patterns import pattern
 
-_SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.\-]+://")
-_DRIVE = pattern(r"[A-Za-z]:(?:/|\\|$)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
+_DRIVE = re.compile(r"[A-Za-z]:(?:/|\\|$)")
 _LONGEST_SHOWN = 32
 # Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
-_SECRET = pattern(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
+_SECRET = re.compile(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
 # Whoever is named in a URL of HTTP may be a token; that of Azure is the name of a container.
 # A key may have slashes; what follows a colon and is no port is one.
-_USER = pattern(
+_USER = re.compile(
     r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@"
     r"|(://)[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))\S*@"
 )
-_PARAMETER = pattern(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
+_PARAMETER = re.compile(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
 
 
 @dataclass(frozen=True, slots=True)

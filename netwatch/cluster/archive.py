@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from netwatch.capture.files import CaptureFile
@@ -31,7 +31,6 @@ from netwatch.cluster.storage import open_storage
 from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage

@@ -11,6 +11,7 @@ import heapq
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from netwatch.cluster.result_file import (
@@ -23,7 +24,6 @@ from netwatch.cluster.result_file import (
 )
 from netwatch.cluster.storage import Storage
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.dataclass import dataclass
 from netwatch.core.typed_json import loads, read
 from netwatch.incidents.aggregate import alert_order
 from netwatch.incidents.destinations import GeoLookup

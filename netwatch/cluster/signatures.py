@@ -15,7 +15,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +23,6 @@ from netwatch.cluster.ledger import Ledger
 from netwatch.cluster.result_file import Written
 from netwatch.cluster.storage import MissingError, write
 from netwatch.cluster.units import Unit
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.trusted_files import read_trusted_file
 from netwatch.core.typed_json import MISMATCHES, dumps, loads, read

@@ -7,13 +7,13 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Self
 
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system import processes

@@ -7,11 +7,10 @@ neither an incident nor the packets that prove it are dropped.
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CLIENT_LIMIT, Contact
 from netwatch.incidents.aggregate import (
     INCIDENT_LIMIT,

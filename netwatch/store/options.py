@@ -1,9 +1,8 @@
 """Where a store is, and how long it keeps what."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-
-from netwatch.core.dataclass import dataclass
 
 FOREVER = None
 """A retention without an end."""
