@@ -184,8 +184,10 @@ def _write_results(storage: Any, kind: str, incidents: int, results: int) -> Non
     """Write results in which each of so many incidents is twice, in two of them. An incident is the
     template with a device of its own, some microseconds later than the one before."""
     from netwatch.cluster.result_file import LineWriter, write_result
+    from netwatch.cluster.storage import write as write_object
     from netwatch.core.statistics import RunStatistics
     from netwatch.coverage.counts import Coverage
+    from netwatch.incidents.senders import SenderTable
     from netwatch.incidents.spill import PARTITIONS, partition_of
 
     shared, line, device = _template(_configuration())
@@ -210,14 +212,23 @@ def _write_results(storage: Any, kind: str, incidents: int, results: int) -> Non
         for number in range(result // 2, incidents, max(1, results // 2)):
             parts[partition_of((f"device-{number:08}", *key[1:]))].append(number)
         name = f"results/bench/{kind}-{result}"
-        write_result(storage, name, name, RunStatistics(files=1), Coverage(), parts, write)
+        head = name, name, RunStatistics(files=1), Coverage(), SenderTable()
+        written = write_result(storage, *head, parts, write)
+        write_object(storage, f"{name}.digest", written.digest.encode())
+
+
+def _written(storage: Any, name: str) -> Any:
+    """A result that was written before, with its digest."""
+    from netwatch.cluster.result_file import Written
+
+    return Written(name, storage.read(f"{name}.digest").decode())
 
 
 def _fold_units(storage: Any, units: int) -> None:
     from netwatch.cluster import tasks
     from netwatch.cluster.units import code_version
 
-    parts = tuple(f"results/bench/unit-{unit}" for unit in range(units))
+    parts = tuple(_written(storage, f"results/bench/unit-{unit}") for unit in range(units))
     task = tasks.FoldTask(storage, code_version(), "runs/bench/fold", parts)
     done = tasks.fold(_configuration(), task)
     if done.damaged or not done.entries:
@@ -229,13 +240,13 @@ def _select(storage: Any, folds: int, partition: int) -> None:
     from netwatch.cluster.storage import write
     from netwatch.cluster.units import code_version
 
-    names = tuple(f"results/bench/fold-{number}" for number in range(folds))
+    names = tuple(_written(storage, f"results/bench/fold-{number}") for number in range(folds))
     report = f"runs/bench/report-{partition}"
     of = range(partition, partition + 1)
     task = tasks.ReportTask(storage, code_version(), report, names, of)
     chunks = tasks.select(_configuration(), task).chunks
-    write(storage, f"{report}.chunks", json.dumps([[each.start, each.end] for each in chunks])
-          .encode())  # fmt: skip
+    places = [[each.start, each.end, each.digest] for each in chunks]
+    write(storage, f"{report}.chunks", json.dumps(places).encode())
 
 
 def _report(storage: Any) -> int:

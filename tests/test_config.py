@@ -347,6 +347,11 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
         ),
         ("metrics: {listen: ':1', path: /m}", "netwatch.yaml:3: unknown key 'path' in metrics"),
         ("incidents: {quiet_gap: 0m}", "netwatch.yaml:3: 'quiet_gap': expected a time"),
+        (
+            "incidents: {unknown_clients: 0}",
+            "netwatch.yaml:3: 'unknown_clients': expected a number from 1 to 1,000,000, found 0",
+        ),
+        ("incidents: {unknown_clients: yes}", "netwatch.yaml:3: 'unknown_clients': expected a"),
         ("incidents: {quiet: 1m}", "netwatch.yaml:3: unknown key 'quiet' in incidents"),
         (
             "outputs:\n- {type: file}",

@@ -63,6 +63,7 @@ class Incident(Record):
     contradictions: tuple[Contradiction, ...] = field(default=(), repr=False)
     candidates: tuple[CandidateSet, ...] = field(default=(), repr=False)
     left_out: Mapping[str, int] = field(default_factory=dict, repr=False)
+    clients: int | None = field(default=None, repr=False)
     shortened: Mapping[str, int] = field(default_factory=dict, repr=False)
     evidence_file: str | None = field(default=None, repr=False)
     evidence_lines: str | None = field(default=None, repr=False)

@@ -32,10 +32,12 @@ def scan(
     """What an archive gives, and how much of it was done now. The alerts can be read until the
     context ends. Raises `ConfigError` and `NetwatchError`."""
     from netwatch.cluster.archive import Archive
+    from netwatch.cluster.signatures import LedgerKey
 
+    key = LedgerKey.new() if args.ledger is None else LedgerKey.of_file(args.ledger_key)
     with (
         contextlib.closing(_workers(args, config)) as workers,
-        Archive(args.ledger, workers, config, keep_frames=bool(args.evidence)) as archive,
+        Archive(args.ledger, workers, config, key=key, keep_frames=bool(args.evidence)) as archive,
     ):
         with progress(args) as archive.progress:
             result = archive.scan(captures, logs, statistics, coverage)

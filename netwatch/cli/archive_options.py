@@ -16,6 +16,13 @@ def add_archive_options(parser: argparse.ArgumentParser) -> None:
         " ended goes on, and later runs read only what is new or changed",
     )
     group.add_argument(
+        "--ledger-key",
+        metavar="FILE",
+        help="sign the results in the ledger with the key in this file, and trust those of earlier"
+        " runs that are (default: ledger.key in $STATE_DIRECTORY, or else in netwatch below"
+        " $XDG_STATE_HOME or ~/.local/state; made if it is not there)",
+    )
+    group.add_argument(
         "--cluster",
         metavar="ADDRESS",
         help="let the workers of a Dask cluster read: tls://HOST:PORT, or local to start one with"
@@ -35,6 +42,8 @@ def is_archive(args: argparse.Namespace) -> bool:
     tls = (args.cluster_ca, args.cluster_cert, args.cluster_key)
     if any(tls) and not (args.cluster or "").startswith("tls://"):
         raise _usage("--cluster-ca, --cluster-cert and --cluster-key need --cluster tls://…")
+    if args.ledger_key is not None and args.ledger is None:
+        raise _usage("--ledger-key needs --ledger")
     if args.ledger is None and args.cluster is None:
         return False
     if args.store or args.store_path is not None:

@@ -181,6 +181,8 @@ def _units(counts: "UnitCounts") -> str:
     parts = [f"{counts.there:,} were done before", f"{counts.judged:,} read now"]
     if counts.damaged:
         parts.append(f"{quantity(counts.damaged, 'damaged result')} made again")
+    if counts.unsigned:
+        parts.append(f"{quantity(counts.unsigned, 'unsigned result')} made again")
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
     return f"{counts.units:,}: {', '.join(parts)}"

@@ -1,11 +1,12 @@
 """A scan of an archive: plan, units, fold, report.
 
 1. Each capture and each log becomes a unit with an id (`netwatch.cluster.units`). Those whose
-   results the ledger has are done.
+   results the ledger has, signed (`netwatch.cluster.signatures`), are done.
 2. Workers judge the others. One whose worker dies is tried again alone, when all others are done;
    if it dies again, the unit is reported as unread. So is whatever else fails.
 3. Results are folded, `FAN_IN` at a time, in a tree: sorted files are merged with one device and
-   app of each in memory. A result that turns out to be damaged is made again, and counted.
+   app of each in memory. A result that turns out to be another than what was written is made again,
+   and counted.
 4. What is reported is selected partition by partition, and merged in the order of its alerts.
 
 Only results of units stay. Everything else is below ``runs/`` of this run, and is deleted at its
@@ -17,14 +18,15 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from netwatch.capture.files import CaptureFile
 from netwatch.cluster import tasks
 from netwatch.cluster.ledger import Ledger
-from netwatch.cluster.reports import Report
-from netwatch.cluster.result_file import read_head
+from netwatch.cluster.reports import Chunk, Report
+from netwatch.cluster.result_file import Written, read_head
+from netwatch.cluster.signatures import LedgerKey, Signatures
 from netwatch.cluster.storage import open_storage
 from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
@@ -33,8 +35,9 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.log_units import LogUnit
-from netwatch.incidents.scan import ScanResult
+from netwatch.incidents.scan import ScanResult, entry_order
 from netwatch.incidents.spill import PARTITIONS
+from netwatch.incidents.unproven import SUMMED, Place, UnprovenSums, crowded
 
 FAN_IN = 32
 """Results that are folded into one at a time."""
@@ -57,6 +60,7 @@ class UnitCounts:
     judged: int = 0
     failed: int = 0
     damaged: int = 0
+    unsigned: int = 0
     size_done: int = 0
     size_judged: int = 0
 
@@ -71,7 +75,8 @@ Progress = Callable[[UnitCounts], None]
 
 
 class Archive:
-    """A scan with the ledger at `url`, a temporary one if it is None. Leave the context when the
+    """A scan with the ledger at `url`, a temporary one if it is None, whose results are signed with
+    `key`. Leave the context when the
     alerts were read. `counts` says what was done, and `progress` is called with it."""
 
     def __init__(
@@ -80,6 +85,7 @@ class Archive:
         workers: Workers,
         config: Config,
         *,
+        key: LedgerKey,
         keep_frames: bool = False,
     ) -> None:
         self._temporary = None
@@ -91,9 +97,13 @@ class Archive:
         self._config = config
         self._keep_frames = keep_frames
         self.progress: Progress = lambda counts: None
-        self._run = f"runs/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(6)}"
+        began = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self._run_name = f"{began}-{secrets.token_hex(6)}"
+        self._run = f"runs/{self._run_name}"
         self._version = code_version()
         self._ledger = Ledger(self._storage, judged_by(config, keep_frames))
+        self._signatures = Signatures(self._ledger, key)
+        self._key = secrets.token_bytes(32)  # of this run alone, for its workers
         self._made: list[str] = []
         self._made_anew: set[str] = set()
         self.counts = UnitCounts()
@@ -120,32 +130,38 @@ class Archive:
         planned = list(plan(captures, logs, self._ledger.digest))
         units = [each for each in planned if isinstance(each, Unit)]
         self._ledger.write_plan(units)
-        there = self._ledger.results()
+        there, signed = self._ledger.results(), self._signatures.read()
         self.counts.units = len(units)
         self.counts.size = sum(unit.size for unit in units)
-        parts: dict[str, str | Unread] = {}
+        parts: dict[str, Written | Unread] = {}
         for unit in units:
-            if unit.id in there:
-                parts[unit.id] = self._ledger.result(unit)
+            if unit.id in there and unit.id not in signed:
+                self.counts.unsigned += 1
+            elif unit.id in there:
+                parts[unit.id] = Written(self._ledger.result(unit), signed[unit.id])
                 self.counts.there += 1
                 self.counts.size_done += unit.size
         self.progress(self.counts)
-        self._judge([unit for unit in units if unit.id not in parts], parts, anew=False)
+        self._judge([unit for unit in units if unit.id not in parts], parts)
         ordered = [parts[each.id] if isinstance(each, Unit) else each for each in planned]
         by_name = {self._ledger.result(unit): unit for unit in units}
         folds, entries = self._fold(ordered, by_name)
-        for name in folds:
-            head = read_head(self._storage, name)
+        for written in folds:
+            head = read_head(self._storage, written)
             statistics.merge(head.statistics)
             if coverage is not None:
                 coverage.merge(head.coverage)
         found = self._report(folds, entries)
         statistics.anomalies.update(found.contradictions)
+        statistics.anomalies.update(found.anomalies)
+        statistics.anomalies += Counter(
+            {"ledger-altered": self.counts.damaged, "ledger-unsigned": self.counts.unsigned}
+        )
         return found
 
-    def _judge(self, units: Sequence[Unit], parts: dict[str, str | Unread], anew: bool) -> None:
+    def _judge(self, units: Sequence[Unit], parts: dict[str, Written | Unread]) -> None:
         """Judge units; `parts` gets the results by their ids."""
-        work = [self._unit_task(unit, anew) for unit in units]
+        work = [self._unit_task(unit) for unit in units]
         lost: list[tasks.UnitTask] = []
         for task, outcome in self._workers.run(tasks.judge, work):
             if isinstance(outcome, Lost):
@@ -155,8 +171,9 @@ class Archive:
         for alone in lost:
             for task, outcome in self._workers.run(tasks.judge, [alone]):
                 self._unit_done(task, outcome, parts)
+        self._signatures.write(self._run_name)
 
-    def _unit_task(self, unit: Unit, anew: bool) -> tasks.UnitTask:
+    def _unit_task(self, unit: Unit) -> tasks.UnitTask:
         return tasks.UnitTask(
             self._storage,
             self._version,
@@ -164,14 +181,14 @@ class Archive:
             self._ledger.result(unit),
             f"{self._run}/unit-{unit.id}",
             self._keep_frames,
-            anew,
+            self._key,
         )
 
     def _unit_done(
         self,
         task: tasks.UnitTask,
         outcome: tasks.UnitDone | Lost | Failed,
-        parts: dict[str, str | Unread],
+        parts: dict[str, Written | Unread],
     ) -> None:
         unit = task.unit
         if isinstance(outcome, Lost):
@@ -180,10 +197,13 @@ class Archive:
             reason = f"{unit.name}: could not be read: {outcome.reason}"
         else:
             reason = outcome.error
-            if outcome.name == task.unkept:
+            if outcome.written is not None and not outcome.is_kept:
                 self._made.append(task.unkept)
-        if isinstance(outcome, tasks.UnitDone) and outcome.name is not None:
-            parts[unit.id] = outcome.name
+        if isinstance(outcome, tasks.UnitDone) and outcome.written is not None:
+            parts[unit.id] = outcome.written
+            if outcome.is_kept:
+                self._signatures.add(unit, outcome.written)
+                self._signatures.write_in_time(self._run_name)
             self.counts.judged += 1
             self.counts.size_judged += unit.size
             self._ledger.clear_failure(unit)
@@ -195,25 +215,29 @@ class Archive:
         self.progress(self.counts)
 
     def _fold(
-        self, parts: Sequence[str | Unread], by_name: dict[str, Unit]
-    ) -> tuple[list[str], int]:
-        """The names of at most `FAN_IN` folds of all results, in order, and their incidents."""
+        self, parts: Sequence[Written | Unread], by_name: dict[str, Unit]
+    ) -> tuple[list[Written], int]:
+        """At most `FAN_IN` folds of all results, in order, and how many incidents they have."""
         level, entries = 0, 0
         fan_in = max(2, min(FAN_IN, -(-len(parts) // max(1, self._workers.count))))
-        current: list[str | Unread] = [*parts]
+        current: list[Written | Unread] = [*parts]
         while current and (level == 0 or len(current) > FAN_IN):
             groups = [tuple(current[at : at + fan_in]) for at in range(0, len(current), fan_in)]
             work = [
                 tasks.FoldTask(self._storage, self._version, f"{self._run}/fold-{level}-{n}", group)
                 for n, group in enumerate(groups)
             ]
-            entries = self._run_folds(work, by_name)
-            current = [task.name for task in work]
+            folds, entries = self._run_folds(work, by_name)
+            current = [folds[task.name] for task in work]
             level, fan_in = level + 1, FAN_IN
-        return [str(name) for name in current], entries
+        return [each for each in current if isinstance(each, Written)], entries
 
-    def _run_folds(self, work: Sequence[tasks.FoldTask], by_name: dict[str, Unit]) -> int:
-        """Do folds until none meets a damaged result; the incidents of all."""
+    def _run_folds(
+        self, work: Sequence[tasks.FoldTask], by_name: dict[str, Unit]
+    ) -> tuple[dict[str, Written], int]:
+        """Do folds until none meets a damaged result; they by their names, and the incidents of
+        all."""
+        folds: dict[str, Written] = {}
         entries, left = 0, list(work)
         while left:
             again: list[tasks.FoldTask] = []
@@ -222,18 +246,21 @@ class Archive:
                 if done.damaged:
                     damaged += done.damaged
                     again.append(task)
-                else:
+                elif done.written is not None:
                     self._made.append(task.name)
+                    folds[task.name] = done.written
                     entries += done.entries
             left = [self._mended(task, damaged, by_name) for task in again]
-        return entries
+        return folds, entries
 
     def _mended(
         self, task: tasks.FoldTask, damaged: Sequence[str], by_name: dict[str, Unit]
     ) -> tasks.FoldTask:
         """A fold again, after its damaged results were made again."""
-        parts: dict[str, str | Unread] = {}
-        mine = [part for part in task.parts if isinstance(part, str) and part in damaged]
+        parts: dict[str, Written | Unread] = {}
+        mine = [
+            part.name for part in task.parts if isinstance(part, Written) and part.name in damaged
+        ]
         for name in mine:
             if name not in by_name or name in self._made_anew:
                 raise NetwatchError(
@@ -244,18 +271,64 @@ class Archive:
         self.counts.damaged += len(units)
         self.counts.there -= len(units)
         self.counts.size_done -= sum(unit.size for unit in units)
-        self._judge(units, parts, anew=True)
+        # What is there is sealed with another key, even if this run wrote it.
+        self._key = secrets.token_bytes(32)
+        self._judge(units, parts)
         made = tuple(
-            parts[by_name[part].id] if isinstance(part, str) and part in mine else part
+            parts[by_name[part.name].id]
+            if isinstance(part, Written) and part.name in mine
+            else part
             for part in task.parts
         )
         return tasks.FoldTask(task.storage, task.version, task.name, made)
 
-    def _report(self, folds: Sequence[str], entries: int) -> ScanResult:
+    def _report(self, folds: Sequence[Written], entries: int) -> ScanResult:
+        work = self._report_tasks(folds, entries)
+        places: frozenset[Place] = frozenset()
+        if entries > self._config.client_limit:
+            devices: Counter[Place] = Counter()
+            for _, counted in self._each(tasks.count_unproven, work):
+                devices.update(counted)
+            places = crowded(devices, self._config.client_limit)
+        total = tasks.ReportDone()
+        chunks: list[tuple[str, Chunk]] = []
+        sums = UnprovenSums(self._config.quiet_gap)
+
+        def take(name: str, done: tasks.ReportDone) -> None:
+            self._made.append(name)
+            total.by_verdict.update(done.by_verdict)
+            total.limits.update(done.limits)
+            total.contradictions.update(done.contradictions)
+            total.recorded += done.recorded
+            chunks.extend((name, chunk) for chunk in done.chunks)
+
+        for task, done in self._each(
+            tasks.select, [replace(each, crowded=places) for each in work]
+        ):
+            take(task.name, done)
+            if done.sums is not None:
+                sums.merge(done.sums)
+        if sums.count:
+            task = replace(work[0], name=f"{self._run}/report-unproven")
+            summed = sorted(sums.incidents, key=entry_order)
+            take(task.name, tasks.report_entries(self._config, task, [summed]))
+        return ScanResult(
+            alerts=Report(
+                self._storage, chunks, self._config.quiet_gap, self._config.geo, self._config.sensor
+            ),
+            by_verdict=dict(sorted(total.by_verdict.items())),
+            recorded=total.recorded,
+            limits=dict(sorted((+total.limits).items())),
+            contradictions=total.contradictions,
+            anomalies={SUMMED: sums.count} if sums.count else {},
+        )
+
+    def _report_tasks(self, folds: Sequence[Written], entries: int) -> list[tasks.ReportTask]:
+        """The tasks that together select from all partitions."""
         count = max(min(self._workers.count, entries // 64 + 1), entries // REPORT_INCIDENTS)
         count = max(1, min(PARTITIONS, count))
         bounds = [PARTITIONS * n // count for n in range(count + 1)]
-        work = [
+        return [
             tasks.ReportTask(
                 self._storage,
                 self._version,
@@ -265,26 +338,6 @@ class Archive:
             )
             for n in range(count if folds else 0)
         ]
-        by_verdict: Counter[str] = Counter()
-        limits: Counter[str] = Counter()
-        contradictions: Counter[str] = Counter()
-        recorded, chunks = 0, []
-        for task, done in self._each(tasks.select, work):
-            self._made.append(task.name)
-            by_verdict.update(done.by_verdict)
-            limits.update(done.limits)
-            contradictions.update(done.contradictions)
-            recorded += done.recorded
-            chunks += [(task.name, chunk) for chunk in done.chunks]
-        return ScanResult(
-            alerts=Report(
-                self._storage, chunks, self._config.quiet_gap, self._config.geo, self._config.sensor
-            ),
-            by_verdict=dict(sorted(by_verdict.items())),
-            recorded=recorded,
-            limits=dict(sorted((+limits).items())),
-            contradictions=contradictions,
-        )
 
     def _each(self, function: Function[T, R], work: Sequence[T]) -> Iterable[tuple[T, R]]:
         """Tasks of the run itself, each of which has to succeed. Raises `NetwatchError`."""

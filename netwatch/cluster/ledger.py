@@ -4,6 +4,7 @@
   everything that judged it, ID for the unit (`netwatch.cluster.units`).
 - ``plans/DIGEST-HASH.json`` are the units of a run, so that others can say what is missing.
 - ``failures/DIGEST/ID.json`` says why a unit failed; it goes when the unit succeeds.
+- ``signatures/DIGEST/RUN-N.json`` are signatures of results (`netwatch.cluster.signatures`).
 - ``runs/RUN/…`` is what a run needs while it runs. A run that was killed leaves it behind.
 
 Whatever else is there is left alone, and counted by `status`.

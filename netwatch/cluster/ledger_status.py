@@ -70,6 +70,7 @@ class _Found:
     results: dict[str, Stored] = field(default_factory=dict)
     failures: dict[str, Stored] = field(default_factory=dict)
     runs: list[Stored] = field(default_factory=list)
+    signatures: list[Stored] = field(default_factory=list)
     foreign: list[Stored] = field(default_factory=list)
 
 
@@ -92,7 +93,8 @@ def status(storage: Storage) -> LedgerStatus:
 
 def unneeded(storage: Storage, days: int) -> list[Stored]:
     """The objects that `prune` deletes: plans that no run had within so many days, except the
-    newest, results that no other plan names, and what runs left behind."""
+    newest, results that no other plan names, signatures of configurations without a plan, and
+    what runs left behind."""
     found, now = _look(storage), time.time()
     kept = [
         plan
@@ -100,6 +102,7 @@ def unneeded(storage: Storage, days: int) -> list[Stored]:
         if number == 0 or now - read(int, plan[1]["began"]) < days * DAY
     ]
     names = {plan[0] for plan in kept}
+    configurations = {str(plan[1]["configuration"]) for plan in kept}
     named = {name for plan in kept for name in _results_of(plan)}
     ids = {name.rpartition("/")[2] for name in named}
     return [
@@ -110,6 +113,7 @@ def unneeded(storage: Storage, days: int) -> list[Stored]:
             for name, each in found.failures.items()
             if name.rpartition("/")[2].removesuffix(".json") not in ids
         ),
+        *(each for each in found.signatures if each.name.split("/")[1] not in configurations),
         *(each for each in found.runs if now - each.written > RUN_DAYS * DAY),
     ]
 
@@ -124,6 +128,8 @@ def _look(storage: Storage) -> _Found:
             found.failures[each.name] = each
         elif folder == "runs":
             found.runs.append(each)
+        elif folder == "signatures":
+            found.signatures.append(each)
         elif folder != "plans" or not (plan := _read_plan(storage, each.name)):
             found.foreign.append(each)
         else:

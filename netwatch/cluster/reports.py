@@ -14,7 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from netwatch.cluster.result_file import Entry, LineWriter, lines
+from netwatch.cluster.result_file import (
+    WRONG,
+    Entry,
+    HashedStream,
+    LineWriter,
+    ResultError,
+    lines,
+)
 from netwatch.cluster.storage import Storage
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.typed_json import loads, read
@@ -32,10 +39,11 @@ CHUNK_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A place in the object of a report."""
+    """A place in the object of a report, and the SHA-256 of what is there."""
 
     start: int
     end: int
+    digest: str
 
 
 Reported = tuple[tuple[str, ...], Entry]
@@ -48,12 +56,13 @@ def write_report(storage: Storage, name: str, found: Iterable[Reported]) -> tupl
     chunks: list[Chunk] = []
     with tempfile.TemporaryFile(prefix="netwatch-") as body:
         for entries in _chunks(found):
-            start, writer = body.tell(), LineWriter(body)
+            start, hashed = body.tell(), HashedStream(body)
+            writer = LineWriter(hashed)
             shared = SharedValues(lambda kind, value, to=writer: to.line([kind, value]))  # type: ignore[misc]
             for bans, (_, incident) in entries:
                 writer.line(["reported", bans, incident_state(incident, shared)])
             writer.close()
-            chunks.append(Chunk(start, body.tell()))
+            chunks.append(Chunk(start, body.tell(), hashed.digest))
         body.seek(0)
         with storage.writing(name) as stream:
             shutil.copyfileobj(body, stream)
@@ -79,6 +88,9 @@ class Report:
         self._sensor = sensor
 
     def __iter__(self) -> Iterator[Alert]:
+        # Before the first alert: what is altered meanwhile is still noticed, but only at its end.
+        for name, chunk in self._reports:
+            self._verify(name, chunk)
         streams = [self._read(name, chunk) for name, chunk in self._reports]
         ordered = heapq.merge(*streams, key=_first)
         for _, together in groupby(ordered, key=_first):
@@ -88,16 +100,27 @@ class Report:
                 alerts += incident.alerts(rulings, self._geo, self._sensor)
             yield from sorted(alerts, key=alert_order)
 
+    def _verify(self, name: str, chunk: Chunk) -> None:
+        """Raise `ResultError` where a chunk is not what was written."""
+        try:
+            for _ in lines(self._storage, name, chunk.start, chunk.end, chunk.digest):
+                pass
+        except WRONG as error:
+            raise ResultError(self._storage, name, f"is damaged ({error})") from None
+
     def _read(self, name: str, chunk: Chunk) -> Iterator[tuple[tuple[str, ...], Incident]]:
         shared = SharedValues()
-        for line in lines(self._storage, name, chunk.start, chunk.end):
-            kind, *rest = loads(line)
-            if kind == "reported":
-                bans, state = rest
-                incident = restored_incident(state, self._quiet_gap, shared)
-                yield read(tuple[str, ...], bans), incident
-            else:
-                shared.add(kind, *rest)
+        try:
+            for line in lines(self._storage, name, chunk.start, chunk.end, chunk.digest):
+                kind, *rest = loads(line)
+                if kind == "reported":
+                    bans, state = rest
+                    incident = restored_incident(state, self._quiet_gap, shared)
+                    yield read(tuple[str, ...], bans), incident
+                else:
+                    shared.add(kind, *rest)
+        except WRONG as error:
+            raise ResultError(self._storage, name, f"is damaged ({error})") from None
 
 
 def _chunks(found: Iterable[Reported]) -> Iterator[list[Reported]]:

@@ -1,22 +1,25 @@
 """The file of a result: what a unit gave, or several together.
 
-It begins with `MAGIC`, the size of the head (8 bytes, big-endian) and the head, a zstd frame of
-JSON: what it is the result of, statistics, coverage, whose packets each MAC sends, and how many
-incidents and bytes each partition has. The partitions follow, each a zstd frame with a checksum.
-Their lines are JSON lists: ``[kind, value]`` is a value that incidents share, ``["incident", key,
-state]`` an incident. They are sorted (`netwatch.incidents.scan.entry_order`), so that any number of
-files are merged with one incident of each in memory, and incidents of one device and app are always
-in the same partition.
+It begins with `MAGIC`, the size of the head (8 bytes, big-endian), its seal (`seal_of`, 32 bytes)
+and the head, a zstd frame of JSON: what it is the result of, statistics, coverage, whose packets
+each MAC sends, and how many incidents and bytes each partition has, with their SHA-256. The
+partitions follow, each a zstd frame. So the digest of the head is that of all, and who knows it
+notices whatever was altered. Their lines are JSON lists: ``[kind, value]`` is a value that
+incidents share, ``["incident", key, state]`` an incident. They are sorted
+(`netwatch.incidents.scan.entry_order`), so that any number of files are merged with one incident of
+each in memory, and incidents of one device are always in the same partition.
 
 Nothing in it can run, and whatever is not as it should be is a `ResultError`.
 """
 
+import hashlib
+import hmac
 import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import zstandard
 
@@ -32,9 +35,9 @@ from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.shared import SharedKey
 from netwatch.incidents.spill import PARTITIONS
 
-MAGIC = b"netwatch result 1\n"
+MAGIC = b"netwatch result 2\n"
 
-SCHEMA = "netwatch.result/1"
+SCHEMA = "netwatch.result/2"
 
 MAX_HEAD = 256 << 20
 """Bytes of a head. It grows with the devices of its coverage and with the notes on captures."""
@@ -46,11 +49,14 @@ BLOCK = 1 << 18
 """Bytes of a partition that are read at a time."""
 
 _STEP = 1 << 12
+_SEAL_BYTES = 32
 _WINDOW_LOG = 17
 _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
     3, window_log=_WINDOW_LOG, write_checksum=True
 )
-_WRONG = (*MISMATCHES, IndexError, zstandard.ZstdError)
+WRONG = (*MISMATCHES, IndexError, zstandard.ZstdError)
+"""What reading something raises that is not as it was written."""
+
 
 Entry = tuple[SharedKey, Incident]
 T = TypeVar("T")
@@ -65,13 +71,21 @@ class ResultError(NetwatchError):
         self.name = name
 
 
+class Written(NamedTuple):
+    """A result that was written: the name of its object, and the SHA-256 of its head."""
+
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A partition of a file: its incidents, and its place."""
+    """A partition of a file: its incidents, its place, and its SHA-256."""
 
     entries: int
     start: int
     end: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +115,19 @@ def write_result(
     senders: SenderTable,
     partitions: Iterable[Iterable[T]],
     write: "Callable[[LineWriter, Iterable[T]], int]",
-) -> int:
-    """Write a result, whose partitions are sorted, as the object `name`; its size in bytes. `write`
+    key: bytes = b"",
+) -> Written:
+    """Write a result, whose partitions are sorted, as the object `name`, sealed with `key`. `write`
     writes those of a partition and says how many there were: `write_entries` where they are
     incidents. Raises `netwatch.cluster.storage.StorageError`."""
     with tempfile.TemporaryFile(prefix="netwatch-") as body:
         sizes = []
         for entries in partitions:
-            before, writer = body.tell(), LineWriter(body)
+            before, hashed = body.tell(), HashedStream(body)
+            writer = LineWriter(hashed)
             count = write(writer, entries)
             writer.close()
-            sizes.append([count, body.tell() - before])
+            sizes.append([count, body.tell() - before, hashed.digest])
         head = {
             "schema": SCHEMA,
             "name": name,
@@ -122,12 +138,11 @@ def write_result(
             "partitions": sizes,
         }
         packed = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compress(dumps(head))
-        size = len(MAGIC) + 8 + len(packed) + body.tell()
         body.seek(0)
         with storage.writing(name) as stream:
-            stream.write(MAGIC + len(packed).to_bytes(8) + packed)
+            stream.write(MAGIC + len(packed).to_bytes(8) + seal_of(key, name, packed) + packed)
             shutil.copyfileobj(body, stream)
-    return size
+    return Written(name, hashlib.sha256(packed).hexdigest())
 
 
 def _statistics_state(statistics: RunStatistics) -> dict[str, Any]:
@@ -155,18 +170,14 @@ def write_entries(writer: "LineWriter", entries: Iterable[Entry]) -> int:
     return count
 
 
-def read_head(storage: Storage, name: str) -> Head:
-    """The head of a result. Raises `ResultError` and `netwatch.cluster.storage.StorageError`."""
-    prefix = len(MAGIC) + 8
-    first = storage.read(name, 0, BLOCK)
-    if first[: len(MAGIC)] != MAGIC or len(first) < prefix:
-        raise ResultError(storage, name, "is no result of this version of netwatch")
-    size = int.from_bytes(first[len(MAGIC) : prefix])
-    if size > MAX_HEAD:
-        raise ResultError(storage, name, "is damaged")
-    packed = first[prefix : prefix + size]
-    if prefix + size > len(first):
-        packed += storage.read(name, len(first), prefix + size)
+def read_head(storage: Storage, written: Written) -> Head:
+    """The head of a result. Raises `ResultError`, also where it is not what was written, and
+    `netwatch.cluster.storage.StorageError`."""
+    name, digest = written
+    prefix, packed, _ = _packed_head(storage, name)
+    size = len(packed)
+    if not hmac.compare_digest(hashlib.sha256(packed).hexdigest(), digest):
+        raise ResultError(storage, name, "is not what was written")
     try:
         found = loads(b"".join(_decompressed([packed], MAX_HEAD)))
         if found["schema"] != SCHEMA or found["name"] != name:
@@ -174,17 +185,50 @@ def read_head(storage: Storage, name: str) -> Head:
         statistics = _statistics(found["statistics"])
         coverage = restored_coverage(found["coverage"])
         senders = SenderTable.restored(found["senders"])
-        sizes = read(list[tuple[int, int]], found["partitions"])
+        sizes = read(list[tuple[int, int, str]], found["partitions"])
         of = read(str, found["of"])
-    except _WRONG as error:
+    except WRONG as error:
         raise ResultError(storage, name, f"is damaged ({error})") from None
     parts, at = [], prefix + size
-    for entries, octets in sizes:
-        parts.append(Part(entries, at, at + octets))
+    for entries, octets, part_digest in sizes:
+        parts.append(Part(entries, at, at + octets, part_digest))
         at += octets
     if len(parts) != PARTITIONS:
         raise ResultError(storage, name, f"has {len(parts)} partitions")
     return Head(name, of, statistics, coverage, senders, tuple(parts))
+
+
+def sealed(storage: Storage, name: str, key: bytes) -> Written | None:
+    """The result that is there, if it is sealed with a key; else None."""
+    try:
+        _, packed, seal = _packed_head(storage, name)
+    except (ResultError, MissingError):
+        return None
+    if not hmac.compare_digest(seal, seal_of(key, name, packed)):
+        return None
+    return Written(name, hashlib.sha256(packed).hexdigest())
+
+
+def seal_of(key: bytes, name: str, packed: bytes) -> bytes:
+    """HMAC-SHA256 of the name of an object and its packed head."""
+    named = len(name.encode()).to_bytes(4) + name.encode()
+    return hmac.digest(key, named + packed, "sha256")
+
+
+def _packed_head(storage: Storage, name: str) -> tuple[int, bytes, bytes]:
+    """How many bytes are before the head of a result, the head as it is written, and its seal.
+    Raises `ResultError` and `netwatch.cluster.storage.StorageError`."""
+    prefix = len(MAGIC) + 8 + _SEAL_BYTES
+    first = storage.read(name, 0, BLOCK)
+    if first[: len(MAGIC)] != MAGIC or len(first) < prefix:
+        raise ResultError(storage, name, "is no result of this version of netwatch")
+    size = int.from_bytes(first[len(MAGIC) : len(MAGIC) + 8])
+    if size > MAX_HEAD:
+        raise ResultError(storage, name, "is damaged")
+    packed = first[prefix : prefix + size]
+    if prefix + size > len(first):
+        packed += storage.read(name, len(first), prefix + size)
+    return prefix, packed, first[prefix - _SEAL_BYTES : prefix]
 
 
 def read_entries(storage: Storage, head: Head, partition: int, quiet_gap: int) -> Iterator[Entry]:
@@ -194,7 +238,7 @@ def read_entries(storage: Storage, head: Head, partition: int, quiet_gap: int) -
     if not part.entries:
         return
     try:
-        for line in lines(storage, head.name, part.start, part.end):
+        for line in lines(storage, head.name, part.start, part.end, part.digest):
             kind, *rest = loads(line)
             if kind != "incident":
                 shared.add(kind, *rest)
@@ -204,17 +248,35 @@ def read_entries(storage: Storage, head: Head, partition: int, quiet_gap: int) -
             yield read(tuple[str, ...], key), restored_incident(state, quiet_gap, shared)
     except MissingError as error:
         raise ResultError(storage, head.name, "is not there any more") from error
-    except _WRONG as error:
+    except WRONG as error:
         raise ResultError(storage, head.name, f"is damaged ({error})") from None
     if count != part.entries:
         raise ResultError(storage, head.name, "is damaged: incidents are missing")
 
 
-class LineWriter:
-    """Writes JSON lines as one zstd frame to a stream, and nothing where there is no line."""
+class HashedStream:
+    """Writes to a stream; `digest` is the SHA-256 of what was written."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write bytes."""
+        self._hash.update(data)
+        return self._stream.write(data)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 so far, in hex digits."""
+        return self._hash.hexdigest()
+
+
+class LineWriter:
+    """Writes JSON lines as one zstd frame to a stream, and nothing where there is no line."""
+
+    def __init__(self, stream: HashedStream) -> None:
+        self._stream: Any = stream  # Of a file, a compressor needs `write` alone.
         self._writer: Any = None
         self._buffer = io.BytesIO()
 
@@ -245,10 +307,11 @@ class LineWriter:
         self._buffer = io.BytesIO()
 
 
-def lines(storage: Storage, name: str, start: int, end: int) -> Iterator[bytes]:
-    """The lines of a frame that `LineWriter` wrote at this place of an object."""
+def lines(storage: Storage, name: str, start: int, end: int, digest: str) -> Iterator[bytes]:
+    """The lines of a frame that `LineWriter` wrote at this place of an object. Raises `ValueError`
+    at its end where its SHA-256 is another one."""
     rest = b""
-    for piece in _decompressed(_blocks(storage, name, start, end), None):
+    for piece in _decompressed(_blocks(storage, name, start, end, digest), None):
         whole = (rest + piece).split(b"\n")
         rest = whole.pop()
         if len(rest) > MAX_LINE:
@@ -258,9 +321,14 @@ def lines(storage: Storage, name: str, start: int, end: int) -> Iterator[bytes]:
         raise ValueError("the last line is cut")
 
 
-def _blocks(storage: Storage, name: str, start: int, end: int) -> Iterator[bytes]:
+def _blocks(storage: Storage, name: str, start: int, end: int, digest: str) -> Iterator[bytes]:
+    found = hashlib.sha256()
     for at in range(start, end, BLOCK):
-        yield storage.read(name, at, min(end, at + BLOCK))
+        block = storage.read(name, at, min(end, at + BLOCK))
+        found.update(block)
+        yield block
+    if not hmac.compare_digest(found.hexdigest(), digest):
+        raise ValueError("it is not what was written")
 
 
 def _decompressed(blocks: Iterable[bytes], limit: int | None) -> Iterator[bytes]:

@@ -2,14 +2,15 @@
 
 Each task reads from the ledger and writes to it, and returns next to nothing, so that neither the
 scheduler nor the process that began the run holds results. A task that is done twice writes the
-same object twice.
+same object twice. What it returns has the digest of its object, so that nobody who can write to the
+ledger passes off another one: each task is told the digests of what it reads.
 """
 
 import heapq
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from netwatch.cluster.reports import Chunk, write_report
@@ -17,8 +18,10 @@ from netwatch.cluster.result_file import (
     Entry,
     Head,
     ResultError,
+    Written,
     read_entries,
     read_head,
+    sealed,
     write_entries,
     write_result,
 )
@@ -34,6 +37,7 @@ from netwatch.incidents.scan import ScanIncidents, entry_order
 from netwatch.incidents.senders import merged
 from netwatch.incidents.shared import reported
 from netwatch.incidents.spill import PARTITIONS
+from netwatch.incidents.unproven import Place, UnprovenSums, began_at, unproven_places
 
 
 class VersionError(NetwatchError):
@@ -43,7 +47,8 @@ class VersionError(NetwatchError):
 @dataclass(frozen=True, slots=True)
 class UnitTask:
     """A unit to judge. Its result becomes the object `kept`, or `unkept` where a file could not be
-    read: it is tried again by the next run. With `anew` a result that is there is replaced."""
+    read: it is tried again by the next run. One that is there is taken if it is sealed with `key`,
+    which only the workers of this run have, and else replaced."""
 
     storage: Storage
     version: str
@@ -51,66 +56,71 @@ class UnitTask:
     kept: str
     unkept: str
     keep_frames: bool
-    anew: bool = False
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """The result of a unit: its object, None where there is none for the reason `error`; whether
-    it `is_kept` for later runs, and whether it `was_there` already."""
+    """The result of a unit, None where there is none for the reason `error`; whether it `is_kept`
+    for later runs."""
 
-    name: str | None
+    written: Written | None
     error: str = ""
     is_kept: bool = False
-    was_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FoldTask:
-    """Results to fold into the object `name`, in order: names of objects, or why there is none."""
+    """Results to fold into the object `name`, in order, or why there is none."""
 
     storage: Storage
     version: str
     name: str
-    parts: tuple[str | Unread, ...]
+    parts: tuple[Written | Unread, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FoldDone:
-    """How many incidents a fold has. Where a result is `damaged`, there is no fold; these are the
-    names of such results."""
+    """The fold, and how many incidents it has. Where a result is `damaged`, there is no fold; these
+    are the names of such results."""
 
+    written: Written | None = None
     entries: int = 0
     damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReportTask:
-    """Some partitions of folds, whose reported incidents become the object `name`."""
+    """Some partitions of folds, whose reported incidents become the object `name`. Incidents of
+    unproven clients in the `crowded` places are summed up."""
 
     storage: Storage
     version: str
     name: str
-    folds: tuple[str, ...]
+    folds: tuple[Written, ...]
     partitions: range
+    crowded: frozenset[Place] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReportDone:
-    """What a report has: its chunks, and the counts of `netwatch.incidents.scan.ScanResult`."""
+    """What a report has: its chunks, and the counts of `netwatch.incidents.scan.ScanResult`. `sums`
+    are the incidents of its partitions that sum up others, which are not in it."""
 
-    chunks: tuple[Chunk, ...]
-    by_verdict: Counter[str]
-    recorded: int
-    limits: Counter[str]
-    contradictions: Counter[str]
+    chunks: tuple[Chunk, ...] = ()
+    by_verdict: Counter[str] = field(default_factory=Counter)
+    recorded: int = 0
+    limits: Counter[str] = field(default_factory=Counter)
+    contradictions: Counter[str] = field(default_factory=Counter)
+    sums: UnprovenSums | None = None
 
 
 def judge(config: Config, task: UnitTask) -> UnitDone:
-    """Judge a unit."""
+    """Judge a unit, unless a worker of this run has done so before it died."""
     _check_version(task.version)
-    if not task.anew and _is_there(task.storage, task.kept):
-        return UnitDone(task.kept, is_kept=True, was_there=True)
+    there = sealed(task.storage, task.kept, task.key)
+    if there is not None:
+        return UnitDone(there, is_kept=True)
     statistics, coverage, unit = RunStatistics(), Coverage(), task.unit
     with ScanIncidents(config.quiet_gap) as incidents:
         files = unit.log or [each.file for each in unit.files]
@@ -128,7 +138,7 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
         name = task.kept if is_kept else task.unkept
         found = incidents.partitions()
         statistics.anomalies += incidents.senders.anomalies()
-        write_result(
+        written = write_result(
             task.storage,
             name,
             unit.name,
@@ -137,15 +147,17 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
             incidents.senders,
             found,
             write_entries,
+            task.key,
         )
-    return UnitDone(name, is_kept=is_kept)
+    return UnitDone(written, is_kept=is_kept)
 
 
 def fold(config: Config, task: FoldTask) -> FoldDone:
     """Fold results into one."""
     _check_version(task.version)
     heads: list[Head] = []
-    statistics, coverage, damaged = RunStatistics(), Coverage(), []
+    statistics, coverage = RunStatistics(), Coverage()
+    damaged: list[str] = []
     for part in task.parts:
         if isinstance(part, Unread):
             statistics.unread.append(part.reason)
@@ -153,7 +165,7 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
         try:
             head = read_head(task.storage, part)
         except (ResultError, MissingError):
-            damaged.append(part)
+            damaged.append(part.name)
             continue
         statistics.merge(head.statistics)
         coverage.merge(head.coverage)
@@ -163,7 +175,7 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
     entries = sum(head.entries for head in heads)
     partitions = _merged_partitions(task.storage, heads, config.quiet_gap)
     try:
-        write_result(
+        written = write_result(
             task.storage,
             task.name,
             "several captures",
@@ -175,39 +187,71 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
         )
     except ResultError as error:
         return FoldDone(damaged=(error.name,))
-    return FoldDone(entries)
+    return FoldDone(written, entries)
+
+
+def count_unproven(config: Config, task: ReportTask) -> Counter[Place]:
+    """How many unproven devices there are in which places, in some partitions."""
+    _check_version(task.version)
+    heads = [read_head(task.storage, name) for name in task.folds]
+    found: Counter[Place] = Counter()
+    for partition in task.partitions:
+        for entries in _devices(task.storage, heads, partition, config.quiet_gap):
+            found.update(unproven_places(incident for _, incident in entries))
+    return found
 
 
 def select(config: Config, task: ReportTask) -> ReportDone:
-    """Write what is reported of some partitions, each of whose subjects is in memory alone."""
+    """Write what is reported of some partitions, each of whose devices is in memory alone."""
     _check_version(task.version)
     heads = [read_head(task.storage, name) for name in task.folds]
-    senders = merged(head.senders for head in heads)
-    found = ReportDone((), Counter(), 0, Counter(), Counter())
-    recorded = 0
+    sums = UnprovenSums(config.quiet_gap)
+
+    def entries() -> Iterator[Sequence[Entry]]:
+        for partition in task.partitions:
+            for found in _devices(task.storage, heads, partition, config.quiet_gap):
+                unproven = unproven_places(incident for _, incident in found)
+                left = []
+                for key, incident in found:
+                    if began_at(incident) in unproven & task.crowded:
+                        sums.add(key, incident)
+                    else:
+                        left.append((key, incident))
+                yield left
+
+    done = report_entries(config, task, entries())
+    done.sums = sums if sums.count else None
+    return done
+
+
+def report_entries(
+    config: Config, task: ReportTask, devices: Iterable[Sequence[Entry]]
+) -> ReportDone:
+    """Write what is reported of these incidents of one device after the other."""
+    senders = merged(read_head(task.storage, name).senders for name in task.folds)
+    done = ReportDone()
 
     def to_report() -> Iterator[tuple[tuple[str, ...], "Entry"]]:
-        nonlocal recorded
-        for partition in task.partitions:
-            for entries in _subjects(task.storage, heads, partition, config.quiet_gap):
+        for entries in devices:
+            for _, subject in groupby(entries, key=lambda entry: entry[0][:2]):
                 keys = {
                     key: [incident for _, incident in of]
-                    for key, of in groupby(entries, key=lambda entry: entry[0])
+                    for key, of in groupby(subject, key=lambda entry: entry[0])
                 }
                 for unsettled, rulings in reported(keys.items(), config.quiet_gap):
                     incident = unsettled.settled(senders)
                     for type_, contacts in incident.contradictions.by_type().items():
-                        found.contradictions[type_] += contacts * len(rulings)
+                        done.contradictions[type_] += contacts * len(rulings)
                     chosen = incident.reportable(rulings)
-                    recorded += len(rulings) - len(chosen)
+                    done.recorded += len(rulings) - len(chosen)
                     for name, contacts in incident.left_out.items():
-                        found.limits[f"incident-{name}"] += contacts * len(rulings)
-                    found.by_verdict.update(ruling.kind for ruling in chosen)
+                        done.limits[f"incident-{name}"] += contacts * len(rulings)
+                    done.by_verdict.update(ruling.kind for ruling in chosen)
                     if chosen:
-                        yield tuple(each.ban.id for each in chosen), (entries[0][0], incident)
+                        yield tuple(each.ban.id for each in chosen), (next(iter(keys)), incident)
 
-    chunks = write_report(task.storage, task.name, to_report())
-    return ReportDone(chunks, found.by_verdict, recorded, found.limits, found.contradictions)
+    done.chunks = tuple(write_report(task.storage, task.name, to_report()))
+    return done
 
 
 def _merged_partitions(
@@ -236,12 +280,13 @@ def _subjects(
         yield sorted(merged, key=entry_order)
 
 
-def _is_there(storage: Storage, name: str) -> bool:
-    try:
-        read_head(storage, name)
-    except (ResultError, MissingError):
-        return False
-    return True
+def _devices(
+    storage: Storage, heads: Sequence[Head], partition: int, quiet_gap: int
+) -> Iterator[Sequence[Entry]]:
+    """The merged incidents of one device after the other, in a partition of several results."""
+    subjects = _subjects(storage, heads, partition, quiet_gap)
+    for _, group in groupby(subjects, key=lambda entries: entries[0][0][0]):
+        yield [entry for entries in group for entry in entries]
 
 
 def _check_version(expected: str) -> None:

@@ -47,6 +47,7 @@ from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.trusted_files import foreign_owner
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
+from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
@@ -98,7 +99,7 @@ class Config:
     how long a store keeps what. `data_protection` is whom a person concerned may ask, `console`
     the web console, and `fleet` the fleet that this machine belongs to, None where they are not
     configured. `published` is what its centre has published to this sensor, None for no sensor of a
-    fleet.
+    fleet. More unknown clients than `client_limit` are summed up (`netwatch.incidents.unproven`).
     """
 
     path: str | None
@@ -127,6 +128,7 @@ class Config:
     data_protection: "DataProtection | None" = None
     console: "ConsoleOptions | None" = None
     fleet: "FleetOptions | None" = None
+    client_limit: int = CLIENT_LIMIT
     published: "Published | None" = None
 
     @property
@@ -213,7 +215,7 @@ def load(
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
     sinkholes = sinkholes_section(layers.of("sinkholes")[0])
-    quiet_gap, unheard = incidents_section(layers.of("incidents")[0])
+    quiet_gap, unheard, client_limit = incidents_section(layers.of("incidents")[0])
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
     metrics = metrics_section(fields)
@@ -241,6 +243,7 @@ def load(
         geo=geo,
         search_suffixes=search_suffixes,
         quiet_gap=quiet_gap,
+        client_limit=client_limit,
         sensor_name=sensor_name,
         is_sensor_named=is_sensor_named,
         metrics=metrics,

@@ -191,6 +191,15 @@ _INCIDENTS = Section(
     (
         Key("quiet_gap", "time", "`30m`", "time without a contact that ends an incident"),
         Key(
+            "unknown_clients",
+            "number",
+            "`10000`",
+            "clients in a network and hour that the inventory does not have, and of which no"
+            " handshake proves that they are there; if more of them ask, they have one incident"
+            " together for each app and ban, see"
+            " [unknown clients](../concepts/incidents.md#a-flood-of-unknown-clients)",
+        ),
+        Key(
             "unheard",
             "time",
             "`1h`",

@@ -16,6 +16,7 @@ from netwatch.core.names import normalise_name
 from netwatch.core.period import read_timezone
 from netwatch.core.system.users import host_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
+from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import EntryTable
@@ -206,16 +207,26 @@ def sinkholes_section(fields: Fields) -> Sinkholes:
     return Sinkholes(each for each in ranges if each is not None)
 
 
-def incidents_section(fields: Fields) -> tuple[int, int]:
-    """The quiet gap, and after which time an incident is closed of whose sensor nothing is heard;
-    in ns."""
+MOST_CLIENTS = 1_000_000
+"""Unknown clients that may have incidents of their own, in a network and hour."""
+
+
+def incidents_section(fields: Fields) -> tuple[int, int, int]:
+    """The quiet gap, and after which time an incident is closed of whose sensor nothing is heard,
+    in ns; and how many unknown clients have incidents of their own."""
     section = fields.nested("incidents", "incidents")
     if section is None:
-        return 30 * _UNITS["m"], _UNITS["h"]
+        return 30 * _UNITS["m"], _UNITS["h"], CLIENT_LIMIT
     gap = _duration(section, "quiet_gap", "30m")
     unheard = _duration(section, "unheard", "1h")
+    limit = section.value("unknown_clients")
+    if limit is None:
+        limit = CLIENT_LIMIT
+    elif not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MOST_CLIENTS:
+        section.add_mismatch("unknown_clients", f"a number from 1 to {MOST_CLIENTS:,}")
+        limit = CLIENT_LIMIT
     section.reject_unknown()
-    return gap, unheard
+    return gap, unheard, limit
 
 
 def metrics_section(fields: Fields) -> "EndpointOptions | None":

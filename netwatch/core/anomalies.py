@@ -20,6 +20,9 @@ ANOMALIES: Mapping[str, str] = {
     "arp-type": "An ARP packet is not for IPv4 over Ethernet.",
     "capture-dropped": "A packet is missing from the capture: the pcapng file says, in its"
     " interface statistics or with the next packet, that the interface or the system dropped it.",
+    "clients-unproven": "A contact of a client that the inventory does not have, and of which no"
+    " handshake proves that it is there, is in the incident of all such clients of its network:"
+    " there were too many of them in an hour.",
     "contact-flows-full": "A flow contacted an app while the table of such flows was full: its"
     " bytes are missing from the incident.",
     "contact-sightings-full": "A flow contacted apps under more names than are followed: of further"
@@ -137,6 +140,10 @@ ANOMALIES: Mapping[str, str] = {
     "ip-header-cut": "A packet ends inside its IP header.",
     "ip-length-bad": "The length field of an IP packet is smaller than its header.",
     "ipv6-extensions-many": "An IPv6 packet has more than 12 extension headers.",
+    "ledger-altered": "A result in the ledger is not what its worker wrote, damaged or forged: its"
+    " capture was judged again.",
+    "ledger-unsigned": "A result in the ledger is not signed with the key of this user: its capture"
+    " was judged again.",
     "link-header-cut": "A packet ends inside its link-layer header or VLAN tag.",
     "link-type-unknown": "The link type of a packet is not supported.",
     "log-flows-full": "The table of the flows of a log is full: the end of the oldest one is not"

@@ -29,6 +29,10 @@ Outcome = Literal["reached", "attempted", "blocked", "unknown"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """All of them, the strongest first."""
 
+CLIENT_LIMIT = 10_000
+"""Unknown clients without a handshake that have incidents of their own, in a network and hour, if
+the configuration says nothing else (`netwatch.incidents.unproven`)."""
+
 RESET = "reset"
 """What blocks a connection that is refused or reset before its server has answered."""
 
@@ -161,7 +165,7 @@ class Device:
     @property
     def address(self) -> str | None:
         """Its IP address; None where that is not to be shown."""
-        return None if self.has_pseudonym else self.ip
+        return None if self.has_pseudonym else self.ip or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def scanned(
 ) -> Iterator[ScanResult]:
     """What this process and its workers find; the arguments are those of `scan`. The alerts
     can be read until the context ends, which deletes what of them is on disk."""
-    with ScanIncidents(config.quiet_gap) as incidents:
+    with ScanIncidents(config.quiet_gap, client_limit=config.client_limit) as incidents:
         scan(
             captures,
             config,
@@ -73,6 +73,7 @@ def scanned(
         )
         found = incidents.result(config.geo, config.sensor)
         statistics.anomalies.update(found.contradictions)
+        statistics.anomalies.update(found.anomalies)
         statistics.anomalies += incidents.senders.anomalies()
         yield found
 

@@ -55,7 +55,7 @@ def from_evidence(path: str, wanted: str, config: Config) -> Found:
 def _judged(path: str, config: Config, sensor: Sensor) -> dict[str, AlertRecord]:
     statistics = RunStatistics()
     captures = list(group_files(find_captures([path]), False))
-    with ScanIncidents(config.quiet_gap) as incidents:
+    with ScanIncidents(config.quiet_gap, client_limit=config.client_limit) as incidents:
         jobs.scan(captures, config, statistics, incidents, workers=1)
         alerts = list(incidents.result(config.geo, sensor).alerts)
     if statistics.unread:

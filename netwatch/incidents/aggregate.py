@@ -12,8 +12,9 @@ disk (`netwatch.incidents.spill`).
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from netwatch.core.alert import Alert, Sensor
@@ -156,9 +157,21 @@ class Incidents:
         self.count += 1 - (high - low)
         return True
 
+    def take(self, other: "Incidents") -> None:
+        """Take the incidents of another aggregation, none of whose keys is here."""
+        for key, incidents in other._incidents.items():
+            self._incidents[key] = incidents
+        self.count += other.count
+
     def with_key(self, key: SharedKey) -> Sequence[Incident]:
         """The incidents of a key, in order of time."""
         return tuple(self._incidents.get(key, ()))
+
+    def near(self, key: SharedKey, incident: Incident) -> Sequence[Incident]:
+        """The incidents of a key that lie within the quiet gap of another one."""
+        incidents = self._incidents.get(key, [])
+        low, high = self._within_gap(incidents, incident.first, incident.last)
+        return incidents[low:high]
 
     def remove(self, key: SharedKey, incident: Incident) -> None:
         """Remove an incident; `KeyError` where there is none with this key."""
@@ -169,14 +182,16 @@ class Incidents:
         else:
             del self._incidents[key]
 
-    def found(self, geo: GeoLookup | None, sensor: Sensor) -> Found:
+    def found(self, geo: GeoLookup | None, sensor: Sensor, more: Iterable[Incident] = ()) -> Found:
         """What was found, with one alert of status `closed` for each incident to report, in the
-        order of `alert_order`."""
+        order of `alert_order`. `more` are further incidents, each the only one of its device and
+        app, which are asked for one after the other."""
         alerts: list[Alert] = []
         by_verdict: Counter[str] = Counter()
         limits, recorded = self._limits(), 0
         contradictions = Counter[str]()
-        for unsettled, rulings in self.reported():
+        others = (Reported(each, each.first_contact.decision.rulings) for each in more)
+        for unsettled, rulings in chain(self.reported(), others):
             incident = unsettled.settled(self.senders)
             for type_, contacts in incident.contradictions.by_type().items():
                 contradictions[type_] += contacts * len(rulings)

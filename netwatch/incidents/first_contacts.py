@@ -7,9 +7,10 @@ digits. This does not depend on the order in which contacts arrive.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from netwatch.core.verdict import Contact
+from netwatch.core.verdict import Contact, Device
 from netwatch.incidents.contacts import contact_order, single
 
 EXACT = 10
@@ -42,6 +43,11 @@ class FirstContacts:
             known = self._first.get(precision)
             if known is None or order < known[0]:
                 self._first[precision] = order, contact
+
+    def become(self, device: Device) -> None:
+        """Be the first contacts of another device. Their order stays."""
+        for precision, (order, contact) in self._first.items():
+            self._first[precision] = order, replace(contact, device=device)
 
     def __iter__(self) -> Iterator[Contact]:
         """The contacts, the most exact first."""

@@ -16,6 +16,7 @@ from netwatch.core.alert import COMMUNITY_LIMIT, Alert, IncidentCounts, JudgedKi
 from netwatch.core.community_id import community_id
 from netwatch.core.log_info import origin_of
 from netwatch.core.message import LOOKUPS
+from netwatch.core.seen import RANKED
 from netwatch.core.verdict import (
     CONFIDENCE_RANK,
     RESET,
@@ -41,7 +42,7 @@ from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.evidence_items import evidence_items, first_sighting
 from netwatch.incidents.first_contacts import FirstContacts
 from netwatch.incidents.kind import judge
-from netwatch.incidents.origin_counts import OriginCounts, joined
+from netwatch.incidents.origin_counts import OriginCounts, distinct, joined
 from netwatch.incidents.outcomes import overall, settled
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.senders import SenderTable
@@ -61,6 +62,9 @@ DESTINATION_LIMIT = 256
 
 ANSWER_LIMIT = 256
 """Answers (name and address) stored of one incident, to say which one led to a server."""
+
+CLIENT_LIMIT = 4096
+"""Clients of an incident of unknown ones that are counted exactly; more are estimated."""
 
 BLOCK_LIMIT = 16
 """Response codes and addresses stored that contacts of one incident were blocked by."""
@@ -86,7 +90,7 @@ def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
 class Incident:
     """Everything known of one incident. `first` and `last` are the times of its first and last
     contact, `gap` is the quiet gap that ends it; all in ns. `origins` has what is counted, by who
-    has seen it."""
+    has seen it. `clients` are the hashes of those that an incident of unknown clients is of."""
 
     def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
@@ -105,6 +109,7 @@ class Incident:
         self.answers = BoundedTable(ANSWER_LIMIT)
         self.contradictions = Contradictions()
         self.candidates = BoundedTable(SET_LIMIT)
+        self.clients = BoundedTable(CLIENT_LIMIT)
         self.origins: dict[str, OriginCounts] = {}
 
     @classmethod
@@ -252,6 +257,29 @@ class Incident:
         made.contradictions.settle(senders, made.grounds)
         return made
 
+    def become(self, device: Device) -> None:
+        """Be an incident of another device, with the same contacts. What speaks against them is
+        forgotten, since it is about the device."""
+        self.firsts.become(device)
+        self.named_device = device
+        self.contradictions = Contradictions()
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether both ends took part in any of its handshakes or requests."""
+        return any(
+            kind not in LOOKUPS
+            and RANKED[first[0]].server
+            and RANKED[first[0]].directions == "both"
+            for (_, kind, _, _), (_, first) in self.evidence.items.items()
+        )
+
+    @property
+    def client_count(self) -> int:
+        """How many clients an incident of unknown clients is of: exact up to `CLIENT_LIMIT`, beyond
+        it estimated to within a few percent; 0 for an incident of one device."""
+        return distinct(self.clients)
+
     def merge(self, other: "Incident") -> None:
         """Add all contacts of another incident with the same key."""
         self.last = max(self.last, other.last)
@@ -268,6 +296,7 @@ class Incident:
         self.answers.merge(other.answers)
         self.contradictions.merge(other.contradictions)
         self.candidates.merge(other.candidates)
+        self.clients.merge(other.clients)
         self.frames.merge(other.frames)
         for origin, counts in other.origins.items():
             self.counts_of(origin).merge(counts)
@@ -368,6 +397,9 @@ class Incident:
             tuple(self.frames),
         )
         contradictions = tuple(self.contradictions.items())
+        extra: dict[str, Any] = {"left_out": left_out} if left_out else {}
+        if self.clients.total:
+            extra["clients"] = self.client_count
         for ruling in rulings:
             ban = ruling.ban
             yield Alert(
@@ -398,7 +430,7 @@ class Incident:
                 contradictions=contradictions,
                 candidates=candidates,
                 duration=duration,
-                extra={"left_out": left_out} if left_out else {},
+                extra=extra,
                 evidence_frames=frames,
             )
 

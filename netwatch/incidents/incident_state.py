@@ -58,6 +58,7 @@ TABLES: dict[str, tuple[Any, Any]] = {
     "blocks": (str, tuple[()]),
     "answers": (tuple[str, str], FirstAnswer),
     "candidates": (SetKey, tuple[()]),
+    "clients": (int, tuple[()]),
 }
 """The tables of an incident, with the types of their keys and of their first occurrences."""
 

@@ -111,11 +111,17 @@ class OriginCounts:
     def flow_count(self) -> int:
         """The number of distinct flows: exact up to `FLOW_LIMIT`, beyond it estimated to within
         a few percent from the density of the smallest hashes (k minimum values)."""
-        stored = self.flows.items
-        if not self.flows.left_out:
-            return len(stored)
-        largest: int = max(stored)
-        return max(len(stored), (len(stored) - 1) * _HASHES // largest)
+        return distinct(self.flows)
+
+
+def distinct(hashes: BoundedTable) -> int:
+    """How many distinct hashes of 64 bits a table was given: exact up to its limit, beyond it
+    estimated from the density of the smallest ones (k minimum values)."""
+    stored = hashes.items
+    if not hashes.left_out:
+        return len(stored)
+    largest: int = max(stored)
+    return max(len(stored), (len(stored) - 1) * _HASHES // largest)
 
 
 def joined(origins: Mapping[str, OriginCounts]) -> OriginCounts:

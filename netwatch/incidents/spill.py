@@ -1,8 +1,8 @@
 """Incidents on disk, where a scan finds more of them than fit into memory.
 
-All incidents in memory are written to a file at once, in partitions by a hash of device and app,
-and memory is free again. At the end one partition after the other is read from all files and
-merged, because incidents of one device and app are always in the same partition. This is external
+All incidents in memory are written to a file at once, in pieces of partitions by a hash of the
+device, and memory is free again. At the end one piece after the other is read from all files and
+merged, because incidents of one device are always in the same one. This is external
 aggregation as databases do it: the incidents are the same, however many files were written and by
 whom.
 
@@ -12,7 +12,6 @@ It is created when the first file is written.
 
 import hashlib
 import heapq
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,10 @@ from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.shared import SharedKey
 
 PARTITIONS = 64
-"""Partitions of a file. One of them has to fit into memory, and one alert of each."""
+"""Partitions of incidents."""
+
+PIECES = 4
+"""Pieces of a partition in a file. One of them has to fit into memory, and one alert of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +43,25 @@ class LateProgress:
     bans: frozenset[str] | None
 
 
-Entry = tuple[SharedKey, Incident] | LateProgress
-"""What a partition consists of."""
+Entry = tuple[SharedKey, Incident | Contact] | LateProgress
+"""What a piece of a partition consists of: incidents, those of one contact as that contact, and
+progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpillFile:
-    """A file of incidents; partition `n` starts at ``offsets[n]``."""
+    """A file of incidents; piece `n` starts at ``offsets[n]``. Partition `m` has the pieces `m`,
+    ``m + PARTITIONS`` and so on."""
 
     path: Path
     offsets: tuple[int, ...]
 
-    def read(self, partition: int) -> Sequence[Entry]:
-        """The entries of a partition."""
+    def read(self, piece: int) -> Sequence[Entry]:
+        """The entries of a piece."""
         import pickle
 
         with self.path.open("rb") as stream:
-            stream.seek(self.offsets[partition])
+            stream.seek(self.offsets[piece])
             entries: Sequence[Entry] = pickle.load(stream)
         return entries
 
@@ -78,11 +82,11 @@ class SpillFolder:
 
     def write_incidents(self, entries: Iterable[Entry]) -> SpillFile:
         """Write entries to a new file. Raises `NetwatchError` where it cannot be written."""
-        partitions: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
+        pieces: list[list[Entry]] = [[] for _ in range(PARTITIONS * PIECES)]
         for entry in entries:
             key = entry.key if isinstance(entry, LateProgress) else entry[0]
-            partitions[partition_of(key)].append(entry)
-        path, offsets = self._write("incidents", partitions)
+            pieces[piece_of(key)].append(entry)
+        path, offsets = self._write("incidents", pieces)
         return SpillFile(path, offsets)
 
     def write_alerts(self, alerts: Iterable[Alert]) -> Path:
@@ -143,6 +147,12 @@ def _read_alerts(path: Path) -> Iterator[Alert]:
 
 def partition_of(key: SharedKey) -> int:
     """The partition that the incidents of a key are in."""
-    # By device and app alone: an incident of a ban may consist of several shared ones.
-    digest = hashlib.blake2b(json.dumps(key[:2]).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % PARTITIONS
+    return piece_of(key) % PARTITIONS
+
+
+def piece_of(key: SharedKey) -> int:
+    """The piece that the incidents of a key are in."""
+    # By device alone: an incident of a ban may consist of several shared ones, and whether a client
+    # is proven is asked of all its apps.
+    digest = hashlib.blake2b(key[0].encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % (PARTITIONS * PIECES)

@@ -236,6 +236,10 @@ TEXTS: Mapping[str, str] = {
     "device-unlisted": mark(
         "the inventory has neither its address nor its MAC: class of the network"
     ),
+    "device-unproven": mark(
+        "it stands for clients that the inventory does not have, and of which no handshake proves"
+        " that they are there: more than the limit asked in this network within an hour"
+    ),
     "device-learned": mark("not in the inventory; its MAC was learned: class of the network"),
     "device-randomised": mark(
         "%(reason)s; its MAC is a randomised one (locally administered), which the device may"

@@ -83,6 +83,7 @@ class Aggregator:
         self.pool = parts.pool
         self.alerts = AlertSender(parts.output, parts.delivery, parts.evidence, self._emit)
         self.incidents = OpenIncidents(config.quiet_gap, config.geo, self._send)
+        self.incidents.unknown.limit = config.client_limit
         self.receiver = FindingsReceiver(
             parts.pool, self.incidents, self._emit, config.sensor, live=live
         )

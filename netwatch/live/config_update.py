@@ -80,7 +80,7 @@ class ConfigUpdate:
             )
         if (previous.updates is None) != (config.updates is None):
             self._emit(Note("checks for updates begin and end only with a restart"))
-        self._incidents.reload(config.quiet_gap, config.geo)
+        self._incidents.reload(config.quiet_gap, config.geo, config.client_limit)
         config.geo.damaged += previous.geo.damaged
         previous.geo.close()
         self._emit(Reloaded(config.version, config.catalog.version))

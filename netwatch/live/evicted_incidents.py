@@ -52,6 +52,20 @@ class EvictedIncidents:
         self._count += len(entries)
         return True
 
+    def has(self, key: Key) -> bool:
+        """Whether there is an incident of a key."""
+        if not self._count:
+            return False
+        assert self._database is not None
+        try:
+            found = self._database.execute(
+                "SELECT 1 FROM incident WHERE key = ? LIMIT 1", (_text(key),)
+            ).fetchone()
+        except sqlite3.Error:
+            self._discard()
+            return False
+        return found is not None
+
     def take(self, key: Key) -> list[OpenIncident]:
         """Remove and return the incidents of a key."""
         return self._take("key = ?", _text(key)) if self._count else []

@@ -25,8 +25,10 @@ from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.senders import MAX_AGE
+from netwatch.incidents.unproven import SUMMED, client_number, is_listed, summed_contact
 from netwatch.live.evicted_incidents import EvictedIncidents
 from netwatch.live.open_incident import OpenIncident
+from netwatch.live.unknown_clients import UnknownClients, proves
 
 ENDED_LIMIT = 20_000
 """Ended incidents that are remembered, to recognise contacts that arrive too late."""
@@ -73,6 +75,8 @@ class OpenIncidents:
         self._left_out: Counter[str] = Counter()
         self._numbers_to_delete: list[int] = []
         self._numbers = count(1)
+        self._latest: tuple[Sensor, int] | None = None  # who judged the last contact, its offset
+        self.unknown = UnknownClients()
         self.save: Callable[[list[OpenIncident]], object] = lambda entries: None
         self.reported: Counter[str] = Counter()
         self.restored: Counter[str] = Counter()
@@ -116,10 +120,16 @@ class OpenIncidents:
         now = Counter(self._incidents.limits) + self._left_out + late
         return dict(sorted((+now).items()))
 
-    def reload(self, quiet_gap: int, geo: GeoLookup | None) -> None:
-        """Use another quiet gap (ns) and GeoIP database, also for the incidents that are open
-        already."""
+    @property
+    def anomalies(self) -> Counter[str]:
+        """What was odd about contacts."""
+        return self.contradictions + Counter({SUMMED: self.unknown.summed})
+
+    def reload(self, quiet_gap: int, geo: GeoLookup | None, client_limit: int) -> None:
+        """Use another quiet gap (ns), GeoIP database and limit of unknown clients, also for the
+        incidents that are open already."""
         self._incidents.quiet_gap = quiet_gap
+        self.unknown.limit = client_limit
         self.geo = geo
 
     def add(self, contact: Contact, sensor: Sensor, offset: int) -> None:
@@ -127,20 +137,51 @@ class OpenIncidents:
         the rules that judged it; its time plus `offset` is continuous time."""
         if contact.sender is not None:
             self._incidents.senders.add(contact.sender, contact.observation.time + offset)
+        repeats, self._latest = contact.repeats, (sensor, offset)
+        time = (contact.observation.time if repeats is None else repeats.last) + offset
+        client = ""
+        if not self._is_open(contact) and not self.unknown.may_own(contact, time):
+            client, contact = contact.device.id, summed_contact(contact)
+            self.unknown.summed += 1 if repeats is None else repeats.count
         for under in under_each_ban(contact):
-            self._add(under, sensor, offset)
+            self._add(under, sensor, offset, client)
 
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
         """Add what became of contacts that were added before; `contact` is one of them. It concerns
         the bans with these ids, None for all that apply to the contact."""
+        if not self._is_open(contact):
+            contact = self._summed(contact, progress)
         for under in under_each_ban(contact):
             if bans is None or under.decision.rulings[0].ban.id in bans:
                 self._add_progress(under, progress)
 
-    def _add(self, contact: Contact, sensor: Sensor, offset: int) -> None:
-        """Add a contact to its incident under the only ban that applies."""
+    def _is_open(self, contact: Contact) -> bool:
+        """Whether a contact belongs to an open incident, under any ban."""
+        subject = contact.device.id, contact.match.app.id
+        keys = ((*subject, each.ban.id, each.kind) for each in contact.decision.rulings)
+        return any(key in self._open or self._evicted.has(key) for key in keys)
+
+    def _summed(self, contact: Contact, progress: ContactProgress) -> Contact:
+        """The contact that progress is of, where its own incident is not open: that of the device
+        which stands for unknown clients, if it was added as one. If the progress proves that the
+        client is there, it begins its own incident now."""
+        if is_listed(contact.device) or self._latest is None:
+            return contact
+        summed = summed_contact(contact)
+        if not self._is_open(summed):
+            return contact
+        if not proves(progress):
+            return summed
+        self.unknown.prove(contact.device.id)
+        for under in under_each_ban(contact):
+            self._add(under, *self._latest)
+        return contact
+
+    def _add(self, contact: Contact, sensor: Sensor, offset: int, client: str = "") -> None:
+        """Add a contact to its incident under the only ban that applies. `client` is its device if
+        that is summed up with others."""
         key, repeats = ban_key_of(contact), contact.repeats
         time = (contact.observation.time if repeats is None else repeats.last) + offset
         if time <= self._ended.get(key, time - 1):
@@ -152,6 +193,8 @@ class OpenIncidents:
         incident = self._incidents.add(contact)
         if incident is None:
             return
+        if client:
+            incident.clients.add(client_number(client))
         entry = self._entry(key, incident, time, sensor)
         entry.last_contact = max(entry.last_contact, time)
         entry.sensor = sensor

@@ -108,7 +108,7 @@ def run(
     if not options.reads_logs:
         statistics.files = len(options.interfaces)
     aggregator.updates.config.geo.note_damaged(statistics.anomalies)
-    statistics.anomalies.update(aggregator.incidents.contradictions)
+    statistics.anomalies.update(aggregator.incidents.anomalies)
     return RunResult(
         config=aggregator.updates.config,
         statistics=statistics,

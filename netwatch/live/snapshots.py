@@ -175,7 +175,7 @@ class Snapshots:
         reports = [report for report in pool.reports if report is not None]
         statistics = pool.statistics()
         aggregator.updates.config.geo.note_damaged(statistics.anomalies)
-        statistics.anomalies.update(incidents.contradictions)
+        statistics.anomalies.update(incidents.anomalies)
         if pool.dropped > self._dropped:
             self._dropped, self._last_drop = pool.dropped, time.time()
         store = self._store_status()

@@ -29,7 +29,7 @@ from netwatch.live.state_format import StateError, decode, encode
 KIND = FileKind(
     "state file",
     0x4E577374,  # "NWst"
-    7,
+    8,
     "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL);"
     "CREATE TABLE position (log TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
 )

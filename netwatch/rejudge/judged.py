@@ -27,7 +27,9 @@ def judged_runs(
     captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
     following = next(captures, None)
     for number, run in enumerate(runs):
-        with ScanIncidents(config.quiet_gap, limit=INCIDENTS) as incidents:
+        with ScanIncidents(
+            config.quiet_gap, limit=INCIDENTS, client_limit=config.client_limit
+        ) as incidents:
             while following is not None and following.run == number:
                 replay = Replay(config, incidents, Counter())
                 replay.add(following.events)

@@ -1,5 +1,6 @@
 """A scan with a ledger gives the bytes of one without, and reads only what it must."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,18 +10,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from craft import Host, Wire
 from support import fake_log
 from support.archives import make_archive
-from support.office import CONFIG, configured
+from support.forged_results import accuse
+from support.office import CONFIG, DURING, FAR, capture, configured, hello, lookup
 from support.waiting import TIMEOUT
 
 from netwatch.cli import main
-from netwatch.cluster import archive, tasks
+from netwatch.cluster import archive, signatures, tasks
+from netwatch.cluster.result_file import (
+    Entry,
+    read_head,
+    sealed,
+    write_entries,
+    write_result,
+)
+from netwatch.cluster.signatures import LedgerKey
+from netwatch.cluster.storage import open_storage, write
 from netwatch.cluster.workers import ThisProcess
 from netwatch.config import Config, load
 from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.counts import Coverage
 from netwatch.engine.log_units import LogUnit
+from netwatch.incidents.senders import SenderTable
+from netwatch.incidents.spill import PARTITIONS
 from netwatch.logs.registry import LOG_FORMATS
+from netwatch.privacy.keys import write_new_key
 
 Captured = pytest.CaptureFixture[str]
 Scan = Callable[..., tuple[int, str, str]]
@@ -60,6 +76,11 @@ def units(err: str) -> str:
 
 def without_units(err: str) -> list[str]:
     return [line for line in err.splitlines() if not line.startswith(("units ", "read "))]
+
+
+def done_before(err: str) -> int:
+    """How many units were done before, as the summary says."""
+    return int(units(err).split()[1].replace(",", ""))
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -155,6 +176,7 @@ def test_damaged_and_foreign_results_are_counted_and_made_again(
     (results[0].parent / ("0" * 40)).write_bytes(b"nobody asked for it")
     again = scan(folder, "--ledger", ledger)
     assert again[:2] == plain[:2]
+    assert "ledger-altered 1" in again[2]
     left = UNITS - 2
     expected = f"{left} were done before, 1 read now, 1 damaged result made again"
     assert units(again[2]) == f"{UNITS - 1}: {expected}"
@@ -213,14 +235,19 @@ def test_a_run_that_was_killed_goes_on(scan: Scan, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "netwatch", "scan", "-c", place, str(folder), "-q"]
     with subprocess.Popen([*command, "--ledger", str(ledger), "--jobs", "2"]) as process:
         end = time.monotonic() + TIMEOUT
-        while len(list(ledger.glob("results/*/[!.]*"))) < 6 and time.monotonic() < end:
+        # Results that no signature was written for yet are not trusted.
+        while not list(ledger.glob("signatures/*/[!.]*")) and time.monotonic() < end:
             time.sleep(0.005)
         process.kill()
     there = len(list(ledger.glob("results/*/[!.]*")))
-    assert 6 <= there < 40
+    assert 1 <= there < 40
     status, out, err = scan(folder, "--ledger", ledger)
     assert (status, out) == scan(folder)[:2]
-    assert units(err) == f"40: {there} were done before, {40 - there} read now"
+    done = done_before(err)
+    assert 1 <= done <= there
+    unsigned = [line for line in err.splitlines() if "unsigned result" in line]
+    assert units(err).startswith(f"40: {done} were done before, {40 - done} read now")
+    assert bool(unsigned) == (done < there)
 
 
 def test_any_fan_in_and_number_of_tasks_give_the_same(
@@ -288,7 +315,9 @@ def test_logs_are_units_beside_captures(tmp_path: Path, monkeypatch: pytest.Monk
 
     def scan(unit: LogUnit) -> tuple[list[str], RunStatistics, int]:
         statistics = RunStatistics()
-        with archive.Archive(str(tmp_path / "ledger"), ThisProcess(site), site) as run:
+        with archive.Archive(
+            str(tmp_path / "ledger"), ThisProcess(site), site, key=LedgerKey.new()
+        ) as run:
             alerts = list(run.scan([], [unit], statistics, None).alerts)
             return [each.id for each in alerts], statistics, run.counts.judged
 
@@ -302,3 +331,136 @@ def test_logs_are_units_beside_captures(tmp_path: Path, monkeypatch: pytest.Monk
     assert scan(fake_log.unit(log, counts_flows=True))[::2] == (ids, 1)
     log.write_text(log.read_text() + "\n\n")
     assert scan(fake_log.unit(log))[::2] == (ids, 1)
+
+
+def test_a_flood_of_unknown_clients_is_summed_up_as_without_a_ledger(
+    scan: Scan, folder: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    wire = Wire(DURING, 1)
+    for number in range(30):
+        lookup(wire, Host(f"10.20.9.{number + 1}", "02:00:00:20:09:01"))
+        hello(wire, Host("10.20.9.200", "02:00:00:20:09:02"), FAR)
+    capture(folder / "flood.pcap", wire)
+    configured(tmp_path, CONFIG.replace("{quiet_gap: 30m}", "{unknown_clients: 20}"))
+    plain = scan(folder)
+    records = [json.loads(line) for line in plain[1].splitlines()]
+    devices = [each["device"]["id"] for each in records if "device" in each]
+    assert devices.count("unproven:hq") == 1
+    # The one that had connections is proven.
+    assert {each for each in devices if each.startswith("10.20.9.")} == {"10.20.9.200"}
+    assert "clients-unproven" in plain[2]
+    for options in (["--jobs", "2"], ["--ledger", "done"], ["--ledger", "done", "--jobs", "2"]):
+        found = scan(folder, *options)
+        assert found[1] == plain[1]
+        assert without_units(found[2]) == without_units(plain[2])
+
+
+def test_a_result_that_accuses_somebody_else_is_noticed(
+    scan: Scan, folder: Path, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "done"
+    (folder / "broken.pcap").unlink()
+    plain = scan(folder, "--ledger", ledger)
+    storage = open_storage(str(ledger))
+    biggest = max(storage.objects("results/"), key=lambda each: each.size)
+    accuse(storage, biggest.name, "jane")
+    again = scan(folder, "--ledger", ledger)
+    assert again[:2] == plain[:2]
+    assert "jane" not in again[1]
+    assert "1 damaged result made again" in units(again[2])
+    assert "ledger-altered 1" in again[2]
+    clean = scan(folder, "--ledger", ledger)
+    assert units(clean[2]).endswith("0 read now")
+    assert "ledger-" not in clean[2]
+
+
+def test_results_that_another_key_signed_are_not_trusted(
+    scan: Scan, folder: Path, tmp_path: Path
+) -> None:
+    ledger, key = tmp_path / "done", tmp_path / "mine.key"
+    (folder / "broken.pcap").unlink()
+    assert write_new_key(key)
+    plain = scan(folder, "--ledger", ledger)
+    other = scan(folder, "--ledger", ledger, "--ledger-key", key)
+    assert other[:2] == plain[:2]
+    expected = f"0 were done before, {UNITS - 1} read now, {UNITS - 1} unsigned results made again"
+    assert units(other[2]) == f"{UNITS - 1}: {expected}"
+    assert f"ledger-unsigned {UNITS - 1}" in other[2]
+    mine = scan(folder, "--ledger", ledger, "--ledger-key", key)
+    assert units(mine[2]) == f"{UNITS - 1}: {UNITS - 1} were done before, 0 read now"
+    # Nothing of a key is in the ledger.
+    secret = key.read_bytes().strip()
+    assert not any(secret in path.read_bytes() for path in ledger.rglob("*.json"))
+    # Whoever alters a signature makes it worthless.
+    for path in ledger.glob("signatures/*/*"):
+        signature, _, content = path.read_bytes().partition(b"\n")
+        path.write_bytes(signature + b"\n" + content.replace(b":", b": ", 1))
+    assert f"{UNITS - 1} unsigned results made again" in units(
+        scan(folder, "--ledger", ledger, "--ledger-key", key)[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        ("x" * 31, 0o600, "expected at least 32 bytes, found 31"),
+        ("x" * 64, 0o644, "has mode 0644: expected 0600"),
+        (None, 0o600, "mine.key"),
+    ],
+)
+def test_a_bad_key_of_a_ledger_is_refused(
+    scan: Scan, folder: Path, tmp_path: Path, content: str | None, mode: int, said: str
+) -> None:
+    key = tmp_path / "mine.key"
+    if content is not None:
+        key.write_text(content)
+        key.chmod(mode)
+    status, out, err = scan(folder, "--ledger", tmp_path / "done", "--ledger-key", key)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+def test_many_objects_of_signatures_become_one(
+    scan: Scan, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(signatures, "MOST_OBJECTS", 4)
+    (folder / "broken.pcap").unlink()
+    ledger = tmp_path / "done"
+    scan(folder, "--ledger", ledger)
+    assert 1 <= len(list(ledger.glob("signatures/*/*"))) <= 4
+    again = scan(folder, "--ledger", ledger)
+    assert units(again[2]) == f"{UNITS - 1}: {UNITS - 1} were done before, 0 read now"
+
+
+def test_a_result_that_somebody_wrote_before_its_worker_is_replaced(
+    scan: Scan, folder: Path, tmp_path: Path
+) -> None:
+    """The one who can write to the ledger is faster than the workers."""
+    ledger = tmp_path / "done"
+    (folder / "broken.pcap").unlink()
+    plain = scan(folder, "--ledger", ledger)
+    storage = open_storage(str(ledger))
+    for each in list(storage.objects("results/")):
+        if each.size == max(one.size for one in storage.objects("results/")):
+            accuse(storage, each.name, "jane")
+    for each in list(storage.objects("signatures/")):
+        storage.remove(each.name)
+    again = scan(folder, "--ledger", ledger)
+    assert again[:2] == plain[:2]
+    assert f"ledger-unsigned {UNITS - 1}" in again[2]
+
+
+def test_a_seal_is_of_one_key_name_and_head(tmp_path: Path) -> None:
+    storage, key = open_storage(str(tmp_path)), b"k" * 32
+    parts: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
+    rest = RunStatistics(files=3), Coverage(), SenderTable(), parts, write_entries
+    made = write_result(storage, "results/a/b", "b", *rest, key)
+    assert sealed(storage, "results/a/b", key) == made
+    assert read_head(storage, made).statistics.files == 3
+    assert sealed(storage, "results/a/b", b"x" * 32) is None
+    assert sealed(storage, "results/a/c", key) is None
+    write(storage, "results/a/c", storage.read("results/a/b"))
+    assert sealed(storage, "results/a/c", key) is None
+    write_result(storage, "results/a/b", "b", *rest)
+    assert sealed(storage, "results/a/b", key) is None

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 import trustme
 from support.archives import make_archive
+from support.forged_results import accuse
 from support.office import configured
 from support.s3_faults import Fault, FaultyS3
 from support.store_servers import new_bucket
 
 from netwatch.cli import main
+from netwatch.cluster.storage import open_storage
 
 Captured = pytest.CaptureFixture[str]
 TIMEOUT = 120
@@ -182,6 +184,13 @@ def test_over_tls_from_a_bucket_that_fails_now_and_then(
     assert found == expected
     assert "6: 0 were done before, 6 read now" in captured.err
     assert len(begun(environment)) == 6
+    storage = open_storage(f"{bucket}/ledger")
+    accuse(storage, max(storage.objects("results/"), key=lambda each: each.size).name, "jane")
+    assert main([*command_line, *with_tls, "--cluster-key", files["key"]]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.encode().replace(f"{bucket}/captures".encode(), b"CAPTURES") == expected
+    assert "1 damaged result made again" in captured.err
+    assert "ledger-altered 1" in captured.err
     assert main(["ledger", "status", f"{bucket}/ledger"]) == 0
     assert "\nresults    6," in capsys.readouterr().out
     with contextlib.suppress(FileNotFoundError):

@@ -25,6 +25,8 @@ def ledger(tmp_path: Path) -> Storage:
         write(storage, f"results/{name}", b"12345")
     for name in ("a", "orphan"):
         write(storage, f"failures/new/{name}.json", b"{}")
+    for configuration in ("new", "old"):
+        write(storage, f"signatures/{configuration}/run-0.json", b"123")
     write(storage, "runs/left/fold-0", b"123")
     write(storage, "notes/of-somebody.txt", b"mine")
     return storage
@@ -49,7 +51,13 @@ def unneeded_names(storage: Storage, days: int) -> set[str]:
     return {each.name for each in unneeded(storage, days)}
 
 
-OLD = {"plans/old-40.json", "results/old/d", "results/new/orphan", "failures/new/orphan.json"}
+OLD = {
+    "plans/old-40.json",
+    "results/old/d",
+    "results/new/orphan",
+    "failures/new/orphan.json",
+    "signatures/old/run-0.json",
+}
 OLDER_THAN_WEEK = OLD | {"plans/new-20.json", "results/new/c"}
 
 

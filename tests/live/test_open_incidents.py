@@ -7,18 +7,23 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.contacts import BAN, GAP, NOON, SECOND, SENSOR, contact
+from support.contacts import ANSWERED, BAN, GAP, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.alert import Alert
+from netwatch.core.seen import UNSEEN
 from netwatch.core.verdict import Contact
 from netwatch.incidents import aggregate
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.scan import ScanIncidents
+from netwatch.language.sentences import sentence
 from netwatch.live import evicted_incidents
 from netwatch.live import open_incidents as module
 from netwatch.live.open_incident import OpenIncident
 from netwatch.live.open_incidents import CLOSE_DELAY, OpenIncidents
+
+LISTED = sentence("device-mac-entry")
+"""Why a device is known that the inventory has."""
 
 
 class Sent(list[Alert]):
@@ -140,7 +145,7 @@ def test_a_longer_quiet_gap_does_not_reopen_ended_incidents() -> None:
     incidents, sent = open_incidents()
     add(incidents, contact(0))
     incidents.close_quiet(NOON + GAP + CLOSE_DELAY + 1)
-    incidents.reload(10 * GAP, None)
+    incidents.reload(10 * GAP, None, 10_000)
     add(incidents, contact(GAP / SECOND + 60))
     assert [alert.status for alert in sent] == ["open", "closed", "open"]
 
@@ -310,3 +315,55 @@ def test_changed_incidents_are_saved_and_ended_ones_deleted() -> None:
     assert incidents.take_numbers_to_delete() == []
     incidents.put_back_numbers_to_delete(numbers)
     assert incidents.take_numbers_to_delete() == numbers
+
+
+def asked(who: int, at: float = 0.0) -> Contact:
+    return contact(at, "dns-query", who=who)
+
+
+def by_device(sent: Sent, status: str) -> list[str]:
+    return sorted(alert.device.id for alert in sent if alert.status == status)
+
+
+def test_of_a_flood_of_unknown_clients_the_first_keep_their_incidents() -> None:
+    incidents, sent = open_incidents()
+    incidents.unknown.limit = 3
+    add(incidents, *(asked(n, n) for n in range(50)))
+    assert len(incidents) == 4
+    listed = asked(60)
+    listed = replace(listed, device=replace(listed.device, reason=LISTED))
+    add(incidents, asked(1, 60), listed, contact(61, who=61))
+    # What the proven client does next is its own, whatever the app.
+    add(incidents, contact(62, "dns-query", who=61, app="capcut"))
+    incidents.close_all()
+    own = [f"laptop-{n}" for n in (0, 1, 2, 60, 61, 61)]
+    assert by_device(sent, "open") == by_device(sent, "closed") == [*own, "unproven:hq"]
+    (summed,) = (each for each in sent if each.id == sent[3].id and each.status == "closed")
+    assert (summed.device.id, summed.counts.lookups) == ("unproven:hq", 47)
+    assert summed.extra["clients"] == 47
+    assert incidents.anomalies == {"clients-unproven": 47}
+
+
+def test_an_unknown_client_that_is_proven_later_gets_its_own_incident() -> None:
+    incidents, sent = open_incidents()
+    incidents.unknown.limit = 1
+    hello = contact(5, who=9, seen=UNSEEN)
+    add(incidents, asked(1), asked(2), hello)
+    assert by_device(sent, "open") == ["laptop-1", "unproven:hq"]
+    at = hello.observation.time
+    incidents.add_progress(hello, ContactProgress(at, 0, 0, at, now="attempted", contacts=1))
+    assert by_device(sent, "open") == ["laptop-1", "unproven:hq"]
+    incidents.add_progress(hello, ContactProgress(at, 9, 5, at, now="reached", contacts=1))
+    seen = ContactProgress(at, 0, 0, at, seen=ANSWERED)
+    incidents.add_progress(replace(hello, seen=ANSWERED), seen)
+    incidents.close_all()
+    assert by_device(sent, "closed") == ["laptop-1", "laptop-9", "unproven:hq"]
+    (own,) = (each for each in sent if each.device.id == "laptop-9" and each.status == "closed")
+    assert (own.outcome, own.confidence, own.counts.bytes_in) == ("reached", "confirmed", 5)
+
+
+def test_the_next_hour_has_room_for_other_unknown_clients() -> None:
+    incidents, sent = open_incidents()
+    incidents.unknown.limit = 1
+    add(incidents, asked(1), asked(2), asked(3, 3600), asked(4, 3601))
+    assert by_device(sent, "open") == ["laptop-1", "laptop-3", "unproven:hq", "unproven:hq"]

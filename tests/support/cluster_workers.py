@@ -17,8 +17,8 @@ _judge = tasks.judge
 
 
 def judge(config: Config, task: tasks.UnitTask) -> tasks.UnitDone:
-    """Judge a unit, after its start was noted. One whose result is there is not read."""
-    if tasks._is_there(task.storage, task.kept):
+    """Judge a unit, after its start was noted. One whose result is there, sealed, is not read."""
+    if tasks.sealed(task.storage, task.kept, task.key) is not None:
         return _judge(config, task)
     with Path(os.environ["NETWATCH_TEST_STARTS"]).open("a") as stream:
         stream.write(f"{os.getpid()} {task.unit.name}\n")
