@@ -15,6 +15,7 @@ from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.private_folder import below
 from netwatch.formats.log_line import LogFormat, log_line
 from netwatch.watch.endpoint_options import parse_listen_address
 
@@ -79,7 +80,7 @@ def serve_console(args: argparse.Namespace) -> int:
 
         require_oidc("netwatch serve")
     store = chosen_store(args, config.store)
-    with Console(config, store, options, report=report) as console:
+    with below(store.path), Console(config, store, options, report=report) as console:
         check_exposure(console)
         if not console.accounts.count() and not console.signs_in_elsewhere:
             print_message(

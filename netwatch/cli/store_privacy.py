@@ -215,6 +215,7 @@ def _erase(args: argparse.Namespace) -> int:
             return 1
         alerts, left = _erase_outside(args, config, resolved.person, erasure)
         outside = {"alerts": alerts, "filters": _erase_filters(options, resolved.person, left)}
+        outside["temporary"] = _erase_temporary(options, left)
         erased = erasure.erase(user_name(), {"reason": args.reason, **outside})
     for note in resolved.notes:
         print_message(f"netwatch: {note}")
@@ -280,6 +281,21 @@ def _erase_filters(options: "StoreOptions", person: "Person", left: list[str]) -
     return count
 
 
+def _erase_temporary(options: "StoreOptions", left: list[str]) -> int:
+    """Remove the temporary files that ended runs left, whomever they name: how many folders. Those
+    of a run that goes on are added to `left`."""
+    from netwatch.core.private_folder import home_of, in_use, places, remove_ended
+
+    home = home_of(options.path)
+    if home is not None:
+        left += [
+            f"{path}: temporary files of a run that goes on may name the device; they are removed"
+            " when it ends"
+            for path in in_use(home)
+        ]
+    return sum(map(remove_ended, places(options.path)))
+
+
 def _report(
     args: argparse.Namespace,
     erased: "Erased",
@@ -288,7 +304,7 @@ def _report(
     config: "Config",
 ) -> int:
     counts = {**erased.counts, **outside}
-    is_found = any(counts.values())
+    is_found = any(count for name, count in counts.items() if name != "temporary")
     if args.format == "jsonl":
         print_record({**counts, "kept": list(erased.kept), "left": left})
     elif is_found:
@@ -323,6 +339,7 @@ _ERASED = {
     "coverage": "entries of coverage records",
     "alerts": "alerts in the outbox, dead letters and open incidents",
     "filters": "saved filters of the console",
+    "temporary": "folders of temporary files that ended runs left",
 }
 
 

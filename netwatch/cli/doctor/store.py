@@ -52,6 +52,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
         yield bad("store", reason(error))
         return
     yield from _place(options)
+    yield from _temporary(options)
     yield from _retention(args)
     found, finding = _catalogue(options)
     yield finding
@@ -86,6 +87,16 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
         yield bad("store", f"{shown}: {reason(error)}", "is the endpoint right, and the key?")
     else:
         yield ok("store", f"{shown} can be listed; that it can be written is not tried")
+
+
+def _temporary(options: "StoreOptions") -> Iterator[Finding]:
+    """Did a run that was killed leave temporary files?"""
+    from netwatch.core.private_folder import ended, places
+
+    for place in places(options.path):
+        if found := ended(place):
+            text = f"{place}: runs that were killed left {quantity(len(found), 'folder')}"
+            yield warn("temporary", text, "the next 'scan', 'live' or 'rejudge' removes them")
 
 
 def _retention(args: argparse.Namespace) -> Iterator[Finding]:
