@@ -85,3 +85,32 @@ def die_with(parent: int) -> None:
         end_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def confine(memory: int, seconds: float) -> None:
+    """Let this process take `memory` more bytes than it has and compute for as long as all CPUs can
+    in so many seconds, write to no file, and leave no core. Linux counts all memory that it may
+    write to; macOS and FreeBSD do not count all, and Windows has none of this."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limits = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
+    if (used := _data()) is not None:
+        limits[resource.RLIMIT_DATA] = used + memory
+    limits[resource.RLIMIT_CPU] = int(seconds * usable_cpus()) + 1
+    for limit, most in limits.items():
+        now = resource.getrlimit(limit)[1]
+        least = most if now == resource.RLIM_INFINITY else min(most, now)
+        resource.setrlimit(limit, (least, least))
+
+
+def _data() -> int | None:
+    """The bytes of memory of this process that it may write to; None where the system does not
+    say."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+            kilobytes = next(line.split()[1] for line in status if line.startswith("VmData:"))
+    except (OSError, StopIteration):
+        return None
+    return int(kilobytes) << 10
