@@ -106,7 +106,7 @@ def _centre(args: argparse.Namespace) -> int:
     assert config.fleet is not None
     if not args.quiet:
         assert config.store is not None
-        report(f"the centre {config.fleet.centre} stores into {config.store.path}")
+        report(f"the centre {config.fleet.centre} stores into {config.store.shown}")
     # What is there now stays, and need not be looked at in every run of the garbage collector.
     gc.collect()
     gc.freeze()

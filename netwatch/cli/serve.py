@@ -85,11 +85,11 @@ def serve_console(args: argparse.Namespace) -> int:
         if not console.accounts.count() and not console.signs_in_elsewhere:
             print_message(
                 "netwatch: no account exists, so nobody can sign in: add one with"
-                f" netwatch users add NAME --role analyst --store-path {store.path}"
+                f" netwatch users add NAME --role analyst --store-path {store.shown}"
             )
 
         def announce(address: str) -> None:
-            print_line(f"The console is at {address} (store {store.path}); Ctrl+C ends it.")
+            print_line(f"The console is at {address} (store {store.shown}); Ctrl+C ends it.")
             sys.stdout.flush()
 
         write = log_writer(os.environ, report)

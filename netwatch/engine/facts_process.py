@@ -77,7 +77,7 @@ class FactsProcess:
         report: Callable[[str], None],
     ) -> None:
         self._report = report
-        self._place = options.path
+        self._place = options.shown
         self._counts = new_counts()
         self.failed = False
         try:

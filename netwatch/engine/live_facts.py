@@ -69,7 +69,7 @@ def store_destination(options: StoreOptions, config: Config) -> Destination:
     """A store."""
     return Destination(
         "the store",
-        options.path,
+        options.shown,
         partial(_make_writer, options, run_description("live", config)),
         partial(maintain, options),
         partial(UseLock, options),

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
@@ -80,7 +79,7 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
 
         yield places.writable("store", Path(options.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
         return
-    shown = _without_user(options.path)
+    shown = options.shown
     try:
         within(ANSWER_SECONDS, lambda: _list(options.path))
     except NetwatchError as error:
@@ -127,11 +126,6 @@ def _list(url: str) -> None:
 
     files = FactFiles(url)
     next(files.walk("doctor-asks-for-a-folder-that-is-not-there"), None)
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _catalogue(options: "StoreOptions") -> "tuple[Examination | None, Finding]":
