@@ -9,6 +9,7 @@ refuses it any write to a file, and this process kills it when its time is up.
 
 import json
 import math
+import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +35,9 @@ def run(
     """Run a query; its columns, each with its type in SQL, and its rows. Raises `ConfigError` for a
     query that is wrong or not allowed, and `NetwatchError` where it takes longer than `timeout` s,
     needs too much memory, or the store cannot be read."""
-    context = processes.context()
+    # A fork would not have the threads of what reads from URLs, and wait for them for ever.
+    is_remote = "://" in options.path
+    context = multiprocessing.get_context("spawn") if is_remote else processes.context()
     ours, theirs = context.Pipe(duplex=False)
     request = Request(options, query, timeout)
     process = context.Process(
