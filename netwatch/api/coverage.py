@@ -2,9 +2,9 @@
 keys as attributes (docs/reference/records.md)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from netwatch.api.view import Record
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import DeviceClass
 
 

@@ -1,7 +1,7 @@
 """An incident as the Python API gives it."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -23,7 +23,6 @@ from netwatch.api.parts import (
     Versions,
 )
 from netwatch.api.view import Record
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Confidence, Outcome, Severity, VerdictKind
 
 

@@ -1,6 +1,7 @@
 """`match`: which rule of the signatures takes a name, and why."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import overload
 
 from netwatch import config as configuration
@@ -8,7 +9,6 @@ from netwatch.api.options import AnyPath, host_name, load_apart, readable_errors
 from netwatch.api.parts import App
 from netwatch.api.view import Record
 from netwatch.config.replacements import Replacements
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Confidence, Role
 from netwatch.rules.explain import MatchRecords
 

@@ -1,11 +1,11 @@
 """An observation as the Python API gives it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from netwatch.api.parts import Dns, Endpoint, Log, Quic, Tls
 from netwatch.api.view import Record
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Evidence
 
 _NOBODY = Endpoint()

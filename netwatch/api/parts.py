@@ -1,12 +1,12 @@
 """What incidents, observations and matches consist of. Each class is an object inside a record,
 with its keys as attributes; docs/reference/records.md describes them."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
 from netwatch.core.alert import IncidentKind
 from netwatch.core.contradiction import ContradictionType
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Evidence as EvidenceType
 from netwatch.core.seen import Checksum, Directions
 from netwatch.core.verdict import DeviceClass, Role

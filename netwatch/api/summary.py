@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from netwatch.core.anomalies import limit_ether_types
-from netwatch.core.dataclass import dataclass
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import escaped
 

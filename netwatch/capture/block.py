@@ -6,10 +6,10 @@ records are reused: who wants to keep bytes copies (slices) them first.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from netwatch.core.buffers import Words
-from netwatch.core.dataclass import dataclass
 
 FIELDS = 6
 """Integers per record: time (ns since the epoch), offset of the packet in the buffer, captured

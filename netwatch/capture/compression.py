@@ -9,13 +9,13 @@ everything up to the damage.
 A library for a compression is imported when the first file has it.
 """
 
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from netwatch.capture.stream import Stream
 from netwatch.capture.zstd_blocks import ZstdBlocks
-from netwatch.core.patterns import pattern
 
 INPUT_SIZE = 1 << 20
 """Compressed bytes that are read at once."""
@@ -36,7 +36,7 @@ MAX_KNOWN_SIZE = 256
 """Bytes of such a member or frame. Those of all compression tools are far smaller."""
 
 _SKIPPABLE = bytes.fromhex("2a4d18")
-_ZEROS = pattern(rb"\0*")
+_ZEROS = re.compile(rb"\0*")
 
 
 Piece = bytes | memoryview

@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from netwatch.capture import pcap, pcap_variants, pcapng
@@ -34,7 +35,6 @@ from netwatch.capture.locations import (
 from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
 from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.core.system.processes import usable_cpus
 

@@ -7,6 +7,7 @@ little ahead of the reader; what breaks there cannot be continued.
 """
 
 import errno
+import re
 import threading
 from queue import SimpleQueue
 
@@ -21,7 +22,6 @@ from netwatch.capture.remote_file import (
     TransientError,
 )
 from netwatch.core.errors import CaptureError
-from netwatch.core.patterns import pattern
 
 PIECES = 64
 """Pieces of a body that are read ahead from a server without ranges."""
@@ -29,8 +29,8 @@ PIECES = 64
 MAX_UNSIZED = 1 << 40
 """Bytes of an answer that are read where the server does not say how many there are."""
 
-_CONTENT_RANGE = pattern(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-_EMPTY = pattern(r"bytes \*/0+")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+_EMPTY = re.compile(r"bytes \*/0+")
 
 
 def open_http(url: str, info: FileInfo | None) -> OpenFile:

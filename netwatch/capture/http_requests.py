@@ -10,7 +10,7 @@ whoever asked, who knows how much is wanted.
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ import urllib3
 
 from netwatch import __version__
 from netwatch.capture.remote_file import RemoteError, TransientError
-from netwatch.core.dataclass import dataclass
 from netwatch.core.exchange import CAPTURES, Exchange
 from netwatch.core.http_pool import contexts, open_pool
 from netwatch.core.secret_urls import without_secrets

@@ -8,8 +8,8 @@ import errno
 import fcntl
 import socket
 import struct
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 
 ETHERNET, RAW, RADIOTAP, WLAN, FDDI = 1, 101, 127, 105, 10

@@ -14,17 +14,17 @@ therefore `shown_url`, never the URL itself.
 # ruff: noqa: PTH116
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError, ConfigError, Problem
-from netwatch.core.patterns import pattern
 from netwatch.core.secret_urls import without_secrets
 
-_SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.\-]+://")
-_DRIVE = pattern(r"[A-Za-z]:(?:/|\\|$)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
+_DRIVE = re.compile(r"[A-Za-z]:(?:/|\\|$)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from netwatch.capture import interfaces, privileges
 from netwatch.capture import kernel_filter as bpf
 from netwatch.capture.block import FIELDS, Interface
 from netwatch.capture.framing import ARRAY_FULL, PACKET_TOO_LONG, walk_ring
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 
 RECORDS = 8192

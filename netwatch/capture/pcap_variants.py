@@ -6,10 +6,9 @@ told apart by whether the first records make sense, as libpcap and Wireshark do.
 """
 
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from netwatch.capture.stream import StreamBuffer
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 
 SNAPLEN = 262144

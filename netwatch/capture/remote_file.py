@@ -19,9 +19,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import SimpleQueue
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.exchange import LEAST_PACE, PACE_SECONDS
 from netwatch.core.text import quantity

@@ -6,12 +6,12 @@ confidence interval, and where nothing is known about the coverage there is no b
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netwatch.charts import theme
 from netwatch.charts.coverage import escaped_name
 from netwatch.charts.picture import Picture, Size, Table, count_axis, data, shown, specification
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
 MAX_NETWORKS = 20

@@ -6,11 +6,11 @@ has each reason.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netwatch.charts import theme
 from netwatch.charts.picture import Picture, Size, Table, data, shown, specification
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
 GROUPS: Mapping[str, tuple[str, ...]] = {

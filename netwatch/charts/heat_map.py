@@ -4,6 +4,7 @@ Each cell has its number beside its colour, where there is room for it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -21,7 +22,6 @@ from netwatch.charts.picture import (
     specification,
     week_label,
 )
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
 _WEEK = timedelta(days=7)

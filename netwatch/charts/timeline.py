@@ -4,13 +4,13 @@ Times are those of the zone that the caller gives; the axis says which.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Literal
 
 from netwatch.charts import theme
 from netwatch.charts.coverage import escaped_name
 from netwatch.charts.picture import Picture, Size, Table, data, shown, specification
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
 Step = Literal["lookup", "handshake", "other"]

@@ -6,6 +6,7 @@ Days without a capture are hatched: no incidents there says nothing.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -21,7 +22,6 @@ from netwatch.charts.picture import (
     specification,
     week_label,
 )
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
 Event = Literal["from", "extended", "until", "review", "exemption", "exemption-ends", "block"]

@@ -13,12 +13,12 @@ import importlib
 import os
 import sys
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from netwatch import __version__
 from netwatch.cli.printing import escape_unencodable, print_message, replace_closed_streams
-from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

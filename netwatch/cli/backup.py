@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.common_options import add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.run_store import chosen_store
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 from netwatch.formats.values import rfc3339

@@ -7,6 +7,7 @@ what it changes of them, and bans that it writes out are added.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from netwatch.cli.bans_records import ban_record, day_text
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.config import Config, load
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
 from netwatch.rules.ban_review import Finding, review_ban, state_on

@@ -1,9 +1,8 @@
 """The text of a first ``netwatch.yaml``, with comments that say what to change."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
-
-from netwatch.core.dataclass import dataclass
 
 NETWORK_CLASSES = ("service", "personal", "guest", "infrastructure")
 """The classes of networks, as ``networks`` has them."""

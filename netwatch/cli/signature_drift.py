@@ -5,6 +5,7 @@ Differences go to standard output, what was read of each list to standard error.
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netwatch.cli.group import Group
@@ -18,7 +19,6 @@ from netwatch.cli.list_input import (
     source_tag,
 )
 from netwatch.cli.printing import print_columns, print_line, print_record
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import did_you_mean

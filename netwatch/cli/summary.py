@@ -3,7 +3,7 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, get_args
 
 from netwatch import __version__
@@ -11,7 +11,6 @@ from netwatch.cli.printing import print_message
 from netwatch.config import Config
 from netwatch.core.alert import IncidentKind, Judgement
 from netwatch.core.anomalies import limit_ether_types
-from netwatch.core.dataclass import dataclass
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.core.verdict import Outcome

@@ -16,6 +16,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from netwatch.capture.files import CaptureFile
@@ -27,7 +28,6 @@ from netwatch.cluster.storage import open_storage
 from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.statistics import RunStatistics

@@ -11,11 +11,11 @@ import logging
 import pickle
 import platform
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch.cluster.units import code_version
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 

@@ -14,13 +14,13 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
 from netwatch.cluster.dask_cluster import TlsFiles, count_workers, open_cluster
 from netwatch.cluster.task_groups import GroupSizes
 from netwatch.cluster.workers import Failed, Function, Lost, R, T, attempt
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 
 if TYPE_CHECKING:

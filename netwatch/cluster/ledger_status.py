@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from netwatch.cluster.ledger import PLAN_SCHEMA
 from netwatch.cluster.storage import MissingError, Storage, Stored
-from netwatch.core.dataclass import dataclass
 from netwatch.core.typed_json import MISMATCHES, loads, read
 
 RUN_DAYS = 2

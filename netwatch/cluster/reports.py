@@ -11,12 +11,12 @@ import heapq
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from netwatch.cluster.result_file import Entry, LineWriter, lines
 from netwatch.cluster.storage import Storage
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.dataclass import dataclass
 from netwatch.core.typed_json import loads, read
 from netwatch.incidents.aggregate import alert_order
 from netwatch.incidents.destinations import GeoLookup

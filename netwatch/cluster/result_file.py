@@ -15,12 +15,12 @@ import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
 import zstandard
 
 from netwatch.cluster.storage import MissingError, Storage
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.typed_json import MISMATCHES, dumps, field_names, loads, read

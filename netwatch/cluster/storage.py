@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -18,7 +19,6 @@ from urllib.parse import urlsplit
 from netwatch.capture.file_systems import GOOGLE, REPEATING, open_file_system, scheme_of
 from netwatch.capture.library_errors import raising, reason_of
 from netwatch.capture.locations import is_url, local_path, shown_url
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.system.opening import O_CLOEXEC

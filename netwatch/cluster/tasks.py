@@ -9,6 +9,7 @@ import heapq
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from netwatch.cluster.reports import Chunk, write_report
@@ -24,7 +25,6 @@ from netwatch.cluster.result_file import (
 from netwatch.cluster.storage import MissingError, Storage
 from netwatch.cluster.units import Unit, Unread, changed, code_version
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage

@@ -9,6 +9,7 @@ made at the end.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from netwatch import __version__
 from netwatch.capture.files import CaptureFile, file_info
 from netwatch.capture.locations import FileInfo
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.core.typed_json import dumps
 from netwatch.engine.log_units import LogUnit

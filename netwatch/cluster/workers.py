@@ -7,10 +7,10 @@ one was to blame, so several may be lost; whoever asks tries each again, alone.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -44,7 +44,6 @@ from netwatch.config.sections import (
 )
 from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.trusted_files import foreign_owner
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping

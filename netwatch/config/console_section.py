@@ -4,15 +4,14 @@ Secrets stand in files or the environment, never in the configuration. Times are
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.core.patterns import pattern
 from netwatch.core.period import read_timezone
 from netwatch.core.trusted_files import refuse_writable
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
@@ -31,9 +30,9 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8477
 Address = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_TIME = pattern(r"([1-9]\d{0,6})([smhd])")
-_HEADER = pattern(r"[A-Za-z][A-Za-z0-9-]{0,63}")
-_HOST = pattern(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_TIME = re.compile(r"([1-9]\d{0,6})([smhd])")
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
 @dataclass(frozen=True, slots=True)

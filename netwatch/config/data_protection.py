@@ -3,7 +3,8 @@
 It stands on the pages that are written for persons concerned, and decides nothing.
 """
 
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
+
 from netwatch.core.user_yaml import Fields
 
 

@@ -1,11 +1,11 @@
 """``fleet:`` of netwatch.yaml: a sensor that reports to a centre, or the centre itself."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from dataclasses import field as attribute
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.sensor_name import EXPECTED, is_sensor_name
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.options import read_duration, read_file_path, read_size, read_url

@@ -1,9 +1,8 @@
 """The sections of a configuration, from the file or from what takes its place there."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
 
 

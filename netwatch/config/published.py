@@ -9,11 +9,11 @@ has takes the place of the same key in the local file, as a whole. A published s
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from netwatch.config.layers import Layers
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import use_builtin

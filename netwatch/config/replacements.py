@@ -1,10 +1,10 @@
 """Sections of a configuration in whose place a command takes others."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.config.layers import Layers
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields, YamlSequence
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import BUILTIN

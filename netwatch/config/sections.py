@@ -5,6 +5,7 @@ then. `base` is the folder of the configuration, from which relative paths count
 sentences on what a user may not expect.
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from netwatch.config.layers import Layers
 from netwatch.core.errors import ConfigError
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
-from netwatch.core.patterns import pattern
 from netwatch.core.period import read_timezone
 from netwatch.core.system.users import host_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
 
-_HOST = pattern(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _SECOND = 1_000_000_000
 _UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
-_DURATION = pattern(r"([1-9]\d{0,8})([smhd])")
-_SUFFIX = pattern(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_DURATION = re.compile(r"([1-9]\d{0,8})([smhd])")
+_SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:

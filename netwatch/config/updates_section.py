@@ -4,11 +4,11 @@ With ``updates`` in the configuration, the installed set takes the place of the 
 ships: both for the source ``builtin`` and for the packs of ``bans``. Without, nothing changes.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
 from netwatch.language.sentences import sentence
 from netwatch.rules.load import use_builtin

@@ -5,9 +5,11 @@ transaction. Whether an account exists cannot be told from how long a wrong pass
 password of an unknown name is compared with a hash that no password has.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 from argon2 import PasswordHasher
@@ -17,9 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from netwatch.config.console_section import ROLES
 from netwatch.console import tables
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.patterns import pattern
 from netwatch.core.text import escaped
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store.database import Database
@@ -39,7 +39,7 @@ CONCURRENT_HASHES = 2
 HASHER = PasswordHasher()
 """argon2id with the parameters that RFC 9106 gives for little memory (section 4, the second)."""
 
-_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
 class AccountError(ConfigError):

@@ -2,10 +2,9 @@
 refusal."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 
 

@@ -1,6 +1,7 @@
 """One request, apart from the server that received it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -8,7 +9,6 @@ from starlette.requests import Request
 from netwatch.console.answers import Refused
 from netwatch.console.storable import storable
 from netwatch.console.view import MAX_FIELDS
-from netwatch.core.dataclass import dataclass
 
 Pairs = tuple[tuple[str, str], ...]
 

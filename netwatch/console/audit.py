@@ -13,13 +13,13 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, insert, select
 
 from netwatch.console import tables
 from netwatch.console.storable import storable
-from netwatch.core.dataclass import dataclass
 from netwatch.report.values import AuditHead
 from netwatch.store.database import Database
 

@@ -3,7 +3,7 @@
 import secrets
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hmac import compare_digest
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -19,7 +19,6 @@ from netwatch.console.routes import ROUTES, Route, first_page, may
 from netwatch.console.sessions import form_token
 from netwatch.console.storable import storable
 from netwatch.console.view import MAX_VALUE, Identity, Values, View
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.language.language import LANGUAGES
 from netwatch.store.database import QueryTimeoutError

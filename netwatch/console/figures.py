@@ -1,10 +1,11 @@
 """Pictures on pages: the SVG of both widths, and the table of the data below it."""
 
+from dataclasses import dataclass
+
 from markupsafe import Markup
 
 from netwatch.charts.picture import Picture, Table
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 
 

@@ -7,6 +7,7 @@ knows under that word, and the pseudonyms that the keys of the configuration mak
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import func, or_, select
@@ -14,7 +15,6 @@ from sqlalchemy import func, or_, select
 from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.core.dataclass import dataclass
 from netwatch.formats.flow_rows import flow_record
 from netwatch.formats.observation_record import observation_record
 from netwatch.formats.values import rfc3339

@@ -11,7 +11,7 @@ must not learn from the form whose incident it is. So the person is found here o
 """
 
 from collections.abc import Callable, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -21,7 +21,6 @@ from netwatch.console.answers import Refused
 from netwatch.console.asked import parse_pairs
 from netwatch.console.storable import storable
 from netwatch.console.view import Values, View
-from netwatch.core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from netwatch.console.routes import Route

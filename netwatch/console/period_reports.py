@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLongError
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,6 @@ from netwatch.console.answers import Page, bad_request
 from netwatch.console.report_files import report_file
 from netwatch.console.report_worker import Request, without_incidents
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import UTC_ZONE, day_at
 from netwatch.core.verdict import Ban

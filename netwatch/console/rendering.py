@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,6 @@ from netwatch.charts.theme import dark_rules
 from netwatch.console.sessions import form_token
 from netwatch.console.texts import words
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.language.language import LANGUAGES, Language, language
 from netwatch.language.translated import translated

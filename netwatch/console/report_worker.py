@@ -11,13 +11,12 @@ import os
 import pickle
 import resource
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from netwatch.charts.render import Renderer
 from netwatch.config import Config
 from netwatch.console.heads import with_audit
 from netwatch.console.report_files import report_file
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_folder import below
 from netwatch.core.text import escaped

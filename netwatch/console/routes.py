@@ -32,7 +32,7 @@ the macros of ``_macros.html`` (``moment``, ``badge``, ``field``…) and no inli
 """
 
 from collections.abc import Callable, Set
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from netwatch.config.console_section import ROLES
 from netwatch.console.answers import Answer
@@ -62,7 +62,6 @@ from netwatch.console.pages import (
 )
 from netwatch.console.people import ACCOUNT, DEVICE, SUBJECT, PersonFilter
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.language.marking import mark
 
 SIGNED_IN = frozenset(ROLES)

@@ -1,9 +1,10 @@
 """Filters of lists that somebody gave a name, of each account alone."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import delete, func, insert, select
 
 from netwatch.console import tables
-from netwatch.core.dataclass import dataclass
 from netwatch.store.database import Database
 
 MAX_FILTERS = 30

@@ -10,11 +10,11 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from netwatch.console import tables
-from netwatch.core.dataclass import dataclass
 from netwatch.store.database import Database
 
 PURPOSE_SECONDS = 3600

@@ -11,11 +11,11 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from netwatch.console import tables
-from netwatch.core.dataclass import dataclass
 from netwatch.store.database import Database
 
 MAX_FAILURES = 10_000

@@ -1,12 +1,12 @@
 """What a page is given: who asks, in which language and time zone, for what, and the store."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from netwatch.console.answers import bad_request
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
 if TYPE_CHECKING:

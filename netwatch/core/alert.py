@@ -1,11 +1,10 @@
 """Alerts: incidents as they are reported to people and to other systems."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from netwatch.core.contradiction import ContradictionType
-from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence

@@ -1,9 +1,8 @@
 """Contradictions: what was seen that speaks against a contact, and says that somebody else may have
 sent its packets."""
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
-
-from netwatch.core.dataclass import dataclass
 
 ContradictionType = Literal[
     "mac-not-bound", "address-claimed-twice", "two-names", "overlap", "sensor-network"

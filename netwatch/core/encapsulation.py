@@ -8,7 +8,7 @@ carries nothing that is read: it is counted as ``link-type-unknown``, ``wrapping
 ``transport-unknown``.
 """
 
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

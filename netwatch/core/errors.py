@@ -5,9 +5,9 @@ Errors in files that a user wrote have file and line, and are collected so that 
 shown at once.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 
 

@@ -1,8 +1,9 @@
 """When a network is used, as its configuration says: silence in that time is a gap, and silence
 outside of it is none."""
 
-from netwatch.core.dataclass import dataclass
-from netwatch.core.patterns import pattern
+import re
+from dataclasses import dataclass
+
 from netwatch.core.user_yaml import Fields, describe
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -15,7 +16,7 @@ DAY_MINUTES = 24 * 60
 
 _DAY = "|".join(DAYS)
 _TIME = r"(\d{2}):(\d{2})"
-_SPAN = pattern(rf"({_DAY})(?:-({_DAY}))? {_TIME}-{_TIME}")
+_SPAN = re.compile(rf"({_DAY})(?:-({_DAY}))? {_TIME}-{_TIME}")
 
 EXPECTED = "always, never, or days and times like 'Mon-Fri 07:00-19:00', several with commas"
 

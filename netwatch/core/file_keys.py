@@ -1,6 +1,6 @@
 """The keys of the files that a user writes, as data from which the reference is generated."""
 
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

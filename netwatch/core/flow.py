@@ -1,9 +1,8 @@
 """Flows: what the flow table knows of a conversation when it reports it."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 
 NameStatus = Literal[

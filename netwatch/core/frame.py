@@ -5,9 +5,7 @@ data, and nothing here knows what it contains.
 """
 
 import hashlib
-from dataclasses import field
-
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass, field
 
 LOG_LINE = -1
 """The link type of what is no frame but a record of a log."""

@@ -6,6 +6,7 @@ without it.
 
 import socket
 import ssl
+from dataclasses import dataclass
 from typing import Any
 
 from urllib3 import PoolManager, ProxyManager, Timeout
@@ -13,7 +14,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.exchange import BoundedSocket, connect
 from netwatch.core.tls_sockets import client_context, describe_error
 

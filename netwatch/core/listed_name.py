@@ -5,9 +5,9 @@ with the catalogue.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import Problem
 
 ListedKind = Literal["host", "suffix", "glob", "pattern"]

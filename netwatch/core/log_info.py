@@ -1,6 +1,6 @@
 """What a record of a log says beside what packets show: where it is written, and what it lacks."""
 
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
 
 PACKETS = "packets"
 """The origin of what was read from captures and interfaces."""

@@ -1,11 +1,11 @@
 """Periods of whole days in a time zone, as the time that packets have."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 
 UTC_ZONE = "UTC"

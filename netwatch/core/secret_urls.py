@@ -2,18 +2,16 @@
 
 import re
 
-from netwatch.core.patterns import pattern
-
 _LONGEST_SHOWN = 32
 # Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
-_SECRET = pattern(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
+_SECRET = re.compile(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
 # Whoever is named in a URL of HTTP may be a token; that of Azure is the name of a container.
 # A key may have slashes; what follows a colon and is no port is one.
-_USER = pattern(
+_USER = re.compile(
     r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@"
     r"|(://)[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))\S*@"
 )
-_PARAMETER = pattern(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
+_PARAMETER = re.compile(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
 
 
 def without_secrets(text: str) -> str:

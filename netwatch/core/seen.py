@@ -5,10 +5,10 @@ kept with the observation until it is known what its flow came to, and what of i
 acknowledged.
 """
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import CONTESTED, FlowProgress
 
 Directions = Literal["both", "client", "server"]

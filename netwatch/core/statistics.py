@@ -1,10 +1,8 @@
 """The counts of a run, for the summary at its end."""
 
 from collections import Counter
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import NamedTuple
-
-from netwatch.core.dataclass import dataclass
 
 
 class TableUsage(NamedTuple):

@@ -6,8 +6,7 @@ beside them. `escaped` makes them visible; every text that is shown to people go
 """
 
 import codecs
-
-from netwatch.core.patterns import pattern
+import re
 
 ESCAPE_UNENCODABLE = "netwatch.escape"
 """The name of the error handler (see `codecs.register_error`) that writes characters which an
@@ -16,7 +15,7 @@ encoding does not have as `escaped` writes unsafe ones."""
 # Control characters, characters that reorder or hide surrounding text (Unicode TR 36 and TR 9),
 # line and paragraph separators, and unpaired surrogates, which UTF-8 cannot encode: Python has them
 # in file names for bytes that are not UTF-8 (PEP 383).
-UNSAFE = pattern(
+UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )

@@ -3,13 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Literal, NamedTuple, Self, get_args
 
 from netwatch.core.contradiction import Contradiction, Sender
-from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
 from netwatch.core.period import period

@@ -6,12 +6,12 @@ duplicate keys and tags that ask for other types are mistakes. The values are bu
 of the parser, without recursion, so that nesting costs no stack.
 """
 
+import re
 from array import array
 from typing import Any
 
 import yaml
 
-from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence, describe
 from netwatch.core.yaml_rows import PLACEHOLDER, Row, read_word, take_rows
 from netwatch.core.yaml_scalars import ScalarError, is_tag_of, read_scalar, short_tag
@@ -23,7 +23,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Everything that YAML 1.1 does not accept in a file (section 5.1). The opposite of what it accepts
 # would take ten times as long to compile.
-_UNPRINTABLE = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 class _RowsNotFoundError(Exception):

@@ -11,7 +11,6 @@ import re
 from array import array
 from collections.abc import Iterator
 
-from netwatch.core.patterns import pattern
 from netwatch.core.yaml_scalars import Scalar, read_plain
 
 PLACEHOLDER = "0"
@@ -26,10 +25,10 @@ _LIST = rf"\[ *+(?:{_WORD} *+(?:, *+{_WORD} *+)*+)?\]"
 _KEY = r"[A-Za-z_][A-Za-z0-9_-]{0,63}+"
 _PAIR = rf"{_KEY}: ++(?:{_WORD}|{_LIST}) *+"
 _BODY = rf"\{{ *+{_PAIR}(?:, *+{_PAIR})*+\}}"
-_ROW = pattern(rf"^( *+- ++)({_BODY})(?: ++(?:#[^\n]*+)?)?$", re.MULTILINE)
-_PAIRS = pattern(rf"({_KEY}): ++({_WORD}|{_LIST})")
-_WORDS = pattern(_WORD)
-_OTHER_BREAKS = pattern("[\r\x85\u2028\u2029]")
+_ROW = re.compile(rf"^( *+- ++)({_BODY})(?: ++(?:#[^\n]*+)?)?$", re.MULTILINE)
+_PAIRS = re.compile(rf"({_KEY}): ++({_WORD}|{_LIST})")
+_WORDS = re.compile(_WORD)
+_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 
 
 class Row:

@@ -8,9 +8,9 @@ seen. They are the same in whatever order flows ended and however many processes
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from netwatch.core.anomalies import is_unknown_ether_type, limit_ether_types
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import DeviceClass, Network
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 

@@ -18,8 +18,7 @@ devices every unread flow counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
 
 LEVEL = 0.95
 """The probability with which the bound holds where the assumption does."""

@@ -13,9 +13,8 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from netwatch.core.dataclass import dataclass
 from netwatch.coverage.bits import bits_of
 from netwatch.coverage.visibility import VISIBILITIES
 

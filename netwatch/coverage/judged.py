@@ -11,9 +11,9 @@ quarters of an hour for what was captured and judged, hours for what a network h
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
-from netwatch.core.dataclass import dataclass
 from netwatch.coverage.bits import bits_or, mask, widened
 from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, unpack_flows
 from netwatch.coverage.visibility import VISIBILITIES

@@ -3,11 +3,11 @@ or not readable."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.expected_use import WORKING_DAYS, ExpectedUse
 from netwatch.core.period import period
 from netwatch.coverage.bits import bits_of, bits_or, long_runs, mask, runs, widened

@@ -7,9 +7,9 @@ and then the number of alerts is limited.
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.system.clocks import steady_seconds
 from netwatch.delivery.output import Output
 from netwatch.sinks.ranking import severity_rank, verdict_rank

@@ -6,11 +6,10 @@ delivered, which were refused, and whether and when to retry.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.output import Output
 from netwatch.delivery.queue_values import QueuedAlert

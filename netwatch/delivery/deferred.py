@@ -10,9 +10,9 @@ because the outbox is full. Functions of this module work on the connection of `
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.owned_database import DamagedFileError
 from netwatch.delivery.stored_record import decode, deduplication_key, encode
 

@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system.clocks import steady_seconds
 from netwatch.core.text import quantity

@@ -11,11 +11,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import transaction
 from netwatch.delivery import dead_letters, delivered

@@ -1,10 +1,9 @@
 """One output of the configuration, and where the outbox is."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import Problem
 from netwatch.delivery.quiet_hours import QuietHours
 from netwatch.formats.registry import FORMATS, RENDERERS

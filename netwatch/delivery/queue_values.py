@@ -1,7 +1,8 @@
 """What the outbox says of what it has: queued alerts, and the state of each output."""
 
+from dataclasses import dataclass
+
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 
 STATES = ("idle", "retrying", "paused", "stopped")
 """The state of an output: its last attempt succeeded, it will be retried automatically, somebody

@@ -1,10 +1,10 @@
 """Hours in which an output for people sends nothing; its alerts are collected until they end."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.options import Option
 

@@ -15,10 +15,10 @@ may do this.
 import os
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core import owned_database, sqlite_pages
-from netwatch.core.dataclass import dataclass
 from netwatch.core.sqlite_pages import Pages, Value
 from netwatch.core.text import quantity
 from netwatch.delivery.outbox_file import FILE, KIND

@@ -5,9 +5,9 @@ object that a dissector and an observer call back.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import NAME_STATUSES, Flow, FlowClient
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet

@@ -1,10 +1,9 @@
 """What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from netwatch.core.contradiction import Contradiction
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import CONTESTED, DENIALS, REFUSAL, Flow, FlowProgress, Sent
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation

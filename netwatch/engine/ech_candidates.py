@@ -10,9 +10,9 @@ rather too many than too few. Tables are bounded by number and age, in packet ti
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.ech_config import EchConfig
 from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, Message

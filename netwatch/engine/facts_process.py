@@ -5,13 +5,13 @@ That of a live capture is `netwatch.engine.live_facts`.
 
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Self
 
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.statistics import RunStatistics

@@ -1,12 +1,11 @@
 """From an observed name to a contact: the rule that matches, the device, and what the bans say."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from netwatch.config import Config
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
 from netwatch.core.message import LOOKUPS, Message
 from netwatch.core.observation import Observation

@@ -7,11 +7,10 @@ with the same contacts.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import Flow
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation

@@ -4,10 +4,10 @@ Formats of logs are imported only where a log is read.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netwatch.capture.files import CaptureFile
-from netwatch.core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from netwatch.logs.log_files import Log, LogOptions

@@ -20,11 +20,10 @@ Three things of the packet loop are not in the events, because they depend on th
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, NameStatus
 from netwatch.core.frame import Frame
 from netwatch.core.message import LOOKUPS, AddressClaim, Message

@@ -8,11 +8,10 @@ names are remembered by the packet loop. Tables are bounded by number and age, i
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import DNS_TTL_GRACE, Flow
 from netwatch.core.frame import Frame
 from netwatch.core.message import Message

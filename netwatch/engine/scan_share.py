@@ -1,13 +1,13 @@
 """A scan by several workers together: each judges its share of the clients in every capture."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.dissect.loop.division import Division

@@ -8,13 +8,13 @@ A worker that fails or dies ends the run with an error.
 
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, NamedTuple, Protocol, Self
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import CaptureFile
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system.waiting import Readable

@@ -6,9 +6,9 @@ showed no name is not found, and which ranges belong to service devices no packe
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import (
     EVIDENCE_DNS_ANSWER,

@@ -9,11 +9,11 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle, send_handle
 
-from netwatch.core.dataclass import dataclass
 from netwatch.engine.forking import forking
 from netwatch.engine.writer_process import WRITER, begin_writer, closing_folder
 from netwatch.store import service

@@ -5,9 +5,9 @@ of their values never change their meaning: texts in other languages refer to th
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.dataclass import dataclass
 from netwatch.explain.steps import Contact, Explanation
 
 

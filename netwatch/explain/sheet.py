@@ -6,8 +6,8 @@ console as HTML.
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language
 
 WIDTH = 86

@@ -8,9 +8,9 @@ live capture writes them, the last one counts.
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import escaped
 from netwatch.explain.steps import CaptureFile

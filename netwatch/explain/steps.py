@@ -6,10 +6,10 @@ the record, days are ``YYYY-MM-DD``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.formats.values import endpoint

@@ -9,12 +9,11 @@ fixed width and the console as HTML.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.explain.doubts import not_proved, refutations
 from netwatch.explain.sheet import Part, Section, Sheet, text_lines

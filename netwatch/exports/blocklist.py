@@ -6,8 +6,7 @@ tells what the file does and not what it was meant to do.
 
 import re
 from collections.abc import Iterable
-
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Evidence
 from netwatch.core.period import period
 from netwatch.core.verdict import Ban

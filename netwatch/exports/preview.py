@@ -8,9 +8,9 @@ lookup was seen connects all the same.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from netwatch.core import observation_columns as columns
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE

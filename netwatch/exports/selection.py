@@ -7,9 +7,9 @@ others. Nor are aliases of the app's zones at CDNs, which a client only meets in
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import App, Role
 from netwatch.rules.catalog import Catalog, glob_matches, literal_tail
 from netwatch.rules.signature import Rule

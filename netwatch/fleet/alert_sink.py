@@ -10,12 +10,11 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from netwatch import __version__
 from netwatch.config.fleet_section import FleetOptions
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.delivery.output import Output
 from netwatch.fleet.connection import Peer

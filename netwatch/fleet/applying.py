@@ -10,13 +10,13 @@ version.
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError, Problem
 from netwatch.fleet.bundle import Bundle, BundleError, Refusal, read_bundle, require_usable
 from netwatch.updates.published import SHAPES, published_store

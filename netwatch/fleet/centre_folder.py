@@ -10,11 +10,11 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.sensor_name import EXPECTED, is_sensor_name
 from netwatch.core.user_files import read_user_file

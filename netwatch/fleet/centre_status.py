@@ -3,13 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from netwatch import __version__
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import quantity
 from netwatch.watch.collector import family
 from netwatch.watch.health import Trouble

@@ -6,14 +6,13 @@ the certificate of the server can be made anew at any time.
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from netwatch.core.dataclass import dataclass
 
 AUTHORITY_DAYS = 20 * 365
 """Days that the authority is valid."""

@@ -6,9 +6,9 @@ is a YAML file, so that a person can see what is in it, and readable for its own
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.sensor_name import EXPECTED, is_sensor_name
 from netwatch.core.user_yaml import Fields, Problems

@@ -16,12 +16,11 @@ import operator
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
-from netwatch.core.dataclass import dataclass
 from netwatch.fleet.border import BorderError, text
 from netwatch.fleet.subjects import MAX_PAYLOAD
 

@@ -18,6 +18,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from netwatch.core.addresses import parse_ip, parse_mac
-from netwatch.core.dataclass import dataclass
 from netwatch.fleet.border import (
     MAX_POSITION,
     MAX_SENTENCE,

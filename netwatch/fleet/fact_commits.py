@@ -15,12 +15,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_coverage, span, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError

@@ -7,11 +7,10 @@ It takes the place of the writer of a store in the process that writes facts
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.core.dataclass import dataclass
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.run_note import RunNote
 from netwatch.fleet.spool import SpoolWriter

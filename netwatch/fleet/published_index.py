@@ -11,8 +11,8 @@ how many they are, and nothing that a sensor believes: a bundle has its own sign
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, BundleError
 from netwatch.fleet.subjects import published_parts
 from netwatch.updates.published import SHAPES

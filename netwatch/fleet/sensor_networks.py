@@ -8,10 +8,9 @@ inventory it claims to have seen. Its clients and its coverage count for no othe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.store.case_members import NETWORKS, OUTSIDE

@@ -10,9 +10,8 @@ told of others (`interrupted`), and a start is one.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
-
-from netwatch.core.dataclass import dataclass
 
 DEFAULT_SILENCE = 60.0
 """Seconds without a sign of life after which a sensor is silent."""

@@ -7,10 +7,10 @@ outputs store records on disk and render them when they are delivered.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.judgement import TITLES, kind_of, note, sentences, situation, verb
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.formats.values import epoch_ns

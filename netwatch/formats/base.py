@@ -7,10 +7,10 @@ line. Its row in `netwatch.formats.registry.FORMATS` names both.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
-from netwatch.core.dataclass import dataclass
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.coverage.counts import CoverageReport
 

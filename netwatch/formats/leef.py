@@ -8,10 +8,10 @@ it. No key occurs twice. The EventID and ``cat`` are fixed words, so that they c
 QIDs; attributes without a predefined key start with ``nw``.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.patterns import pattern
 from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
@@ -36,7 +36,7 @@ DELIMITER = "^"
 """Between attributes, as the header of each line declares."""
 
 _SPECIAL = f"|{DELIMITER}\"'"
-_ESCAPE_OF_SOME_READERS = pattern(r"\\(?=[\\tnrbfav0x]|$)")
+_ESCAPE_OF_SOME_READERS = re.compile(r"\\(?=[\\tnrbfav0x]|$)")
 
 _MAX_LENGTH = 4000
 """Characters of one value."""

@@ -6,10 +6,10 @@ limit the earliest stay, some hours of use without a pause; the totals always co
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact, Match
 from netwatch.incidents.bounded_table import BoundedTable

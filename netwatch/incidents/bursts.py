@@ -3,8 +3,8 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.incidents.activity import APP_ONLY, PAGE, SHARED, Activity, ActivityTable
 from netwatch.incidents.kind_thresholds import VALUES
 

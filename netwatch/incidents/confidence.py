@@ -15,9 +15,9 @@ same in any order. There are at most as many kinds as confidences and families o
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
 from netwatch.incidents.log_limits import HIGHEST, log_reasons

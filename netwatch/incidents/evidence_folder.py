@@ -10,6 +10,7 @@ capture is kept in memory and tried again.
 
 import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,6 @@ from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import LOG_LINE, Frame
 from netwatch.core.judgement import sentences
-from netwatch.core.patterns import pattern
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
 from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
 from netwatch.core.text import escaped, quantity
@@ -39,7 +39,7 @@ MAX_UNWRITTEN = 64 << 20
 """Bytes of evidence captures that are kept in memory while they cannot be written."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FILE_NAME = pattern(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.(pcapng|lines)")
+_FILE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.(pcapng|lines)")
 
 Chosen = list[tuple[Frame, list[str]]]
 

@@ -6,12 +6,12 @@ packets are then put back into capture order: by number within a source, by time
 """
 
 from collections import Counter
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import attrgetter
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert
-from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import LOG_LINE, EvidenceFrames, Frame, packet_digest, record_digest
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339

@@ -5,7 +5,7 @@ to load; an installed app in the background exchanges a few thousand bytes withi
 loads what it embeds within seconds and stops. Each row is documented, and tested on both sides.
 """
 
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
 
 KIB = 1024
 MIB = 1 << 20

@@ -5,10 +5,9 @@ ended at the latest. What is known then is a difference to what was counted befo
 be added in any order, and to an incident that was written to disk in the meantime.
 """
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.seen import Seen
 from netwatch.incidents.kind_thresholds import VALUES

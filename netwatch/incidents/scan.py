@@ -7,10 +7,10 @@ neither an incident nor the packets that prove it are dropped.
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Self
 
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import INCIDENT_LIMIT, Incidents, alert_order, frame_bytes, key_of
 from netwatch.incidents.destinations import GeoLookup

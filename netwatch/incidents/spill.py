@@ -16,11 +16,11 @@ import heapq
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwatch.core.alert import Alert
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.verdict import Contact

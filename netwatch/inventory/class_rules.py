@@ -6,9 +6,9 @@ values that it lists. Values are compared without case, and may have ``*`` and `
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import DeviceClass
 
 MAX_DN = 8192

@@ -14,10 +14,10 @@ it was not there.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core.addresses import ip_text, is_randomised, mac_text, parse_ip, parse_mac
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import (
     BEGINNING,
     FOREVER,

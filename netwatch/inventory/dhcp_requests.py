@@ -5,8 +5,8 @@ the client, are known only from the request. Requests and answers have the same 
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.message import AddressClaim
 from netwatch.core.packet import Packet

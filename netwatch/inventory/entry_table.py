@@ -13,9 +13,9 @@ import marshal
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import BEGINNING, FOREVER, DeviceClass
 from netwatch.inventory.row_chains import RowChains
 

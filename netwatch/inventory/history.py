@@ -8,11 +8,10 @@ listed last month, however often the inventory was refreshed since.
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import DeviceClass
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.inventory_columns import COLUMNS

@@ -5,9 +5,9 @@ the MAC now, such as the next computer in a docking station. Only the latter beg
 All times are those of packets, in ns.
 """
 
+from dataclasses import dataclass
 from itertools import combinations
 
-from netwatch.core.dataclass import dataclass
 from netwatch.inventory.bindings import MAX_BINDINGS, AddressBinding
 
 MAX_NAMES = 8

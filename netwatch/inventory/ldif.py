@@ -11,8 +11,8 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import describe
 
 MAX_VALUES = 100_000

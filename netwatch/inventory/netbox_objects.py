@@ -8,10 +8,10 @@ several MACs from 4.2 on.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netwatch.core.addresses import parse_ip, parse_mac
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import describe
 from netwatch.inventory.class_rules import ClassRule, class_by

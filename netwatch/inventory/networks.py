@@ -12,13 +12,13 @@ Of two ranges with the same prefix, one with VLANs goes before one without. A cl
 matches is outside, and cannot violate a ban.
 """
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.dataclass import dataclass
 from netwatch.core.expected_use import ExpectedUse, read_expected
-from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import Fields, Problems, describe
 from netwatch.core.verdict import Network
 
@@ -38,9 +38,9 @@ BUILT_IN = "private"
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """The ranges of the built-in network (RFC 1918, RFC 4193)."""
 
-_VLAN_SPAN = pattern(r"(\d{1,4})\s*-\s*(\d{1,4})")
+_VLAN_SPAN = re.compile(r"(\d{1,4})\s*-\s*(\d{1,4})")
 _LAST_VLAN = 4094
-_PREFIX_LENGTH = pattern("[0-9]{1,3}")
+_PREFIX_LENGTH = re.compile("[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)

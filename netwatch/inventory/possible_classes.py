@@ -5,7 +5,8 @@ Stored facts name a client, which is an address in frames of a MAC, and say noth
 devices count that it may ever be.
 """
 
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
+
 from netwatch.core.verdict import DeviceClass, Network
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import Entry

@@ -8,11 +8,10 @@ identifies neither, so both lose it, and the result says so.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import UNSAFE
 from netwatch.core.verdict import DeviceClass
 

@@ -9,6 +9,7 @@ import gettext
 import io
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from functools import cache, lru_cache
 from pathlib import Path
@@ -21,8 +22,6 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
-
-from netwatch.core.dataclass import dataclass
 
 LANGUAGES = ("en", "fr", "nl", "de")
 """The languages of texts for people; English is that of the source."""

@@ -8,10 +8,10 @@ What is not found stays in English, and says so.
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.language.language import Language, language
 from netwatch.language.sentences import TEXTS
 

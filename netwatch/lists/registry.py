@@ -6,10 +6,10 @@ most such lines is that of the list. A list of nothing but names is a plain one.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
 
-from netwatch.core.dataclass import dataclass
 from netwatch.lists import adblock, clash, dnsmasq, domain_list, hosts, plain, rpz
 from netwatch.lists.findings import Findings
 from netwatch.lists.lines import Lines, split_lines

@@ -7,10 +7,10 @@ of the delivery, and a changed configuration is read in a thread of its own.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from netwatch.config import Config
 from netwatch.core.alert import Alert
-from netwatch.core.dataclass import dataclass
 from netwatch.live.alert_sender import AlertDelivery, AlertEvidence, AlertSender
 from netwatch.live.config_update import ConfigUpdate
 from netwatch.live.events import Event, Listener, Note, Started, Stopped

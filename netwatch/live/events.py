@@ -1,9 +1,9 @@
 """What happens in a live capture, as values for the log, the metrics and the view."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from netwatch.core.alert import Alert
-from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ The formats of logs are imported only where logs are read.
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.options import LogOptions

@@ -6,11 +6,10 @@ that could not be sent costs nothing: the next one makes up for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics

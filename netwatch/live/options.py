@@ -1,10 +1,9 @@
 """The options of ``netwatch live``."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.live.source_openers import FILE, LOGS
 from netwatch.logs.options import LogOptions
 

@@ -11,11 +11,11 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 
 from netwatch.capture import privileges
 from netwatch.config import Config, load
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_folder import below
 from netwatch.core.statistics import RunStatistics

@@ -8,13 +8,13 @@ are as many sources as workers: one, or with ``--fanout`` several rings that sha
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from netwatch.capture import live_sources
 from netwatch.capture.block import Source
 from netwatch.capture.files import STDIN, open_source
 from netwatch.capture.live_source import LiveSource
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 
 FILE = "file"

@@ -1,17 +1,17 @@
 """Times in the access logs of proxies: since the epoch, RFC 3339, and those of the Common Log
 Format (``20/Mar/2023:10:04:31 +0100``), of which HAProxy writes milliseconds and no zone."""
 
+import re
 from datetime import datetime, timedelta, timezone
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.reading import RecordError
 from netwatch.logs.times import SECOND, LocalTimes
 from netwatch.logs.timestamps import epoch, rfc3339
 
-_CLF = pattern(
+_CLF = re.compile(
     rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ?([+-]\d{4}))?"
 )
-_EPOCH = pattern(rb"\d{9,11}(\.\d{1,12})?")
+_EPOCH = re.compile(rb"\d{9,11}(\.\d{1,12})?")
 _MONTHS = {
     name: number
     for number, name in enumerate(

@@ -19,7 +19,6 @@ from functools import lru_cache
 from itertools import islice
 
 from netwatch.core.message import DnsInfo
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
     address,
     address_text,
@@ -43,28 +42,28 @@ MAX_REWRITTEN = 1024
 MAX_RECORDS = 64
 """Records of one answer that are read."""
 
-_LINE = pattern(
+_LINE = re.compile(
     rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
     rb"(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)? +)?"
     rb"(?:[a-z-]{1,32}: )?(?:(?:info|debug \d+|notice|warning|error): )?"
     rb"client (?:@0x[0-9a-f]+ )?([0-9a-fA-F.:]+(?:%[^# ]{1,32})?)#(\d+)"
     rb"(?:/key \S+)?(?: \([^ ]*\))?:? (?:view \S+: )?(.*)"
 )
-_QUERY = pattern(
+_QUERY = re.compile(
     rb"query: (\S+) \S+ (\S+)(?: ([+-][^ ]*))?(?: \(([0-9a-fA-F.:%]+[^)]*)\))?(?: \[[^\]]*\])*"
 )
-_RESPONSE = pattern(
+_RESPONSE = re.compile(
     rb"response: (\S+) \S+ (\S+) (\S+) (\d+) \d+ \d+ ([+-][^ ]*)(?: \(([0-9a-fA-F.:]+)[^)]*\))?.*"
 )
-_ANSWER = pattern(
+_ANSWER = re.compile(
     rb"(?:(UDP|TCP)(?: [a-z]+)?: )query: (\S+) \S+ (\S+) response: (\S+) [+-][^ ]*(?: (.*))?"
 )
-_RECORDED = pattern(
+_RECORDED = re.compile(
     rb"answer: (\S+) \S+ (\S+) ([+-][^ ]*)(?: \(([0-9a-fA-F.:]+)[^)]*\))? -> (\S+)(?: (.*))?"
 )
-_DENIED = pattern(rb"query(?: \(cache\))? '(\S+)/(\S+?)/\S+' denied.*")
-_REWRITTEN = pattern(rb"rpz \S+ (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*")
-_CEF = pattern(
+_DENIED = re.compile(rb"query(?: \(cache\))? '(\S+)/(\S+?)/\S+' denied.*")
+_REWRITTEN = re.compile(rb"rpz \S+ (\S+) rewrite (\S+?)(?:/(\S+?)/\S+|(?: \[(\S+)\]))? via \S+.*")
+_CEF = re.compile(
     rb"CEF:0\|Infoblox\|NIOS\|[^|]{0,64}\|RPZ-[^|]{1,32}\|[^|]{1,32}\|\d{1,2}\|.{0,200}? "
     rb'src=([0-9a-fA-F.:]+) spt=(\d{1,5}) .{0,200}?msg="(rpz [^"]*)".*'
 )
@@ -76,8 +75,8 @@ _REWRITE_CODES = {
 }
 _MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 _PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ", b": answer: ", b"' denied")
-_RECORD = pattern(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
-_LISTED = pattern(rb"(\S+) (\d{1,10})(?: IN)? (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
+_RECORD = re.compile(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
+_LISTED = re.compile(rb"(\S+) (\d{1,10})(?: IN)? (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
 _ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 _REWRITE_LACKS: tuple[Lack, ...] = ("answer", "server")
 

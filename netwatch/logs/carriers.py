@@ -15,7 +15,6 @@ from datetime import datetime
 
 import orjson
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.reading import PLAIN, Carried, RecordError
 from netwatch.logs.times import LAST, SECOND, LocalTimes
 from netwatch.logs.timestamps import rfc3339
@@ -33,28 +32,28 @@ _MONTHS = {
     name: number
     for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
 }
-_PRIORITY = pattern(rb"<\d{1,3}>")
-_RFC5424 = pattern(
+_PRIORITY = re.compile(rb"<\d{1,3}>")
+_RFC5424 = re.compile(
     rb"\d{1,2} (\S{1,64}) (\S{1,255}) (\S{1,48}) \S{1,128} \S{1,32} "
     rb'(?:-|(?:\[(?:[^"\]\\]|"(?:[^"\\]|\\.)*+")*+\])++)(?: (?:\xef\xbb\xbf)?(.*))?',
     re.DOTALL,
 )
-_RFC3164 = pattern(
+_RFC3164 = re.compile(
     rb"(?:\d{1,10}: )?\*?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?"
     rb"([A-Z][a-z]{2})  ?(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)"
     rb"(?:\.(\d{1,9}))?(?: (\d{4}))?:? "
 )
-_RFC3339 = pattern(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ")
-_HOST = pattern(rb"([A-Za-z0-9_.:-]{0,254}[A-Za-z0-9_.-]) ")
-_TAG = pattern(rb"(\(?[A-Za-z0-9_./@-]{1,64}\)?)(?:\[[^\]\s]{0,32}\])?:(?: +|$)")
+_RFC3339 = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ")
+_HOST = re.compile(rb"([A-Za-z0-9_.:-]{0,254}[A-Za-z0-9_.-]) ")
+_TAG = re.compile(rb"(\(?[A-Za-z0-9_./@-]{1,64}\)?)(?:\[[^\]\s]{0,32}\])?:(?: +|$)")
 _TIMES = ("@timestamp", "timestamp", "time", "date")
 _SHIPPED_KEYS = """message @timestamp @version @metadata timestamp time date host hostname log agent
 ecs input stream kubernetes tags event fileset service container docker cloud offset source
 source_type file beat prospector type path data_stream orchestrator fields labels"""
 _OF_SHIPPERS = frozenset(_SHIPPED_KEYS.split())
 """Keys that shippers write beside the line; a record with others is one of its own."""
-_FRACTION_UTC = pattern(rb"(?:\.(\d{1,9}))?Z")
-_CRI = pattern(rb"(stdout|stderr) ([PF])(?::\S{1,64})? ?")
+_FRACTION_UTC = re.compile(rb"(?:\.(\d{1,9}))?Z")
+_CRI = re.compile(rb"(stdout|stderr) ([PF])(?::\S{1,64})? ?")
 
 
 class Carriers:

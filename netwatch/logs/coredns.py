@@ -6,10 +6,10 @@ answer has been sent, with no time of its own since 1.6; the time is then that o
 the service's log. In a cluster, the client is the address of a pod.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
     address,
     answer_info,
@@ -23,7 +23,7 @@ from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.timestamps import rfc3339
 
-_LINE = pattern(
+_LINE = re.compile(
     rb"(?:(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) )?"
     rb"(?:\[INFO\] )?(?:[a-z]{1,16}/)?\[?([0-9a-fA-F.:]+(?:%\S{1,32}?)?)\]?:(\d{1,5}) - "
     rb'(?:\d{1,5} )"([A-Z0-9]{1,16}) [A-Z0-9]{1,8} (\S+) (udp|tcp|tcp-tls|https|quic|grpc) '

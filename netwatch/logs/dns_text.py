@@ -15,7 +15,6 @@ from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.dns_code import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.patterns import pattern
 from netwatch.core.verdict import Outcome
 from netwatch.logs.reading import Carried, RecordError
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName, Place
@@ -33,9 +32,9 @@ class Others(TypedDict, total=False):
 
 
 _NO_PLACES: Mapping[str, Place | None] = {}
-_ESCAPED = pattern(rb"\\(\d{3}|[^\d])", re.DOTALL)
-_TYPE_NUMBER = pattern(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
-_TYPE_NAME = pattern(r"[A-Z][A-Z0-9-]{0,15}", re.IGNORECASE | re.ASCII)
+_ESCAPED = re.compile(rb"\\(\d{3}|[^\d])", re.DOTALL)
+_TYPE_NUMBER = re.compile(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
+_TYPE_NAME = re.compile(r"[A-Z][A-Z0-9-]{0,15}", re.IGNORECASE | re.ASCII)
 _KNOWN_TYPES = {name: name for name in TYPES.values()}
 _KNOWN_RCODES = {name: name for name in RCODES.values()} | {"NOTIMPL": "NOTIMP"}
 

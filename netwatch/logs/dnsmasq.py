@@ -16,13 +16,11 @@ Lines of ``dnsmasq-dhcp`` in the same file say who has which address.
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from netwatch.core.addresses import parse_ip, parse_mac
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
 from netwatch.core.names import escape_bytes
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
     address,
     address_text,
@@ -41,17 +39,17 @@ MAX_LOOKUPS = 4096
 MAX_ALIASES = 32
 """Maximum number of aliases of one answer; further ones are left out."""
 
-_LINE = pattern(
+_LINE = re.compile(
     rb"(?:dnsmasq(-dhcp)?(?:\[\d+\])?: )?"
     rb"(?:(\d{1,10}) (?:([0-9a-fA-F.:]+(?:%\S{1,32})?)/(\d{1,5}) )?)?(\S.*)"
 )
-_CLIENT = pattern(rb" \d{1,10} ([0-9a-fA-F.:]+(?:%[^ /]{1,32})?/\d{1,5}) ")
-_QUERY = pattern(rb"query\[([^\]\s]{1,24})\] (\S+) from (\S+)")
-_ANSWER = pattern(rb"(\S.{0,200}?) (\S+) is (\S.*)")
-_DHCP = pattern(
+_CLIENT = re.compile(rb" \d{1,10} ([0-9a-fA-F.:]+(?:%[^ /]{1,32})?/\d{1,5}) ")
+_QUERY = re.compile(rb"query\[([^\]\s]{1,24})\] (\S+) from (\S+)")
+_ANSWER = re.compile(rb"(\S.{0,200}?) (\S+) is (\S.*)")
+_DHCP = re.compile(
     rb"DHCP(ACK|REQUEST|NAK|RELEASE|DECLINE|REPLY)\(([^)\s]{1,32})\) (\S+) (\S+)(?: (\S+))?.*"
 )
-_BLOCKED = pattern(
+_BLOCKED = re.compile(
     rb"(?:gravity|regex|exactly|blacklisted|special domain|blocked|external|Rate-limiting|denied"
     rb"|regex denied|database)\b.*"
 )

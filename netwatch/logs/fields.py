@@ -14,7 +14,6 @@ import orjson
 from netwatch.core.addresses import parse_ip
 from netwatch.core.message import Evidence
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.patterns import pattern
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogName
 
@@ -23,7 +22,7 @@ MAX_ANSWERS = 256
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
-_HOST_OF_URL = pattern(
+_HOST_OF_URL = re.compile(
     r"\s*(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)(?::(\d{1,5}))?", re.IGNORECASE
 )
 

@@ -6,6 +6,7 @@ volume. `srcip` is the address before the firewall itself translates it (`transi
 it), so that it is the device, unless another translation stands before the firewall.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -13,7 +14,6 @@ from netwatch.core.addresses import parse_mac
 from netwatch.core.dns_code import RCODES, rcode_text
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
-from netwatch.core.patterns import pattern
 from netwatch.logs.fields import MAX_ANSWERS, address, contact, host_of_url, number, octets, port
 from netwatch.logs.fortigate_cef import BEGIN, cef_fields
 from netwatch.logs.lookups import lookup
@@ -24,8 +24,8 @@ from netwatch.logs.timestamps import rfc3339
 
 Fields = Mapping[str, str]
 
-_PAIR = pattern(rb'([A-Za-z_]\w*)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
-_FORTIGATE = pattern(
+_PAIR = re.compile(rb'([A-Za-z_]\w*)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
+_FORTIGATE = re.compile(
     rb'\blogid="?\d{8,12}"?[\s,].*?\bsubtype="?[a-z]|\bdevid="?F[GW][^\s"]*"?.*\btype='
 )
 _UNITS = {10: SECOND, 13: 1_000_000, 16: 1_000, 19: 1}

@@ -7,14 +7,12 @@ their name behind ``FTNTFGT``. Values are not quoted: one ends where the next ke
 import re
 from collections.abc import Mapping
 
-from netwatch.core.patterns import pattern
-
 BEGIN = b"CEF:0|Fortinet|Fortigate|"
 """How each record begins."""
 
 _PREFIX = "FTNTFGT"
-_KEY = pattern(r"(?:^|\s)([A-Za-z]\w*)=", re.ASCII)
-_ESCAPED = pattern(r"\\(.)")
+_KEY = re.compile(r"(?:^|\s)([A-Za-z]\w*)=", re.ASCII)
+_ESCAPED = re.compile(r"\\(.)")
 _NAMES: Mapping[str, str] = {
     "src": "srcip",
     "spt": "srcport",

@@ -7,11 +7,10 @@ READY, is answered ACCEPT, sends START and data, and ends with STOP, which is an
 sender that does not wait for answers begins with START.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
-
-from netwatch.core.patterns import pattern
 
 MAX_FRAME = 1 << 17
 """Bytes of a data frame. A dnstap frame holds at most two DNS messages."""
@@ -26,7 +25,7 @@ ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
 """The types of control frames."""
 
 _CONTENT_TYPE = 1
-_HEAD = pattern(rb"\0\0\0\0\0\0[\0-\2].\0\0\0[\1-\5]", 16)  # re.DOTALL
+_HEAD = re.compile(rb"\0\0\0\0\0\0[\0-\2].\0\0\0[\1-\5]", 16)  # re.DOTALL
 
 
 class FrameError(Exception):

@@ -6,9 +6,9 @@ for; only the user can say that it is a proxy for clients. The host is that of t
 (CONNECT or a URL), else of the first captured request header that is a host name.
 """
 
+import re
 from collections.abc import Iterable
 
-from netwatch.core.patterns import pattern
 from netwatch.core.verdict import Outcome
 from netwatch.logs.access_times import access_time
 from netwatch.logs.packed import packed_ip
@@ -19,15 +19,15 @@ from netwatch.logs.web_targets import HOST_NAME, Target, authority, target
 FORWARD_PROXY = "Its log is mostly of servers, whose clients are not devices of this network."
 """Why the format is read only where it is named."""
 
-_LINE = pattern(
+_LINE = re.compile(
     rb"(?P<client>\S+):(?P<port>\d{1,5}) \[(?P<time>[^\]]{1,40})\] \S+ (?P<server>\S+) "
     rb"(?P<timers>[+-]?\d+(?:/[+-]?\d+){1,5}) (?P<rest>.*)"
 )
-_HTTP = pattern(
+_HTTP = re.compile(
     rb"(?P<status>-?\d{1,3}) \+?(?P<size>\d{1,18}) \S+ \S+ (?P<state>[A-Za-z-]{4}) "
     rb"\d+(?:/\+?\d+){4} \d+/\d+ (?P<captured>(?:\{[^}]*\} ){0,2})\"(?P<request>[^\"]*)\"?"
 )
-_REQUEST = pattern(rb"([!-~]{1,32}) (\S+)(?: HTTP/[\d.]+)?")
+_REQUEST = re.compile(rb"([!-~]{1,32}) (\S+)(?: HTTP/[\d.]+)?")
 
 
 def recognise(sample: Sample) -> int:

@@ -5,10 +5,9 @@ with logs.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-
-from netwatch.core.patterns import pattern
 
 MAX_OBJECTS = 20
 """Objects of JSON in several lines that are looked at."""
@@ -16,7 +15,7 @@ MAX_OBJECTS = 20
 Name = Callable[[Sequence[dict[str, object]]], str]
 """The title of the format whose records some objects are, empty if that is none."""
 
-_CEF = pattern(rb"\b(?:CEF:\s?\d|LEEF:\d\.\d)\|([ -{}~]{1,64})\|([ -{}~]{1,64})\|")
+_CEF = re.compile(rb"\b(?:CEF:\s?\d|LEEF:\d\.\d)\|([ -{}~]{1,64})\|([ -{}~]{1,64})\|")
 _WINDOWS = b"schemas.microsoft.com/win/2004/08/events/event"
 _PROVIDERS = ("Provider", "ProviderName", "SourceName", "provider_name")
 _STRATA = ("LogType", "log_type", "TimeGenerated", "time_generated")

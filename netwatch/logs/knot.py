@@ -14,12 +14,10 @@ answer. Requests of the resolver itself show nothing.
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import DnsInfo
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
     address,
     address_text,
@@ -41,11 +39,13 @@ oldest is forgotten."""
 MAX_RECORDS = 512
 """Maximum number of records of an answer that are read."""
 
-_TAG = pattern(rb"\[(?:reqdbg|policy)\s*\](?:\[policy\s*\])?\[(\d+)\.\d\d\]\s+(.*)")
-_ARRIVED = pattern(rb"request packet arrived from (\S+)#(\d+) to (\S+)#(\d+) \((UDP|TCP)[^)]*\)\s*")
-_STATUS = pattern(rb";; ->>HEADER<<- opcode: QUERY; status: ([A-Z0-9]{1,16}); id: \d+")
-_RECORD = pattern(rb"(\S+)\s+(\d{1,10})\s+([A-Z0-9]{1,16})\s+(\S.*)")
-_QUESTION = pattern(rb"(\S+)\s+([A-Z0-9]{1,16})\s*")
+_TAG = re.compile(rb"\[(?:reqdbg|policy)\s*\](?:\[policy\s*\])?\[(\d+)\.\d\d\]\s+(.*)")
+_ARRIVED = re.compile(
+    rb"request packet arrived from (\S+)#(\d+) to (\S+)#(\d+) \((UDP|TCP)[^)]*\)\s*"
+)
+_STATUS = re.compile(rb";; ->>HEADER<<- opcode: QUERY; status: ([A-Z0-9]{1,16}); id: \d+")
+_RECORD = re.compile(rb"(\S+)\s+(\d{1,10})\s+([A-Z0-9]{1,16})\s+(\S.*)")
+_QUESTION = re.compile(rb"(\S+)\s+([A-Z0-9]{1,16})\s*")
 _NO_CLIENT: tuple[Lack, ...] = ("client",)
 
 

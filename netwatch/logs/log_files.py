@@ -6,10 +6,9 @@
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.interest import Interest

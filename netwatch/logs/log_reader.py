@@ -7,10 +7,10 @@ answered behind it.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 
 from netwatch.capture.files import CaptureFile
-from netwatch.core.dataclass import dataclass
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs.carriers import Carriers

@@ -10,12 +10,12 @@ The client is the address that connected (``$remote_addr``). ``X-Forwarded-For``
 because any client can write into it what it likes.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import orjson
 
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.patterns import pattern
 from netwatch.core.verdict import Outcome
 from netwatch.logs.access_times import access_time
 from netwatch.logs.json_values import Object, number, port, text
@@ -27,12 +27,12 @@ from netwatch.logs.web_targets import Target, authority, target
 FORWARD_PROXY = "Its log is mostly of sites, whose clients are not devices of this network."
 """Why the format is read only where it is named."""
 
-_COMBINED = pattern(
+_COMBINED = re.compile(
     rb'(?P<client>\S+) \S+ \S.{0,255}? ?\[(?P<time>[^\]]{1,40})\] "(?P<request>(?:[^"\\]|\\.)*)" '
     rb'(?P<status>\d{3}) (?P<size>\d{1,18}|-)(?P<rest>$| "[^"]*" "[^"]*"(?: .*)?$)'
 )
-_REQUEST = pattern(rb"([!-~]{1,32}) (\S+)(?: HTTP/[\d.]+)?")
-_SQUID = pattern(rb".* (?:TCP|NONE|TAG)[A-Z_]*:[A-Z_]+")
+_REQUEST = re.compile(rb"([!-~]{1,32}) (\S+)(?: HTTP/[\d.]+)?")
+_SQUID = re.compile(rb".* (?:TCP|NONE|TAG)[A-Z_]*:[A-Z_]+")
 
 _CLIENT = ("remote_addr", "remote_ip", "client_ip", "clientip", "client", "remoteAddr")
 _TIME = ("time_iso8601", "@timestamp", "timestamp", "time", "time_local", "msec", "ts")

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 
 from netwatch.capture.stream import Stream
-from netwatch.core.patterns import pattern
 
 NUL_BYTES = "log-nul-bytes"
 """The anomaly under which runs of NUL bytes are counted."""
@@ -20,8 +19,8 @@ STEP = 1 << 20
 LEAST_RUN = 12
 """NUL bytes with which no frame of Frame Streams begins."""
 
-_RUN = pattern(rb"\0+")
-_CONTROL = pattern(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
+_RUN = re.compile(rb"\0+")
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def line_behind(line: bytes) -> bytes:

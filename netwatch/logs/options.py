@@ -3,18 +3,17 @@
 The table of formats is imported only where a word names one.
 """
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, timedelta, timezone, tzinfo
 from typing import Literal
-
-from netwatch.core.dataclass import dataclass
-from netwatch.core.patterns import pattern
 
 Only = Literal["captures", "logs"]
 
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 """The years that times without one can be of."""
 
-_OFFSET = pattern(r"([+-])(\d\d):?(\d\d)")
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 
 
 @dataclass(frozen=True, slots=True)

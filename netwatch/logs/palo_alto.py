@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from netwatch.core.message import DnsInfo, Evidence
-from netwatch.core.patterns import pattern
 from netwatch.logs.fields import address, contact, csv_row, field, host_of_url, number, octets, port
 from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
@@ -29,13 +28,13 @@ _URL, _THREAT = 31, 32
 _PRECISE_FROM = 60
 """The first place at which the precise time may be, in all versions."""
 
-_LINE = pattern(
+_LINE = re.compile(
     rb"[^,]*,\d{1,4}[/-]\d{1,2}[/-]\d{1,4} [\d:]{4,8},[^,]*,(?:TRAFFIC|THREAT|SYSTEM|CONFIG|USERID"
     rb"|GLOBALPROTECT|HIPMATCH|DECRYPTION|AUTHENTICATION|CORRELATION|USER-ID|TUNNEL|IPTAG),"
 )
-_PRECISE = pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)", re.ASCII)
-_OLD_TIME = pattern(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4}) (\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
-_DOMAIN = pattern(r"[(:\s]([\w-]+(?:\.[\w-]+)+)\.?\)?\s*\(\d+\)", re.ASCII)
+_PRECISE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)", re.ASCII)
+_OLD_TIME = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4}) (\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
+_DOMAIN = re.compile(r"[(:\s]([\w-]+(?:\.[\w-]+)+)\.?\)?\s*\(\d+\)", re.ASCII)
 _REFUSED = ("block", "deny", "drop", "reset", "sinkhole")
 
 

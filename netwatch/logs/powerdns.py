@@ -14,7 +14,6 @@ from collections.abc import Iterable
 import orjson
 
 from netwatch.core.message import DnsInfo
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import (
     address,
     answer_info,
@@ -31,12 +30,12 @@ from netwatch.logs.timestamps import epoch
 MAX_QUESTIONS = 4096
 """Maximum number of questions of the Recursor whose answer is awaited; the oldest is forgotten."""
 
-_PAIR = pattern(rb'([a-z][A-Za-z-]{0,31})="((?:[^"\\]|\\.)*+)"')
-_SENTENCE = pattern(
+_PAIR = re.compile(rb'([a-z][A-Za-z-]{0,31})="((?:[^"\\]|\\.)*+)"')
+_SENTENCE = re.compile(
     rb"(\d+ \[\d+/\d+\]) (?:(question for|answer to question) '(\S+)\|([A-Z0-9]{1,16})'"
     rb"(?: from (\S+?)(?: .*)?|: \d+ answers.* rcode=(\d+).*))"
 )
-_DNSDIST = pattern(
+_DNSDIST = re.compile(
     rb"(?:\[(\d{9,11}\.\d{1,9})\] )?(?:Packet from|Answer to) (\S+) for (\S+) ([A-Z0-9]{1,16})"
     rb"(?: \(([A-Za-z ,-]{1,64})\))? with id \d{1,5}"
 )

@@ -24,7 +24,6 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.buffers import Octets, Words
-from netwatch.core.patterns import pattern
 
 HITS = 4096
 """Lines that are found in one call at most."""
@@ -64,10 +63,10 @@ _CLOSING = cython.declare(cython.uchar, 41)
 
 _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 _WORD_BYTES = _HOST_BYTES + b".:/"
-_TOKEN = pattern(rb"\\?[A-Za-z0-9_.-]+")
-_WORD = pattern(rb"[A-Za-z0-9_.:/-]+")
-_LABEL = pattern(rb"\(\d+\)|[()]")
-_HIDDEN = pattern(rb"\\[ux0-9]|[\x80-\xff]")
+_TOKEN = re.compile(rb"\\?[A-Za-z0-9_.-]+")
+_WORD = re.compile(rb"[A-Za-z0-9_.:/-]+")
+_LABEL = re.compile(rb"\(\d+\)|[()]")
+_HIDDEN = re.compile(rb"\\[ux0-9]|[\x80-\xff]")
 
 
 def _kinds(labels: bool) -> bytes:
@@ -134,7 +133,7 @@ def _domain_set(domains: tuple[bytes, ...]) -> frozenset[bytes]:
     return frozenset(domains)
 
 
-_ANCHOR = pattern(rb"(?s).*[^A-Za-z0-9_.-]([A-Za-z0-9_-]{1,63})(?=[^A-Za-z0-9_.-])")
+_ANCHOR = re.compile(rb"(?s).*[^A-Za-z0-9_.-]([A-Za-z0-9_-]{1,63})(?=[^A-Za-z0-9_.-])")
 
 
 def _anchor(needle: bytes) -> "tuple[int, int] | None":

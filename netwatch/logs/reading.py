@@ -6,10 +6,9 @@ answer), in tables with a limit; the last records that wait come out of `flush`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import MAX_RECORD
 from netwatch.logs.records import LogEntry, LogName, Place
 from netwatch.logs.times import LocalTimes

@@ -6,6 +6,7 @@ nothing is guessed: the reason says which formats it may be, and that ``--as`` d
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import orjson
 
 from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
 from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 from netwatch.logs import windows_events
 from netwatch.logs.carriers import Carriers

@@ -5,9 +5,9 @@ give: observations, flows and messages that claim addresses. What a record does 
 out, never guessed; `Lack` names it, so that an alert can state it.
 """
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import NameStatus, Sent
 from netwatch.core.message import AddressClaim, DnsInfo, Evidence, QuicInfo, TlsInfo
 from netwatch.core.verdict import Outcome

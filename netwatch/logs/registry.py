@@ -5,9 +5,9 @@ the documentation and the tests follow.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.logs import (
     adguard,
     bind,

@@ -5,16 +5,17 @@ Programs and logrotate put a number or a date into the name of a file that is fu
 one folder that have the same name without these, and the same format, are one log.
 """
 
+import re
+
 from netwatch.capture.compression import COMPRESSIONS
-from netwatch.core.patterns import pattern
 
 _COMPRESSED = frozenset({"gz", "bz2", "xz", "zst", "lz4", *COMPRESSIONS})
-_DATE = pattern(
+_DATE = re.compile(
     r"[._-]?(?:19|20)\d\d[._-]?\d\d[._-]?\d\d(?:[T._-]?\d\d[:._-]?\d\d(?:[:._-]?\d\d)?)?(?!\d)"
 )
-_HOURS = pattern(r"[._-]\d\d[:_]\d\d[:_]\d\d(?:-\d\d[:_]\d\d[:_]\d\d)?")
-_EPOCH = pattern(r"[._-]1\d{9}(?!\d)")
-_NUMBER = pattern(r"[.-]\d{1,4}(?=\.|$)")
+_HOURS = re.compile(r"[._-]\d\d[:_]\d\d[:_]\d\d(?:-\d\d[:_]\d\d[:_]\d\d)?")
+_EPOCH = re.compile(r"[._-]1\d{9}(?!\d)")
+_NUMBER = re.compile(r"[.-]\d{1,4}(?=\.|$)")
 
 
 def log_name(path: str) -> tuple[str, str]:

@@ -7,11 +7,11 @@ user is not read. Squid writes a request when it has ended, so that it began ear
 that it took.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.patterns import pattern
 from netwatch.core.verdict import Outcome
 from netwatch.logs.access_times import access_time
 from netwatch.logs.packed import packed_ip
@@ -23,13 +23,13 @@ MAX_DURATION = 10**13
 """A longer request, in ms, is no duration."""
 
 _CODE = rb"(?:TCP|UDP|TAG|NONE)(?:_[A-Z]+)*"
-_NATIVE = pattern(
+_NATIVE = re.compile(
     rb"(?P<time>\S+(?: [+-]\d{4}\]?| \d\d:\d\d:\d\d\S*)?) +(?P<duration>-?\d{1,14}) "
     rb"(?P<client>\S+) (?P<code>" + _CODE + rb")/(?P<status>\d{3}) (?P<size>-?\d{1,18}) "
     rb"(?P<method>[!-~]{1,32}) (?P<url>\S+) \S+ "
     rb"(?:(?P<hierarchy>[A-Z_]+)/(?P<server>\S+)|-) ?(?P<rest>.*)"
 )
-_COMBINED = pattern(
+_COMBINED = re.compile(
     rb"(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]{1,40})\] "
     rb'"(?P<method>[!-~]{1,32}) (?P<url>\S+)(?: [A-Za-z]+/\d[\d.]*)?" (?P<status>\d{3}) '
     rb'(?P<size>-|\d{1,18}) (?:"[^"]*" "[^"]*" )?(?P<code>' + _CODE + rb"):(?P<hierarchy>[A-Z_]+)"

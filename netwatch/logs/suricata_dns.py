@@ -7,6 +7,7 @@ event with all records (``answers``), or only their data by type (``grouped``). 
 the client in those between; the port of DNS tells which.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,7 +16,6 @@ from typing import NamedTuple
 from netwatch.core.dns_code import RCODES, TYPES
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import escape_bytes, normalise_name, raw_name
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_records import MAX_RECORDS, MAX_TTL, TextRecord, answer
 from netwatch.logs.json_values import Object, inner, number, objects, text, texts
 from netwatch.logs.reading import MAX_PARTS, CurrentRecord, RecordError
@@ -33,7 +33,7 @@ _ANSWERS = frozenset({"answer", "response"})
 _PORTS = frozenset({53, 5353, 5355})
 _TYPES = frozenset(TYPES.values())
 _RCODES = frozenset(RCODES.values())
-_ESCAPED = pattern(rb"\\x([0-9a-fA-F]{2})")
+_ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
 _Key = tuple[str, int, int]
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
-from netwatch.core.patterns import pattern
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     address,
@@ -52,13 +51,13 @@ _STATUS = {
 """Response codes by the error codes of Windows (winerror.h) and, as Winlogbeat writes them, their
 names. 9501 is an answer without records."""
 
-_DATA = pattern(rb"<Data\s+Name=['\"](\w+)['\"]\s*(?:/>|>([^<]*)</Data>)")
-_EVENT_ID = pattern(rb"<EventID[^>]*>\s*(\d+)\s*</EventID>")
-_COMPUTER = pattern(rb"<Computer>([^<]*)</Computer>")
-_SYSTEM_TIME = pattern(rb"SystemTime=['\"]([^'\"]*)['\"]")
-_ENTITY = pattern(r"&(?:#(\d{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
+_DATA = re.compile(rb"<Data\s+Name=['\"](\w+)['\"]\s*(?:/>|>([^<]*)</Data>)")
+_EVENT_ID = re.compile(rb"<EventID[^>]*>\s*(\d+)\s*</EventID>")
+_COMPUTER = re.compile(rb"<Computer>([^<]*)</Computer>")
+_SYSTEM_TIME = re.compile(rb"SystemTime=['\"]([^'\"]*)['\"]")
+_ENTITY = re.compile(r"&(?:#(\d{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_RECORD = pattern(r"\s*type:\s*(\d+)\s+(\S+)")
+_RECORD = re.compile(r"\s*type:\s*(\d+)\s+(\S+)")
 """A record that is no address in `QueryResults`: its type (5 is an alias) and the name in it."""
 
 

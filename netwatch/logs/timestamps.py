@@ -7,16 +7,15 @@ the ninth are cut off.
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.reading import RecordError
 from netwatch.logs.times import LAST, SECOND, LocalTimes
 
-_RFC3339 = pattern(
+_RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))?"
     r"\s*(Z|z|UTC|[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
-_EPOCH = pattern(r"(\d{1,11})(?:\.(\d{1,12}))?", re.ASCII)
+_EPOCH = re.compile(r"(\d{1,11})(?:\.(\d{1,12}))?", re.ASCII)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -1,10 +1,10 @@
 """What logs say of TLS: versions by the names of tools, and host names in certificates."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from netwatch.core.message import TlsInfo
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.patterns import pattern
 
 VERSIONS = {
     "TLS 1.3": "1.3",
@@ -26,9 +26,11 @@ VERSIONS = {
 MAX_NAMES = 256
 """Maximum number of names that are read from one certificate, as in packets."""
 
-_COMMON_NAME = pattern(r"(?:^|,\s*|/)CN\s*=\s*([^,/\\]+)")
-_JA4 = pattern(r"[tqd][0-9a-z]{9}_[0-9a-f]{12}_[0-9a-f]{12}")
-_HOST = pattern(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", 0)
+_COMMON_NAME = re.compile(r"(?:^|,\s*|/)CN\s*=\s*([^,/\\]+)")
+_JA4 = re.compile(r"[tqd][0-9a-z]{9}_[0-9a-f]{12}_[0-9a-f]{12}")
+_HOST = re.compile(
+    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", 0
+)
 
 
 def tls_info(version: str, alpn: Iterable[str], ja4: str) -> TlsInfo | None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from netwatch.core.message import DnsInfo
-from netwatch.core.patterns import pattern
 from netwatch.logs.fields import (
     Sides,
     address,
@@ -64,15 +63,15 @@ _ROAMING = ("roaming computer", "roaming computers", "anyconnect roaming client"
 """Types of identities whose device may be anywhere, so that its internal address is one of some
 other network."""
 
-_TIME = pattern(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?", re.ASCII)
-_TYPE = pattern(r"\d{1,5} \(([A-Z0-9]{1,10})\)", re.ASCII)
-_LINE = pattern(
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?", re.ASCII)
+_TYPE = re.compile(r"\d{1,5} \(([A-Z0-9]{1,10})\)", re.ASCII)
+_LINE = re.compile(
     rb'\s*"?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"?,.{0,400}?"(?:Allowed|Blocked|Proxied)", ?"'
     rb'(?:\d{1,5} \([A-Z0-9]+\)|Other)",'
     rb'|\s*"?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"?,(?:.{0,400}?),"(?:ALLOWED|BLOCKED|PROXIED)",'
     rb' ?"+<?https?://',
 )
-_HEADER = pattern(rb'"?(?:Timestamp|Time)"?,.{0,60}Identit', re.IGNORECASE)
+_HEADER = re.compile(rb'"?(?:Timestamp|Time)"?,.{0,60}Identit', re.IGNORECASE)
 
 
 def recognise(sample: Sample) -> int:

@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import address, answer_info, carried_time, port, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
@@ -44,19 +43,19 @@ DENYING_ZONES = frozenset(
 )
 """Types of local zones that only serve to block (``local-zone`` in unbound.conf(5))."""
 
-_LINE = pattern(
+_LINE = re.compile(
     rb"(?:\[(\d{9,11})\] |(\d{4}-\d\d-\d\dT\S{8,24}) )?"
     rb"(?:unbound)?(?:\[\d+:[0-9a-f]+\] )?(?:info|reply|query): (\S.*)"
 )
-_LOOKUP = pattern(
+_LOOKUP = re.compile(
     rb"([0-9a-fA-F.:]+(?:%\S{1,32})?) (\S+) ([A-Z0-9-]{1,16}) ([A-Z]{2,8}\d{0,5})"
     rb"(?: ([A-Z]{2,12}\d{0,5}) \d+\.\d+ [01] \d+(?: on (udp|tcp|\S+) (\S+) (\d+))?)?"
 )
-_LOCAL = pattern(
+_LOCAL = re.compile(
     rb"(?:rpz: applied (?:\[.{0,200}\] )?)?\S+ ([a-z_-]{3,32}) "
     rb"([0-9a-fA-F.:]+(?:%\S{1,32})?)@\d{1,5} (\S+) ([A-Z0-9-]{1,16}) [A-Z]+"
 )
-_CUT = pattern(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+(?:%\S{1,32})? \S+ [A-Z0-9-]{1,16} IN(?: |$)")
+_CUT = re.compile(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+(?:%\S{1,32})? \S+ [A-Z0-9-]{1,16} IN(?: |$)")
 _PASSED = (b"rpz-passthru", b"rpz-disabled", b"rpz-invalid")
 
 

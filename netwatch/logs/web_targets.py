@@ -1,15 +1,15 @@
 """Hosts in what logs of proxies and web traffic write: URLs, targets of CONNECT, Host fields."""
 
+import re
 from typing import NamedTuple
 
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.patterns import pattern
 from netwatch.protocols.http import MAX_NAME, host_of
 
-_ABSOLUTE = pattern(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?#\\]*)")
-_PORT = pattern(rb":([0-9]{1,5})$")
+_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?#\\]*)")
+_PORT = re.compile(rb":([0-9]{1,5})$")
 _PORTS = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443, b"ftp": 21}
-HOST_NAME = pattern(
+HOST_NAME = re.compile(
     rb"(?i)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,63}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\.?"
 )
 """A host name of at least two labels, whose last one begins with a letter: no address."""

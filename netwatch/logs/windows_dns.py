@@ -16,19 +16,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_text import address, answer_info, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 
-_LINE = pattern(
+_LINE = re.compile(
     rb"(\d{1,8})(?:([-./])\s?(\d{1,2})[-./]\s?(\d{1,4})\.?)? (\d{1,2})[:.](\d\d)[:.](\d\d)"
     rb"(?: ?([AaPp])\.?\s?[Mm]\.?)? +[0-9A-Fa-f]{1,8} PACKET +[0-9A-Fa-f]{4,16} (UDP|TCP) "
     rb"(Rcv|Snd) ([0-9a-fA-F.:]+(?:%\S{1,32})?) +[0-9a-fA-F]{4} (R| ) ?([QNU?]) "
     rb"\[[0-9a-fA-F]{4} +[ATDR ]*([A-Z0-9]{3,16})\] ([A-Z0-9]{1,16}) +(\S.*?)\s*"
 )
-_LABEL = pattern(rb"\((\d{1,2})\)")
-_POINTER = pattern(rb"\[[0-9A-Fa-f]{4}\]")
+_LABEL = re.compile(rb"\((\d{1,2})\)")
+_POINTER = re.compile(rb"\[[0-9A-Fa-f]{4}\]")
 
 
 def recognise(sample: Sample) -> int:

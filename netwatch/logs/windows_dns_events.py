@@ -18,7 +18,6 @@ import orjson
 
 from netwatch.core.dns_code import rcode_text, type_text
 from netwatch.core.message import DnsInfo
-from netwatch.core.patterns import pattern
 from netwatch.logs.dns_messages import MAX_MESSAGE, message_names
 from netwatch.logs.dns_text import Others, address, carried_time, port, shown
 from netwatch.logs.fields import is_cut_object
@@ -36,11 +35,11 @@ _MESSAGES = {
     "RESPONSE_FAILURE": FAILURE,
     "IGNORED_QUERY": IGNORED,
 }
-_TEXT = pattern(
+_TEXT = re.compile(
     r"(QUERY_RECEIVED|RESPONSE_SUCCESS|RESPONSE_FAILURE|IGNORED_QUERY): (.*)", re.DOTALL
 )
-_FIELD = pattern(r"\s*([A-Za-z ]{2,24}?)\s*=\s*([^;]*)")
-_DATE = pattern(r"/Date\((\d{1,15})\)/")
+_FIELD = re.compile(r"\s*([A-Za-z ]{2,24}?)\s*=\s*([^;]*)")
+_DATE = re.compile(r"/Date\((\d{1,15})\)/")
 _TIMES = ("EventTime", "TimeCreated", "UtcTime", "TimeGenerated", "@timestamp", "timestamp")
 
 

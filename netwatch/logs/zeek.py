@@ -8,11 +8,11 @@ else the log is recognised by the keys. Records of other logs say nothing that i
 What a log says is in `zeek_names`, `zeek_flows` and `zeek_dhcp`; each log has a row in `_LOGS`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import orjson
 
-from netwatch.core.patterns import pattern
 from netwatch.logs import zeek_dhcp, zeek_flows, zeek_names
 from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
@@ -52,7 +52,7 @@ def _is_record(found: Mapping[str, object]) -> bool:
 
 
 _DHCP = _LOGS["dhcp"][1]
-_UID = pattern(rb"\bC[A-Za-z0-9]{12,17}\b")
+_UID = re.compile(rb"\bC[A-Za-z0-9]{12,17}\b")
 
 
 class Reader:

@@ -1,11 +1,11 @@
 """The names in the logs ``dns``, ``ssl``, ``quic`` and ``http`` of Zeek."""
 
+import re
 from collections.abc import Iterator
 
 from netwatch.core.dns_code import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.message import DnsInfo, Evidence, QuicInfo, TlsInfo
 from netwatch.core.names import escape_bytes, normalise_name, raw_name
-from netwatch.core.patterns import pattern
 from netwatch.core.verdict import Outcome
 from netwatch.logs.dns_records import MAX_TTL, listed
 from netwatch.logs.reading import RecordError
@@ -19,7 +19,7 @@ _NETBIOS = 137
 _TYPES = frozenset(TYPES.values())
 _RCODES = frozenset(RCODES.values())
 _QUIC_VERSIONS = {"quicv2": "2", "1": "1"}
-_INITIAL_ONLY = pattern(r"[Cj]+C?s")
+_INITIAL_ONLY = re.compile(r"[Cj]+C?s")
 
 
 def dns(row: Row) -> Iterator[LogName]:

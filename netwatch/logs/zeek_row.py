@@ -1,9 +1,9 @@
 """A record of a Zeek log, from whichever form: its columns by name, and their values typed."""
 
+import re
 from functools import lru_cache
 from typing import Literal
 
-from netwatch.core.patterns import pattern
 from netwatch.logs.json_values import number, port, texts
 from netwatch.logs.minute_times import MinuteTimes
 from netwatch.logs.packed import packed_ip, packed_mac
@@ -17,7 +17,7 @@ MAX_SECONDS = 200_000_000
 MAX_VALUES = 512
 """Maximum number of values of a set or vector that are read."""
 
-_ESCAPED = pattern(r"\\x([0-9a-fA-F]{2})")
+_ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 _MILLISECONDS = 100_000_000_000
 """Times of JSON logs from this number on are in milliseconds, less in seconds since the epoch."""
 _LATEST = 9_000_000_000

@@ -13,7 +13,6 @@ from datetime import datetime
 
 from netwatch.core.dns_code import RCODES
 from netwatch.core.message import DnsInfo
-from netwatch.core.patterns import pattern
 from netwatch.logs.fields import (
     Sides,
     address,
@@ -76,9 +75,11 @@ _SAME = {
 """Names in Zscaler's formats, and the specifier that stands for the same."""
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_TIME = pattern(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII)
-_PAIRS = pattern(rb"\t(?:product=NSS|vendor=Zscaler|dns_req=|clt_sip=|urlcategory=|csip=)")
-_CSV = pattern(
+_TIME = re.compile(
+    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII
+)
+_PAIRS = re.compile(rb"\t(?:product=NSS|vendor=Zscaler|dns_req=|clt_sip=|urlcategory=|csip=)")
+_CSV = re.compile(
     rb'"[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} [\d:]{8} \d{4}","[^"]*",(?:"(?:HTTP|SSL|FTP|DNS|TUN)'
     rb'|"[^"]*","[^"]*","(?i:REQ_)?(?i:Allow|Block)|"[^"]*","[^"]*","\d+","\d+","\d+","\d+","[\da-f.:]+")'
 )

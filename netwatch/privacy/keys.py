@@ -11,13 +11,12 @@ import hmac
 import os
 import secrets
 import stat
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, set_mode
 

@@ -1,8 +1,7 @@
 """``privacy`` of the configuration: of whom alerts and the store say a pseudonym."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Decision, Device, Network
 from netwatch.privacy.keys import Keyring
 from netwatch.privacy.pseudonyms import pseudonym, under_pseudonym

@@ -22,11 +22,11 @@ For whoever judges again, or erases::
 
 import hmac
 import json
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.privacy.keys import ID_DIGITS, Keyring, PseudonymKey
 from netwatch.privacy.pseudonyms import pseudonym

@@ -15,12 +15,12 @@ is a module in this package and a row in the table. A parser has one of four sha
 All parsers raise `ParseError` for bytes that are not of their protocol, and no other error.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Message
-from netwatch.core.patterns import pattern
 from netwatch.protocols import (
     arp,
     dhcp,
@@ -44,7 +44,7 @@ DHCP, DHCPV6, MDNS, ARP, ND = 13, 14, 15, 16, 17
 """The kinds of candidates, as the packet loop numbers them. The loop uses 6 and 7 itself, and it
 passes on kinds from 13 on only if devices are learned from them."""
 
-_REQUEST_LINE = pattern(rb"[A-Z][A-Z_-]{2,23} [!-~]")
+_REQUEST_LINE = re.compile(rb"[A-Z][A-Z_-]{2,23} [!-~]")
 
 Shape = Literal["datagram", "stream", "conversation", "handshake"]
 ParseDatagram = Callable[[bytes], Message]

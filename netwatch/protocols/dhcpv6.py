@@ -7,9 +7,8 @@ sections 11.2 and 11.4), which may belong to another interface of the client.
 """
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ParseError
 from netwatch.core.message import AddressClaim, AddressClaimKind, Message
 from netwatch.protocols.host_name import from_labels

@@ -6,9 +6,9 @@ Specification", Hamilton et al., 2016), in Q044 and Q046 it is a long header of 
 that time. Numbers are little-endian up to Q038. Handshake messages are sent on stream 1.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ParseError
 from netwatch.protocols.reader import Reader
 

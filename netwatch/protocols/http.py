@@ -5,10 +5,11 @@ feeds, folded fields, a space before the colon, a version like ``HTTP/1.0.8``) a
 anomalies, so that every request that the server understands is understood here too.
 """
 
+import re
+
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.patterns import pattern
 
 MAX_HEAD = 65536
 """The longest head that is read, in bytes."""
@@ -21,14 +22,14 @@ MAX_HOSTS = 8
 MAX_NAME = 255
 """The longest host that is accepted, in bytes."""
 
-_METHOD = pattern(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
-_FIELD = pattern(rb"(?im)^(host|content-length|transfer-encoding)([ \t]*):([^\n]*)")
-_BREAKS = pattern(rb"(?:\r?\n){0,8}")
-_FOLD = pattern(rb"\r?\n[ \t]+")
-_VERSION = pattern(rb"HTTP/1\.[0-9]")
-_ODD_VERSION = pattern(rb"(?i)HTTP/[0-9a-z.]{1,16}")
-_ABSOLUTE = pattern(rb"[A-Za-z][A-Za-z0-9+\-.]*://([^/?#]*)")
-_IPV6 = pattern(rb"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
+_FIELD = re.compile(rb"(?im)^(host|content-length|transfer-encoding)([ \t]*):([^\n]*)")
+_BREAKS = re.compile(rb"(?:\r?\n){0,8}")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_VERSION = re.compile(rb"HTTP/1\.[0-9]")
+_ODD_VERSION = re.compile(rb"(?i)HTTP/[0-9a-z.]{1,16}")
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*://([^/?#]*)")
+_IPV6 = re.compile(rb"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 
 
 def parse(data: bytes, last: bool = False) -> Message:

@@ -1,11 +1,10 @@
 """``devices: sources`` of netwatch.yaml: where the inventory is refreshed from."""
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.file_keys import REQUIRED, Key, Section
 from netwatch.core.user_yaml import Fields, YamlMapping, YamlSequence, describe
 from netwatch.inventory.class_rules import ATTRIBUTES, ClassRule, pattern_of

@@ -4,9 +4,9 @@ Either everything succeeds or nothing is changed: a source that cannot be read, 
 or a list that shrank so much that a source is probably broken leaves the inventory as it was.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 from netwatch.formats.values import rfc3339

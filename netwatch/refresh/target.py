@@ -9,11 +9,11 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import FOLDER_MODE, MODE, give_to_owner, set_permissions
 from netwatch.core.system.locks import lock

@@ -3,14 +3,13 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
 
 from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import Alert, AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.engine.hiding_apps import HidingApps
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line

@@ -7,9 +7,9 @@ capture that goes on, or whose end was not stored, what comes before its end.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.rejudge.stored_runs import StoredCapture, StoredRun
 from netwatch.store.views import FACT_TABLES
 

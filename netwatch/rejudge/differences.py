@@ -13,11 +13,11 @@ a piece of evidence in common.
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
 from netwatch.core.alert import EVIDENCE_KEYS, AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 
 Change = Literal["new", "withdrawn", "changed", "not-judged"]

@@ -16,6 +16,7 @@ All runs are read in one pass, ordered by run, capture and `sequence`.
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Self
@@ -24,7 +25,6 @@ import pyarrow as pa
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.evidence_place import number_of
 from netwatch.core.flow import Flow
 from netwatch.engine.replay import ClaimEvent, Event

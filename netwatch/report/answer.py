@@ -22,9 +22,8 @@ Reasons are codes with numbers; `netwatch.report.words` has their sentences.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK, Ban
 from netwatch.report.values import Answer, NetworkRow, Reason, Thresholds, Value
 

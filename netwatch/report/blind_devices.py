@@ -8,12 +8,12 @@ much of them is read as takes seconds, evenly over the period, and the report sa
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, tuple_
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.dataclass import dataclass
 from netwatch.report.counting import Naming
 from netwatch.report.period import Span
 from netwatch.report.values import BlindDeviceRow, BlindDevices

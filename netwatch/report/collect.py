@@ -9,12 +9,11 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from netwatch import __version__
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import did_you_mean

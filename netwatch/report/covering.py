@@ -2,10 +2,10 @@
 the times without a capture."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from netwatch.config import Config
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Ban
 from netwatch.coverage.bits import bits_or, long_runs
 from netwatch.coverage.hours import QUARTER, QUARTERS, by_name

@@ -5,9 +5,9 @@ sentence each.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report import labels, words

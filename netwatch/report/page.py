@@ -7,14 +7,13 @@ report, and is escaped by the template engine. What it prints as it is are the p
 
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netwatch.charts import FOLDER as CHARTS
 from netwatch.charts.picture import Picture, Size
 from netwatch.charts.render import Renderer
 from netwatch.charts.theme import dark_rules
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.core.text import escaped

@@ -1,9 +1,9 @@
 """The days of a report: whole days in a time zone, and how those of a ban lie in them."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import Ban, BanPeriod
 

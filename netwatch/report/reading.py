@@ -2,15 +2,14 @@
 in incidents, and what was seen in the sums of coverage."""
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, or_, select
 
 from netwatch.core.alert import UNHEARD
-from netwatch.core.dataclass import dataclass
-from netwatch.core.patterns import pattern
 from netwatch.report.period import Span
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import fleet_sensors
@@ -26,10 +25,10 @@ _decode = json.JSONDecoder().raw_decode
 
 
 # In a string of JSON quotes are escaped, so these are keys.
-_SEEN = pattern(r'"seen": ?\{')
-_SERVER_SEEN = pattern(r'"seen": ?\{"server": ?true')
-_BOTH_SEEN = pattern(r'"directions": ?"(both|server)"')
-_UNHEARD = pattern(rf'"{UNHEARD}": ?\{{"since": ?"([^"]*)"')
+_SEEN = re.compile(r'"seen": ?\{')
+_SERVER_SEEN = re.compile(r'"seen": ?\{"server": ?true')
+_BOTH_SEEN = re.compile(r'"directions": ?"(both|server)"')
+_UNHEARD = re.compile(rf'"{UNHEARD}": ?\{{"since": ?"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)

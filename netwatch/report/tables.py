@@ -5,10 +5,10 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from netwatch.charts.picture import Table
 from netwatch.charts.weeks import category_words, used_categories
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report import labels, words

@@ -6,9 +6,9 @@ beside them, shares are numbers from 0 to 1.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import BanTexts
 
 AnswerWord = Literal["kept", "not-kept", "cannot-be-said", "not-in-force"]

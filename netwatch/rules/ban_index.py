@@ -8,9 +8,9 @@ the same however many bans there are.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import (
     BEGINNING,

@@ -4,10 +4,10 @@ All is a function of the ban and of the day, so that the past can be asked about
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Ban
 from netwatch.rules.policy import State
 

@@ -9,12 +9,11 @@ import datetime
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.period import read_timezone

@@ -14,10 +14,10 @@ zone and the tail together, so a rule that is written out for such a name comes 
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
 from netwatch.rules.names_inside import IdsInside, NamesInside

@@ -10,13 +10,13 @@ contains data only, and no code. ``NETWATCH_CACHE=off`` in the environment turns
 import contextlib
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from netwatch.core.patterns import pattern
 from netwatch.core.system.folders import OpenFolder
 from netwatch.core.system.opening import O_NOFOLLOW, O_NONBLOCK
 from netwatch.core.system.users import is_owned, others_may_write, owns_system_folder
@@ -55,8 +55,8 @@ DOCUMENTS = Kind("document", MAX_DOCUMENTS)
 
 _MAGIC = b"netwatch cache\n"
 _HEAD = len(_MAGIC) + 3 * 32  # the key, the checksum of what follows, and of all of this
-_NAME = pattern(r"[0-9a-f]{64}\.(?:catalogue|document)\Z")
-_UNFINISHED = pattern(r"\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp\Z")
+_NAME = re.compile(r"[0-9a-f]{64}\.(?:catalogue|document)\Z")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp\Z")
 _UNFINISHED_AGE = 3600.0
 _TOUCH_AFTER = 3600.0
 

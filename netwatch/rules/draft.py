@@ -8,10 +8,10 @@ app is written only where the list says so.
 
 import datetime
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import yaml
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import Problem
 from netwatch.core.listed_name import ListedName, NameList
 from netwatch.core.text import escaped, quantity

@@ -8,10 +8,9 @@ since a list of trackers has a million of them.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.listed_name import ListedName, NameList
 from netwatch.rules.catalog import Catalog, literal_tail
 from netwatch.rules.shared_zones import SHARED_ZONES, public_suffixes

@@ -8,9 +8,9 @@ examples of each kind, so that a rule which is too strong is noticed.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Confidence
 
 

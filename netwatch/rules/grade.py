@@ -17,10 +17,10 @@ that list. A site's own files count as their authors wrote them.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Role
 from netwatch.language.sentences import sentence
 from netwatch.rules.sources import families

@@ -1,8 +1,8 @@
 """What a lint rule for signatures is. The rules are in `netwatch.rules.lint`."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.signature import Alias, Example, Rule, Signature
 

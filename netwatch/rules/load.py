@@ -9,13 +9,12 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from netwatch import __version__
 from netwatch.core.addresses import ip_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.trusted_files import read_trusted_file, refuse_writable
 from netwatch.core.user_files import read_user_file

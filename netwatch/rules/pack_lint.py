@@ -6,8 +6,8 @@ function and one row of `PACK_RULES`.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import Problem
 from netwatch.rules.bans import DEFAULT_BAN, Pack, load_pack, pack_ids
 from netwatch.rules.catalog import Catalog

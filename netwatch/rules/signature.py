@@ -6,14 +6,14 @@ needs other files or the public suffix list is checked by `netwatch.rules.lint`.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Literal, get_args
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.names import normalise_name
-from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
 from netwatch.core.verdict import App, Confidence, Match, Role, RulePlace
 from netwatch.core.yaml_rows import Row, read_word
@@ -32,9 +32,9 @@ MAX_LABEL = 63
 MAX_ALIASES = 64
 """CDN tails of one app. Each name of its zones may be followed by each of them."""
 
-_SLUG = pattern(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_LABEL = pattern(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
-_GLOB_LABEL = pattern(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ _CAP_OF: dict[str, Confidence] = {"probable": "probable", "possible": "possible"
 # The usual form of a domain with a name that has no fault. Other forms mean the same, and take some
 # five times longer to read.
 _USUAL_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}+(?<!-))?+\."
-_USUAL_ROW = pattern(
+_USUAL_ROW = re.compile(
     rf"\{{(host|suffix): ((?:{_USUAL_LABEL}){{1,126}}+[a-z][a-z0-9]{{0,62}}+),"
     rf" role: ({'|'.join(_ROLES)}),"
     rf"((?: confidence: ({'|'.join(_CAP_OF)}),)?"

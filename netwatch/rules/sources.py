@@ -6,10 +6,8 @@ about a source; a new tag in a shipped signature needs a row here (lint rule ``u
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
-
-from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.system.opening import O_CLOEXEC, O_NONBLOCK, pread
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (

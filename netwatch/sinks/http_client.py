@@ -6,7 +6,7 @@ sends, a request with its response is one `exchange`, limited in time and size.
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch import __version__
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.exchange import TooLongError, check_size, exchange
 from netwatch.core.tls_sockets import client_context, describe_error

@@ -11,11 +11,11 @@ import re
 import smtplib
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Delivered,

@@ -8,9 +8,9 @@ import smtplib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.exchange import BoundedSocket, connect, exchange, in_background
 from netwatch.core.tls_sockets import describe_error

@@ -7,11 +7,11 @@ its duplicate window. It counts as delivered when the stream has acknowledged it
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.tls_sockets import describe_error

@@ -11,11 +11,11 @@ what becomes of the alerts.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.user_yaml import Fields

@@ -5,11 +5,10 @@ is not valid, and then returns the default. `Option` describes a key for the doc
 """
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.trusted_files import refuse_writable
 from netwatch.core.user_yaml import Fields

@@ -4,9 +4,9 @@ The configuration reader, the delivery worker and the documentation read this ta
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks import elastic, file, kafka, mail, nats, notify, splunk, syslog, webhook
 from netwatch.sinks.base import SinkOptions

@@ -6,13 +6,13 @@ a corrected file takes effect without a restart. `redaction` removes it from tex
 """
 
 import os
+import re
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.core.patterns import pattern
 from netwatch.core.text import quantity
 from netwatch.core.trusted_files import read_trusted_file
 from netwatch.core.user_files import read_user_file
@@ -30,7 +30,7 @@ MAX_SECRET_LINES = 256
 shown."""
 
 _EXPECTED = "expected {env: NAME} or {file: path}: the secret itself must not be in this file"
-_NAME = pattern(r"[^\x00-\x1f\x7f]+")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _MAX_REMEMBERED = 4
 _remembered: dict[tuple[str, Path | None, str], list[str]] = {}
 _remembered_lock = threading.Lock()

@@ -10,9 +10,9 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks import syslog_message, syslog_transport

@@ -13,8 +13,8 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.exchange import Address, connect, exchange, resolve, time_left
 from netwatch.core.system.sockets import unacknowledged_bytes

@@ -5,9 +5,9 @@ else the system's.
 """
 
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.tls_sockets import client_context, reason_of
 from netwatch.core.user_yaml import Fields

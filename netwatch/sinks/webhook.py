@@ -12,9 +12,9 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields, YamlMapping
 from netwatch.sinks.base import Delivered, MisconfiguredError, Outcome, OutgoingAlert

@@ -24,8 +24,8 @@ is taken first, of these proofs, and then what is nearest. So a sensor cannot ke
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.inventory.networks import BUILT_IN
 from netwatch.store.case_members import Key, Member
 

@@ -8,13 +8,12 @@ its states spans.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from netwatch.core.alert import UNHEARD, AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import epoch_ns
 

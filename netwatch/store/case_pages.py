@@ -6,11 +6,11 @@ A page begins behind the last row of the one before it, as those of incidents do
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, or_, select, tuple_
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.filters import Filter, is_device, name_matches

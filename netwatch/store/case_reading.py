@@ -5,13 +5,13 @@ the state that a sensor sends next says everything again.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, select
 
 from netwatch.core.alert import UNHEARD
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_members import Key, Member, Rank, rank_of
 from netwatch.store.chunks import among, pairs_among

@@ -11,10 +11,10 @@ they see different flows, and these are added. Sensors that name no flow prove n
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from netwatch.core.alert import COMMUNITY_LIMIT, UNHEARD
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.store.case_members import Member

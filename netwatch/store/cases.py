@@ -8,14 +8,13 @@ gives the same cases.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_locks import WordLocks
 from netwatch.store.case_members import Key, Member

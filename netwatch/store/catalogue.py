@@ -12,12 +12,12 @@ the runs that it replaces (`netwatch.store.superseding`).
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.coverage.hours import HourCounts
 from netwatch.store import catalogue_tables as tables

@@ -10,10 +10,10 @@ sensors of a site see has two numbers, as one with two addresses has.
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.chunks import CHUNK, chunks
 

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 from pyarrow import compute, parquet
 from sqlalchemy import select
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import FORMAT_KEY, TIME_COLUMN

@@ -16,10 +16,10 @@ left out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store.arrow_schema import CAPTURE, CLIENT, schema
 from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError

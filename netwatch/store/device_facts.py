@@ -4,12 +4,12 @@ there is of each kind, and since when; the address claims on it."""
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
 import duckdb
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.fact_files import FactFiles

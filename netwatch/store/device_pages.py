@@ -1,11 +1,11 @@
 """Lists of devices that have incidents, a page at a time, and in which weeks they had some."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal, select, tuple_
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.chunks import chunks

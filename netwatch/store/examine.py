@@ -2,13 +2,13 @@
 created. Used where somebody only wants to know, as in ``netwatch doctor``."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import create_engine, func, inspect, or_, select
 from sqlalchemy.pool import NullPool
 
 from netwatch.core import owned_database
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.core.owned_database import OtherVersionError

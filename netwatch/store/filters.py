@@ -3,12 +3,12 @@
 import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.core.dataclass import dataclass
 from netwatch.core.names import normalise_name
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue

@@ -7,11 +7,11 @@ changes nothing that is newer. Every call is one transaction and raises `Netwatc
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import case, delete, func, or_, select
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensor_rows import note_heard

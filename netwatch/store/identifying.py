@@ -8,11 +8,11 @@ journal before anything is said.
 import json
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import insert
 
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.networks import Scope

@@ -5,10 +5,10 @@ files have to be open at a time, and a row is written soon.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store.arrow_schema import CAPTURE, TIME_COLUMN, schema
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.fact_files import FactFiles

@@ -6,10 +6,9 @@ it learns how many rows are stored.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.client_columns import ClientKey
 from netwatch.store.hour_counting import Hides

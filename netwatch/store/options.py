@@ -1,9 +1,9 @@
 """Where a store is, and how long it keeps what."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.secret_urls import without_secrets
 
 FOREVER = None

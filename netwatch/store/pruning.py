@@ -9,13 +9,13 @@ leaves, go too. Whoever is killed in between prunes again: each step is complete
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from netwatch.core.dataclass import dataclass
 from netwatch.coverage.hours import BLOCK, HOUR
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import FileRow

@@ -10,12 +10,12 @@ of many, leads nowhere.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.core.dataclass import dataclass
 from netwatch.inventory.entry_table import Entry
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables

@@ -1,11 +1,11 @@
 """How much a store has: rows, files and bytes by table, days, runs, and what was lost."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import case, func, select, true
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.coverage_rows import saturated

@@ -3,9 +3,9 @@ key reads them."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.privacy.sealing import SealedError, Sealing, is_sealed
 from netwatch.store.fact_removal import FactRemoval
 

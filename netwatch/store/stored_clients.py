@@ -1,10 +1,10 @@
 """The clients of a catalogue, those that are sealed as far as a key reads them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from netwatch.core.dataclass import dataclass
 from netwatch.privacy.sealing import SealedError, Sealing
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue

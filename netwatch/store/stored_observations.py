@@ -6,6 +6,7 @@ of texts each distinct one is looked up once. No object is made a row.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,6 @@ from pyarrow import compute
 from netwatch.core import observation_columns as columns
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.buffers import array, zeroed
-from netwatch.core.dataclass import dataclass
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, LIST_SHIFT, TRANSPORTS, WORDS
 from netwatch.core.seen import CHECKSUM_PLACE, CHECKSUMS, PLACED

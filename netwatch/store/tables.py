@@ -6,9 +6,8 @@ numbers the events of a capture (rows of all three tables) in the order in which
 them: replayed in this order, they give the same incidents. Times are ns since the epoch.
 """
 
+from dataclasses import dataclass
 from typing import Literal
-
-from netwatch.core.dataclass import dataclass
 
 FORMAT_VERSION = 3
 """The version of these files, in the metadata of each one as ``netwatch.format``."""

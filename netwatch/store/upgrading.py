@@ -1,10 +1,10 @@
 """What an upgrade of a catalogue would do, without doing it, for ``store upgrade``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, func, inspect, select, text
 
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import FILE, Database, open_database

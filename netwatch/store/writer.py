@@ -10,14 +10,13 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.capture.files import capture_file, open_file
 from netwatch.capture.locations import is_url
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import compaction, messages
 from netwatch.store.arrow_schema import TIME_COLUMN

@@ -2,10 +2,10 @@
 
 import ipaddress
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.file_keys import REQUIRED, Key, Section
 from netwatch.core.system.users import is_root, owns_system_folder
 from netwatch.core.user_yaml import Fields

@@ -18,11 +18,11 @@ import re
 import tarfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 
 MANIFEST = "set.json"

@@ -25,12 +25,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from netwatch.core.alert import SetIdentity
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.locks import lock
 from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, sync_folder

@@ -6,10 +6,10 @@ are compared with its comment whatever the readers say.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.encapsulation import UDP_TUNNELS
 from netwatch.core.frame import packet_digest
 from netwatch.core.names import normalise_name

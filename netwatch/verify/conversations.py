@@ -8,9 +8,9 @@ datagram by one that comes back.
 """
 
 import socket
+from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.verify.flows import Datagram, Flows
 from netwatch.verify.pieces import Claims, Piece
 

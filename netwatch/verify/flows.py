@@ -10,11 +10,10 @@ import socket
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ParamSpec, TypeVar
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.verify.evidence_file import CapturedPacket
 from netwatch.verify.layers import Fragment, IpPacket, Reader, Segment

@@ -1,9 +1,8 @@
 """What a reader tells of a packet, whichever library it uses."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
-
-from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

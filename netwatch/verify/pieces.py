@@ -7,9 +7,9 @@ earlier versions end behind the place: their pieces are checked without what the
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped
 from netwatch.formats.values import epoch_ns

@@ -5,6 +5,7 @@ HKDF of `cryptography`.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -12,8 +13,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-
-from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

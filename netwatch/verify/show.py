@@ -6,10 +6,10 @@ packets that the evidence names. What is too long is cut, and says so.
 
 import gzip
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped, quantity
 from netwatch.formats.values import rfc3339

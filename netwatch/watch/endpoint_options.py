@@ -1,9 +1,8 @@
 """The options of the metrics endpoint. They are apart from the endpoint itself, so that
 reading a configuration does not import an HTTP server."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from netwatch.core.dataclass import dataclass
 from netwatch.watch.health import Thresholds
 
 

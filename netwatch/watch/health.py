@@ -6,8 +6,8 @@ kernel drops them, and when alerts pile up before an output.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.text import quantity
 from netwatch.language.sentences import sentence
 from netwatch.watch.snapshot import Snapshot

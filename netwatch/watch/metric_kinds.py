@@ -6,9 +6,9 @@ series each, and the rest is summed up under ``other``, so that no counter ever 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import Backlog, OutputQueue, Snapshot, TableUsage
 

@@ -6,8 +6,8 @@ lags. The history is bounded by time and by number.
 """
 
 from collections import deque
+from dataclasses import dataclass
 
-from netwatch.core.dataclass import dataclass
 from netwatch.watch.snapshot import Snapshot
 
 WINDOW = 3.0

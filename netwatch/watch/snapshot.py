@@ -7,10 +7,9 @@ with the time of the snapshot; packet times occur only inside of alerts.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from netwatch.core.alert import Alert, Judgement
-from netwatch.core.dataclass import dataclass
 
 RECENT = 64
 """The most recently reported incidents that a snapshot contains."""

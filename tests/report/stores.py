@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from netwatch.config import Config, load
-from netwatch.core.dataclass import dataclass
 from netwatch.coverage.hours import HOUR, QUARTER, HourCounts
 from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.rules.ban_contents import ban_contents

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from html.parser import HTMLParser
 from typing import Any
@@ -13,7 +14,6 @@ from support.paths import ROOT
 
 from netwatch.console.console import Console
 from netwatch.console.routes import ROUTES, Route, may
-from netwatch.core.dataclass import dataclass
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.snapshot import OutboxBacklog, OutputQueue, Snapshot
 from netwatch.watch.status_record import status_record

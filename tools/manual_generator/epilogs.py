@@ -8,8 +8,7 @@ exit follow in the same line. Everything else is a paragraph.
 import re
 import textwrap
 from collections.abc import Iterator
-
-from netwatch.core.dataclass import dataclass
+from dataclasses import dataclass
 
 _EXAMPLE = re.compile(r"(?P<command>\S.*?\S) {2,}(?P<comment>\S.*)")
 _ROW = re.compile(r"(?P<key>\S.*?) {2,}(?P<meaning>\S.*)")

@@ -9,9 +9,9 @@ import argparse
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
 
 T = TypeVar("T")

@@ -1,6 +1,7 @@
 """The bans: which ones there are, and of each whether it was kept in a period."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -9,7 +10,6 @@ from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.period_reports import being_made, days_of
 from netwatch.console.texts import periods_of
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.core.period import day_at
 from netwatch.core.verdict import Ban, BanTexts
 from netwatch.report import page as report_page

@@ -1,13 +1,14 @@
 """The blind spots: in which networks how many flows had no readable name, why, and what would cure
 it."""
 
+from dataclasses import dataclass
+
 from netwatch.charts.coverage import NetworkCoverage, coverage_picture
 from netwatch.console.answers import Answer, Page
 from netwatch.console.figures import figure
 from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.period_reports import days_of
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.report import labels
 from netwatch.report.collect import common_timezone
 from netwatch.report.covering import missing_days, network_flows

@@ -3,6 +3,7 @@ saw what, when, and what speaks for it that it is one. The filtered list is a fi
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +21,6 @@ from netwatch.console.lists import (
 )
 from netwatch.console.pages.incidents import COLUMNS, NAMES, QUERY_SECONDS, WORDS, pseudonym
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.formats.values import epoch_ns
 from netwatch.store.case_pages import (
     CaseFilter,

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -20,7 +21,6 @@ from netwatch.console.lists import (
     time_inputs,
 )
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.store.incident_pages import (
     PAGE,
     Cursor,

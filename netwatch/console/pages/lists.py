@@ -1,12 +1,12 @@
 """The lists of names that firewalls fetch: one for each ban and product, at a stable address."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from netwatch import __version__
 from netwatch.console.answers import Answer, Download, Page, not_found
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Ban
 from netwatch.exports.export_format import Export
 from netwatch.exports.registry import feeds

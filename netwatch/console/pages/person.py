@@ -2,6 +2,7 @@
 for the data protection officer."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from netwatch.console.answers import Answer, Download, Page, bad_request
@@ -10,7 +11,6 @@ from netwatch.console.held import Held, HeldKind, copies, held, looks_at, overvi
 from netwatch.console.lists import joined
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject_notice import notice_of
 from netwatch.formats.values import json_line, rfc3339

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -9,7 +10,6 @@ from sqlalchemy import func, select
 from netwatch.console.answers import Answer, Page
 from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.incident_rows import DAY
 

@@ -2,13 +2,13 @@
 apply of what was published, and when they were silent."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from netwatch.console.answers import Answer, Page, bad_request, not_found
 from netwatch.console.pages.cases import listed
 from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.view import View
-from netwatch.core.dataclass import dataclass
 from netwatch.store.case_pages import CaseFilter, case_page, is_centre
 from netwatch.store.fleet_sensors import Applied, FleetSensor, PublishedKind, roster, silences
 from netwatch.store.incident_pages import PAGE

@@ -6,14 +6,14 @@ begins at ``dns.log.0``, and programs that rotate by themselves write ``dns.log.
 like. A suffix of a compression may follow; such files are complete, and not followed.
 """
 
-from netwatch.core.patterns import pattern
+import re
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip")
 """Suffixes of compressed files."""
 
 _NUMBERS = r"\d+(?:[-_T.:]\d+)*Z?"
-_BEHIND = pattern(rf"(?P<base>.+?)[.-](?:{_NUMBERS}|old|bak)")
-_WITHIN = pattern(rf"(?P<stem>.+?)[-_.]{_NUMBERS}(?P<extension>\.[A-Za-z]+)")
+_BEHIND = re.compile(rf"(?P<base>.+?)[.-](?:{_NUMBERS}|old|bak)")
+_WITHIN = re.compile(rf"(?P<stem>.+?)[-_.]{_NUMBERS}(?P<extension>\.[A-Za-z]+)")
 
 
 def is_compressed(name: str) -> bool:

@@ -7,10 +7,10 @@ is that of loopback: to be reached from elsewhere is a decision.
 
 import grp
 import ipaddress
+from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import parse_qsl, urlsplit
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 
 SYSLOG_PORT = 514

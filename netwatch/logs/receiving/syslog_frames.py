@@ -6,12 +6,12 @@ message begins with a digit from 1 to 9, digits and a space unless it is counted
 longer than the limit is skipped, however long it is.
 """
 
-from netwatch.core.patterns import pattern
+import re
 
 MAX_MESSAGE = 1 << 17
 """Bytes of a message. RFC 5425 asks for 8192; records of Suricata are longer."""
 
-_COUNT = pattern(rb"([1-9][0-9]{0,8}) ")
+_COUNT = re.compile(rb"([1-9][0-9]{0,8}) ")
 _MAX_COUNT_DIGITS = 10
 
 
