@@ -13,10 +13,11 @@ import os
 from typing import Any
 
 from netwatch.capture.library_errors import reason_of
-from netwatch.capture.locations import shown_url, without_secrets
+from netwatch.capture.locations import shown_url
 from netwatch.capture.name_patterns import has_magic
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.installing import install_command, install_library
+from netwatch.core.secret_urls import without_secrets
 
 S3 = ("s3", "s3a")
 GOOGLE = ("gs", "gcs")

@@ -1,25 +1,28 @@
 """Requests to the servers of captures, which may be slow, broken or hostile.
 
-Redirections are followed a few times, to HTTP alone and never from HTTPS to HTTP; the user and the
+Redirections are followed a few times, to HTTP alone, never from HTTPS to HTTP, and never from a
+server on the internet to an address of this machine or of a private network; the user and the
 password of a URL go to its own server and no other. Nothing is decompressed here: what a server
 compresses on its own is recognised like every compressed capture. Bodies are read piece by piece by
 whoever asked, who knows how much is wanted.
 """
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import urllib3
 
 from netwatch import __version__
-from netwatch.capture.locations import without_secrets
 from netwatch.capture.remote_file import RemoteError, TransientError
 from netwatch.core.exchange import CAPTURES, Exchange
 from netwatch.core.http_pool import contexts, open_pool
+from netwatch.core.secret_urls import without_secrets
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -31,6 +34,15 @@ PIECE = 1 << 18
 """Bytes of a body that are read at a time."""
 
 _SCHEMES = ("http", "https")
+_INSIDE = tuple(
+    map(
+        ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+            *("172.16.0.0/12", "192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10"),
+        ),
+    )
+)
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _REASONS = {
     401: "access is denied (status 401)",
@@ -86,7 +98,9 @@ def ask(url: str, headers: Mapping[str, str]) -> Answer:
         answer.close()
         if answer.status not in (301, 302, 303, 307, 308) or not location:
             raise _refused(answer)
-        url = redirected(url, location)
+        before, url = url, redirected(url, location)
+        if _proxy(url) is None:
+            refuse_inside(before, url)
     raise RemoteError(f"the server redirects more than {MAX_REDIRECTS} times")
 
 
@@ -157,6 +171,31 @@ def redirected(url: str, location: str) -> str:
     if before == "https" and after == "http":
         raise RemoteError("the server redirects from https:// to http://, which is not followed")
     return target
+
+
+def refuse_inside(before: str, after: str) -> None:
+    """Raise `RemoteError` where a redirection leads to this machine or a private network and comes
+    from elsewhere: that server could have netwatch ask what it cannot reach itself."""
+    hosts = urlsplit(before).hostname, urlsplit(after).hostname
+    if hosts[0] != hosts[1] and _is_inside(hosts[1]) and not _is_inside(hosts[0]):
+        raise RemoteError(
+            f"the server redirects to {hosts[1]}, an address of this machine or of a private"
+            " network, which is not followed"
+        )
+
+
+def _is_inside(host: str | None) -> bool:
+    """Whether an address of a host is one of this machine or of a private network."""
+    try:
+        found = socket.getaddrinfo(unquote(host or ""), None, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError):
+        return False  # It cannot be asked either.
+    for *_, place in found:
+        address = ip_address(str(place[0]).partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        if any(address in network for network in _INSIDE):
+            return True
+    return False
 
 
 def _refused(answer: Answer) -> RemoteError | TransientError:

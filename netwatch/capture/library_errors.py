@@ -7,7 +7,7 @@ of its HTTP client, or of the system. `raising` is therefore the one place that 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from netwatch.capture.locations import without_secrets
+from netwatch.core.secret_urls import without_secrets
 
 _LONGEST = 200
 _DENIED = "access is denied"

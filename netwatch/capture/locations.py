@@ -21,19 +21,10 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from netwatch.core.errors import CaptureError, ConfigError, Problem
+from netwatch.core.secret_urls import without_secrets
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:(?:/|\\|$)")
-_LONGEST_SHOWN = 32
-# Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
-_SECRET = re.compile(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
-# Whoever is named in a URL of HTTP may be a token; that of Azure is the name of a container.
-# A key may have slashes; what follows a colon and is no port is one.
-_USER = re.compile(
-    r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@"
-    r"|(://)[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))\S*@"
-)
-_PARAMETER = re.compile(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +91,6 @@ def shown_url(url: str) -> str:
     return without_secrets(url)
 
 
-def without_secrets(text: str) -> str:
-    """A text, an error of a server for example, without the secrets of URLs in it."""
-    return _PARAMETER.sub(_parameter, _USER.sub(_without_user, text))
-
-
 def _is_http(url: str) -> bool:
     return url.partition("://")[0].lower() in ("http", "https")
 
@@ -160,13 +146,3 @@ def info_of_path(path: str) -> FileInfo:
 def as_binary(file: OpenFile) -> BinaryIO:
     """An open file as what a `FileStream` reads, which calls nothing but these methods."""
     return cast(BinaryIO, file)
-
-
-def _without_user(match: "re.Match[str]") -> str:
-    return match[1] or match[2] or match[3]
-
-
-def _parameter(match: "re.Match[str]") -> str:
-    mark, name, value = match.groups()
-    is_secret = _SECRET.search(name) is not None or len(value) > _LONGEST_SHOWN
-    return f"{mark}{name}={'***' if is_secret else value}"

@@ -112,7 +112,7 @@ def back_up(args: argparse.Namespace) -> int:
         raise NetwatchError(f"{error.filename}: {error.strerror}") from None
     for problem in problems:
         print_message(f"netwatch: {problem}")
-    print_line(f"{quantity(len(kept), 'file')} of {options.path} kept in {folder}")
+    print_line(f"{quantity(len(kept), 'file')} of {options.shown} kept in {folder}")
     return 1 if problems else 0
 
 
@@ -136,7 +136,7 @@ def restore(args: argparse.Namespace) -> int:
         _bring_back(folder, each)
     options = _store(args)
     restore_store(folder / STORE, options)
-    print_line(f"{quantity(len(kept), 'file')} restored; the store is {options.path}")
+    print_line(f"{quantity(len(kept), 'file')} restored; the store is {options.shown}")
     return 0
 
 

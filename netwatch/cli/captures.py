@@ -104,6 +104,7 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.cli import terminal
     from netwatch.cli.archive_options import is_archive
     from netwatch.cli.summary import Summary
+    from netwatch.core.private_folder import below
     from netwatch.coverage.counts import Coverage
     from netwatch.formats.registry import FORMATS
 
@@ -123,6 +124,7 @@ def scan(args: argparse.Namespace) -> int:
     to_deliver: list[Alert] = []
     find = _found_in_archive if of_archive else _found_here
     with (
+        below(_store_path(args, config)),
         store or contextlib.nullcontext(),
         terminal.output(args.output) as stream,
         find(args, captures, logs, config, statistics, coverage, store) as (result, units),
@@ -299,11 +301,28 @@ def _store(args: argparse.Namespace, command: str, config: "Config | None") -> "
     return RunStore(args, command, config)
 
 
+def _store_path(args: argparse.Namespace, config: "Config | None") -> str | None:
+    """The path of the store that the run is kept in; otherwise that of the configuration, whose
+    folder is private, too."""
+    if args.store_path is not None:
+        return str(args.store_path)
+    if config is not None and config.store is not None:
+        return config.store.path
+    if not args.store:
+        return None
+    from netwatch.config import load_store
+    from netwatch.store.options import default_path
+
+    configured = load_store(args.config)
+    return configured.path if configured is not None else default_path()
+
+
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
     from netwatch.cli import terminal
     from netwatch.cli.observation_output import observation_writer
     from netwatch.cli.summary import Summary
+    from netwatch.core.private_folder import below
     from netwatch.engine import jobs
 
     _check(args)
@@ -312,6 +331,7 @@ def names(args: argparse.Namespace) -> int:
     terminal.warn_interpreted(args)
     store = _store(args, "names", None)
     with (
+        below(_store_path(args, None)),
         store or contextlib.nullcontext(),
         observation_writer(args, "netwatch names") as writer,
         terminal.progress(args, [*captures, *(unit.files for unit in logs)]) as progress,

@@ -15,6 +15,7 @@ from netwatch.cli.fleet_trust import centre_config, centre_folder, when_known
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.private_folder import below
 from netwatch.core.text import quantity
 from netwatch.formats.log_line import log_line
 from netwatch.formats.values import rfc3339
@@ -105,12 +106,13 @@ def _centre(args: argparse.Namespace) -> int:
     assert config.fleet is not None
     if not args.quiet:
         assert config.store is not None
-        report(f"the centre {config.fleet.centre} stores into {config.store.path}")
+        report(f"the centre {config.fleet.centre} stores into {config.store.shown}")
     # What is there now stays, and need not be looked at in every run of the garbage collector.
     gc.collect()
     gc.freeze()
     try:
-        asyncio.run(_run(centre))
+        with below(config.store.path if config.store else None):
+            asyncio.run(_run(centre))
     finally:
         centre.close()
     return 0

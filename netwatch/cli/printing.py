@@ -1,7 +1,8 @@
 """How commands print: the only place from which text reaches standard output and standard error.
 
 Every line goes through `netwatch.core.text.escaped`, because any of them may contain a file name,
-a name from a packet, a value of the configuration or the text of an exception.
+a name from a packet, a value of the configuration or the text of an exception. For the same reason
+the secrets of URLs are taken out of it.
 """
 
 import contextlib
@@ -20,7 +21,16 @@ _BATCH = 512
 
 def print_line(text: str = "") -> None:
     """Print one line of a result on standard output."""
-    print(escaped(text))
+    print(_shown(text))
+
+
+def _shown(text: str) -> str:
+    """A line without passwords and tokens of URLs in it, which errors of libraries repeat, too."""
+    if "://" in text:
+        from netwatch.core.secret_urls import without_secrets
+
+        text = without_secrets(text)
+    return escaped(text)
 
 
 class Lines:
@@ -86,7 +96,7 @@ def print_record(record: Mapping[str, Any]) -> None:
 def print_message(text: str) -> None:
     """Print one line on standard error. Nothing fails where that was closed."""
     with contextlib.suppress(OSError):
-        print(escaped(text), file=sys.stderr)
+        print(_shown(text), file=sys.stderr)
 
 
 def ask(prompt: str) -> str:

@@ -177,11 +177,14 @@ def rejudge(args: argparse.Namespace) -> int:
     since, until = _moment(args, "since"), _moment(args, "until")
     config = configuration.load(args.config, replacements=Replacements(args.signatures, args.bans))
     require_extra("netwatch rejudge")
+    from netwatch.core.private_folder import below
     from netwatch.rejudge.again import Again
 
+    store = chosen_store(args, config.store)
     with (
+        below(store.path),
         Again(
-            chosen_store(args, config.store),
+            store,
             config,
             since=since,
             until=until,

@@ -178,6 +178,7 @@ def _collected(args: argparse.Namespace) -> "Report":
     """The report. Raises `ConfigError` and `NetwatchError`."""
     from netwatch.cli.run_store import chosen_store
     from netwatch.config import load
+    from netwatch.core.private_folder import below
     from netwatch.store.extra import require_extra
 
     config = load(args.config)
@@ -191,7 +192,7 @@ def _collected(args: argparse.Namespace) -> "Report":
         thresholds = Thresholds(unnamed=args.max_unnamed)
     wanted = Wanted(args.first, args.last, tuple(args.ban), args.devices, thresholds)
     store = chosen_store(args, config.store)
-    with Catalogue.open(store) as catalogue:
+    with below(store.path), Catalogue.open(store) as catalogue:
         if args.devices:
             catalogue.add_journal(_user(), "identify", _journal(wanted))
         made = collect(catalogue, config, wanted)

@@ -72,9 +72,9 @@ class RunStore:
         lost = statistics.recorded_rows - ended.rows
         if lost or ended.partial:
             self.failed = bool(lost)
-            _report_partial(self._options.path, lost, ended.partial)
+            _report_partial(self._options.shown, lost, ended.partial)
         terminal.note(
-            self._args, f"{quantity(ended.rows, 'row')} kept in the store {self._options.path}"
+            self._args, f"{quantity(ended.rows, 'row')} kept in the store {self._options.shown}"
         )
 
     def _send_lines(self) -> None:

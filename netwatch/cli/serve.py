@@ -15,6 +15,7 @@ from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.private_folder import below
 from netwatch.formats.log_line import LogFormat, log_line
 from netwatch.watch.endpoint_options import parse_listen_address
 
@@ -80,12 +81,12 @@ def serve_console(args: argparse.Namespace) -> int:
 
         require_oidc("netwatch serve")
     store = chosen_store(args, config.store)
-    with Console(config, store, options, report=report) as console:
+    with below(store.path), Console(config, store, options, report=report) as console:
         check_exposure(console)
         if not console.accounts.count() and not console.signs_in_elsewhere:
             print_message(
                 "netwatch: no account exists, so nobody can sign in: add one with"
-                f" netwatch users add NAME --role analyst --store-path {store.path}"
+                f" netwatch users add NAME --role analyst --store-path {store.shown}"
             )
 
         for each in wide_addresses(options.proxy) if options.proxy is not None else ():
@@ -95,7 +96,7 @@ def serve_console(args: argparse.Namespace) -> int:
             )
 
         def announce(address: str) -> None:
-            print_line(f"The console is at {address} (store {store.path}); Ctrl+C ends it.")
+            print_line(f"The console is at {address} (store {store.shown}); Ctrl+C ends it.")
             sys.stdout.flush()
 
         write = log_writer(os.environ, report)

@@ -222,6 +222,7 @@ def _erase(args: argparse.Namespace) -> int:
             "filters": console.filters,
             "purposes": console.purposes,
             "audit": console.audit,
+            "temporary": _erase_temporary(options, left),
         }
         erased = erasure.erase(user_name(), {"reason": args.reason, **outside})
     for note in resolved.notes:
@@ -290,6 +291,21 @@ def _erase_console(
     return erased
 
 
+def _erase_temporary(options: "StoreOptions", left: list[str]) -> int:
+    """Remove the temporary files that ended runs left, whomever they name: how many folders. Those
+    of a run that goes on are added to `left`."""
+    from netwatch.core.private_folder import home_of, in_use, places, remove_ended
+
+    home = home_of(options.path)
+    if home is not None:
+        left += [
+            f"{path}: temporary files of a run that goes on may name the device; they are removed"
+            " when it ends"
+            for path in in_use(home)
+        ]
+    return sum(map(remove_ended, places(options.path)))
+
+
 def _report(
     args: argparse.Namespace,
     erased: "Erased",
@@ -298,7 +314,7 @@ def _report(
     config: "Config",
 ) -> int:
     counts = {**erased.counts, **outside}
-    is_found = any(count for name, count in counts.items() if name != "purposes")
+    is_found = any(count for name, count in counts.items() if name not in _OF_ANYBODY)
     if args.format == "jsonl":
         places = outcome(counts)
         print_record({**counts, "kept": list(erased.kept), "left": left, "places": places})
@@ -341,7 +357,12 @@ _ERASED = {
     "purposes": "purposes that sessions of the console had stated, of whomever",
     "audit": "rows of the audit whose subject, purpose and detail nobody can read any more",
     "journal": "entries of the journal that named a pseudonym, without it now",
+    "temporary": "folders of temporary files that ended runs left",
 }
+
+
+_OF_ANYBODY = ("purposes", "temporary")
+"""Counts of what is erased whomever it names."""
 
 
 def _identify(args: argparse.Namespace) -> int:

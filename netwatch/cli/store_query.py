@@ -11,6 +11,7 @@ from netwatch.cli.common_options import add_store_option
 from netwatch.cli.group import Group
 from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.private_folder import below
 
 if TYPE_CHECKING:
     from netwatch.config import Config
@@ -103,7 +104,7 @@ def query(args: argparse.Namespace) -> int:
 
     config = configuration.load(args.config)
     wanted = _filter(args, config)
-    with Catalogue.open(options) as catalogue:
+    with below(options.path), Catalogue.open(options) as catalogue:
         _refuse_unknown(catalogue, config, wanted)
         _WRITERS[args.records](args, catalogue, options, config, wanted)
     return 0

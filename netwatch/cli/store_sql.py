@@ -78,7 +78,7 @@ def sql(args: argparse.Namespace) -> int:
         elif len(words) == 2 and words[0] == "describe":
             _describe(args, catalogue, options, words[1])
         else:
-            _run(args, catalogue, options)
+            _run(args, options)
     return 0
 
 
@@ -111,14 +111,14 @@ def _describe(
         writer.end()
 
 
-def _run(args: argparse.Namespace, catalogue: "Catalogue", options: "StoreOptions") -> None:
+def _run(args: argparse.Namespace, options: "StoreOptions") -> None:
     from netwatch.cli import terminal
     from netwatch.store import sandbox
 
     timeout = sandbox.TIMEOUT if args.timeout is None else args.timeout
     query = " ".join(args.query)
     with (
-        sandbox.run(catalogue, options, query, timeout=timeout) as (fields, batches),
+        sandbox.run(options, query, timeout=timeout) as (fields, batches),
         terminal.output(args.output) as stream,
     ):
         names = [field.name for field, _ in fields]
@@ -126,7 +126,7 @@ def _run(args: argparse.Namespace, catalogue: "Catalogue", options: "StoreOption
         writer = _writer(args.format, stream, names, numbers)
         is_json = [args.format == "jsonl" and kind == "JSON" for _, kind in fields]
         for batch in batches:
-            columns = [*map(_values, batch.columns, is_json)]
+            columns = [*map(_values, names, batch.columns, is_json)]
             for row in zip(*columns, strict=True):
                 writer.row(row)
         writer.end()
@@ -141,9 +141,20 @@ def _is_number(field: "pa.Field") -> bool:
     )
 
 
-def _values(column: "pa.Array", is_json: bool) -> list[Any]:
+def _values(name: str, column: "pa.Array", is_json: bool) -> list[Any]:
     """The values of a column, as they go into JSON; texts that are JSON themselves (`is_json`) as
-    what they say."""
+    what they say. Raises `ConfigError` for those that neither Python nor JSON has."""
+    from netwatch.core.errors import ConfigError, Problem
+
+    try:
+        return _plain_values(column, is_json)
+    except (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        message = f"column {name}: a value cannot be shown ({reason}): cast it to VARCHAR"
+        raise ConfigError([Problem("netwatch store sql", 0, 0, message)]) from None
+
+
+def _plain_values(column: "pa.Array", is_json: bool) -> list[Any]:
     import pyarrow as pa
 
     from netwatch.formats.values import rfc3339

@@ -90,7 +90,7 @@ def _time(time: int | None) -> str | None:
 
 
 def _record(found: "StoreStatus", options: "StoreOptions") -> dict[str, Any]:
-    record = {"path": options.path, **asdict(found)}
+    record = {"path": options.shown, **asdict(found)}
     for key in ("created", "last_run"):
         record[key] = _time(record[key])
     record["tables"] = {
@@ -105,7 +105,7 @@ def _record(found: "StoreStatus", options: "StoreOptions") -> dict[str, Any]:
 
 
 def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
-    print_line(f"store {options.path} (format {found.format}, since {_time(found.created)})")
+    print_line(f"store {options.shown} (format {found.format}, since {_time(found.created)})")
     print_line()
     rows = [("table", "rows", "days", "from", "to", "files", "landing", "bytes", "B/row")]
     for each in found.tables:

@@ -4,6 +4,7 @@ bar to standard error. The progress bar is shown only on a terminal."""
 import argparse
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -84,19 +85,16 @@ def _file(path: str, wrap: "Callable[[_NamedFile], Stream]") -> "Iterator[Stream
             with wrap(_NamedFile(path, path)) as stream:
                 yield stream
             return
-        import tempfile
+        from netwatch.core.unnamed_file import UnnamedFile
 
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        new = UnnamedFile(target)
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        with wrap(_NamedFile(handle, path)) as stream:
+    with new:
+        with wrap(_NamedFile(os.dup(new.descriptor), path)) as stream:
             yield stream
-            set_permissions(handle, target)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        set_permissions(new.descriptor, target)
+        new.replace_target()
 
 
 @contextlib.contextmanager

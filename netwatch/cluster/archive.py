@@ -14,7 +14,6 @@ end. Nothing that comes out depends on which worker did what, or when.
 """
 
 import secrets
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +31,7 @@ from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.log_units import LogUnit
@@ -90,8 +90,8 @@ class Archive:
     ) -> None:
         self._temporary = None
         if url is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="netwatch-ledger-")
-            url = self._temporary.name
+            self._temporary = PrivateFolder()
+            url = str(self._temporary.path)
         self._storage = open_storage(url)
         self._workers = workers
         self._config = config
@@ -114,7 +114,7 @@ class Archive:
     def __exit__(self, *exception: object) -> None:
         """Delete what only this run needed."""
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.remove()
             return
         for name in self._made:
             self._storage.remove(name)

@@ -20,6 +20,8 @@ from netwatch.capture.file_systems import GOOGLE, REPEATING, open_file_system, s
 from netwatch.capture.library_errors import raising, reason_of
 from netwatch.capture.locations import is_url, local_path, shown_url
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.system.opening import O_CLOEXEC
 
 ATTEMPTS = 4
 """How often a request to an object store is made before it has failed."""
@@ -132,7 +134,7 @@ class Folder:
         try:
             for folder in (*reversed(target.parents),):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC, 0o600)
             with os.fdopen(handle, "wb") as stream:
                 # It is not synchronised: an object that a power failure damages is made again.
                 yield stream
@@ -202,13 +204,12 @@ class Bucket:
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """See `Storage`."""
-        import tempfile
-
         system, root = self._system()
-        with tempfile.NamedTemporaryFile(prefix="netwatch-") as stream:
-            yield stream  # type: ignore[misc]
-            stream.flush()
-            self._ask(name, "written", lambda: self._put(system, stream.name, f"{root}/{name}"))
+        with PrivateFolder() as folder:
+            path = folder / "object"
+            with path.open("wb") as stream:
+                yield stream
+            self._ask(name, "written", lambda: self._put(system, str(path), f"{root}/{name}"))
 
     def _put(self, system: Any, file: str, target: str) -> None:
         data = b""

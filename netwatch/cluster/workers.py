@@ -137,16 +137,13 @@ _config: Config | None = None
 def _begin(config: Config, parent: int) -> None:
     """The first thing that a process does: it keeps the configuration, and will end with the
     process that made it, whatever ends that."""
-    import signal
-
-    from netwatch.engine.forking import begin_worker, end_with_parent
+    from netwatch.core.system.processes import die_with
+    from netwatch.engine.forking import begin_worker
 
     global _config
     _config = config
     begin_worker()
-    end_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_with(parent)
 
 
 def _attempt_here(function: Function[T, R], task: T) -> R | Failed:

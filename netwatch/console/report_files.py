@@ -1,10 +1,9 @@
 """A report as a file to download: HTML, PDF/UA or JSON."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from netwatch.charts.render import Renderer
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.report import page as report_page
 from netwatch.report import tables
 from netwatch.report.pdf import write_pdf
@@ -23,7 +22,7 @@ def report_file(
     html = report_page.html(made)
     if kind == "html":
         return html.encode()
-    with tempfile.TemporaryDirectory(prefix="netwatch-report-") as folder:
-        path = Path(folder, "report.pdf")
+    with PrivateFolder() as folder:
+        path = folder / "report.pdf"
         write_pdf(html, tables.files(made.all_grids), path)
         return path.read_bytes()

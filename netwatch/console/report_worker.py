@@ -18,6 +18,7 @@ from netwatch.config import Config
 from netwatch.console.heads import with_audit
 from netwatch.console.report_files import report_file
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import below
 from netwatch.core.text import escaped
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
@@ -50,13 +51,14 @@ def without_incidents(report: Report) -> Report:
 
 def answer(request: Request) -> bytes:
     """The answer to a request. Raises `NetwatchError`."""
-    with Catalogue.open(request.store) as catalogue:
-        report = collect(catalogue, request.config, request.wanted)
-    if not request.kind:
-        return pickle.dumps(without_incidents(report))
-    report = with_audit(report, request.store)
-    with Renderer() as renderer:
-        return report_file(report, request.kind, request.language, renderer, _say)
+    with below(request.store.path):
+        with Catalogue.open(request.store) as catalogue:
+            report = collect(catalogue, request.config, request.wanted)
+        if not request.kind:
+            return pickle.dumps(without_incidents(report))
+        report = with_audit(report, request.store)
+        with Renderer() as renderer:
+            return report_file(report, request.kind, request.language, renderer, _say)
 
 
 def _say(text: str) -> None:

@@ -3,9 +3,7 @@
 That of a live capture is `netwatch.engine.live_facts`.
 """
 
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +13,7 @@ from typing import Self
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system import processes
 from netwatch.engine.client_description import description
@@ -29,6 +28,7 @@ from netwatch.engine.writer_process import (
     died,
     listen,
     new_counts,
+    no_socket,
     run_description,
 )
 from netwatch.store import messages, service, writer
@@ -77,20 +77,23 @@ class FactsProcess:
         report: Callable[[str], None],
     ) -> None:
         self._report = report
-        self._place = options.path
+        self._place = options.shown
         self._counts = new_counts()
         self.failed = False
-        self._folder = tempfile.mkdtemp(prefix="netwatch-")
+        try:
+            self._folder = PrivateFolder(is_short=True)
+        except OSError as error:
+            raise no_socket(error) from None
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 run = run_description(command, config)
                 self._start(listener, partial(writer.Writer, options, run, *description(config)))
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
             raise
 
     def _start(self, listener: socket.socket, make_writer: Callable[[], writer.Writer]) -> None:
-        address = listen(listener, self._folder)
+        address = listen(listener, self._folder.path)
         context = processes.context()
         with forking():
             self._control, theirs = context.Pipe()
@@ -180,7 +183,7 @@ class FactsProcess:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
 
 def _write(

@@ -1,15 +1,12 @@
 """Worker processes that are forked from this one, with all that it has loaded."""
 
 import contextlib
-import ctypes
 import gc
 import pickle
 import signal
 from collections.abc import Iterator
 
 from netwatch.core.errors import NetwatchError
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @contextlib.contextmanager
@@ -34,13 +31,6 @@ def begin_worker() -> None:
     process that forked it, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def end_with_parent(number: int) -> None:
-    """Have the kernel send this signal when the process that forked this one dies (prctl(2)), which
-    also interrupts a read. Only Linux does; elsewhere nothing happens."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def sendable(error: Exception) -> Exception:

@@ -14,6 +14,7 @@ Logs come behind the captures of a run. A log is always read by one worker, beca
 """
 
 import contextlib
+import os
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from netwatch.capture.files import STDIN
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system import processes
 from netwatch.coverage.counts import Coverage
@@ -141,7 +143,10 @@ def scan(
         return
     from concurrent.futures import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(_pool_size(workers, rest), processes.context()) as pool:
+    incidents.folder.share()
+    with ProcessPoolExecutor(
+        _pool_size(workers, rest), processes.context(), processes.die_with, (os.getpid(),)
+    ) as pool:
         work = partial(
             _scan_unit,
             config=config,
@@ -184,12 +189,13 @@ def names(
         yield from names_of(captures[0], statistics, recording)
         return
     import pickle
-    import tempfile
     from concurrent.futures import ProcessPoolExecutor
 
     with (
-        tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
-        ProcessPoolExecutor(_pool_size(workers, units), processes.context()) as pool,
+        PrivateFolder() as folder,
+        ProcessPoolExecutor(
+            _pool_size(workers, units), processes.context(), processes.die_with, (os.getpid(),)
+        ) as pool,
     ):
         files = [Path(folder, str(number)) for number in range(len(units))]
         work = partial(_write_batches, recording=recording)

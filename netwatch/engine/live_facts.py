@@ -7,9 +7,7 @@ twice is the same as once.
 """
 
 import math
-import shutil
 import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,10 +20,11 @@ from typing import Any, Self
 
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.engine.client_description import described
 from netwatch.engine.facts_process import Recording
 from netwatch.engine.writer_host import Start, WriterHost
-from netwatch.engine.writer_process import died, listen, new_counts, run_description
+from netwatch.engine.writer_process import died, listen, new_counts, no_socket, run_description
 from netwatch.store import compaction, messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
@@ -70,7 +69,7 @@ def store_destination(options: StoreOptions, config: Config) -> Destination:
     """A store."""
     return Destination(
         "the store",
-        options.path,
+        options.shown,
         partial(_make_writer, options, run_description("live", config)),
         partial(maintain, options),
         partial(UseLock, options),
@@ -111,19 +110,23 @@ class LiveFacts:
         self._started_at = self._retry_at = 0.0
         self.problem = ""
         self.restarts = 0
-        folder = tempfile.mkdtemp(prefix="netwatch-")
+        try:
+            self._folder = PrivateFolder(is_short=True)
+        except OSError as without:
+            raise no_socket(without) from None
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-                self.recording = Recording(listen(listener, folder), is_live=True)
+                self.recording = Recording(listen(listener, self._folder.path), is_live=True)
                 self._host = WriterHost(
                     listener, self._counts, destination.make_writer, destination.maintain
                 )
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._folder.remove()
             raise
         error = self._start()
         if error is not None:
             self._host.stop(END_TIMEOUT)
+            self._folder.remove()
             raise error
         # The writer has the lock, too, but there are times without one.
         self._lock = destination.lock()
@@ -137,6 +140,7 @@ class LiveFacts:
         if self._control is not None:
             self._control.close()
         self._host.stop(END_TIMEOUT)
+        self._folder.remove()
         self._lock.__exit__(None, None, None)
 
     @property

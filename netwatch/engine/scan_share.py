@@ -101,6 +101,7 @@ def scan_together(
         ScanShareReader, config, incidents.folder, coverage is not None, keep_frames
     )
     prepare(config)
+    incidents.folder.share()
     with ShareWorkers(workers, make_reader, ranges, take) as group:
         for position, capture in enumerate(captures):
             recorder = recording.recorder(position, capture, statistics) if recording else None

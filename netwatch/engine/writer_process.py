@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import os
 import shutil
 import signal
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.config import Config
+from netwatch.core.errors import NetwatchError
 from netwatch.engine.forking import begin_worker
 from netwatch.rules.ban_contents import ban_contents
 from netwatch.store.versions import VersionHashes
@@ -45,12 +45,20 @@ def run_description(command: str, config: Config) -> RunDescription:
     return RunDescription(command, sensor.name, versions, contents, sensor.is_named)
 
 
-def listen(listener: socket.socket, folder: str) -> str:
+def listen(listener: socket.socket, folder: Path) -> str:
     """Have the socket of a writer listen in a folder of its own; its address."""
-    address = os.path.join(folder, "facts")  # noqa: PTH118 - an address, not a path
+    address = str(folder / "facts")
     listener.bind(address)
     listener.listen(256)
     return address
+
+
+def no_socket(error: OSError) -> NetwatchError:
+    """What to raise where there is no place for the folder of the socket."""
+    return NetwatchError(
+        f"{error.filename}: {error.strerror}; the variable TMPDIR names the folder for temporary"
+        " files"
+    )
 
 
 def begin_writer() -> None:

@@ -29,7 +29,7 @@ def from_store(options: StoreOptions, wanted: str) -> Found:
         known = list(connection.execute(fitting).scalars()) or list(
             connection.execute(ids).scalars()
         )
-        found = chosen(sorted(known), wanted, f"the store {options.path}")
+        found = chosen(sorted(known), wanted, f"the store {options.shown}")
         row = connection.execute(
             shown.where(incident.id == found).with_only_columns(incident.run, incident.record)
         ).first()
@@ -39,7 +39,7 @@ def from_store(options: StoreOptions, wanted: str) -> Found:
             select(tables.capture.c.sources).where(tables.capture.c.run == row.run)
         ).scalars()
         files = capture_files(captures)
-    return Found(record, f"the store {options.path}, run {row.run}", files)
+    return Found(record, f"the store {options.shown}, run {row.run}", files)
 
 
 def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:

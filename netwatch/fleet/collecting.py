@@ -8,7 +8,6 @@ put into an empty folder and loaded there as ``policy check`` would, with the se
 """
 
 import contextvars
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from typing import Any
 from netwatch.config import load
 from netwatch.config.published import published_fields
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence
 from netwatch.rules.documents import read_document
@@ -48,8 +48,8 @@ def examine_files(
 ) -> None:
     """Load a configuration as a sensor would that has this set, or the files that netwatch ships.
     Raises `ConfigError`, whose problems name the files below `shown`."""
-    with tempfile.TemporaryDirectory(prefix="netwatch-") as place:
-        folder, candidate = Path(place, "configuration"), Path(place, "set")
+    with PrivateFolder() as place:
+        folder, candidate = place / "configuration", place / "set"
         write_files(folder, files)
         if set_files is not None:
             write_files(candidate, set_files)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.engine.forking import end_with_parent
+from netwatch.core.system.processes import end_with_parent
 from netwatch.fleet.centre_folder import CentreFolder
 
 PROGRAM = "nats-server"

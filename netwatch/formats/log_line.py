@@ -3,6 +3,7 @@
 import json
 from typing import Literal, get_args
 
+from netwatch.core.secret_urls import without_secrets
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 
@@ -17,7 +18,8 @@ def log_line(
 ) -> str:
     """One line that says `text` at `now` (ns). As JSON it is an object with ``time`` (RFC 3339),
     ``level`` (``info`` or ``warning``) and ``message``. A line of text begins with its time where
-    it is `stamped`: journald has its own."""
+    it is `stamped`: journald has its own. Secrets of URLs in the text are left out."""
+    text = without_secrets(text)
     if form == "json":
         level = "warning" if warning else "info"
         return json.dumps({"time": rfc3339(now, 3), "level": level, "message": text})

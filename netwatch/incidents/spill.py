@@ -6,21 +6,22 @@ merged, because incidents of one device are always in the same one. This is exte
 aggregation as databases do it: the incidents are the same, however many files were written and by
 whom.
 
-The files are in a folder in the temporary directory (``TMPDIR``), which only their owner can read.
-It is created when the first file is written.
+The files are in a private folder (`netwatch.core.private_folder`), which is created when the first
+file is written, or before other processes of the scan begin.
 """
 
+import contextlib
 import hashlib
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.verdict import Contact
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.progress import ContactProgress
@@ -70,15 +71,26 @@ class SpillFolder:
     """The folder of the files of one scan. All its processes write into it; the process that
     created this object removes it."""
 
-    @cached_property
-    def _path(self) -> Path:
-        import tempfile  # not at the top, because few scans need the folder
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._folder: PrivateFolder | None = None
 
-        # The name cannot be guessed, so nobody else can create the folder before.
-        return Path(tempfile.gettempdir(), f"netwatch-{os.urandom(12).hex()}")
+    def share(self) -> None:
+        """Create the folder, which other processes are about to use, too. Where that is not
+        possible it is tried again when there is something to write."""
+        with contextlib.suppress(OSError):
+            self._create()
 
-    def __getstate__(self) -> dict[str, Path]:
-        return {"_path": self._path}  # other processes use the same one
+    def __getstate__(self) -> dict[str, Path | None]:
+        self.share()
+        return {"_path": self._path, "_folder": None}
+
+    def _create(self) -> Path:
+        """The path of the folder."""
+        if self._path is None:
+            self._folder = PrivateFolder()
+            self._path = self._folder.path
+        return self._path
 
     def write_incidents(self, entries: Iterable[Entry]) -> SpillFile:
         """Write entries to a new file. Raises `NetwatchError` where it cannot be written."""
@@ -96,18 +108,15 @@ class SpillFolder:
 
     def remove(self) -> None:
         """Delete all files."""
-        if "_path" in self.__dict__:
-            import shutil
-
-            shutil.rmtree(self._path, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.remove()
 
     def _write(self, name: str, values: Iterable[Any]) -> tuple[Path, tuple[int, ...]]:
         import pickle
         import tempfile
 
         try:
-            self._path.mkdir(mode=0o700, exist_ok=True)
-            handle, path = tempfile.mkstemp(prefix=f"{name}-", dir=self._path)
+            handle, path = tempfile.mkstemp(prefix=f"{name}-", dir=self._create())
             offsets = []
             with os.fdopen(handle, "wb") as stream:
                 for value in values:
@@ -115,8 +124,9 @@ class SpillFolder:
                     pickle.dump(value, stream)
         except OSError as error:
             raise NetwatchError(
-                f"{self._path}: cannot store incidents that do not fit into memory:"
-                f" {error.strerror}; the variable TMPDIR names the folder for temporary files"
+                f"{error.filename or self._path}: cannot store incidents that do not fit into"
+                f" memory: {error.strerror}; without a store, the variable TMPDIR names the folder"
+                " for temporary files"
             ) from error
         return Path(path), tuple(offsets)
 

@@ -17,6 +17,7 @@ from functools import partial
 from netwatch.capture import privileges
 from netwatch.config import Config, load
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import below
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import CoverageReport
 from netwatch.fleet.sensor import is_sensor, outputs_of, require_fleet
@@ -83,6 +84,7 @@ def run(
     with ExitStack() as stack:
         was_hung_up = stack.enter_context(hang_ups_noted())
         config = load(options.config)
+        stack.enter_context(below(config.store.path if config.store else None))
         sources = _open_sources(options, config)
         resources = Resources(options, config, listener, messages, stack)
         store = resources.start_store()

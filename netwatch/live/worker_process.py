@@ -6,7 +6,7 @@ import traceback
 from types import FrameType
 from typing import Protocol
 
-from netwatch.engine.forking import end_with_parent
+from netwatch.core.system.processes import end_with_parent
 from netwatch.live.channel import Channel
 from netwatch.live.messages import WorkerEnded
 

@@ -14,8 +14,9 @@ from typing import BinaryIO
 from netwatch.capture.files import STDIN, CaptureFile, Content, open_content
 from netwatch.capture.stream import Stream
 from netwatch.core.errors import CaptureError
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.logs.nul_bytes import TextStream
-from netwatch.logs.sqlite_rows import DatabaseError, private_folder, with_write_ahead_log
+from netwatch.logs.sqlite_rows import DatabaseError, with_write_ahead_log
 
 MAX_LINE = 1 << 20
 """Bytes of a line; a longer one is skipped."""
@@ -111,12 +112,12 @@ def on_disk(file: CaptureFile) -> Iterator[Path]:
         if is_local and not _has_bytes(log):
             yield Path(file.path)
             return
-        with private_folder() as folder:
+        with PrivateFolder() as folder:
             try:
                 if is_local:
-                    copy = with_write_ahead_log(Path(file.path), Path(folder))
+                    copy = with_write_ahead_log(Path(file.path), folder)
                 else:
-                    copy = Path(folder, "log.db")
+                    copy = folder / "log.db"
                     with copy.open("wb") as to:
                         _copy(content.stream, to, file.path)
             except (OSError, DatabaseError) as error:

@@ -17,7 +17,6 @@ https://www.sqlite.org/security.html has the advice that is followed here.
 import os
 import shutil
 import sqlite3
-import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -190,11 +189,6 @@ def with_write_ahead_log(path: Path, folder: Path) -> Path:
     raise DatabaseError(
         "it is being written; read a copy, which `sqlite3 FILE '.backup COPY'` makes"
     )
-
-
-def private_folder() -> "tempfile.TemporaryDirectory[str]":
-    """A folder for a copy, which only this user can read and which is removed in the end."""
-    return tempfile.TemporaryDirectory(prefix="netwatch-")
 
 
 def _states(*paths: Path) -> list[tuple[int, int]]:

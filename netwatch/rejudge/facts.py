@@ -15,7 +15,6 @@ All runs are read in one pass, ordered by run, capture and `sequence`.
 """
 
 import heapq
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -101,11 +100,9 @@ class StoredFacts:
         self._network_of = network_of
         self._is_there: dict[tuple[int, int | None], bool] = {}
         self.elsewhere: set[int] = set()
-        self._folder = tempfile.TemporaryDirectory(prefix="netwatch-")
         settings = {
             "memory_limit": f"{MEMORY + threads * THREAD_MEMORY}MB",
             "threads": str(threads),
-            "temp_directory": self._folder.name,
             "preserve_insertion_order": "false",
         }
         self._views = Views(catalogue, options, FACT_TABLES, settings=settings)
@@ -117,7 +114,6 @@ class StoredFacts:
 
     def __exit__(self, *_: object) -> None:
         self._views.__exit__()
-        self._folder.cleanup()
 
     def incomplete_captures(self) -> frozenset[int]:
         """The captures of which facts are gone: erased, or older than what is kept. The events of a

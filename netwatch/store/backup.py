@@ -69,7 +69,7 @@ def copy_store(options: StoreOptions, folder: Path) -> list[str]:
             _drop_others(folder, {each.path for each in listed})
             return damaged
     raise NetwatchError(
-        f"{options.path}: files that the catalogue lists are missing; netwatch store verify says"
+        f"{options.shown}: files that the catalogue lists are missing; netwatch store verify says"
         " which"
     )
 
@@ -196,7 +196,7 @@ def restore_store(folder: Path, options: StoreOptions) -> None:
     if is_dump:
         _require_no_tables(server_url(options.catalogue))
     elif (Path(options.path) / FILE).exists():
-        raise NetwatchError(f"{options.path} has a store already, which is not overwritten")
+        raise NetwatchError(f"{options.shown} has a store already, which is not overwritten")
     files = FactFiles(options.path)
     last = (CONSOLE, FILE)
     for path in sorted(folder.rglob("*")):

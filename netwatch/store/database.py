@@ -203,8 +203,9 @@ def open_database(options: StoreOptions, *, create: bool, migrate: bool = True) 
     if options.catalogue:
         return _open_server(options.catalogue, options.path, create=create, migrate=migrate)
     if "://" in options.path:
-        raise ConfigError([Problem(options.path, 0, 0, "a store at a URL needs the key `catalogue`:"
-                                   " the URL of a database, postgresql://…")])  # fmt: skip
+        raise ConfigError([Problem(options.shown, 0, 0, "a store at a URL needs the key"
+                                   " `catalogue`: the URL of a database,"
+                                   " postgresql://…")])  # fmt: skip
     return _open_file(Path(options.path), create=create, migrate=migrate)
 
 

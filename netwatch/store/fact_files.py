@@ -20,6 +20,7 @@ from netwatch.capture.file_systems import open_file_system
 from netwatch.capture.library_errors import raising, reason_of
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import give_to_owner, restrict
+from netwatch.core.secret_urls import without_secrets
 from netwatch.core.system.opening import O_CLOEXEC, sync_folder
 
 TEMPORARY = ".tmp"
@@ -70,12 +71,12 @@ class FactFiles:
     `NetwatchError` where the file system fails."""
 
     def __init__(self, path: str) -> None:
-        self.place = path
+        self.place = without_secrets(path)
         self._folder: Path | None = None
         if "://" not in path:
             self._folder = Path(path)
             return
-        with raising(lambda reason: NetwatchError(f"{path}: {reason}"), but=(ConfigError,)):
+        with raising(lambda reason: NetwatchError(f"{self.place}: {reason}"), but=(ConfigError,)):
             self._system, self._root = open_file_system(path)
 
     @property

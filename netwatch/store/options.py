@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwatch.core.secret_urls import without_secrets
+
 FOREVER = None
 """A retention without an end."""
 
@@ -48,3 +50,8 @@ class StoreOptions:
     catalogue: str = ""
     retention: Retention = Retention()
     unheard: int = 3_600_000_000_000
+
+    @property
+    def shown(self) -> str:
+        """The path without the secrets that a URL may have in it."""
+        return without_secrets(self.path)

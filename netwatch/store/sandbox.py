@@ -1,128 +1,102 @@
-"""SQL over the views of a store, and over nothing else.
+"""SQL over the views of a store, and over nothing else, in a process with limits.
 
 A user's query is one ``SELECT`` (or ``DESCRIBE``, ``SHOW``, ``SUMMARIZE``, ``EXPLAIN``). DuckDB
-may open exactly the files of the views and no other one, has no extensions, and its settings are
-locked. A query that takes too long is interrupted, and one that needs too much memory fails.
+may open exactly the files of the views and no other one, has no extensions, and so no network, and
+its settings are locked. It checks its own limit of memory only between operators, and an
+interruption too. So it runs in a process of its own: the system bounds its memory and CPU time and
+refuses it any write to a file, and this process kills it when its time is up.
 """
 
-import threading
+import json
+import math
+import multiprocessing
+import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 
-import duckdb
 import pyarrow as pa
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.store.catalogue import Catalogue
+from netwatch.core.system import processes
+from netwatch.store import sandbox_process
 from netwatch.store.options import StoreOptions
-from netwatch.store.views import TABLES, FilesError, Views, quoted
+from netwatch.store.sandbox_process import MAX_MESSAGE, MEMORY_LIMIT, Request
 
 TIMEOUT = 60
 """How long a query may take, in s, unless the user says otherwise."""
 
-MEMORY_LIMIT = 1 << 30
-"""Memory of DuckDB for a query, in bytes."""
-
-ROWS = 1024
-"""Rows that a query gives at a time."""
-
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-_ONLY_READS = "expected one SELECT: the tables of the store can be read, and nothing else"
-_NO_FILES = "only the tables of the store can be read, no files"
-
 
 @contextmanager
 def run(
-    catalogue: Catalogue, options: StoreOptions, query: str, *, timeout: float = TIMEOUT
+    options: StoreOptions, query: str, *, timeout: float = TIMEOUT
 ) -> Iterator[tuple[Sequence[tuple[pa.Field, str]], Iterable[pa.RecordBatch]]]:
     """Run a query; its columns, each with its type in SQL, and its rows. Raises `ConfigError` for a
     query that is wrong or not allowed, and `NetwatchError` where it takes longer than `timeout` s,
     needs too much memory, or the store cannot be read."""
-    with _sandbox(catalogue, options, query) as connection:
-        expired = threading.Event()
+    # A fork would not have the threads of what reads from URLs, and wait for them for ever.
+    is_remote = "://" in options.path
+    context = multiprocessing.get_context("spawn") if is_remote else processes.context()
+    ours, theirs = context.Pipe(duplex=False)
+    request = Request(options, query, timeout)
+    process = context.Process(
+        target=sandbox_process.serve, args=(theirs, ours, request, os.getpid()), daemon=True
+    )
+    process.start()
+    theirs.close()
+    try:
+        answers = _Answers(ours, timeout)
+        columns = json.loads(answers.next())
+        schema = pa.ipc.read_schema(pa.py_buffer(answers.next()))
+        yield [*zip(schema, columns, strict=True)], answers.batches()
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
 
-        def interrupt() -> None:
-            expired.set()
-            connection.interrupt()
 
-        timer = threading.Timer(timeout, interrupt)
-        timer.daemon = True
-        timer.start()
+class _Answers:
+    """What the process sends, which has `timeout` seconds from its first message on. Methods raise
+    what it says went wrong."""
+
+    def __init__(self, connection: Connection, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._deadline = math.inf
+        self.next()
+        self._deadline = time.monotonic() + timeout
+
+    def next(self) -> bytes:
+        """The next message."""
+        left = self._deadline - time.monotonic()
+        if left <= 0 or not self._connection.poll(None if left == math.inf else left):
+            raise NetwatchError(
+                f"the query took longer than {self._timeout:g} s and was ended; narrow it down, or"
+                " give it more time with --timeout"
+            )
         try:
-            with _errors(expired, timeout):
-                relation = connection.sql(query)
-                reader = relation.to_arrow_reader(ROWS)
-                kinds = [str(kind) for kind in relation.types]
-                yield [*zip(reader.schema, kinds, strict=True)], reader
-        finally:
-            timer.cancel()
+            message = self._connection.recv_bytes(MAX_MESSAGE + 1)
+        except (EOFError, OSError):
+            # The system ended it, or DuckDB did so itself for want of memory.
+            raise NetwatchError(TOO_MUCH) from None
+        if message[:1] == sandbox_process.FAILED:
+            raise _error(json.loads(message[1:]))
+        return message[1:]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows."""
+        while message := self.next():
+            yield from pa.ipc.open_stream(pa.py_buffer(message))
 
 
-@contextmanager
-def _sandbox(
-    catalogue: Catalogue, options: StoreOptions, query: str
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the views that a query names."""
-    with _errors(threading.Event(), 0):
-        used = _check(query)
-    with _views(catalogue, options, used) as views:
-        connection = views.connection
-        allowed = ", ".join(map(quoted, views.paths))
-        connection.execute(f"SET allowed_paths = [{allowed}]")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        yield connection
+TOO_MUCH = f"the query needs more than {MEMORY_LIMIT >> 30} GB of memory: group or limit its rows"
 
 
-def _views(catalogue: Catalogue, options: StoreOptions, tables: Sequence[str]) -> Views:
-    """The views; files that were replaced while they were made are looked up again."""
-    settings = {"memory_limit": f"{MEMORY_LIMIT}B", "temp_directory": ""}
-    try:
-        return Views(catalogue, options, tables, settings=settings)
-    except FilesError:
-        return Views(catalogue, options, tables, settings=settings)
-
-
-def _check(query: str) -> list[str]:
-    """Refuse whatever does not read; the views that a query uses, or all where it only asks which
-    there are."""
-    with duckdb.connect(":memory:") as parser:
-        statements = parser.extract_statements(query)
-        if len(statements) != 1 or statements[0].type not in _READING:
-            raise ConfigError([Problem("netwatch store sql", 0, 0, _ONLY_READS)])
-    lower = query.lower()
-    # Which tables a query uses is known only with the tables; to make too many is only slower.
-    if any(word in lower for word in ("show", "information_schema", "duckdb_", "pg_", "sqlite_")):
-        return list(TABLES)
-    return [table for table in TABLES if table in lower]
-
-
-@contextmanager
-def _errors(expired: threading.Event, timeout: float) -> Iterator[None]:
-    """Errors of DuckDB in plain words."""
-    try:
-        yield
-    except duckdb.InterruptException:
-        if not expired.is_set():
-            raise KeyboardInterrupt from None
-        raise NetwatchError(
-            f"the query took longer than {timeout:g} s and was ended; narrow it down, or give it"
-            " more time with --timeout"
-        ) from None
-    except duckdb.OutOfMemoryException:
-        raise NetwatchError(
-            f"the query needs more than {MEMORY_LIMIT >> 30} GB of memory: group or limit its rows"
-        ) from None
-    except duckdb.PermissionException:
-        raise ConfigError([Problem("netwatch store sql", 0, 0, _NO_FILES)]) from None
-    except duckdb.IOException as error:
-        raise FilesError(error) from None
-    except duckdb.Error as error:
-        if ".parquet" in str(error):
-            raise FilesError(error) from None
-        raise ConfigError([Problem("netwatch store sql", 0, 0, _words(error))]) from None
-
-
-def _words(error: duckdb.Error) -> str:
-    """The message of DuckDB on one line, without the copy of the query below it."""
-    return " ".join(str(error).partition("\nLINE ")[0].split())
+def _error(said: dict[str, str]) -> Exception:
+    kind, text = said["kind"], said["text"]
+    if kind == "memory":
+        return NetwatchError(TOO_MUCH)
+    if kind == "query":
+        return ConfigError([Problem("netwatch store sql", 0, 0, text)])
+    return NetwatchError(text)

@@ -57,7 +57,7 @@ class UseLock:
                 is_ours = self._lock_folder(self._folder, exclusive)
         except (OSError, SQLAlchemyError) as error:
             self.close()
-            raise NetwatchError(f"the store {options.path} cannot be locked: {error}") from None
+            raise NetwatchError(f"the store {options.shown} cannot be locked: {error}") from None
         if not is_ours:
             self.close()
             raise InUseError(_IN_USE if exclusive else _ERASING)

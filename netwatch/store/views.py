@@ -11,6 +11,7 @@ fsspec from an object store, and needs no other file.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 from sqlalchemy import Select, func, select
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.fact_files import FactFiles
@@ -111,7 +113,8 @@ class Views:
 
     `tables` are the views that are wanted. `since` and `until` (ns) and `clients` (numbers) leave
     out files that cannot have rows of that time or of those clients: the views may have other rows
-    beside the wanted ones. Raises `FilesError`, and `NetwatchError` where the catalogue fails.
+    beside the wanted ones. What does not fit into memory is in a private folder, unless `settings`
+    say otherwise. Raises `FilesError`, and `NetwatchError` where the catalogue fails.
     """
 
     def __init__(
@@ -134,6 +137,12 @@ class Views:
             "preserve_insertion_order": "true",
             **(settings or {}),
         }
+        self._folder: PrivateFolder | None = None
+        if "temp_directory" not in config:
+            # Otherwise it would be below the current folder.
+            with suppress(OSError):
+                self._folder = PrivateFolder()
+            config["temp_directory"] = str(self._folder.path) if self._folder else ""
         self.connection = duckdb.connect(":memory:", config=config)
         if self._files.file_system is not None:
             self.connection.register_filesystem(self._files.file_system)
@@ -142,10 +151,10 @@ class Views:
         try:
             self._create(tables)
         except duckdb.Error as error:
-            self.connection.close()
+            self.__exit__()
             raise FilesError(error) from None
         except BaseException:
-            self.connection.close()
+            self.__exit__()
             raise
 
     def _create(self, tables: Iterable[str]) -> None:
@@ -165,6 +174,8 @@ class Views:
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
+        if self._folder is not None:
+            self._folder.remove()
 
     def register(self, name: str, values: Sequence[Any], kind: str) -> None:
         """Make the table ``netwatch.NAME`` with a column ``value`` of an SQL type."""

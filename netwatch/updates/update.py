@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.trusted_files import read_trusted_file
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.set_check import check_set, problem_lines
@@ -80,8 +80,8 @@ def update(options: UpdateOptions, source: str = "", mode: Mode = _INSTALL) -> U
 
     source = source or options.url
     store = SetStore(options.folder)
-    with store.lock() as state, tempfile.TemporaryDirectory(prefix="netwatch-") as place:
-        root, scratch = _read_root(options.root), Path(place)
+    with store.lock() as state, PrivateFolder() as scratch:
+        root = _read_root(options.root)
         repository = Repository(source, root, store.metadata, proxy=options.proxy)
         with contextlib.closing(repository):
             manifest, raw = repository.manifest(scratch)

@@ -101,6 +101,33 @@ def test_where_a_redirection_may_lead(location: str, expected: str | None) -> No
             http_requests.redirected("https://h/a", location)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_followed"),
+    [
+        ("203.0.113.1", "10.0.0.7", False),
+        ("203.0.113.1", "127.0.0.1", False),
+        ("203.0.113.1", "localhost", False),
+        ("203.0.113.1", "169.254.169.254", False),
+        ("203.0.113.1", "[::1]", False),
+        ("203.0.113.1", "[::ffff:192.168.0.1]", False),
+        ("[2001:db8::1]", "[fe80::1%25lo]", False),
+        ("203.0.113.1", "198.51.100.1", True),
+        ("203.0.113.1", "[2001:db8::1]", True),
+        ("10.0.0.7", "192.168.0.1", True),
+        ("127.0.0.1", "127.0.0.1", True),
+    ],
+)
+def test_no_server_elsewhere_leads_to_a_private_network(
+    before: str, after: str, is_followed: bool
+) -> None:
+    urls = f"https://{before}/a", f"https://{after}:8443/b"
+    if is_followed:
+        http_requests.refuse_inside(*urls)
+    else:
+        with pytest.raises(RemoteError, match="of a private network, which is not followed"):
+            http_requests.refuse_inside(*urls)
+
+
 def broken(client: BaseHTTPRequestHandler) -> bool:
     """End the connection without an answer."""
     client.close_connection = True

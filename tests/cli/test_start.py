@@ -38,7 +38,7 @@ HEAVY = frozenset(_HEAVY.split())
 """Modules that take long to import, and of which these commands have no use."""
 
 COMMANDS = {
-    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 164),
+    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 167),
     "names": (["names", "-q", "{capture}"], HEAVY, 168),
     "match": (["signatures", "match", "www.tiktok.com"], HEAVY, 126),
 }

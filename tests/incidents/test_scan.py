@@ -92,7 +92,7 @@ def test_incidents_beyond_the_limit_are_written_to_disk_and_deleted(temporary: P
             incidents.add(contact(who=number))
         (folder,) = temporary.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
-        assert [file.stat().st_mode & 0o777 for file in folder.iterdir()] == [0o600] * 9
+        assert [file.stat().st_mode & 0o777 for file in folder.iterdir()] == [0o600] * 10
         result = incidents.result(None, SENSOR)
         alerts = list(result.alerts)
         assert sorted(int(alert.device.id.removeprefix("laptop-")) for alert in alerts) == [

@@ -1,5 +1,6 @@
 """Runs and erasures keep each other out, in every kind of store."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from support.erasable import IP_, write_files
+from support.temporary import leave_temporary
 from support.waiting import wait_until
 
 from netwatch.cli import main
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_folder import PrivateFolder, below
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
@@ -75,7 +78,21 @@ def test_nothing_is_stored_while_somebody_is_erased(
     assert "stop live (or wait for scan and names to end), erase again" in captured.err
     with Catalogue.open(options) as catalogue:
         assert catalogue.files("observation") == files
-    assert main(["store", "erase", "--yes", "--device", IP_, "--state", "none"]) == 0
+    left = leave_temporary(tmp_path / "store")
+    with below("store"), PrivateFolder() as used:
+        assert not left.exists()
+        left = leave_temporary(tmp_path / "store")
+        assert main(["store", "erase", "--yes", "--device", IP_, "--state", "none"]) == 1
+        assert f"{used}: temporary files of a run that goes on" in capsys.readouterr().err
+        assert used.exists()
+    assert not left.exists()
+    left = leave_temporary(tmp_path / "store")
+    erase = ["store", "erase", "--yes", "--device", IP_, "--state", "none", "--format", "jsonl"]
+    assert main(erase) == 1
+    captured = capsys.readouterr()
+    assert "nothing was erased" in captured.err
+    assert json.loads(captured.out)["temporary"] == 1
+    assert not left.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to write as another user than the owner")

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
@@ -52,6 +51,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
         yield bad("store", reason(error))
         return
     yield from _place(options)
+    yield from _temporary(options)
     yield from _retention(args)
     found, finding = _catalogue(options)
     yield finding
@@ -79,13 +79,23 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
 
         yield places.writable("store", Path(options.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
         return
-    shown = _without_user(options.path)
+    shown = options.shown
     try:
         within(ANSWER_SECONDS, lambda: _list(options.path))
     except NetwatchError as error:
         yield bad("store", f"{shown}: {reason(error)}", "is the endpoint right, and the key?")
     else:
         yield ok("store", f"{shown} can be listed; that it can be written is not tried")
+
+
+def _temporary(options: "StoreOptions") -> Iterator[Finding]:
+    """Did a run that was killed leave temporary files?"""
+    from netwatch.core.private_folder import ended, places
+
+    for place in places(options.path):
+        if found := ended(place):
+            text = f"{place}: runs that were killed left {quantity(len(found), 'folder')}"
+            yield warn("temporary", text, "the next 'scan', 'live' or 'rejudge' removes them")
 
 
 def _retention(args: argparse.Namespace) -> Iterator[Finding]:
@@ -116,11 +126,6 @@ def _list(url: str) -> None:
 
     files = FactFiles(url)
     next(files.walk("doctor-asks-for-a-folder-that-is-not-there"), None)
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _catalogue(options: "StoreOptions") -> "tuple[Examination | None, Finding]":

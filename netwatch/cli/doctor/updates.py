@@ -3,16 +3,15 @@ root of trust is valid."""
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.core.private_folder import PrivateFolder
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ def _offered(options: "UpdateOptions") -> int:
     from netwatch.updates.store import SetStore
 
     trusted = SetStore(options.folder).metadata
-    with tempfile.TemporaryDirectory(prefix="netwatch-doctor-") as name:
-        metadata, scratch = Path(name, "metadata"), Path(name, "scratch")
+    with PrivateFolder() as place:
+        metadata, scratch = place / "metadata", place / "scratch"
         scratch.mkdir()
         try:
             if trusted.is_dir():

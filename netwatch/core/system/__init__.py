@@ -9,7 +9,6 @@ POSIX_ONLY = (
     "netwatch.capture.privileges",
     "netwatch.cli.doctor",
     "netwatch.cli.fleet",
-    "netwatch.cluster",
     "netwatch.console",
     "netwatch.engine.facts_process",
     "netwatch.engine.fact_sinks",

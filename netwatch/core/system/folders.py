@@ -5,6 +5,7 @@ so there its path is used; nobody else can exchange a folder in the profile of a
 """
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Self
@@ -62,3 +63,12 @@ class OpenFolder:
     def remove(self, name: str) -> None:
         """Delete a file."""
         os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    def remove_tree(self, name: str) -> None:
+        """Delete a file, or a folder with all that is in it; no symbolic link is followed."""
+        if stat.S_ISDIR(self.status(name).st_mode):
+            import shutil  # not at the top, because it imports every compression
+
+            shutil.rmtree(self._at(name), dir_fd=self._descriptor)
+        else:
+            self.remove(name)

@@ -11,6 +11,9 @@ import os
 import sys
 from pathlib import Path
 
+O_TMPFILE: int = getattr(os, "O_TMPFILE", 0)
+"""That of Linux, for a file without a name; 0 elsewhere."""
+
 if sys.platform == "win32":
     O_CLOEXEC = os.O_NOINHERIT | os.O_BINARY
     O_NOFOLLOW = O_NONBLOCK = O_DIRECTORY = 0

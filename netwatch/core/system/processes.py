@@ -5,6 +5,7 @@ is not safe on macOS, whose frameworks have threads of their own, and Windows ha
 workers are spawned: each is a new interpreter, which imports netwatch and gets its work pickled.
 """
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     if sys.platform != "win32":
         from multiprocessing.context import ForkContext
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 CAN_FORK = sys.platform not in ("win32", "darwin")
 """Whether workers that read captures may be forked."""
@@ -62,3 +65,52 @@ def limit_seconds(seconds: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+
+
+def end_with_parent(number: int) -> None:
+    """Have the kernel send this signal when the process that forked this one dies (prctl(2)), which
+    also interrupts a read. Only Linux does; elsewhere nothing happens."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def die_with(parent: int) -> None:
+    """End this process at once when `parent` dies, which forked it. Otherwise a worker of a pool
+    would wait for work for ever. Elsewhere than on Linux nothing happens."""
+    if sys.platform == "linux":
+        import signal
+
+        end_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def confine(memory: int, seconds: float) -> None:
+    """Let this process take `memory` more bytes than it has and compute for as long as all CPUs can
+    in so many seconds, write to no file, and leave no core. Linux counts all memory that it may
+    write to; macOS and FreeBSD do not count all, and Windows has none of this."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limits = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
+    if (used := _data()) is not None:
+        limits[resource.RLIMIT_DATA] = used + memory
+    limits[resource.RLIMIT_CPU] = int(seconds * usable_cpus()) + 1
+    for limit, most in limits.items():
+        now = resource.getrlimit(limit)[1]
+        least = most if now == resource.RLIM_INFINITY else min(most, now)
+        resource.setrlimit(limit, (least, least))
+
+
+def _data() -> int | None:
+    """The bytes of memory of this process that it may write to; None where the system does not
+    say."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+            kilobytes = next(line.split()[1] for line in status if line.startswith("VmData:"))
+    except (OSError, StopIteration):
+        return None
+    return int(kilobytes) << 10

@@ -13,6 +13,7 @@ from support.diagnosed import brief, files, findings, of
 from support.made_store import store_names
 from support.paths import PCAPS
 from support.ports import free_port
+from support.temporary import leave_temporary
 
 from netwatch.cli.doctor import places, store
 from netwatch.core.installing import install_command
@@ -33,6 +34,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other runs on this machine have left is none of these tests' business."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+
+
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
     shutil.copytree(made, tmp_path / "store")
@@ -47,6 +54,13 @@ def change(folder: Path, statement: str) -> None:
 
 def test_without_a_store_there_is_nothing_to_say(tmp_path: Path) -> None:
     assert findings(store.check, tmp_path, "") == []
+
+
+def test_temporary_files_that_a_killed_run_left_are_shown(folder: Path) -> None:
+    left = leave_temporary(folder / "store")
+    found = of(findings(store.check, folder, HERE), "temporary")
+    assert found.text == f"{folder}/store: runs that were killed left 1 folder"
+    assert left.exists()
 
 
 def test_a_store_that_is_well_is_left_as_it_is(folder: Path) -> None:

@@ -119,6 +119,23 @@ def refuse_files(*lists):
     return select.select(*lists)
 
 
+def locks():
+    """The module `msvcrt` as far as files are locked with it."""
+    import fcntl
+
+    def locking(descriptor, mode, size):
+        try:
+            fcntl.flock(
+                descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if mode == found.LK_NBLCK else 0)
+            )
+        except BlockingIOError:
+            raise PermissionError(errno.EACCES, "Permission denied") from None
+
+    found = types.ModuleType("msvcrt")
+    found.__dict__.update(LK_LOCK=1, LK_NBLCK=2, locking=locking)
+    return found
+
+
 def start(simulated):
     """Begin the simulation."""
     system = simulated["system"]
@@ -143,6 +160,8 @@ def start(simulated):
             return _import(name, scope, locals, fromlist, level)
         if name in absent:
             raise ModuleNotFoundError(f"No module named {name!r} there", name=name)
+        if windows and name == "msvcrt":
+            return locks()  # not in `sys.modules`, where other libraries would see it
         module = _import(name, scope, locals, fromlist, level)
         found = module.__name__
         if found not in simulated["names"] and found not in others:
