@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 from netwatch.core.errors import Problem
 from netwatch.rules.catalog import literal_tail
+from netwatch.rules.lint_rule import UNDECIDED
 from netwatch.rules.shared_zones import SHARED_ZONES, public_suffixes
 from netwatch.rules.signature import Rule
 
 PATH = Path(__file__).with_name("common_zones.yaml")
-
-UNDECIDED = "common-zone"
-"""The id of the lint rule that finds names in such zones without a decision."""
 
 
 class CommonZone(NamedTuple):

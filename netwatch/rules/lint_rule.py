@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.signature import Alias, Example, Rule, Signature
 
+UNDECIDED = "common-zone"
+"""The id of the rule that finds names in common zones without a decision."""
+
 Finding = tuple[Rule | Example | Alias | Signature, str]
 """What is at fault, and what is wrong with it, in words."""
 

@@ -220,7 +220,7 @@ def test_a_check_is_made_again_after_the_interval(
     options = checked.config.updates
     assert options is not None
     short = SimpleNamespace(
-        options=publisher.options(url, every=50_000_000), installed=options.installed
+        options=publisher.options(url, every=50_000_000), installed=options.installed, held=None
     )
     checked.config = SimpleNamespace(updates=short, installed=None)  # type: ignore[assignment]
     checked.checker.start()
