@@ -75,6 +75,7 @@ def test_working_programs_do_not_skip(install):
 
 def test_marked_tests_are_skipped(install, tmp_path):
     """Of every kind: with a fixture, in a parametrized test, in a marked module."""
+    install("tcpdump", "exit 0")
     install("curl", BROKEN["library"])
     done = run_tests("tests/clients/test_curl.py")
     assert done.returncode == 0, done.stdout

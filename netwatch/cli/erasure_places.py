@@ -128,6 +128,15 @@ PLACES = (
         ("audit",),
     ),
     Place(
+        "temporary",
+        "temporary files of runs that were killed",
+        "folder of the store, `TMPDIR`",
+        "erased",
+        "all of them, whomever they name; those of a run that goes on are named",
+        (),
+        ("temporary",),
+    ),
+    Place(
         "runs",
         "runs, captures, versions, hours, losses, sensors",
         "catalogue",
@@ -152,11 +161,17 @@ PLACES = (
     ),
     Place(
         "accounts",
-        "accounts, sessions, failed sign-ins and keys of the console",
+        "accounts and their names, sessions, failed sign-ins and keys of the console",
         "database of the console",
         "nobody",
         "nothing: they are of those who look. Remove an account with `users remove`",
-        ("console_account", "console_failure", "console_secret", "console_session"),
+        (
+            "console_account",
+            "console_failure",
+            "console_foreign_name",
+            "console_secret",
+            "console_session",
+        ),
     ),
     Place(
         "delivered",

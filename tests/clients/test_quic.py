@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.loopback import HOST, Capture, Certificate, Watch, run
 from support.loopback_quic import V1, V2, quic_handshake, quic_serving
-from support.programs import needs
+from support.programs import needs, problem_of
 
 pytestmark = needs("tcpdump")
 
@@ -14,11 +14,10 @@ NAME = "www.shop.example.com"
 
 
 def says(*command: str) -> str:
-    """What a program says of itself; nothing where it is missing."""
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except FileNotFoundError:
+    """What a program says of itself; nothing where it is missing or does not work."""
+    if problem_of(command[0]):
         return ""
+    done = subprocess.run(command, capture_output=True, check=False)
     return (done.stdout + done.stderr).decode()
 
 
