@@ -218,8 +218,11 @@ def test_only_one_module_prints() -> None:
         "netwatch/cli/printing.py print",
         "netwatch/cli/schema.py sys.stdout.write",  # a text of our own
         "netwatch/console/report_worker.py sys.stderr.write",  # it escapes what it writes
+        "netwatch/rejudge/newly_accused.py sys.stdout.write",  # to the process that started it
+        "netwatch/rejudge/newly_accused.py sys.stderr.write",  # it escapes what it writes
         "netwatch/report/pdf_worker.py print",  # to the process that started it
         "netwatch/store/database.py sys.stderr.write",  # it escapes what it writes
+        "netwatch/store/renaming.py sys.stderr.write",  # it escapes what it writes
     ]
 
 
