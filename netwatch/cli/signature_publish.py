@@ -24,7 +24,7 @@ _EXAMPLES = """examples:
   netwatch signatures publish --rotate targets --repository sets --keys keys
 
 Serve the folder of the repository with any web server, or copy it. Hand metadata/1.root.json to
-subscribers on a safe way, and put the key of the root away.
+subscribers over a trusted channel, and put the key of the root away.
 
 exit status: 0 done; 1 a file could not be read or written, or a key is missing; 2 usage error, or
 the signatures have problems, each shown as file:line: problem

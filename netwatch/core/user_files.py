@@ -47,7 +47,9 @@ def read_user_file(
     except OSError as error:
         raise NetwatchError(f"cannot be read: {error.strerror}") from None
     except ValueError:  # a NUL character, or a character that is not in the file system's encoding
-        raise NetwatchError("cannot be read: no file has such a name") from None
+        raise NetwatchError(
+            "cannot be read: the name contains a NUL byte or an invalid character"
+        ) from None
     try:
         status = os.fstat(descriptor)
         kind = next((words for is_kind, words in _KINDS if is_kind(status.st_mode)), None)
@@ -72,7 +74,9 @@ def require_regular_file(path: Path) -> None:
     except OSError as error:
         raise NetwatchError(f"cannot be read: {error.strerror}") from None
     except ValueError:
-        raise NetwatchError("cannot be read: no file has such a name") from None
+        raise NetwatchError(
+            "cannot be read: the name contains a NUL byte or an invalid character"
+        ) from None
     kinds = (*_KINDS, (stat.S_ISFIFO, "a pipe"))
     kind = next((words for is_kind, words in kinds if is_kind(mode)), None)
     if kind:

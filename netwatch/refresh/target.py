@@ -92,7 +92,7 @@ class Target:
             return Former((), None, is_of_today=False)
         day, file = max(dated)
         if day > today:
-            raise NetwatchError(f"{file}: expected no file of a later day than today, {today}")
+            raise NetwatchError(f"{file}: the file is dated in the future (today is {today})")
         return Former(self._rows(file), file, is_of_today=day == today)
 
     def write(self, text: str, now: int) -> Path:

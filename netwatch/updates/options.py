@@ -39,7 +39,7 @@ UPDATE_KEYS = Section(
             "root",
             "path",
             REQUIRED,
-            "the root of trust, which its publisher handed over on a safe way",
+            "the root of trust, which its publisher provided over a trusted channel",
         ),
         Key(
             "every",
