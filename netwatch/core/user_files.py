@@ -22,6 +22,8 @@ MAX_PIPE_SECONDS = 10.0
 """How long a pipe may take until its writer has closed it, in s."""
 
 _CHUNK = 1 << 20
+_BAD_NAME = "cannot be read: the name contains a NUL byte or an invalid character"
+
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISCHR, "a device"),

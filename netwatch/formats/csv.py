@@ -133,6 +133,7 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "evidence_seen",
     "unheard_since",
     "unheard_status",
+    "clients",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``),

@@ -53,8 +53,14 @@ def _closed(place: Path) -> Path:
         (lambda _: Path("/dev/zero"), "expected a file, found a device"),
         (lambda _: Path("/dev/null"), "expected a file, found a device"),
         (lambda place: place, "No such file or directory"),
-        (lambda place: place.with_name("a\0"), "the name contains a NUL byte"),
-        (lambda place: place.with_name("\ud800"), "the name contains a NUL byte"),
+        (
+            lambda place: place.with_name("a\0"),
+            "the name contains a NUL byte or an invalid character",
+        ),
+        (
+            lambda place: place.with_name("\ud800"),
+            "the name contains a NUL byte or an invalid character",
+        ),
         (lambda place: place.with_name("a" * 300), "File name too long"),
         (_socket, "No such device or address"),
         (_closed, "Too many levels of symbolic links"),

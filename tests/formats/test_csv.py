@@ -77,7 +77,8 @@ def test_alerts():
     empty = {key for key, value in full.items() if not value}
     of_logs = {"first_log_format", "first_log_line", "first_log_lacks"}
     of_stores = {"unheard_since", "unheard_status"}
-    assert empty == {"ban_until", "ban_periods", "exemption_from", *of_logs, *of_stores}
+    of_floods = {"clients"}
+    assert empty == {"ban_until", "ban_periods", "exemption_from", *of_logs, *of_stores, *of_floods}
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,10 @@ def test_built_in_defaults_have_no_files() -> None:
         ("sensor: " + "[" * 5_000, "exceeded maximum nesting depth"),
         ("sensor: {name: \0}", "expected text, found the character U+0000"),
         (f"version: {'9' * 5_000}", "expected a number or date of at most 100 characters"),
-        ('devices: {inventory: "a\\0b"}', "cannot be read: the name contains a NUL byte"),
+        (
+            'devices: {inventory: "a\\0b"}',
+            "cannot be read: the name contains a NUL byte or an invalid character",
+        ),
         ("devices: {inventory: /dev/zero}", "cannot be read: expected a file, found a device"),
         ("signatures: [/dev/zero]", "cannot be read: expected a file, found a device"),
         ("geoip: {asn: /dev/zero}", "cannot be read: expected a file, found a device"),
