@@ -37,7 +37,8 @@ MAX_KEY_FILE = 4096
 """Bytes of the file of a key."""
 
 WRITE_SECONDS = 1.0
-"""How often signatures are written while units are judged, s. A killed run loses as much."""
+"""How often signatures are written at most, s. They are written when a unit is done, so a killed
+run loses what became done within that time after the last ones."""
 
 MAX_SIGNATURES = 64 << 20
 """Bytes of an object of signatures; one that is larger is not read."""

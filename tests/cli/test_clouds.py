@@ -234,10 +234,10 @@ def test_a_killed_run_goes_on(cloud: Cloud, faults: Plan, tmp_path: Path, capsys
     # Nothing of the libraries is on the terminal, at the end of the process neither.
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == whole[1].replace(str(captures), f"{bucket}/2026")
-    read_again = cloud.body("/00[0-4].pcap")
     asked = [path for method, path in cloud.proxy.requests if method == "GET"]
-    assert asked
-    assert not fnmatch.filter(asked, read_again)
+    assert fnmatch.filter(asked, cloud.body("/005.pcap"))
+    # Results that nobody had signed yet are not trusted; those of the last second may be such.
+    assert len(fnmatch.filter(asked, cloud.body("/00[0-4].pcap"))) < 5
 
 
 def _account(url: str) -> dict[str, str]:
