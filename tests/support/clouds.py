@@ -6,6 +6,7 @@ missing. Azurite is found in the search path (``npm install azurite`` has it in
 ``node_modules/.bin``).
 """
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -140,7 +141,9 @@ def faults(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         monkeypatch.setattr(ExponentialRetry, "get_backoff_time", lambda *_: 0)
     else:
         # The pause is the lesser of two numbers.
-        monkeypatch.setattr(sys.modules["gcsfs.retry"], "min", lambda *_: 0, raising=False)
+        monkeypatch.setattr(
+            importlib.import_module("gcsfs.retry"), "min", lambda *_: 0, raising=False
+        )
 
     def plan(*planned: Fault) -> None:
         cloud.proxy.faults = [*planned]
