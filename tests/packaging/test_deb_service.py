@@ -53,17 +53,13 @@ class Machine:
     network: Namespace
     packages: BuiltPackages
 
-    def install(self, folder: Path, *names: str) -> None:
-        """Install debs of a folder, netwatch alone unless named; everything else that they need is
-        there."""
-        debs = [package(folder, name, "deb") for name in names or ("netwatch",)]
-        targets = [self.system.root.path / "var/tmp" / deb.name for deb in debs]
-        for deb, target in zip(debs, targets, strict=True):
-            target.write_bytes(deb.read_bytes())
-        paths = [f"/var/tmp/{deb.name}" for deb in debs]
-        self.system.run("apt-get", "install", "-q", "-y", "--no-install-recommends", *paths)
-        for target in targets:
-            target.unlink()
+    def install(self, folder: Path) -> None:
+        """Install the deb of a folder; everything else that it needs is there."""
+        deb = package(folder, "netwatch", "deb")
+        target = self.system.root.path / "var/tmp" / deb.name
+        target.write_bytes(deb.read_bytes())
+        self.system.run("apt-get", "install", "-q", "-y", f"/var/tmp/{deb.name}")
+        target.unlink()
 
     def main_pid(self, unit: str = UNIT) -> int:
         """The process of a service as systemd knows it; 0 where it does not run."""
@@ -96,16 +92,20 @@ class Machine:
 
 @pytest.fixture
 def centre(packages: BuiltPackages) -> Iterator[Machine]:
-    """A machine on which both packages and `nats-server` are installed."""
+    """A machine on which both packages and `nats-server` were installed before it was booted: what
+    the console needs comes from the network, which a booted one does not have."""
     with service_root() as root, namespace() as network:
+        debs = [package(packages.folder, name, "deb") for name in ("netwatch", "netwatch-console")]
+        for deb in debs:
+            (root.path / "var/tmp" / deb.name).write_bytes(deb.read_bytes())
+        paths = [f"/var/tmp/{deb.name}" for deb in debs]
+        install = ("apt-get", "install", "-q", "-y", "--no-install-recommends")
         root.run("apt-get", "update", "-q")
-        root.run("apt-get", "install", "-q", "-y", "--no-install-recommends", "nats-server")
+        root.run(*install, "nats-server", *paths)
+        root.run("systemctl", "disable", "nats-server")
         network.pair("wire", "mirror")
         with booted(root, network) as system:
-            system.run("systemctl", "disable", "--now", "nats-server", check=False)
-            machine = Machine(system, network, packages)
-            machine.install(packages.folder, "netwatch", "netwatch-console")
-            yield machine
+            yield Machine(system, network, packages)
 
 
 @pytest.fixture
@@ -203,7 +203,8 @@ def test_the_services_of_a_centre(centre: Machine) -> None:
     # What a sensor on the same machine reports is committed.
     enrol = ("netwatch", "fleet", "enrol", "brussels-1", *configured)
     system.run(*AS_NETWATCH, *enrol, "-o", "/var/lib/netwatch/brussels-1.creds")
-    system.run("systemctl", "start", UNIT)
+    started = system.run("systemctl", "start", UNIT, check=False)
+    assert started.returncode == 0, centre.journal()
     query = ("netwatch", "store", "query", "incidents", *configured, "--format", "jsonl")
     centre.visit()
 
