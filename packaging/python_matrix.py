@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SELECTION = (
     "tests/protocols/test_client_hello.py",
     "tests/protocols/test_dns.py",
-    "tests/core/test_dataclass.py",
     "tests/core/test_owned_database.py",
     "tests/dissect/test_dissector.py",
     "tests/formats/test_jsonl.py",

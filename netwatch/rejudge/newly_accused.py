@@ -10,7 +10,6 @@ much memory and computing, so `netwatch.updates.weighing` starts this beside a c
 
 import contextvars
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from netwatch.config import Config, load
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.processes import limit_memory
+from netwatch.core.system.processes import limit_memory, yield_to_others
 from netwatch.core.text import escaped
 from netwatch.rejudge.again import Again
 from netwatch.store.database import FILE
@@ -85,8 +84,7 @@ def main() -> int:
     """Answer on standard output as JSON; exit status 1 where that is not possible, with the reason
     as the last line of standard error."""
     path, folder, days, most = sys.argv[1:]
-    if sys.platform != "win32":
-        os.nice(NICE)
+    yield_to_others(NICE)
     limit_memory(MEMORY_LIMIT)
     try:
         counted = newly_accused(path or None, Path(folder), int(days), int(most))

@@ -313,11 +313,11 @@ def test_logs_are_units_beside_captures(tmp_path: Path, monkeypatch: pytest.Monk
         "no JSON",
     ])  # fmt: skip
 
+    key = LedgerKey.new()
+
     def scan(unit: LogUnit) -> tuple[list[str], RunStatistics, int]:
         statistics = RunStatistics()
-        with archive.Archive(
-            str(tmp_path / "ledger"), ThisProcess(site), site, key=LedgerKey.new()
-        ) as run:
+        with archive.Archive(str(tmp_path / "ledger"), ThisProcess(site), site, key=key) as run:
             alerts = list(run.scan([], [unit], statistics, None).alerts)
             return [each.id for each in alerts], statistics, run.counts.judged
 

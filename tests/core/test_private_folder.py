@@ -211,6 +211,8 @@ def test_the_end_of_a_process_removes_its_folder(system: Path, name: str) -> Non
     program = """
 import os, signal, sys
 from netwatch.core.private_folder import PrivateFolder
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)  # nohup and shells ignore some of them
 folder = PrivateFolder()
 (folder.path / "file").write_text("10.0.0.7")
 reads, writes = os.pipe()

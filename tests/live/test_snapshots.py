@@ -31,7 +31,7 @@ def aggregator(*reports: StatusReport | None) -> Any:
     )
     fields = {"in_memory": 4, "rejected_contacts": 3, "ended_count": 5}
     fields |= {"by_verdict": {"violation": 3}, "judged": {("lookup", "blocked"): 2}}
-    fields |= {"contradictions": {}}
+    fields |= {"contradictions": {}, "anomalies": {}}
     return SimpleNamespace(
         pool=pool,
         incidents=type("OpenIncidents", (list,), fields)(),

@@ -67,6 +67,12 @@ def limit_seconds(seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
 
 
+def yield_to_others(by: int) -> None:
+    """Raise the nice value of this process, so that others come first. Windows has none."""
+    if sys.platform != "win32":
+        os.nice(by)
+
+
 def end_with_parent(number: int) -> None:
     """Have the kernel send this signal when the process that forked this one dies (prctl(2)), which
     also interrupts a read. Only Linux does; elsewhere nothing happens."""
