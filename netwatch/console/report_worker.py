@@ -19,6 +19,7 @@ from netwatch.console.heads import with_audit
 from netwatch.console.report_files import report_file
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_folder import below
+from netwatch.core.system.processes import yield_to_others
 from netwatch.core.text import escaped
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
@@ -68,7 +69,7 @@ def _say(text: str) -> None:
 def main() -> int:
     """Answer one request; exit status 1 where that is not possible, with the reason as the last
     line of standard error."""
-    os.nice(NICE)
+    yield_to_others(NICE)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

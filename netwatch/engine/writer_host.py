@@ -14,6 +14,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle, send_handle
 
+from netwatch.core.system.processes import yield_to_others
 from netwatch.engine.forking import forking
 from netwatch.engine.writer_process import WRITER, begin_writer, closing_folder
 from netwatch.store import service
@@ -104,7 +105,7 @@ def _host(
 ) -> None:
     """Fork writers until the pipe is closed, and the last one has ended."""
     begin_writer()
-    os.nice(max(0, NICENESS - os.getpriority(os.PRIO_PROCESS, 0)))
+    yield_to_others(max(0, NICENESS - os.getpriority(os.PRIO_PROCESS, 0)))
     other.close()
     with closing_folder(listener):
         while True:

@@ -68,9 +68,11 @@ def limit_seconds(seconds: int) -> None:
 
 
 def yield_to_others(by: int) -> None:
-    """Raise the nice value of this process, so that others come first. Windows has none."""
+    """Raise the nice value of this process, so that others come first. Nothing happens on Windows,
+    and in a sandbox that does not allow it (``SystemCallFilter=~@resources`` of systemd)."""
     if sys.platform != "win32":
-        os.nice(by)
+        with contextlib.suppress(OSError):
+            os.nice(by)
 
 
 def end_with_parent(number: int) -> None:

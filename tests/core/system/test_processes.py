@@ -1,5 +1,6 @@
 """How workers are made here, and what they may take."""
 
+import os
 import subprocess
 import sys
 
@@ -33,3 +34,13 @@ def test_limits(rest: str, said: bytes) -> None:
     done = subprocess.run(words, capture_output=True, check=False)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_a_sandbox_that_keeps_the_niceness_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the units of systemd do, under which a capture with a store did not start."""
+
+    def refuse(_: int) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", refuse, raising=False)
+    processes.yield_to_others(10)
