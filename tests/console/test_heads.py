@@ -93,6 +93,7 @@ def test_a_report_has_the_head_and_shows_that_the_audit_was_made_anew(
         for name in ("console_audit_update", "console_audit_delete"):
             database.execute(f"DROP TRIGGER {name}")
         database.execute("DELETE FROM console_audit")
+        database.execute("DELETE FROM console_audit_key")
     look(console, "ws-099")
     sound = run("audit", "verify", *store)
     assert sound.status == 0

@@ -97,6 +97,16 @@ def test_who_looked_is_said(
     assert {each["action"] for each in found["looks"]} >= {"device", "list", "purpose", "export"}
 
 
+def test_who_looked_has_the_names_of_a_provider(console: Console, officer: Visitor) -> None:
+    console.names.note("oidc:0123", "maria")
+    console.audit.add("device", account="oidc:0123", subject="device ws-021", purpose="case 1")
+    page = officer.open("/person?device=ws-021").text
+    assert "<td>oidc:0123 (maria)</td>" in page
+    (look,) = [each for each in copy_of(officer, "ws-021")["looks"]
+               if each["account"] == "oidc:0123"]  # fmt: skip
+    assert look["account_names"] == ["maria"]
+
+
 def test_each_kind_has_its_own_retention(
     sample_config: Config, make_console: MakeConsole, visit: Callable[[str], Visitor]
 ) -> None:
