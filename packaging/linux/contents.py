@@ -38,7 +38,9 @@ import sys
 
 from netwatch.cli import main
 
-sys.exit(main())
+# A process that multiprocessing spawns imports this file, too.
+if __name__ == "__main__":
+    sys.exit(main())
 """
 
 _DESCRIPTION = """\

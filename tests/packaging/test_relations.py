@@ -140,3 +140,16 @@ def test_the_page_upgrades_both_in_one_command() -> None:
     page = (ROOT / "docs" / "guides" / "install.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^sudo apt install \./netwatch_0\.2\.0.*$", page, re.MULTILINE)
     assert "netwatch-console_0.2.0" in command
+
+
+def test_a_spawned_process_does_not_run_the_command_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It imports the file that was started. A centre's processes each started another centre."""
+    text = (ROOT / "packaging" / "linux" / "contents.py").read_text()
+    launcher = text.partition('_LAUNCHER = f"""')[2].partition('"""')[0]
+    runs = []
+    monkeypatch.setattr("netwatch.cli.main", lambda: runs.append(1))
+    exec(launcher, {"__name__": "__mp_main__"})
+    assert runs == []
+    with pytest.raises(SystemExit):
+        exec(launcher, {"__name__": "__main__"})
+    assert runs == [1]
