@@ -197,4 +197,4 @@ def _write(
     other.close()
     # The other process may be gone by the end of this one.
     with closing_folder(listener):
-        service.serve(control, listener, counts, make_writer, None)
+        service.serve(control, listener, counts, make_writer)

@@ -8,7 +8,7 @@ sent to, so that whoever sends them finds the next writer at the same address.
 import multiprocessing
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -45,7 +45,8 @@ MakeWriter = Callable[[Start], Writer]
 
 
 class WriterHost:
-    """Starts the host; no thread may run yet. One writer runs at a time."""
+    """Starts the host; no thread may run yet. One writer runs at a time. Processes that are forked
+    from now on may send facts until they end, whatever becomes of this one."""
 
     def __init__(
         self,
@@ -57,13 +58,17 @@ class WriterHost:
         context = multiprocessing.get_context("fork")
         with forking():
             self._pipe, theirs = context.Pipe()
+            # The workers have this end, too: it is closed when nobody may send facts any more.
+            senders, self._senders = context.Pipe(duplex=False)
+            ours = (self._pipe, self._senders)
             self._process = context.Process(
                 target=_host,
-                args=(theirs, self._pipe, listener, counts, make_writer, maintain),
+                args=(theirs, ours, listener, counts, make_writer, maintain, senders),
                 name="netwatch store writer host",
             )
             self._process.start()
             theirs.close()
+            senders.close()
 
     def start(self, request: Start, theirs: Connection) -> None:
         """Fork a writer that has the end `theirs` of a pipe, which is closed here. Raises `OSError`
@@ -88,6 +93,7 @@ class WriterHost:
 
     def stop(self, timeout: float) -> None:
         """End the host, once the writer has ended by itself, or after a time (s)."""
+        self._senders.close()
         self._pipe.close()
         self._process.join(timeout)
         if self._process.is_alive():
@@ -97,16 +103,18 @@ class WriterHost:
 
 def _host(
     pipe: Connection,
-    other: Connection,
+    others: Iterable[Connection],
     listener: socket.socket,
     counts: service.Counts,
     make_writer: MakeWriter,
     maintain: service.Maintain,
+    senders: Connection,
 ) -> None:
     """Fork writers until the pipe is closed, and the last one has ended."""
     begin_writer()
     yield_to_others(max(0, NICENESS - os.getpriority(os.PRIO_PROCESS, 0)))
-    other.close()
+    for other in others:
+        other.close()
     with closing_folder(listener):
         while True:
             try:
@@ -119,7 +127,7 @@ def _host(
             context = multiprocessing.get_context("fork")
             with forking():
                 make = partial(make_writer, request)
-                args = (control, pipe, listener, counts, make, maintain)
+                args = (control, pipe, listener, counts, make, maintain, senders)
                 writer = context.Process(target=_write, args=args, name=WRITER)
                 writer.start()
             control.close()
@@ -142,6 +150,7 @@ def _write(
     counts: service.Counts,
     make_writer: Callable[[], Writer],
     maintain: service.Maintain,
+    senders: Connection,
 ) -> None:
     host.close()
-    service.serve(control, listener, counts, make_writer, maintain)
+    service.serve(control, listener, counts, make_writer, maintain, senders)

@@ -87,6 +87,7 @@ class FactWriter:
         self._unsent: list[tuple[str, int, bytes]] = []
         self._spooled = 0
         self._note = RunNote(folder)
+        self._ended = set[int]()
         self._known_lost: dict[tuple[int, bool], int] = {}
         self._added = 0
         self._progress: Callable[[], None] = _nothing
@@ -135,16 +136,7 @@ class FactWriter:
                 self._put_record("coverage", {"part": part, "first": first, "last": last,
                                               "record": json.loads(line)}, 0)  # fmt: skip
             case messages.CaptureEnded():
-                self._put_record(
-                    "capture",
-                    {
-                        "whole": message.is_whole,
-                        "first": message.first,
-                        "last": message.last,
-                        "lost_rows": message.lost_rows,
-                    },
-                    message.position,
-                )
+                self._end_capture(message)
             case messages.CaptureLosses(position, losses):
                 self._put_losses(losses, position, of_all=False, adds=False)
             case messages.RunLosses(losses):
@@ -160,6 +152,19 @@ class FactWriter:
                 self._located.clear()
             case _:
                 pass  # Alerts and the status of the sensor go to the centre on other ways.
+
+    def _end_capture(self, message: messages.CaptureEnded) -> None:
+        self._ended.add(message.position)
+        self._put_record(
+            "capture",
+            {
+                "whole": message.is_whole,
+                "first": message.first,
+                "last": message.last,
+                "lost_rows": message.lost_rows,
+            },
+            message.position,
+        )
 
     def _run_key(self, position: int) -> RunKey:
         found = self._description.versions
@@ -282,7 +287,11 @@ class FactWriter:
                 self._spooled += rows
 
     def end(self, expected: int = 0) -> messages.Ended:
-        """Write what is waiting, and end the run."""
+        """Write what is waiting, and end the run. Captures whose worker has died before it said
+        that they have ended are not whole."""
+        for position in sorted(self._note.positions - self._ended):
+            span = self._note.first, self._note.last
+            self._end_capture(messages.CaptureEnded(position, False, *span, 0))
         self._collect(lambda *_: True)
         self._write()
         if self._store is None:

@@ -9,7 +9,8 @@ captures stay `open`, and the other side knows how many rows were stored.
 For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
 up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every quarter of an hour it
 compacts the files in a thread. Where it dies, another one goes on with the run
-(`netwatch.engine.live_facts`).
+(`netwatch.engine.live_facts`). If the process that started it is killed, it takes what the workers
+send at their end, which is all flows that went on.
 """
 
 import contextlib
@@ -70,10 +71,12 @@ def serve(
     listener: socket.socket,
     counts: Counts,
     make_writer: Callable[[], Writer],
-    maintain: Maintain | None,
+    maintain: Maintain | None = None,
+    senders: Connection | None = None,
 ) -> None:
     """Open the store, take messages until the run ends or the process that started it does, and
-    answer over `control`. With `maintain`, the run is a live capture."""
+    answer over `control`. With `maintain`, the run is a live capture; the other end of `senders` is
+    open as long as anybody may send facts of it."""
     try:
         writer = make_writer()
     except (ConfigError, NetwatchError) as error:
@@ -83,8 +86,8 @@ def serve(
         control.send(messages.Opened(writer.run))
         service = (
             RunService(control, listener, counts, writer)
-            if maintain is None
-            else LiveService(control, listener, counts, writer, maintain)
+            if maintain is None or senders is None
+            else LiveService(control, listener, counts, writer, maintain, senders)
         )
         try:
             service.run()
@@ -104,6 +107,8 @@ class _Service:
         self._counts = counts
         self._writer = writer
         self._readers: list[Connection] = []
+        # Whoever may ask for the end, or is gone when these are closed.
+        self._askers = [control]
         self._is_ending = False
         self._is_abandoned = False
         # Another writer of the same run may have died.
@@ -122,7 +127,7 @@ class _Service:
         is_last = self._is_ending and (self._is_abandoned or not self._readers)
         sources: list[Any] = [self._listener, *self._readers]
         if not self._is_ending:
-            sources.append(self._control)
+            sources += self._askers
         ready: list[Any] = wait(sources, 0.0 if is_last else timeout)
         if is_last and not ready:
             return None
@@ -144,9 +149,11 @@ class _Service:
         return received
 
     def _closed(self, connection: Connection) -> None:
-        if connection is self._control:
-            # The process that started this one has died: what it had sent is stored.
-            self._is_ending = self._is_abandoned = True
+        if connection in self._askers:
+            self._askers.remove(connection)
+            if not self._askers:
+                # Nobody is left: what they had sent is stored.
+                self._is_ending = self._is_abandoned = True
             return
         self._readers.remove(connection)
         connection.close()
@@ -182,8 +189,10 @@ class LiveService(_Service):
         counts: Counts,
         writer: Writer,
         maintain: Maintain,
+        senders: Connection,
     ) -> None:
         super().__init__(control, listener, counts, writer)
+        self._askers.append(senders)
         self._kept: deque[Any] = deque()
         self._kept_rows = 0
         self._lost_rows = 0

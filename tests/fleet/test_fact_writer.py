@@ -78,6 +78,20 @@ def test_a_writer_that_goes_on_with_its_run_says_nothing(tmp_path: Path) -> None
     made.finish()
 
 
+def test_captures_that_nobody_ended_are_not_whole(tmp_path: Path) -> None:
+    """A worker that was killed says no end, nor does one whose writer was gone; a centre would keep
+    the capture open."""
+    recorder(FactWriter(tmp_path, LIVE, 7, located))
+    first = FactWriter(tmp_path, LIVE, 7, located)
+    recorder(first)
+    first.flush()
+    again = FactWriter(tmp_path, LIVE, 7, located)
+    again.end()
+    (ended,) = said(tmp_path, "capture")
+    assert (ended["whole"], ended["run"]["position"]) == (False, 0)
+    assert ended["first"] < ended["last"]
+
+
 def test_a_whole_run_says_that_nothing_is_lost(tmp_path: Path) -> None:
     writer = FactWriter(tmp_path, LIVE, 7, located)
     recorder(writer).finish()

@@ -137,8 +137,9 @@ def test_a_writer_that_is_killed_is_started_again(stored: Stored) -> None:
 
 
 def test_a_kill_takes_seconds_which_is_known(stored: Stored) -> None:
-    """Coverage and facts are written while the capture runs. Where the main process is killed, the
-    writer stores what it has, and that something may be missing."""
+    """Coverage and facts are written while the capture runs. If the main process is killed, the
+    writer stores what it has and what the workers send at their end, and that something may be
+    missing."""
     stored.pipe.send(one_hello(DURING, PERSONAL).frames)
     wait_until(lambda: catalogue_rows(stored.store, "SELECT count(*) FROM file") == [(1,)])
     wait_until(lambda: catalogue_rows(stored.store, "SELECT count(*) FROM coverage") == [(1,)])
@@ -150,6 +151,7 @@ def test_a_kill_takes_seconds_which_is_known(stored: Stored) -> None:
     wait_until(lambda: catalogue_rows(stored.store, states) == [("partial",)])
     kinds = catalogue_rows(stored.store, "SELECT kind, count FROM loss")
     assert kinds == [("killed", 0)]
+    assert facts(stored.store, "flow", ("name_status",)) == [("named",)]
 
 
 def test_a_store_that_cannot_be_opened_again_is_unhealthy(stored: Stored) -> None:

@@ -1,11 +1,13 @@
 """The writer of a live capture: what it keeps, what it drops, its maintenance, and what becomes of
 the run where it dies."""
 
+import multiprocessing
 import os
 import resource
 import signal
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,59 @@ def test_another_writer_goes_on_with_the_run(
     assert catalogue_rows(tmp_path, "SELECT status FROM incident") == [("open",)]
 
 
+def _work(live: Live, end: Connection) -> None:
+    """A worker, which notices later than the writer that the main process is gone."""
+    statistics = RunStatistics()
+    recorder = live.process.recording.recorder(0, (), statistics)
+    for block, source in read_blocks([CAPTURE], RunStatistics()):
+        recorder.process(block, source)
+    recorder.send_waiting()
+    end.send(statistics.recorded_rows)
+    end.recv()
+    recorder.finish()
+    end.send(statistics.recorded_rows)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("is_second", [False, True])
+def test_flows_that_go_on_are_stored_when_the_main_process_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_second: bool
+) -> None:
+    """Workers send them at their end, to a second writer, too, which has heard nothing of them."""
+    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.1,))
+    closed = service._Service._closed
+
+    def noted(self: service._Service, connection: Connection) -> None:
+        closed(self, connection)
+        self._counts.decided += 1
+
+    monkeypatch.setattr(service._Service, "_closed", noted)
+    live = Live(tmp_path)
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    with live.process as process:
+        worker = context.Process(target=_work, args=(live, theirs))
+        worker.start()
+        before = ours.recv()
+        wait_until(lambda: process.stored == before)
+        if is_second:
+            kill(live)
+            wait_until(lambda: process.poll() or process.restarts == 1)
+        assert process._control is not None
+        for each in (process._control, process._host._pipe, process._host._senders):
+            each.close()
+        # The first writer cannot know: workers that were forked later have that end, too.
+        wait_until(lambda: process._counts.decided == is_second)
+        ours.send(None)
+        recorded = ours.recv()
+        wait_until(lambda: catalogue_rows(tmp_path, "SELECT ended > 0 FROM run") == [(1,)])
+        worker.join()
+    assert process.stored == recorded > before
+    assert len(facts(tmp_path, "flow")) == recorded - before
+    assert catalogue_rows(tmp_path, "SELECT state FROM capture") == [("partial",)]
+    assert catalogue_rows(tmp_path, "SELECT kind, count FROM loss") == [("killed", 0)]
+
+
 def test_what_a_writer_had_in_memory_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +281,7 @@ def test_a_decision_that_writers_die_of_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """After some writers; what follows it is stored."""
-    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.0,))
+    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.1,))
     live = Live(tmp_path)
     with live.process as process:
         process.send(messages.Incidents(["no JSON"]))
