@@ -46,7 +46,7 @@ STEADY = 300.0
 """Seconds after which a writer that runs counts as one that has not failed."""
 
 IN_MEMORY = 60_000_000_000
-"""How old rows may be that a writer had in memory when it died, in ns."""
+"""How old rows other than flows may be that a writer had in memory when it died, in ns."""
 
 RESENT = 3
 """How many writers a decision is sent to that die of it."""
@@ -278,7 +278,7 @@ class LiveFacts:
         if rows := max(0, counts.received - counts.stored - counts.lost):
             counts.lost += rows
             now = self._clock()
-            self._losses.add_time("killed", now - IN_MEMORY, now, rows)
+            self._losses.add_killed(now - IN_MEMORY, now, rows)
         self._confirm()
         return exited.status if exited is not None else None
 

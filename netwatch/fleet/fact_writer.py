@@ -104,7 +104,7 @@ class FactWriter:
             self._note.resume(found)
             return
         losses = LossCounter()
-        losses.add_time("killed", found.last, found.unseen, 0)
+        losses.add_killed(found.last, found.unseen)
         for position in found.positions:
             run = {**found.run, "position": position}
             about = {"losses": losses.take(), "all": False, "adds": True, "run": run}
@@ -287,11 +287,15 @@ class FactWriter:
                 self._spooled += rows
 
     def end(self, expected: int = 0) -> messages.Ended:
-        """Write what is waiting, and end the run. Captures whose worker has died before it said
-        that they have ended are not whole."""
+        """Write what is waiting, and end the run. Captures of which nobody has said that they have
+        ended are not whole: their worker was killed."""
+        first, last = self._note.first, self._note.last
         for position in sorted(self._note.positions - self._ended):
-            span = self._note.first, self._note.last
-            self._end_capture(messages.CaptureEnded(position, False, *span, 0))
+            if last is not None:
+                losses = LossCounter()
+                losses.add_killed(last, last)
+                self._put_losses(losses.take(), position, of_all=False, adds=True)
+            self._end_capture(messages.CaptureEnded(position, False, first, last))
         self._collect(lambda *_: True)
         self._write()
         if self._store is None:

@@ -3,7 +3,8 @@ next one that opens the store.
 
 Facts and coverage are written every few seconds. What a process had in memory when it was killed is
 gone, and nobody can say how much it was. So its captures are `partial`, and the time from its last
-facts on is one in which something is lost.
+facts on is one in which something is lost, and so are ten minutes before it: flows that go on are
+in memory.
 """
 
 import time
@@ -62,7 +63,7 @@ def _mark(connection: Connection, row: Any) -> None:
     if positions:
         last = row.at if row.last is None else row.last
         losses = LossCounter()
-        losses.add_time("killed", last, last + min(max(0, time.time_ns() - row.at), UNSEEN), 0)
+        losses.add_killed(last, last + min(max(0, time.time_ns() - row.at), UNSEEN))
         for position in positions:
             add_losses(connection, row.run, position, losses.take())
         values = {"state": "partial", "first": row.first, "last": row.last}

@@ -31,6 +31,10 @@ UNSEEN = HOUR
 """How long after its last facts (ns) a run that was killed may have seen more; a longer time
 without facts is a gap by itself."""
 
+FLOWS = 600_000_000_000
+"""How long before its last facts (ns) flows may have begun that a process had in memory when it was
+killed: a flow is written when it has been idle for this long."""
+
 Quarters = Mapping[int, int]
 """How much was lost, by quarters of an hour since the epoch."""
 
@@ -57,6 +61,11 @@ class LossCounter:
         for quarter in range(since // QUARTER, until // QUARTER + 1):
             self._found[kind].setdefault(quarter, 0)
         self.add(kind, since, count)
+
+    def add_killed(self, last: int, until: int, count: int = 0) -> None:
+        """Count rows that a process had in memory which wrote facts up to a time (ns), and was
+        killed before another one."""
+        self.add_time("killed", last - FLOWS, until, count)
 
     def total(self, kind: LossKind) -> int:
         """How much was lost of a kind."""

@@ -220,6 +220,17 @@ class Writer:
             if has_run(connection, self.run):
                 add_losses(connection, self.run, ALL, losses.take())
 
+    def _lose_flows(self, positions: Sequence[int]) -> None:
+        """Note that the flows are lost that the worker of a live capture had in memory when it was
+        killed, so that it has not said that the capture has ended."""
+        if not self._is_live or self._last_seen is None:
+            return
+        losses = LossCounter()
+        losses.add_killed(self._last_seen, self._last_seen)
+        with self._catalogue.database.writing() as connection:
+            for position in positions if has_run(connection, self.run) else ():
+                add_losses(connection, self.run, position, losses.take())
+
     def _describe(self, message: messages.Described) -> None:
         """Describe clients by another configuration, which also judges from now on."""
         self._locate, self._seal = message.locate, message.seal
@@ -237,6 +248,7 @@ class Writer:
         partial = list[str]()
         self._resume_rest()
         captures = sorted(self._captures.items())
+        self._lose_flows([position for position, each in captures if each.ended is None])
         counted = sum(each.ended.lost_rows for _, each in captures if each.ended)
         missing = max(0, expected - self._landing.stored - counted)
         if missing and captures:

@@ -10,6 +10,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.hours import QUARTER
 from netwatch.engine.capture_files import read_blocks
+from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import Recorder
 from netwatch.fleet.fact_writer import FactWriter
 from netwatch.fleet.run_note import NAME
@@ -58,7 +59,7 @@ def test_a_run_that_was_killed_is_said_to_be_by_the_next_one(tmp_path: Path) -> 
     following.flush()
     ((lost,), (ended,)) = said(tmp_path, "loss"), said(tmp_path, "capture")
     assert lost["run"]["started"] == ended["run"]["started"] == 7
-    assert min(map(int, lost["losses"]["killed"])) == ended["last"] // QUARTER
+    assert min(map(int, lost["losses"]["killed"])) == (ended["last"] - FLOW_TIMEOUT) // QUARTER
     assert (ended["whole"], lost["adds"]) == (False, True)
     following.end()
     again = FactWriter(tmp_path, LIVE, 9, located)
@@ -72,6 +73,7 @@ def test_a_writer_that_goes_on_with_its_run_says_nothing(tmp_path: Path) -> None
     made = recorder(first)
     first.flush()
     again = FactWriter(tmp_path, LIVE, 7, located)
+    again.take(messages.CaptureEnded(0, True, 1, 2))
     again.end()
     assert said(tmp_path, "loss") == []
     assert not (tmp_path / NAME).exists()
@@ -90,6 +92,9 @@ def test_captures_that_nobody_ended_are_not_whole(tmp_path: Path) -> None:
     (ended,) = said(tmp_path, "capture")
     assert (ended["whole"], ended["run"]["position"]) == (False, 0)
     assert ended["first"] < ended["last"]
+    (lost,) = said(tmp_path, "loss")
+    assert max(map(int, lost["losses"]["killed"])) == ended["last"] // QUARTER
+    assert (lost["all"], lost["adds"], lost["run"]["position"]) == (False, True, 0)
 
 
 def test_a_whole_run_says_that_nothing_is_lost(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.bits import bits_of
 from netwatch.coverage.hours import QUARTER
 from netwatch.engine.capture_files import read_blocks
+from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import Recorder
 from netwatch.store import messages
 from netwatch.store.catalogue import Catalogue
@@ -149,14 +150,31 @@ def test_a_run_whose_process_is_gone_is_marked_by_the_next_one(tmp_path: Path) -
     killed._catalogue.close()
     following = opened(tmp_path)
     assert catalogue_rows(tmp_path, states) == [("partial",), ("open",)]
-    ((run, kind, quarter),) = catalogue_rows(tmp_path, "SELECT run, kind, quarter FROM loss")
+    found = catalogue_rows(tmp_path, "SELECT run, kind, quarter FROM loss ORDER BY quarter")
     ((first, last),) = catalogue_rows(tmp_path, "SELECT first, last FROM capture WHERE run = 1")
-    assert (run, kind, quarter) == (1, "killed", last // QUARTER)
+    # Flows that went on were in memory.
+    quarters = range((last - FLOW_TIMEOUT) // QUARTER, last // QUARTER + 1)
+    assert found == [(1, "killed", quarter) for quarter in quarters]
     assert first < last
     for each in (running, following):
         each.end()
         each.close()
     killed._hashing.shutdown()
+
+
+def test_a_live_capture_that_nobody_ended_lacks_its_flows(tmp_path: Path) -> None:
+    """Its worker was killed, and had them in memory."""
+    writer = opened(tmp_path)
+    ((block, source), *_) = read_blocks([CAPTURE], RunStatistics())
+    recorder = Recorder(Direct(writer), 0, (), RunStatistics())
+    recorder.process(block, source)
+    recorder.send_waiting()
+    writer.end()
+    writer.close()
+    ((last,),) = catalogue_rows(tmp_path, "SELECT last FROM capture")
+    found = catalogue_rows(tmp_path, "SELECT position, kind, max(quarter) FROM loss")
+    assert found == [(0, "killed", last // QUARTER)]
+    assert catalogue_rows(tmp_path, "SELECT state FROM capture") == [("partial",)]
 
 
 def test_counts_are_totals_by_quarter() -> None:
