@@ -31,6 +31,7 @@ def test_what_waited_is_cut_into_batches_that_a_centre_takes(tmp_path, monkeypat
     run = RunDescription("live", "ghent-1", None, {})
     writer = FactWriter(tmp_path, run, 1, lambda key: ClientAddress(key[0], None, "hq", "service"))
     writer.take(chunk(count, 12))
+    writer.take(messages.CaptureEnded(0, True, None, None))
     writer.end()
     spool = Spool(tmp_path, 1 << 30)
     seen = []
