@@ -178,6 +178,7 @@ def test_filters_of_incidents(store: AskedStore) -> None:
     assert ask("--limit", "1", "--device", "lab-21") == those('"id":"lab-21"')[:1]
 
 
+@IN_A_FOLDER
 def test_flows(store: AskedStore) -> None:
     def ask(*arguments: str) -> list[dict[str, object]]:
         return store.ask("query", "flows", "--format", "jsonl", *arguments).records
@@ -305,6 +306,7 @@ def test_sql_in_every_format(store: AskedStore) -> None:
     ]
 
 
+@IN_A_FOLDER
 def test_tables_are_described(store: AskedStore) -> None:
     tables = [each["table"] for each in store.ask("sql", "tables", "--format", "jsonl").records]
     expected = {"observation", "flow", "claim", "incident", "coverage", "evidence", "version",
@@ -336,6 +338,7 @@ def test_status_and_verify(store: AskedStore, named: list[str]) -> None:
     assert "all as they were written" in ran.errors
 
 
+@IN_A_FOLDER
 @pytest.mark.parametrize("device", ["lab-21", "10.20.1.21", "nobody"])
 def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str) -> None:
     options = netwatch_config.load(store.config).store
