@@ -26,6 +26,9 @@ SECOND = 10**9
 TOLERANCE = 3 * SECOND
 """How far the time of a contact in a store may be from that at which it was sent."""
 
+CLOCK = SECOND // 1000
+"""How far clocks that stamp packets and records may be from that of who sends."""
+
 SORTS = ("missing", "twice", "phantom", "unsaid")
 """What must not be found."""
 
@@ -133,18 +136,21 @@ class Stored:
             raise RuntimeError(done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def says_lost(self, at: int) -> bool:
-        """Whether the store says that it lacks something of a time."""
-        time, margin = at + self.judged_ahead, SECOND // 2
+    def says_lost(self, contact: Contact) -> bool:
+        """Whether the store says that it lacks something of the time of a contact.
+
+        A contact that was sent a moment before a capture began is in none.
+        """
+        since, at = (time + self.judged_ahead for time in (contact.since, contact.at))
         runs = {
             run
             for first, last, _, run in self._captures
-            if first is not None and first - margin <= time <= last + margin
+            if first is not None and first <= at + CLOCK and since - CLOCK <= last
         }
         return (
             not runs
-            or any((run, time // QUARTER) in self._lost for run in runs)
-            or any(first <= time <= last for first, last in self._dropped)
+            or any((run, at // QUARTER) in self._lost for run in runs)
+            or any(first <= at <= last for first, last in self._dropped)
         )
 
 
@@ -158,7 +164,7 @@ def judge(where: str, stored: Stored, sent: Iterable[Contact], windows: Iterable
                      if each.since <= contact.at and contact.since <= each.until), "")  # fmt: skip
 
     def lacks(what: str, contact: Contact) -> None:
-        why, is_said = may_lack(contact), stored.says_lost(contact.at)
+        why, is_said = may_lack(contact), stored.says_lost(contact)
         if not why:
             found.add("missing", f"{what} {where}", f"{contact} (said: {is_said})")
         elif not is_said:
