@@ -7,6 +7,7 @@ import io
 import json
 import random
 import zlib
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -92,22 +93,36 @@ def _batch(chance: random.Random, table: str) -> bytes:
         "run": dict(RUN.record()),
         "clients": [["10.1.0.1", None, "hq", "service", None, None]],
     }
+    if way == 3:
+        return _with_head(about, _repeated(table, chance.choice((1, 5000, 300_000))))
     found = rows(table, {}, {}, {})
     if way == 1:
         about = _spoiled(chance, about)
-    elif way == 2:
+    else:
         at = chance.randrange(found.num_columns)
         column = chance.choice((
             pa.array([None] * 3), pa.array(["x" * 10_000] * 3), pa.array([[1, 2]] * 3),
             pa.array([1.5] * 3), pa.array([{"a": 1}] * 3), pa.array([1 << 62] * 3),
         ))  # fmt: skip
         found = found.set_column(at, found.schema.names[at], column)
-    else:
-        found = found.take(pa.array([0] * chance.choice((1, 5000, 300_000))))
+    return _with_head(about, _parquet(found))
+
+
+@cache
+def _repeated(table: str, count: int) -> bytes:
+    """The same row many times. Made once: an attack is to keep the centre busy, not itself."""
+    return _parquet(rows(table, {}).take(pa.array([0] * count)))
+
+
+def _parquet(found: pa.Table) -> bytes:
     stream = io.BytesIO()
     parquet.write_table(found, stream, compression="zstd")
+    return stream.getvalue()
+
+
+def _with_head(about: Any, facts: bytes) -> bytes:
     head = zlib.compress(_json(about))
-    return len(head).to_bytes(4, "big") + head + stream.getvalue()
+    return len(head).to_bytes(4, "big") + head + facts
 
 
 def _maybe(chance: random.Random, value: Any) -> Any:
