@@ -5,7 +5,7 @@ Zeek); a file may have several headers, where rotated logs were put together. JS
 name of the log as ``_path`` where the package json-streaming-logs or the option of Zeek adds it;
 else the log is recognised by the keys. Records of other logs say nothing that is read here.
 
-What a log says is in `zeek_names`, `zeek_flows` and `zeek_dhcp`; each log has a row in `_LOGS`.
+What a log says is in `zeek_records`; each log has a row in `_LOGS`.
 """
 
 import re
