@@ -30,8 +30,12 @@ from netwatch.capture.locations import (
     open_url,
     shown_url,
 )
-from netwatch.capture.not_read import EVIDENCE_HEAD_BYTES, is_erf, is_own_evidence
-from netwatch.capture.not_read import EVIDENCE_HEAD_BYTES as ERF_HEAD_BYTES
+from netwatch.capture.not_read import (
+    ERF_HEAD_BYTES,
+    EVIDENCE_HEAD_BYTES,
+    is_erf,
+    is_own_evidence,
+)
 from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.errors import CaptureError

@@ -12,7 +12,7 @@ twice.
 import re
 import struct
 
-HEAD_BYTES = 8192
+ERF_HEAD_BYTES = 8192
 """Bytes of a file by which it is recognised."""
 
 _HEADER = struct.Struct("<IIBB")
@@ -53,7 +53,7 @@ def is_erf(head: bytes) -> bool:
                 return False
         at += size
         count += 1
-    return count >= _RECORDS and (at <= len(head) or len(head) == HEAD_BYTES)
+    return count >= _RECORDS and (at <= len(head) or len(head) == ERF_HEAD_BYTES)
 
 
 def is_own_evidence(head: bytes) -> bool:

@@ -11,7 +11,7 @@ from support.captures import START, pcap, timed
 from support.frames import ETHERNET, tcp, udp
 
 from netwatch.capture.files import ERF, NotACaptureError, open_source
-from netwatch.capture.not_read import HEAD_BYTES, is_erf
+from netwatch.capture.not_read import ERF_HEAD_BYTES, is_erf
 from netwatch.cli import main
 
 FRAMES = [ETHERNET.frame(each) for each in (udp(b"x" * 40), tcp(flags="S"), udp(b"y" * 900))]
@@ -63,17 +63,17 @@ def test_an_erf_capture_is_called_so(
         erf(FRAMES[:1]),
         erf(FRAMES)[:-1],
         erf(FRAMES, seconds=0)[:300],
-        bytes(HEAD_BYTES),
+        bytes(ERF_HEAD_BYTES),
         pcap(timed(FRAMES)),
         b"2023-03-20 query www.example.org from 10.20.1.7\n" * 50,
         bytes(range(256)) * 8,
     ],
 )
 def test_nothing_else_is(data: bytes) -> None:
-    assert not is_erf(data[:HEAD_BYTES])
+    assert not is_erf(data[:ERF_HEAD_BYTES])
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_any_bytes(data: bytes, at: int) -> None:
     assert is_erf(data) in (True, False)
-    assert is_erf((erf(FRAMES)[:at] + data)[:HEAD_BYTES]) in (True, False)
+    assert is_erf((erf(FRAMES)[:at] + data)[:ERF_HEAD_BYTES]) in (True, False)
