@@ -13,7 +13,7 @@ from netwatch.cli import main
 from netwatch.config import load, load_catalog, load_updates
 from netwatch.core.errors import ConfigError
 from netwatch.core.user_yaml import Problems
-from netwatch.inventory.inventory_folder import read_inventory_folder
+from netwatch.inventory.inventory_file import read_inventory_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions")
 
@@ -140,7 +140,7 @@ def test_shipped_files_are_read_whatever_their_mode(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkout or an installation with umask 002 has them."""
-    monkeypatch.setattr("netwatch.core.trusted_files.others_may_write", lambda _status: True)
+    monkeypatch.setattr("netwatch.core.user_files.others_may_write", lambda _status: True)
     monkeypatch.setattr("netwatch.config.SEARCH_PATHS", ())
     assert "tiktok" in load().catalog.apps()
 
@@ -189,7 +189,7 @@ def test_what_belongs_to_root_is_read_by_all(site: Path, as_user: Callable[[int]
 def test_a_note_says_that_a_named_configuration_belongs_to_another_user(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwatch.core.trusted_files.is_root_or_own", lambda _status: False)
+    monkeypatch.setattr("netwatch.core.user_files.is_root_or_own", lambda _status: False)
     owner = Path("netwatch.yaml").stat().st_uid
     (note,) = (each for each in load("netwatch.yaml").notes if "belongs" in each)
     assert note == f"netwatch.yaml belongs to user {owner}, who can change what netwatch does"

@@ -42,10 +42,10 @@ from netwatch.api.parts import (
 from netwatch.api.scanning import ScanResult, scan
 from netwatch.api.summary import Summary
 from netwatch.core.alert import IncidentKind
-from netwatch.core.contradiction import ContradictionType
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.errors import NetwatchError as Error
 from netwatch.core.message import Evidence as EvidenceType
+from netwatch.core.seen import ContradictionType
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity
 from netwatch.core.verdict import VerdictKind as Verdict
 

@@ -6,9 +6,8 @@ from datetime import date, datetime
 from typing import Literal
 
 from netwatch.core.alert import IncidentKind
-from netwatch.core.contradiction import ContradictionType
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import Checksum, Directions
+from netwatch.core.seen import Checksum, ContradictionType, Directions
 from netwatch.core.verdict import DeviceClass, Role
 
 

@@ -4,20 +4,53 @@ Each provider has a library of its own below fsspec, with options, a log and hab
 is the only place that knows them. Nothing of it is imported before a URL is opened.
 
 What the libraries log is kept off the terminal: they report an error there with a traceback before
-they raise it, and what they raise is reported by the caller. A program that has set up logging gets
-it as ever.
+they raise it, and what they raise is reported by the caller. fsspec has no class of its own for
+errors: what is raised is that of the library of each provider, of its HTTP client, or of the
+system. `raising` is therefore the one place that catches everything, and says what is wrong in
+words and without secrets.
 """
 
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from netwatch.capture.library_errors import reason_of
 from netwatch.capture.locations import shown_url
 from netwatch.capture.name_patterns import has_magic
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.installing import install_command, install_library
-from netwatch.core.secret_urls import without_secrets
+from netwatch.core.text import without_secrets
+
+_LONGEST = 200
+_DENIED = "access is denied"
+_CHANGED = "it has changed since it was listed"
+_CODES = {
+    "404": "no such object or folder",
+    "NoSuchKey": "no such object",
+    "BlobNotFound": "no such object",
+    "NoSuchBucket": "no such bucket",
+    "ContainerNotFound": "no such container",
+    "403": _DENIED,
+    "AccessDenied": _DENIED,
+    "AuthorizationFailure": _DENIED,
+    "AuthorizationPermissionMismatch": _DENIED,
+    "412": _CHANGED,
+    "PreconditionFailed": _CHANGED,
+    "ConditionNotMet": _CHANGED,
+}
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (FileNotFoundError, "no such object or folder"),
+    (PermissionError, _DENIED),
+    (TimeoutError, "no answer in time"),
+)
+# The classes of libraries that may not be there.
+_NAMED = dict.fromkeys(
+    ("ClientPayloadError", "IncompleteReadError"), "the server ends each answer too soon"
+) | {"ProxyError": "the server answered 502"}
+_STATUSES = range(400, 600)
+_NO_TEXT = "Operation returned an invalid status "
+"""What Azure's libraries write before the reason phrase of an answer without a body."""
 
 S3 = ("s3", "s3a")
 GOOGLE = ("gs", "gcs")
@@ -38,6 +71,60 @@ LONGEST_REQUEST = 300
 _LIBRARIES = dict.fromkeys(GOOGLE, "gcsfs") | dict.fromkeys(AZURE, "adlfs")
 _AZURE_SCOPE = "https://storage.azure.com/.default"
 _LOGGERS = ("adlfs", "azure", "fsspec", "gcsfs", "google", "s3fs")
+
+
+def reason_of(error: BaseException) -> str:
+    """What a library or a server says, as a clause without secrets."""
+    code, message = _answer(error)
+    if code in _CODES:
+        return _CODES[code]
+    if code:
+        said = f"the server answered {code}: {message}"
+    else:
+        said = next((text for kind, text in _REASONS if isinstance(error, kind)), "")
+        said = said or _NAMED.get(type(error).__name__, "")
+        said = said or getattr(error, "strerror", None) or _first_line(error)
+    return without_secrets(" ".join(said.split()))[:_LONGEST].rstrip(" :.")
+
+
+def _answer(error: BaseException) -> tuple[str, str]:
+    """The code of an error that a server answered with, empty where there is none, and its text.
+    That is an error of S3, or the number that HTTP has for it."""
+    response = getattr(error.__cause__ or error, "response", None)
+    if isinstance(response, dict):  # botocore
+        answer = response.get("Error", {})
+        return str(answer.get("Code", "")), str(answer.get("Message", ""))
+    text = _first_line(error)
+    if type(error) is OSError and text.startswith("Forbidden: "):  # gcsfs
+        return "403", text
+    # Of Azure, of gcsfs, and of aiohttp below gcsfs.
+    numbers = (getattr(error, name, None) for name in ("status_code", "code", "status"))
+    status = next((str(each) for each in numbers if _is_status(each)), "")
+    named = getattr(error, "error_code", None)
+    code = str(getattr(named, "value", named) or "") or status
+    return code, text.removeprefix(_NO_TEXT).removesuffix(f", {status}").strip("'")
+
+
+def _is_status(value: object) -> bool:
+    return isinstance(value, int | str) and str(value).isdigit() and int(value) in _STATUSES
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of a text that may go on with traces, requests and signatures."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def raising(
+    error_of: Callable[[str], Exception], *, but: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Raise what `error_of` makes of the reason where a library raises anything but `but`."""
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        raise error_of(reason_of(error)) from None
 
 
 def scheme_of(url: str) -> str:

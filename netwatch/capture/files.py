@@ -16,11 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from netwatch.capture import pcap, pcap_variants, pcapng
+from netwatch.capture import pcap, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
-from netwatch.capture.erf import HEAD_BYTES as ERF_HEAD_BYTES
-from netwatch.capture.erf import is_erf
 from netwatch.capture.locations import (
     FileInfo,
     as_binary,
@@ -32,7 +30,12 @@ from netwatch.capture.locations import (
     open_url,
     shown_url,
 )
-from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
+from netwatch.capture.not_read import (
+    ERF_HEAD_BYTES,
+    EVIDENCE_HEAD_BYTES,
+    is_erf,
+    is_own_evidence,
+)
 from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.errors import CaptureError
@@ -42,7 +45,7 @@ STDIN = "-"
 """The path that means standard input."""
 
 SOURCES: dict[bytes, Callable[[str, Stream, int | None], Source]] = {
-    **dict.fromkeys(pcap_variants.MAGICS, pcap.PcapSource),
+    **dict.fromkeys(pcap.MAGICS, pcap.PcapSource),
     pcapng.MAGIC: pcapng.PcapngSource,
 }
 """The first four bytes of a capture, and the class that reads it."""
@@ -175,7 +178,7 @@ def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Sour
         file = capture_file(file)
     content = open_content(file)
     try:
-        if not file.named_by_user and is_own_evidence(content.stream.peek(HEAD_BYTES)):
+        if not file.named_by_user and is_own_evidence(content.stream.peek(EVIDENCE_HEAD_BYTES)):
             raise OwnEvidenceError(f"{file.path}: is evidence that netwatch wrote")
         return _recognise(file.path, content, windows)
     except BaseException:

@@ -91,7 +91,7 @@ def walk_pcap(
     """Find pcap records in ``data[start:end]``; returns (count, at, status, value).
 
     `header` is the size of a record header, `limit` the largest captured length that is plausible;
-    `lengths` and `padding` are those of `netwatch.capture.pcap_variants.Variant`. `at` is the
+    `lengths` and `padding` are those of `netwatch.capture.pcap.Variant`. `at` is the
     offset of the first record that was not read.
     """
     capacity: cython.Py_ssize_t = len(records) // _FIELDS

@@ -22,7 +22,7 @@ from netwatch import __version__
 from netwatch.capture.remote_file import RemoteError, TransientError
 from netwatch.core.exchange import CAPTURES, Exchange
 from netwatch.core.http_pool import contexts, open_pool
-from netwatch.core.secret_urls import without_secrets
+from netwatch.core.text import without_secrets
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager

@@ -1,10 +1,15 @@
-"""The interface of live sources, which capture from network interfaces until they are stopped."""
+"""Live sources, which capture from network interfaces until they are stopped: their interface, and
+the table of them.
+"""
 
+import importlib
+import sys
 from collections import Counter
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, cast
 
 from netwatch.capture.block import Block
+from netwatch.core.errors import CaptureError
 
 IDLE_INTERVAL = 100
 """Milliseconds without packets after which a live source yields an empty block, so that the caller
@@ -67,3 +72,33 @@ class RecentNotes(list[str]):
         """Append a sentence; the oldest is evicted if there are too many."""
         super().append(sentence)
         del self[:-MAX_NOTES]
+
+
+def _require_capture() -> None:
+    if sys.platform == "win32":
+        raise CaptureError("to capture on an interface needs Linux, macOS or FreeBSD")
+
+
+def _ring(interfaces: Sequence[str], **options: object) -> LiveSource:
+    _require_capture()
+    module = importlib.import_module("netwatch.capture.ring_source")
+    return cast(LiveSource, module.RingSource(interfaces, **options))
+
+
+def _scapy(interfaces: Sequence[str], **options: object) -> LiveSource:
+    _require_capture()
+    module = importlib.import_module("netwatch.capture.scapy_source")
+    return cast(LiveSource, module.ScapySource(interfaces, **options))
+
+
+OpenSource = Callable[..., LiveSource]
+"""Opens interfaces, given their names and the options of the source. Raises `CaptureError`."""
+
+SOURCES: dict[str, OpenSource] = {"ring": _ring, "scapy": _scapy}
+"""The live sources by the name that users give them. Their modules are imported on first use: one
+works on Linux only, the import of the other takes long."""
+
+
+def default_source() -> str:
+    """The name of the source that is used unless the user names another."""
+    return "ring" if sys.platform == "linux" else "scapy"

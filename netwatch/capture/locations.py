@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from netwatch.core.errors import CaptureError, ConfigError, Problem
-from netwatch.core.secret_urls import without_secrets
+from netwatch.core.text import without_secrets
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:(?:/|\\|$)")
@@ -101,7 +101,7 @@ def find_urls(url: str) -> Iterator[FoundUrl]:
     `CaptureError` where there is none or the server fails, and `ConfigError` where a library for
     the scheme is missing or there is no such scheme."""
     if _is_http(url):
-        from netwatch.capture.http_listing import find_captures
+        from netwatch.capture.http_file import find_captures
 
         return find_captures(url)
     from netwatch.capture.object_store import find_objects

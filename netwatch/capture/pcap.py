@@ -1,19 +1,177 @@
-"""Classic pcap files (draft-ietf-opsawg-pcap), and their variants (`pcap_variants`).
+"""Classic pcap files (draft-ietf-opsawg-pcap), and their variants.
 
 A record has no magic number by which it could be found again, so reading stops at a length that is
-not plausible.
+not plausible. Before the format was written down, versions had their lengths in another order, and
+systems added fields to records, some without another magic number: what a file header and the first
+records say tells those apart, by whether the first records make sense, as libpcap and Wireshark do.
 """
 
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing import ARRAY_FULL, BAD_LENGTH, walk_pcap
-from netwatch.capture.pcap_variants import SNAPLEN, read_header
 from netwatch.capture.stream import MAX_BUFFER_SIZE, Stream, StreamBuffer
 from netwatch.core.buffers import zeroed
+from netwatch.core.errors import CaptureError
+
+SNAPLEN = 262144
+"""The largest plausible captured length of a packet in bytes, unless the file header has a larger
+snap length (MAXIMUM_SNAPLEN of libpcap)."""
+
+MAX_RECORDS_TRIED = 3
+"""Records by which a variant is recognised."""
+
+IN_ORDER, SWAPPED, MAYBE_SWAPPED = range(3)
+"""Whether the length on the wire comes before the captured length in a record: never, always, or
+where the first of the two is greater."""
+
+_LENGTH_LIMIT = 1 << 27
+_INTERFACE_LIMIT = 10_000
+_KUZNETZOV, _SUSE, _NOKIA = 24, 28, 20
 
 RECORDS = 8192
 """Maximum number of packets per block: the array of their records then fits into the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """How the records of a file are written.
+
+    `order` is the byte order as `struct` names it, `digits` are those after the second, `first` is
+    the offset of the first record and `header` the size of its header (bytes), `lengths` is
+    IN_ORDER, SWAPPED or MAYBE_SWAPPED, and `padding` the number of bytes before each packet that
+    its captured length includes. `link_type` is a LINKTYPE_ number.
+    """
+
+    order: str
+    digits: int
+    link_type: int
+    snaplen: int
+    first: int = 24
+    header: int = 16
+    lengths: int = IN_ORDER
+    padding: int = 0
+
+
+_STANDARD, _MODIFIED = (16, _KUZNETZOV, _NOKIA), (_KUZNETZOV, _SUSE)
+
+MAGICS: dict[bytes, tuple[str, int, int, tuple[int, ...]]] = {
+    bytes.fromhex("a1b2c3d4"): (">", 6, 24, _STANDARD),
+    bytes.fromhex("d4c3b2a1"): ("<", 6, 24, _STANDARD),
+    bytes.fromhex("a1b23c4d"): (">", 9, 24, (16,)),
+    bytes.fromhex("4d3cb2a1"): ("<", 9, 24, (16,)),
+    bytes.fromhex("a1b2cd34"): (">", 6, 24, _MODIFIED),
+    bytes.fromhex("34cdb2a1"): ("<", 6, 24, _MODIFIED),
+    bytes.fromhex("1c0001ab"): (">", 6, 28, (16,)),
+    bytes.fromhex("ab01001c"): ("<", 6, 28, (16,)),
+    bytes.fromhex("1c0001ac"): (">", 9, 28, (16,)),
+    bytes.fromhex("ac01001c"): ("<", 9, 28, (16,)),
+}
+"""By the first four bytes: byte order, digits after the second, size of the file header (Ixia's
+have the size of the file in four more bytes), and the sizes that a record header may have: that of
+the standard, those of A. Kuznetzov's patches of libpcap (24 bytes, and 28 in SuSE 6.3), and that
+of Nokia's routers."""
+
+AIX_LINK_TYPES = {6: 1, 9: 6, 15: 10, 24: 0}
+"""The numbers of interfaces (ifType) that tcpdump of AIX writes instead of link types, with the
+link types: Ethernet, token ring, FDDI, loopback."""
+
+
+def read_header(buffer: StreamBuffer, name: str, *, whole: bool) -> Variant:
+    """Read the file header at the start of the buffer, and move `buffer.start` behind it.
+
+    `name` is that of the file. Only of a file that is there as a `whole`, and no pipe, may more be
+    read than the header, so that a record is not waited for. Raises `CaptureError` for a header
+    that is truncated, that of another format, or of a version that is not read.
+    """
+    if not buffer.ensure(24):
+        raise CaptureError(f"{name}: is truncated within its pcap header")
+    magic = bytes(buffer.buffer[:4])
+    if magic not in MAGICS:
+        raise CaptureError(f"{name}: expected a pcap file (starts with {magic.hex(' ')})")
+    order, digits, first, headers = MAGICS[magic]
+    if not buffer.ensure(first):
+        raise CaptureError(f"{name}: is truncated within its pcap header")
+    major, minor, _, _, snaplen, network = struct.unpack_from(order + "HHIIII", buffer.buffer, 4)
+    if (major, minor) != (543, 0) and not (major == 2 and minor <= 4):
+        raise CaptureError(
+            f"{name}: expected pcap version 2.0 to 2.4, or 543.0, found {major}.{minor}"
+        )
+    # The upper half of the last field describes frame check sequences.
+    variant = Variant(order, digits, network & 0xFFFF, snaplen, first, headers[0])
+    buffer.start = first
+    if (major, minor) == (2, 4):
+        return _by_records(variant, headers, buffer) if whole else variant
+    return _of_old_version(variant, minor, network)
+
+
+def _of_old_version(variant: Variant, minor: int, network: int) -> Variant:
+    """A file of a version before 2.4, or that of tcpdump of DG/UX (543.0). Until 2.2 the length on
+    the wire came first; some programs wrote 2.3 in files of that order."""
+    lengths = MAYBE_SWAPPED if minor == 3 else SWAPPED
+    if minor == 2 and variant.header == 16 and variant.digits == 6 and network in AIX_LINK_TYPES:
+        link_type = AIX_LINK_TYPES[network]
+        # FDDI frames have three bytes before them there.
+        return replace(
+            variant, digits=9, link_type=link_type, lengths=lengths, padding=3 * (link_type == 10)
+        )
+    return replace(variant, lengths=lengths)
+
+
+def _by_records(variant: Variant, headers: tuple[int, ...], buffer: StreamBuffer) -> Variant:
+    """The variant whose first records have the fewest faults, the first of several."""
+    best, fewest = variant, -1
+    for header in headers:
+        tried = replace(variant, header=header)
+        faults = 0 if len(headers) == 1 else _faults(tried, buffer)
+        if fewest < 0 or faults < fewest:
+            best, fewest = tried, faults
+        if not faults:
+            break
+    return best
+
+
+def _faults(variant: Variant, buffer: StreamBuffer) -> int:
+    """How many fields of the first records cannot be, if they are those of this variant."""
+    faults: int = 0
+    at: int = 0
+    captured: int
+    for _ in range(MAX_RECORDS_TRIED):
+        if not buffer.ensure(at + variant.header):
+            return faults + (buffer.available > at)
+        header = bytes(buffer.buffer[buffer.start + at : buffer.start + at + variant.header])
+        _, fraction, captured, wire = struct.unpack_from(variant.order + "IIII", header)
+        faults += fraction >= 1_000_000
+        faults += captured > variant.snaplen
+        faults += wire > _LENGTH_LIMIT
+        faults += captured > wire
+        faults += _extra_faults(variant, header)
+        if captured > SNAPLEN:
+            return faults + 1
+        at += variant.header + captured
+        if not buffer.ensure(at):
+            return faults + 1
+    return faults
+
+
+def _extra_faults(variant: Variant, header: bytes) -> int:
+    """How many of the fields cannot be that a variant adds to the record header."""
+    if variant.header == _NOKIA:
+        word: int = struct.unpack_from(variant.order + "I", header, 16)[0]
+        known = word & 0x0FFF00F0 == 0x0FBF0000
+        known &= word >> 28 in (9, 11) and word >> 12 & 15 in (11, 13)
+        return not (known and word >> 8 & 15 in (6, 9) and word & 15 in (1, 2))
+    if variant.header in (_KUZNETZOV, _SUSE):
+        # Index of the interface, EtherType or number of Linux, direction (linux/if_packet.h).
+        interface: int
+        protocol: int
+        kind: int
+        interface, protocol, kind = struct.unpack_from(variant.order + "IHB", header, 16)
+        linux = protocol <= 0x17 or protocol in (0x60, 0x200, 0x400) or protocol >= 0x600
+        return (interface > _INTERFACE_LIMIT) + (not linux) + (kind > 4)
+    return 0
 
 
 class PcapSource:

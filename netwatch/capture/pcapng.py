@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from netwatch.capture import framing
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing_pcapng import INTERFACE_FIELDS, NO_CLOCK, walk_pcapng
-from netwatch.capture.pcap import RECORDS
-from netwatch.capture.pcap_variants import SNAPLEN
+from netwatch.capture.pcap import RECORDS, SNAPLEN
 from netwatch.capture.stream import MAX_BUFFER_SIZE, Stream, StreamBuffer
 from netwatch.core.buffers import zeroed
 from netwatch.core.errors import CaptureError

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.users import become, group_ids, is_root, user_ids
+from netwatch.core.system.files import become, group_ids, is_root, user_ids
 
 NET_RAW = 13
 """CAP_NET_RAW (linux/capability.h)."""

@@ -3,20 +3,39 @@
 It reads one packet at a time and copies each, so it is meant for systems without AF_PACKET
 (`netwatch.capture.ring_source`), and for comparisons. Packets that arrive within a short time
 become one block.
+
+An interface is listened to by a packet socket of Linux, or by libpcap on other systems. On macOS
+and FreeBSD libpcap opens a BPF device (bpf(4)). It hands packets out of a buffer of its own, so a
+listener that has one packet may have more although nothing more arrives.
 """
 
+import contextlib
+import ctypes
 import select
+import socket
+import struct
 import sys
 import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from netwatch.capture import interfaces as links
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.live_source import IDLE_INTERVAL, RecentNotes
-from netwatch.capture.scapy_listeners import Listener, open_listener
+from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
+
+RECEIVE_BUFFER = 1 << 25
+"""Size of the receive buffer requested from Linux in bytes; the kernel may limit it."""
+
+LIBPCAP_TIMEOUT = 0.1
+"""Seconds for which libpcap may collect packets before it hands them out, as scapy asks it to."""
+
+_SOL_PACKET, _STATISTICS, _IGNORE_OUTGOING = 263, 6, 23  # linux/if_packet.h
+_TUNNELS = frozenset({768, 769, 776, 778, 823})
+_DLT_RAW, _LINKTYPE_RAW = (12, 14), 101  # as BSD and OpenBSD number it; tcpdump.org
 
 SNAPLEN = 262144
 """Maximum captured length of a packet in bytes."""
@@ -26,6 +45,192 @@ RECORDS = 1024
 
 MAX_BLOCK_SECONDS = 0.02
 """Seconds for which packets are collected into one block."""
+
+
+class Received(NamedTuple):
+    """A packet, its time in s since the epoch (None where nobody says), and its original length."""
+
+    data: bytes
+    time: float | None
+    length: int
+
+
+class Listener(Protocol):
+    """An interface that is listened on. `index` is that of the interface on Linux, else 0;
+    `delay` is how many seconds a packet may take until it can be received."""
+
+    name: str
+    link_type: int
+    index: int
+    delay: float
+
+    def fileno(self) -> int:
+        """The descriptor that can be read when packets arrive."""
+        ...
+
+    def receive(self, snaplen: int) -> Received | None:
+        """A packet, None where none is there; only called where one may be. Raises `OSError`."""
+        ...
+
+    def has_more(self) -> bool:
+        """Whether `receive` may be called again, without waiting."""
+        ...
+
+    def newly_dropped(self) -> int | None:
+        """Packets that were dropped since this was asked; None where nobody counts them."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+    def detach(self) -> None:
+        """Close the descriptors of this process only, after a fork."""
+        ...
+
+
+class PacketSocket:
+    """A socket of AF_PACKET. Raises `CaptureError`."""
+
+    delay = 0.0
+
+    def __init__(self, name: str, promiscuous: bool, outgoing: bool) -> None:
+        state = _state(name)
+        self.name, self.index = name, state.index
+        self._socket = _open(name, promiscuous)
+        assert state.link_type is not None  # `require_state` raises for others
+        self.link_type = state.link_type
+        with contextlib.suppress(OSError):
+            self._socket.ins.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if not outgoing or state.hardware == links.LOOPBACK:
+            self._socket.ins.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+        return int(self._socket.fileno())
+
+    def receive(self, snaplen: int) -> Received | None:
+        """The next packet, whose original length is not known."""
+        _, packet, when = self._socket.recv_raw(snaplen)
+        return Received(packet, when, len(packet)) if packet else None
+
+    def has_more(self) -> bool:
+        """Whether a packet is there."""
+        return bool(self._socket.select([self._socket], 0))
+
+    def newly_dropped(self) -> int | None:
+        """The counter of dropped packets, which Linux resets whenever it is read."""
+        try:
+            counters = self._socket.ins.getsockopt(_SOL_PACKET, _STATISTICS, 8)
+        except OSError:
+            return None
+        return int(struct.unpack("=2I", counters)[1])
+
+    def close(self) -> None:
+        """Close the socket, and leave promiscuous mode."""
+        self._socket.close()
+
+    def detach(self) -> None:
+        """Close the descriptor alone."""
+        self._socket.ins.close()
+        self._socket.closed = True
+
+
+class Libpcap:
+    """A handle of libpcap. Packets that this host sends are always included. Raises
+    `CaptureError`."""
+
+    index = 0
+    delay = LIBPCAP_TIMEOUT
+
+    def __init__(self, name: str, promiscuous: bool) -> None:
+        if name not in links.interface_names():
+            existing = ", ".join(links.interface_names()) or "none"
+            raise CaptureError(f"{name}: no such interface, expected one of: {existing}")
+        self.name = name
+        self._socket = _open(name, promiscuous)
+        number = self._socket.pcap_fd.datalink()
+        self.link_type = _LINKTYPE_RAW if number in _DLT_RAW else number
+        if self.link_type not in {each.number for each in LINK_TYPES}:
+            self._socket.close()
+            raise CaptureError(f"{name}: its link type {number} (DLT_ of libpcap) is not supported")
+        self._socket.pcap_fd.setnonblock(True)
+        self._has_more = False
+        self._dropped = 0
+
+    def fileno(self) -> int:
+        """The descriptor that libpcap gives for select(2)."""
+        return int(self._socket.fileno())
+
+    def receive(self, snaplen: int) -> Received | None:
+        """The next packet."""
+        _, packet, when = self._socket.recv_raw(snaplen)
+        self._has_more = packet is not None
+        if packet is None:
+            return None
+        return Received(packet[:snaplen], when, int(self._socket.pcap_fd.header.contents.len))
+
+    def has_more(self) -> bool:
+        """Whether the buffer of libpcap was not found empty."""
+        return self._has_more
+
+    def newly_dropped(self) -> int | None:
+        """What libpcap counts, as a difference."""
+        from scapy.libs import winpcapy
+
+        counters = winpcapy.pcap_stat()
+        if winpcapy.pcap_stats(self._socket.pcap_fd.pcap, ctypes.byref(counters)):
+            return None
+        before, self._dropped = self._dropped, int(counters.ps_drop)
+        return max(0, self._dropped - before)
+
+    def close(self) -> None:
+        """Close the handle."""
+        self._socket.close()
+
+    def detach(self) -> None:
+        """Nothing: to close the handle in one process could affect the other."""
+
+
+def open_listener(name: str, promiscuous: bool, outgoing: bool) -> Listener:
+    """Listen on an interface. Raises `CaptureError`."""
+    if sys.platform == "linux":
+        return PacketSocket(name, promiscuous, outgoing)
+    return open_libpcap(name, promiscuous)
+
+
+def open_libpcap(name: str, promiscuous: bool) -> Listener:
+    """Listen on an interface through libpcap, on any system. Raises `CaptureError`."""
+    from scapy.all import conf
+
+    if not conf.use_pcap:
+        conf.use_pcap = True
+    if not conf.use_pcap:
+        raise CaptureError(f"{name}: cannot be captured: libpcap is not installed")
+    return Libpcap(name, promiscuous)
+
+
+def _open(name: str, promiscuous: bool) -> Any:
+    from scapy.all import conf
+    from scapy.error import Scapy_Exception
+
+    try:
+        return conf.L2listen(iface=name, promisc=promiscuous)
+    except (OSError, ValueError, Scapy_Exception) as error:
+        reason = str(error)
+        # libpcap says it in words, on Linux "permission to capture" or "permission to perform".
+        if isinstance(error, PermissionError) or "permission" in reason.lower():
+            reason = "more privileges are required (`netwatch doctor` shows how to grant them)"
+        raise CaptureError(f"{name}: cannot be captured: {' '.join(reason.split())}") from None
+
+
+def _state(name: str) -> links.InterfaceState:
+    """The state of an interface on Linux. Raises `CaptureError` for a tunnel."""
+    with links.open_query_socket() as query_socket:
+        state, _ = links.require_state(query_socket, name)
+    if state.hardware in _TUNNELS:
+        raise CaptureError(f"{name}: is a tunnel, which only the source ring can capture")
+    return state
 
 
 class ScapySource:

@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     from netwatch.core.errors import ConfigError, NetwatchError
-    from netwatch.core.trusted_files import tell_of_found
+    from netwatch.core.user_files import tell_of_found
 
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     is_told = is_terminal and not getattr(args, "quiet", False)

@@ -17,7 +17,7 @@ from netwatch.incidents.scan import ScanResult
 if TYPE_CHECKING:
     from netwatch.cluster.archive import Progress, UnitCounts
     from netwatch.cluster.workers import Workers
-    from netwatch.engine.log_units import LogUnit
+    from netwatch.engine.capture_files import LogUnit
 
 
 @contextlib.contextmanager

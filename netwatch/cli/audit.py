@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from netwatch.cli.common_options import add_store_option
-from netwatch.cli.group import Group
+from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import Lines, print_columns, print_line, print_message
 from netwatch.cli.terminal import output
 from netwatch.cli.users import opened

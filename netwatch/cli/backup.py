@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwatch.cli import COMMANDS, HelpFormatter
-from netwatch.cli.common_options import add_store_option
+from netwatch.cli.group import add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.run_store import chosen_store
 from netwatch.core.errors import NetwatchError

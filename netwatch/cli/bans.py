@@ -2,7 +2,8 @@
 
 A ban is in force by day: a day is one in the ban's own time zone, from its first to its last
 moment. With ``-c`` the bans of that configuration take part: packs that it uses are marked, with
-what it changes of them, and bans that it writes out are added.
+what it changes of them, and bans that it writes out are added. ``netwatch policy check`` prints
+bans and their packs as the same records.
 """
 
 import argparse
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from netwatch.cli.bans_records import ban_record, day_text
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.config import Config, load
@@ -55,6 +55,54 @@ _REVIEW = """examples:
 
 exit status: 0 also if something is due; 2 usage or configuration error
 """
+
+
+def period_records(ban: Ban) -> list[dict[str, Any]]:
+    """The periods of a ban."""
+    return [
+        {
+            "from": day_text(each.start),
+            "until": day_text(each.end),
+            "basis": each.basis,
+            "kind": "advice" if each.advice else "ban",
+        }
+        for each in ban.periods
+    ]
+
+
+def ban_record(ban: Ban, pack: Pack | None, configured: bool | None) -> dict[str, Any]:
+    """All facts of a ban. The keys of its pack are None for a ban that is written out in a
+    configuration, and `configured` is None where no configuration was read."""
+    return {
+        "id": ban.id,
+        "authority": ban.authority,
+        "jurisdiction": pack and pack.jurisdiction,
+        "apps": sorted(ban.apps),
+        "forbids": sorted(ban.forbids),
+        "advises": sorted(ban.advises),
+        "announced": day_text(pack.announced if pack else None),
+        "periods": period_records(ban),
+        "gaps": [{"from": str(first), "until": str(last)} for first, last in ban.gaps],
+        "clean_by": day_text(pack.clean_by if pack else None),
+        "review": day_text(ban.review),
+        "timezone": ban.timezone,
+        "legal_basis": ban.legal_basis,
+        "severity": ban.severity,
+        "min_confidence": ban.min_confidence,
+        "networks": sorted(ban.networks),
+        "scope": pack and pack.scope,
+        "status": pack and pack.status,
+        "unconfirmed": pack and list(pack.unconfirmed),
+        "notes": pack and pack.notes,
+        "sources": pack and list(pack.sources),
+        "file": pack and pack.file,
+        "configured": configured,
+    }
+
+
+def day_text(day: date | None) -> str | None:
+    """A day as ``YYYY-MM-DD``."""
+    return None if day is None else day.isoformat()
 
 
 def add(

@@ -1,16 +1,151 @@
-"""The options of ``netwatch scan`` and ``netwatch names``."""
+"""The options of ``netwatch scan`` and ``netwatch names``: of all captures, of archives
+(``--ledger`` and ``--cluster``), and of logs, which ``netwatch live`` has too.
+
+The table of log formats is imported only where an option names one.
+"""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+from typing import TYPE_CHECKING, TypeVar
 
-from netwatch.cli.archive_options import add_archive_options
-from netwatch.cli.log_options import add_log_options
+from netwatch.capture.files import STDIN
+from netwatch.core.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from netwatch.logs.options import LogOptions
+
+T = TypeVar("T")
 
 DELIVER_TIMEOUT = 300
 """Seconds that ``--deliver`` waits for the receivers by default."""
 
 FAIL_ON = {"violation": {"violation"}, "advisory": {"violation", "advisory"}}
 """The values of ``--fail-on``, each with the verdicts for which the exit status is 3."""
+
+
+def add_archive_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``scan`` for archives."""
+    group = parser.add_argument_group("archives")
+    group.add_argument(
+        "--ledger",
+        metavar="URL",
+        help="keep the result of each capture in this folder or bucket (s3://…): a run that was"
+        " ended goes on, and later runs read only what is new or changed",
+    )
+    group.add_argument(
+        "--ledger-key",
+        metavar="FILE",
+        help="sign the results in the ledger with the key in this file, and trust those of earlier"
+        " runs that are (default: ledger.key in $STATE_DIRECTORY, or else in netwatch below"
+        " $XDG_STATE_HOME or ~/.local/state; made if it is not there)",
+    )
+    group.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="let the workers of a Dask cluster read: tls://HOST:PORT, or local to start one with"
+        " --jobs workers; needs --ledger, which all workers reach, unless it is local",
+    )
+    group.add_argument(
+        "--cluster-ca", metavar="FILE", help="the authority of the certificates of the cluster"
+    )
+    group.add_argument(
+        "--cluster-cert", metavar="FILE", help="the certificate that this process shows it"
+    )
+    group.add_argument("--cluster-key", metavar="FILE", help="the key of this certificate")
+
+
+def is_archive(args: argparse.Namespace) -> bool:
+    """Whether a scan is one of an archive. Raises `ConfigError` for options that do not fit."""
+    tls = (args.cluster_ca, args.cluster_cert, args.cluster_key)
+    if any(tls) and not (args.cluster or "").startswith("tls://"):
+        raise _usage("--cluster-ca, --cluster-cert and --cluster-key need --cluster tls://…")
+    if args.ledger_key is not None and args.ledger is None:
+        raise _usage("--ledger-key needs --ledger")
+    if args.ledger is None and args.cluster is None:
+        return False
+    if args.store or args.store_path is not None:
+        raise _usage(
+            "--store does not go with --ledger or --cluster: a store takes what one process reads"
+        )
+    if STDIN in args.paths:
+        raise _usage("standard input cannot be kept in a ledger: name files")
+    if args.cluster is not None:
+        from netwatch.cluster.dask_cluster import LOCAL, check_address
+
+        check_address(args.cluster)
+        if args.cluster != LOCAL and args.ledger is None:
+            raise _usage("--cluster needs --ledger, a folder or bucket that all workers reach")
+    return True
+
+
+def _usage(text: str) -> ConfigError:
+    return ConfigError([Problem("netwatch scan", 0, 0, text)])
+
+
+def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool = True) -> None:
+    """The arguments that say how logs are read, and with `beside_captures` whether they are."""
+    parser.add_argument(
+        "--as",
+        dest="log_format",
+        metavar="FORMAT",
+        type=_format,
+        help="read what is no capture as a log of this format, instead of recognising it"
+        " (dnsmasq, suricata-eve and others; a wrong name lists all)",
+    )
+    parser.add_argument(
+        "--year",
+        metavar="YEAR",
+        type=_year,
+        help="the year of times in logs that have none (default: it follows from when the file was"
+        " written)",
+    )
+    parser.add_argument(
+        "--timezone",
+        metavar="ZONE",
+        type=_zone,
+        help="the time zone of times in logs that have none, as Europe/Brussels or +01:00 (default"
+        " UTC)",
+    )
+    if not beside_captures:
+        return
+    parser.add_argument(
+        "--only",
+        choices=("captures", "logs"),
+        help="leave the files of the other kind alone",
+    )
+
+
+def log_options(args: argparse.Namespace) -> "LogOptions":
+    """What the arguments say of logs."""
+    from netwatch.logs.options import LogOptions
+
+    return LogOptions(args.log_format, args.year, args.timezone, getattr(args, "only", None))
+
+
+def _format(text: str) -> str:
+    from netwatch.logs.options import format_of
+
+    return _checked(format_of, text)
+
+
+def _year(text: str) -> int:
+    from netwatch.logs.options import year_of
+
+    return _checked(year_of, text)
+
+
+def _zone(text: str) -> tzinfo:
+    from netwatch.logs.options import zone_of
+
+    return _checked(zone_of, text)
+
+
+def _checked(read: Callable[[str], T], text: str) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:

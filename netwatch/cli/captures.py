@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
     from netwatch.coverage.counts import Coverage, CoverageReport
-    from netwatch.engine.log_units import Capture, LogUnit
+    from netwatch.engine.capture_files import Capture, LogUnit
     from netwatch.formats.base import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
     from netwatch.incidents.scan import ScanResult
@@ -102,9 +102,9 @@ def scan(args: argparse.Namespace) -> int:
     """Run ``netwatch scan``; the exit status."""
     from netwatch import config as configuration
     from netwatch.cli import terminal
-    from netwatch.cli.archive_options import is_archive
+    from netwatch.cli.capture_options import is_archive
     from netwatch.cli.summary import Summary
-    from netwatch.core.private_folder import below
+    from netwatch.core.private_files import below
     from netwatch.coverage.counts import Coverage
     from netwatch.formats.registry import FORMATS
 
@@ -184,7 +184,7 @@ def _units(
     args: argparse.Namespace, *, counts_flows: bool
 ) -> "tuple[list[Capture], list[LogUnit]]":
     """The files of each capture, and the logs, of whose flows the coverage is wanted."""
-    from netwatch.cli.log_options import log_options
+    from netwatch.cli.capture_options import log_options
     from netwatch.engine.inputs import find_units
 
     return find_units(
@@ -320,9 +320,9 @@ def _store_path(args: argparse.Namespace, config: "Config | None") -> str | None
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
     from netwatch.cli import terminal
-    from netwatch.cli.observation_output import observation_writer
     from netwatch.cli.summary import Summary
-    from netwatch.core.private_folder import below
+    from netwatch.cli.terminal import observation_writer
+    from netwatch.core.private_files import below
     from netwatch.engine import jobs
 
     _check(args)

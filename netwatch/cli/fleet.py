@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwatch.cli import fleet_publish, fleet_trust
-from netwatch.cli.common_options import add_log_format_option
-from netwatch.cli.fleet_trust import centre_config, centre_folder, when_known
-from netwatch.cli.group import Group
+from netwatch.cli import fleet_publish
+from netwatch.cli.fleet_publish import centre_config, centre_folder, when_known
+from netwatch.cli.group import Group, add_log_format_option
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.private_folder import below
+from netwatch.core.private_files import below
 from netwatch.core.text import quantity
 from netwatch.formats.log_line import log_line
 from netwatch.formats.values import rfc3339
@@ -67,7 +66,7 @@ def add(
     )
     group.command("status", _status, "show the sensors and how they are")
     fleet_publish.add(group)
-    fleet_trust.add(group)
+    fleet_publish.add_trust(group)
 
 
 def _enrol(args: argparse.Namespace) -> int:

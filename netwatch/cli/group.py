@@ -1,9 +1,16 @@
-"""Commands that have subcommands, such as ``netwatch policy check``."""
+"""Commands that have subcommands, such as ``netwatch policy check``, and options that commands of
+different groups have.
+"""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from netwatch.cli import HelpFormatter
+
+MAX_DAYS = 3650
+"""The most days for which something can be signed."""
 
 
 class Group:
@@ -59,3 +66,50 @@ class Group:
                 help="format of the output (default table)",
             )
         return parser
+
+
+def add_store_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a store; `netwatch.cli.run_store.chosen_store` reads it."""
+    parser.add_argument(
+        "--store-path",
+        metavar="URL",
+        help="the folder or URL of the store (default: `store` of the configuration, else"
+        " ~/.local/share/netwatch/store)",
+    )
+
+
+def add_language_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that names the language of `what` is printed."""
+    from netwatch.language.language import LANGUAGES
+
+    parser.add_argument(
+        "--lang", choices=LANGUAGES, default="en", help=f"the language of {what} (default en)"
+    )
+
+
+def add_log_format_option(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says how a service logs."""
+    from netwatch.formats.log_line import LOG_FORMATS
+
+    parser.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default="text",
+        help="how the log on standard error is written (default text); json: an object with time,"
+        " level and message on each line",
+    )
+
+
+def days(text: str) -> timedelta:
+    """A number of days, like ``90d``."""
+    match = re.fullmatch(r"([1-9]\d{0,3})d", text)
+    if not match or int(match[1]) > MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1d to {MAX_DAYS}d")
+    return timedelta(days=int(match[1]))
+
+
+def release(text: str) -> str:
+    """A release of netwatch, like ``1.2.0``."""
+    if not re.fullmatch(r"\d{1,6}\.\d{1,6}(\.\d{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a release like 1.2.0")
+    return text

@@ -116,7 +116,7 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_log_options(parser: argparse.ArgumentParser) -> None:
     """What logs are read, and how."""
-    from netwatch.cli.log_options import add_log_options
+    from netwatch.cli.capture_options import add_log_options
 
     group = parser.add_argument_group("logs")
     group.add_argument(
@@ -132,7 +132,7 @@ def _add_log_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
     """Where records, state and status go."""
-    from netwatch.cli.common_options import add_log_format_option
+    from netwatch.cli.group import add_log_format_option
     from netwatch.formats.registry import FORMATS
 
     group = parser.add_argument_group("output")
@@ -192,14 +192,14 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
-    from netwatch.capture.live_sources import default_source
+    from netwatch.capture.live_source import default_source
     from netwatch.cli import terminal
-    from netwatch.cli.log_options import log_options
+    from netwatch.cli.capture_options import log_options
     from netwatch.cli.printing import print_message
     from netwatch.cli.summary import Summary
     from netwatch.live.display import Display
-    from netwatch.live.options import LiveOptions
     from netwatch.live.run import run
+    from netwatch.live.source_openers import LiveOptions
 
     terminal.warn_interpreted(args)
     source = args.source or default_source()

@@ -196,7 +196,7 @@ def _test(args: argparse.Namespace) -> int:
     import socket
 
     from netwatch import __version__
-    from netwatch.delivery import probe
+    from netwatch.delivery import attempt
     from netwatch.sinks.sample_alert import sample_alert
 
     # A centre would keep the test as an incident; 'netwatch doctor' asks whether it answers.
@@ -208,7 +208,7 @@ def _test(args: argparse.Namespace) -> int:
     for output in outputs:
         alert = sample_alert(time.time(), socket.gethostname(), __version__)
         try:
-            result = probe.send(output, alert)
+            result = attempt.send(output, alert)
         except NetwatchError as error:
             accepted, answer = False, str(error)
         else:

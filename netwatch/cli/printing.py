@@ -27,7 +27,7 @@ def print_line(text: str = "") -> None:
 def _shown(text: str) -> str:
     """A line without passwords and tokens of URLs in it, which errors of libraries repeat, too."""
     if "://" in text:
-        from netwatch.core.secret_urls import without_secrets
+        from netwatch.core.text import without_secrets
 
         text = without_secrets(text)
     return escaped(text)

@@ -177,7 +177,7 @@ def rejudge(args: argparse.Namespace) -> int:
     since, until = _moment(args, "since"), _moment(args, "until")
     config = configuration.load(args.config, replacements=Replacements(args.signatures, args.bans))
     require_extra("netwatch rejudge")
-    from netwatch.core.private_folder import below
+    from netwatch.core.private_files import below
     from netwatch.rejudge.again import Again
 
     store = chosen_store(args, config.store)
@@ -220,7 +220,7 @@ def _check_record(args: argparse.Namespace) -> None:
 def _moment(args: argparse.Namespace, name: str) -> int | None:
     """The time of an option in ns; raises `ConfigError`."""
     from netwatch.core.errors import ConfigError, Problem
-    from netwatch.core.moments import parse_moment
+    from netwatch.core.period import parse_moment
 
     text = getattr(args, name)
     if text is None:

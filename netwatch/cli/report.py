@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
-from netwatch.cli.common_options import add_language_option, add_store_option
+from netwatch.cli.group import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.system.users import user_id
+from netwatch.core.system.files import user_id
 
 if TYPE_CHECKING:
     from netwatch.language.language import Language
@@ -178,7 +178,7 @@ def _collected(args: argparse.Namespace) -> "Report":
     """The report. Raises `ConfigError` and `NetwatchError`."""
     from netwatch.cli.run_store import chosen_store
     from netwatch.config import load
-    from netwatch.core.private_folder import below
+    from netwatch.core.private_files import below
     from netwatch.store.extra import require_extra
 
     config = load(args.config)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
-from netwatch.cli.common_options import add_log_format_option, add_store_option
+from netwatch.cli.group import add_log_format_option, add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.private_folder import below
+from netwatch.core.private_files import below
 from netwatch.formats.log_line import LogFormat, log_line
 from netwatch.watch.endpoint_options import parse_listen_address
 

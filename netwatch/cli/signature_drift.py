@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from netwatch.cli.group import Group
-from netwatch.cli.list_input import (
+from netwatch.cli.printing import print_columns, print_line, print_record
+from netwatch.cli.signature_import import (
     A_LIST,
     LISTS_HELP,
     add_list_options,
@@ -18,14 +19,13 @@ from netwatch.cli.list_input import (
     read_given,
     source_tag,
 )
-from netwatch.cli.printing import print_columns, print_line, print_record
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.drift import CHANGES, AppDrift, Change, Difference, Drift, compare
+from netwatch.rules.grade import families
 from netwatch.rules.signature import Rule
-from netwatch.rules.sources import families
 
 SHOWN = 20
 """Differences of a kind that the table shows for an app, unless the user says otherwise."""

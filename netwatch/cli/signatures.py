@@ -14,7 +14,6 @@ from netwatch.cli import (
     signature_drift,
     signature_export,
     signature_import,
-    signature_publish,
     signature_update,
 )
 from netwatch.cli.group import Group
@@ -93,7 +92,7 @@ def add(
         help="a host name, or - for names from standard input, one a line",
     )
     signature_update.add(group)
-    signature_publish.add(group)
+    signature_update.add_publish(group)
     for parser in (linting, testing):
         parser.add_argument(
             "paths",

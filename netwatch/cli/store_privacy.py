@@ -15,13 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwatch.cli.common_options import add_store_option
 from netwatch.cli.erasure_places import not_reached, outcome
-from netwatch.cli.group import Group
+from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.system.users import user_id
+from netwatch.core.system.files import user_id
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
@@ -253,8 +252,7 @@ def _erase_outside(
     """Erase what is not in the store: open incidents of live, and alerts in the outbox. How many,
     and sentences on what could not be erased."""
     from netwatch.delivery.erasing import erase_alerts
-    from netwatch.live.state_erasing import erase_open_incidents
-    from netwatch.live.state_file import state_path
+    from netwatch.live.state_file import erase_open_incidents, state_path
     from netwatch.store.person import ALWAYS
 
     def mentions(value: Any) -> bool:
@@ -294,7 +292,7 @@ def _erase_console(
 def _erase_temporary(options: "StoreOptions", left: list[str]) -> int:
     """Remove the temporary files that ended runs left, whomever they name: how many folders. Those
     of a run that goes on are added to `left`."""
-    from netwatch.core.private_folder import home_of, in_use, places, remove_ended
+    from netwatch.core.private_files import home_of, in_use, places, remove_ended
 
     home = home_of(options.path)
     if home is not None:

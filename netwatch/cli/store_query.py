@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from netwatch.cli.common_options import add_store_option
-from netwatch.cli.group import Group
+from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.private_folder import below
+from netwatch.core.private_files import below
 
 if TYPE_CHECKING:
     from netwatch.config import Config
@@ -143,7 +142,7 @@ def _formats(records: str) -> tuple[str, ...]:
 
 def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
     """The filter of the options. Raises `ConfigError`."""
-    from netwatch.core.moments import parse_moment
+    from netwatch.core.period import parse_moment
     from netwatch.core.user_yaml import Problems
     from netwatch.store.filters import Filter, name_pattern
 
@@ -279,7 +278,7 @@ def _write_observations(
     config: "Config",
     wanted: "Filter",
 ) -> None:
-    from netwatch.cli.observation_output import observation_writer
+    from netwatch.cli.terminal import observation_writer
     from netwatch.store.fact_queries import observations
 
     with observation_writer(args, "netwatch store query") as writer:

@@ -1,8 +1,12 @@
-"""The streams of a command: records to standard output or a file, messages and the progress
-bar to standard error. The progress bar is shown only on a terminal."""
+"""The streams of a command: records to standard output or a file, messages and the progress bar to
+standard error; and where the observations of ``names`` and ``store query`` go, as text or as bytes.
+
+The progress bar is shown only on a terminal.
+"""
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import sys
@@ -13,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
 from netwatch.capture.block import Named
 from netwatch.capture.files import CaptureFile
 from netwatch.cli.printing import print_message
-from netwatch.core.errors import NetwatchError
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import set_permissions
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
@@ -21,6 +25,8 @@ from netwatch.engine.capture_files import Progress
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+    from netwatch.formats.base import ObservationWriter
 
 Stream = TypeVar("Stream", TextIO, BinaryIO)
 """A stream of text or of bytes."""
@@ -39,7 +45,7 @@ def warn_interpreted(args: argparse.Namespace) -> None:
     from netwatch.dissect.loop.loop import COMPILED
 
     if not COMPILED:
-        from netwatch.core.compilation import REMEDY, why_interpreted
+        from netwatch.core.installing import REMEDY, why_interpreted
 
         cause = why_interpreted()
         print_message(
@@ -85,7 +91,7 @@ def _file(path: str, wrap: "Callable[[_NamedFile], Stream]") -> "Iterator[Stream
             with wrap(_NamedFile(path, path)) as stream:
                 yield stream
             return
-        from netwatch.core.unnamed_file import UnnamedFile
+        from netwatch.core.private_files import UnnamedFile
 
         new = UnnamedFile(target)
     except OSError as error:
@@ -195,3 +201,32 @@ def progress(
 
 def _size(found: CaptureFile) -> int | None:
     return found.size if found.error is None else 0
+
+
+@contextlib.contextmanager
+def observation_writer(args: argparse.Namespace, command: str) -> Iterator["ObservationWriter"]:
+    """A writer to the output in the format that was asked for, for `command`. Raises
+    `ConfigError` where that needs an extra that is not installed, or is no text and goes to a
+    terminal."""
+    from netwatch.formats.registry import BINARY_FORMATS, FORMATS
+
+    binary = BINARY_FORMATS.get(args.format)
+    if binary is None:
+        with output(args.output) as stream:
+            writer = FORMATS[args.format].writer(stream)
+            writer.begin("observations")
+            yield writer
+        return
+    message = ""
+    if args.output is None and sys.stdout is not None and sys.stdout.isatty():
+        message = "is not text for a terminal: write it to a file with -o"
+    try:
+        importlib.import_module(binary.module)
+    except ImportError:
+        from netwatch.core.installing import install_command
+
+        message = f"needs an extra: {install_command(binary.extra)}"
+    if message:
+        raise ConfigError([Problem(command, 0, 0, f"--format {args.format} {message}")])
+    with binary_output(args.output) as file:
+        yield binary.writer(file)

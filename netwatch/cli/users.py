@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from netwatch.cli.common_options import add_store_option
-from netwatch.cli.group import Group
+from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.cli.store_privacy import user_name
 from netwatch.config.console_section import ROLES

@@ -31,10 +31,10 @@ from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.private_files import PrivateFolder
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.log_units import LogUnit
+from netwatch.engine.capture_files import LogUnit
 from netwatch.incidents.scan import ScanResult, entry_order
 from netwatch.incidents.spill import PARTITIONS
 from netwatch.incidents.unproven import SUMMED, Place, UnprovenSums, crowded

@@ -32,8 +32,7 @@ from netwatch.coverage.saved import coverage_state, restored_coverage
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
 from netwatch.incidents.senders import SenderTable
-from netwatch.incidents.shared import SharedKey
-from netwatch.incidents.spill import PARTITIONS
+from netwatch.incidents.spill import PARTITIONS, SharedKey
 
 MAGIC = b"netwatch result 2\n"
 

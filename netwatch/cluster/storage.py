@@ -16,12 +16,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from netwatch.capture.file_systems import GOOGLE, REPEATING, open_file_system, scheme_of
-from netwatch.capture.library_errors import raising, reason_of
+from netwatch.capture.file_systems import (
+    GOOGLE,
+    REPEATING,
+    open_file_system,
+    raising,
+    reason_of,
+    scheme_of,
+)
 from netwatch.capture.locations import is_url, local_path, shown_url
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.private_folder import PrivateFolder
-from netwatch.core.system.opening import O_CLOEXEC
+from netwatch.core.private_files import PrivateFolder
+from netwatch.core.system.files import O_CLOEXEC
 
 ATTEMPTS = 4
 """How often a request to an object store is made before it has failed."""

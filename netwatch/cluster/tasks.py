@@ -35,8 +35,7 @@ from netwatch.engine import pipeline
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.scan import ScanIncidents, entry_order
 from netwatch.incidents.senders import merged
-from netwatch.incidents.shared import reported
-from netwatch.incidents.spill import PARTITIONS
+from netwatch.incidents.spill import PARTITIONS, reported
 from netwatch.incidents.unproven import Place, UnprovenSums, began_at, unproven_places
 
 

@@ -20,7 +20,7 @@ from netwatch.capture.locations import FileInfo
 from netwatch.config import Config
 from netwatch.core.errors import CaptureError
 from netwatch.core.typed_json import dumps
-from netwatch.engine.log_units import LogUnit
+from netwatch.engine.capture_files import LogUnit
 
 DIGITS = 40
 """Hexadecimal digits of a digest."""

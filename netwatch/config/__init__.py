@@ -45,14 +45,13 @@ from netwatch.config.sections import (
 from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.trusted_files import foreign_owner
+from netwatch.core.user_files import foreign_owner
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
-from netwatch.inventory.networks import Networks
-from netwatch.inventory.sinkholes import Sinkholes
+from netwatch.inventory.networks import Networks, Sinkholes
 from netwatch.language.sentences import sentence
 from netwatch.rules.bans import bans_version
 from netwatch.rules.catalog import Catalog

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import read_timezone
-from netwatch.core.trusted_files import refuse_writable
+from netwatch.core.user_files import refuse_writable
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.language.language import LANGUAGES
 

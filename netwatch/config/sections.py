@@ -14,7 +14,7 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.period import read_timezone
-from netwatch.core.system.users import host_name
+from netwatch.core.system.files import host_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
@@ -24,8 +24,7 @@ from netwatch.inventory.geo import Geo
 from netwatch.inventory.inventory_columns import COLUMNS
 from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
-from netwatch.inventory.networks import Scope, built_in, check, read_range, read_scope
-from netwatch.inventory.sinkholes import Sinkholes
+from netwatch.inventory.networks import Scope, Sinkholes, built_in, check, read_range, read_scope
 from netwatch.language.sentences import sentence
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
@@ -96,7 +95,7 @@ def _inventory(devices: Fields, base: Path) -> EntryTable:
         return EntryTable()
     if not place.is_dir():
         return read_inventory(place, devices.problems, columns, timezone)
-    from netwatch.inventory.inventory_folder import read_inventory_folder
+    from netwatch.inventory.inventory_file import read_inventory_folder
 
     return read_inventory_folder(place, devices.problems, columns, timezone)
 

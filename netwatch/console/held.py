@@ -16,7 +16,7 @@ from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.formats.flow_rows import flow_record
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.line_writer import observation_record
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.entry_table import Entry
 from netwatch.privacy.pseudonyms import pseudonym

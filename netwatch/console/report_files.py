@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from netwatch.charts.render import Renderer
-from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.private_files import PrivateFolder
 from netwatch.report import page as report_page
 from netwatch.report import tables
 from netwatch.report.pdf import write_pdf

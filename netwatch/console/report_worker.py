@@ -18,7 +18,7 @@ from netwatch.config import Config
 from netwatch.console.heads import with_audit
 from netwatch.console.report_files import report_file
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import below
+from netwatch.core.private_files import below
 from netwatch.core.system.processes import yield_to_others
 from netwatch.core.text import escaped
 from netwatch.report.collect import Wanted, collect

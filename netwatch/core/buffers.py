@@ -9,7 +9,7 @@ import struct
 from array import array
 from typing import Literal, TypeAlias
 
-from netwatch.core.system.memory import private_pages
+from netwatch.core.system.kernel import private_pages
 
 Octets: TypeAlias = "bytes | bytearray | memoryview | array[int]"
 """Bytes that are only read."""

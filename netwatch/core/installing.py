@@ -1,8 +1,9 @@
 """The command that adds what is missing to the installation that is running.
 
 `pip install 'netwatch[store]'`, typed somewhere else, can install a program of somebody else: an
-index has another project of that name. So the command names the interpreter and where netwatch
-was installed from. An environment of a package of the system gets another package.
+index has another project of that name. So the command names the interpreter and where netwatch was
+installed from. An environment of a package of the system gets another package. Where modules that
+are to be compiled are not, `INTERPRETED` says why.
 """
 
 import json
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from netwatch.core.text import escaped
+
 PACKAGED = "/usr/lib/netwatch"
 """The environment of the packages for apt and dnf."""
 
@@ -18,6 +21,15 @@ CONSOLE_PACKAGE = "netwatch-console"
 
 CONSOLE_EXTRAS = ("arrow", "fleet", "oidc", "postgres", "report", "store", "web")
 """The extras that `CONSOLE_PACKAGE` has; a test compares them with what is packaged."""
+
+REMEDY = (
+    "install a C compiler and the headers of C and Python (Debian: gcc libc6-dev python3-dev;"
+    " Fedora: gcc glibc-devel python3-devel), then reinstall netwatch"
+)
+"""What a user has to do, as an instruction."""
+
+_CAUSE = Path(__file__).parents[1] / "not-compiled.txt"
+_MAX_CAUSE = 300
 
 
 def install_command(extra: str) -> str:
@@ -64,3 +76,13 @@ def _origin() -> tuple[str, str]:
     if url.scheme == "file" and Path(path).exists():
         return path, ""
     return "netwatch", f"=={__version__}"
+
+
+def why_interpreted() -> str:
+    """What the C compiler said when netwatch was installed, in one line; empty if it was not
+    asked, as for the wheel of plain Python."""
+    try:
+        with _CAUSE.open(encoding="utf-8", errors="replace") as file:
+            return escaped(file.read(_MAX_CAUSE).strip())
+    except OSError:
+        return ""

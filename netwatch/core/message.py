@@ -62,9 +62,9 @@ class DnsInfo:
     addresses with their TTL in seconds, and `chain` the aliases from the queried name to the last
     target. `ech_public_names` are the public names of the ECH configurations in the answer, which
     appear in outer ClientHellos instead of the real name; `ech_configs` are those configurations
-    that are of the queried name, as `core.ech_config.EchConfig` writes them. `service_targets` are
-    the targets of SVCB and HTTPS records in service mode (RFC 9460 section 2.4.3): hosts that
-    provide the service under the queried name, or the resolvers that an answer for
+    that are of the queried name, as `EchConfig` writes them. `service_targets` are the targets of
+    SVCB and HTTPS records in service mode (RFC 9460 section 2.4.3): hosts that provide the service
+    under the queried name, or the resolvers that an answer for
     ``_dns.resolver.arpa`` designates (RFC 9462).
     """
 

@@ -10,8 +10,8 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.frame import Frame
-from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
+from netwatch.core.seen import LogInfo
 
 if cython.compiled:
     from cython.cimports.netwatch.core.message import DnsInfo, QuicInfo, TlsInfo

@@ -39,8 +39,8 @@ else:
 from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.buffers import Words, zeroed
 from netwatch.core.frame import Frame
-from netwatch.core.log_info import LogInfo
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
+from netwatch.core.seen import LogInfo
 
 ROWS = 4096
 LIST_WORDS = 16_384

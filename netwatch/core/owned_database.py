@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import Literal
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, sync_folder
-from netwatch.core.system.users import is_root, user_id
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, is_root, sync_folder, user_id
 
 PAGE_SIZE = 4096
 """Bytes of a page of every file."""

@@ -1,5 +1,8 @@
-"""Periods of whole days in a time zone, as the time that packets have."""
+"""Times as a user writes them: periods of whole days in a time zone, the hours in which a network
+is used, and moments of the past.
+"""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +18,25 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 _CACHED_PERIODS = 4096
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+"""The days of the week as a configuration names them."""
+
+WORKING_DAYS = range(5)
+"""Monday to Friday, on which a network of which nothing is said is expected to be used."""
+
+DAY_MINUTES = 24 * 60
+
+_WEEKDAY = "|".join(DAYS)
+_TIME = r"(\d{2}):(\d{2})"
+_SPAN = re.compile(rf"({_WEEKDAY})(?:-({_WEEKDAY}))? {_TIME}-{_TIME}")
+
+EXPECTED_HOURS = "always, never, or days and times like 'Mon-Fri 07:00-19:00', several with commas"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_AGO = re.compile(r"(\d{1,6})(s|m|h|d|w|y)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+
+EXPECTED_MOMENT = "a time like 2023-03-20T09:00Z, a day like 2023-03-20, or an age like 7d"
+"""What `parse_moment` takes, for error messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +103,88 @@ def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:
     # moment at which the day starts. Where midnight occurs twice, fold=0 is the first.
     start = datetime(day.year, day.month, day.day, tzinfo=zone)
     return (start - _EPOCH) // _MICROSECOND * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class UseSpan:
+    """Minutes of the day from `begin` up to, but without, `end`, on `days` of the week (0 is
+    Monday)."""
+
+    days: frozenset[int]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedUse:
+    """The times in which a network is used, on the clock of whoever asks; none for one that is
+    never used."""
+
+    spans: tuple[UseSpan, ...]
+
+    def on(self, weekday: int) -> list[tuple[int, int]]:
+        """The minutes of a day of the week."""
+        return [(each.begin, each.end) for each in self.spans if weekday in each.days]
+
+
+def parse_expected(text: str) -> ExpectedUse | None:
+    """The times that a text says; None where it says none."""
+    if text == "never":
+        return ExpectedUse(())
+    if text == "always":
+        return ExpectedUse((UseSpan(frozenset(range(7)), 0, DAY_MINUTES),))
+    spans = [_span(part.strip()) for part in text.split(",")]
+    found = tuple(each for each in spans if each is not None)
+    return ExpectedUse(found) if len(found) == len(spans) else None
+
+
+def _span(text: str) -> UseSpan | None:
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        return None
+    first, last, *times = found.groups()
+    hours, minutes, end_hours, end_minutes = map(int, times)
+    begin, end = hours * 60 + minutes, end_hours * 60 + end_minutes
+    if minutes > 59 or end_minutes > 59 or not begin < end <= DAY_MINUTES:
+        return None
+    start, count = DAYS.index(first), 1
+    if last is not None:
+        count = (DAYS.index(last) - start) % 7 + 1
+    return UseSpan(frozenset((start + number) % 7 for number in range(count)), begin, end)
+
+
+def read_expected(fields: Fields) -> ExpectedUse | None:
+    """The key ``expected`` of a network; None where it is absent or wrong, which is noted."""
+    if not fields.has("expected"):
+        return None
+    text = fields.text("expected")
+    found = parse_expected(text)
+    if found is None:
+        fields.add_problem(
+            "expected", f"'expected': expected {EXPECTED_HOURS}, found {describe(text)}"
+        )
+    return found
+
+
+def parse_moment(text: str, now: int, *, is_end: bool = False) -> int:
+    """A moment in ns since the epoch, of a time of RFC 3339 (UTC where it has no offset), a day in
+    UTC, or an age before `now` (ns): ``90s``, ``30m``, ``12h``, ``7d``, ``2w``, ``1y``. A day
+    means its beginning, or its end where the moment ends a period (`is_end`), so that a period from
+    a day to the same day is that day. Raises `ValueError` with what was expected."""
+    found = _AGO.fullmatch(text)
+    if found:
+        return now - int(found[1]) * _SECONDS[found[2]] * 1_000_000_000
+    try:
+        if _DATE.fullmatch(text):
+            day = date.fromisoformat(text)
+            moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            moment += timedelta(days=is_end)
+        else:
+            moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected {EXPECTED_MOMENT}; found '{text}'") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    if not 1970 <= moment.year < 2262:
+        raise ValueError(f"expected a year from 1970 to 2261, found '{text}'")
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,22 +1,362 @@
-"""Creates files that name people: what devices did, and with whom.
+"""Files that name people, what devices did and with whom: only their owner and group can read them.
 
-Such a file is readable for its owner and group only, whatever the umask. A file that exists keeps
-the permissions that its administrator gave it, as with rsyslog and logrotate: a log shipper may
-have been granted access to it.
+A file that exists keeps the permissions that its administrator gave it, as with rsyslog and
+logrotate: a log shipper may have been granted access to it. A new one has no name until it is
+complete where the system allows that, so that nothing of it stays if its process is killed before.
+
+A folder for temporary files is below the folder of the store in use (`below`), otherwise in that of
+the system for temporary files. It goes when its context ends, and on SIGTERM, SIGHUP and SIGQUIT.
+After SIGKILL or a power failure `remove_ended` removes it, which every run does when it begins.
+Each folder has a file that says what it is and is locked for as long as a process of the run
+lives, so that neither the folder of a run that goes on is removed, nor one of another program.
 """
 
+import atexit
 import contextlib
 import os
+import re
+import signal
+import stat
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
-from netwatch.core.system.opening import O_CLOEXEC, set_mode
-from netwatch.core.system.users import change_owner, is_root
+from netwatch.core.system.files import (
+    O_CLOEXEC,
+    O_NOFOLLOW,
+    O_TMPFILE,
+    OpenFolder,
+    change_owner,
+    is_owned,
+    is_root,
+    lock,
+    set_mode,
+)
 
+LOCK = "netwatch.lock"
+"""The file in each folder that is locked while the folder is in use."""
+
+MARK = b"temporary files of netwatch\n"
+"""The content of that file."""
+
+_ENDED = "-ended"
+_NAME = re.compile(rf"netwatch-[0-9]+-[0-9a-f]{{8}}({_ENDED})?")
+_SIGNALS = ("SIGTERM", "SIGHUP", "SIGQUIT")
+
+_ours: dict[Path, int] = {}
+"""What is to be removed at the end, and the process that made it: a forked one has a copy."""
+
+_home: Path | None = None
+_looked_at: set[Path] = set()
+_DESCRIPTORS = "/proc/self/fd"
 MODE = 0o640
 """Permissions of a new file."""
 
 FOLDER_MODE = 0o750
 """Permissions of a new folder."""
+
+
+class PrivateFolder:
+    """A new folder that only this user can read, until `remove`; it is a context that gives its
+    path. With `is_short` it is never below a store, for sockets, whose paths are limited. Raises
+    `OSError` where there is no place for one."""
+
+    def __init__(self, *, is_short: bool = False) -> None:
+        self.path, self._lock = _create_anywhere(None if is_short else _home)
+        remove_at_end(self.path)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        _remove(self.path)
+        forget(self.path)
+
+
+@contextlib.contextmanager
+def below(store: str | None) -> Iterator[None]:
+    """The context of a run: its temporary files are below the folder of this store, if it has one
+    that can be written to. What ended runs left, there or in the folder of the system, is
+    removed."""
+    global _home
+    before, _home = _home, home_of(store)
+    try:
+        for place in places(store):
+            remove_ended(place)
+        yield
+    finally:
+        _home = before
+
+
+def home_of(store: str | None) -> Path | None:
+    """The folder of a store; None where it is at a URL."""
+    return Path(store) if store and "://" not in store else None
+
+
+def places(store: str | None) -> list[Path]:
+    """Where the temporary files of runs with this store can be."""
+    # The module `tempfile` would look for one that can be written to, which takes longer.
+    system = Path(os.environ.get("TMPDIR") or "/tmp")
+    home = home_of(store)
+    return [system] if home is None else [home, system]
+
+
+def remove_ended(place: Path) -> int:
+    """Remove the folders in `place` of runs of this user that have ended; how many. Root also
+    removes those of the owner of `place`."""
+    return sum(map(_remove_unused, list(_folders(place))))
+
+
+def ended(place: Path) -> list[Path]:
+    """The folders that `remove_ended` would remove."""
+    return [path for path in _folders(place) if _is_unused(path)]
+
+
+def in_use(place: Path) -> list[Path]:
+    """The folders of runs that go on."""
+    return [path for path in _folders(place) if not _is_unused(path)]
+
+
+def remove_at_end(path: Path) -> None:
+    """Remove a file or folder when this process exits or is told to end, unless `forget` was called
+    for it. Signals that the program handles itself are left to it."""
+    if not _ours:
+        _catch_signals()
+    _ours[path] = os.getpid()
+
+
+def forget(path: Path) -> None:
+    """Undo `remove_at_end`."""
+    _ours.pop(path, None)
+    if not _ours:
+        _release_signals()
+
+
+def _create_anywhere(home: Path | None) -> tuple[Path, int]:
+    if home is not None:
+        # A store may be read by those who may not write to it.
+        with contextlib.suppress(OSError):
+            return _create(home)
+    import tempfile  # not at the top, because most runs need no folder
+
+    return _create(Path(tempfile.gettempdir()))
+
+
+def _create(place: Path) -> tuple[Path, int]:
+    """A new folder in `place`, and the descriptor of its lock."""
+    if place not in _looked_at:
+        _looked_at.add(place)
+        remove_ended(place)
+    while True:
+        path = place / f"netwatch-{os.getpid()}-{os.urandom(4).hex()}"
+        path.mkdir(0o700)
+        try:
+            descriptor = _locked(path / LOCK)
+        except OSError as error:
+            _remove(path)
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        if descriptor is not None:
+            return path, descriptor
+
+
+def _locked(file: Path) -> int | None:
+    """The descriptor of the new file of a lock; None where its folder is gone, because it looked
+    like one that was left until the file was locked."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC
+    try:
+        descriptor = os.open(file, flags, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        os.write(descriptor, MARK)
+        lock(descriptor, exclusive=False, wait=True)
+        if os.path.samestat(os.fstat(descriptor), file.stat()):
+            return descriptor
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _folders(place: Path) -> Iterator[Path]:
+    """The folders in `place` whose names and owners are those of temporary files."""
+    try:
+        owner = place.stat().st_uid
+        with os.scandir(place) as found:
+            names = [entry for entry in found if _NAME.fullmatch(entry.name)]
+    except OSError:
+        return
+    for entry in names:
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            is_allowed = is_owned(status) or (is_root() and status.st_uid == owner)
+            if is_allowed and stat.S_ISDIR(status.st_mode):
+                yield place / entry.name
+
+
+def _is_unused(path: Path) -> bool:
+    try:
+        with OpenFolder(path) as folder, _unused(folder) as is_unused:
+            return is_unused
+    except OSError:
+        return False
+
+
+def _remove_unused(path: Path) -> bool:
+    """Remove a folder that nobody uses; whether it was one."""
+    try:
+        with OpenFolder(path) as folder, _unused(folder) as is_unused:
+            if is_unused:
+                _empty(folder)
+        if is_unused:
+            (path / LOCK).unlink(missing_ok=True)  # Windows removes no file that is open
+            path.rmdir()
+    except OSError:
+        return False
+    return is_unused
+
+
+@contextlib.contextmanager
+def _unused(folder: OpenFolder) -> Iterator[bool]:
+    """Whether a folder is one of temporary files that nobody uses. Nobody can begin to within the
+    context."""
+    try:
+        descriptor = folder.open(LOCK, os.O_RDWR | O_NOFOLLOW)
+    except FileNotFoundError:
+        # Who made it died before, or when everything else was removed.
+        yield not folder.names()
+        return
+    try:
+        if os.read(descriptor, len(MARK) + 1) != MARK:
+            yield False
+            return
+        try:
+            lock(descriptor, exclusive=True)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder of this process, or a file."""
+    if not path.is_dir():
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return
+    # Other processes of the run cannot add a file then.
+    gone = path.with_name(path.name + _ENDED)
+    with contextlib.suppress(OSError):
+        path.rename(gone)
+        with OpenFolder(gone) as folder:
+            _empty(folder)
+        gone.rmdir()
+
+
+def _empty(folder: OpenFolder) -> None:
+    """Remove all files in a folder; the lock as the last one, by which the folder is known."""
+    for name in folder.names():
+        if name != LOCK:
+            folder.remove_tree(name)
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        folder.remove(LOCK)
+
+
+def _remove_ours(*_: object) -> None:
+    """Remove what this process, and not one that forked it, has to remove."""
+    for path, process in list(_ours.items()):
+        if process == os.getpid():
+            _remove(path)
+
+
+def _end(number: int, _: object) -> None:
+    """End by a signal as any program does, but for what has to be removed before."""
+    _remove_ours()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _catch_signals() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in _numbers():
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end)
+
+
+def _release_signals() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in _numbers():
+            if signal.getsignal(number) is _end:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _numbers() -> list[int]:
+    return [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+
+
+atexit.register(_remove_ours)
+
+
+class UnnamedFile:
+    """A new file in the folder of `target`, for its owner only, which replaces `target` when it is
+    complete. It is a context. Raises `OSError`; all methods do so."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._name: Path | None = None
+        self.descriptor = -1
+        if O_TMPFILE and os.path.isdir(_DESCRIPTORS):  # noqa: PTH112 - a link of the kernel
+            with contextlib.suppress(OSError):
+                self.descriptor = os.open(target.parent, O_TMPFILE | os.O_RDWR | O_CLOEXEC, 0o600)
+        if self.descriptor < 0:
+            self._name = self._hidden()
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | O_CLOEXEC
+            self.descriptor = os.open(self._name, flags, 0o600)
+            remove_at_end(self._name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        if self._name is not None:
+            self._name.unlink(missing_ok=True)
+            forget(self._name)
+
+    def replace_target(self) -> None:
+        """Give the file its name, and close it."""
+        name = self._name
+        if name is None:
+            name = self._hidden()
+            folder = os.open(_DESCRIPTORS, os.O_RDONLY | O_CLOEXEC)
+            try:
+                # With a folder given, os.link(3) follows the link to the file.
+                os.link(str(self.descriptor), name, src_dir_fd=folder, follow_symlinks=True)
+            finally:
+                os.close(folder)
+        self._close()
+        name.replace(self._target)
+
+    def _close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _hidden(self) -> Path:
+        return self._target.with_name(f".{self._target.name}.{os.urandom(6).hex()}")
 
 
 def open_for_append(path: str | Path, flags: int = 0) -> int:

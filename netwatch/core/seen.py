@@ -1,4 +1,5 @@
-"""How evidence was seen: whether the server took part, which directions, and the checksum.
+"""How evidence was seen: whether the server took part, which directions, and the checksum; what
+speaks against a contact; and what a log says beside what packets show.
 
 A packet says this of itself alone only in part. Its mark (`netwatch.dissect.loop.seen_marks`) is
 kept with the observation until it is known what its flow came to, and what of it the server
@@ -7,7 +8,7 @@ acknowledged.
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from netwatch.core.flow import CONTESTED, FlowProgress
 
@@ -30,6 +31,19 @@ PLACED = 1 << 34
 PLACES = 0xFFFFFFFF
 """In a mark: where the number of the checksum is, the bit of those that have a place, and the bits
 of that."""
+
+ContradictionType = Literal[
+    "mac-not-bound", "address-claimed-twice", "two-names", "overlap", "sensor-network"
+]
+"""What speaks against a contact: the MAC in the frame is not that of the device, two MACs claim its
+address, its connection showed another name as well, bytes that overlap differ, or a sensor speaks
+of a network that is not its own."""
+
+CONTRADICTION_TYPES: tuple[ContradictionType, ...] = get_args(ContradictionType)
+"""All of them, in the order in which alerts have them."""
+
+PACKETS = "packets"
+"""The origin of what was read from captures and interfaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +117,45 @@ def seen_in_flow(mark: int, transport: str, flow: FlowProgress) -> Seen:
     else:
         server = (acked - place) & PLACES <= flow.bytes_out + IN_FLIGHT
     return Seen(server, "client" if flow.server_sent == "nothing" else "both", checksum)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Contradiction:
+    """Something that speaks against a contact, as a sentence.
+
+    `sender` is the MAC in its frames where there is nothing to explain if that belongs to a router;
+    a pseudonym of it where the device has one. Otherwise it is empty.
+    """
+
+    type: ContradictionType
+    text: str
+    sender: str = ""
+
+
+class Sender(NamedTuple):
+    """Whose packets a MAC sends: the MAC, or a pseudonym of it, and the client."""
+
+    mac: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogInfo:
+    """The log of an observation that comes from one.
+
+    `lacks` are words of `netwatch.logs.records.Lack`, in the order of that table. `outcome` is what
+    the log itself says came of the contact (a word of `netwatch.core.verdict.Outcome`), empty where
+    it says nothing, and `blocked_by` its own word for what denied it.
+    """
+
+    format: str
+    lacks: tuple[str, ...] = ()
+    outcome: str = ""
+    blocked_by: str = ""
+
+
+def origin_of(log: "LogInfo | None") -> str:
+    """Who has seen a contact: `PACKETS`, or the program whose log shows it, which is the name of
+    the format up to the first hyphen (``zeek-tsv`` and ``zeek-json`` are both of ``zeek``). What
+    two origins show may be the same contact twice."""
+    return PACKETS if log is None else log.format.partition("-")[0]

@@ -1,8 +1,10 @@
-"""Text for people: numbers with their nouns, and text of a sender that must not do harm.
+"""Text for people: numbers with their nouns, and text of a sender that must not do harm or is
+secret.
 
 File names, interface names, host names, values of a configuration and texts of exceptions can all
 contain characters that move the cursor, recolour the screen, begin a new line or reverse what is
 beside them. `escaped` makes them visible; every text that is shown to people goes through it.
+`without_secrets` takes out what may be secret in a URL, which no message, log or record shows.
 """
 
 import codecs
@@ -20,6 +22,17 @@ UNSAFE = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 """The characters that `escaped` escapes, one at a time."""
+
+_LONGEST_SHOWN = 32
+# Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
+_SECRET = re.compile(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
+# Whoever is named in a URL of HTTP may be a token; that of Azure is the name of a container.
+# A key may have slashes; what follows a colon and is no port is one.
+_USER = re.compile(
+    r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@"
+    r"|(://)[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))\S*@"
+)
+_PARAMETER = re.compile(r"([?&;])([^=&;\s'\"]+)=([^&;#\s'\"]*)")
 
 
 def escaped(text: str) -> str:
@@ -55,3 +68,21 @@ def quantity(count: int, noun: str, plural: str | None = None) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {plural or f'{noun}s'}"
+
+
+def without_secrets(text: str) -> str:
+    """A text, an error of a server for example, without the secrets of URLs in it: users with their
+    passwords, and the values of parameters that sign or authorise a request or are long."""
+    if "://" not in text:
+        return text
+    return _PARAMETER.sub(_parameter, _USER.sub(_without_user, text))
+
+
+def _without_user(match: "re.Match[str]") -> str:
+    return match[1] or match[2] or match[3]
+
+
+def _parameter(match: "re.Match[str]") -> str:
+    mark, name, value = match.groups()
+    is_secret = _SECRET.search(name) is not None or len(value) > _LONGEST_SHOWN
+    return f"{mark}{name}={'***' if is_secret else value}"

@@ -13,8 +13,16 @@ from typing import Any
 import yaml
 
 from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence, describe
-from netwatch.core.yaml_rows import PLACEHOLDER, Row, read_word, take_rows
-from netwatch.core.yaml_scalars import ScalarError, is_tag_of, read_scalar, short_tag
+from netwatch.core.yaml_scalars import (
+    PLACEHOLDER,
+    Row,
+    ScalarError,
+    is_tag_of,
+    read_scalar,
+    read_word,
+    short_tag,
+    take_rows,
+)
 
 MAX_NESTING = 32
 """Lists and mappings inside one another."""

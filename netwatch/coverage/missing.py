@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-from netwatch.core.expected_use import WORKING_DAYS, ExpectedUse
-from netwatch.core.period import period
+from netwatch.core.period import WORKING_DAYS, ExpectedUse, period
 from netwatch.coverage.bits import bits_of, bits_or, long_runs, mask, runs, widened
 from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS
 from netwatch.coverage.judged import JudgedCoverage, Wanted, readable

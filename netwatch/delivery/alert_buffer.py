@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.system.clocks import steady_seconds
+from netwatch.core.system.kernel import steady_seconds
 from netwatch.delivery.output import Output
 from netwatch.sinks.ranking import severity_rank, verdict_rank
 

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.core.user_yaml import Fields
-from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
-from netwatch.delivery.quiet_hours import QUIET_OPTIONS, read_quiet_hours
+from netwatch.delivery.output import (
+    DEFAULT_FOLDER,
+    QUIET_OPTIONS,
+    OutboxOptions,
+    Output,
+    read_quiet_hours,
+)
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks.options import Option, read_duration, read_size
 from netwatch.sinks.ranking import SEVERITIES, VERDICTS

@@ -17,8 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.system.locks import lock
-from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
 
 MAX_DEAD_BYTES = 100 << 20
 """Bytes of the dead letters of one output; further ones are dropped and counted."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.core.system.clocks import steady_seconds
+from netwatch.core.system.kernel import steady_seconds
 from netwatch.core.text import quantity
 from netwatch.delivery.alert_buffer import AlertBuffer, BufferedAlert
 from netwatch.delivery.lock import DeliveryLock

@@ -18,10 +18,10 @@ from typing import Any
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import transaction
-from netwatch.delivery import dead_letters, delivered
+from netwatch.delivery import dead_letters, outbox_file
+from netwatch.delivery.deferred import deduplication_key
 from netwatch.delivery.lock import lock_use
 from netwatch.delivery.outbox_file import FILE, open_database
-from netwatch.delivery.stored_record import deduplication_key
 
 _BUSY_TIMEOUT = 30.0
 
@@ -88,7 +88,7 @@ def _erase_waiting(
             count += len(hers)
         outputs = [name for (name,) in database.execute("SELECT name FROM output")]
         for output in outputs:
-            delivered.forget(database, output, sorted(keys))
+            outbox_file.forget(database, output, sorted(keys))
     return count
 
 

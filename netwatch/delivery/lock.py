@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.locks import lock
-from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
 
 FILE = "lock"
 """The name of the lock file in the folder of the outbox."""

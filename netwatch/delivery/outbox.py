@@ -4,7 +4,7 @@
 need not be synced: a cursor lost in a power failure causes a duplicate, not a loss. An alert is
 deleted when all outputs have passed it. The outbox is limited in size and age: if it is full or an
 alert expires, the oldest alerts are evicted, and every output that still had to send them counts
-them as dropped. Ages are those of `netwatch.delivery.age_clock`.
+them as dropped. Ages are those of `netwatch.delivery.outbox_file`.
 """
 
 import contextlib
@@ -19,15 +19,13 @@ from typing import ParamSpec, TypeVar, cast
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import DamagedFileError, quick_check, transaction
-from netwatch.delivery import deferred, delivered, eviction
-from netwatch.delivery.age_clock import AgeClock
-from netwatch.delivery.deferred import DeferredAlert
+from netwatch.delivery import deferred, eviction, outbox_file
+from netwatch.delivery.deferred import DeferredAlert, decode, deduplication_key, encode
 from netwatch.delivery.eviction import PENDING
 from netwatch.delivery.lock import lock_use
-from netwatch.delivery.outbox_file import FILE, open_database, prepare_folder
+from netwatch.delivery.outbox_file import FILE, AgeClock, open_database, prepare_folder
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.delivery.queue_values import OutputStatus, QueuedAlert, UnreadableAlert
-from netwatch.delivery.stored_record import decode, deduplication_key, encode
 from netwatch.sinks.ranking import severity_rank, verdict_rank
 
 MAX_BATCH_BYTES = 4 << 20
@@ -195,7 +193,7 @@ class OutboxDatabase:
         one that others had got before counts no more. `counts` are those of `record_attempt`."""
         with transaction(self._db):
             deferred.settle(self._db, finished, restricted)
-            new = [key for key in sent if not delivered.is_delivered(self._db, output, key)]
+            new = [key for key in sent if not outbox_file.is_delivered(self._db, output, key)]
             self._count_attempt(output, 0, new, bool(sent), **counts)
 
     @_exclusive
@@ -245,7 +243,7 @@ class OutboxDatabase:
                 continue
             if not isinstance(stored, float):
                 raise DamagedFileError(f"the time of alert {number} is no number")
-            is_repeat = bool(once) and delivered.is_delivered(self._db, output, key)
+            is_repeat = bool(once) and outbox_file.is_delivered(self._db, output, key)
             batch.append(QueuedAlert(number, key, max(0.0, now - stored), record, is_repeat))
         if not batch and newest is not None:
             self._db.execute(
@@ -292,8 +290,8 @@ class OutboxDatabase:
         dropped: int = 0,
         skipped: int = 0,
     ) -> None:
-        limit = delivered.limit_for(self._max_bytes)
-        repeated = delivered.remember(self._db, output, sent, limit) if sent else 0
+        limit = outbox_file.limit_for(self._max_bytes)
+        repeated = outbox_file.remember(self._db, output, sent, limit) if sent else 0
         self._db.execute(
             "UPDATE output SET cursor = max(cursor, ?), sent = sent + ?, retried = retried + ?,"
             " dead = dead + ?, dropped = dropped + ?, repeated = repeated + ?,"

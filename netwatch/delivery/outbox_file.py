@@ -1,16 +1,31 @@
-"""The file of the outbox: its folder, its tables, and connections to it.
+"""The file of the outbox: its folder, its tables, connections to it, which alerts each output has
+delivered, and how long others have waited.
 
 It is an SQLite database in WAL mode, see `netwatch.core.owned_database`. Every connection is opened
 here; `outbox` works with them.
+
+Of what was delivered the outbox stores a digest of the output's name and the alert's key, so that
+``scan --deliver --once`` leaves it out. The key depends on all that an alert says, so an incident
+of which more is known than before is sent again. The oldest digests are forgotten first: then a
+repeat is sent.
+
+The wall clock may jump by weeks. So an outbox has a clock of its own, which advances with the
+seconds since the boot (CLOCK_BOOTTIME, clock_gettime(2)) while a process has the outbox open, and
+between two processes of the same boot. Time without power does not count: what is known of it comes
+from the wall clock only. So an age may be too low, but never too high.
 """
 
+import hashlib
+import secrets
 import sqlite3
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import DamagedFileError, FileKind
+from netwatch.core.system.kernel import steady_seconds
 from netwatch.delivery import deferred
 
 FILE = "outbox.sqlite"
@@ -62,10 +77,20 @@ CREATE TABLE clock (
     + deferred.TABLES,
 )
 """How the file is recognised, and its tables. ``stored`` and ``clock`` are explained in
-`netwatch.delivery.age_clock`, ``delivered`` in `netwatch.delivery.delivered`."""
+`netwatch.delivery.outbox_file`, ``delivered`` in `netwatch.delivery.outbox_file`."""
 
 _MAX_WAL_BYTES = 4 << 20
 _CHECKPOINT_PAGES = 250
+
+MAX_DELIVERED = 200_000
+"""Delivered alerts that an outbox remembers, those of all outputs together."""
+
+_BYTES_EACH = 80
+_SHARE = 8
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_UNKNOWN_BOOT = f"unknown, process {secrets.token_hex(8)}"
+_SAVE_INTERVAL = 60.0
 
 
 def prepare_folder(folder: Path) -> None:
@@ -124,3 +149,86 @@ def open_database(
         error_type = DamagedFileError if owned_database.is_damage(error) else NetwatchError
         raise error_type(f"the outbox in {folder} cannot be opened: {reason}") from None
     return database
+
+
+def limit_for(max_bytes: int) -> int:
+    """How many to remember in an outbox of this size: they take an eighth of it at most."""
+    return min(MAX_DELIVERED, max_bytes // _SHARE // _BYTES_EACH)
+
+
+def is_delivered(database: sqlite3.Connection, output: str, key: str) -> bool:
+    """Whether this output is known to have delivered the alert."""
+    query = "SELECT 1 FROM delivered WHERE digest = ?"
+    return database.execute(query, (_digest(output, key),)).fetchone() is not None
+
+
+def remember(database: sqlite3.Connection, output: str, keys: Sequence[str], limit: int) -> int:
+    """Note alerts that an output has delivered. Returns how many it had delivered before."""
+    before = database.total_changes
+    database.executemany(
+        "INSERT OR IGNORE INTO delivered (digest) VALUES (?)",
+        [(_digest(output, key),) for key in keys],
+    )
+    new = database.total_changes - before
+    if new:
+        database.execute(
+            "DELETE FROM delivered WHERE number <= (SELECT max(number) FROM delivered) - ?",
+            (limit,),
+        )
+    return len(keys) - new
+
+
+def forget(database: sqlite3.Connection, output: str, keys: Sequence[str]) -> None:
+    """Forget that an output has delivered these alerts."""
+    database.executemany(
+        "DELETE FROM delivered WHERE digest = ?", [(_digest(output, key),) for key in keys]
+    )
+
+
+def _digest(output: str, key: str) -> bytes:
+    return hashlib.sha256(f"{output}\0{key}".encode()).digest()[:16]
+
+
+def boot_id() -> str:
+    """Identifies this boot of this machine, or this process if the boot is unknown: a sandbox may
+    hide it."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip() or _UNKNOWN_BOOT
+    except (OSError, ValueError):
+        return _UNKNOWN_BOOT
+
+
+class AgeClock:
+    """The clock of an outbox, on the connection `database`. Raises `sqlite3.Error`, and
+    `DamagedFileError` if the file has no time in its place."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._boot = boot_id()
+        row = database.execute("SELECT boot, steady, age FROM clock").fetchone()
+        steady, age = steady_seconds(), 0.0
+        if row is not None:
+            boot, last_steady, age = row
+            if not isinstance(age, float) or not isinstance(last_steady, float):
+                raise DamagedFileError("the clock of the outbox is no number")
+            if boot == self._boot:
+                age += max(0.0, steady - last_steady)
+        self._offset = age - steady
+        self._saved = age if row is not None else float("-inf")
+
+    def now(self) -> float:
+        """The time of this clock, in s."""
+        return self._offset + steady_seconds()
+
+    def save(self) -> None:
+        """Store the time for the next process, at most once a minute."""
+        now = self.now()
+        if now - self._saved < _SAVE_INTERVAL:
+            return
+        self._database.execute(
+            "INSERT INTO clock (id, boot, steady, age) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO"
+            " UPDATE SET boot = excluded.boot, steady = excluded.steady, age = excluded.age WHERE"
+            " age <= excluded.age",
+            (self._boot, steady_seconds(), now),
+        )
+        self._saved = now

@@ -21,9 +21,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import is_damage
 from netwatch.core.text import quantity
 from netwatch.delivery import dead_letters
-from netwatch.delivery.attempt import AttemptResult, attempt
+from netwatch.delivery.attempt import AttemptResult, Deferral, attempt
 from netwatch.delivery.dead_letters import DeadLetter
-from netwatch.delivery.deferral import Deferral
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.output import Output

@@ -11,10 +11,10 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from netwatch.core.buffers import Buffer
-from netwatch.core.ech_config import EchConfig
 from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, Message
 from netwatch.core.packet import Packet
+from netwatch.core.protocol_numbers import EchConfig
 
 LIMIT = 65536
 """Configurations of clients that are remembered; the least recent is evicted first."""

@@ -1,11 +1,17 @@
-"""Capture files in, blocks of packets out: what belongs together, and what cannot be read."""
+"""Capture files in, blocks of packets out: what belongs together, and what cannot be read; and a
+log as a unit of a run beside captures.
+
+Formats of logs are imported only where a log is read.
+"""
 
 import contextlib
 import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Interface, Named
 from netwatch.capture.files import (
@@ -20,6 +26,9 @@ from netwatch.capture.stream import ReadFailure, Windows
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
+
+if TYPE_CHECKING:
+    from netwatch.logs.log_files import Log, LogOptions
 
 Progress = Callable[[RunStatistics, Named, int], None]
 """Called after each block with the statistics so far, the source, and the bytes of it read."""
@@ -166,3 +175,26 @@ def read_blocks(
                     statistics.notes.append(f"{file.path}: {file.hint}")
         except CaptureError as error:
             statistics.unread.append(str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class LogUnit:
+    """All files of one log, which are judged together, with what the user said of logs. Where it
+    `counts_flows`, all its records are read for the coverage: whether a flow had a name is in
+    records that are of no other interest."""
+
+    log: "Log"
+    options: "LogOptions"
+    counts_flows: bool = False
+
+    @property
+    def files(self) -> Sequence[CaptureFile]:
+        """Its files, in order of time."""
+        return self.log.files
+
+
+Capture = Sequence[CaptureFile]
+"""The files of one capture."""
+
+Unit = Capture | LogUnit
+"""What one worker reads."""

@@ -3,14 +3,12 @@
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from netwatch.core.contradiction import Contradiction
 from netwatch.core.flow import CONTESTED, DENIALS, REFUSAL, Flow, FlowProgress, Sent
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
-from netwatch.core.seen import Seen, seen_in_flow
+from netwatch.core.seen import Contradiction, Seen, seen_in_flow
 from netwatch.core.verdict import RESET, Contact, Decision, Outcome
-from netwatch.incidents.contacts import first_tally, strip_frames
-from netwatch.incidents.progress import ContactProgress, Tally, use_of
+from netwatch.incidents.contacts import ContactProgress, Tally, first_tally, strip_frames, use_of
 from netwatch.language.sentences import sentence
 
 FLOW_LIMIT = 65536

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.ech_config import EchConfig
 from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, Message
 from netwatch.core.observation import Observation
-from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
+from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, EchConfig
 from netwatch.engine.resolved_addresses import ResolvedAddresses
 
 LIMIT = 65536

@@ -1,8 +1,14 @@
 """Starts the writer of a store for captures that end, and says what became of the rows of a run.
-
 That of a live capture is `netwatch.engine.live_facts`.
+
+A store describes clients by their address and MAC, or sealed, under a pseudonym. Alerts call a
+device by a pseudonym where its class says so: that of the inventory, else that of its network
+(`netwatch.privacy.options.Privacy.device`). The same class decides here, but a client of the store
+has no time. It is sealed where it may ever be a device of such a class: what is sealed in vain can
+be read with the key, what is stored in clear cannot be taken back.
 """
 
+import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,15 +19,15 @@ from typing import Self
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.private_files import PrivateFolder
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system import processes
-from netwatch.engine.client_description import description
 from netwatch.engine.fact_sinks import FactSink, QueuedSink, WriterConnection
 from netwatch.engine.forking import forking
+from netwatch.engine.judge import HidingApps
 from netwatch.engine.record_events import EventRecorder
 from netwatch.engine.record_facts import Recorder
-from netwatch.engine.writer_process import (
+from netwatch.engine.writer_host import (
     WRITER,
     begin_writer,
     closing_folder,
@@ -31,11 +37,54 @@ from netwatch.engine.writer_process import (
     no_socket,
     run_description,
 )
+from netwatch.inventory.devices import possible_classes
 from netwatch.store import messages, service, writer
+from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.client_columns import ClientKey
+from netwatch.store.messages import Described
 from netwatch.store.options import StoreOptions
 
 END_TIMEOUT = 600.0
 """How long to wait for a writer that says nothing when the run has ended, in s."""
+
+
+def description(config: Config) -> tuple[writer.Locate, writer.Seal | None, HidingApps]:
+    """How clients are described by a configuration, and claims about them sealed; and which apps
+    hide names."""
+    privacy = config.privacy
+    seal = privacy.sealing.seal_claim if privacy is not None else None
+    return partial(_locate, config), seal, HidingApps(config)
+
+
+def described(config: Config, command: str) -> Described:
+    """The same as a message to the writer of a store, with what judges."""
+    run = run_description(command, config)
+    return Described(*description(config), run.versions, run.contents)
+
+
+def _locate(config: Config, key: ClientKey) -> ClientAddress:
+    """A client with the network that it is in; one that may have a pseudonym is sealed."""
+    found = writer.located(key)
+    network = config.networks.find(key.ip, key.vlan) if key.ip else None
+    name, kind = (network.name, network.device_class) if network is not None else (None, None)
+    privacy = config.privacy
+    if privacy is None:
+        return ClientAddress(found.ip, found.mac, name, kind)
+    possible = possible_classes(config.devices, key.ip, key.mac, network)
+    is_anybody = network is None and not possible.is_always_listed and _may_be_anybody(key.ip)
+    if not is_anybody and not any(map(privacy.covers, possible.classes)):
+        return ClientAddress(found.ip, found.mac, name, kind)
+    sealed = privacy.sealing.seal_client(name or "", found.ip or "", found.mac)
+    return ClientAddress(None, None, name, kind, sealed.pseudonym, sealed.sealed)
+
+
+def _may_be_anybody(ip: bytes) -> bool:
+    """Whether an address says of no network: devices of all classes have such ones until they get
+    another (``0.0.0.0``, ``::``), or beside it (``fe80::/10``, ``169.254.0.0/16``)."""
+    if not ip:
+        return True
+    address = ipaddress.ip_address(ip)
+    return address.is_unspecified or address.is_link_local
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from netwatch.capture.files import CaptureFile, find_captures, has_capture_name, may_be_text
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
-from netwatch.engine.capture_files import group_files
-from netwatch.engine.log_units import Capture, LogUnit
+from netwatch.engine.capture_files import Capture, LogUnit, group_files
 from netwatch.logs.options import LogOptions
 
 if TYPE_CHECKING:

@@ -24,13 +24,12 @@ from netwatch.capture.files import STDIN
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.private_files import PrivateFolder
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system import processes
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
-from netwatch.engine.capture_files import Progress, expected_packets
-from netwatch.engine.log_units import Capture, LogUnit, Unit
+from netwatch.engine.capture_files import Capture, LogUnit, Progress, Unit, expected_packets
 from netwatch.incidents.scan import ScanIncidents, ScanResult
 from netwatch.incidents.spill import SpillFolder
 

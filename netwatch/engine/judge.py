@@ -1,4 +1,10 @@
-"""From an observed name to a contact: the rule that matches, the device, and what the bans say."""
+"""From an observed name to a contact: the rule that matches, the device, what the bans say, and
+what the packet of a contact shows beside the name.
+
+The latter is taken from the observation alone, so that it is the same whether the observation comes
+from a packet or from the store. Whoever counts stored flows (`netwatch.store.hour_counting.Hides`)
+asks here which apps hide names.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -6,28 +12,69 @@ from functools import lru_cache
 
 from netwatch.config import Config
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
-from netwatch.core.message import LOOKUPS, Message
+from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, NameStatus
+from netwatch.core.message import HANDSHAKES, LOOKUPS, Message
 from netwatch.core.observation import Observation
 from netwatch.core.observation_columns import EVIDENCE
-from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
-from netwatch.core.verdict import OUTCOMES, Binding, Contact, Device, Match, Network, Outcome
+from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES
+from netwatch.core.verdict import (
+    OUTCOMES,
+    Binding,
+    Contact,
+    ContactDetail,
+    Device,
+    Match,
+    Network,
+    Outcome,
+)
 from netwatch.coverage.visibility import message_name_status
-from netwatch.engine.contact_detail import detail_of
 from netwatch.engine.contradicted import Contradicted
-from netwatch.incidents.log_limits import limited
-from netwatch.incidents.seen_alone import seen_alone
+from netwatch.incidents.confidence import limited, seen_alone
 from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import SharedClients
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.policy import OUTSIDE, confidence
 
+MAX_ADDRESSES = 16
+"""Addresses of an answer that are stored of it."""
+
+_WITHOUT_NAME = ("ip-from-dns", "ip-asn", "ech-from-dns")
+
 EVIDENCE_SOCKS_HOST = EVIDENCE.index("socks-host")
 """The number of this kind of evidence in a row of the observation batch."""
 
 NAME_CACHE = 65536
 """Names whose rule is cached; a full cache is emptied as a whole."""
+
+CACHE_LIMIT = 65_536
+"""Names whose category is remembered."""
+
+
+def detail_of(observation: Observation) -> ContactDetail:
+    """What the packet of an observation shows beside the name."""
+    evidence, dns, tls = observation.evidence, observation.dns, observation.tls
+    raw = "" if evidence in _WITHOUT_NAME else observation.raw or observation.name
+    if evidence in HANDSHAKES:
+        ja4 = tls.ja4 if tls is not None else None
+        return ContactDetail(raw, ja4=ja4 or "", server=ip_text(observation.server_ip))
+    if dns is None or dns.rcode is None:
+        return ContactDetail(raw)
+    answers = dns.answers[:MAX_ADDRESSES]
+    if evidence == "ip-from-dns":
+        server = ip_text(observation.server_ip)
+        answers = tuple(each for each in dns.answers if each[0] == server)
+    return ContactDetail(raw, alias_path(observation), answers, dns.rcode)
+
+
+def alias_path(observation: Observation) -> tuple[str, ...]:
+    """The aliases from the name that was asked for to that of an observation, both included; empty
+    where they are the same."""
+    asked, name, dns = observation.asked, observation.name, observation.dns
+    if not asked or asked == name or dns is None:
+        return ()
+    before = dns.chain[: dns.chain.index(name)] if name in dns.chain else ()
+    return asked, *before, name
 
 
 @lru_cache(maxsize=2)
@@ -292,3 +339,42 @@ def block_of(observation: Observation) -> str:
 def _banned_apps(config: Config) -> frozenset[str]:
     """The ids of the apps that any ban mentions."""
     return frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))
+
+
+class HidingApps:
+    """The apps of a configuration that hide names. It can be sent to other processes."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._judge: Judge | None = None
+        self._addresses: dict[str, int] = {}
+        self._names: dict[str, int] = {}
+
+    def __reduce__(self) -> tuple[type["HidingApps"], tuple[Config]]:
+        return HidingApps, (self._config,)
+
+    def by_name(self, name: str) -> int:
+        """The category of the app that alone uses a name, as a place in `NAME_STATUSES`."""
+        found = self._names.get(name)
+        if found is None:
+            if len(self._names) >= CACHE_LIMIT:
+                self._names.clear()
+            category = self._loaded().bypass_category(name)
+            found = self._names[name] = NAME_STATUSES.index(category) if category else 0
+        return found
+
+    def by_address(self, address: str) -> int:
+        """The same of the app that has a server at an address."""
+        self._loaded()
+        return self._addresses.get(address, 0)
+
+    def _loaded(self) -> Judge:
+        if self._judge is None:
+            self._judge = Judge(self._config)
+            self._addresses = {
+                ip_text(packed): NAME_STATUSES.index(category)
+                for packed, app in self._config.catalog.apps_by_address().items()
+                for category in BYPASS_CATEGORIES
+                if category == app.category
+            }
+        return self._judge

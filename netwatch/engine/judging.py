@@ -42,9 +42,8 @@ from netwatch.engine.resolved_addresses import (
     ResolvedAddresses,
     UninterestingAddresses,
 )
-from netwatch.incidents.contacts import strip_frames
-from netwatch.incidents.progress import ContactProgress, use_of
-from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
+from netwatch.incidents.contacts import ContactProgress, strip_frames, use_of
+from netwatch.inventory.bindings import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import NAT, PROXY
 

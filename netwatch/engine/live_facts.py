@@ -20,11 +20,17 @@ from typing import Any, Self
 
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import PrivateFolder
-from netwatch.engine.client_description import described
-from netwatch.engine.facts_process import Recording
-from netwatch.engine.writer_host import Start, WriterHost
-from netwatch.engine.writer_process import died, listen, new_counts, no_socket, run_description
+from netwatch.core.private_files import PrivateFolder
+from netwatch.engine.facts_process import Recording, described
+from netwatch.engine.writer_host import (
+    Start,
+    WriterHost,
+    died,
+    listen,
+    new_counts,
+    no_socket,
+    run_description,
+)
 from netwatch.store import compaction, messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles

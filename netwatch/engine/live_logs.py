@@ -14,10 +14,9 @@ from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.contact_flows import ContactCollector
-from netwatch.engine.log_clients import ClientHosts
 from netwatch.engine.log_events import LogEvents
-from netwatch.engine.log_scan import LogJudge
-from netwatch.incidents.progress import ContactProgress
+from netwatch.engine.log_scan import ClientHosts, LogJudge
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.logs.log_reader import LogItem
 
 if TYPE_CHECKING:

@@ -34,8 +34,7 @@ from netwatch.config import Config
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
-from netwatch.engine.log_units import LogUnit, Unit
+from netwatch.engine.capture_files import LogUnit, Progress, Unit, capture_seed, read_blocks
 
 if TYPE_CHECKING:
     from netwatch.engine.contact_flows import ContactCollector

@@ -11,10 +11,8 @@ from netwatch.capture.files import STDIN, CaptureFile
 from netwatch.core.flow import Flow
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
-from netwatch.engine.event_batch import EventBatch
-from netwatch.engine.fact_rows import RowBuffer, claim_row, flow_row, stream_of
-from netwatch.engine.fact_sinks import FactSink
-from netwatch.engine.replay import ClaimEvent, Event
+from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row, stream_of
+from netwatch.engine.replay import ClaimEvent, Event, EventBatch
 from netwatch.store.client_columns import Clients
 from netwatch.store.losses import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk

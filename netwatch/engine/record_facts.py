@@ -23,8 +23,7 @@ from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine.capture_files import capture_seed
-from netwatch.engine.fact_rows import RowBuffer, claim_row, stream_of
-from netwatch.engine.fact_sinks import FactSink
+from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, stream_of
 from netwatch.engine.observe import Observer
 from netwatch.store.client_columns import Clients
 from netwatch.store.flow_names import FlowNames, new_key

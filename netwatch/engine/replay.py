@@ -16,6 +16,9 @@ Three things of the packet loop are not in the events, because they depend on th
 - A flow to an app that hides names (a VPN, encrypted DNS) has the category of the app as its name
   status, which follows from the catalogue.
 - Only the protocols of ``devices.learn`` are listened to.
+
+Observations become rows of an observation batch, from which formats, the store and judging read
+them.
 """
 
 from collections import Counter
@@ -26,12 +29,12 @@ from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, NameStatus
 from netwatch.core.frame import Frame
-from netwatch.core.message import LOOKUPS, AddressClaim, Message
+from netwatch.core.message import LOOKUPS, AddressClaim, Message, ShownName
 from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.engine.contact_flows import ContactCollector
-from netwatch.engine.event_batch import EventBatch
 from netwatch.engine.judging import CaptureTables, Judging
 from netwatch.inventory.learned import LearnedBindings
 
@@ -49,6 +52,43 @@ NAME_CACHE = 65536
 
 _SECOND = 1_000_000_000
 _LONGEST_TTL = 0x7FFFFFFF
+
+
+class EventBatch:
+    """A batch, and the numbers of the sources of its rows."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._names: list[str] = []
+        self.batch = ObservationBatch(self._names)
+
+    def append(self, shown: Observation) -> tuple[int, int]:
+        """Append a row: its place, and the one behind it. Whichever side sent its message, it is as
+        if the client had: all that a row says is which side the client is."""
+        number = self._numbers.get(shown.source)
+        if number is None:
+            number = self._numbers[shown.source] = len(self._names)
+            self._names.append(shown.source)
+        packet = Packet(
+            shown.source,
+            shown.packet,
+            shown.time,
+            shown.time_digits,
+            shown.transport,
+            shown.client_ip,
+            shown.client_port,
+            shown.server_ip,
+            shown.server_port,
+            shown.client_mac,
+            None,
+            shown.vlan,
+            shown.flow_id,
+            shown.frames,
+            mark=shown.mark,
+        )
+        names = (ShownName(shown.evidence, shown.name, False, shown.raw, shown.asked),)
+        message = Message(names, 0, dns=shown.dns, tls=shown.tls, quic=shown.quic)
+        return self.batch.append(packet, message, number, True, shown.log, shown.client_host)
 
 
 @dataclass(frozen=True, slots=True)

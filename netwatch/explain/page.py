@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from netwatch.core.alert import UNHEARD
-from netwatch.core.judgement import TITLES, situation
+from netwatch.core.alert import TITLES, UNHEARD, situation
 from netwatch.core.text import quantity
 from netwatch.explain import wording
 from netwatch.explain.doubts import not_proved, refutations

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netwatch.core.alert import AlertRecord
-from netwatch.core.evidence_place import number_of
+from netwatch.core.alert import AlertRecord, number_of
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.formats.values import endpoint
 
@@ -60,7 +59,7 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """A line of a log that another tool wrote in a `format`, counted from 1; a record, where it has
-    no lines. `lacks` are words for what it does not say (`netwatch.core.log_info`)."""
+    no lines. `lacks` are words for what it does not say (`netwatch.core.seen`)."""
 
     format: str
     line: int

@@ -18,7 +18,7 @@ from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.delivery.delivery import Delivery
-from netwatch.engine.hiding_apps import HidingApps
+from netwatch.engine.judge import HidingApps
 from netwatch.engine.live_facts import maintain
 from netwatch.fleet import streams
 from netwatch.fleet.alert_commits import AlertCommits

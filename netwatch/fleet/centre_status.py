@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from netwatch import __version__
 from netwatch.core.text import quantity
-from netwatch.watch.collector import family
+from netwatch.watch.endpoint import family
 from netwatch.watch.health import Trouble
 
 

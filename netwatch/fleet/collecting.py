@@ -16,7 +16,7 @@ from typing import Any
 from netwatch.config import load
 from netwatch.config.published import published_fields
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.private_files import PrivateFolder
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence
 from netwatch.rules.documents import read_document

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from netwatch.config import Config
 from netwatch.engine.live_facts import Destination, maintain
-from netwatch.engine.writer_host import Start
-from netwatch.engine.writer_process import run_description
+from netwatch.engine.writer_host import Start, run_description
 from netwatch.fleet.fact_writer import FactWriter
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock

@@ -21,9 +21,8 @@ from netwatch.fleet.fact_sender import FactSender, read_news
 from netwatch.fleet.spool import Spool
 from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, subject
 from netwatch.fleet.usage import Usage
-from netwatch.watch.health import Thresholds
+from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import FleetStatus, Snapshot
-from netwatch.watch.status_record import status_record
 
 HEARTBEAT_SECONDS = 5.0
 """Seconds between two signs of life."""

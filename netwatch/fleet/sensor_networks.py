@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netwatch.core.evidence_place import number_of
+from netwatch.core.alert import number_of
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.store.case_members import NETWORKS, OUTSIDE
 from netwatch.store.catalogue_clients import ClientAddress

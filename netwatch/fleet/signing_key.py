@@ -1,8 +1,8 @@
 """The key that signs what a centre publishes, and its public half as sensors are given it.
 
 The private key is a file in the folder of keys of the centre, as a publisher of sets has them
-(`netwatch.updates.keys`). The public key, 64 hexadecimal digits, stands as ``publisher`` in the
-file that a sensor is enrolled with.
+(`netwatch.updates.repository`). The public key, 64 hexadecimal digits, stands as ``publisher`` in
+the file that a sensor is enrolled with.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class SigningKey:
 def open_signing_key(folder: Path) -> SigningKey:
     """The key in `folder`, which is made where there is none. Raises `NetwatchError`."""
     # Not at the top: sensors, which only verify, need no python-tuf.
-    from netwatch.updates.keys import KeyFolder
+    from netwatch.updates.repository import KeyFolder
 
     keys = KeyFolder(folder)
     return SigningKey(keys.only(ROLE) or keys.create(ROLE))

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from netwatch.core.alert import AlertRecord
-from netwatch.core.judgement import TITLES, kind_of, note, sentences, situation, verb
+from netwatch.core.alert import TITLES, AlertRecord, kind_of, note, sentences, situation, verb
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.formats.values import epoch_ns
 
@@ -49,7 +48,7 @@ _PHRASES = {
 class AlertSummary:
     """One alert as the formats for SIEMs describe it.
 
-    `title` is one of the fixed texts of `netwatch.core.judgement.TITLES`, and `message` is a
+    `title` is one of the fixed texts of `netwatch.core.alert.TITLES`, and `message` is a
     sentence that contains names. `kind` and `outcome` are empty where the record has none, because
     it was stored by an earlier version; `kind_reasons`, `confidence_reasons` and `contradictions`
     are sentences.

@@ -1,9 +1,11 @@
 """What a record format has to provide.
 
 netwatch writes two kinds of records: observations (`netwatch names`) and alerts (`netwatch scan`,
-`netwatch live`, outputs). A format provides a `Writer`, which writes records to a text stream,
-and, where outputs can send it, a `Renderer`, which turns the JSON record of one alert into one
-line. Its row in `netwatch.formats.registry.FORMATS` names both.
+`netwatch live`, outputs). A format provides a `Writer`, which writes records to a text stream, and,
+where outputs can send it, a `Renderer`, which turns the JSON record of one alert into one line. Its
+row in `netwatch.formats.registry.FORMATS` names both.
+
+The versions of the schemas that formats follow are here too.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +20,13 @@ Renderer = Callable[[AlertRecord], str]
 """Renders an alert's record as one line, without a line terminator."""
 
 ObservationRenderer = Callable[[Mapping[str, Any]], str]
-"""The same for the record of an observation (`netwatch.formats.observation_record`)."""
+"""The same for the record of an observation (`netwatch.formats.line_writer`)."""
+
+ECS = "9.4.0"
+"""The Elastic Common Schema, as each document states it."""
+
+OCSF = "1.8.0"
+"""The Open Cybersecurity Schema Framework, as each finding states it."""
 
 
 class ObservationWriter(Protocol):

@@ -11,8 +11,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from netwatch.core.alert import Alert, AlertRecord, RecordKind
-from netwatch.core.judgement import sentences
+from netwatch.core.alert import Alert, AlertRecord, RecordKind, sentences
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import COLUMNS, Column
 from netwatch.core.text import escaped

@@ -19,8 +19,8 @@ from netwatch.formats.alert_summary import (
     summarize,
     without_empty,
 )
+from netwatch.formats.base import ECS
 from netwatch.formats.values import json_line
-from netwatch.formats.versions import ECS
 
 SEVERITIES: Mapping[EventSeverity, int] = {
     "informational": 21,

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
-from netwatch.core.alert import AlertRecord
-from netwatch.core.evidence_place import place_of
+from netwatch.core.alert import AlertRecord, place_of
 from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,

@@ -1,13 +1,93 @@
-"""The writer of every format in which a record is one line rendered from its JSON record."""
+"""The writer of every format in which a record is one line rendered from its JSON record, and that
+record of a row of an observation batch.
+"""
 
-from typing import TextIO
+from typing import Any, TextIO
 
+from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
+from netwatch.core.community_id import community_id
 from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import (
+    COLUMNS,
+    EVIDENCE,
+    TRANSPORTS,
+    WORD_CLIENT_IP,
+    WORD_CLIENT_PORT,
+    WORD_SERVER_IP,
+    WORD_SERVER_PORT,
+    WORD_TIME_DIGITS,
+    WORD_TRANSPORT,
+    Column,
+)
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
 from netwatch.formats.base import ObservationRenderer, Renderer
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.values import rfc3339
+
+
+def observation_record(batch: ObservationBatch, row: int) -> dict[str, Any]:
+    """The record of a row, in the order of `COLUMNS`. Keys whose value is not known are omitted."""
+    record: dict[str, Any] = {}
+    for column in COLUMNS:
+        value = _value(batch, row, column)
+        if value is None:
+            continue
+        *groups, key = column.path
+        place = record
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[key] = value
+    return record
+
+
+def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
+    """The value of a column in a row, None where there is none."""
+    word = batch.word(row, column.word) if column.word >= 0 else 0
+    match column.kind:
+        case "time":
+            return rfc3339(word, batch.word(row, WORD_TIME_DIGITS))
+        case "evidence":
+            return EVIDENCE[word]
+        case "text":
+            return batch.text(word) if word else None
+        case "address":
+            return ip_text(batch.packed(word)) if word else None
+        case "number":
+            return word
+        case "optional number":
+            return word if word >= 0 else None
+        case "positive number":
+            return word or None
+        case "mac":
+            return mac_text(word.to_bytes(7, "big")[1:]) if word else None
+        case "transport":
+            return TRANSPORTS[word]
+        case "source":
+            return batch.sources[word]
+        case "place":
+            return batch.sources[word - 1] if word else None
+        case "texts":
+            return list(batch.text_list(word)) or None
+        case "addresses":
+            return [address for address, _ in batch.answers(word)] or None
+        case "community id":
+            return _community_id(batch, row)
+
+
+def _community_id(batch: ObservationBatch, row: int) -> str | None:
+    """The Community ID of a row; None where a log lacks an address or a port."""
+    client, server = batch.word(row, WORD_CLIENT_IP), batch.word(row, WORD_SERVER_IP)
+    ports = batch.word(row, WORD_CLIENT_PORT), batch.word(row, WORD_SERVER_PORT)
+    if not client or not server or min(ports) < 0:
+        return None
+    return community_id(
+        # A pseudonym is longer than an address; `CommunityIds` takes as much of it.
+        batch.packed(client)[:16],
+        batch.packed(server),
+        *ports,
+        batch.word(row, WORD_TRANSPORT),
+    )
 
 
 class LineWriter:

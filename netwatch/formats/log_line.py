@@ -3,8 +3,7 @@
 import json
 from typing import Literal, get_args
 
-from netwatch.core.secret_urls import without_secrets
-from netwatch.core.text import escaped
+from netwatch.core.text import escaped, without_secrets
 from netwatch.formats.values import rfc3339
 
 LogFormat = Literal["text", "json"]

@@ -20,8 +20,8 @@ from netwatch.formats.alert_summary import (
     summarize,
     without_empty,
 )
+from netwatch.formats.base import OCSF
 from netwatch.formats.values import epoch_ns, json_line
-from netwatch.formats.versions import OCSF
 
 CATEGORY, CLASS = (2, "Findings"), (2004, "Detection Finding")
 

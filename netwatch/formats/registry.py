@@ -10,8 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 from netwatch.core.alert import AlertRecord
-from netwatch.formats.base import BinaryFormat, Format, Renderer
-from netwatch.formats.versions import ECS, OCSF
+from netwatch.formats.base import ECS, OCSF, BinaryFormat, Format, Renderer
 
 
 def _later(name: str) -> Callable[..., Any]:

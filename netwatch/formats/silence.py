@@ -17,8 +17,8 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.text import quantity
 from netwatch.formats import cef, csv, eve, gelf, leef, ocsf
 from netwatch.formats.alert_summary import PRODUCT, without_empty
+from netwatch.formats.base import ECS, OCSF
 from netwatch.formats.values import epoch_ns, escape_for, json_line, rfc3339, truncate
-from netwatch.formats.versions import ECS, OCSF
 
 SCHEMA = "netwatch.silence/1"
 """The value of ``schema``. A record of another number after the slash has other fields."""

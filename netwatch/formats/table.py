@@ -9,9 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.alert import Alert, AlertRecord, RecordKind
-from netwatch.core.evidence_place import place_of
-from netwatch.core.judgement import table_note
+from netwatch.core.alert import Alert, AlertRecord, RecordKind, place_of, table_note
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import (
     EVIDENCE,

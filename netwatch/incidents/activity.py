@@ -2,10 +2,13 @@
 
 This is what the kind of an incident is judged by (`netwatch.incidents.kind`). Entries are sums,
 minima and maxima, so that they do not depend on the order of arrival. Of more entries than the
-limit the earliest stay, some hours of use without a pause; the totals always count all.
+limit the earliest stay, some hours of use without a pause; the totals always count all. Bursts are
+contacts without a longer pause between them.
 """
 
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,7 +16,8 @@ from netwatch.core.addresses import ip_text
 from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact, Match
 from netwatch.incidents.bounded_table import BoundedTable
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.contacts import ContactProgress
+from netwatch.incidents.kind_thresholds import VALUES
 
 ENTRY_LIMIT = 2048
 """Entries of an incident, each of one minute and one class of hosts."""
@@ -41,6 +45,10 @@ CLASSES: tuple[HostClass, ...] = get_args(HostClass)
 APP_ONLY, PAGE, SHARED, ASKED, FILTERED = range(5)
 """Places in `CLASSES`."""
 
+SECOND = 1_000_000_000
+CONTACTED = (APP_ONLY, PAGE, SHARED)
+"""The classes of hosts that were contacted, not only asked for."""
+
 
 def class_of(match: Match) -> int:
     """The class of a host that a rule matches, as a place in `CLASSES`."""
@@ -59,7 +67,7 @@ def is_filtered(contact: Contact) -> bool:
 class Activity:
     """Contacts of one class of hosts in some time: their number, the payload of their flows sent
     and received, the times of the first and the last of them, and that of the last packet of their
-    flows (ns). `use_in` is what was received as in use (`netwatch.incidents.progress.use_of`)."""
+    flows (ns). `use_in` is what was received as in use (`netwatch.incidents.contacts.use_of`)."""
 
     first: int
     last: int
@@ -222,3 +230,78 @@ class ActivityTable:
             del self.entries[self._last]
         self._last = None
         self.entries[key] = activity.copy()
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Contacts without a longer pause: those with hosts that only the app calls, those with its
+    hosts that pages call as well, and all of them; so many `minutes` have new contacts."""
+
+    app_only: Activity
+    page: Activity
+    all: Activity
+    minutes: int
+
+
+def bursts(activity: ActivityTable, classes: Sequence[int] = CONTACTED) -> Iterator[Burst]:
+    """The bursts of the activity of these classes, in order of time."""
+    parts: dict[int, Activity] = {}
+    minutes: set[int] = set()
+    last: int | None = None
+    for minute, kind in sorted(activity.entries):
+        if kind not in classes:
+            continue
+        entry = activity.entries[minute, kind]
+        if last is not None and entry.first - last > VALUES["burst_gap"] * SECOND:
+            yield _burst(parts, len(minutes))
+            parts, minutes, last = {}, set(), None
+        minutes.add(minute)
+        last = max(entry.last, last or entry.last)
+        if kind in parts:
+            parts[kind].add(entry)
+        else:
+            parts[kind] = entry.copy()
+    if parts:
+        yield _burst(parts, len(minutes))
+
+
+def _burst(parts: dict[int, Activity], minutes: int) -> Burst:
+    first, *others = parts.values()
+    whole = first.copy()
+    for other in others:
+        whole.add(other)
+    nothing = Activity(0, 0, 0)
+    return Burst(parts.get(APP_ONLY, nothing), parts.get(PAGE, nothing), whole, minutes)
+
+
+def are_enough(starts: Sequence[int]) -> bool:
+    """Whether there are enough bursts to speak of intervals; `starts` are their first contacts."""
+    return len(starts) >= VALUES["regular_bursts"]
+
+
+def are_regular(starts: Sequence[int]) -> bool:
+    """Whether bursts with these first contacts (ns, in order) come at regular intervals."""
+    return are_enough(starts) and spread(starts)[1] <= VALUES["regular_variation"]
+
+
+def are_timed(found: Sequence[Burst]) -> bool:
+    """Whether bursts come so regularly, and are so small, that a timer of the app explains them."""
+    starts = [burst.all.first for burst in found]
+    return (
+        are_regular(starts)
+        and spread(starts)[0] >= VALUES["regular_seconds"]
+        and all(burst.all.bytes_in <= VALUES["regular_bytes_in"] for burst in found)
+    )
+
+
+def spread(starts: Sequence[int]) -> tuple[float, float]:
+    """The mean interval (s) of times in order (ns), and its coefficient of variation."""
+    gaps = [seconds(earlier, later) for earlier, later in itertools.pairwise(starts)]
+    mean = math.fsum(gaps) / len(gaps)
+    variance = math.fsum((gap - mean) ** 2 for gap in gaps) / len(gaps)
+    return mean, math.sqrt(variance) / mean
+
+
+def seconds(first: int, last: int) -> float:
+    """Seconds from one time to another (ns)."""
+    return (last - first) / SECOND

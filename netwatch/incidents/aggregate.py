@@ -18,16 +18,15 @@ from itertools import chain
 from typing import NamedTuple
 
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.contradiction import Sender
+from netwatch.core.seen import Sender
 from netwatch.core.verdict import Contact, Decision
-from netwatch.incidents.contacts import strip_frames
+from netwatch.incidents.bounded_table import EVIDENCE_BYTES, MemoryBudget
+from netwatch.incidents.contacts import ContactProgress, strip_frames
 from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.incident import Incident, Key
-from netwatch.incidents.memory_budget import EVIDENCE_BYTES, MemoryBudget
-from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.senders import SenderTable
-from netwatch.incidents.shared import Reported, SharedKey, reported
+from netwatch.incidents.spill import Reported, SharedKey, reported
 
 INCIDENT_LIMIT = 20_000
 """Incidents in memory; contacts that would begin another one are dropped and counted."""

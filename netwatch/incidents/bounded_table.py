@@ -1,11 +1,21 @@
-"""A counting table of bounded size whose content does not depend on the order of arrival.
+"""Bounds on memory: counting tables whose content does not depend on the order of arrival, and the
+budget for packets that are kept as evidence.
 
-Of more keys than the limit, those that sort first stay. A key that was evicted has at least
-`limit` keys before it from then on and never comes back, so every key in the table has been
+Of more keys than the limit of a table, those that sort first stay. A key that was evicted has at
+least `limit` keys before it from then on and never comes back, so every key in the table has been
 counted from its first occurrence.
+
+Packets in memory are replaced by earlier or stronger ones and are released when their incident is
+reported, so the bytes in use are known only by measuring them. Measuring walks all incidents; it is
+repeated only after a sixteenth of the budget has been requested since the last time.
 """
 
+from collections.abc import Callable
 from typing import Any
+
+EVIDENCE_BYTES = 128 << 20
+"""Bytes of packets that all incidents together keep as evidence; the packets of later contacts
+are dropped."""
 
 
 class BoundedTable:
@@ -48,3 +58,26 @@ class BoundedTable:
         if len(self.items) < self.limit:
             return 0  # Whatever is evicted leaves a full table.
         return self.total - sum(count for count, _ in self.items.values())
+
+
+class MemoryBudget:
+    """A budget of `limit` bytes; `measure` returns how many bytes are in use now."""
+
+    def __init__(self, measure: Callable[[], int], limit: int = EVIDENCE_BYTES) -> None:
+        self._measure = measure
+        self._limit = limit
+        self._used = 0
+        self._requested = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether `size` more bytes are within the budget."""
+        if self._used + size > self._limit and self._requested > self._limit // 16:
+            self._used, self._requested = self._measure(), 0
+        return self._used + size <= self._limit
+
+    def reserve(self, size: int) -> bool:
+        """Reserve `size` bytes; False where they exceed the budget, and nothing is reserved."""
+        self._requested += size
+        fits = self.fits(size)
+        self._used += size if fits else 0
+        return fits

@@ -8,7 +8,9 @@ about the same device. Names that pages call, and names whose owner nobody confi
 
 A handshake is a ground for ``confirmed`` only if the server took part (`netwatch.rules.policy`),
 which is mostly known only when its flow goes on. Until then it is `unseen`: a ground for
-``probable``.
+``probable``. What an observation tells of this by itself is in a packet its checksum and who sent
+it. What a log says of the server depends on the program that wrote it: one that served the client
+took part itself, while others only watched and say whether a server answered.
 
 Contacts may arrive in any order, and of each kind the first in time is kept, so the result is the
 same in any order. There are at most as many kinds as confidences and families of sources.
@@ -19,11 +21,23 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.core.observation import Observation
+from netwatch.core.seen import Seen, checksum_of, origin_of
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
-from netwatch.incidents.log_limits import HIGHEST, log_reasons
 from netwatch.language.sentences import sentence
 from netwatch.rules.policy import as_seen
 from netwatch.rules.policy import confidence as base_confidence
+
+HIGHEST: Confidence = "probable"
+"""The highest confidence of a contact of which it is not sure when it was and of which device, and
+of a request that was denied."""
+
+_LACKS = {
+    "year": "log-year",
+    "time-zone": "log-time-zone",
+    "device-behind-nat": "log-behind-nat",
+}
+"""What a log may lack so that time or device are not sure, with the code of the sentence."""
 
 LIFTED: Confidence = "confirmed"
 """The confidence of handshakes with two names that only the app calls, of independent sources."""
@@ -31,6 +45,34 @@ LIFTED: Confidence = "confirmed"
 
 UNSEEN_GIVES: Confidence = "probable"
 """The confidence of a contact that would be ``confirmed`` if its server was seen to take part."""
+
+WATCHING = frozenset({"suricata", "zeek", "fortigate", "palo", "sysmon"})
+"""Origins (`netwatch.core.seen.origin_of`) of logs whose programs serve no client: they tell
+what they saw pass, or what a program on the device asked for. All others are resolvers and proxies,
+which served the client that their log names."""
+
+_BY_SERVER = ("dns-answer", "dns-cname", "tls-cert")
+"""Kinds of evidence whose packet the server has sent."""
+
+
+def limited(confidence: Confidence | None, shown: Observation) -> Confidence | None:
+    """The confidence of a contact, which has this one by its rule and its evidence."""
+    if confidence == "confirmed" and any(log_reasons(shown)):
+        return HIGHEST
+    return confidence
+
+
+def log_reasons(shown: Observation) -> Iterator[str]:
+    """Why the confidence of a contact is not above `HIGHEST`, as sentences; none for packets, and
+    where the log says everything."""
+    log = shown.log
+    if log is None:
+        return
+    for lack, code in _LACKS.items():
+        if lack in log.lacks:
+            yield sentence(code, format=log.format, grade=HIGHEST)
+    if log.outcome == "blocked":
+        yield sentence("log-denied", by=log.blocked_by or log.format, grade=HIGHEST)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -234,3 +276,16 @@ def _lift(lone: dict[str, Ground]) -> str:
         second_family=family,
         grade=LIFTED,
     )
+
+
+def seen_alone(observation: Observation) -> Seen:
+    """How an observation was seen, if nothing is known of its flow."""
+    log, evidence = observation.log, observation.evidence
+    if log is None:
+        by_server = evidence in _BY_SERVER
+        return Seen(by_server, "server" if by_server else "client", checksum_of(observation.mark))
+    took_part = origin_of(log) not in WATCHING or log.outcome == "reached" or evidence in _BY_SERVER
+    if evidence in LOOKUPS and log.outcome == "blocked":
+        # Whatever has denied the lookup has answered it.
+        took_part = True
+    return Seen(took_part, "both" if took_part else "client", "unknown")

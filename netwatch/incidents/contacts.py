@@ -1,12 +1,71 @@
-"""What an incident takes of a contact: its place in an order, its counts, and itself alone."""
+"""What an incident takes of a contact: its place in an order, its counts, itself alone, and what
+became of it.
 
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+A contact is counted when its name is seen; what its server did shows later, and when the flow has
+ended at the latest. What is known then is a difference to what was counted before, so that it can
+be added in any order, and to an incident that was written to disk in the meantime.
 
+A log may say only in which second something was that packets show to the nanosecond. So that an
+incident has one id whoever saw it, the first contact is looked for among those that may have been
+the earliest one, and the most exact of these is taken: that of packets, then that with the most
+digits. This does not depend on the order in which contacts arrive.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from netwatch.core.frame import Frame
 from netwatch.core.message import HANDSHAKES
-from netwatch.core.verdict import Contact
-from netwatch.incidents.progress import Tally
+from netwatch.core.seen import Seen
+from netwatch.core.verdict import OUTCOMES, Contact, Device, Outcome
+from netwatch.incidents.kind_thresholds import VALUES
+
+SECOND = 1_000_000_000
+
+Tally = Literal["reached", "attempted", "blocked", "unknown", "silent"]
+"""An outcome, or ``silent``, for contacts of whose server nothing was seen: the incident as a whole
+tells whether these are ``attempted`` or, in a capture of one direction, ``unknown``."""
+
+EXACT = 10
+"""The precision of packets, whose time is what the capture says. That of a log is the number of
+digits of its time after the second."""
+
+ORDER = OUTCOMES
+"""Outcomes, the strongest first. An incident has the strongest one of its contacts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactProgress:
+    """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
+    counted as `now`. The first of them was at `time` (ns). Their device sent and received further
+    payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
+    (ns). `use_in` is the difference in what `use_of` gives for the flow. Contacts that are blocked
+    were blocked by `was_by`, and are by `by`; empty where the contact itself says by what. With
+    `seen` no outcome is counted: it says how one contact was seen, as far as its flow tells by now,
+    and `contacts` is 1 where something speaks against it that was not known before; `frames` are
+    packets that acknowledge it, if frames are kept."""
+
+    time: int
+    bytes_out: int
+    bytes_in: int
+    last: int
+    was: Tally = "silent"
+    now: Tally = "silent"
+    contacts: int = 0
+    use_in: int = 0
+    was_by: str = ""
+    by: str = ""
+    seen: Seen | None = None
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
+
+
+def use_of(bytes_in: int, duration: int) -> int:
+    """What a device received in a flow of a duration (ns) as it does in use: soon after the
+    contact, if the flow was even, and more than for a check for messages; else 0."""
+    window = int(VALUES["burst_gap"]) * SECOND
+    soon = bytes_in if duration <= window else bytes_in * window // duration
+    return soon if soon >= VALUES["session_connection"] else 0
 
 
 def first_tally(contact: Contact) -> Tally:
@@ -56,3 +115,90 @@ def contact_order(contact: Contact) -> tuple[Any, ...]:
 def named_order(contact: Contact) -> tuple[Any, ...]:
     """The same, but contacts of devices with a host name come first."""
     return contact.device.hostname is None, *contact_order(contact)
+
+
+class FirstContacts:
+    """The first contact of each precision, with its place in the order of contacts."""
+
+    __slots__ = ("_first",)
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[tuple[Any, ...], Contact]] = {}
+
+    def add(self, contact: Contact) -> None:
+        """Take a contact."""
+        observation = contact.observation
+        precision = EXACT if observation.log is None else observation.time_digits
+        known = self._first.get(precision)
+        if known is not None and observation.time > known[0][0]:
+            return
+        order = contact_order(contact)
+        if known is None or order < known[0]:
+            self._first[precision] = order, single(contact)
+
+    def merge(self, other: "FirstContacts") -> None:
+        """Take the contacts of another part of the incident."""
+        for precision, (order, contact) in other._first.items():
+            known = self._first.get(precision)
+            if known is None or order < known[0]:
+                self._first[precision] = order, contact
+
+    def become(self, device: Device) -> None:
+        """Be the first contacts of another device. Their order stays."""
+        for precision, (order, contact) in self._first.items():
+            self._first[precision] = order, replace(contact, device=device)
+
+    def __iter__(self) -> Iterator[Contact]:
+        """The contacts, the most exact first."""
+        return (self._first[precision][1] for precision in sorted(self._first, reverse=True))
+
+    @property
+    def first(self) -> Contact:
+        """The first contact of the incident."""
+        if len(self._first) == 1:
+            return next(iter(self._first.values()))[1]
+        latest = min(order[0] + _span(precision) for precision, (order, _) in self._first.items())
+        return next(each for each in self if each.observation.time <= latest)
+
+
+def _span(precision: int) -> int:
+    """How much later than its time a contact may have been, ns."""
+    return 0 if precision >= 9 else 10 ** (9 - precision) - 1
+
+
+def settled(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) -> dict[Outcome, int]:
+    """How many contacts have which outcome, by what flows and lookups were counted as.
+
+    Contacts of whose servers nothing was seen were attempts without an answer, unless only one
+    direction was captured: there are connections of whose server nothing was seen although they
+    were established, and nobody answered in the whole incident.
+    """
+    counts: dict[Tally, int] = {"reached": 0, "attempted": 0, "blocked": 0, "unknown": 0}
+    counts["silent"] = 0
+    for tally, contacts in flows.items():
+        counts[tally] += contacts
+    for tally, contacts in lookups:
+        counts[tally] += contacts
+    silent = counts.pop("silent")
+    one_direction = counts["unknown"] > 0 and not (
+        counts["reached"] or counts["attempted"] or counts["blocked"]
+    )
+    counts["unknown" if one_direction else "attempted"] += silent
+    # In a live capture the progress of a contact may come after its incident has ended.
+    return {outcome: max(0, counts[outcome]) for outcome in ORDER}
+
+
+def overall(flows: Mapping[Tally, int], counts: Mapping[Outcome, int]) -> Outcome:
+    """The outcome of an incident, by what flows were counted as, and by the outcomes of all its
+    contacts (as `settled` gives them).
+
+    A usable answer to a lookup says only that the device could go on. Where it did, what its
+    connections came to decides: if all of them were reset, the block worked.
+    """
+    of_flows = strongest(settled(flows, ())) if flows else "unknown"
+    return strongest(counts) if of_flows == "unknown" else of_flows
+
+
+def strongest(counts: Mapping[Outcome, int]) -> Outcome:
+    """The outcome of an incident whose contacts have these."""
+    return next((outcome for outcome in ORDER if counts[outcome]), "unknown")

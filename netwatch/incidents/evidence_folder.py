@@ -1,5 +1,5 @@
 """A folder with one evidence capture for each incident: the packets that prove it. The records of
-logs that do are in a text file beside it (`netwatch.incidents.evidence_lines`).
+logs that do are in a text file beside it (`netwatch.incidents.evidence_pcapng`).
 
 A file is written when its incident is first reported, and again with each update, always as a
 whole: under a temporary name that is then renamed, so that a reader never finds half a file. Each
@@ -18,15 +18,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from netwatch import __version__
-from netwatch.core.alert import Alert
+from netwatch.core.alert import Alert, sentences
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import LOG_LINE, Frame
-from netwatch.core.judgement import sentences
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
-from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW
 from netwatch.core.text import escaped, quantity
-from netwatch.incidents.evidence_lines import lines_text
-from netwatch.incidents.evidence_pcapng import interface, packet, section
+from netwatch.incidents.evidence_pcapng import interface, lines_text, packet, section
 from netwatch.incidents.evidence_selection import Limits, choose
 
 MAX_FILES = 10_000

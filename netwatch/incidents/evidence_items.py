@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from netwatch.core.alert import Answer, EvidenceItem
-from netwatch.core.log_info import LogInfo
-from netwatch.core.seen import RANKED, Seen
+from netwatch.core.seen import RANKED, LogInfo, Seen
 from netwatch.core.verdict import Contact, RulePlace
 from netwatch.incidents.bounded_table import BoundedTable
 

@@ -14,9 +14,8 @@ from typing import Any, Self
 
 from netwatch.core.alert import COMMUNITY_LIMIT, Alert, IncidentCounts, JudgedKind, Sensor
 from netwatch.core.community_id import community_id
-from netwatch.core.log_info import origin_of
 from netwatch.core.message import LOOKUPS
-from netwatch.core.seen import RANKED
+from netwatch.core.seen import RANKED, origin_of
 from netwatch.core.verdict import (
     CONFIDENCE_RANK,
     RESET,
@@ -32,21 +31,20 @@ from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.candidate_sets import SET_LIMIT, candidate_sets
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.contacts import (
+    ContactProgress,
+    FirstContacts,
     client_ports,
     named_order,
+    overall,
+    settled,
     strip_frames,
 )
-from netwatch.incidents.contradictions import Contradictions
-from netwatch.incidents.destinations import GeoLookup, located
+from netwatch.incidents.destinations import GeoLookup, located, severity_of
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.evidence_items import evidence_items, first_sighting
-from netwatch.incidents.first_contacts import FirstContacts
 from netwatch.incidents.kind import judge
 from netwatch.incidents.origin_counts import OriginCounts, distinct, joined
-from netwatch.incidents.outcomes import overall, settled
-from netwatch.incidents.progress import ContactProgress
-from netwatch.incidents.senders import SenderTable
-from netwatch.incidents.severity import severity_of
+from netwatch.incidents.senders import Contradictions, SenderTable
 
 SCHEMA = "netwatch.alert/1"
 """The version of the alert record, and of the values that an alert's id is computed from."""
@@ -223,7 +221,7 @@ class Incident:
 
     @property
     def first_contact(self) -> Contact:
-        """The contact that it begins with (`netwatch.incidents.first_contacts`)."""
+        """The contact that it begins with (`netwatch.incidents.contacts`)."""
         return self.firsts.first
 
     def copy(self) -> "Incident":

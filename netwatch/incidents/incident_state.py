@@ -12,13 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
-from netwatch.core.contradiction import ContradictionType
 from netwatch.core.flow import DENIALS
 from netwatch.core.frame import EvidenceFrames
-from netwatch.core.log_info import LogInfo
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
-from netwatch.core.seen import RANKED
+from netwatch.core.seen import RANKED, ContradictionType, LogInfo
 from netwatch.core.typed_json import declare_fields, field_names, read, reader
 from netwatch.core.verdict import (
     RESET,
@@ -34,19 +32,22 @@ from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.candidate_sets import SetKey
 from netwatch.incidents.confidence import Ground, IncidentConfidence
-from netwatch.incidents.contacts import named_order, strip_frames, without_details
-from netwatch.incidents.contradictions import (
-    SENDER_LIMIT,
-    Contradictions,
-    FirstContradicted,
-)
+from netwatch.incidents.contacts import Tally, named_order, strip_frames, without_details
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.evidence_items import FirstAnswer, FirstSighting
 from netwatch.incidents.incident import Incident
-from netwatch.incidents.lookup_answers import LookupAnswers, NameAnswers
-from netwatch.incidents.origin_counts import PARTIAL_LIMIT, OriginCounts
-from netwatch.incidents.progress import Tally
-from netwatch.incidents.totals import Totals
+from netwatch.incidents.origin_counts import (
+    PARTIAL_LIMIT,
+    LookupAnswers,
+    NameAnswers,
+    OriginCounts,
+    Totals,
+)
+from netwatch.incidents.senders import (
+    CONTRADICTING_SENDERS,
+    Contradictions,
+    FirstContradicted,
+)
 
 T = TypeVar("T")
 
@@ -221,7 +222,7 @@ def restore_contradictions(contradictions: Contradictions, state: Any) -> None:
     """Set what speaks against an incident to what `contradictions_state` gave."""
     key = tuple[ContradictionType, str, str]
     fill_table(contradictions.table, state["table"], key, FirstContradicted)
-    for sender, grounds in list(state["senders"].items())[:SENDER_LIMIT]:
+    for sender, grounds in list(state["senders"].items())[:CONTRADICTING_SENDERS]:
         restore_grounds(contradictions.grounds_of(_read_text(sender)), grounds)
 
 

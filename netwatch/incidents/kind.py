@@ -21,8 +21,6 @@ from netwatch.incidents.activity import (
     SHARED,
     Activity,
     ActivityTable,
-)
-from netwatch.incidents.bursts import (
     Burst,
     are_enough,
     are_regular,

@@ -20,17 +20,17 @@ from netwatch.incidents.aggregate import (
     frame_bytes,
     key_of,
 )
+from netwatch.incidents.bounded_table import EVIDENCE_BYTES
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.incident import Incident
-from netwatch.incidents.memory_budget import EVIDENCE_BYTES
-from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.senders import SenderTable
-from netwatch.incidents.shared import SharedKey
 from netwatch.incidents.spill import (
     PARTITIONS,
     PIECES,
     LateProgress,
     MergedAlerts,
+    SharedKey,
     SpillFile,
     SpillFolder,
     partition_of,

@@ -1,13 +1,18 @@
-"""Incidents on disk, where a scan finds more of them than fit into memory.
+"""Shared incidents become the incidents of each ban, on disk where a scan finds more of them than
+fit into memory.
+
+Contacts are aggregated once for all bans that say the same of them
+(`netwatch.incidents.aggregate`). What bans say may change from one contact to the next: a period
+begins at midnight, an exemption ends. Then an incident of a ban consists of several shared ones,
+which are merged as in whatever order their contacts arrived. Bans that are in the same shared
+incidents have the same incidents.
 
 All incidents in memory are written to a file at once, in pieces of partitions by a hash of the
 device, and memory is free again. At the end one piece after the other is read from all files and
-merged, because incidents of one device are always in the same one. This is external
-aggregation as databases do it: the incidents are the same, however many files were written and by
-whom.
-
-The files are in a private folder (`netwatch.core.private_folder`), which is created when the first
-file is written, or before other processes of the scan begin.
+merged, because incidents of one device are always in the same one. This is external aggregation as
+databases do it: the incidents are the same, however many files were written and by whom. The files
+are in a private folder (`netwatch.core.private_files`), which is created when the first file is
+written, or before other processes of the scan begin.
 """
 
 import contextlib
@@ -16,22 +21,98 @@ import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import PrivateFolder
-from netwatch.core.verdict import Contact
+from netwatch.core.private_files import PrivateFolder
+from netwatch.core.verdict import Contact, Ruling
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.incident import Incident
-from netwatch.incidents.progress import ContactProgress
-from netwatch.incidents.shared import SharedKey
+
+SharedKey = tuple[str, ...]
+"""What all contacts of a shared incident have in common: device id, app id, and the key of their
+`Decision`. Where one ban decides, it is the key of the incident under this ban."""
 
 PARTITIONS = 64
 """Partitions of incidents."""
 
 PIECES = 4
 """Pieces of a partition in a file. One of them has to fit into memory, and one alert of each."""
+
+
+class Reported(NamedTuple):
+    """An incident, and the rulings under which it is one. They are those of its first contact."""
+
+    incident: Incident
+    rulings: Sequence[Ruling]
+
+
+def reported(
+    shared: Iterable[tuple[SharedKey, Sequence[Incident]]], quiet_gap: int
+) -> Iterator[Reported]:
+    """The incidents of all bans, each once with all its rulings. `shared` has those of each key;
+    `quiet_gap` is in ns."""
+    subjects: dict[SharedKey, list[Sequence[Incident]]] = {}
+    for key, incidents in shared:
+        subjects.setdefault(key[:2], []).append(incidents)
+    for parts in subjects.values():
+        if len(parts) == 1:
+            for incident in parts[0]:
+                yield from _by_progress(incident, incident.first_contact.decision.rulings)
+        else:
+            yield from _of_subject(parts, quiet_gap)
+
+
+def _of_subject(parts: Sequence[Sequence[Incident]], quiet_gap: int) -> Iterator[Reported]:
+    """The incidents of one device and app, of whose contacts bans said different things."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for number, incidents in enumerate(parts):
+        for ruling in incidents[0].first_contact.decision.rulings:
+            places.setdefault((ruling.ban.id, ruling.kind), []).append(number)
+    said_together: dict[tuple[int, ...], set[tuple[str, str]]] = {}
+    for said, numbers in places.items():
+        said_together.setdefault(tuple(numbers), set()).add(said)
+    for together, all_said in said_together.items():
+        for incident in _joined([parts[number] for number in together], quiet_gap):
+            rulings = [
+                each
+                for each in incident.first_contact.decision.rulings
+                if (each.ban.id, each.kind) in all_said
+            ]
+            yield from _by_progress(incident, rulings)
+
+
+def _joined(parts: Sequence[Sequence[Incident]], quiet_gap: int) -> Iterable[Incident]:
+    """The incidents of several parts, those within the quiet gap merged. None is changed."""
+    if len(parts) == 1:
+        return parts[0]
+    found: list[Incident] = []
+    copied: set[int] = set()
+    for incident in sorted(chain.from_iterable(parts), key=lambda each: each.first):
+        if not found or incident.first > found[-1].last + quiet_gap:
+            found.append(incident)
+            continue
+        if len(found) not in copied:
+            copied.add(len(found))
+            found[-1] = found[-1].copy()
+        found[-1].merge(incident)
+    return found
+
+
+def _by_progress(incident: Incident, rulings: Sequence[Ruling]) -> Iterator[Reported]:
+    """The incident under bans that know the same of what became of its contacts."""
+    if not incident.partial:
+        yield Reported(incident, rulings)
+        return
+    alike: dict[tuple[bool, ...], list[Ruling]] = {}
+    for ruling in rulings:
+        concerned = tuple(ruling.ban.id in bans for bans in incident.partial)
+        alike.setdefault(concerned, []).append(ruling)
+    for each in alike.values():
+        yield Reported(incident.under(frozenset(ruling.ban.id for ruling in each)), each)
 
 
 @dataclass(frozen=True, slots=True)

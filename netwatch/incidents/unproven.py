@@ -22,7 +22,7 @@ from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact, Device, Network
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.incident import Incident
-from netwatch.incidents.shared import SharedKey
+from netwatch.incidents.spill import SharedKey
 from netwatch.language.sentences import sentence
 
 HOUR = 3_600_000_000_000

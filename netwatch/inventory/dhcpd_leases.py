@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.user_yaml import describe
-from netwatch.inventory.lease_syntax import SECOND, LeaseSyntaxError, mac_of_duid
-from netwatch.inventory.lease_table import NEVER, Declaration
+from netwatch.inventory.lease_table import NEVER, SECOND, Declaration, LeaseSyntaxError, mac_of_duid
 
 MAX_WORDS = 64
 """Words of a statement that are read; the statements of leases have at most five."""

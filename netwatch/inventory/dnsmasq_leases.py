@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.user_yaml import describe
-from netwatch.inventory.lease_syntax import (
+from netwatch.inventory.lease_table import (
+    NEVER,
     SECOND,
+    Declaration,
     LeaseSyntaxError,
     bytes_of_hex,
     mac_of_duid,
 )
-from netwatch.inventory.lease_table import NEVER, Declaration
 
 DEFAULT_LEASE_TIME = 3600 * SECOND
 """For how long dnsmasq grants a lease where its ``dhcp-range`` does not say, in ns."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.verdict import BEGINNING, FOREVER, DeviceClass
-from netwatch.inventory.row_chains import RowChains
+from netwatch.inventory.row_index import RowChains
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,24 @@
-"""The inventory file: a CSV table of devices that the organisation maintains."""
+"""The inventory file: a CSV table of devices that the organisation maintains; or a folder of dated
+ones.
+
+In a folder, ``devices-2023-03-01.csv`` and later files beside it are each valid from the beginning
+of their day until that of the next file with the same name before the date; the last one stays
+valid. Before the first one nothing is known.
+"""
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import UTC_ZONE
-from netwatch.core.trusted_files import read_trusted_file
+from netwatch.core.user_files import read_trusted_file, refuse_writable
 from netwatch.core.user_yaml import Problems, describe, did_you_mean
 from netwatch.core.verdict import BEGINNING, FOREVER
 from netwatch.inventory.entry_table import EntryTable, Fields
@@ -21,13 +29,19 @@ from netwatch.inventory.inventory_columns import (
     find_delimiter,
 )
 from netwatch.inventory.networks import CLASSES
-from netwatch.inventory.validity import days_of, read_period
+from netwatch.inventory.validity import days_of, read_bound, read_period
 
 ALWAYS = (BEGINNING, FOREVER)
 """The period of a file that is valid at any time, ns."""
 
 _EXPECTED_COLUMNS = f"columns of {', '.join(COLUMNS)}"
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+MAX_FILES = 4096
+"""Dated files of one folder."""
+
+_NAME = re.compile(r"(?:(.*)-)?(\d{4}-\d\d-\d\d)\.csv", re.ASCII)
+_EXPECTED = "files named like devices-2023-03-01.csv, with the day from which on they are valid"
 
 
 def read_inventory(
@@ -226,3 +240,48 @@ def _read_addresses(cell: str, file: str, line: int, problems: Problems) -> tupl
         elif ip not in ips:
             ips.append(ip)
     return tuple(ips)
+
+
+def read_inventory_folder(
+    path: Path,
+    problems: Problems,
+    headers: Mapping[str, str] = NO_HEADERS,
+    timezone: str = UTC_ZONE,
+    candidates: Mapping[str, str] = MappingProxyType({}),
+) -> EntryTable:
+    """The rows of all dated files of a folder; mistakes are noted. Files whose name begins with a
+    dot are left out. `headers` and `timezone` are those of `read_inventory`. `candidates` are texts
+    of files that are to be written, by their names."""
+    table = EntryTable()
+    try:
+        refuse_writable(path)
+        found = {each for each in path.iterdir() if not each.name.startswith(".")}
+    except OSError as error:
+        problems.add(str(path), 0, f"the inventory cannot be read: {error.strerror}")
+        return table
+    except NetwatchError as error:
+        problems.add(str(path), 0, f"the folder of the inventory {error}")
+        return table
+    files = sorted(found | {path / name for name in candidates})
+    if len(files) > MAX_FILES:
+        problems.add(str(path), 0, f"expected at most {MAX_FILES:,} files, found {len(files):,}")
+        return table
+    series: dict[str, list[tuple[int, Path]]] = {}
+    for file in files:
+        match = _NAME.fullmatch(file.name)
+        day = read_bound(match[2], timezone, is_end=False) if match else None
+        if match is None or day is None:
+            problems.add(str(file), 0, f"expected {_EXPECTED}, found {describe(file.name)}")
+        else:
+            series.setdefault(match[1] or "", []).append((day, file))
+    if not files:
+        problems.add(str(path), 0, f"the inventory: expected {_EXPECTED}, found an empty folder")
+    for dated in series.values():
+        dated.sort()
+        days = [day for day, _ in dated]
+        for (day, file), until in zip(dated, [*days[1:], FOREVER], strict=True):
+            text = candidates.get(file.name) or read_text(file, problems)
+            if text is not None:
+                add_rows(table, text, str(file), problems, headers, timezone, (day, until))
+    report_duplicates(table, problems)
+    return table

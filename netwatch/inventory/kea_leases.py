@@ -16,13 +16,14 @@ from pathlib import Path
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.user_yaml import describe
-from netwatch.inventory.lease_syntax import (
+from netwatch.inventory.lease_table import (
+    NEVER,
     SECOND,
+    Declaration,
     LeaseSyntaxError,
     bytes_of_hex,
     mac_of_duid,
 )
-from netwatch.inventory.lease_table import NEVER, Declaration
 
 _INFINITE = 0xFFFFFFFF
 _DECLINED = "1"

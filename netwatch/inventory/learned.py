@@ -17,8 +17,7 @@ from typing import Literal
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
 from netwatch.core.verdict import Binding, BindingPeriod
-from netwatch.inventory.binding_tables import ENTRY_LIMIT, BindingTables, mac_id
-from netwatch.inventory.bindings import Address, AddressBinding
+from netwatch.inventory.bindings import ENTRY_LIMIT, Address, AddressBinding, BindingTables, mac_id
 from netwatch.inventory.claims import ClaimRecorder, NetworkOf
 
 

@@ -14,8 +14,13 @@ from netwatch.core.names import normalise_name
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems
 from netwatch.inventory import dhcpd_leases, dnsmasq_leases, kea_leases
-from netwatch.inventory.lease_syntax import LeaseSyntaxError
-from netwatch.inventory.lease_table import LEASE_LIMIT, Declaration, Lease, LeaseRecorder
+from netwatch.inventory.lease_table import (
+    LEASE_LIMIT,
+    Declaration,
+    Lease,
+    LeaseRecorder,
+    LeaseSyntaxError,
+)
 
 MAX_MISTAKES = 20
 """Mistakes of one lease file that are reported; the rest of the file is then not read."""

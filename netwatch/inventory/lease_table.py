@@ -3,21 +3,28 @@
 The files are logs: a renewal, a release or a lease to another client is a further declaration of
 the same address, and the later one counts. `LeaseRecorder` turns the declarations of a file into
 periods, and `LeaseTable` finds the device of an address at a time. All times are in ns since the
-epoch.
+epoch. The readers of lease files share what is said of their mistakes, and DUIDs.
 """
 
 import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Binding, BindingPeriod
-from netwatch.inventory.binding_tables import mac_id
+from netwatch.inventory.bindings import mac_id
 
 LEASE_LIMIT = 500_000
 """Periods of all lease files together."""
 
 NEVER = (1 << 63) - 1
 """The end of a lease that does not expire, and the largest time there is, in ns."""
+
+SECOND = 1_000_000_000
+"""A second in ns."""
+
+_ETHERNET = b"\0\1"
+_HARDWARE_AT = {b"\0\1": 8, b"\0\3": 4}  # DUID-LLT and DUID-LL (RFC 8415 section 11)
 
 
 class Declaration(NamedTuple):
@@ -177,3 +184,27 @@ class LeaseTable:
 
     def _is_client(self, mac: bytes, time: int) -> bool:
         return any(lease.since <= time < lease.until for lease in self._by_mac.get(mac, ()))
+
+
+class LeaseSyntaxError(NetwatchError):
+    """A line of a lease file cannot be read; the text says what was expected and found."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def mac_of_duid(duid: bytes) -> bytes | None:
+    """The MAC in a DUID that was made of an Ethernet address; None where there is none."""
+    at = _HARDWARE_AT.get(duid[:2])
+    if at is None or duid[2:4] != _ETHERNET or len(duid) != at + 6:
+        return None
+    return duid[at:]
+
+
+def bytes_of_hex(text: str) -> bytes:
+    """The bytes of hexadecimal digits with colons between them; empty where it is none."""
+    try:
+        return bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        return b""

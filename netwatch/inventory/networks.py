@@ -10,6 +10,8 @@ Of nested ranges the most specific wins. The complete order, of which the first 
 
 Of two ranges with the same prefix, one with VLANs goes before one without. A client that no network
 matches is outside, and cannot violate a ban.
+
+Sinkholes are the addresses that a filter answers with in place of those of a blocked name.
 """
 
 import re
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.expected_use import ExpectedUse, read_expected
+from netwatch.core.period import ExpectedUse, read_expected
 from netwatch.core.user_yaml import Fields, Problems, describe
 from netwatch.core.verdict import Network
 
@@ -41,6 +43,9 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 _VLAN_SPAN = re.compile(r"(\d{1,4})\s*-\s*(\d{1,4})")
 _LAST_VLAN = 4094
 _PREFIX_LENGTH = re.compile("[0-9]{1,3}")
+
+NULL_ADDRESSES = frozenset({bytes(4), bytes(16)})
+"""``0.0.0.0`` and ``::``, with which most filters answer; no host has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,3 +301,32 @@ def _vlans_text(vlans: Iterable[int]) -> str:
     more = len(spans) - len(shown)
     text = ", ".join(shown) + (f" and {more} more" if more else "")
     return f"VLANs {text}" if len(spans) > 1 or "-" in text else f"VLAN {text}"
+
+
+class Sinkholes:
+    """The configured ranges, and `NULL_ADDRESSES`. Packed addresses are looked up by prefix."""
+
+    def __init__(self, ranges: Iterable[IPv4Network | IPv6Network] = ()) -> None:
+        self._prefixes: dict[tuple[int, int], set[int]] = {}
+        for each in ranges:
+            size = each.max_prefixlen // 8
+            shift = each.max_prefixlen - each.prefixlen
+            prefix = int(each.network_address) >> shift
+            self._prefixes.setdefault((size, shift), set()).add(prefix)
+
+    @property
+    def spans(self) -> list[list[int]]:
+        """The configured ranges: the bytes of an address, the bits behind the prefix, and it."""
+        return sorted(
+            [size, shift, prefix]
+            for (size, shift), prefixes in self._prefixes.items()
+            for prefix in prefixes
+        )
+
+    def __contains__(self, packed: bytes) -> bool:
+        if packed in NULL_ADDRESSES:
+            return True
+        return any(
+            len(packed) == size and int.from_bytes(packed) >> shift in prefixes
+            for (size, shift), prefixes in self._prefixes.items()
+        )

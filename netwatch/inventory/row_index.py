@@ -1,16 +1,19 @@
-"""Finds the row of a large table by a key, in 16 to 32 bytes of memory a row.
+"""Finds the rows of a large table by a key, in 16 to 36 bytes of memory a row.
 
 A hash table with open addressing in one array. It has no keys, only their checksums: whether a row
 has a key, the table says. A dictionary with the keys would take some 120 bytes a row, and an
-inventory of a million devices needs three.
+inventory of a million devices needs three. Where several rows may have a key, an index has the last
+row of each, and every row the one before it with the same key.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from zlib import crc32
 
 _MIN_SLOTS = 64
 _CHECKSUM = 0xFFFF_FFFF
+
+_NONE = -1
 
 
 class RowIndex:
@@ -70,3 +73,49 @@ class RowIndex:
                 at = at + 1 & mask
             slots[at] = value
             self._spare -= 1
+
+
+class RowChains:
+    """The rows of each key. `has_key` says whether a row of the table has a key, `rows` is the
+    number of rows that are expected. Rows are added in rising order."""
+
+    __slots__ = ("_before", "_index")
+
+    def __init__(self, has_key: Callable[[int, bytes], bool], rows: int = 0) -> None:
+        self._index = RowIndex(has_key, rows)
+        # Only as long as the last row that shares its key.
+        self._before = array("i")
+
+    def add(self, key: bytes, row: int) -> None:
+        """Let `row` have this key, too."""
+        earlier = self._index.put(key, row)
+        if earlier is not None:
+            self._before.extend([_NONE] * (row + 1 - len(self._before)))
+            self._before[row] = earlier
+
+    def rows(self, key: bytes) -> Iterator[int]:
+        """The rows that have a key, the last one first."""
+        row = self._index.find(key)
+        return iter(()) if row is None else self._from(row)
+
+    def last(self, key: bytes) -> int | None:
+        """The last row that has a key, or None."""
+        return self._index.find(key)
+
+    def shared(self) -> Iterator[list[int]]:
+        """The rows of each key that several rows have, in rising order."""
+        before = self._before
+        has_later = bytearray(len(before))
+        for row in filter(_NONE.__ne__, before):
+            has_later[row : row + 1] = b"\1"
+        for row, earlier in enumerate(before):
+            if earlier != _NONE and not has_later[row]:
+                yield sorted(self._from(row))
+
+    def _from(self, row: int) -> Iterator[int]:
+        before = self._before
+        while True:
+            yield row
+            if row >= len(before) or before[row] == _NONE:
+                return
+            row = before[row]

@@ -167,7 +167,7 @@ TEXTS: Mapping[str, str] = {
         "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"
         " these names, not all of which are banned."
     ),
-    # What takes down the confidence of a contact that a log shows (netwatch.incidents.log_limits)
+    # What takes down the confidence of a contact that a log shows (netwatch.incidents.confidence)
     "log-year": mark(
         "The times of the log (%(format)s) have no year; the year was assumed: at most %(grade)s."
     ),

@@ -11,8 +11,7 @@ import re
 
 from netwatch.core.listed_name import ListedKind
 from netwatch.lists import hosts
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines
+from netwatch.lists.findings import Findings, Lines
 
 _MARKED = re.compile(r"@@|\|\|?\S|\[Adblock|\S*#[@?$%]*#")
 _FILTER = re.compile(

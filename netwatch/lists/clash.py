@@ -8,8 +8,7 @@ provider, in which ``+.name`` is a name with all below it.
 import re
 
 from netwatch.core.listed_name import ListedKind
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines
+from netwatch.lists.findings import Findings, Lines
 
 _KINDS: dict[str, ListedKind] = {
     "DOMAIN": "host",

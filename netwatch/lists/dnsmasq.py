@@ -7,8 +7,7 @@ which makes it an exception. Other options of a configuration file name no domai
 import re
 
 from netwatch.core.listed_name import ListedKind
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines
+from netwatch.lists.findings import Findings, Lines
 
 _OPTION = re.compile(
     r"(?:--)?(?P<option>address|server|local|ipset|nftset|rev-server)\s*=\s*/(?P<names>.*)/"

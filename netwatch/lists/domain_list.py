@@ -9,8 +9,7 @@ another list too, which has no meaning for this one.
 import re
 
 from netwatch.core.listed_name import ListedKind
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines
+from netwatch.lists.findings import Findings, Lines
 
 _PREFIXES: dict[str, ListedKind] = {
     "full": "host",

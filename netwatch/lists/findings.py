@@ -1,11 +1,13 @@
 """What the reader of a format finds in a list: names, exceptions, other entries, bad lines.
 
-Names are normalised and checked here, so that all formats have the same idea of a name.
+Names are normalised and checked here, and lines are read within bounds, so that all formats have
+the same idea of both.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.listed_name import ListedKind, ListedName
@@ -33,6 +35,12 @@ _LOCAL = frozenset({"localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 Include = Callable[[str, int, tuple[str, ...], tuple[str, ...]], None]
 """Reads a file beside the list: its name, the line that asks for it, the attributes that its
 entries must have, and those that they must not have."""
+
+Lines: TypeAlias = Iterator[tuple[int, str]]
+"""Lines with their numbers from 1, without the end of line."""
+
+MAX_LINE = 65_536
+"""Characters of a line of a list; a longer one is a bad line."""
 
 
 class Findings:
@@ -146,3 +154,15 @@ class Findings:
                 return True
             name = name.partition(".")[2]
         return False
+
+
+def split_lines(text: str) -> Lines:
+    """The lines of a text. White space at the end is cut off; white space at the beginning has a
+    meaning in zone files."""
+    start, number = 0, 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        number += 1
+        yield number, text[start:end].rstrip()
+        start = end + 1

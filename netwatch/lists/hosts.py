@@ -2,8 +2,7 @@
 
 import re
 
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines
+from netwatch.lists.findings import Findings, Lines
 
 _ENTRY = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]+(?:%\w+)?)\s+\S")
 

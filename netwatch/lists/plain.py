@@ -3,8 +3,7 @@ below it. Comments begin with ``#``, ``;`` or ``!``."""
 
 import re
 
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines
+from netwatch.lists.findings import Findings, Lines
 
 _NAME = re.compile(r"(?:\*?\.)?[\w*-]+(?:\.[\w*-]+)+\.?\s*(?:[#;!].*)?\Z")
 

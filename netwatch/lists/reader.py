@@ -13,8 +13,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.listed_name import NameList
 from netwatch.core.text import quantity
 from netwatch.core.user_files import read_user_file
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import MAX_LINE, Lines, split_lines
+from netwatch.lists.findings import MAX_LINE, Findings, Lines, split_lines
 from netwatch.lists.registry import LIST_FORMATS, recognise_format
 
 MAX_LIST_BYTES = 128 << 20

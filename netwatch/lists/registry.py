@@ -11,8 +11,7 @@ from itertools import islice
 from types import MappingProxyType
 
 from netwatch.lists import adblock, clash, dnsmasq, domain_list, hosts, plain, rpz
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines, split_lines
+from netwatch.lists.findings import Findings, Lines, split_lines
 
 MAX_LINES_TRIED = 2000
 """Lines at the beginning of a list by which its format is recognised."""

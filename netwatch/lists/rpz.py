@@ -7,8 +7,7 @@ host.
 
 import re
 
-from netwatch.lists.findings import Findings
-from netwatch.lists.lines import Lines
+from netwatch.lists.findings import Findings, Lines
 
 _RECORD = re.compile(
     r"(?P<owner>\S+)?\s+(?:(?:\d+[smhdw]?|IN)\s+){0,2}"

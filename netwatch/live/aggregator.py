@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from netwatch.config import Config
 from netwatch.core.alert import Alert
 from netwatch.live.alert_sender import AlertDelivery, AlertEvidence, AlertSender
-from netwatch.live.config_update import ConfigUpdate
-from netwatch.live.events import Event, Listener, Note, Started, Stopped
+from netwatch.live.config_update import ConfigUpdate, Reloader
+from netwatch.live.events import Event, Listener, Note, Schedule, Started, Stopped, TrafficReporter
 from netwatch.live.findings_receiver import FindingsReceiver
 from netwatch.live.messages import Resume, StatusReport
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.record_output import RecordOutput
-from netwatch.live.reload import Reloader
-from netwatch.live.schedule import Schedule
-from netwatch.live.sd_notify import ServiceManager
+from netwatch.live.service import ServiceManager, Stopping
 from netwatch.live.state_file import StateFile
 from netwatch.live.state_saver import StateSaver
-from netwatch.live.stopping import Stopping
-from netwatch.live.traffic_reporter import TrafficReporter
 from netwatch.live.worker_pool import WorkerPool
 
 RECEIVE_TIMEOUT = 0.1

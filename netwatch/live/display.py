@@ -16,8 +16,7 @@ from rich.console import Console
 from netwatch.formats.log_line import LogFormat
 from netwatch.live.events import Event
 from netwatch.live.log import Log
-from netwatch.live.message_stream import MESSAGE_LIMIT, MessageStream, ScreenStream
-from netwatch.live.stream_writer import StreamWriter
+from netwatch.live.message_stream import MESSAGE_LIMIT, MessageStream, ScreenStream, StreamWriter
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import TakeSnapshot
 from netwatch.watch.view import View, can_show

@@ -1,29 +1,30 @@
 """The store of a live capture, as its main process sees it.
 
-The workers send facts to the writer by themselves. What is decided (incidents, evidence
-captures, the coverage of each hour) is queued here, and a thread sends it, because nothing in the
-main loop may wait for the store, as long as packets come.
+The workers send facts to the writer by themselves. What is decided (incidents, evidence captures,
+the coverage of each hour) is queued here, and a thread sends it, because nothing in the main loop
+may wait for the store, as long as packets come. What cannot be had again goes first: incidents, of
+which several make one message. Of a record that replaces the one before (the coverage of an hour,
+the status of the sensor) the newest waits alone. What the store loses is in the log once a minute
+at most.
 """
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 
 from netwatch.config import Config
 from netwatch.core.alert import EVIDENCE_KEYS, Alert
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.client_description import described
-from netwatch.engine.facts_process import Recording
+from netwatch.engine.facts_process import Recording, described
 from netwatch.engine.live_facts import Destination, LiveFacts
 from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
-from netwatch.live.loss_reports import LossReports
-from netwatch.live.store_queue import StoreQueue
 from netwatch.live.worker_pool import WorkerPool
+from netwatch.store import messages
 from netwatch.store.messages import (
     EvidenceFile,
     HourCoverage,
@@ -31,9 +32,17 @@ from netwatch.store.messages import (
     SensorStatus,
     records_in,
 )
-from netwatch.watch.health import Thresholds
+from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import Snapshot, StoreStatus
-from netwatch.watch.status_record import status_record
+
+INTERVAL = 60.0
+"""Seconds between two lines."""
+
+QUEUE_LIMIT = 10_000
+"""Records of incidents that wait for the writer; further ones are lost and counted."""
+
+BATCH = 200
+"""Incidents of one message."""
 
 HOUR = 3600.0
 """Seconds of a record of coverage."""
@@ -52,6 +61,95 @@ STALL_TIMEOUT = 25.0
 """How long the end of the capture waits for a writer that makes no progress, in s."""
 
 _POLL = 0.5
+
+
+class LossReports:
+    """Compares what is lost with what was reported last. `report` takes sentences, `what` names the
+    store."""
+
+    def __init__(self, what: str, report: Callable[[str], None]) -> None:
+        self._what = what
+        self._report = report
+        self._reported = StoreStatus()
+        self._next = 0.0
+
+    def look_at(self, status: StoreStatus, now: float) -> None:
+        """Report what was lost since the last line, unless that was just now."""
+        if now < self._next:
+            return
+        parts = [*_lost(status, self._reported)]
+        if not parts:
+            return
+        self._next = now + INTERVAL
+        self._reported = status
+        self._report(f"{self._what} does not have all that was seen: {', '.join(parts)}")
+
+
+def _lost(status: StoreStatus, before: StoreStatus) -> Iterator[str]:
+    """What was lost since an earlier state, and in all."""
+    for new, total, one, what in (
+        (status.skipped - before.skipped, status.skipped, "packet", "not recorded"),
+        (status.lost - before.lost, status.lost, "row", "lost"),
+        (status.decisions_lost - before.decisions_lost, status.decisions_lost, "record", "lost"),
+    ):
+        if new > 0:
+            in_all = f" ({total:,} in total)" if total != new else ""
+            yield f"{quantity(new, one)} {what}{in_all}"
+
+
+class StoreQueue:
+    """The queue, of `limit` records of incidents; for several threads."""
+
+    def __init__(self, limit: int = QUEUE_LIMIT) -> None:
+        self._limit = limit
+        self._decided = deque[object]()
+        self._newest: dict[tuple[type, int], object] = {}
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        return len(self._decided) + len(self._newest)
+
+    def put(self, message: object) -> bool:
+        """Queue a message; False where it does not fit."""
+        with self._changed:
+            part = message.part if isinstance(message, messages.HourCoverage) else 0
+            if isinstance(message, messages.HourCoverage | messages.SensorStatus):
+                self._newest.pop((type(message), part), None)
+                self._newest[type(message), part] = message
+            elif len(self._decided) >= self._limit:
+                return False
+            else:
+                self._decided.append(message)
+            self._changed.notify_all()
+            return True
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait until a record fits, at most `timeout` s; whether it does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._decided) < self._limit, timeout)
+
+    def take(self, timeout: float = 0.0) -> object | None:
+        """The next message; None where none comes within `timeout` s."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._decided or self._newest, timeout)
+            found = self._next()
+            self._changed.notify_all()
+            return found
+
+    def _next(self) -> object | None:
+        if not self._decided:
+            return self._newest.pop(next(iter(self._newest))) if self._newest else None
+        first = self._decided.popleft()
+        if not isinstance(first, messages.Incidents):
+            return first
+        lines = [*first.lines]
+        while self._decided and len(lines) < BATCH:
+            following = self._decided[0]
+            if not isinstance(following, messages.Incidents):
+                break
+            lines += following.lines
+            self._decided.popleft()
+        return messages.Incidents(lines)
 
 
 def _nothing() -> None:

@@ -14,10 +14,9 @@ from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.live_logs import LiveLogs
 from netwatch.live.channel import Channel
-from netwatch.live.findings_buffer import FindingsBuffer
-from netwatch.live.log_opener import LogOpener
 from netwatch.live.messages import (
     Findings,
+    FindingsBuffer,
     FollowUp,
     Reload,
     Resume,
@@ -27,8 +26,9 @@ from netwatch.live.messages import (
     WorkerOptions,
 )
 from netwatch.live.packet_clock import PacketClock
+from netwatch.live.source_openers import LogOpener
 from netwatch.logs.live.feed import LogFeed
-from netwatch.logs.live.record_reading import time_of
+from netwatch.logs.live.written import time_of
 from netwatch.logs.log_reader import LogItem
 
 READ_TIMEOUT = 0.1

@@ -1,8 +1,9 @@
-"""The messages between the aggregator and the worker processes of a live capture.
+"""The messages between the aggregator and the worker processes of a live capture, and the findings
+of a worker until they are sent.
 
-A worker sends contacts as soon as a block of packets has been processed, and once a second
-a status report. The counts in a report are totals since the worker started, so a report
-that could not be sent costs nothing: the next one makes up for it.
+A worker sends contacts as soon as a block of packets has been processed, and once a second a status
+report. The counts in a report are totals since the worker started, so a report that could not be
+sent costs nothing: the next one makes up for it.
 """
 
 from collections.abc import Mapping
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING
 from netwatch.config import Config
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
+from netwatch.core.seen import Sender
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.contacts import ContactProgress, strip_frames, without_details
 
 if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
+
+SENDER_LIMIT = 4096
+"""Pairs of a MAC and a client that were sent and are not sent again, until there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +139,37 @@ class Resume:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """To a worker: send what is left, and end."""
+
+
+class FindingsBuffer:
+    """The findings of a block. It stands in for `netwatch.incidents.aggregate.Incidents` as the
+    receiver of the engine's contacts."""
+
+    def __init__(self) -> None:
+        self.items: list[Contact | FollowUp] = []
+        self._senders: set[Sender] = set()
+
+    def add(self, contact: Contact) -> None:
+        """Take a contact, or several that are alike."""
+        self.items.append(without_details(contact))
+
+    def add_sender(self, contact: Contact) -> None:
+        """Take a contact to which no ban applies, if it says something new of whose packets a MAC
+        sends."""
+        if contact.sender is not None and contact.sender not in self._senders:
+            if len(self._senders) >= SENDER_LIMIT:
+                self._senders.clear()
+            self._senders.add(contact.sender)
+            self.items.append(strip_frames(without_details(contact)))
+
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> None:
+        """Take what became of contacts."""
+        self.items.append(FollowUp(strip_frames(without_details(contact)), progress, bans))
+
+    def take(self) -> tuple[Contact | FollowUp, ...]:
+        """The findings since the last call."""
+        items = tuple(self.items)
+        self.items.clear()
+        return items

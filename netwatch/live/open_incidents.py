@@ -9,7 +9,7 @@ only counted. Ages are measured in continuous time
 (`netwatch.live.packet_clock`), so that setting a clock ends no incident.
 
 Beyond a limit those without a contact for longest are evicted to disk
-(`netwatch.live.evicted_incidents`), and read again when they get a contact or end.
+(`netwatch.live.open_incident`), and read again when they get a contact or end.
 """
 
 from collections import Counter, OrderedDict
@@ -21,14 +21,12 @@ from typing import Literal
 from netwatch.core.alert import Alert, Judgement, Sensor
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents, ban_key_of, under_each_ban
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.incident import Incident, Key
-from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.senders import MAX_AGE
 from netwatch.incidents.unproven import SUMMED, client_number, is_listed, summed_contact
-from netwatch.live.evicted_incidents import EvictedIncidents
-from netwatch.live.open_incident import OpenIncident
-from netwatch.live.unknown_clients import UnknownClients, proves
+from netwatch.live.open_incident import EvictedIncidents, OpenIncident, UnknownClients, proves
 
 ENDED_LIMIT = 20_000
 """Ended incidents that are remembered, to recognise contacts that arrive too late."""

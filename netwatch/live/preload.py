@@ -32,7 +32,7 @@ MODULES = (
     "netwatch.core.yaml_reader",
     "netwatch.delivery.configuration",
     "netwatch.formats.jsonl",
-    "netwatch.inventory.inventory_folder",
+    "netwatch.inventory.inventory_file",
     "netwatch.inventory.lease_files",
     "netwatch.privacy.keys",
     "netwatch.privacy.options",

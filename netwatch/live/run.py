@@ -17,21 +17,25 @@ from functools import partial
 from netwatch.capture import privileges
 from netwatch.config import Config, load
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import below
+from netwatch.core.private_files import below
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import CoverageReport
 from netwatch.fleet.sensor import is_sensor, outputs_of, require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.events import Listener
-from netwatch.live.log_opener import LogOpener, log_opener
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
-from netwatch.live.options import LiveOptions
 from netwatch.live.preload import preload, preload_fleet, preload_logs, preload_store
 from netwatch.live.resources import Resources, ShowView
-from netwatch.live.signals import hang_ups_noted, signal_handlers
-from netwatch.live.source_openers import SourceOpener, source_openers
+from netwatch.live.service import hang_ups_noted, signal_handlers
+from netwatch.live.source_openers import (
+    LiveOptions,
+    LogOpener,
+    SourceOpener,
+    log_opener,
+    source_openers,
+)
 from netwatch.live.update_checker import prepare
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.store.extra import require_extra

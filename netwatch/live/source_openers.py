@@ -1,21 +1,32 @@
-"""The packet sources of a live capture, opened before anything else is started.
+"""What a live capture reads, opened before anything else is started: packet sources and logs.
 
-Interfaces are opened by the first process, while it still has the privileges to do so, and
-are inherited by the workers; a file or pipe is opened by the worker that reads it. There
-are as many sources as workers: one, or with ``--fanout`` several rings that share packets.
+Interfaces are opened by the first process, while it still has the privileges to do so, and are
+inherited by the workers; a file or pipe is opened by the worker that reads it. There are as many
+sources as workers: one, or with ``--fanout`` several rings that share packets.
+
+Sockets of logs are opened by the first process too. Files of logs are opened by the worker: a
+rotation makes new ones at any time, so the user who reads them has to be allowed to in any case.
+The formats of logs are imported only where logs are read.
 """
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from netwatch.capture import live_sources
+from netwatch.capture import live_source
 from netwatch.capture.block import Source
 from netwatch.capture.files import STDIN, open_source
 from netwatch.capture.live_source import LiveSource
-from netwatch.core.errors import CaptureError
+from netwatch.core.errors import CaptureError, NetwatchError
+from netwatch.core.statistics import RunStatistics
+from netwatch.logs.options import LogOptions
+
+if TYPE_CHECKING:
+    from netwatch.logs.live.feed import LogFeed
+    from netwatch.logs.receiving.receivers import Receivers
 
 FILE = "file"
 """The source that reads captures and pipes instead of interfaces."""
@@ -23,7 +34,7 @@ FILE = "file"
 LOGS = "logs"
 """The source that reads logs instead of packets."""
 
-SOURCE_NAMES = (*live_sources.SOURCES, FILE, LOGS)
+SOURCE_NAMES = (*live_source.SOURCES, FILE, LOGS)
 """The values of ``--source``."""
 
 
@@ -93,7 +104,7 @@ def source_openers(
 
         sources = open_worker_sources(interfaces, fanout, **options)
         return [InterfaceOpener(cast(LiveSource, ring)) for ring in sources]
-    return [InterfaceOpener(live_sources.SOURCES[source](interfaces, **options))]
+    return [InterfaceOpener(live_source.SOURCES[source](interfaces, **options))]
 
 
 def _duplicate_stdin() -> int | None:
@@ -102,3 +113,96 @@ def _duplicate_stdin() -> int | None:
         return os.dup(sys.stdin.fileno()) if sys.stdin is not None else None
     except (OSError, ValueError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class LogOpener:
+    """The logs at `paths`, and the sockets of `receivers`."""
+
+    paths: tuple[str, ...]
+    receivers: "Receivers"
+    options: LogOptions
+
+    def open(self, saved: Mapping[str, str], statistics: RunStatistics) -> "LogFeed":
+        """Begin to read where an earlier run has ended."""
+        from netwatch.logs.live.feed import LogFeed
+
+        return LogFeed(self.paths, self.receivers, self.options, statistics, saved)
+
+    def release(self) -> None:
+        """Close the sockets in a process that does not read them."""
+        self.receivers.detach()
+
+
+def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
+    """The opener of the logs that a user has named. Raises `NetwatchError` for an address that
+    cannot be listened at, and for a file that exists and is no log."""
+    from netwatch.logs.receiving.address import is_receiver, parse
+    from netwatch.logs.receiving.receivers import Receivers
+
+    addresses = [parse(argument) for argument in arguments if is_receiver(argument)]
+    paths = tuple(dict.fromkeys(each for each in arguments if not is_receiver(each)))
+    for path in paths:
+        _check(path, options)
+    return LogOpener(paths, Receivers(addresses), options)
+
+
+def _check(path: str, options: LogOptions) -> None:
+    from netwatch.logs.live.written import recognised
+    from netwatch.logs.log_stream import read_head
+    from netwatch.logs.recognise import SAMPLE_BYTES
+
+    if not Path(path).is_file():
+        return
+    try:
+        with Path(path).open("rb") as file:
+            head = read_head(lambda size, at: os.pread(file.fileno(), size, at), SAMPLE_BYTES)
+    except OSError:
+        # It is read as another user, who may be allowed to; else that is said while it runs.
+        return
+    try:
+        found = recognised(head, options.format)
+    except CaptureError as error:
+        raise NetwatchError(f"{path}: {error}") from None
+    if found.doubt:
+        raise NetwatchError(f"{path}: {found.doubt}")
+    if found.is_capture:
+        raise NetwatchError(f"{path}: is a capture, which --source file reads")
+    if found.format is None and len(head) == SAMPLE_BYTES:
+        reason = found.hint or "is no log of a format that netwatch knows; --as FORMAT names one"
+        raise NetwatchError(f"{path}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """The options of ``netwatch live``.
+
+    `source` is a name of `netwatch.live.source_openers.SOURCE_NAMES`, `source_options` are
+    passed to it. Where it reads logs, `interfaces` are paths and addresses of receivers, and
+    `logs` is what the user said of logs. `config` is the path of the configuration, `output` that
+    of the records; None is where `netwatch.config.load` looks, and standard output. `metrics` (host
+    and port) overrides the address in the configuration.
+    """
+
+    interfaces: tuple[str, ...]
+    source: str
+    config: str | None = None
+    fanout: int = 1
+    source_options: Mapping[str, Any] = field(default_factory=dict)
+    user: str | None = None
+    format: str = "table"
+    output: str | None = None
+    state: str | None = None
+    evidence: str | None = None
+    metrics: tuple[str, int] | None = None
+    logs: LogOptions = field(default_factory=LogOptions)
+
+    @property
+    def reads_logs(self) -> bool:
+        """Whether logs are read, not packets."""
+        return self.source == LOGS
+
+    @property
+    def live(self) -> bool:
+        """Whether what is read happens now: it does not come from a file with packets."""
+        return self.source != FILE

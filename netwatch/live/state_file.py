@@ -3,15 +3,20 @@ far logs were read for them.
 
 It is one small SQLite database that a single process locks, see `netwatch.core.owned_database`. The
 capture works without it: where it is damaged it is renamed and a new one gets what can be read of
-it, where it cannot be written the failure is counted, and either is reported as a warning.
+it, where it cannot be written the failure is counted, and either is reported as a warning. The
+incidents of a person are erased from it while no capture runs: one that does has the file locked
+and its incidents in memory.
 """
 
 import contextlib
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from netwatch.core import owned_database, sqlite_pages
 from netwatch.core.errors import NetwatchError
@@ -23,8 +28,7 @@ from netwatch.core.owned_database import (
     transaction,
 )
 from netwatch.core.text import quantity
-from netwatch.live.open_incident import OpenIncident
-from netwatch.live.state_format import StateError, decode, encode
+from netwatch.live.open_incident import OpenIncident, StateError, decode, encode
 
 KIND = FileKind(
     "state file",
@@ -34,13 +38,15 @@ KIND = FileKind(
     "CREATE TABLE position (log TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
 )
 """How the file is recognised, and its tables. The version has to be raised whenever the text that
-`netwatch.live.state_format.encode` writes gets other names."""
+`netwatch.live.open_incident.encode` writes gets other names."""
 
 STATE_FILE_NAME = "live.sqlite"
 """The state file in the folder that systemd gives a unit (``STATE_DIRECTORY``)."""
 
 _LOCK_TIMEOUT = 1.0
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+_ERASING_TIMEOUT = 5.0
 
 
 def state_path(given: str | None) -> Path | None:
@@ -228,3 +234,50 @@ def _may_pass(error: OSError | sqlite3.Error) -> bool:
         return error.errno in _DISK_ERRORS
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
+    """Erase the incidents whose text mentions a person; how many. Nothing happens where there is no
+    state file. Raises `NetwatchError` where a capture is using it, and for another file."""
+    condition = owned_database.identify(path, KIND)
+    if condition == "missing":
+        return 0
+    if condition == "damaged":
+        raise NetwatchError(f"the state file {path} is damaged: delete it")
+    try:
+        with closing(owned_database.connect(path, _ERASING_TIMEOUT)) as database:
+            database.execute("PRAGMA secure_delete = ON")
+            with transaction(database):
+                hers = [
+                    (number,)
+                    for number, text in database.execute("SELECT number, state FROM incident")
+                    if mentions(_readable(json.loads(text)))
+                ]
+                database.executemany("DELETE FROM incident WHERE number = ?", hers)
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        if owned_database.is_busy(error):
+            raise NetwatchError(
+                f"the state file {path} is in use: stop the live capture, erase again, and start it"
+            ) from None
+        raise NetwatchError(f"the state file {path}: {error}") from None
+    except ValueError as error:
+        raise NetwatchError(f"the state file {path} cannot be read: {error}") from None
+    return len(hers)
+
+
+def _readable(state: Any) -> Any:
+    """The state of an incident with packed addresses, which are in hexadecimal digits, as text."""
+    from netwatch.core.addresses import ip_text, mac_text
+
+    found = [state]
+    for contact in state["contacts"]:
+        observation = contact["observation"]
+        for name in ("client_ip", "server_ip"):
+            packed = bytes.fromhex(observation.get(name) or "")
+            if len(packed) in (4, 16):
+                found.append(ip_text(packed))
+        if observation.get("client_mac"):
+            found.append(mac_text(bytes.fromhex(observation["client_mac"])))
+    return found

@@ -7,10 +7,9 @@ not know, and none is counted twice.
 
 from collections.abc import Mapping
 
-from netwatch.live.open_incident import OpenIncident
+from netwatch.live.open_incident import OpenIncident, encode
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.state_file import StateFile
-from netwatch.live.state_format import encode
 
 SAVE_LIMIT = 1000
 """Changed incidents that are saved at a time, in addition to those just reported. Where logs are

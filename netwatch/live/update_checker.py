@@ -18,8 +18,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.live.events import Listener, Note
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.store import Held
-from netwatch.updates.update import Mode, UpdateResult, require_tuf, update
-from netwatch.updates.weighing import weigh
+from netwatch.updates.update import Mode, UpdateResult, require_tuf, update, weigh
 from netwatch.watch.snapshot import UpdateStatus
 
 MODULES = ("netwatch.updates.client", "netwatch.rules.lint", "publicsuffixlist")

@@ -21,10 +21,10 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.engine import FLOW_TIMEOUT, Engine
 from netwatch.live.channel import Channel
-from netwatch.live.findings_buffer import FindingsBuffer
 from netwatch.live.messages import (
     AddressClaims,
     Findings,
+    FindingsBuffer,
     Reload,
     StatusReport,
     Stop,

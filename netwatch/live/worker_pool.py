@@ -1,31 +1,72 @@
-"""The worker processes of a live capture, as the aggregator sees them.
+"""The worker processes of a live capture, as the aggregator sees them, and how each begins and
+ends.
 
-They are forked when all sources are open and no thread runs yet. So each worker has its
-source from the start, and no privileges are needed later. A worker that dies ends the whole
-capture: a restart by the service manager is better than a capture that silently misses a
-part of the network.
+They are forked when all sources are open and no thread runs yet. So each worker has its source from
+the start, and no privileges are needed later. A worker that dies ends the whole capture: a restart
+by the service manager is better than a capture that silently misses a part of the network.
 """
 
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.popen_fork
+import os
 import selectors
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from types import FrameType
+from typing import Any, Protocol
 
 from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.system.processes import end_with_parent
 from netwatch.coverage.counts import Coverage, FlowCounts
 from netwatch.live.channel import Channel, pair
-from netwatch.live.log_opener import LogOpener
 from netwatch.live.messages import StatusReport, Stop, WorkerEnded, WorkerOptions
-from netwatch.live.source_openers import SourceOpener
+from netwatch.live.source_openers import LogOpener, SourceOpener
 from netwatch.live.worker import Worker
-from netwatch.live.worker_process import CaptureWorker, main
+
+
+class CaptureWorker(Protocol):
+    """A worker as its process runs it."""
+
+    def run(self) -> None:
+        """Read until the end, and say why that is reached."""
+        ...
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """End soon; may be called from a signal handler."""
+        ...
+
+
+def main(worker: CaptureWorker, channel: Channel) -> None:
+    """Run a worker in its process, and end the process."""
+    # A terminal or systemd sends these to all processes; only the aggregator handles them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, worker.stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    # A read from a silent pipe is interrupted too when the aggregator dies. On other systems the
+    # closed channel is noticed with the next block.
+    end_with_parent(signal.SIGTERM)
+    try:
+        worker.run()
+    except Exception as error:  # A defect: the aggregator logs it and ends.
+        _report_failure(error, channel)
+        os._exit(1)
+    os._exit(0)
+
+
+def _report_failure(error: Exception, channel: Channel) -> None:
+    """Send the traceback of a defect as the last message. The aggregator writes it: standard error
+    may be a pipe that nobody reads, and then this process would never end."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    text = f"a worker failed: {type(error).__name__}: {error}"
+    channel.send(WorkerEnded(text, tuple(lines)), required=True)
+    channel.finish()
 
 
 class WorkerPool:

@@ -9,8 +9,9 @@ is known by `DeviceName`.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from netwatch.core.dns_code import rcode_text, type_text
 from netwatch.core.message import DnsInfo
+from netwatch.core.protocol_numbers import rcode_text, type_text
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     address,
@@ -25,7 +26,6 @@ from netwatch.logs.fields import (
     text,
     texts,
 )
-from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import rfc3339

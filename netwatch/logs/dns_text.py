@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Literal, TypedDict, Unpack
 
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.dns_code import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name, raw_name
+from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.verdict import Outcome
 from netwatch.logs.reading import Carried, RecordError
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName, Place
@@ -129,7 +129,7 @@ def shown(
     aliases_at: Mapping[str, Place | None] = _NO_PLACES,
     **others: Unpack[Others],
 ) -> Iterable[LogEntry]:
-    """What a lookup of `name` shows, as `netwatch.logs.lookups.lookup` has it, made for lines in
+    """What a lookup of `name` shows, as `netwatch.logs.dns_values.lookup` has it, made for lines in
     large numbers. `when` is the time with its digits, `aliases_at` are the records that have
     aliases, where these are not the one that was read last. The name may end in a dot; the root
     shows nothing, as in packets."""

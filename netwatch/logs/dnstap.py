@@ -1,9 +1,10 @@
 """dnstap: the DNS messages that a name server itself sent and received, with their sides.
 
 The container is Frame Streams; a record is one frame, a ``Dnstap`` message of dnstap.proto
-(dnstap.info), in which the DNS message is in wire format. Messages of the types ``CLIENT``,
-``AUTH``, ``STUB`` and ``TOOL`` were asked by the side at the query address. Those of ``RESOLVER``
-and ``FORWARDER`` are questions of the server itself, for somebody whom they do not name.
+(dnstap.info) in the wire format of Protocol Buffers ("Encoding", protobuf.dev), in which the DNS
+message is in wire format. Messages of the types ``CLIENT``, ``AUTH``, ``STUB`` and ``TOOL`` were
+asked by the side at the query address. Those of ``RESOLVER`` and ``FORWARDER`` are questions of the
+server itself, for somebody whom they do not name.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,11 +14,15 @@ from typing import Literal
 from netwatch.core.errors import ParseError
 from netwatch.core.names import escape_bytes
 from netwatch.core.verdict import Outcome
-from netwatch.logs.protobuf import Fields
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
 from netwatch.logs.times import SECOND
 from netwatch.protocols import dns
+
+MAX_FIELDS = 64
+"""Maximum number of fields of one message; those of dnstap have 15."""
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 """What the first control frame of a stream says of its frames."""
@@ -32,6 +37,60 @@ _OF_CLIENT = frozenset({1, 2, 5, 6, 9, 10, 11, 12})
 _TCP = frozenset({2, 3, 4, 6})  # TCP, DNS over TLS and HTTPS, DNSCrypt over TCP
 _ACTIONS = {1: "NXDOMAIN", 2: "NODATA", 4: "DROP", 5: "TRUNCATE", 6: "LOCAL_DATA"}
 _LATEST = (1 << 63) // SECOND
+
+
+class Fields:
+    """The fields of one message. Raises `RecordError` ``protobuf-invalid`` where the bytes are
+    none: a field that ends beyond the message, a number of more than ten bytes, a group."""
+
+    def __init__(self, data: bytes) -> None:
+        self._numbers: dict[int, int] = {}
+        self._bytes: dict[int, bytes] = {}
+        at = 0
+        for _ in range(MAX_FIELDS):
+            if at == len(data):
+                return
+            at = self._field(data, at)
+        if at != len(data):
+            raise RecordError("protobuf-invalid")
+
+    def number(self, field: int) -> int:
+        """A number, 0 where there is none."""
+        return self._numbers.get(field, 0)
+
+    def octets(self, field: int) -> bytes:
+        """Bytes, empty where there are none."""
+        return self._bytes.get(field, b"")
+
+    def _field(self, data: bytes, at: int) -> int:
+        """Read the field at `at`, and return where it ends."""
+        key, at = _varint(data, at)
+        field, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            self._numbers[field], at = _varint(data, at)
+            return at
+        if kind == _BYTES:
+            size, at = _varint(data, at)
+        else:
+            size = {_FIXED32: 4, _FIXED64: 8}.get(kind, len(data) + 1)
+        end = at + size
+        if end > len(data):
+            raise RecordError("protobuf-invalid")
+        if kind == _BYTES:
+            self._bytes[field] = data[at:end]
+        else:
+            self._numbers[field] = int.from_bytes(data[at:end], "little")
+        return end
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    for end in range(at, min(at + 10, len(data))):
+        value |= (data[end] & 0x7F) << shift
+        if data[end] < 0x80:
+            return value, end + 1
+        shift += 7
+    raise RecordError("protobuf-invalid")
 
 
 def recognise(sample: Sample) -> int:

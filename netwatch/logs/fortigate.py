@@ -4,6 +4,10 @@ The "FortiOS Log Message Reference" of Fortinet describes the fields. Read are t
 name a host (DNS filter, web filter, application control, SSL) and forwarded traffic with its
 volume. `srcip` is the address before the firewall itself translates it (`transip` is that behind
 it), so that it is the device, unless another translation stands before the firewall.
+
+With ``set format cef`` fields have other names. "FortiOS to CEF log field mapping" of Fortinet says
+which field has a key of CEF; all others keep their name behind ``FTNTFGT``. Values are not quoted:
+one ends where the next key begins.
 """
 
 import re
@@ -11,16 +15,39 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from netwatch.core.addresses import parse_mac
-from netwatch.core.dns_code import RCODES, rcode_text
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
+from netwatch.core.protocol_numbers import RCODES, rcode_text
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.fields import MAX_ANSWERS, address, contact, host_of_url, number, octets, port
-from netwatch.logs.fortigate_cef import BEGIN, cef_fields
-from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogFlow, LogName
 from netwatch.logs.times import SECOND, LocalTimes
 from netwatch.logs.timestamps import rfc3339
+
+BEGIN = b"CEF:0|Fortinet|Fortigate|"
+"""How each record begins."""
+
+_PREFIX = "FTNTFGT"
+_KEY = re.compile(r"(?:^|\s)([A-Za-z]\w*)=", re.ASCII)
+_ESCAPED = re.compile(r"\\(.)")
+_NAMES: Mapping[str, str] = {
+    "src": "srcip",
+    "spt": "srcport",
+    "dst": "dstip",
+    "dpt": "dstport",
+    "smac": "srcmac",
+    "dhost": "hostname",
+    "request": "url",
+    "app": "service",
+    "proto": "proto",
+    "act": "action",
+    "externalId": "sessionid",
+    "deviceExternalId": "devid",
+    "out": "sentbyte",
+    "in": "rcvdbyte",
+}
+"""The names of fields by their keys in CEF."""
 
 Fields = Mapping[str, str]
 
@@ -36,6 +63,30 @@ _PROTOCOLS: dict[str, str] = {"6": "tcp", "17": "udp"}
 _DENIED = ("block", "deny", "drop", "reset", "redirect")
 _INTERIM = ("0020", "0021")
 """The ends of `logid` of reports on sessions that last, whose end is reported with the total."""
+
+
+def cef_fields(record: bytes) -> dict[str, str]:
+    """The fields of a record by the names that they have in other formats. ``cat`` is type and
+    subtype in one."""
+    text = record.decode("utf-8", "surrogateescape")
+    extension = text.split("|", 7)[-1] if text.count("|") >= 7 else ""
+    keys = list(_KEY.finditer(extension))
+    found: dict[str, str] = {}
+    for at, key in enumerate(keys):
+        end = keys[at + 1].start() if at + 1 < len(keys) else len(extension)
+        value = re.sub(_ESCAPED.pattern, r"\1", extension[key.end() : end].strip())
+        name = key[1]
+        known = _NAMES.get(name)
+        if known is None and name.startswith(_PREFIX):
+            known = name.removeprefix(_PREFIX)
+        elif name == "cat":
+            kind, _, sub = value.partition(":")
+            found["type"] = kind
+            found.setdefault("subtype", sub)
+            continue
+        if known is not None:
+            found.setdefault(known, value)
+    return found
 
 
 def recognise(sample: Sample) -> int:

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 
 from netwatch.core.verdict import Outcome
-from netwatch.logs.access_times import access_time
-from netwatch.logs.packed import packed_ip
+from netwatch.logs.json_values import packed_ip
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.web_targets import HOST_NAME, Target, authority, target
+from netwatch.logs.timestamps import access_time
+from netwatch.logs.web_values import HOST_NAME, Target, authority, target
 
 FORWARD_PROXY = "Its log is mostly of servers, whose clients are not devices of this network."
 """Why the format is read only where it is named."""

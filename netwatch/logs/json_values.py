@@ -1,7 +1,11 @@
-"""Values of JSON objects in logs, which anybody may have written: of the type that is expected, or
-the value for "not there"."""
+"""Values in logs, which anybody may have written: of JSON objects, of the type that is expected or
+the value for "not there", and packed addresses, which recur.
+"""
 
 from collections.abc import Mapping
+from functools import lru_cache
+
+from netwatch.core.addresses import parse_ip, parse_mac
 
 Object = Mapping[str, object]
 """A JSON object."""
@@ -11,6 +15,12 @@ NO_OBJECT: Object = {}
 
 MAX_NUMBER = 1 << 62
 """Greater numbers are not there: no count of bytes is greater, and no column holds them."""
+
+MAX_REMEMBERED = 16384
+"""Maximum number of addresses of each kind that are remembered."""
+
+
+_MAPPED = bytes(10) + b"\xff\xff"
 
 
 def text(found: Object, key: str) -> str:
@@ -58,3 +68,18 @@ def port(found: Object, key: str) -> int:
     """The port under `key`, 0 where there is none."""
     value = number(found, key)
     return value if value < 65536 else 0
+
+
+@lru_cache(MAX_REMEMBERED)
+def packed_ip(written: str) -> bytes | None:
+    """The packed form of an IP address, None where the text is none. The zone of a link-local one
+    (RFC 4007) is left out, and IPv4 in IPv6 (``::ffff:192.0.2.1``) is the IPv4 address: servers
+    that listen for both write it so."""
+    packed = parse_ip(written.partition("%")[0])
+    return packed[12:] if packed is not None and packed.startswith(_MAPPED) else packed
+
+
+@lru_cache(MAX_REMEMBERED)
+def packed_mac(written: str) -> bytes | None:
+    """The packed form of a MAC address, None where the text is none."""
+    return parse_mac(written)

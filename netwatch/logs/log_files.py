@@ -2,29 +2,84 @@
 
 `divide` tells captures from logs by their content, and puts files together that are one log.
 `items` reads one log. This is what the engine sees of logs.
+
+Programs and logrotate put a number or a date into the name of a file that is full: ``dns.log.1``,
+``dns.log-20261127.gz``, ``dns.00:00:00-01:00:00.log.gz`` (Zeek), ``eve-2026-11-27.json``. Files of
+one folder that have the same name without these, and the same format, are one log.
+
+Programs write a record when they know all of it: a flow when it has ended, an answer when it came.
+So records are nearly in the order of their times, and those of several files are not at all; a
+bounded buffer puts them into order as far as it can.
 """
 
 import heapq
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from netwatch.capture.compression import COMPRESSIONS
 from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_text
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.interest import Interest
-from netwatch.logs.log_file import LogFile, Progress
+from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import LogItem, LogReader
 from netwatch.logs.options import LogOptions
 from netwatch.logs.recognise import Recognised, recognise
 from netwatch.logs.records import LogEntry, LogFlow
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.reordering import in_order
-from netwatch.logs.rotation import log_name
+
+_COMPRESSED = frozenset({"gz", "bz2", "xz", "zst", "lz4", *COMPRESSIONS})
+_DATE = re.compile(
+    r"[._-]?(?:19|20)\d\d[._-]?\d\d[._-]?\d\d(?:[T._-]?\d\d[:._-]?\d\d(?:[:._-]?\d\d)?)?(?!\d)"
+)
+_HOURS = re.compile(r"[._-]\d\d[:_]\d\d[:_]\d\d(?:-\d\d[:_]\d\d[:_]\d\d)?")
+_EPOCH = re.compile(r"[._-]1\d{9}(?!\d)")
+_NUMBER = re.compile(r"[.-]\d{1,4}(?=\.|$)")
+
+MAX_REORDERED = 4096
+"""Entries that wait for earlier ones. What is earlier than one that was handed on is late."""
+
+T = TypeVar("T")
 
 __all__ = ["Log", "LogItem", "LogOptions", "divide", "items"]
 
 RECORDS_TO_DATE = 2000
 """Records of a file of which the first one with a time says where the file belongs."""
+
+
+def log_name(path: str) -> tuple[str, str]:
+    """The folder of a file, and what its name is without what rotation has put into it."""
+    folder, _, name = path.rpartition("/")
+    parts = name.split(".")
+    while len(parts) > 1 and parts[-1].lower() in _COMPRESSED:
+        parts.pop()
+    name = ".".join(parts)
+    for each in (_DATE, _HOURS, _EPOCH, _NUMBER):
+        name = each.sub("", name)
+    return folder, name
+
+
+def in_order(
+    entries: Iterable[tuple[int, T]], anomalies: Counter[str], size: int = MAX_REORDERED
+) -> Iterator[T]:
+    """Entries with their times (ns), the earliest of `size` first; of those with the same time, the
+    one that came first. Late ones are counted and handed on when they come."""
+    waiting: list[tuple[int, int, T]] = []
+    handed_on = 0
+    for number, (time, entry) in enumerate(entries):
+        if time < handed_on:
+            anomalies["log-record-late"] += 1
+            yield entry
+            continue
+        if len(waiting) < size:
+            heapq.heappush(waiting, (time, number, entry))
+            continue
+        handed_on, _, earliest = heapq.heappushpop(waiting, (time, number, entry))
+        yield earliest
+    while waiting:
+        yield heapq.heappop(waiting)[2]
 
 
 @dataclass(frozen=True, slots=True)

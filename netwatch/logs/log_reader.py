@@ -14,8 +14,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.interest import Interest
-from netwatch.logs.log_file import LogFile, Progress
+from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import CurrentRecord, ReaderContext, RecordError
 from netwatch.logs.recognise import fits

@@ -3,20 +3,42 @@
 A file is opened as captures are: compressed, at a URL, from standard input. Text may be UTF-8, or
 UTF-16 as PowerShell writes it. What can only be read from a file on disk (SQLite, EVTX) is copied
 to one first, unless it is one.
+
+NUL bytes in text are what is left of data that a loss of power kept from the disk, and of a file
+that was truncated under a program that goes on at its old position. A run of them is skipped and
+counted as ``log-nul-bytes``; the line behind it is read. What is before it in the same line was cut
+off, and is no record.
+
+The package ``evtx`` reads Windows event logs, each record as a JSON object. A damaged record is
+skipped; where one follows the other, or the package fails as a whole, the rest of the file is not
+read.
 """
 
 import codecs
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from netwatch.capture.files import STDIN, CaptureFile, Content, open_content
 from netwatch.capture.stream import Stream
 from netwatch.core.errors import CaptureError
-from netwatch.core.private_folder import PrivateFolder
-from netwatch.logs.nul_bytes import TextStream
+from netwatch.core.installing import install_command
+from netwatch.core.private_files import PrivateFolder
 from netwatch.logs.sqlite_rows import DatabaseError, with_write_ahead_log
+
+NUL_BYTES = "log-nul-bytes"
+"""The anomaly under which runs of NUL bytes are counted."""
+
+STEP = 1 << 20
+"""Bytes that are read at a time where a file begins with NUL bytes."""
+
+LEAST_RUN = 12
+"""NUL bytes with which no frame of Frame Streams begins."""
+
+_RUN = re.compile(rb"\0+")
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 MAX_LINE = 1 << 20
 """Bytes of a line; a longer one is skipped."""
@@ -28,6 +50,101 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+MAGIC = b"ElfFile\0"
+"""The first bytes of an event log."""
+
+MAX_DAMAGED = 1000
+"""Damaged records one after the other, after which the file is not read on."""
+
+MAX_RECORD = 1 << 20
+"""Characters of a record as JSON; a longer one is skipped."""
+
+
+def line_behind(line: bytes) -> bytes:
+    """A line without NUL bytes: what is behind those inside of it, if there are any."""
+    return line.strip(b"\0").rpartition(b"\0")[2]
+
+
+def count_runs(data: bytes) -> int:
+    """The runs of NUL bytes in some bytes."""
+    return len(_RUN.findall(data)) if b"\0" in data else 0
+
+
+def text_of(head: bytes) -> bytes:
+    """The text that the head of a file has beside NUL bytes; empty if it is no text."""
+    if b"\0" not in head:
+        return head
+    text = b"\n".join(map(line_behind, head.split(b"\n")))
+    return b"" if _CONTROL.search(text) else text
+
+
+def is_without_mark(head: bytes) -> str:
+    """The encoding of text that looks like UTF-16 without a byte order mark, empty if it does
+    not."""
+    begin = head[:256]
+    if len(begin) < 8:
+        return ""
+    first, second = begin[::2], begin[1::2]
+    if not second.strip(b"\0") and b"\0" not in first:
+        return "UTF-16LE"
+    return "UTF-16BE" if not first.strip(b"\0") and b"\0" not in second else ""
+
+
+def read_head(read: Callable[[int, int], bytes], size: int) -> bytes:
+    """The first `size` bytes of a file; if it begins with a long run of NUL bytes, or a line that
+    is longer than that, those behind it. `read` gives so many bytes from an offset on."""
+    head = read(size, 0)
+    if len(head) < LEAST_RUN or head[:LEAST_RUN].strip(b"\0"):
+        if len(head) < size or b"\n" in head or b"\0" in head:
+            return head
+        end = read(2 * STEP, 0).find(b"\n") + 1
+        return read(size, end) if end else head
+    at = 0
+    while (data := read(STEP, at)) and not data.strip(b"\0"):
+        at += len(data)
+    return read(size, at + len(data) - len(data.lstrip(b"\0")))
+
+
+class TextStream(Stream):
+    """The bytes of a stream, with a run of NUL bytes as a single one. `runs` counts them."""
+
+    def __init__(self, inner: Stream) -> None:
+        super().__init__(inner.notes)
+        self._inner = inner
+        self._is_in_run = False
+        self.runs = 0
+
+    @property
+    def position(self) -> int:
+        """Bytes read from the file itself."""
+        return self._inner.position
+
+    def left(self, size: int | None) -> int:
+        """The bytes of the file that were not read."""
+        return len(self._peeked) + self._inner.left(size)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._inner.close()
+
+    def _read(self, buffer: memoryview) -> int:
+        while got := self._inner.readinto(buffer):
+            self.damaged = self._inner.damaged
+            data = bytes(buffer[:got])
+            if b"\0" not in data:
+                self._is_in_run = False
+                return got
+            if self._is_in_run:
+                data = data.lstrip(b"\0")
+            self.runs += count_runs(data)
+            self._is_in_run = data.endswith(b"\0") or (self._is_in_run and not data)
+            data = re.sub(_RUN.pattern, b"\0", data)
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+        self.damaged = self._inner.damaged
+        return 0
 
 
 def open_text(file: CaptureFile) -> Content:
@@ -143,3 +260,38 @@ def _copy(stream: Stream, to: BinaryIO, path: str) -> None:
         copied += got
         if copied > MAX_COPY:
             raise CaptureError(f"{path}: is longer than {MAX_COPY >> 30} GiB, unpack it first")
+
+
+def events(path: Path, shown: str) -> Iterator[bytes | None]:
+    """The records of the file at `path`, None for each that cannot be read. `shown` is its name in
+    messages. Raises `CaptureError` where the package is missing, or the file is none."""
+    try:
+        import evtx
+    except ImportError:
+        raise CaptureError(
+            f"{shown}: is a Windows event log; reading it requires the package evtx"
+            f" ({install_command('logs')})"
+        ) from None
+    try:
+        found = evtx.PyEvtxParser(str(path), number_of_threads=1).records_json()
+    except Exception as error:
+        raise CaptureError(f"{shown}: cannot be read as a Windows event log: {error}") from None
+    damaged = 0
+    while damaged < MAX_DAMAGED:
+        try:
+            record: dict[str, Any] | None = next(found, None)
+        except RuntimeError:
+            damaged += 1
+            yield None
+            continue
+        except BaseException as error:
+            # What the Rust code did not expect; it is no Exception.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise CaptureError(f"{shown}: cannot be read on: {error}") from None
+        if record is None:
+            return
+        damaged = 0
+        text = str(record["data"])
+        yield text.encode("utf-8", "surrogatepass") if len(text) <= MAX_RECORD else None
+    raise CaptureError(f"{shown}: {MAX_DAMAGED} records one after the other are damaged")

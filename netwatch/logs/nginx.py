@@ -17,12 +17,11 @@ import orjson
 
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.access_times import access_time
-from netwatch.logs.json_values import Object, number, port, text
-from netwatch.logs.packed import packed_ip
+from netwatch.logs.json_values import Object, number, packed_ip, port, text
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.web_targets import Target, authority, target
+from netwatch.logs.timestamps import access_time
+from netwatch.logs.web_values import Target, authority, target
 
 FORWARD_PROXY = "Its log is mostly of sites, whose clients are not devices of this network."
 """Why the format is read only where it is named."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from netwatch.core.message import DnsInfo, Evidence
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.fields import address, contact, csv_row, field, host_of_url, number, octets, port
-from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogFlow, LogName
 from netwatch.logs.times import SECOND, LocalTimes

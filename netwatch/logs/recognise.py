@@ -1,10 +1,14 @@
 """Tells which log format a file has, by its first bytes and never by its name.
 
 Each format counts the lines that only it writes. Where two count alike, or nobody knows for sure,
-nothing is guessed: the reason says which formats it may be, and that ``--as`` decides.
+nothing is guessed: the reason says which formats it may be, and that ``--as`` decides. Of a file
+that looks like a log and is not read, a hint says what it is and what to do about it, in a sentence
+without the path; it says nothing of files that only have JSON or XML in common with logs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -13,20 +17,28 @@ from pathlib import Path
 import orjson
 
 from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
-from netwatch.capture.own_evidence import HEAD_BYTES, is_own_evidence
+from netwatch.capture.not_read import EVIDENCE_HEAD_BYTES, is_own_evidence
 from netwatch.core.errors import CaptureError
-from netwatch.logs import windows_events
+from netwatch.logs import log_stream
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.frame_exchange import is_frame_streams
-from netwatch.logs.frame_streams import FrameError, frames
-from netwatch.logs.hints import events_hint, hint_of, provider_of
-from netwatch.logs.log_stream import MAX_LINE, on_disk, open_text
-from netwatch.logs.nul_bytes import is_without_mark, text_of
+from netwatch.logs.frame_streams import FrameError, file_frames, is_frame_streams
+from netwatch.logs.log_stream import MAX_LINE, is_without_mark, on_disk, open_text, text_of
 from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
 from netwatch.logs.sqlite_rows import MAGIC as SQLITE
 from netwatch.logs.sqlite_rows import DatabaseError, table_names
 from netwatch.logs.times import LocalTimes
+
+MAX_OBJECTS = 20
+"""Objects of JSON in several lines that are looked at."""
+
+Name = Callable[[Sequence[dict[str, object]]], str]
+"""The title of the format whose records some objects are, empty if that is none."""
+
+_CEF = re.compile(rb"\b(?:CEF:\s?\d|LEEF:\d\.\d)\|([ -{}~]{1,64})\|([ -{}~]{1,64})\|")
+_WINDOWS = b"schemas.microsoft.com/win/2004/08/events/event"
+_PROVIDERS = ("Provider", "ProviderName", "SourceName", "provider_name")
+_STRATA = ("LogType", "log_type", "TimeGenerated", "time_generated")
 
 SAMPLE_BYTES = 1 << 16
 """Bytes of a file by which its format is recognised, after decompression."""
@@ -38,12 +50,96 @@ DOUBT = 2
 """The second format has to fit so many times worse than the first."""
 
 
+def hint_of(
+    head: bytes, lines: Sequence[bytes], objects: Sequence[dict[str, object] | None], name: Name
+) -> str:
+    """What the head of a file is; empty if nothing is known of it. `objects` are its lines that
+    are JSON."""
+    found = [each for each in objects if each is not None]
+    if not found and head.lstrip()[:1] in (b"{", b"["):
+        return _spread(head, name)
+    if any(map(_is_strata, found)):
+        return (
+            "is a log of Palo Alto Networks in JSON (Strata Logging Service), which is not read:"
+            " forward it in the format CSV, or let the firewall send syslog"
+        )
+    if cef := next(filter(None, map(_CEF.search, lines)), None):
+        vendor, product = (part.decode("ascii", "replace") for part in cef.groups())
+        return (
+            f"has records of {vendor} {product} in CEF or LEEF, which is not read: send them in the"
+            " product's default format instead"
+        )
+    if any(_WINDOWS in line for line in lines) or any(map(_is_windows, found)):
+        return events_hint("")
+    return ""
+
+
+def events_hint(provider: str) -> str:
+    """The hint for events of Windows that say nothing of names."""
+    whose = f" of {provider}" if provider else ""
+    return (
+        f"has events of Windows{whose}, but none with DNS queries: those are event 22 of Sysmon,"
+        " and the analytical events of the DNS server"
+    )
+
+
+def provider_of(values: Mapping[str, object]) -> str:
+    """The provider of an event of Windows, empty if this is none."""
+    event = values.get("Event", values)
+    system = event.get("System") if isinstance(event, Mapping) else None
+    winlog = values.get("winlog")
+    for place in (system, winlog, values):
+        if not isinstance(place, Mapping):
+            continue
+        for key in _PROVIDERS:
+            provider = place.get(key)
+            if isinstance(provider, Mapping):
+                attributes = provider.get("#attributes", provider)
+                provider = attributes.get("Name") if isinstance(attributes, Mapping) else None
+            if isinstance(provider, str):
+                return provider
+    return ""
+
+
+def _spread(head: bytes, name: Name) -> str:
+    """The hint for objects of JSON that are not one a line."""
+    text = head.decode("utf-8", "replace").lstrip()
+    is_list = text.startswith("[")
+    decoder, found = json.JSONDecoder(), list[dict[str, object]]()
+    text = text[1:] if is_list else text
+    with suppress(ValueError, RecursionError):
+        while len(found) < MAX_OBJECTS and (text := text.lstrip(" \t\r\n,")):
+            value, end = decoder.raw_decode(text)
+            if not isinstance(value, dict):
+                break
+            found.append(value)
+            text = text[end:]
+    title = name(found) if found else ""
+    if not title:
+        return ""
+    what, program = ("a list of", ".[]") if is_list else ("pretty-printed", ".")
+    return (
+        f"looks like {what} records of {title}, and is read with one object a line:"
+        f" jq -c '{program}' makes such lines"
+    )
+
+
+def _is_strata(found: Mapping[str, object]) -> bool:
+    vendor = found.get("VendorName", found.get("vendor_name"))
+    return vendor == "Palo Alto Networks" and any(key in found for key in _STRATA)
+
+
+def _is_windows(found: Mapping[str, object]) -> bool:
+    is_event = "winlog" in found or "Event" in found or "EventID" in found or "EventId" in found
+    return is_event and bool(provider_of(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Recognised:
     """What a file is: a capture, or a log of a format, or neither; where that is in doubt,
     `doubt` is a sentence without the path. `needs_name` says that nothing else is in doubt but
     whether such files are to be read at all. `hint` is such a sentence, too, on a file that is none
-    that is read (`netwatch.logs.hints`)."""
+    that is read (`netwatch.logs.recognise`)."""
 
     is_capture: bool = False
     format: str | None = None
@@ -61,7 +157,7 @@ def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
-    if not file.named_by_user and is_own_evidence(head[:HEAD_BYTES]):
+    if not file.named_by_user and is_own_evidence(head[:EVIDENCE_HEAD_BYTES]):
         return NEITHER
     head = _readable(head, file)
     if named is None:
@@ -129,7 +225,7 @@ def _records_sample(container: Container, head: bytes, file: CaptureFile) -> Sam
     found: list[bytes] = []
     if container == "frame-streams":
         with suppress(FrameError):  # The head ends within a frame.
-            found += islice(filter(None, frames(_Head(head))), SAMPLE_RECORDS)
+            found += islice(filter(None, file_frames(_Head(head))), SAMPLE_RECORDS)
     else:
         with on_disk(file) as path:
             found += islice(_records(container, path, file.path), SAMPLE_RECORDS)
@@ -138,7 +234,7 @@ def _records_sample(container: Container, head: bytes, file: CaptureFile) -> Sam
 
 def _records(container: Container, path: Path, shown: str) -> Iterator[bytes]:
     if container == "evtx":
-        yield from filter(None, windows_events.events(path, shown))
+        yield from filter(None, log_stream.events(path, shown))
         return
     try:
         yield from (name.encode() for name in table_names(path))
@@ -202,7 +298,7 @@ def fits(file: CaptureFile, name: str) -> bool:
 def _container(head: bytes) -> Container:
     if head.startswith(SQLITE):
         return "sqlite"
-    if head.startswith(windows_events.MAGIC):
+    if head.startswith(log_stream.MAGIC):
         return "evtx"
     return "frame-streams" if is_frame_streams(head) else "lines"
 

@@ -8,8 +8,8 @@ come through an inbound endpoint it is the address of whatever forwarded them.
 from collections.abc import Iterable
 
 from netwatch.core.message import DnsInfo
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.fields import MAX_ANSWERS, address, host_name, json_object, octets, port, text
-from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import rfc3339

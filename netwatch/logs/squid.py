@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.access_times import access_time
-from netwatch.logs.packed import packed_ip
+from netwatch.logs.json_values import packed_ip
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogFlow, LogName
-from netwatch.logs.web_targets import HOST_NAME, Target, target
+from netwatch.logs.timestamps import access_time
+from netwatch.logs.web_values import HOST_NAME, Target, target
 
 MAX_DURATION = 10**13
 """A longer request, in ms, is no duration."""

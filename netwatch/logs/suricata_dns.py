@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from netwatch.core.dns_code import RCODES, TYPES
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import escape_bytes, normalise_name, raw_name
-from netwatch.logs.dns_records import MAX_RECORDS, MAX_TTL, TextRecord, answer
+from netwatch.core.protocol_numbers import RCODES, TYPES
+from netwatch.logs.dns_values import MAX_RECORDS, MAX_TTL, TextRecord, answer
 from netwatch.logs.json_values import Object, inner, number, objects, text, texts
 from netwatch.logs.reading import MAX_PARTS, CurrentRecord, RecordError
 from netwatch.logs.records import LogEntry, LogName, Place

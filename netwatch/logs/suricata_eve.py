@@ -15,17 +15,22 @@ import orjson
 
 from netwatch.core.message import QuicInfo
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.logs.json_values import Object, inner, objects, port, text, texts
-from netwatch.logs.minute_times import MinuteTimes
-from netwatch.logs.packed import packed_ip, packed_mac
+from netwatch.logs.json_values import (
+    Object,
+    inner,
+    objects,
+    packed_ip,
+    packed_mac,
+    port,
+    text,
+    texts,
+)
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.suricata_dhcp import claims
 from netwatch.logs.suricata_dns import DnsEvents
-from netwatch.logs.suricata_event import Event
-from netwatch.logs.suricata_flow import flow
-from netwatch.logs.tls_names import certificate_names, tls_info
-from netwatch.logs.web_targets import Target, authority, target
+from netwatch.logs.suricata_event import Event, claims, flow
+from netwatch.logs.timestamps import MinuteTimes
+from netwatch.logs.web_values import Target, authority, certificate_names, target, tls_info
 
 MAX_HELLOS = 4096
 """Maximum number of hellos of QUIC that are remembered; one that comes again counts once."""

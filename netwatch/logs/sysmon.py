@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     address,
@@ -22,7 +23,6 @@ from netwatch.logs.fields import (
     octets,
     text,
 )
-from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import MAX_PARTS, Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, LogEntry, LogName, Place
 from netwatch.logs.timestamps import rfc3339

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from netwatch.core.message import DnsInfo
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.fields import (
     Sides,
     address,
@@ -22,7 +23,6 @@ from netwatch.logs.fields import (
     octets,
     sides,
 )
-from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import rfc3339

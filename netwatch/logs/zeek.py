@@ -5,7 +5,7 @@ Zeek); a file may have several headers, where rotated logs were put together. JS
 name of the log as ``_path`` where the package json-streaming-logs or the option of Zeek adds it;
 else the log is recognised by the keys. Records of other logs say nothing that is read here.
 
-What a log says is in `zeek_names`, `zeek_flows` and `zeek_dhcp`; each log has a row in `_LOGS`.
+What a log says is in `zeek_records`; each log has a row in `_LOGS`.
 """
 
 import re
@@ -13,20 +13,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import orjson
 
-from netwatch.logs import zeek_dhcp, zeek_flows, zeek_names
-from netwatch.logs.minute_times import MinuteTimes
+from netwatch.logs import zeek_records
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import LogEntry
-from netwatch.logs.zeek_header import Header
-from netwatch.logs.zeek_row import Row, json_row, unescaped
+from netwatch.logs.timestamps import MinuteTimes
+from netwatch.logs.zeek_row import Header, Row, json_row, unescaped
 
 _LOGS: Mapping[str, tuple[Callable[[Row], Iterable[LogEntry]], frozenset[str]]] = {
-    "dns": (zeek_names.dns, frozenset({"query", "qtype", "qtype_name", "rcode", "rcode_name"})),
-    "quic": (zeek_names.quic, frozenset({"client_initial_dcid", "client_scid", "server_scid"})),
-    "ssl": (zeek_names.ssl, frozenset({"established", "ssl_history", "curve"})),
-    "http": (zeek_names.http, frozenset({"request_body_len", "status_code"})),
-    "conn": (zeek_flows.conn, frozenset({"conn_state", "local_orig", "missed_bytes"})),
-    "dhcp": (zeek_dhcp.dhcp, frozenset({"assigned_addr", "msg_types", "assigned_ip"})),
+    "dns": (zeek_records.dns, frozenset({"query", "qtype", "qtype_name", "rcode", "rcode_name"})),
+    "quic": (zeek_records.quic, frozenset({"client_initial_dcid", "client_scid", "server_scid"})),
+    "ssl": (zeek_records.ssl, frozenset({"established", "ssl_history", "curve"})),
+    "http": (zeek_records.http, frozenset({"request_body_len", "status_code"})),
+    "conn": (zeek_records.conn, frozenset({"conn_state", "local_orig", "missed_bytes"})),
+    "dhcp": (zeek_records.dhcp, frozenset({"assigned_addr", "msg_types", "assigned_ip"})),
 }
 """How the records of a log are read, and keys of which no other log has one."""
 

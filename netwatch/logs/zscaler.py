@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from netwatch.core.dns_code import RCODES
 from netwatch.core.message import DnsInfo
+from netwatch.core.protocol_numbers import RCODES
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.fields import (
     Sides,
     address,
@@ -27,7 +28,6 @@ from netwatch.logs.fields import (
     port,
     sides,
 )
-from netwatch.logs.lookups import lookup
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogFlow, LogName
 from netwatch.logs.times import SECOND, LocalTimes

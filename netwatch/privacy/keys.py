@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, set_mode
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, set_mode
 
 MIN_KEY_BYTES = 32
 """Bytes that the text of a key has at least."""

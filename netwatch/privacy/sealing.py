@@ -17,7 +17,7 @@ For whoever judges again, or erases::
     json_bytes = sealing.unseal_claim(claim)         # one that is not sealed is returned as it is
 
 `netwatch.config.Config.privacy` has the `Sealing` of a configuration as ``privacy.sealing``.
-`netwatch.engine.client_description` says whose clients are sealed.
+`netwatch.engine.facts_process` says whose clients are sealed.
 """
 
 import hmac

@@ -15,8 +15,8 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.dns_code import rcode_text, type_text
 from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.protocol_numbers import rcode_text, type_text
 from netwatch.protocols.dns_answers import record
 from netwatch.protocols.dns_name import (
     HOST_NAME_BYTES,

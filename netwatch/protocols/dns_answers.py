@@ -18,9 +18,9 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.ech_config import EchConfig, key_id
 from netwatch.core.errors import ParseError
 from netwatch.core.names import normalise_name
+from netwatch.core.protocol_numbers import EchConfig, key_id
 from netwatch.protocols.dns_name import name_at
 
 if not cython.compiled:

@@ -8,7 +8,7 @@ conclusion is wrong.
 """
 
 from netwatch.core.errors import ParseError
-from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
+from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES
 from netwatch.protocols.reader import Reader
 
 _OUTER, _INNER = 0, 1

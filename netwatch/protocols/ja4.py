@@ -18,7 +18,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.tls_numbers import TLS_VERSIONS
+from netwatch.core.protocol_numbers import TLS_VERSIONS
 from netwatch.protocols.client_hello import GREASE
 
 if not cython.compiled:

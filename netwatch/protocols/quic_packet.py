@@ -14,7 +14,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.tls_numbers import QUIC_1, QUIC_2
+from netwatch.core.protocol_numbers import QUIC_1, QUIC_2
 
 if not cython.compiled:
     from netwatch.protocols.reader import Reader

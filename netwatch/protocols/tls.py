@@ -18,7 +18,7 @@ except ImportError:
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Evidence
 from netwatch.core.names import escape_bytes
-from netwatch.core.tls_numbers import TLS_VERSIONS
+from netwatch.core.protocol_numbers import TLS_VERSIONS
 from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
 from netwatch.protocols.ja4 import ja4
 

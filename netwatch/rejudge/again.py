@@ -10,7 +10,7 @@ from typing import Self
 from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import Alert, AlertRecord
-from netwatch.engine.hiding_apps import HidingApps
+from netwatch.engine.judge import HidingApps
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
 from netwatch.privacy.pseudonyms import key_id_of

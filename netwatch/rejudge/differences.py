@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
-from netwatch.core.alert import EVIDENCE_KEYS, AlertRecord
-from netwatch.core.evidence_place import number_of
+from netwatch.core.alert import EVIDENCE_KEYS, AlertRecord, number_of
 
 Change = Literal["new", "withdrawn", "changed", "not-judged"]
 """How an incident differs; `not-judged` if its facts are incomplete, so that nobody can say."""

@@ -24,8 +24,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.alert import AlertRecord
-from netwatch.core.evidence_place import number_of
+from netwatch.core.alert import AlertRecord, number_of
 from netwatch.core.flow import Flow
 from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.rejudge.clients import read_clients

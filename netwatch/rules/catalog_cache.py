@@ -17,9 +17,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from netwatch.core.system.folders import OpenFolder
-from netwatch.core.system.opening import O_NOFOLLOW, O_NONBLOCK
-from netwatch.core.system.users import is_owned, others_may_write, owns_system_folder
+from netwatch.core.system.files import (
+    O_NOFOLLOW,
+    O_NONBLOCK,
+    OpenFolder,
+    is_owned,
+    others_may_write,
+    owns_system_folder,
+)
 
 SWITCH = "NETWATCH_CACHE"
 """The variable of the environment that turns the cache off."""

@@ -19,11 +19,11 @@ from netwatch.core.user_yaml import Problems
 from netwatch.core.verdict import App
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.rules.catalog import Catalog, literal_tail
-from netwatch.rules.common_zones import why_common
 from netwatch.rules.drift import tails, why_shared
 from netwatch.rules.lint import lint
 from netwatch.rules.load import with_signature
 from netwatch.rules.rule_name import name_fault
+from netwatch.rules.shared_zones import why_common
 from netwatch.rules.signature import read_signature
 
 MAX_EXAMPLES = 3

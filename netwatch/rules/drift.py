@@ -13,9 +13,9 @@ from typing import Literal, get_args
 
 from netwatch.core.listed_name import ListedName, NameList
 from netwatch.rules.catalog import Catalog, literal_tail
+from netwatch.rules.grade import families
 from netwatch.rules.shared_zones import SHARED_ZONES, public_suffixes
 from netwatch.rules.signature import Rule
-from netwatch.rules.sources import families
 
 Change = Literal[
     "lacking",

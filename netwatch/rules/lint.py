@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from netwatch.core.errors import Problem
 from netwatch.rules import lint_shipped
 from netwatch.rules.catalog import Catalog, literal_tail
-from netwatch.rules.lint_rule import UNDECIDED, Finding, LintRule
-from netwatch.rules.shared_zones import SHARED_ZONES, public_suffixes
+from netwatch.rules.shared_zones import SHARED_ZONES, UNDECIDED, Finding, LintRule, public_suffixes
 from netwatch.rules.signature import Rule
 
 MIN_LABEL = 4
@@ -72,7 +71,7 @@ def _public_suffixes(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _common_zones(catalog: Catalog) -> Iterator[Finding]:
-    from netwatch.rules.common_zones import undecided  # most commands lint nothing
+    from netwatch.rules.shared_zones import undecided  # most commands lint nothing
 
     for rule in catalog.rules():
         message = undecided(rule)

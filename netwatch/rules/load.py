@@ -4,7 +4,7 @@ A source is the word ``builtin`` for the shipped files, a YAML file, or a folder
 (directly or in its subfolder ``apps``). Later sources add to the apps of earlier ones, and replace
 the rules that both have: a site can add a name or change a role without copying a file.
 
-A name in a common zone (`netwatch.rules.common_zones`) without a decision is a mistake in a site's
+A name in a common zone (`netwatch.rules.shared_zones`) without a decision is a mistake in a site's
 own files. Of an installed set it is warned, since `netwatch.updates` accepts no such set now, and
 an earlier release did.
 """
@@ -21,8 +21,7 @@ from pathlib import Path
 from netwatch import __version__
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import NetwatchError, Problem
-from netwatch.core.trusted_files import read_trusted_file, refuse_writable
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_files import read_trusted_file, read_user_file, refuse_writable
 from netwatch.core.user_yaml import Problems
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.catalog_cache import is_on, read_entry, write_entry
@@ -180,7 +179,7 @@ def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog
     read. Contents are dropped once they are parsed."""
     # Imported where it is needed, because the catalogue mostly comes from the cache.
     from netwatch.core.yaml_reader import decode_yaml
-    from netwatch.rules.common_zones import undecided_rules
+    from netwatch.rules.shared_zones import undecided_rules
 
     digest = hashlib.sha256()
     merged: dict[str, Signature] = {}

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
 from netwatch.core.verdict import App, Confidence, Match, Role, RulePlace
-from netwatch.core.yaml_rows import Row, read_word
+from netwatch.core.yaml_scalars import Row, read_word
 from netwatch.rules.grade import UNMARKED, Grade, Marks, grade, marks
 from netwatch.rules.rule_name import MAX_NAME, name_fault
 

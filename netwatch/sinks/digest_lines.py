@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from netwatch.core.alert import AlertRecord
-from netwatch.core.judgement import note
+from netwatch.core.alert import AlertRecord, note
 from netwatch.sinks.ranking import severity_rank, verdict_rank
 
 _MAX_NAMES = 3

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.system.opening import O_CLOEXEC, O_NONBLOCK, pread
+from netwatch.core.system.files import O_CLOEXEC, O_NONBLOCK, pread
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Delivered,

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.trusted_files import refuse_writable
+from netwatch.core.user_files import refuse_writable
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.secrets import Secret, read_secret
 

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
-from netwatch.core.trusted_files import read_trusted_file
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_files import read_trusted_file, read_user_file
 from netwatch.core.user_yaml import Fields, YamlMapping
 
 MAX_SECRET = 4096

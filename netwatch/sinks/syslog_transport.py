@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.exchange import Address, connect, exchange, resolve, time_left
-from netwatch.core.system.sockets import unacknowledged_bytes
+from netwatch.core.system.kernel import unacknowledged_bytes
 from netwatch.sinks.base import UnavailableError
 from netwatch.sinks.tls import TlsOptions
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.installing import install_command
-from netwatch.core.trusted_files import read_trusted_file
+from netwatch.core.user_files import read_trusted_file
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.digest_lines import digest_line, printable
 

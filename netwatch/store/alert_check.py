@@ -8,9 +8,9 @@ refused by itself and never fails the transaction of others. Fields that are not
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netwatch.core.contradiction import CONTRADICTION_TYPES
+from netwatch.core.alert import number_of
 from netwatch.core.errors import NetwatchError
-from netwatch.core.evidence_place import number_of
+from netwatch.core.seen import CONTRADICTION_TYPES
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import epoch_ns
 

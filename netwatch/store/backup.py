@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import give_to_owner
-from netwatch.core.system.opening import O_CLOEXEC
+from netwatch.core.system.files import O_CLOEXEC
 from netwatch.store.database import FILE, server_url
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.options import StoreOptions

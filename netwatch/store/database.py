@@ -40,7 +40,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.core.private_files import give_to_owner
-from netwatch.core.system.users import user_id
+from netwatch.core.system.files import user_id
 from netwatch.core.text import escaped
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations

@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from netwatch.capture.file_systems import open_file_system
-from netwatch.capture.library_errors import raising, reason_of
+from netwatch.capture.file_systems import open_file_system, raising, reason_of
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import give_to_owner, restrict
-from netwatch.core.secret_urls import without_secrets
-from netwatch.core.system.opening import O_CLOEXEC, sync_folder
+from netwatch.core.system.files import O_CLOEXEC, sync_folder
+from netwatch.core.text import without_secrets
 
 TEMPORARY = ".tmp"
 """The end of the name of a file that is being written."""

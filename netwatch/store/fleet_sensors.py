@@ -35,7 +35,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class FleetSensor:
-    """A sensor. `status` is its last record of status (`netwatch.watch.status_record`), empty
+    """A sensor. `status` is its last record of status (`netwatch.watch.health`), empty
     before the first one; `clock_offset` is how far its clock is ahead of the one here (ns).
     `applied` and `rejected` are by kind, ``set`` and ``configuration``."""
 

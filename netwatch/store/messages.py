@@ -99,7 +99,7 @@ class HourCoverage:
 
 @dataclass(frozen=True, slots=True)
 class SensorStatus:
-    """What a live capture says of itself now, as `netwatch.watch.status_record` has it."""
+    """What a live capture says of itself now, as `netwatch.watch.health` has it."""
 
     sensor: str
     status: Mapping[str, Any]

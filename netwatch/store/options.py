@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.core.secret_urls import without_secrets
+from netwatch.core.text import without_secrets
 
 FOREVER = None
 """A retention without an end."""

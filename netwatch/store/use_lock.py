@@ -20,8 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import give_to_owner, restrict
-from netwatch.core.system.locks import lock
-from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
 from netwatch.store.database import server_url
 from netwatch.store.options import StoreOptions
 

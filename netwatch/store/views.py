@@ -20,7 +20,7 @@ import pyarrow as pa
 from sqlalchemy import Select, func, select
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.private_files import PrivateFolder
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.fact_files import FactFiles

@@ -6,12 +6,12 @@ they do:
 
 - `set_format`: the manifest and the archive of a set, and what bounds them;
 - `store`: the folder with the installed sets, where one replaces another in a single step;
-- `set_check`: whether a set is good enough to judge by;
-- `fetchers`, `client`: a set from a URL, a folder or an archive, verified;
+- `set_check`: whether a set is good enough to judge by, or to be published;
+- `client`: a set from a URL, a folder or an archive, verified;
 - `update`: these together;
-- `keys`, `repository`, `publish`: the other side, which makes and signs a set;
+- `repository`: the other side, which makes and signs a set;
 - `options`: ``updates:`` of netwatch.yaml.
 
-Only `fetchers`, `client`, `keys` and `repository` import python-tuf, so that whoever does not use
+Only `client` and `repository` import python-tuf, so that whoever does not use
 updates needs no extra.
 """

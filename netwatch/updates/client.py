@@ -2,10 +2,19 @@
 
 The rules of TUF refuse whatever is not signed by the keys that the root names, older than what was
 seen before, past its expiry, or put together from several versions. The errors name which.
+
+The files of a repository are on a server, in a folder, or in one archive. All of these are
+`FetcherInterface` of python-tuf, which limits how much of a file is read. A file that does not
+exist is HTTP status 404, by which TUF notices that there is no newer root.
 """
 
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from tuf.api.exceptions import (
@@ -20,10 +29,11 @@ from tuf.api.exceptions import (
     UnsignedMetadataError,
 )
 from tuf.api.metadata import TargetFile
-from tuf.ngclient import Updater, UpdaterConfig
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from netwatch import __version__
-from netwatch.updates.fetchers import fetcher_for
+from netwatch.core.exchange import UPDATES, WHOLE_UPDATE, Exchange
+from netwatch.core.http_pool import contexts, open_pool
 from netwatch.updates.set_format import (
     ARCHIVE,
     MANIFEST,
@@ -37,6 +47,12 @@ from netwatch.updates.set_format import (
     time_text,
     unpack,
 )
+
+MAX_MEMBERS = 100_000
+"""Members of an archive of a repository. Each set adds some five."""
+
+_CHUNK = 256 << 10
+_NOT_FOUND = 404
 
 MAX_ROOT_ROTATIONS = 64
 """Versions of the root that are followed in one update."""
@@ -68,6 +84,171 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (RepositoryError, "its metadata are not valid"),
 )
 """What an error of TUF means; the first that fits."""
+
+
+class Closeable(Protocol):
+    """Something open."""
+
+    def close(self) -> None: ...  # noqa: D102
+
+
+class SourceFetcher(FetcherInterface):
+    """A fetcher with at most one file open, which `close` closes: TUF ends reading in the middle
+    where a file is too long."""
+
+    def __init__(self) -> None:
+        self._file: Closeable | None = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._opened(None)
+
+    def _opened(self, file: Closeable | None) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+
+
+class HttpFetcher(SourceFetcher):
+    """Fetches from a server, through the proxy at `proxy` unless that is empty. Redirections are
+    not followed, so that the URL in the configuration is the whole truth."""
+
+    def __init__(self, proxy: str) -> None:
+        super().__init__()
+        self._proxy = proxy
+        self._pool: urllib3.PoolManager | None = None
+        self._update = Exchange(WHOLE_UPDATE)
+
+    def close(self) -> None:
+        """Close the connections."""
+        super().close()
+        if self._pool is not None:
+            self._pool.clear()
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        file = Exchange(UPDATES)
+        if self._pool is None:
+            self._pool = open_pool(self._proxy, contexts(url, self._proxy))
+        headers = {"User-Agent": f"netwatch/{__version__}", "Accept-Encoding": "identity"}
+        with self._bounded(file, url):
+            response = self._pool.request(
+                "GET",
+                url,
+                headers=headers,
+                preload_content=False,
+                redirect=False,
+                retries=urllib3.Retry(connect=1, read=1, redirect=0, status=0, other=0),
+            )
+        file.begin_body()
+        self._opened(response)
+        if response.status != 200:
+            # Some servers answer 403 instead, for both of which TUF knows what to do.
+            raise DownloadHTTPError(f"{url}: HTTP status {response.status}", response.status)
+        return self._body(response, file, url)
+
+    def _body(self, response: Any, file: Exchange, url: str) -> Iterator[bytes]:
+        """The body of a response."""
+        while True:
+            with self._bounded(file, url):
+                chunk = response.read(_CHUNK, decode_content=False)
+            if not chunk:
+                return
+            yield chunk
+
+    @contextmanager
+    def _bounded(self, file: Exchange, url: str) -> Iterator[None]:
+        """Within the context, the limits of one file and of the whole update hold. Raises
+        `SlowRetrievalError` where one of them is reached."""
+        try:
+            with self._update.going_on(), file.going_on():
+                yield
+        except (urllib3.exceptions.HTTPError, OSError):
+            reason = file.expired or self._update.expired
+            if not reason:
+                raise
+            raise SlowRetrievalError(
+                f"{url}: {reason}; if that does not pass, name another mirror as 'updates: url'"
+            ) from None
+
+
+class FolderFetcher(SourceFetcher):
+    """Fetches from a folder; URLs are those that `base_url` gives for it."""
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        path = Path(unquote(urlsplit(url).path))
+        try:
+            file = path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise DownloadHTTPError(f"there is no file {path}", _NOT_FOUND) from None
+        self._opened(file)
+        if not path.is_file():
+            raise DownloadError(f"{path} is no file")
+        return _pieces(file)
+
+
+class ArchiveFetcher(SourceFetcher):
+    """Fetches from a tar archive of a repository, which is not compressed, so that nothing has to
+    be unpacked before its length is known. Raises `SetError` where it is none."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        try:
+            self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - open until `close`
+        except (tarfile.TarError, OSError) as error:
+            raise SetError(
+                f"{path}: expected a folder or a tar archive of a repository ({error})"
+            ) from None
+        self._members: dict[str, tarfile.TarInfo] = {}
+        try:
+            self._index(path)
+        except BaseException:
+            self._tar.close()
+            raise
+        names = (name for name in self._members if name.endswith("metadata/timestamp.json"))
+        self._prefix = min(names, key=len, default="").removesuffix("metadata/timestamp.json")
+
+    def _index(self, path: Path) -> None:
+        try:
+            while (member := self._tar.next()) is not None:
+                if len(self._members) == MAX_MEMBERS:
+                    raise SetError(f"{path}: expected at most {MAX_MEMBERS:,} members, found more")
+                if member.isreg():
+                    self._members[str(PurePosixPath(member.name))] = member
+        except (tarfile.TarError, OSError) as error:
+            raise SetError(f"{path} is damaged: {error}") from None
+
+    def close(self) -> None:
+        """Close the archive."""
+        super().close()
+        self._tar.close()
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        name = unquote(urlsplit(url).path).lstrip("/")
+        member = self._members.get(self._prefix + name)
+        reader = self._tar.extractfile(member) if member is not None else None
+        if reader is None:
+            raise DownloadHTTPError(f"the archive has no file {name}", _NOT_FOUND)
+        self._opened(reader)
+        return _pieces(reader)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def fetcher_for(source: str, proxy: str) -> tuple[SourceFetcher, str]:
+    """What fetches from a source (a URL, or the path of a folder or of an archive), and the URL
+    under which it has the repository. A server is asked through `proxy`, unless that is empty.
+    Raises `SetError` where there is no such source."""
+    if source.startswith(("https:", "http:")):
+        return HttpFetcher(proxy), source
+    path = Path(unquote(urlsplit(source).path) if source.startswith("file:") else source)
+    if path.is_dir():
+        return FolderFetcher(), path.resolve().as_uri()
+    if path.exists():
+        return ArchiveFetcher(path), "archive:///"
+    raise SetError(f"{path}: expected a folder or an archive of a repository, found nothing")
 
 
 class Repository:

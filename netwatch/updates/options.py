@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.core.file_keys import REQUIRED, Key, Section
-from netwatch.core.system.users import is_root, owns_system_folder
+from netwatch.core.system.files import is_root, owns_system_folder
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.options import read_duration, read_url
 

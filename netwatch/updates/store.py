@@ -32,9 +32,14 @@ from typing import Any
 
 from netwatch.core.alert import SetIdentity
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.locks import lock
-from netwatch.core.system.opening import O_CLOEXEC, O_NOFOLLOW, sync_folder
-from netwatch.core.system.users import others_may_write, user_id
+from netwatch.core.system.files import (
+    O_CLOEXEC,
+    O_NOFOLLOW,
+    lock,
+    others_may_write,
+    sync_folder,
+    user_id,
+)
 from netwatch.core.user_files import read_user_file
 from netwatch.updates.set_format import (
     MANIFEST,

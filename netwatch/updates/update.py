@@ -1,21 +1,38 @@
-"""Installs a set: from a repository into the folder of sets, after everything was examined."""
+"""Installs a set: from a repository into the folder of sets, after everything was examined.
+
+Whom it would have accused is asked of the store before. The store is judged in a process of its own
+(`netwatch.rejudge.newly_accused`), which yields to a capture, and is killed if it takes too long.
+"""
 
 import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
-from netwatch.core.private_folder import PrivateFolder
-from netwatch.core.trusted_files import read_trusted_file
+from netwatch.core.private_files import PrivateFolder
+from netwatch.core.user_files import read_trusted_file
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.set_check import check_set, problem_lines
 from netwatch.updates.set_format import Manifest, SetError, set_hash
 from netwatch.updates.store import Held, Installed, SetStore, State
-from netwatch.updates.weighing import Weigh
+
+DAYS = 30
+"""Days of the store that are judged with a set."""
+
+WEIGH_SECONDS = 900
+"""Seconds that this may take."""
+
+MAX_SHOWN_APPS = 5
+"""Apps of which it is said how many devices a set accuses of them."""
+
+_WORKER = [sys.executable, "-P", "-m", "netwatch.rejudge.newly_accused"]
 
 MAX_ROOT_BYTES = 256 << 10
 """Bytes of the file of the trusted root."""
@@ -29,6 +46,49 @@ Outcome = Literal["installed", "newer", "current", "rolled-back", "held-back"]
 """What came of an update: a set was installed; there is a newer one; there is none; the newest is
 one from which somebody returned to an earlier one; it accuses so many devices that somebody has to
 say yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """How many devices a set would have accused that the one in use did not, and by app."""
+
+    devices: int
+    apps: Mapping[str, int]
+
+    def describe(self) -> str:
+        """The apps with most devices, in words."""
+        ranked = sorted(self.apps.items(), key=lambda each: (-each[1], each[0]))
+        return ", ".join(f"{app}: {count:,}" for app, count in ranked[:MAX_SHOWN_APPS])
+
+
+Weigh = Callable[[Path, int], Weighed]
+"""Weighs the set in a folder; so many devices may be accused. Raises `SetError`."""
+
+
+def weigh(configuration: str | None, folder: Path, most: int) -> Weighed:
+    """Weigh the set in `folder` with the store of the configuration at a path. Raises `SetError`
+    where the store cannot be asked."""
+    command = [*_WORKER, configuration or "", str(folder), str(DAYS), str(most)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=WEIGH_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise _unasked(f"it took more than {WEIGH_SECONDS} s") from None
+    except OSError as error:
+        raise _unasked(error.strerror or "no process could be started") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise _unasked(said or f"status {done.returncode}")
+    content = json.loads(done.stdout)
+    return Weighed(content["devices"], content["apps"])
+
+
+def _unasked(reason: str) -> SetError:
+    return SetError(
+        f"the store cannot be asked whom the set would have accused: {reason}; netwatch signatures"
+        " update --yes installs it without asking"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,8 @@ from netwatch.formats.values import rfc3339
 from netwatch.verify import messages, quic
 from netwatch.verify.evidence_file import EvidenceFile
 from netwatch.verify.flows import Datagram, FlowKey, Flows, Stream, guarded
-from netwatch.verify.layers import DnsMessage, Reader
+from netwatch.verify.layers import DnsMessage, Reader, same_name
 from netwatch.verify.pieces import Claims, Client, Contact, Piece
-from netwatch.verify.spelling import same_name
 
 Result = Literal["shown", "differs", "missing", "unread"]
 

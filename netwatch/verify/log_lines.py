@@ -19,7 +19,7 @@ from typing import Literal
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import MAX_RECORD, record_digest
-from netwatch.incidents.evidence_lines import BASE64, hashed
+from netwatch.incidents.evidence_pcapng import BASE64, hashed
 from netwatch.verify.log_contents import Found, look_up
 from netwatch.verify.log_names import shows
 

@@ -12,9 +12,8 @@ from contextlib import suppress
 
 from netwatch.verify.dpkt_reader import DpktReader
 from netwatch.verify.flows import guarded
-from netwatch.verify.layers import DnsMessage
+from netwatch.verify.layers import DnsMessage, same_name
 from netwatch.verify.scapy_reader import ScapyReader
-from netwatch.verify.spelling import same_name
 
 _HEX = re.compile(rb"(?<![0-9A-Za-z])(?:0x)?((?:[0-9A-Fa-f]{2}){17,32768})(?![0-9A-Za-z])")
 _BASE64 = re.compile(rb"(?<![0-9A-Za-z+/])[0-9A-Za-z+/]{22,65536}={0,2}")

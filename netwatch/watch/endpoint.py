@@ -1,30 +1,36 @@
 """The HTTP endpoint for a monitoring system: ``/metrics`` and ``/healthz``.
 
 It is disabled unless it is configured, and listens on loopback by default, because it has no
-authentication. Each request is answered in its own thread, so that a client that hangs
-delays no other; the number of concurrent requests is limited, and so is the time of each.
+authentication. Each request is answered in its own thread, so that a client that hangs delays no
+other; the number of concurrent requests is limited, and so is the time of each. A client that sends
+its request a byte at a time, or does not read the answer, keeps a thread. So of too many
+connections the oldest is closed: a client that asks at once is answered long before that, however
+many slow ones there are.
 """
 
+import contextlib
 import json
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from netwatch.core.errors import NetwatchError
-from netwatch.watch.collector import Metrics
-from netwatch.watch.connections import Connections
 from netwatch.watch.endpoint_options import EndpointOptions
-from netwatch.watch.health import Trouble, troubles
+from netwatch.watch.health import Thresholds, Trouble, troubles
 from netwatch.watch.host_header import is_accepted, own_names
+from netwatch.watch.metrics import METRICS
 from netwatch.watch.snapshot import TakeSnapshot
 
 MAX_REQUESTS = 16
@@ -41,6 +47,81 @@ _INDEX = "netwatch: /metrics for Prometheus, /healthz for the health of the capt
 
 FindTroubles = Callable[[], list[Trouble]]
 """Why what is monitored is not healthy now."""
+
+
+class Connections:
+    """At most `limit` connections, each for at most `seconds`. `closed` counts those that were
+    closed because there were too many or they took too long."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        # In the order in which they began.
+        self._begun: dict[socket.socket, float] = {}
+        self.closed = 0
+
+    def add(self, connection: socket.socket) -> None:
+        """Add a connection. Where there are too many, the oldest is closed."""
+        with self._lock:
+            if len(self._begun) >= self._limit:
+                self._close(next(iter(self._begun)))
+            self._begun[connection] = time.monotonic()
+
+    def remove(self, connection: socket.socket) -> None:
+        """Forget a connection that has ended."""
+        with self._lock:
+            self._begun.pop(connection, None)
+
+    def close_overdue(self) -> None:
+        """Close the connections that take too long."""
+        with self._lock:
+            begun = time.monotonic() - self._seconds
+            for connection in [each for each, at in self._begun.items() if at <= begun]:
+                self._close(connection)
+
+    def _close(self, connection: socket.socket) -> None:
+        del self._begun[connection]
+        self.closed += 1
+        # The thread that serves it wakes up, and closes the descriptor.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+class Metrics(Collector):
+    """Takes a snapshot whenever Prometheus scrapes the endpoint."""
+
+    def __init__(self, take_snapshot: TakeSnapshot, thresholds: Thresholds) -> None:
+        self._take_snapshot = take_snapshot
+        self._thresholds = thresholds
+
+    def describe(self) -> Iterable[Family]:
+        """Nothing, so that registering the collector takes no snapshot."""
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        """All metrics of one snapshot. One whose value does not exist yet is left out."""
+        snapshot = self._take_snapshot()
+        for metric in METRICS:
+            samples = list(metric.read(snapshot, self._thresholds))
+            if samples or metric.labels:
+                yield family(metric.name, metric.type, metric.help, metric.labels, samples)
+
+
+def family(
+    name: str,
+    type_: str,
+    help_: str,
+    labels: Sequence[str],
+    samples: Iterable[tuple[Sequence[str], float]],
+) -> Family:
+    """A metric, a ``counter`` or a ``gauge``, with its samples: the values of `labels`, and the
+    value."""
+    kind = CounterMetricFamily if type_ == "counter" else GaugeMetricFamily
+    found: CounterMetricFamily | GaugeMetricFamily = kind(name, help_, labels=labels)
+    for values, value in samples:
+        found.add_metric(values, value)
+    return found
 
 
 class Endpoint:

@@ -1,15 +1,21 @@
-"""The kinds of metrics that the table of metrics consists of, and their bound on series.
+"""The kinds of metrics that the table of metrics consists of, their bound on series, and samples
+with several labels, where a line of the table does not say them.
 
-Every label has a bounded set of values, which come from the code or from the configuration
-and never from packets. Of more than `MAX_SERIES` values the first in sorted order have a
-series each, and the rest is summed up under ``other``, so that no counter ever falls.
+Every label has a bounded set of values, which come from the code or from the configuration and
+never from packets. Of more than `MAX_SERIES` values the first in sorted order have a series each,
+and the rest is summed up under ``other``, so that no counter ever falls.
 """
 
+import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import product
+from typing import Literal, get_args
 
-from netwatch.watch.health import Thresholds
+from netwatch.core.alert import IncidentKind
+from netwatch.core.verdict import Outcome
+from netwatch.watch.health import TROUBLES, Thresholds, troubles
 from netwatch.watch.snapshot import Backlog, OutputQueue, Snapshot, TableUsage
 
 MAX_SERIES = 256
@@ -112,3 +118,46 @@ def output(
             for output, queue in sorted(snapshot.outputs.items())
         ],
     )
+
+
+def build_info(snapshot: Snapshot, _: Thresholds) -> Samples:
+    """The versions in use."""
+    compiled = "true" if snapshot.compiled else "false"
+    yield (snapshot.version, snapshot.signatures, platform.python_version(), compiled), 1
+
+
+def interface_up(snapshot: Snapshot, _: Thresholds) -> Samples:
+    """Whether each interface, or log, can be read."""
+    for name in snapshot.interfaces:
+        yield (name,), float(name not in (*snapshot.interfaces_down, *snapshot.logs_unreadable))
+
+
+def reloads(snapshot: Snapshot, _: Thresholds) -> Samples:
+    """Reloads by what became of them."""
+    yield ("applied",), snapshot.reloads
+    yield ("refused",), snapshot.refused_reloads
+
+
+def open_incidents(snapshot: Snapshot, _: Thresholds) -> Samples:
+    """Open incidents by verdict."""
+    for verdict, count in sorted(snapshot.open_incidents.items()):
+        yield (verdict,), count
+
+
+def judged(snapshot: Snapshot, _: Thresholds) -> Samples:
+    """Incidents that ended, by kind and outcome."""
+    # All pairs are exposed, so that a rate is known when the first incident of a pair ends.
+    for kind, outcome in product(get_args(IncidentKind), get_args(Outcome)):
+        yield (kind, outcome), snapshot.judged.get((kind, outcome), 0)
+
+
+def troubles_by_kind(snapshot: Snapshot, thresholds: Thresholds) -> Samples:
+    """How often there is each trouble."""
+    found = Counter(trouble.kind for trouble in troubles(snapshot, thresholds))
+    for trouble in TROUBLES:
+        yield (trouble.kind,), found[trouble.kind]
+
+
+def oldest(queue: OutputQueue, now: float) -> float:
+    """The age of the oldest alert in a queue, in s."""
+    return 0 if queue.oldest is None else max(0.0, now - queue.oldest)

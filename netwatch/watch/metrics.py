@@ -5,14 +5,20 @@ for counters. A new metric is a row of `METRICS`; the endpoint and the documenta
 the table.
 """
 
-from netwatch.watch.metric_kinds import Metric, backlog, counter, counts, gauge, output, table
-from netwatch.watch.metric_samples import (
+from netwatch.watch.metric_kinds import (
+    Metric,
+    backlog,
     build_info,
+    counter,
+    counts,
+    gauge,
     interface_up,
     judged,
     oldest,
     open_incidents,
+    output,
     reloads,
+    table,
     troubles_by_kind,
 )
 

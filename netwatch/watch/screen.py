@@ -19,8 +19,7 @@ from netwatch.coverage.counts import unreadable
 from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.values import rfc3339
 from netwatch.watch.health import Thresholds, troubles
-from netwatch.watch.rates import Rates
-from netwatch.watch.snapshot import ContactCount, Snapshot
+from netwatch.watch.snapshot import ContactCount, Rates, Snapshot
 
 SIDE_BY_SIDE_WIDTH = 72
 """Columns of a terminal from which on the panes are side by side."""

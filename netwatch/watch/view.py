@@ -13,9 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from netwatch.watch.health import Thresholds
-from netwatch.watch.rates import History
 from netwatch.watch.screen import screen
-from netwatch.watch.snapshot import TakeSnapshot
+from netwatch.watch.snapshot import History, TakeSnapshot
 
 REFRESH = 2
 """Redraws per second."""

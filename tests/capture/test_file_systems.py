@@ -10,9 +10,8 @@ from support.clouds import Cloud
 from support.made_captures import PACKETS, pcap
 from support.s3_faults import Fault
 
-from netwatch.capture.file_systems import open_file_system
+from netwatch.capture.file_systems import open_file_system, reason_of
 from netwatch.capture.files import CaptureFile, file_info, find_captures, open_source
-from netwatch.capture.library_errors import reason_of
 from netwatch.core.errors import CaptureError, ConfigError
 
 CAPTURE = pcap()

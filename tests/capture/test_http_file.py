@@ -9,7 +9,7 @@ import pytest
 from support.http_captures import Answer, CaptureServer, reply
 from support.made_captures import PACKETS, pcap
 
-from netwatch.capture import http_file, http_listing, http_requests, remote_file
+from netwatch.capture import http_file, http_requests, remote_file
 from netwatch.capture.files import CaptureFile, file_info, find_captures, open_source
 from netwatch.capture.remote_file import RemoteError
 from netwatch.core.errors import CaptureError
@@ -279,7 +279,7 @@ def test_an_index_page_that_lists_nothing(index: CaptureServer) -> None:
 def test_index_pages_are_limited(
     index: CaptureServer, monkeypatch: pytest.MonkeyPatch, name: str, limit: int
 ) -> None:
-    monkeypatch.setattr(http_listing, name, limit)
+    monkeypatch.setattr(http_file, name, limit)
     (found,) = find_captures([f"{index.url}/d/"])
     assert found.error is not None
     assert f"more than {limit}" in found.error

@@ -15,8 +15,7 @@ from support.made_captures import PACKETS, SECOND, pcap, read
 
 from netwatch.capture.block import Interface
 from netwatch.capture.files import open_source
-from netwatch.capture.pcap import RECORDS
-from netwatch.capture.pcap_variants import MAX_RECORDS_TRIED
+from netwatch.capture.pcap import MAX_RECORDS_TRIED, RECORDS
 from netwatch.capture.stream import BUFFER_SIZE
 from netwatch.core.errors import CaptureError
 

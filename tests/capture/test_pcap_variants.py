@@ -16,7 +16,7 @@ from support.made_captures import PACKETS, SECOND, kuznetzov, nokia, pcap, read
 from support.programs import needs
 
 from netwatch.capture.block import Interface
-from netwatch.capture.pcap_variants import MAX_RECORDS_TRIED, read_header
+from netwatch.capture.pcap import MAX_RECORDS_TRIED, read_header
 from netwatch.capture.stream import FileStream, StreamBuffer
 from netwatch.core.errors import CaptureError
 

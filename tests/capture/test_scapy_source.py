@@ -140,7 +140,7 @@ def test_empty_blocks_are_yielded_without_packets(net: Namespace) -> None:
 
 
 def test_drops_are_reported(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netwatch.capture.scapy_listeners.RECEIVE_BUFFER", 4096)
+    monkeypatch.setattr("netwatch.capture.scapy_source.RECEIVE_BUFFER", 4096)
     source = opened(net)
     send(net, "in0", *[ETHERNET.frame(udp(bytes(1000)))] * 100)
     got = len(frames_of(taken(source)))
@@ -199,6 +199,6 @@ def test_invalid_arguments(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> N
             ScapySource(["lo"])
     finally:
         os.seteuid(0)
-    monkeypatch.setattr("netwatch.capture.scapy_listeners._TUNNELS", {1})
+    monkeypatch.setattr("netwatch.capture.scapy_source._TUNNELS", {1})
     with pytest.raises(CaptureError, match="out0: is a tunnel, which only the source ring"):
         opened(net, "out0")

@@ -10,7 +10,7 @@ from support.receivers import Http
 
 from netwatch.cli import main
 from netwatch.config import load_outputs
-from netwatch.delivery import dead_letters, probe
+from netwatch.delivery import attempt, dead_letters
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
 
@@ -327,7 +327,7 @@ def test_connection_check_sends_no_alert(
     monkeypatch.setenv("NW_TOKEN", TOKEN)
     http.faults = [lambda request: request.answer(status, body)]
     more = {"token": {"env": "NW_TOKEN"}} if kind == "splunk_hec" else {}
-    result = probe.check_connection(output(tmp_path, type=kind, url=http.url, **more))
+    result = attempt.check_connection(output(tmp_path, type=kind, url=http.url, **more))
     assert result[0] is reached
     assert answer in result[1]
     assert http.accepted == []

@@ -9,9 +9,9 @@ from support.office import configured
 from support.paths import PCAPS
 
 from netwatch.capture import framing, interfaces, privileges
-from netwatch.capture import live_sources as live
+from netwatch.capture import live_source as live
 from netwatch.cli import main
-from netwatch.core import compilation
+from netwatch.core import installing
 from netwatch.dissect.loop import loop
 
 
@@ -103,7 +103,7 @@ def test_why_the_packet_loop_is_interpreted(
 ) -> None:
     cause = tmp_path / "not-compiled.txt"
     cause.write_text("fatal error: Python.h:\x1b No such file or directory\n")
-    monkeypatch.setattr(compilation, "_CAUSE", cause)
+    monkeypatch.setattr(installing, "_CAUSE", cause)
     monkeypatch.setattr(loop, "COMPILED", False)
     shown = "fatal error: Python.h:\\u001b No such file or directory"
     _, lines = doctor(capsys, "-i", "lo")

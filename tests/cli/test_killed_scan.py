@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netwatch.cli import main
-from netwatch.core.private_folder import LOCK
+from netwatch.core.private_files import LOCK
 
 TIMEOUT = 120
 

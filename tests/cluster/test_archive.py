@@ -32,7 +32,7 @@ from netwatch.cluster.workers import ThisProcess
 from netwatch.config import Config, load
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.log_units import LogUnit
+from netwatch.engine.capture_files import LogUnit
 from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.spill import PARTITIONS
 from netwatch.logs.registry import LOG_FORMATS

@@ -54,7 +54,7 @@ def test_every_exchange_has_an_end(limits: Limits) -> None:
 def test_an_update_from_a_server_that_drips_is_refused(
     what: str, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwatch.updates.fetchers.UPDATES", SHORT)
+    monkeypatch.setattr("netwatch.updates.client.UPDATES", SHORT)
     with dripping(what) as url, pytest.raises(SetError) as refused:
         update(publisher.options(), url)
     assert "it answers too slowly" in str(refused.value)
@@ -69,8 +69,8 @@ def test_an_update_from_a_server_that_drips_is_refused(
 def test_one_file_and_the_whole_update_have_limits(
     one: float, whole: float, expected: str, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwatch.updates.fetchers.UPDATES", Limits(one))
-    monkeypatch.setattr("netwatch.updates.fetchers.WHOLE_UPDATE", Limits(whole))
+    monkeypatch.setattr("netwatch.updates.client.UPDATES", Limits(one))
+    monkeypatch.setattr("netwatch.updates.client.WHOLE_UPDATE", Limits(whole))
     with dripping("body") as url, pytest.raises(SetError, match=expected):
         update(publisher.options(), url)
 
@@ -80,7 +80,7 @@ def test_after_a_slow_server_another_one_is_asked(
 ) -> None:
     """The folder is free again, although the update was cut."""
     publisher.publish()
-    monkeypatch.setattr("netwatch.updates.fetchers.UPDATES", SHORT)
+    monkeypatch.setattr("netwatch.updates.client.UPDATES", SHORT)
     with dripping("headers") as url, pytest.raises(SetError):
         update(publisher.options(), url)
     assert update(publisher.options(), str(publisher.folder)).outcome == "installed"
@@ -89,7 +89,7 @@ def test_after_a_slow_server_another_one_is_asked(
 def test_live_counts_a_slow_server_as_a_failure(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("netwatch.updates.fetchers.UPDATES", SHORT)
+    monkeypatch.setattr("netwatch.updates.client.UPDATES", SHORT)
     site = tmp_path / "netwatch.yaml"
     site.write_text("version: 1\nnetworks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n")
     config = load(str(site))

@@ -7,7 +7,7 @@ import pytest
 
 from netwatch.core.errors import ConfigError, Incomplete, NetwatchError, ParseError, Problem
 from netwatch.core.owned_database import ForeignFileError, OtherVersionError
-from netwatch.inventory.lease_syntax import LeaseSyntaxError
+from netwatch.inventory.lease_table import LeaseSyntaxError
 from netwatch.sinks.base import UnavailableError
 from netwatch.store.database import KIND
 

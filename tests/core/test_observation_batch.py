@@ -17,7 +17,6 @@ from support.interpreted import all_interpreted
 from netwatch.core import observation_batch as compiled
 from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.frame import Frame
-from netwatch.core.log_info import LogInfo
 from netwatch.core.message import DnsInfo, Message, QuicInfo, ShownName, TlsInfo
 from netwatch.core.observation import Observation
 from netwatch.core.observation_columns import (
@@ -27,6 +26,7 @@ from netwatch.core.observation_columns import (
     WORD_PACKET,
 )
 from netwatch.core.packet import Packet
+from netwatch.core.seen import LogInfo
 
 BATCH = "netwatch.core.observation_batch"
 SOURCES = ["first.pcap", "eth0"]

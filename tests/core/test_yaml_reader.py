@@ -9,10 +9,10 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netwatch.core import yaml_reader, yaml_rows
+from netwatch.core import yaml_reader, yaml_scalars
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence
 from netwatch.core.yaml_reader import MAX_NESTING, decode_yaml, parse_yaml, row_mapping
-from netwatch.core.yaml_rows import Row, take_rows
+from netwatch.core.yaml_scalars import Row, take_rows
 
 
 def read(text: str | bytes) -> tuple[YamlMapping | None, list[str]]:
@@ -419,4 +419,4 @@ def test_a_long_line_that_is_almost_a_row_takes_linear_time() -> None:
     """With backtracking, this would take far longer than the tests may."""
     for middle in ("a, ", "a.b-", '"x", ', "a: b, ", "a: [b, "):
         assert take_rows("- {a: [" + middle * 100_000 + "!}\n")[2] == []
-    assert yaml_rows.PLACEHOLDER not in yaml_rows.take_rows("k:\n  - {a: b}!\n")[0]
+    assert yaml_scalars.PLACEHOLDER not in yaml_scalars.take_rows("k:\n  - {a: b}!\n")[0]

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from netwatch.core.expected_use import DAYS, parse_expected
-from netwatch.core.period import period
+from netwatch.core.period import DAYS, parse_expected, period
 from netwatch.coverage.bits import bits_of, runs
 from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, pack_flows
 from netwatch.coverage.judged import (

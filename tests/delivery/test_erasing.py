@@ -6,13 +6,13 @@ from typing import Any
 
 from support.made_alerts import record
 
-from netwatch.delivery import dead_letters, delivered
+from netwatch.delivery import dead_letters, outbox_file
 from netwatch.delivery.dead_letters import DeadLetter
+from netwatch.delivery.deferred import deduplication_key
 from netwatch.delivery.erasing import erase_alerts
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE
 from netwatch.delivery.output import OutboxOptions
-from netwatch.delivery.stored_record import deduplication_key
 
 HOST = "janes-phone"
 
@@ -54,12 +54,16 @@ def test_that_they_were_delivered_is_forgotten(tmp_path: Path) -> None:
         "INSERT INTO output (name, type, format, verdict, severity, cursor, configured)"
         " VALUES ('siem', 'syslog', 'cef', 0, 0, 0, 1)"
     )
-    delivered.remember(outbox._db, "siem", keys, 100)
+    outbox_file.remember(outbox._db, "siem", keys, 100)
     outbox.close()
     # The outbox has the second one; of the third only the store has the record.
     erase_alerts(tmp_path, is_hers, [hers(9)])
     outbox = OutboxDatabase(options)
-    assert [delivered.is_delivered(outbox._db, "siem", key) for key in keys] == [True, False, False]
+    assert [outbox_file.is_delivered(outbox._db, "siem", key) for key in keys] == [
+        True,
+        False,
+        False,
+    ]
     outbox.close()
 
 

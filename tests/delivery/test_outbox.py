@@ -12,13 +12,13 @@ from support.made_alerts import number_of, output, record, records
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import ForeignFileError, OtherVersionError
-from netwatch.delivery import age_clock, delivered, eviction, recovery
+from netwatch.delivery import eviction, outbox_file, recovery
+from netwatch.delivery.deferred import deduplication_key
 from netwatch.delivery.lock import USE_FILE
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE, folder_warning
 from netwatch.delivery.output import OutboxOptions
 from netwatch.delivery.queue_values import UnreadableAlert
-from netwatch.delivery.stored_record import deduplication_key
 
 DAY = 86_400.0
 
@@ -46,8 +46,8 @@ class Clocks:
 
     def __init__(self, monkeypatch):
         self.steady, self.boot = 1000.0, "first"
-        monkeypatch.setattr(age_clock, "steady_seconds", lambda: self.steady)
-        monkeypatch.setattr(age_clock, "boot_id", lambda: self.boot)
+        monkeypatch.setattr(outbox_file, "steady_seconds", lambda: self.steady)
+        monkeypatch.setattr(outbox_file, "boot_id", lambda: self.boot)
 
 
 @pytest.fixture
@@ -194,9 +194,9 @@ def test_time_of_a_service_that_is_restarted_often_adds_up(clocks, outbox, tmp_p
 
 
 def test_unknown_boot_counts_within_a_process_only(outbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(age_clock, "_BOOT_ID", tmp_path / "hidden")
-    unknown = age_clock.boot_id()
-    assert unknown == age_clock.boot_id()
+    monkeypatch.setattr(outbox_file, "_BOOT_ID", tmp_path / "hidden")
+    unknown = outbox_file.boot_id()
+    assert unknown == outbox_file.boot_id()
     script = "from netwatch.delivery import age_clock; print(age_clock._UNKNOWN_BOOT)"
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert other.stdout.strip() != unknown
@@ -342,13 +342,13 @@ def test_repeats_are_counted_and_left_out_with_once(outbox_db, tmp_path):
 
 
 def test_memory_of_delivered_alerts_is_limited(outbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(delivered, "MAX_DELIVERED", 100)
+    monkeypatch.setattr(outbox_file, "MAX_DELIVERED", 100)
     outbox_db = OutboxDatabase(outbox, create=True)
     configure_output(outbox_db, tmp_path)
     keys = [f"key-{number}" for number in range(150)]
     for key in keys:
         outbox_db.record_attempt("one", 0, sent=[key])
-    remembered = [key for key in keys if delivered.is_delivered(outbox_db._db, "one", key)]
+    remembered = [key for key in keys if outbox_file.is_delivered(outbox_db._db, "one", key)]
     assert remembered == keys[50:]
     outbox_db.close()
 
@@ -415,8 +415,8 @@ def defer(outbox_db, tmp_path, count, recipients=("b@example.org",)):
 
 def test_deferred_alerts_are_queued_and_keep_their_age(outbox_db, tmp_path, monkeypatch):
     defer(outbox_db, tmp_path, 3)
-    steady = age_clock.steady_seconds
-    monkeypatch.setattr(age_clock, "steady_seconds", lambda: steady() + 100)
+    steady = outbox_file.steady_seconds
+    monkeypatch.setattr(outbox_file, "steady_seconds", lambda: steady() + 100)
     (batch,) = outbox_db.deferred_batches("one", 9)
     assert [alert.record["id"] for alert in batch] == [each["id"] for each in records(3)]
     assert all(alert.waited >= 100 for alert in batch)

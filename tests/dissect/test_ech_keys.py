@@ -8,10 +8,10 @@ import handshakes
 import pytest
 from support import made_ech
 
-from netwatch.core.ech_config import EchConfig
 from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, Message, ShownName, TlsInfo
 from netwatch.core.packet import Packet
+from netwatch.core.protocol_numbers import EchConfig
 from netwatch.dissect.ech_keys import EchKeys
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.prefilter import Prefilter

@@ -111,8 +111,8 @@ def test_every_anomaly_is_described_and_occurs() -> None:
         package / "incidents/senders.py",
         package / "incidents/unproven.py",
         package / "inventory/geo.py",
-        package / "logs/reordering.py",
-        package / "logs/nul_bytes.py",
+        package / "logs/log_files.py",
+        package / "logs/log_stream.py",
     ]
     there = set().union(*map(literals, files))
     others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}

@@ -24,7 +24,7 @@ from netwatch.engine.contact_groups import ContactGroups
 from netwatch.engine.judge import Judge
 from netwatch.formats import jsonl
 from netwatch.incidents.aggregate import Incidents, under_each_ban
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.inventory.learned import LearnedBindings
 
 SECOND = 1_000_000_000

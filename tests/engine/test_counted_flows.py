@@ -28,7 +28,7 @@ from netwatch.dissect import dissector
 from netwatch.dissect.flows import accounting
 from netwatch.dissect.loop.loop import Loop
 from netwatch.engine.engine import Engine
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.contacts import ContactProgress
 
 SECOND = 1_000_000_000
 GATEWAY = "02:00:5e:00:20:01"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from netwatch.core.ech_config import EchConfig
 from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, TlsInfo
 from netwatch.core.observation import Observation
+from netwatch.core.protocol_numbers import EchConfig
 from netwatch.dissect.flows.address_tables import AddressFilter
 from netwatch.engine.ech_candidates import MAX_ANSWERS, MAX_NAMES, EchCandidates
 from netwatch.engine.replay import _Answers

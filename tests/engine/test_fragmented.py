@@ -26,7 +26,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import group_files
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.line_writer import observation_record
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
 

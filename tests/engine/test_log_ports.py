@@ -17,10 +17,9 @@ from netwatch.core.alert import Alert
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.event_batch import EventBatch
 from netwatch.engine.log_events import LogEvents
 from netwatch.engine.log_scan import LogJudge
-from netwatch.engine.replay import Event
+from netwatch.engine.replay import Event, EventBatch
 from netwatch.explain.page import page
 from netwatch.explain.steps import explanation
 from netwatch.formats.jsonl import alert_record

@@ -19,9 +19,8 @@ from netwatch.core.alert import Alert
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import jobs
-from netwatch.engine.capture_files import group_files
+from netwatch.engine.capture_files import LogUnit, group_files
 from netwatch.engine.contact_groups import NO_CLIENT
-from netwatch.engine.log_units import LogUnit
 from netwatch.formats import jsonl
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.registry import LOG_FORMATS

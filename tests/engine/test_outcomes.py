@@ -20,7 +20,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.formats import jsonl
-from netwatch.incidents.outcomes import ORDER
+from netwatch.incidents.contacts import ORDER
 from netwatch.incidents.scan import ScanIncidents
 
 SENSOR = Sensor("test", "0")

@@ -12,7 +12,7 @@ from support.captures import enhanced, interface, section
 from support.frames import ETHERNET, udp
 from support.office import DURING, FAR, SERVICE, capture, configured, hello, lookup
 
-from netwatch.capture.own_evidence import is_own_evidence
+from netwatch.capture.not_read import is_own_evidence
 from netwatch.cli import main
 
 LINE = "1680510600.000 200 10.20.1.9 TCP_TUNNEL/200 4408 CONNECT www.tiktok.com:443 - HIER_DIRECT/203.0.113.7 -\n"  # noqa: E501 - as Squid writes it

@@ -31,7 +31,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.dissect.loop.division import Division
-from netwatch.engine import jobs, shared_windows
+from netwatch.engine import jobs, sharing
 from netwatch.engine.sharing import ShareWorkers
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
@@ -164,8 +164,8 @@ def test_more_blocks_than_the_ring_has_room_for(
     alone: Callable[[str], dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shared_windows, "WINDOWS", 2)
-    monkeypatch.setattr(shared_windows, "SLOTS", 2)
+    monkeypatch.setattr(sharing, "WINDOWS", 2)
+    monkeypatch.setattr(sharing, "SLOTS", 2)
     monkeypatch.setattr(StreamBuffer.__init__, "__defaults__", (4096, 1 << 24))
     path = str(made["plain"])
     assert scan([path], site, 2) == alone("plain")

@@ -24,7 +24,7 @@ from netwatch.engine.capture_files import group_files
 from netwatch.exports.export_format import Export
 from netwatch.exports.registry import EXPORTS
 from netwatch.exports.selection import Selection, select
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.line_writer import observation_record
 from netwatch.rules.signature import Rule
 
 pytestmark = needs("suricata")

@@ -24,7 +24,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.formats import arrow_files, arrow_rows, column_buffers
 from netwatch.formats.arrow_files import ArrowWriter, ParquetWriter
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.line_writer import observation_record
 from netwatch.formats.registry import BINARY_FORMATS
 from netwatch.formats.values import json_line, rfc3339
 

@@ -22,8 +22,8 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.formats import csv as ours
 from netwatch.formats import observation_lines
 from netwatch.formats.line_styles import CSV, JSON
+from netwatch.formats.line_writer import observation_record
 from netwatch.formats.observation_lines import ObservationLines
-from netwatch.formats.observation_record import observation_record
 from netwatch.formats.values import json_line
 
 NAMES = (

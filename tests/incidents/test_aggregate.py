@@ -17,7 +17,7 @@ from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
 from netwatch.incidents import incident, origin_counts
 from netwatch.incidents.aggregate import Incidents
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.contacts import ContactProgress
 
 
 def gather(contacts, gap=GAP):

@@ -13,8 +13,8 @@ from netwatch.core.frame import EvidenceFrames
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Decision, Match, Ruling
 from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.bounded_table import MemoryBudget
 from netwatch.incidents.evidence_frames import INTERVAL_LIMIT, NAME_LIMIT, IncidentFrames
-from netwatch.incidents.memory_budget import MemoryBudget
 
 GAP = 60 * SECOND
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 import pytest
 from support.contacts import contact
 
-from netwatch.core.log_info import PACKETS, LogInfo, origin_of
+from netwatch.core.seen import PACKETS, LogInfo, origin_of
 from netwatch.core.verdict import Contact
-from netwatch.incidents.first_contacts import FirstContacts
+from netwatch.incidents.contacts import ContactProgress, FirstContacts
 from netwatch.incidents.incident import Incident
-from netwatch.incidents.progress import ContactProgress
 
 NOON = 1_679_313_600_000_000_000
 GAP = 1_800_000_000_000

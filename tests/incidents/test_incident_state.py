@@ -9,9 +9,9 @@ from support.contacts import GAP, NOON, SENSOR, contact
 from netwatch.core import typed_json
 from netwatch.core.verdict import Contact
 from netwatch.formats import jsonl
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
-from netwatch.incidents.progress import ContactProgress
 
 contacts = st.builds(
     contact,

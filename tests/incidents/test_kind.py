@@ -10,9 +10,9 @@ from netwatch.core.alert import JudgedKind
 from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact
 from netwatch.incidents.activity import ENTRY_LIMIT, ActivityTable, class_of
+from netwatch.incidents.contacts import ContactProgress, use_of
 from netwatch.incidents.kind import judge
 from netwatch.incidents.kind_thresholds import THRESHOLDS, VALUES
-from netwatch.incidents.progress import ContactProgress, use_of
 
 Visit = tuple[Contact, ContactProgress]
 OWN, PAGE, SHARED = "api.tiktok.com", "www.tiktok.com", "cdn.example.net"

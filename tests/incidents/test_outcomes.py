@@ -13,12 +13,11 @@ from support.contacts import GAP, NOON, SECOND, SENSOR, contact
 from netwatch.core.alert import Alert
 from netwatch.core.verdict import RESET, Contact, Outcome, Severity
 from netwatch.formats import jsonl
-from netwatch.incidents import activity, incident, lookup_answers
+from netwatch.incidents import activity, incident, origin_counts
 from netwatch.incidents.aggregate import Incidents
-from netwatch.incidents.outcomes import ORDER, settled, strongest
-from netwatch.incidents.progress import ContactProgress, Tally
+from netwatch.incidents.contacts import ORDER, ContactProgress, Tally, settled, strongest
+from netwatch.incidents.destinations import severity_of
 from netwatch.incidents.scan import ScanIncidents
-from netwatch.incidents.severity import severity_of
 
 Step = Contact | tuple[Contact, ContactProgress]
 
@@ -306,7 +305,7 @@ def test_neither_order_nor_parts_nor_disk_change_the_alert(limit: int, data: st.
     asked = data.draw(st.lists(lookups, max_size=12))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(activity, "ENTRY_LIMIT", limit)
-        patch.setattr(lookup_answers, "NAME_LIMIT", limit)
+        patch.setattr(origin_counts, "NAME_LIMIT", limit)
         whole = ScanIncidents(GAP)
         for made in [*(made for made, _ in followed), *asked]:
             whole.add(made)

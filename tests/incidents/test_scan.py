@@ -15,7 +15,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Contact
 from netwatch.formats import jsonl
 from netwatch.incidents import scan
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.scan import ScanIncidents
 
 BYTES = {7: (100, 2000), 8: (1, 0), 9: (0, 50)}

@@ -15,8 +15,8 @@ from netwatch.core.alert import Alert
 from netwatch.core.seen import UNSEEN
 from netwatch.core.verdict import Contact
 from netwatch.formats import jsonl
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.incident import CLIENT_LIMIT
-from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.unproven import SUMMED
 from netwatch.language.sentences import sentence

@@ -1,10 +1,8 @@
 import pytest
 
 from netwatch.core.frame import Frame
-from netwatch.inventory import binding_evidence
-from netwatch.inventory.binding_evidence import BindingEvidence
-from netwatch.inventory.bindings import AddressBinding
-from netwatch.inventory.hosts import Host
+from netwatch.inventory import bindings as bindings_module
+from netwatch.inventory.bindings import AddressBinding, BindingEvidence, Host
 
 
 def frame(number, size=100):
@@ -30,13 +28,13 @@ def test_the_last_packets_of_each_are_stored():
 def test_too_large_an_entry_is_dropped_and_counted():
     evidence, one = BindingEvidence(), binding()
     evidence.store(one, (frame(1),))
-    evidence.store(one, (frame(2, binding_evidence.MAX_ENTRY_BYTES + 1),))
+    evidence.store(one, (frame(2, bindings_module.MAX_ENTRY_BYTES + 1),))
     assert (evidence.frames_of(one), evidence.dropped) == ((), 1)
 
 
 @pytest.mark.parametrize("count", [3, 20])
 def test_the_oldest_entries_are_evicted(monkeypatch, count):
-    monkeypatch.setattr(binding_evidence, "MAX_BYTES", 300)
+    monkeypatch.setattr(bindings_module, "MAX_BYTES", 300)
     evidence, bindings = BindingEvidence(), [binding() for _ in range(count)]
     for number, each in enumerate(bindings):
         evidence.store(each, (frame(number),))

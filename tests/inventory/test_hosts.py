@@ -1,7 +1,6 @@
 import pytest
 
-from netwatch.inventory.bindings import Address
-from netwatch.inventory.hosts import MAX_NAMES, Host, are_different_hosts
+from netwatch.inventory.bindings import MAX_NAMES, Address, Host, are_different_hosts
 
 IP, IP2 = bytes([10, 20, 6, 20]), bytes([10, 20, 6, 21])
 ONE = b"\2\0\0\0\0\1"

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from netwatch.core.message import AddressClaim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.verdict import Binding
-from netwatch.inventory import binding_tables, dhcp_requests
+from netwatch.inventory import bindings
+from netwatch.inventory import claims as claiming
 from netwatch.inventory.bindings import CONFLICT_WINDOW
 from netwatch.inventory.learned import LearnedBindings
 
@@ -113,7 +114,7 @@ def test_a_name_belongs_to_its_transaction(wire):
     wire.request(ONE, 10, "old", xid=b"a")
     wire.grant(ONE, 20, xid=b"b")
     assert wire.contact(20).hostname is None
-    late = 20 + dhcp_requests.REQUEST_TIMEOUT
+    late = 20 + claiming.REQUEST_TIMEOUT
     wire.request(TWO, late, "new")
     wire.grant(ONE, late, xid=b"a")
     assert wire.contact(late).hostname is None
@@ -372,17 +373,17 @@ def test_entries_that_are_used_are_not_evicted():
 
 
 def test_requests_are_bounded(monkeypatch):
-    monkeypatch.setattr(dhcp_requests, "REQUEST_LIMIT", 4)
+    monkeypatch.setattr(claiming, "REQUEST_LIMIT", 4)
     wire = Wire()
     for n in range(10):
         wire.request(number(n)[1], n, f"ws-{n}")
     assert (len(wire.learned._recorder.requests), wire.learned.evicted) == (4, 6)
-    wire.request(ONE, 10 + dhcp_requests.REQUEST_TIMEOUT)
+    wire.request(ONE, 10 + claiming.REQUEST_TIMEOUT)
     assert (len(wire.learned._recorder.requests), wire.learned.evicted) == (1, 6)
 
 
 def test_routers_are_bounded(monkeypatch):
-    monkeypatch.setattr(binding_tables, "ROUTER_LIMIT", 4)
+    monkeypatch.setattr(bindings, "ROUTER_LIMIT", 4)
     wire = Wire()
     for n in range(10):
         wire.announce(number(n)[1], n, number(n)[0], router=True)
@@ -393,7 +394,7 @@ def test_old_entries_are_removed_unless_they_have_a_lease():
     wire = Wire()
     wire.announce(TWO, 0, IP2)
     wire.lease(ONE, 1, "ws-014", lifetime=30 * 86_400)
-    late = binding_tables.MAX_AGE + 10
+    late = bindings.MAX_AGE + 10
     for n in range(4):
         wire.announce(number(n)[1], late + n, number(n)[0])
     assert len(wire.learned) == 5

@@ -1,3 +1,5 @@
+"""Sinkholes: addresses and ranges, and the null addresses without being listed."""
+
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -8,7 +10,9 @@ from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import Network
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.inventory import networks
-from netwatch.inventory.networks import Networks, Scope, built_in, check, read_scope
+from netwatch.inventory.networks import Networks, Scope, Sinkholes, built_in, check, read_scope
+
+RANGES = ("10.20.0.80", "198.51.100.0/25", "2001:db8:80::/64", "2001:db8:81::1/128")
 
 
 def scope(name, *ranges, vlans=(), kind="service"):
@@ -379,3 +383,44 @@ def test_says_which_vlans_are_networks_where_a_packet_has_no_tag() -> None:
     assert table.missed(bytes((192, 0, 2, 1)), None) == expected
     assert table.missed(bytes((192, 0, 2, 1)), 6) == ""
     assert table.explain(bytes((192, 0, 2, 1)), 5)[1] == "VLAN 5"
+
+
+@pytest.mark.parametrize(
+    ("address", "listed"),
+    [
+        ("0.0.0.0", True),
+        ("::", True),
+        ("10.20.0.80", True),
+        ("10.20.0.81", False),
+        ("198.51.100.127", True),
+        ("198.51.100.128", False),
+        ("2001:db8:80::ffff", True),
+        ("2001:db8:80:1::", False),
+        ("2001:db8:81::1", True),
+        ("2001:db8:81::2", False),
+        ("::1", False),
+        ("0.0.0.1", False),
+    ],
+)
+def test_addresses(address: str, listed: bool) -> None:
+    sinkholes = Sinkholes(ip_network(text) for text in RANGES)
+    assert (ip_address(address).packed in sinkholes) == listed
+
+
+def test_without_ranges_only_the_null_addresses_are_listed() -> None:
+    assert bytes(4) in Sinkholes()
+    assert bytes(16) in Sinkholes()
+    assert bytes(15) + b"\1" not in Sinkholes()
+
+
+@given(
+    st.ip_addresses(),
+    st.lists(st.tuples(st.ip_addresses(), st.integers(0, 128)), max_size=6),
+)
+def test_ranges_are_those_of_the_standard_library(address, ranges) -> None:
+    networks = [
+        ip_network((each.packed, min(length, each.max_prefixlen)), strict=False)
+        for each, length in ranges
+    ]
+    expected = any(address in network for network in networks) or int(address) == 0
+    assert (address.packed in Sinkholes(networks)) == expected

@@ -4,10 +4,9 @@ import pytest
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.verdict import DeviceClass, Network
-from netwatch.inventory.devices import Devices
+from netwatch.inventory.devices import Devices, possible_classes
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.lease_table import Lease, LeaseTable
-from netwatch.inventory.possible_classes import possible_classes
 
 IP, OTHER_IP = (parse_ip(text) or b"" for text in ("10.1.0.7", "10.1.0.8"))
 MAC, OTHER_MAC, ROUTER = (parse_mac(f"02:00:00:00:00:0{n}") or b"" for n in (1, 2, 3))

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.inventory import row_index
-from netwatch.inventory.row_chains import RowChains
-from netwatch.inventory.row_index import RowIndex
+from netwatch.inventory.row_index import RowChains, RowIndex
 
 
 def index(keys: list[bytes], rows: int = 0) -> tuple[RowIndex, list[int | None]]:

@@ -1,5 +1,8 @@
-"""The end of a capture with a store whose disk is slow, or whose writer hangs."""
+"""The end of a capture with a store whose disk is slow, or whose writer hangs. What waits for the
+writer of a store: incidents first, and of other records the newest.
+"""
 
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -15,8 +18,8 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import live_facts
 from netwatch.live import live_store
-from netwatch.live.live_store import LiveStore
-from netwatch.store.messages import Incidents
+from netwatch.live.live_store import BATCH, LiveStore, StoreQueue
+from netwatch.store.messages import EvidenceFile, HourCoverage, Incidents, SensorStatus, records_in
 from netwatch.store.options import StoreOptions
 from netwatch.store.writer import Writer
 
@@ -78,7 +81,7 @@ def test_a_slow_writer_gets_the_time_that_it_needs(
     """As long as it makes progress, of which the service manager is told. Nothing is lost, although
     more is queued than there is room for."""
     monkeypatch.setattr(live_store, "STALL_TIMEOUT", 0.9)
-    monkeypatch.setattr("netwatch.live.store_queue.BATCH", 5)
+    monkeypatch.setattr("netwatch.live.live_store.BATCH", 5)
     said, told = list[str](), list[bool]()
     store = start(tmp_path, Slow, said)
     store._queue._limit = 20
@@ -122,3 +125,45 @@ def _line(number: int) -> str:
     from netwatch.formats.values import json_line
 
     return json_line(record(number))
+
+
+def test_incidents_come_first_and_together() -> None:
+    queue = StoreQueue()
+    queue.put(HourCoverage(0, 1, 2, "{}"))
+    for number in range(BATCH + 1):
+        assert queue.put(Incidents([str(number)]))
+    queue.put(EvidenceFile("a", "a.pcap"))
+    queue.put(Incidents(["last"]))
+    lines = [str(number) for number in range(BATCH + 1)]
+    assert queue.take() == Incidents(lines[:BATCH])
+    assert queue.take() == Incidents(lines[BATCH:])
+    assert queue.take() == EvidenceFile("a", "a.pcap")
+    assert queue.take() == Incidents(["last"])
+    assert queue.take() == HourCoverage(0, 1, 2, "{}")
+    assert queue.take() is None
+
+
+def test_a_record_replaces_the_one_before() -> None:
+    """However long the store cannot be written to, one of each waits."""
+    queue = StoreQueue(limit=1)
+    for at in range(5):
+        assert queue.put(HourCoverage(0, 1, at, "{}"))
+        assert queue.put(SensorStatus("gate", {"at": at}))
+    assert queue.put(HourCoverage(1, 5, 6, "{}"))
+    assert len(queue) == 3
+    assert queue.take() == HourCoverage(0, 1, 4, "{}")
+    assert queue.take() == SensorStatus("gate", {"at": 4})
+    assert queue.take() == HourCoverage(1, 5, 6, "{}")
+
+
+def test_what_does_not_fit_is_refused_until_there_is_room() -> None:
+    queue = StoreQueue(limit=1)
+    assert queue.put(Incidents(["1"]))
+    assert not queue.put(Incidents(["2"]))
+    assert not queue.wait_for_room(0.0)
+    taking = threading.Thread(target=queue.take)
+    taking.start()
+    assert queue.wait_for_room(30.0)
+    taking.join()
+    assert records_in(Incidents(["1", "2"])) == 2
+    assert records_in(SensorStatus("gate", {})) == 1

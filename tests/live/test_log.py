@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from support.snapshots import OPEN
 
-from netwatch.live.alert_lines import LINES, MINUTE
 from netwatch.live.events import (
     AlertSent,
     Event,
@@ -17,7 +16,7 @@ from netwatch.live.events import (
     Stopped,
     TrafficReport,
 )
-from netwatch.live.log import Log, lines
+from netwatch.live.log import LINES, MINUTE, Log, lines
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from netwatch.core.seen import UNSEEN
 from netwatch.core.verdict import Contact
 from netwatch.incidents import aggregate
 from netwatch.incidents.aggregate import Incidents
-from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.language.sentences import sentence
-from netwatch.live import evicted_incidents
+from netwatch.live import open_incident
 from netwatch.live import open_incidents as module
 from netwatch.live.open_incident import OpenIncident
 from netwatch.live.open_incidents import CLOSE_DELAY, OpenIncidents
@@ -274,7 +274,7 @@ def test_without_room_on_disk_contacts_are_rejected_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(aggregate, "INCIDENT_LIMIT", 8)
-    monkeypatch.setattr(evicted_incidents, "EVICTED_LIMIT", 4)
+    monkeypatch.setattr(open_incident, "EVICTED_LIMIT", 4)
     incidents, sent = open_incidents()
     add(incidents, *(contact(who, who=who) for who in range(20)))
     assert len(incidents) == 12

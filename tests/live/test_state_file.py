@@ -23,12 +23,11 @@ from netwatch.core.observation import Observation
 from netwatch.core.owned_database import PAGE_SIZE, ForeignFileError
 from netwatch.core.verdict import Decision, Exemption, Ruling
 from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND
-from netwatch.incidents.first_contacts import FirstContacts
+from netwatch.incidents.contacts import ContactProgress, FirstContacts
 from netwatch.incidents.incident_state import OBSERVATION
-from netwatch.incidents.progress import ContactProgress
+from netwatch.live.open_incident import StateError, decode, encode
 from netwatch.live.open_incidents import OpenIncident, OpenIncidents
 from netwatch.live.state_file import KIND, StateFile
-from netwatch.live.state_format import StateError, decode, encode
 from netwatch.live.state_saver import StateSaver
 
 

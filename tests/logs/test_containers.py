@@ -15,8 +15,8 @@ from support.made_log import Reader, made_formats
 from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs import sqlite_rows, windows_events
-from netwatch.logs.frame_streams import FrameError, frames
+from netwatch.logs import log_stream, sqlite_rows
+from netwatch.logs.frame_streams import FrameError, file_frames
 from netwatch.logs.log_stream import on_disk
 from netwatch.logs.recognise import recognise
 
@@ -124,9 +124,9 @@ def framed(*payloads):
 
 
 def test_frames():
-    assert list(frames(io.BytesIO(framed(b"a", b"bc") + framed(b"d")))) == [b"a", b"bc", b"d"]
+    assert list(file_frames(io.BytesIO(framed(b"a", b"bc") + framed(b"d")))) == [b"a", b"bc", b"d"]
     long = b"x" * ((1 << 20) + 1)
-    assert list(frames(io.BytesIO(framed(b"a", long, b"b")))) == [b"a", None, b"b"]
+    assert list(file_frames(io.BytesIO(framed(b"a", long, b"b")))) == [b"a", None, b"b"]
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,13 @@ def test_frames():
 )
 def test_frames_that_end_early_or_cannot_be(octets):
     with pytest.raises(FrameError):
-        list(frames(io.BytesIO(octets)))
+        list(file_frames(io.BytesIO(octets)))
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_as_frames(octets):
     try:
-        found = list(frames(io.BytesIO(octets)))
+        found = list(file_frames(io.BytesIO(octets)))
     except FrameError:
         return
     assert sum(len(each or b"") for each in found) <= len(octets)
@@ -164,7 +164,7 @@ def test_frames_of_a_file_are_its_records(tmp_path):
 
 def test_the_package_for_event_logs_is_named_where_it_is_missing(tmp_path, monkeypatch):
     path = tmp_path / "x.evtx"
-    path.write_bytes(windows_events.MAGIC + bytes(4096))
+    path.write_bytes(log_stream.MAGIC + bytes(4096))
     monkeypatch.setitem(sys.modules, "evtx", None)
     with made_formats(container="evtx"), pytest.raises(CaptureError, match=r"\[logs\]'\)$"):
         recognise(CaptureFile(str(path)))
@@ -173,9 +173,9 @@ def test_the_package_for_event_logs_is_named_where_it_is_missing(tmp_path, monke
 def test_an_event_log_that_is_none(tmp_path):
     pytest.importorskip("evtx")
     path = tmp_path / "x.evtx"
-    path.write_bytes(windows_events.MAGIC)
+    path.write_bytes(log_stream.MAGIC)
     with pytest.raises(CaptureError, match=r"x\.evtx: cannot be read"):
-        list(windows_events.events(path, str(path)))
+        list(log_stream.events(path, str(path)))
 
 
 def test_rows_are_records_with_numbers(tmp_path):

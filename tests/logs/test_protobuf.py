@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.dnstap_frames import field, fixed32
 
-from netwatch.logs.protobuf import MAX_FIELDS, Fields
+from netwatch.logs.dnstap import MAX_FIELDS, Fields
 from netwatch.logs.reading import RecordError
 
 

@@ -9,7 +9,7 @@ from support.tshark_captures import captured, read, sni_and_ja4
 
 from netwatch.core.errors import ParseError
 from netwatch.protocols import dtls, gquic, socks, tls, tls_server
-from netwatch.protocols.gquic_packet import version_of
+from netwatch.protocols.gquic import version_of
 
 pytestmark = tshark.needed
 

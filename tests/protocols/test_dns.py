@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.protocol_samples import sound_outcome, vector
 
-from netwatch.core.ech_config import EchConfig
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
+from netwatch.core.protocol_numbers import EchConfig
 from netwatch.protocols import dns
 from netwatch.protocols.dns_answers import MAX_ECH_CONFIGS, MAX_RECORDS
 

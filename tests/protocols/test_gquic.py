@@ -9,7 +9,7 @@ from support.protocol_samples import SALTS, sealed, sound_outcome, varint
 
 from netwatch.core.errors import ParseError
 from netwatch.protocols import gquic
-from netwatch.protocols.gquic_packet import clear_packet, handshake_pieces
+from netwatch.protocols.gquic import clear_packet, handshake_pieces
 
 HELLO = padded_chlo(b"www.example.com")
 VERSIONS = [24, 25, 30, 33, 34, 35, 37, 38, 39, 43, 44, 46]

@@ -19,9 +19,8 @@ from netwatch.core.addresses import parse_mac
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.user_yaml import Problems
 from netwatch.inventory.history import MARKER
-from netwatch.inventory.inventory_file import read_inventory
-from netwatch.inventory.inventory_folder import read_inventory_folder
-from netwatch.live.reload import fingerprint
+from netwatch.inventory.inventory_file import read_inventory, read_inventory_folder
+from netwatch.live.config_update import fingerprint
 from netwatch.refresh import target
 from netwatch.refresh.run import Refreshed, refresh
 

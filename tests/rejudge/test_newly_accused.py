@@ -23,8 +23,7 @@ from netwatch.rejudge.newly_accused import newly_accused
 from netwatch.rules.load import use_builtin
 from netwatch.updates.set_format import SetError
 from netwatch.updates.store import SetStore
-from netwatch.updates.update import update
-from netwatch.updates.weighing import weigh
+from netwatch.updates.update import update, weigh
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.metrics import METRICS
 from netwatch.watch.snapshot import Snapshot

@@ -11,10 +11,10 @@ import yaml
 from netwatch.core.verdict import App
 from netwatch.lists.reader import read_list
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.common_zones import PATH, why_common
 from netwatch.rules.draft import Draft, make_draft
 from netwatch.rules.lint import lint
 from netwatch.rules.load import load_signatures
+from netwatch.rules.shared_zones import PATH, why_common
 
 Write = Callable[..., Path]
 

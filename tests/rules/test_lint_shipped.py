@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.rules.embedded_hosts import EMBEDDED_HOSTS
 from netwatch.rules.lint import lint
-from netwatch.rules.lint_shipped import MIN_IGNORED
+from netwatch.rules.lint_shipped import EMBEDDED_HOSTS, MIN_IGNORED
 from netwatch.rules.load import BUILTIN, load_signatures
 
 HEAD = "app: clips\nname: Clips\nvendor: maker\ncategory: {}\n"

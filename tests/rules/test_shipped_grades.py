@@ -1,7 +1,7 @@
 """The grades of the shipped rules of ByteDance's apps: hosts that pages, SDKs or other apps call
 prove no use of an app, whatever zone or region they are in; hosts that only an app calls do.
 
-`netwatch.rules.embedded_hosts` has hosts that were seen; here are their siblings in other zones and
+`netwatch.rules.lint_shipped` has hosts that were seen; here are their siblings in other zones and
 regions, and which app each belongs to."""
 
 import pytest

@@ -10,7 +10,7 @@ from support.programs import running
 from support.receiver_harness_bus import Kafka, Nats, SaslTansu, Tansu
 from support.waiting import wait_until
 
-from netwatch.delivery.stored_record import deduplication_key
+from netwatch.delivery.deferred import deduplication_key
 from netwatch.delivery.worker import RetryTiming
 from netwatch.sinks.kafka import MECHANISMS
 

@@ -17,7 +17,7 @@ from support.receivers import Listener
 
 from netwatch.core import exchange
 from netwatch.core.exchange import TooLongError
-from netwatch.delivery import probe
+from netwatch.delivery import attempt
 
 PAUSE = 0.1
 """Seconds between two bytes."""
@@ -87,7 +87,7 @@ def seconds_until_given_up(tmp_path, alert=None, **keys):
     made = output(tmp_path, timeout="1s", **keys)
     alert = alert or record(1)
     start = time.monotonic()
-    result = probe.send(made, alert)
+    result = attempt.send(made, alert)
     took = time.monotonic() - start
     assert not result.delivered
     assert result.state == "retrying", result
@@ -222,7 +222,7 @@ def test_syslog_over_tls_that_never_ends_ends_at_the_timeout(
     keys = {"type": "syslog", "transport": "tls", "host": f"127.0.0.1:{port}"}
     made = output(tmp_path, timeout="1s", confirm=confirm, tls={"ca": str(certificates.ca)}, **keys)
     start = time.monotonic()
-    result = probe.send(made, record(1))
+    result = attempt.send(made, record(1))
     assert time.monotonic() - start < AT_MOST
     assert bool(result.delivered) is not confirm
 
@@ -280,7 +280,7 @@ def test_accepted_mail_is_delivered_whatever_the_server_says_afterwards(hostile,
             )
         )
         made = output(tmp_path, **MAIL, timeout="1s", host=f"127.0.0.1:{port}", security="none")
-        assert probe.send(made, record(1)).delivered, last
+        assert attempt.send(made, record(1)).delivered, last
 
 
 INFO = {"server_id": "x", "version": "2.10.0", "proto": 1, "headers": True, "max_payload": 1048576}

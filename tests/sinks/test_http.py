@@ -16,7 +16,7 @@ from support.receivers import Http, lose_answer, reset, status
 from support.waiting import wait_until
 
 from netwatch.delivery import dead_letters
-from netwatch.delivery.stored_record import deduplication_key
+from netwatch.delivery.deferred import deduplication_key
 from netwatch.delivery.worker import RetryTiming
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
 from netwatch.sinks.http_client import Response, raise_for_status, retry_after

@@ -8,7 +8,7 @@ from support.receivers import reset, status
 from support.waiting import wait_until
 
 from netwatch.core.errors import ConfigError
-from netwatch.delivery import probe
+from netwatch.delivery import attempt
 from netwatch.delivery.worker import RetryTiming
 from netwatch.sinks.notify import MAX_LINES
 
@@ -144,14 +144,14 @@ def test_refused_message_is_split_until_the_alert_is_found(http, service, delive
 def test_an_address_of_no_service_pauses_the_output(service, monkeypatch):
     made = service()
     monkeypatch.setenv("CHAT", "nonsense://s3cr3t")
-    assert probe.check_connection(made) == (
+    assert attempt.check_connection(made) == (
         False,
         "the secret 'url' is no address that apprise knows",
     )
 
 
 def test_connection_check_sends_nothing(http, service):
-    assert probe.check_connection(service("gotify")) == (
+    assert attempt.check_connection(service("gotify")) == (
         True,
         "is an address of Gotify; no message was sent",
     )

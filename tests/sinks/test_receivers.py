@@ -9,7 +9,7 @@ from support.delivery_scenarios import FAULTS, Run, applies, formats_of, killed,
 from support.made_alerts import output
 from support.receiver_harness import RECEIVERS
 
-from netwatch.delivery import probe
+from netwatch.delivery import attempt
 
 
 @pytest.fixture
@@ -106,12 +106,12 @@ def test_connection_check_sends_no_alert(run):
     receiver = run.receiver
     receiver.start()
     one = output(run.folder, **run.output_keys())
-    reached, text = probe.check_connection(one)
+    reached, text = attempt.check_connection(one)
     assert reached, text
     assert receiver.lines() == []
     if receiver.name not in ("file", "rsyslog UDP"):
         receiver.stop()
-        reached, text = probe.check_connection(one)
+        reached, text = attempt.check_connection(one)
         assert not reached
         assert "refused" in text or "brokers are down" in text, text
 
@@ -123,6 +123,6 @@ SECURED = [each for each in RECEIVERS if applies(each, "wrong host name")]
 def test_connection_check_rejects_a_certificate_for_another_name(run):
     run.receiver.set_certificate(run.certificates.issue("other.example"))
     run.receiver.start()
-    reached, text = probe.check_connection(output(run.folder, **run.output_keys()))
+    reached, text = attempt.check_connection(output(run.folder, **run.output_keys()))
     assert not reached
     assert "not valid for" in text, text

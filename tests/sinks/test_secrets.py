@@ -21,8 +21,7 @@ from support.receivers import Listener
 
 from netwatch.cli import main
 from netwatch.core.errors import ConfigError
-from netwatch.delivery import probe
-from netwatch.delivery.attempt import attempt
+from netwatch.delivery.attempt import attempt, send
 from netwatch.delivery.queue_values import QueuedAlert
 from netwatch.sinks.redaction import redact
 from netwatch.sinks.secrets import Secret
@@ -136,7 +135,7 @@ def test_secrets_are_redacted_before_an_answer_is_cut(padding, parrot, tmp_path,
     monkeypatch.setenv("NW_PLAIN", PLAIN)
     parrot.status, parrot.padding = 500, padding
     keys = {**HTTP["bearer"], "url": f"http://127.0.0.1:{parrot.server_port}"}
-    reason = probe.send(output(tmp_path, **keys), record(1)).reason
+    reason = send(output(tmp_path, **keys), record(1)).reason
     assert reason.startswith("HTTP 500")
     assert not any(PLAIN[:length] in reason for length in range(4, len(PLAIN) + 1))
 

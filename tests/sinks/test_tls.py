@@ -13,7 +13,7 @@ from support.ports import free_port
 
 from netwatch.core.exchange import exchange
 from netwatch.core.tls_sockets import describe_error
-from netwatch.delivery import probe
+from netwatch.delivery import attempt
 from netwatch.sinks.tls import TlsOptions
 
 
@@ -29,7 +29,7 @@ from netwatch.sinks.tls import TlsOptions
 def test_server_without_tls_is_reported_as_such(keys, scheme, http, tmp_path):
     where = f"127.0.0.1:{http.server_port}"
     address = {"url": f"{scheme}://{where}"} if scheme else {"host": where}
-    reached, text = probe.check_connection(output(tmp_path, timeout="2s", **keys, **address))
+    reached, text = attempt.check_connection(output(tmp_path, timeout="2s", **keys, **address))
     assert not reached
     assert text == f"{where}: the server does not speak TLS"
 
@@ -62,7 +62,7 @@ def test_error_without_a_message_is_described_by_its_type():
 
 def test_unknown_host_name_is_reported(tmp_path):
     keys = {"type": "syslog", "host": "nowhere.invalid:514", "transport": "udp"}
-    reached, text = probe.check_connection(output(tmp_path, **keys))
+    reached, text = attempt.check_connection(output(tmp_path, **keys))
     assert not reached
     assert text.startswith("nowhere.invalid:514: ")
     assert "not known" in text or "failure in name resolution" in text

@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 from netwatch.cli import main
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_folder import PrivateFolder, below
+from netwatch.core.private_files import PrivateFolder, below
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock

@@ -14,9 +14,8 @@ from support.paths import ROOT
 
 from netwatch.console.console import Console
 from netwatch.console.routes import ROUTES, Route, may
-from netwatch.watch.health import Thresholds, troubles
+from netwatch.watch.health import Thresholds, status_record, troubles
 from netwatch.watch.snapshot import OutboxBacklog, OutputQueue, Snapshot
-from netwatch.watch.status_record import status_record
 
 PACKAGES = ("charts", "console", "explain", "language", "report")
 """The packages that have texts for people."""

@@ -12,7 +12,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.core.flow import Flow
 from netwatch.core.message import AddressClaim, DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
-from netwatch.engine.log_units import LogUnit
+from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.replay import Event
 from netwatch.logs.log_files import Log
 from netwatch.logs.options import LogOptions

@@ -10,8 +10,7 @@ from netwatch.core.errors import Problem
 from netwatch.fleet.applying import Applier
 from netwatch.fleet.publications import Publications, Published
 from netwatch.fleet.signing_key import open_signing_key, read_public_key
-from netwatch.updates.publish import read_examined
-from netwatch.updates.set_check import check_set
+from netwatch.updates.set_check import check_set, read_examined
 
 CONFIGURATION = """\
 version: 1

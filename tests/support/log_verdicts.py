@@ -12,10 +12,9 @@ from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
-from netwatch.engine.capture_files import group_files
+from netwatch.engine.capture_files import LogUnit, group_files
 from netwatch.engine.log_scan import names_of_log
-from netwatch.engine.log_units import LogUnit
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.line_writer import observation_record
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.log_files import LogOptions, divide
 

@@ -26,7 +26,7 @@ import pytest
 from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.pipeline import names
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.line_writer import observation_record
 
 HOST = "127.0.0.1"
 TIMEOUT = 12

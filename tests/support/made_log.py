@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.message import DnsInfo
-from netwatch.logs.lookups import lookup
+from netwatch.logs.dns_values import lookup
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import Endpoint, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS, LogFormat

@@ -8,7 +8,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
 from netwatch.dissect.dissector import Dissector, Found, LoopRows
-from netwatch.formats.observation_record import observation_record
+from netwatch.formats.line_writer import observation_record
 
 
 def observe(packet: Packet, message: Message) -> list[Observation]:

@@ -27,8 +27,7 @@ from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.engine import jobs, pipeline
-from netwatch.engine.capture_files import capture_seed, read_blocks
-from netwatch.engine.log_units import LogUnit
+from netwatch.engine.capture_files import LogUnit, capture_seed, read_blocks
 from netwatch.engine.observe import Observer
 from netwatch.engine.replay import ClaimEvent, Event, Replay
 from netwatch.formats.registry import FORMATS

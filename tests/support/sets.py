@@ -9,10 +9,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from netwatch.updates.keys import KeyFolder
 from netwatch.updates.options import UpdateOptions
-from netwatch.updates.publish import read_examined
-from netwatch.updates.repository import Repository
+from netwatch.updates.repository import KeyFolder, Repository
+from netwatch.updates.set_check import read_examined
 from netwatch.updates.set_format import Manifest
 
 DAY = timedelta(days=1)

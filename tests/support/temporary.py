@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from netwatch.core.private_folder import LOCK, MARK
+from netwatch.core.private_files import LOCK, MARK
 
 
 def leave_temporary(place: Path) -> Path:

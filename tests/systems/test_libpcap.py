@@ -19,8 +19,7 @@ from support.waiting import wait_until
 from netwatch.capture import scapy_source
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import open_source
-from netwatch.capture.scapy_listeners import Listener, open_libpcap
-from netwatch.capture.scapy_source import ScapySource
+from netwatch.capture.scapy_source import Listener, ScapySource, open_libpcap
 from netwatch.core.errors import CaptureError
 
 pytestmark = [

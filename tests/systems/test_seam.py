@@ -90,4 +90,4 @@ def test_what_is_opened_stays_as_it_is() -> None:
         for call in names.opens:
             if is_below(name, (*POSIX_ONLY, *LINUX_ONLY, SEAM)) or "devnull" in call:
                 continue
-            assert "netwatch.core.system.opening.O_CLOEXEC" in names.uses, (name, call)
+            assert "netwatch.core.system.files.O_CLOEXEC" in names.uses, (name, call)

@@ -335,7 +335,7 @@ def test_a_set_with_problems_is_refused(
     update(publisher.options(), str(publisher.folder))
     from support.sets import signatures
 
-    from netwatch.updates.publish import read_examined
+    from netwatch.updates.set_check import read_examined
 
     files = read_examined(signatures(publisher.place / "signatures")) | {name: text.encode()}
     publisher.publish(files=files)
@@ -375,7 +375,7 @@ def test_a_server_that_is_not_there(publisher: Publisher) -> None:
 
 def test_a_server_that_never_ends(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
     publisher.publish()
-    monkeypatch.setattr("netwatch.updates.fetchers.UPDATES", Limits(-1.0))
+    monkeypatch.setattr("netwatch.updates.client.UPDATES", Limits(-1.0))
     with served(publisher.folder) as url:
         assert "not complete after" in refused(publisher, url)
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.alerts import ALERT
 from support.snapshots import BUSY, NOW, QUIET
 
-from netwatch.watch.collector import Metrics
+from netwatch.watch.endpoint import Metrics
 from netwatch.watch.health import Thresholds
 from netwatch.watch.metric_kinds import MAX_SERIES, OTHER
 from netwatch.watch.metrics import METRICS

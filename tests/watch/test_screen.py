@@ -12,9 +12,8 @@ from rich.console import Console
 from support.snapshots import BUSY, ITEM, NOW, OPEN, QUIET
 
 from netwatch.core.verdict import App, Device, Network
-from netwatch.watch.rates import Rates
 from netwatch.watch.screen import screen
-from netwatch.watch.snapshot import ContactCount, Message, OutputQueue, Snapshot
+from netwatch.watch.snapshot import ContactCount, Message, OutputQueue, Rates, Snapshot
 
 RATES = Rates(98_234.0, 7.81e8, 312.4, 0.0, tuple(float(number) for number in range(120)))
 HOSTILE = [

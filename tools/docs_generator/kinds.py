@@ -1,8 +1,8 @@
 """How the kind of an incident is judged, and what lowers the severity of its alert."""
 
 from docs_generator.markdown import code, table
+from netwatch.incidents.destinations import LOWERED, LOWERING
 from netwatch.incidents.kind_thresholds import THRESHOLDS
-from netwatch.incidents.severity import LOWERED, LOWERING
 
 
 def thresholds_block(_: str) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from docs_generator.data import rows
 from docs_generator.markdown import code, table
 from netwatch.core.addresses import ip_text
-from netwatch.core.dns_code import RCODES
+from netwatch.core.protocol_numbers import RCODES
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.reading import PLAIN, ReaderContext
 from netwatch.logs.records import Endpoint, LogClaim, LogEntry, LogFlow, LogName

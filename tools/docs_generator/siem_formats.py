@@ -5,7 +5,7 @@ from typing import Any
 
 from docs_generator.data import rows
 from docs_generator.markdown import code, table
-from netwatch.core.judgement import TITLES
+from netwatch.core.alert import TITLES
 from netwatch.formats import cef, ecs, eve, gelf, leef, ocsf
 from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 

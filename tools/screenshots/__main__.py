@@ -35,9 +35,8 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard
 from netwatch.store.options import StoreOptions
 from netwatch.store.sensor_alerts import read_record
-from netwatch.watch.health import Thresholds
+from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import OutputQueue, Snapshot
-from netwatch.watch.status_record import status_record
 
 FOLDER = ROOT / "docs/assets/console"
 WIDTH, HEIGHT = 1240, 840

@@ -16,7 +16,7 @@ def check_packet_loop(args: argparse.Namespace) -> Iterator[Finding]:
     if framing.COMPILED and loop.COMPILED:
         yield ok("packet loop", "compiled")
     else:
-        from netwatch.core.compilation import REMEDY, why_interpreted
+        from netwatch.core.installing import REMEDY, why_interpreted
 
         cause = why_interpreted()
         text = "interpreted, a hundred times slower than compiled"
@@ -36,9 +36,9 @@ def check_privileges(args: argparse.Namespace) -> Iterator[Finding]:
 
 def check_interfaces(args: argparse.Namespace) -> Iterator[Finding]:
     """Can each interface be opened with the default source?"""
-    from netwatch.capture import interfaces, live_sources, privileges
+    from netwatch.capture import interfaces, live_source, privileges
 
-    source = live_sources.default_source()
+    source = live_source.default_source()
     if not privileges.can_capture():
         for name in args.interface:
             yield bad(name, "cannot be tried without CAP_NET_RAW")
@@ -59,10 +59,10 @@ def check_interfaces(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _try_interface(name: str, source: str, state: object) -> Finding:
-    from netwatch.capture import interfaces, live_sources
+    from netwatch.capture import interfaces, live_source
 
     try:
-        live_sources.SOURCES[source]([name]).close()
+        live_source.SOURCES[source]([name]).close()
     except NetwatchError as error:
         return bad(name, str(error).removeprefix(f"{name}: "))
     if not isinstance(state, interfaces.InterfaceState):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from netwatch.cli.doctor import certificates, places
+from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
@@ -98,11 +98,11 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
         return
     host = urlsplit(options.centre).hostname or ""
     if server.certificate:
-        yield certificates.pair("centre TLS", Path(server.certificate), Path(server.key), host)
+        yield places.pair("centre TLS", Path(server.certificate), Path(server.key), host)
         return
     certificate, key = server.folder / "server.pem", server.folder / "server.key"
     if certificate.exists():
-        finding = certificates.pair("centre TLS", certificate, key, host)
+        finding = places.pair("centre TLS", certificate, key, host)
         if finding.level == "warn":
             todo = "'netwatch fleet centre' makes a new one when it starts"
             finding = warn(finding.subject, finding.text, todo)
@@ -110,7 +110,7 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
     authority = server.folder / "ca.pem"
     if authority.exists():
         pem = authority.read_bytes().partition(b"-----BEGIN PRIVATE KEY-----")[0]
-        yield certificates.validity("authority", pem, str(authority))
+        yield places.validity("authority", pem, str(authority))
 
 
 def _reachable(options: "FleetOptions", server: "ServerOptions", folder: "CentreFolder") -> Finding:

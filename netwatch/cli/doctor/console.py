@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from netwatch.cli.doctor import certificates, places
+from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 
@@ -43,7 +43,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     if options.certificate:
         host = urlsplit(options.url).hostname or ""
         key = Path(options.key)
-        yield certificates.pair("console TLS", Path(options.certificate), key, host)
+        yield places.pair("console TLS", Path(options.certificate), key, host)
     elif not _is_loopback(options.host):
         text = f"{options.host} is not an address of loopback, so that 'serve' refuses to start"
         yield bad("console TLS", text, "give it 'tls' under 'console', or a proxy before it")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from netwatch.cli.doctor import certificates, places
+from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import escaped, quantity
@@ -73,7 +73,7 @@ def _credentials(options: "FleetOptions") -> Iterator[Finding]:
         yield warn("credentials", text, "is it the same centre under another name?")
     if found.ca:
         place = f"the authority in {options.credentials}"
-        yield certificates.validity("credentials", found.ca.encode(), place)
+        yield places.validity("credentials", found.ca.encode(), place)
     else:
         yield ok("credentials", f"{options.credentials} is for {found.sensor}")
 

@@ -15,7 +15,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
 
     from netwatch.config import load_fleet, load_outputs
     from netwatch.core.errors import ConfigError
-    from netwatch.delivery import probe
+    from netwatch.delivery import attempt
     from netwatch.fleet.sensor import with_centre
 
     try:
@@ -29,7 +29,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     yield _outbox(outbox.folder)
     # In parallel, so that a receiver that hangs does not delay the others.
     with ThreadPoolExecutor(len(outputs)) as pool:
-        results = pool.map(probe.check_connection, outputs)
+        results = pool.map(attempt.check_connection, outputs)
         for output, (is_ok, text) in zip(outputs, results, strict=True):
             yield Finding(f"output {output.name}", "ok" if is_ok else "bad", text)
 

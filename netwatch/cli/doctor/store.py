@@ -90,7 +90,7 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
 
 def _temporary(options: "StoreOptions") -> Iterator[Finding]:
     """Did a run that was killed leave temporary files?"""
-    from netwatch.core.private_folder import ended, places
+    from netwatch.core.private_files import ended, places
 
     for place in places(options.path):
         if found := ended(place):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netwatch.cli.doctor import places
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.core.private_folder import PrivateFolder
+from netwatch.core.private_files import PrivateFolder
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:

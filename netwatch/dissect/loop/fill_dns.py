@@ -30,7 +30,7 @@ else:
     from netwatch.dissect.loop.octets import Window
 
 from netwatch.core.buffers import Octets, Words, array
-from netwatch.core.dns_code import rcode_text, type_text
+from netwatch.core.protocol_numbers import rcode_text, type_text
 
 TYPES = cython.declare(cython.longlong, 512)
 """Record types whose names the packet loop has; messages about others go to the parser."""

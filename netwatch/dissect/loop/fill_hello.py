@@ -29,7 +29,7 @@ else:
     from netwatch.dissect.loop.observation_rows import ObservationRows
 
 from netwatch.core.buffers import Buffer, Words
-from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES, QUIC_1, QUIC_2, TLS_VERSIONS
+from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, QUIC_1, QUIC_2, TLS_VERSIONS
 
 MAX_PROTOCOLS = cython.declare(cython.Py_ssize_t, 16)
 """ALPN protocols of a hello that is read here."""

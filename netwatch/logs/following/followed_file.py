@@ -2,29 +2,32 @@
 
 The file is read by its descriptor, so that it may be renamed or deleted meanwhile. All that is kept
 between two readings is the position and the bytes before it, by which it is noticed that the file
-was truncated and written again, however much was written since.
+was truncated and written again, however much was written since. What was appended is divided into
+lines, or frames of Frame Streams. A record that is not complete yet stays where it is. The input is
+of anybody who can write a log, so every record is bounded.
 """
 
+import codecs
 import errno
 import os
 import stat
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from netwatch.logs.following.divide import (
-    BYTE_ORDER_MARK,
-    ENCODINGS,
-    Divided,
-    FrameError,
-    divide_frames,
-    divide_lines,
-    divide_text,
-    in_utf8,
-)
 from netwatch.logs.following.position import MARK_SIZE, Position, mark_of
-from netwatch.logs.frame_exchange import MAX_FRAME, is_frame_streams
-from netwatch.logs.nul_bytes import count_runs, line_behind, read_head
+from netwatch.logs.frame_streams import MAX_FRAME, FrameError, frames, is_frame_streams
+from netwatch.logs.log_stream import count_runs, line_behind, read_head
 from netwatch.logs.sqlite_rows import MAGIC
+
+MAX_LINE = 1 << 20
+"""Bytes of a line; a longer one is skipped."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""How some programs begin a file in UTF-8."""
+
+
+ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""The encodings of text that are no UTF-8, by the first bytes of a file."""
 
 CHUNK = 1 << 18
 """Bytes that are read at a time."""
@@ -33,6 +36,69 @@ LEAST_HEAD = 12
 """Bytes by which lines are distinguished from frames."""
 
 Container = Literal["lines", "frame-streams", "sqlite"]
+
+
+class Divided(NamedTuple):
+    """The complete `records` at the beginning of some bytes, of which they are the first `size`.
+    `too_long` says that what follows them is longer than a record may be."""
+
+    records: Sequence[bytes]
+    size: int
+    too_long: bool = False
+
+
+def divide_lines(data: bytes) -> Divided:
+    """The complete lines, without their ends."""
+    end = data.rfind(b"\n") + 1
+    if not end:
+        return Divided((), 0, len(data) > MAX_LINE)
+    lines = data[: end - 1].split(b"\n")
+    if b"\0" in data:
+        lines = [line_behind(line) if b"\0" in line else line for line in lines]
+    if b"\r" in data:
+        lines = [line.removesuffix(b"\r") for line in lines]
+    return Divided(lines, end)
+
+
+def divide_text(data: bytes, encoding: str) -> Divided:
+    """The complete lines in an encoding of `ENCODINGS`, in UTF-8. `data` begins with a whole unit
+    of two bytes. What is no text is replaced."""
+    line_feed = "\n".encode(encoding)
+    end = data.rfind(line_feed)
+    while end % 2 == 1:  # -1 is odd, too
+        if end < 0:
+            return Divided((), 0, len(data) > 2 * MAX_LINE)
+        end = data.rfind(line_feed, 0, end + 1)
+    return Divided(divide_lines(in_utf8(data[: end + 2], encoding)).records, end + 2)
+
+
+def in_utf8(data: bytes, encoding: str) -> bytes:
+    """Text in an encoding of `ENCODINGS` as UTF-8."""
+    return data.decode(encoding, "replace").encode("utf-8", "replace")
+
+
+def divide_frames(data: bytes) -> Divided:
+    """The payloads of the complete data frames. Raises `FrameError` where these are no frames."""
+    records = []
+    size = 0
+    for frame in frames(data):
+        size = frame.end
+        if frame.control is None:
+            records.append(frame.payload)
+    return Divided(records, size)
+
+
+__all__ = [
+    "BYTE_ORDER_MARK",
+    "ENCODINGS",
+    "MAX_LINE",
+    "Divided",
+    "FrameError",
+    "divide_frames",
+    "divide_lines",
+    "divide_text",
+    "in_utf8",
+]
 
 
 class Chunk(NamedTuple):

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from netwatch.core.text import quantity
 from netwatch.logs.following.followed_log import FollowedLog
-from netwatch.logs.following.position import Position, decode, encode
-from netwatch.logs.following.rotated import bases, is_compressed
+from netwatch.logs.following.position import Position, bases, decode, encode, is_compressed
 
 MAX_LOGS = 1000
 """Logs that are followed at a time; further ones are not read, with a note."""

@@ -10,7 +10,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.logs.following.followed_database import FollowedDatabase
 from netwatch.logs.following.follower import Follower
 from netwatch.logs.live.written import recognised, recognised_database
-from netwatch.logs.nul_bytes import read_head
+from netwatch.logs.log_stream import read_head
 from netwatch.logs.receiving.address import is_receiver, parse
 from netwatch.logs.receiving.receivers import Receivers
 from netwatch.logs.recognise import NEITHER, SAMPLE_BYTES

@@ -13,7 +13,7 @@ from support.diagnosed import brief, files, findings, of
 from support.identity_provider import IdentityProvider, identity_provider
 from support.ports import free_port
 
-from netwatch.cli.doctor import certificates, console
+from netwatch.cli.doctor import console, places
 from netwatch.console import accounts
 from netwatch.console.accounts import Accounts
 from netwatch.console.database import open_console
@@ -131,7 +131,7 @@ def test_a_key_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_what_is_no_certificate() -> None:
-    assert certificates.validity("x", b"a shopping list", "here").level == "bad"
+    assert places.validity("x", b"a shopping list", "here").level == "bad"
 
 
 def test_an_address_for_others_needs_tls(tmp_path: Path) -> None:

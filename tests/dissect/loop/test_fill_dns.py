@@ -17,7 +17,7 @@ from support.filling import hold_to_parsers, read
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, udp
 from support.interpreted import all_interpreted
 
-from netwatch.core.dns_code import RCODES, TYPES
+from netwatch.core.protocol_numbers import RCODES, TYPES
 from netwatch.dissect.loop import loop as compiled
 
 RAW = 101

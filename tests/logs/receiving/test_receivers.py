@@ -14,7 +14,7 @@ import trustme
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch.core.errors import NetwatchError
-from netwatch.logs.frame_exchange import (
+from netwatch.logs.frame_streams import (
     ACCEPT,
     DNSTAP,
     FINISH,

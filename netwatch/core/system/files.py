@@ -1,0 +1,241 @@
+"""Files as the systems have them: flags of open(2), locks, folders that stay the same, and owners.
+
+Windows has no symbolic links that an ordinary user can make, no pipes in folders, no permissions in
+this sense, and no descriptors of folders. What a flag guards against does not exist there, so the
+flag is 0. It translates line ends, however, unless a file is opened as binary: every call of
+`os.open` has `O_CLOEXEC` of this module, which says so. What netwatch keeps there is below the
+profile folder of the user, which other users cannot open, so every file counts as one of this user,
+and nobody is root.
+"""
+
+import contextlib
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Self
+
+O_TMPFILE: int = getattr(os, "O_TMPFILE", 0)
+"""That of Linux, for a file without a name; 0 elsewhere."""
+
+if sys.platform == "win32":
+    O_CLOEXEC = os.O_NOINHERIT | os.O_BINARY
+    O_NOFOLLOW = O_NONBLOCK = O_DIRECTORY = 0
+else:
+    O_CLOEXEC, O_DIRECTORY = os.O_CLOEXEC, os.O_DIRECTORY
+    O_NOFOLLOW, O_NONBLOCK = os.O_NOFOLLOW, os.O_NONBLOCK
+
+
+def pread(descriptor: int, size: int, offset: int) -> bytes:
+    """Up to `size` bytes of a file from `offset` on. The position of the file may change. Raises
+    `OSError`."""
+    if sys.platform == "win32":
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, size)
+    return os.pread(descriptor, size, offset)
+
+
+def set_mode(descriptor: int, mode: int) -> None:
+    """Give an open file these permissions. On Windows the folder that it is in says who may read
+    it. Raises `OSError`."""
+    if sys.platform != "win32":
+        os.fchmod(descriptor, mode)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let a new entry of a folder survive a power failure, where the file system can; Windows
+    writes entries with their files. Raises `OSError` where the folder cannot be opened."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def lock(descriptor: int, *, exclusive: bool, wait: bool = False) -> None:
+    """Lock an open file, alone (`exclusive`) or shared with others who share it, until it is
+    closed. Raises `BlockingIOError` where somebody has it otherwise, unless told to `wait`, and
+    `OSError` where it cannot be locked.
+
+    The lock is that of flock(2). On Windows it is one of the first byte, always exclusive, and to
+    wait takes ten seconds at most (`msvcrt.locking`).
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        kind = msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK
+        try:
+            msvcrt.locking(descriptor, kind, 1)
+        except PermissionError as error:
+            raise BlockingIOError(error.errno, "is locked") from None
+        return
+    import fcntl
+
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+
+
+class OpenFolder:
+    """The folder at `path`, until it is closed; it is a context. Raises `OSError`, also where a
+    symbolic link is there. All methods do so."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        if sys.platform != "win32":
+            flags = os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+            self._descriptor = os.open(path, flags)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def _at(self, name: str) -> str:
+        return name if self._descriptor is not None else str(self._path / name)
+
+    def status(self, name: str | None = None) -> os.stat_result:
+        """The status of a file, no symbolic link followed, or of the folder itself."""
+        if name is not None:
+            return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+        return self._path.stat() if self._descriptor is None else os.fstat(self._descriptor)
+
+    def names(self) -> list[str]:
+        """The names of all files."""
+        return os.listdir(self._path if self._descriptor is None else self._descriptor)  # noqa: PTH208 - or a descriptor
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """The descriptor of a file; `O_CLOEXEC` is added to the flags."""
+        return os.open(self._at(name), flags | O_CLOEXEC, mode, dir_fd=self._descriptor)
+
+    def touch(self, name: str) -> None:
+        """Give a file, which is no symbolic link, the present time."""
+        if self._descriptor is None:
+            os.utime(self._at(name))
+        else:
+            os.utime(name, dir_fd=self._descriptor, follow_symlinks=False)
+
+    def replace(self, name: str, new: str) -> None:
+        """Give a file another name; a file that has it is replaced."""
+        at = self._descriptor
+        os.replace(self._at(name), self._at(new), src_dir_fd=at, dst_dir_fd=at)
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    def remove_tree(self, name: str) -> None:
+        """Delete a file, or a folder with all that is in it; no symbolic link is followed."""
+        if stat.S_ISDIR(self.status(name).st_mode):
+            import shutil  # not at the top, because it imports every compression
+
+            shutil.rmtree(self._at(name), dir_fd=self._descriptor)
+        else:
+            self.remove(name)
+
+
+def user_id() -> int:
+    """The effective user of this process, 0 on Windows, as `os.stat` gives for every file there."""
+    if sys.platform == "win32":
+        return 0
+    return os.geteuid()
+
+
+def is_root() -> bool:
+    """Whether this process may read and write whatever it likes."""
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
+def is_owned(status: os.stat_result) -> bool:
+    """Whether a file belongs to the user of this process."""
+    return sys.platform == "win32" or status.st_uid == os.geteuid()
+
+
+def is_root_or_own(status: os.stat_result) -> bool:
+    """Whether a file belongs to root or to the user of this process."""
+    return is_owned(status) or status.st_uid == 0
+
+
+def others_may_write(status: os.stat_result) -> bool:
+    """Whether users other than its owner may write to a file or folder."""
+    return sys.platform != "win32" and bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def has_private_group(status: os.stat_result) -> bool:
+    """Whether the group of a file is the one that many systems make for each user, where nobody
+    else is a member. Those systems let it write to whatever its user makes (umask 002)."""
+    if sys.platform == "win32":
+        return True
+    import grp
+    import pwd
+
+    try:
+        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
+    except KeyError:
+        return False
+    is_own = group.gr_name == owner.pw_name and group.gr_gid == owner.pw_gid
+    return is_own and set(group.gr_mem) <= {owner.pw_name}
+
+
+def change_owner(new: int | Path, like: os.stat_result) -> None:
+    """Give a file, by its descriptor or path, the owner and group of another. Raises `OSError`."""
+    if sys.platform != "win32":
+        os.chown(new, like.st_uid, like.st_gid)
+
+
+def host_name() -> str:
+    """The name of this machine."""
+    if sys.platform != "win32":
+        return os.uname().nodename
+    import socket
+
+    return socket.gethostname()
+
+
+def owns_system_folder(folder: Path) -> bool:
+    """Whether a folder outside of all homes, such as one below ``/var``, is there and belongs to
+    the user of this process. Never on Windows, where everybody could have made it."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return folder.stat().st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+def user_ids() -> frozenset[int]:
+    """The real, effective and saved user of this process, as far as the system says."""
+    if sys.platform == "win32":
+        return frozenset({0})
+    if sys.platform == "darwin":
+        return frozenset({os.getuid(), os.geteuid()})
+    return frozenset(os.getresuid())
+
+
+def group_ids() -> frozenset[int]:
+    """The real, effective and saved group of this process, as far as the system says."""
+    if sys.platform == "win32":
+        return frozenset({0})
+    if sys.platform == "darwin":
+        return frozenset({os.getgid(), os.getegid()})
+    return frozenset(os.getresgid())
+
+
+def become(user: int, group: int, groups: list[int]) -> None:
+    """As root, become another user for good: real, effective and saved. Raises `PermissionError`
+    where this process may not."""
+    if sys.platform == "win32":
+        raise PermissionError
+    os.setgroups(groups)
+    if sys.platform == "darwin":
+        # Of root, these change all three (setuid(2)).
+        os.setgid(group)
+        os.setuid(user)
+    else:
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)

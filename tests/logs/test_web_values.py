@@ -1,0 +1,85 @@
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.logs.web_values import (
+    HOST_NAME,
+    MAX_NAMES,
+    authority,
+    certificate_names,
+    target,
+    tls_info,
+)
+
+JA4 = "t13d1516h2_8daaf6152771_02713d6af862"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "found"),
+    [
+        (b"CONNECT", b"www.tiktok.com:443", ("www.tiktok.com", "", 443)),
+        (b"connect", b"www.TikTok.com", ("www.tiktok.com", "www.TikTok.com", 443)),
+        (b"CONNECT", b"https://www.tiktok.com:8443/", ("www.tiktok.com", "", 8443)),
+        (b"CONNECT", b"[2001:db8::1]:443", ("2001:db8::1", "", 443)),
+        (b"CONNECT", b"2001:db8::1", ("2001:db8::1", "", 443)),
+        (b"GET", b"http://www.tiktok.com/a?b=http://c/", ("www.tiktok.com", "", 80)),
+        (b"GET", b"https://user:secret@www.tiktok.com:99999/", ("www.tiktok.com", "", 443)),
+        (b"GET", b"ws://a.example.org?x", ("a.example.org", "", 80)),
+        (b"GET", b"/path", None),
+        (b"GET", b"http:///path", None),
+        (b"CONNECT", b":443", None),
+        (b"GET", b"http://" + b"a" * 256 + b"/", None),
+    ],
+)
+def test_the_host_of_a_request(method, url, found):
+    assert target(method, url) == found
+
+
+def test_a_host_alone():
+    assert authority(b"www.tiktok.com.:8080") == ("www.tiktok.com", "www.tiktok.com.", 8080)
+    assert authority(b"") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [(b"www.tiktok.com", True), (b"a.b-c.x1", True), (b"192.0.2.1", False), (b"localhost", False)],
+)
+def test_what_looks_like_a_host_name(text, is_one):
+    assert (HOST_NAME.fullmatch(text) is not None) == is_one
+
+
+@given(st.binary(max_size=50), st.binary(max_size=300))
+def test_any_bytes(method, url):
+    found = target(method, url)
+    assert found is None or (found.name.isascii() and 0 <= found.port < 65536)
+
+
+@pytest.mark.parametrize(
+    ("subject", "names"),
+    [
+        ("C=XX, O=Example, CN=www.TikTok.com", [("www.tiktok.com", "www.TikTok.com")]),
+        ("CN=*.tiktok.com,O=Example,C=XX", [("*.tiktok.com", "")]),
+        ("/C=XX/CN=www.tiktok.com", [("www.tiktok.com", "")]),
+        ("CN=Example CA R1", []),
+        ("O=Example, OU=CN, NotCN=www.tiktok.com", []),
+        ("", []),
+    ],
+)
+def test_common_names_that_are_hosts(subject, names):
+    assert list(certificate_names(subject, [])) == names
+
+
+def test_alternative_names_each_once():
+    found = list(certificate_names("CN=a.example.org", ["a.example.org", "B.example.org", ""]))
+    assert found == [("a.example.org", ""), ("b.example.org", "B.example.org")]
+    many = certificate_names("", [f"n{at}.example.org" for at in range(2 * MAX_NAMES)])
+    assert len(list(many)) == MAX_NAMES
+
+
+def test_what_is_known_of_a_handshake():
+    assert tls_info("UNDETERMINED", [], "") is None
+    assert tls_info("TLSv12", [], "x").ja4 is None
+    found = pickle.loads(pickle.dumps(tls_info("TLS 1.3", ["h2"], JA4)))
+    assert (found.version, found.alpn, found.ja4) == ("1.3", ("h2",), JA4)
