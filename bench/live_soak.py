@@ -75,16 +75,17 @@ class Soak:
             for _ in self._sample_times(begin):
                 at = time.monotonic() - begin
                 self._sample(at, live)
-                due = at >= self._seconds * (self._reloads + 0.5) / RELOADS
-                if due and self._reloads_done() == self._reloads:
-                    self._reloads += 1
-                    self._configure(self._reloads)
-                    live.send_signal(signal.SIGHUP)
-                crash = at >= CRASH_AT * self._seconds and not restarted
-                if crash and self._reloads_done() == self._reloads:
+                if self._reloads_done() < self._reloads:
+                    continue
+                # Where reloads take longer than the time between two, one is always due.
+                if at >= CRASH_AT * self._seconds and not restarted:
                     restarted = True
                     self._crash(live)
                     live = self._start()
+                elif at >= self._seconds * (self._reloads + 0.5) / RELOADS:
+                    self._reloads += 1
+                    self._configure(self._reloads)
+                    live.send_signal(signal.SIGHUP)
         finally:
             sender.terminate()
             sender.wait()

@@ -202,5 +202,5 @@ def test_mail_server_that_does_not_start_leaves_nothing_behind():
         server = Smtp(Sink(), hostname="127.0.0.1", port=taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             server.start()
-    gc.collect()
+    gc.collect(1)  # what is young; to look at all that tests before have left takes seconds
     assert set(threading.enumerate()) <= before

@@ -38,6 +38,7 @@ MODULES = (
     "netwatch.privacy.options",
     "netwatch.protocols.certificate",
     "netwatch.protocols.quic_keys",
+    "netwatch.rules.common_zones",
     "netwatch.updates.options",
     "netwatch.watch.endpoint_options",
     "orjson",

@@ -54,6 +54,7 @@ OPTIONS = (
 
 _T = TypeVar("_T")
 _CLOSE_TIMEOUT = 0.5
+_LAST_ANSWERS = 0.1
 _MISCONFIGURATION_WORDS = ("authorization", "authentication", "permissions", "nkeys", "account")
 
 
@@ -131,6 +132,7 @@ class NatsSink:
         self._server = urlsplit(options.url).netloc
         self._runner: asyncio.Runner | None = None
         self._client: Any = None
+        self._lost: asyncio.Future[None] | None = None
         self._last_error: Exception | None = None
 
     def connect_arguments(self) -> dict[str, Any]:
@@ -157,12 +159,20 @@ class NatsSink:
             return self._client
         arguments = self.connect_arguments()
         self._last_error = None
-        if self._client is not None:
-            await self._disconnect(self._client)
-        self._client = secure_client(
-            self._library.aio.client.Client, require_tls="tls" in arguments
-        )
-        await self._client.connect(
+        if (former := self._client) is not None:
+            self._client = None
+            await self._disconnect(former)
+        client = secure_client(self._library.aio.client.Client, require_tls="tls" in arguments)
+
+        was_connected = False
+
+        async def on_closed() -> None:
+            lost = self._lost if was_connected and client is self._client else None
+            if lost is not None and not lost.done():
+                lost.set_result(None)
+
+        self._client = client
+        await client.connect(
             servers=[self._options.url],
             name="netwatch",
             # The delivery worker waits and retries, not the library.
@@ -171,9 +181,11 @@ class NatsSink:
             reconnect_time_wait=0.05,
             connect_timeout=self._options.timeout,
             error_cb=self._on_error,
+            closed_cb=on_closed,
             **arguments,
         )
-        return self._client
+        was_connected = True
+        return client
 
     async def _disconnect(self, client: Any) -> None:
         """Close a connection and let the library's background tasks finish."""
@@ -215,9 +227,20 @@ class NatsSink:
             raise UnavailableError(text) from None
 
     async def _in_time(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await a coroutine. Everything that it waits for shares one deadline."""
+        """Await a coroutine. Everything that it waits for shares one deadline. The library would
+        wait until then for answers on a connection that was lost."""
         async with asyncio.timeout(self._options.timeout):
-            return await work
+            self._lost = lost = asyncio.get_running_loop().create_future()
+            task = asyncio.ensure_future(work)
+            try:
+                await asyncio.wait((task, lost), return_when=asyncio.FIRST_COMPLETED)
+                if not task.done():
+                    await asyncio.wait((task,), timeout=_LAST_ANSWERS)
+                if not task.done():
+                    raise ConnectionResetError("the connection was lost before the answer")
+                return task.result()
+            finally:
+                task.cancel()
 
     def _describe(self, cause: Exception) -> str:
         if isinstance(cause, TimeoutError):

@@ -207,7 +207,6 @@ versions of Python count them differently."""
 
 @pytest.mark.skipif(not COMPILED, reason="the loop was not compiled")
 @pytest.mark.parametrize(("command", "kind", "limit"), LIMITS)
-@pytest.mark.usefixtures("signature_cache")
 def test_no_call_more(
     command: str,
     kind: str,

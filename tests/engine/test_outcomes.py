@@ -12,6 +12,7 @@ from scapy.layers.inet import ICMP, IP, TCP
 from support import app_traffic as app
 from support.app_traffic import API, CDN, SINKHOLE, WEB, asked, visit
 from support.office import FAR, FAR6, RESOLVER, SERVICE, capture
+from support.recorded_events import Replayed, replay_all  # noqa: F401
 
 from netwatch import config
 from netwatch.capture.files import find_captures
@@ -399,7 +400,11 @@ def test_a_connection_that_outlasts_the_quiet_gap_is_in_both_incidents(tmp_path:
     assert (first.counts.bytes_in > 0, second.counts.bytes_in) == (True, 0)
 
 
-def test_any_number_of_jobs_gives_the_same_records(tmp_path: Path) -> None:
+def test_any_number_of_jobs_gives_the_same_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where these captures are scanned one by one, each is judged again.
+    monkeypatch.setattr(Replayed, "busy", True)
     # To the workers, `autoplay` is more of `embed`.
     builds = [build for kind, (build, *_) in KINDS.items() if kind != "autoplay"]
     builds += [build for build, _ in CONNECTIONS.values()]
@@ -410,6 +415,13 @@ def test_any_number_of_jobs_gives_the_same_records(tmp_path: Path) -> None:
     ]
     assert found[0] == found[1]
     assert len(found[0]) > 1
+
+
+def test_captures_of_this_module_are_judged_again(tmp_path: Path) -> None:
+    before = Replayed.captures, Replayed.alerts
+    build, *_ = KINDS["embed"]
+    scan(tmp_path, build)
+    assert (Replayed.captures, Replayed.alerts) == (before[0] + 1, before[1] + 1)
 
 
 def test_the_answer_may_be_in_another_file(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from support.office import (
     query,
 )
 from support.paths import PCAPS
+from support.recorded_events import replay_all  # noqa: F401
 
 from netwatch import config
 from netwatch.capture.files import find_captures

@@ -10,6 +10,7 @@ from craft import Conversation, Host, Wire
 from leases import Segment
 from support.captures import pcap
 from support.office import CONFIG, FAR, FAR6, OURS, RESOLVER, capture, configured, hello, lookup
+from support.recorded_events import replay_all  # noqa: F401
 
 from netwatch import config
 from netwatch.capture.files import find_captures

@@ -13,7 +13,6 @@ SITUATIONS = all_situations()
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.id)
-@pytest.mark.usefixtures("signature_cache")
 def test_netwatch_says_what_the_situation_expects(situation: Situation) -> None:
     expected, found = situation.expected, judged(situation)
     assert set(expected.names) <= found.names

@@ -31,7 +31,9 @@ def test_a_flood_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
 @needs_namespaces
 @pytest.mark.parametrize("kind", ["half-open", "fragments", "initials"])
 def test_a_flood_on_an_interface_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
-    found = hostile.run(floods.Load(kind, 10_000, probes=40), tmp_path, pps=2_000)
+    found = hostile.run(
+        floods.Load(kind, floods.FLOODS[kind].short, probes=40), tmp_path, pps=2_000
+    )
     assert hostile.failures(found) == []
     assert "capture-dropped" not in found["counters"]
 

@@ -13,8 +13,6 @@ from support.situations.situation import Situation
 
 from netwatch.cli import main
 
-pytestmark = pytest.mark.usefixtures("signature_cache")
-
 SITUATIONS = {each.id: each for each in all_situations()}
 
 Start = Callable[[Situation], Capture]

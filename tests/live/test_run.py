@@ -42,8 +42,6 @@ from netwatch.core.owned_database import PAGE_SIZE
 
 Launch = Callable[..., Capture]
 
-pytestmark = pytest.mark.usefixtures("signature_cache")
-
 SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))
 LATER = "2023-04-03T10:10:00+02:00"
 MUCH_LATER = "2023-04-03T12:00:00+02:00"

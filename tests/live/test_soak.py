@@ -14,7 +14,7 @@ from support.paths import ROOT
 @pytest.mark.alone
 @needs_namespaces
 def test_reloads_and_a_crash_lose_nothing_and_report_nothing_twice(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "bench" / "live_soak.py"), "--minutes", "0.6"]
+    command = [sys.executable, str(ROOT / "bench" / "live_soak.py"), "--minutes", "0.25"]
     done = subprocess.run(
         [*command, "--pps", "2000", "--work", str(tmp_path)],
         capture_output=True,

@@ -84,7 +84,7 @@ def asked(program: str, text: str) -> Iterator[Path]:
     """The folder of a proxy that has answered all requests."""
     folder = Path(tempfile.mkdtemp(prefix="proxy-"))
     origin = HTTPServer((HOST, 0), _Origin)
-    threading.Thread(target=origin.serve_forever, daemon=True).start()
+    threading.Thread(target=origin.serve_forever, args=(0.01,), daemon=True).start()
     try:
         port = free_port()
         path = folder / "proxy.conf"

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from support.faulty_proxy import Proxy
+from support.faulty_proxy import Fault, Proxy
 from support.made_alerts import output, record, records
 from support.ports import free_port
 from support.programs import running
 from support.receiver_harness_bus import Kafka, Nats, SaslTansu, Tansu
-from support.waiting import wait_until
+from support.waiting import TIMEOUT, wait_until
 
 from netwatch.delivery.deferred import deduplication_key
 from netwatch.delivery.worker import RetryTiming
@@ -88,6 +88,21 @@ def test_nothing_is_sent_to_a_server_without_tls_if_tls_is_configured(
         assert proxy.bytes_from_client == 0
     finally:
         proxy.end()
+
+
+def test_a_connection_that_is_lost_before_the_acknowledgements_is_not_waited_for(
+    nats, deliver, tmp_path
+):
+    proxy = Proxy(nats.port)
+    proxy.fault = Fault(reset_after=2500, connections=1)
+    try:
+        delivery = deliver(output(tmp_path, **nats.keys(proxy.port), timeout="1h"))
+        delivery.put(*records(20))
+        assert not delivery.drain(TIMEOUT)
+    finally:
+        proxy.end()
+    assert proxy.faults_applied == 1
+    assert {json.loads(each)["id"] for each in nats.lines()} == {e["id"] for e in records(20)}
 
 
 def test_messages_have_the_incident_as_key_and_the_deduplication_key_as_header(

@@ -66,7 +66,7 @@ class Parrot(BaseHTTPRequestHandler):
 def parrot():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Parrot)
     server.padding = 0
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()

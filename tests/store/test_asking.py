@@ -1,6 +1,7 @@
 """The same questions give the same answers in a folder with SQLite and in a bucket with PostgreSQL.
 
-What is rendered from the same records, and further filters, are asked of the folder alone.
+What is rendered from the same records, further filters, and what `store sql` says before it reads
+a file are asked of the folder alone: each query of a bucket starts a process of its own.
 """
 
 import csv
@@ -23,6 +24,7 @@ from netwatch.store.incident_queries import records_of_incidents
 END = (1 << 63) - 1
 KINDS = ("folder", "s3, postgresql")
 IN_A_FOLDER = pytest.mark.parametrize("store", KINDS[:1], indirect=True)
+IN_A_BUCKET = pytest.mark.parametrize("store", KINDS[1:], indirect=True)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -90,6 +92,7 @@ def test_observations_as_columns(store: AskedStore, format_: str, tmp_path: Path
     assert tables[0] == tables[1]
 
 
+@IN_A_BUCKET
 def test_filters_of_observations(store: AskedStore, named: list[str]) -> None:
     """One filter of each kind: of names, times, clients and apps."""
 
@@ -215,6 +218,24 @@ def test_coverage(store: AskedStore) -> None:
     assert json.loads(store.covered)["flows"] == total
 
 
+@IN_A_BUCKET
+def test_sql_reads_a_bucket(store: AskedStore, named: list[str]) -> None:
+    """Files of all tables, and rows of the catalogue beside them."""
+    (found,) = store.sql(
+        "SELECT (SELECT count(*) FROM observation) AS observations,"
+        " (SELECT count(DISTINCT client_ip) FROM flow WHERE day = '2023-03-20') AS clients,"
+        " (SELECT count(hostname) FROM claim) AS hostnames,"
+        " (SELECT list(record::VARCHAR) FROM incident) AS incidents,"
+        " (SELECT count(path) FROM evidence) AS captures"
+    )
+    incidents = found.pop("incidents")
+    assert found.pop("clients") > 3
+    assert found.pop("hostnames") > 0
+    assert found == {"observations": len(named), "captures": len([*PCAPS.glob("*.pcap*")])}
+    assert [*map(json.loads, incidents)] == [*map(json.loads, store.scanned.splitlines())]
+
+
+@IN_A_FOLDER
 def test_sql_reads_the_tables(store: AskedStore, named: list[str]) -> None:
     assert store.sql("SELECT count(*) AS n FROM observation") == [{"n": len(named)}]
     (first,) = store.sql("SELECT * FROM observation ORDER BY capture, sequence LIMIT 1")
@@ -238,16 +259,25 @@ def test_sql_reads_the_tables(store: AskedStore, named: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("store", "query"),
     [
-        "SELECT * FROM read_csv('/etc/passwd')",
-        "SELECT * FROM read_text('{place}/catalogue.sqlite')",
-        "SELECT * FROM read_parquet('{place}/observation/**/*.parquet')",
-        "SELECT * FROM glob('{place}/**')",
-        "SELECT * FROM glob('/etc/*')",
-        "WITH x AS (SELECT * FROM read_blob('/etc/passwd')) SELECT * FROM x",
-        "SELECT * FROM sniff_csv('/etc/passwd')",
+        *(
+            (KINDS[0], query)
+            for query in (
+                "SELECT * FROM read_csv('/etc/passwd')",
+                "SELECT * FROM read_text('{place}/catalogue.sqlite')",
+                "SELECT * FROM read_parquet('{place}/observation/**/*.parquet')",
+                "SELECT * FROM glob('{place}/**')",
+                "SELECT * FROM glob('/etc/*')",
+                "WITH x AS (SELECT * FROM read_blob('/etc/passwd')) SELECT * FROM x",
+                "SELECT * FROM sniff_csv('/etc/passwd')",
+            )
+        ),
+        # There the files of the store are those of a file system in Python.
+        (KINDS[1], "SELECT * FROM read_parquet('{place}/observation/**/*.parquet')"),
+        (KINDS[1], "SELECT * FROM read_csv('/etc/passwd')"),
     ],
+    indirect=["store"],
 )
 def test_sql_opens_no_file(store: AskedStore, query: str) -> None:
     ran = store.ask("sql", query.format(place=store.path))
@@ -255,6 +285,7 @@ def test_sql_opens_no_file(store: AskedStore, query: str) -> None:
     assert ran.errors == "netwatch store sql: only the tables of the store can be read, no files\n"
 
 
+@IN_A_FOLDER
 @pytest.mark.parametrize(
     "query",
     [
@@ -290,6 +321,7 @@ def test_sql_does_nothing_but_read(store: AskedStore, query: str) -> None:
     assert ran.errors.count("\n") == 1
 
 
+@IN_A_FOLDER
 def test_sql_in_every_format(store: AskedStore) -> None:
     query = (
         "SELECT 7 AS n, 'a b' AS t, [1, 2] AS l, NULL AS x, true AS b,"

@@ -93,7 +93,9 @@ def store_at_once(options: StoreOptions, alerts: dict[str, list[SensorAlert]], s
     assert problems == []
 
 
-@pytest.mark.parametrize(("seed", "size"), [(1, 3), (2, 10), (3, 1)])
+@pytest.mark.parametrize(
+    ("seed", "size"), [pytest.param(1, 3, marks=pytest.mark.long), (2, 10), (3, 1)]
+)
 def test_cases_are_those_of_one_process(
     options: StoreOptions, tmp_path: Path, seed: int, size: int
 ) -> None:

@@ -139,6 +139,14 @@ class Centre:
         return ran
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
+    """Whose a client is, the catalogue knows; the files are in a folder."""
+    is_server = request.param == "postgresql"
+    catalogue = request.getfixturevalue("postgres_url") if is_server else ""
+    return StoreOptions(str(tmp_path / "store"), catalogue)
+
+
 @pytest.fixture
 def centre(options: StoreOptions) -> Centre:
     """A centre of two sites that use the same address: the first one's device is in the office, the
@@ -182,6 +190,7 @@ def test_each_record_says_where_it_is_from(centre: Centre, tmp_path: Path) -> No
         ]
 
 
+@pytest.mark.parametrize("options", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("format_", ["table", "csv", "ecs", "arrow", "parquet"])
 def test_every_format_says_it(centre: Centre, tmp_path: Path, format_: str) -> None:
     output = tmp_path / "output"

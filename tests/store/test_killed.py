@@ -34,41 +34,47 @@ STEPS = (
 """Where a process is killed, before and after each call."""
 
 
-class _Killer:
-    """Kills its process at the step with a number."""
+def _stepped(work: Callable[[], None], step: Callable[[str], None]) -> int | None:
+    """Run something in a process, which calls `step` before and after each step; how it ended."""
 
-    def __init__(self, at: int) -> None:
-        self._left = at
-
-    def step(self) -> None:
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self._left -= 1
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def around(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def stepped(*args: Any, **kwargs: Any) -> Any:
-            self.step()
+            step(f"before {name}")
             result = function(*args, **kwargs)
-            self.step()
+            step(f"after {name}")
             return result
 
         return stepped
 
-
-def _killed(at: int, work: Callable[[], None]) -> bool:
-    """Run something in a process that is killed at a step; False where it had fewer steps."""
-
     def run() -> None:
-        killer = _Killer(at)
         for owner, name in STEPS:
-            setattr(owner, name, killer.around(getattr(owner, name)))
+            setattr(owner, name, around(f"{owner.__name__}.{name}", getattr(owner, name)))
         work()
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
     process.join()
-    assert process.exitcode in (0, -signal.SIGKILL)
-    return process.exitcode != 0
+    return process.exitcode
+
+
+def _killed(at: int, work: Callable[[], None]) -> None:
+    """Run something in a process that is killed at a step, whose number is `at`."""
+    left = iter(range(at, -1, -1))
+    ended = _stepped(work, lambda _: next(left) or os.kill(os.getpid(), signal.SIGKILL))
+    assert ended == -signal.SIGKILL
+
+
+def _steps(folder: Path, work: Callable[[], None]) -> list[int]:
+    """Run something; at which of its steps to kill it. Where the same step is done for several
+    files, these are the first, the second and the last ones."""
+    record = folder / "steps"
+    with record.open("w", buffering=1) as file:
+        assert _stepped(work, lambda name: print(name, file=file)) == 0
+    places: dict[str, list[int]] = {}
+    for number, name in enumerate(record.read_text().splitlines()):
+        places.setdefault(name, []).append(number)
+    assert len(places) >= 2 * (len(STEPS) - 1), places  # a writer unlinks nothing
+    return sorted({number for found in places.values() for number in (*found[:2], found[-1])})
 
 
 def _open(store: Path) -> tuple[FactFiles, Catalogue]:
@@ -121,23 +127,18 @@ def test_a_writer_that_is_killed(
 ) -> None:
     """Its rows are all there or none of them, for each file, and what is left is swept."""
     monkeypatch.setattr(landing, "LANDING_ROWS", FILE_ROWS if many else 100_000)
-    at, complete = 0, Counter[Any]()
     _prepared(tmp_path / "all")
-    _write(tmp_path / "all")
+    steps = _steps(tmp_path, lambda: _write(tmp_path / "all"))
     complete = _rows(tmp_path / "all")
     assert complete.total() == ROWS
-    while True:
+    for at in steps:
         store = tmp_path / str(at)
         _prepared(store)
-        was_killed = _killed(at, lambda store=store: _write(store))  # type: ignore[misc]
-        found = _rows(store)
-        assert not found - complete
+        _killed(at, lambda store=store: _write(store))  # type: ignore[misc]
+        assert not _rows(store) - complete
         _sweep(store)
-        if not was_killed:
-            assert found == complete
-            break
-        at += 3 if many else 1  # the steps of one file are those of another
-    assert at > 10
+    assert _rows(store) == complete
+    assert len(steps) >= 10
 
 
 @pytest.mark.parametrize("bucketed", [False, True])
@@ -159,19 +160,20 @@ def test_a_compactor_that_is_killed(
         with catalogue:
             compaction.compact(files, catalogue)
 
-    at, was_killed = 0, True
-    while was_killed:
+    store = tmp_path / "last"
+    shutil.copytree(whole, store)
+    steps = _steps(tmp_path, lambda: compact(store))
+    for at in steps:
         store = tmp_path / str(at)
         shutil.copytree(whole, store)
-        was_killed = _killed(at, lambda store=store: compact(store))  # type: ignore[misc]
+        _killed(at, lambda store=store: compact(store))  # type: ignore[misc]
         assert _rows(store) == complete
         compact(store)
         assert _rows(store) == complete
         _sweep(store)
         buckets = {bucket for (bucket,) in catalogue_rows(store, "SELECT bucket FROM file")}
         assert buckets == (set(range(4)) if bucketed else {None})
-        at += 3 if bucketed else 1
-    assert at > 15
+    assert len(steps) > 15
     _write(store, seed=2)
     both = _rows(store)
     compact(store)

@@ -229,8 +229,9 @@ class Kafka(Broker):
             self._send_command("rtt", 100)
 
     def answer_with(self, kind: str) -> None:
-        """Answer the next batches with error codes of the protocol."""
-        self._send_command("errors", *{"busy": [19] * 40, "error": [56] * 40, "denied": [29]}[kind])
+        """Answer the next batches with error codes of the protocol: "busy" so often that the limit
+        of a batch ends before, "error" no more often than the library itself tries again."""
+        self._send_command("errors", *{"busy": [19] * 40, "error": [56] * 12, "denied": [29]}[kind])
 
     def recover(self) -> None:
         """Answer normally again."""

@@ -1,9 +1,9 @@
 """The events of a capture as an engine meets them, and every scan of a test judged again by them.
 
-As a plugin of pytest (``-p support.recorded_events``) it replaces `pipeline.scan`: each capture
-that a test scans is also recorded and replayed, and both have to give the same bytes. With
-``NETWATCH_TEST_STORE=1`` it goes through a store instead. ``NETWATCH_TEST_PART=n`` leaves one in n
-of the tests.
+A module of tests that imports `replay_all` has `pipeline.scan` replaced: each capture that a test
+scans is also recorded and replayed, and both have to give the same bytes. As a plugin of pytest
+(``-p support.recorded_events``) it does so for any tests. With ``NETWATCH_TEST_STORE=1`` captures
+go through a store instead. ``NETWATCH_TEST_PART=n`` leaves one in n of the tests.
 """
 
 import io
