@@ -55,7 +55,7 @@ fleet:
   centre: tls://nats.example:4222
   server: {listen: "127.0.0.1:4222", folder: fleet, max_bytes: 1G, max_age: 1d}
   spool: {path: spool, max_bytes: 1G}
-  sensors: {brussels-1: {networks: [hq, byod]}}
+  sensors: {brussels-1: {networks: [hq, byod], devices: ["lab-*"]}}
 privacy: {pseudonyms: [guest], key: {file: new.key}, previous: [{file: old.key}]}
 retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}
 data_protection: {controller: City of Example, contact: dpo@example.org, supervisor: DPA}

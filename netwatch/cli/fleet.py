@@ -174,7 +174,10 @@ SILENT_SECONDS = 60
 
 def _record(sensor: "FleetSensor", now: int) -> dict[str, Any]:
     """What is known of a sensor, as a record."""
+    from netwatch.store.fleet_sensor_rows import OUTSIDE
+
     status = sensor.status
+    outside = status.get(OUTSIDE)
     ago = None if sensor.heard is None else max(0.0, (now - sensor.heard) / 1e9)
     return {
         "sensor": sensor.name,
@@ -194,6 +197,7 @@ def _record(sensor: "FleetSensor", now: int) -> dict[str, Any]:
         "reasons": status.get("reasons", []),
         "refused": sensor.refused,
         "refused_reason": sensor.refused_reason,
+        "outside": outside if isinstance(outside, list) else [],
         "applied": {kind: each.version for kind, each in sorted(sensor.applied.items())},
         "rejected": {
             kind: {"version": each.version, "reason": each.reason}
@@ -248,3 +252,4 @@ def _reasons(records: Sequence[dict[str, Any]]) -> Iterator[str]:
         if record["refused"]:
             refused = quantity(record["refused"], "message")
             yield f"{name}: {refused} refused, the last one: {record['refused_reason']}"
+        yield from record["outside"]

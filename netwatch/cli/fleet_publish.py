@@ -29,15 +29,18 @@ _EXAMPLES = """examples:
   netwatch fleet publish signatures/ --to ghent-1         a set, for one sensor first
   netwatch fleet publish signatures/ sensors/netwatch.yaml --dry-run
   netwatch fleet publish --list                           what was published, and until when
+  netwatch fleet publish signatures/ --yes                also a set that accuses many devices
 
 A file is a configuration: it has only keys that can be published (networks, devices, bans,
 exemptions, signatures, search_suffixes, sinkholes, incidents, retention), and the files that it
 names are below its folder. A folder with apps/ and bans/ is a set. Both are examined first, as
-'policy check' and 'signatures lint' do. The running centre sends what was published; 'netwatch
+'policy check' and 'signatures lint' do. A set that would have accused more devices of the last 30
+days of the centre's store than 'updates: ask_above' says (default 20) is held back, and nothing is
+published. The running centre sends what was published; 'netwatch
 fleet status' shows which sensors have applied it, and why one has not.
 
-exit status: 0 done; 1 a file could not be read or written; 2 usage or configuration error, or what
-was to be published has problems, each shown as file:line: problem
+exit status: 0 done; 1 a set is held back, or a file could not be read or written; 2 usage or
+configuration error, or what was to be published has problems, each shown as file:line: problem
 """
 
 _REVOKE_EPILOG = """exit status: 0 done; 1 the store cannot be used; 2 usage or configuration error
@@ -73,6 +76,11 @@ def add(group: Group) -> None:
     what.add_argument("--dry-run", action="store_true", help="examine it, and publish nothing")
     what.add_argument("--list", action="store_true", help="show what was published")
     parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="publish also a set that would have accused more devices than 'updates: ask_above'",
+    )
+    parser.add_argument(
         "--expires",
         metavar="DAYS",
         type=days,
@@ -96,7 +104,7 @@ def publish(args: argparse.Namespace) -> int:
     if bool(args.paths) == args.list:
         raise _usage("expected either PATH, a configuration or a folder of signatures, or --list")
     require_tuf(_COMMAND)
-    publications, enrolled = _centre(args.config)
+    config, publications, enrolled = _centre(args.config)
     if args.list:
         _print_list(args, publications)
         return 0
@@ -106,6 +114,8 @@ def publish(args: argparse.Namespace) -> int:
                      f" '{args.to}'")  # fmt: skip
     audience = published_keys(args.to)[args.to != "all"]
     files = _examined([Path(path) for path in args.paths], publications, audience)
+    if "set" in files and not args.yes and _is_held_back(args, config, files["set"]):
+        return 1
     for kind, content in files.items():
         if args.dry_run:
             _print_examined(args, kind, content)
@@ -116,8 +126,37 @@ def publish(args: argparse.Namespace) -> int:
     return 0
 
 
-def _centre(path: str | None) -> "tuple[Publications, list[str]]":
-    """What was published by the centre of this configuration, and the sensors that it knows."""
+def _is_held_back(args: argparse.Namespace, config: "Config", files: Mapping[str, bytes]) -> bool:
+    """Whether a set would have accused many devices that the store of the centre knows, which is
+    said. Raises `SetError` where the store cannot be asked."""
+    from netwatch.core.private_files import PrivateFolder
+    from netwatch.updates.options import ASK_ABOVE
+    from netwatch.updates.update import DAYS, weigh
+
+    if config.store is None:
+        return False
+    most = config.updates.options.ask_above if config.updates is not None else ASK_ABOVE
+    with PrivateFolder() as place:
+        for name, data in files.items():
+            path = place / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        weighed = weigh(args.config, place, most, f"{_COMMAND} --yes publishes it")
+    if weighed.devices <= most:
+        return False
+    apps = weighed.describe()
+    if args.format == "jsonl":
+        print_record({"kind": "set", "published": False, "devices": weighed.devices, "apps": apps})
+    else:
+        print_line(
+            f"the set is held back: it would have accused {weighed.devices} more devices of the"
+            f" last {DAYS} days ({apps}); {_COMMAND} --yes publishes it"
+        )
+    return True
+
+
+def _centre(path: str | None) -> "tuple[Config, Publications, list[str]]":
+    """The configuration of a centre, what it published, and the sensors that it knows."""
     from netwatch.config import load
     from netwatch.fleet.centre_folder import CentreFolder
     from netwatch.fleet.publications import open_publications
@@ -129,7 +168,8 @@ def _centre(path: str | None) -> "tuple[Publications, list[str]]":
                                                 " the configuration of a centre")])  # fmt: skip
     folder = CentreFolder(config.fleet)
     folder.prepare()
-    return open_publications(folder.path), [each.name for each in folder.sensors()]
+    sensors = [each.name for each in folder.sensors()]
+    return config, open_publications(folder.path), sensors
 
 
 def _examined(

@@ -5,6 +5,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from netwatch.cli.group import Group, add_store_option
@@ -327,22 +328,39 @@ def _write_coverage(
         _write_hours(args, catalogue, config, wanted)
         return
     from netwatch.cli import terminal
-    from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, read_report
+    from netwatch.coverage.counts import FlowCounts
+    from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, narrowed, read_report
     from netwatch.formats.registry import FORMATS
+    from netwatch.formats.values import json_line
     from netwatch.store.incident_queries import coverage
 
-    found = coverage(catalogue, wanted)
+    is_whole = not (wanted.networks or wanted.device)
+    found = (
+        (first, last, text if is_whole else
+         json_line(narrowed(json.loads(text), wanted.networks, wanted.device)))
+        for first, last, text in coverage(catalogue, wanted)
+    )  # fmt: skip
     with terminal.output(args.output) as stream:
         if args.format == "jsonl":
             for *_times, text in found:
                 stream.write(f"{text}\n")
         elif args.format == "csv":
-            _write_csv(stream, CSV_COLUMNS, ((_period(first, last), csv_rows(json.loads(text)))
-                                             for first, last, text in found))  # fmt: skip
+            # The first columns are network, class and device: what was asked for has them.
+            is_asked = 2 if wanted.device else 0
+            rows = ((_period(first, last), csv_rows(json.loads(text)))
+                    for first, last, text in found)  # fmt: skip
+            _write_csv(stream, CSV_COLUMNS, (
+                (period, (row for row in each if is_whole or row[is_asked]))
+                for period, each in rows
+            ))  # fmt: skip
         else:
             for first, last, text in found:
                 stream.write("{} to {}\n".format(*_period(first, last)))
                 report = read_report(json.loads(text))
+                if not is_whole:
+                    # These are of no network.
+                    report = replace(report, outside=FlowCounts({}), missed={}, unreadable={},
+                                     without_verdict={})  # fmt: skip
                 FORMATS["table"].writer(stream).coverage(report, True)
                 stream.write("\n")
 

@@ -188,7 +188,8 @@ def load(
 ) -> Config:
     """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
     built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
-    `with_secrets`, a secret that cannot be read now is one, as it is for delivery. `candidate` is
+    `with_secrets`, a secret that cannot be read now is one, as it is for delivery, and so is a
+    missing file of the console. `candidate` is
     the folder of a set that takes the place of the installed one, `candidate_configuration` that of
     a configuration in place of the published one; `replacements` take the place of sections of the
     file."""
@@ -223,7 +224,7 @@ def load(
     if store is not None:
         store = replace(store, retention=retention or store.retention, unheard=unheard)
     data_protection = read_data_protection(fields)
-    console = read_console(fields, base)
+    console = read_console(fields, base, with_secrets=with_secrets)
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)

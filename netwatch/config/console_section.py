@@ -16,6 +16,7 @@ from netwatch.core.period import read_timezone
 from netwatch.core.user_files import refuse_writable
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.language.language import LANGUAGES
+from netwatch.sinks.options import read_file_path
 
 if TYPE_CHECKING:
     from netwatch.sinks.secrets import Secret
@@ -94,8 +95,9 @@ class ConsoleOptions:
     proxy: ProxyOptions | None = field(default=None)
 
 
-def console_section(fields: Fields, base: Path) -> ConsoleOptions:
-    """The console; its defaults without the section."""
+def console_section(fields: Fields, base: Path, *, with_secrets: bool = False) -> ConsoleOptions:
+    """The console; its defaults without the section. If `with_secrets`, a file that is missing or a
+    secret that cannot be read is a mistake; others than the console may not be able to see them."""
     from netwatch.watch.endpoint_options import parse_listen_address
 
     section = fields.nested("console", "console")
@@ -107,7 +109,7 @@ def console_section(fields: Fields, base: Path) -> ConsoleOptions:
         host, port = parse_listen_address(listen)
     except ValueError as error:
         section.add_problem("listen", f"'listen': {error}")
-    certificate, key = _tls(section, base)
+    certificate, key = _tls(section, base, with_secrets=with_secrets)
     hosts = tuple(name for _, name in section.texts("hosts"))
     for name in hosts:
         if not _HOST.fullmatch(name):
@@ -126,14 +128,14 @@ def console_section(fields: Fields, base: Path) -> ConsoleOptions:
         section.choice("language", LANGUAGES, "en"),
         read_timezone(section),
         _url(section, "metrics"),
-        _oidc(section, base),
+        _oidc(section, base, with_secrets=with_secrets),
         _proxy(section),
     )
     section.reject_unknown()
     return found
 
 
-def _tls(section: Fields, base: Path) -> tuple[str, str]:
+def _tls(section: Fields, base: Path, *, with_secrets: bool) -> tuple[str, str]:
     """The files of the certificate and its key."""
     tls = section.nested("tls", "tls")
     if tls is None:
@@ -144,6 +146,9 @@ def _tls(section: Fields, base: Path) -> tuple[str, str]:
     if not certificate or not key:
         return "", ""
     for name, file in (("certificate", certificate), ("key", key)):
+        if with_secrets:
+            read_file_path(tls, name, base)
+            continue
         try:
             refuse_writable(base / file)
         except NetwatchError as error:
@@ -174,7 +179,7 @@ def _url(section: Fields, key: str) -> str:
     return text.rstrip("/")
 
 
-def _oidc(section: Fields, base: Path) -> OidcOptions | None:
+def _oidc(section: Fields, base: Path, *, with_secrets: bool) -> OidcOptions | None:
     from netwatch.sinks.secrets import parse_secret
 
     oidc = section.nested("oidc", "oidc")
@@ -189,7 +194,11 @@ def _oidc(section: Fields, base: Path) -> OidcOptions | None:
             "'client_secret': expected {file: path} or {env: NAME}: the secret itself must not be"
             " in this file",
         )
+    if with_secrets and secret is not None and (reason := secret.problem()):
+        oidc.add_problem("client_secret", f"'client_secret': {reason}")
     ca_file = oidc.text("ca_file")
+    if with_secrets:
+        read_file_path(oidc, "ca_file", base)
     role_claim = oidc.text("role_claim", "groups")
     name_claim = oidc.text("name_claim", "preferred_username")
     if role_claim in CHANGEABLE_CLAIMS or role_claim == name_claim:

@@ -56,11 +56,20 @@ class ServerOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class SensorLimit:
+    """What a sensor may speak of: `networks` by name, and patterns (fnmatch) of the ids of
+    `devices` of an inventory; None for all."""
+
+    networks: frozenset[str] | None = None
+    devices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FleetOptions:
     """`centre` is the URL under which sensors reach the server. A sensor has its name in `sensor`,
     and `credentials`, the file that the centre made for it; `server` is None there. `published` is
     the folder with what the centre published to it. A centre has `server`, and `sensor` is empty;
-    `sensors` has there the networks of those sensors that may speak of these alone.
+    `sensors` has there the limits of what sensors may speak of, by name.
     """
 
     centre: str
@@ -69,7 +78,7 @@ class FleetOptions:
     spool: SpoolOptions = SpoolOptions()
     server: ServerOptions | None = None
     published: Path = PUBLISHED_FOLDER
-    sensors: Mapping[str, frozenset[str]] = attribute(default_factory=dict)
+    sensors: Mapping[str, SensorLimit] = attribute(default_factory=dict)
 
 
 def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
@@ -107,10 +116,10 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
     return FleetOptions(centre, sensor, credentials, spool, server, published, sensors)
 
 
-def _sensors(section: Fields) -> dict[str, frozenset[str]]:
-    """The networks of each sensor that is limited to some."""
+def _sensors(section: Fields) -> dict[str, SensorLimit]:
+    """What each sensor may speak of that is named."""
     part = section.nested("sensors", "fleet.sensors")
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, SensorLimit] = {}
     if part is None:
         return found
     for name in [*part.mapping]:
@@ -121,8 +130,14 @@ def _sensors(section: Fields) -> dict[str, frozenset[str]]:
         sensor = part.nested(name, "a sensor of the fleet")
         if sensor is None:
             continue
-        if sensor.has("networks"):
-            found[name] = frozenset(text for _, text in sensor.texts("networks"))
+        networks, devices = (
+            [text for _, text in sensor.texts(key)] if sensor.has(key) else None
+            for key in ("networks", "devices")
+        )
+        found[name] = SensorLimit(
+            None if networks is None else frozenset(networks),
+            None if devices is None else tuple(devices),
+        )
         sensor.reject_unknown()
     return found
 

@@ -323,13 +323,16 @@ def read_data_protection(fields: Fields) -> "DataProtection | None":
     return data_protection_section(fields)
 
 
-def read_console(fields: Fields, base: Path) -> "ConsoleOptions | None":
-    """Where the console listens, and who may sign in."""
+def read_console(
+    fields: Fields, base: Path, *, with_secrets: bool = False
+) -> "ConsoleOptions | None":
+    """Where the console listens, and who may sign in. If `with_secrets`, its files must be
+    there."""
     if fields.value("console") is None:
         return None
     from netwatch.config.console_section import console_section
 
-    return console_section(fields, base)
+    return console_section(fields, base, with_secrets=with_secrets)
 
 
 def read_fleet(fields: Fields, base: Path) -> "FleetOptions | None":

@@ -119,6 +119,13 @@ _FLEET_SENSOR = Section(
             "the networks that the sensor sees; what it says of others is kept as a contradiction,"
             " and raises no confidence",
         ),
+        Key(
+            "devices",
+            "list of globs",
+            "all",
+            "the devices of an inventory that it sees, by id, like `lab-*`; the same for others."
+            " A device that no inventory names is not limited",
+        ),
     ),
 )
 

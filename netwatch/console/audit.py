@@ -6,7 +6,8 @@ put in between breaks the chain. Whoever can write to the database can cut rows 
 make the whole chain anew; only a hash that was noted elsewhere shows that. So the head, the number
 and hash of the last row, is in every report and in the log of the system
 (`netwatch.console.heads`). Triggers of the database refuse changes; the chain finds those made
-around them.
+around them. Keys that are left without their rows show that rows were cut off, too: the row that is
+added next says which (the action `cut-off`), since it takes the number of one of them.
 
 What a row says of people is not in the table as it is, since rows stay for ever and people can be
 erased. `netwatch.console.audit_sealing` puts a pseudonym in place of the subject, and encrypts it
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, delete, insert, select
+from sqlalchemy import Connection, RowMapping, Select, delete, insert, select
 
 from netwatch.console import tables
 from netwatch.console.audit_sealing import EMPTY, AuditSealing, Content
@@ -39,6 +40,9 @@ GENESIS = "0" * 64
 
 MAX_TEXT = 500
 """Characters of a text in a row; the rest of a longer one is left out."""
+
+CUT_OFF = "cut-off"
+"""The action of a row that says which rows were missing when the next one was to be added."""
 
 _BATCH = 1000
 _NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -103,9 +107,8 @@ class Audit:
             last = connection.execute(
                 select(row.number, row.hash).order_by(row.number.desc()).limit(1)
             ).first()
-            values: dict[str, Any] = {
-                "number": last.number + 1 if last else 1,
-                "time": self._now(),
+            number, head = (last.number, last.hash) if last else (0, GENESIS)
+            said = {
                 "account": _short(account),
                 "role": role,
                 "action": action,
@@ -114,14 +117,27 @@ class Audit:
                 "detail": _canonical(detail or {}),
                 "address": _short(address),
             }
-            previous, salt = last.hash if last else GENESIS, secrets.token_hex(16)
-            values["hash"] = row_hash(previous, {**values, "salt": salt})
-            content = Content(values["subject"], values["purpose"], values["detail"], salt)
-            key, stored = self._sealing.seal(values["number"], content)
-            connection.execute(
-                insert(tables.audit).values({**values, **stored, "previous": previous})
-            )
-            connection.execute(insert(tables.audit_key).values(number=values["number"], key=key))
+            if cut_off := _rowless_keys(connection, number):
+                detail = {"rows": _ranges(cut_off)}
+                nobody = dict.fromkeys(("account", "role", "subject", "purpose", "address"), "")
+                note = {**nobody, "action": CUT_OFF, "detail": _canonical(detail)}
+                for part in chunks(cut_off):
+                    which = tables.audit_key.c.number.in_(part)
+                    connection.execute(delete(tables.audit_key).where(which))
+                number, head = number + 1, self._insert(connection, number + 1, head, note)
+            return self._insert(connection, number + 1, head, said)
+
+    def _insert(
+        self, connection: Connection, number: int, previous: str, said: Mapping[str, str]
+    ) -> str:
+        """Add a row and its key; its hash."""
+        values: dict[str, Any] = {"number": number, "time": self._now(), **said}
+        salt = secrets.token_hex(16)
+        values["hash"] = row_hash(previous, {**values, "salt": salt})
+        content = Content(values["subject"], values["purpose"], values["detail"], salt)
+        key, stored = self._sealing.seal(number, content)
+        connection.execute(insert(tables.audit).values({**values, **stored, "previous": previous}))
+        connection.execute(insert(tables.audit_key).values(number=number, key=key))
         return str(values["hash"])
 
     def head(self) -> AuditHead | None:
@@ -248,12 +264,17 @@ class Audit:
                 erased.add(entry.number)
             elif entry.action == "erase":
                 said.update(_numbers(entry.detail))
+            elif entry.action == CUT_OFF:
+                return Checked(count, previous, _cut_off([*_numbers(entry.detail)], count))
             previous, count = entry.hash, count + 1
             is_noted = is_noted or previous == head
         if not is_noted:
             return Checked(
                 count, previous, f"no row has the hash {head}: rows are missing after row {count}"
             )
+        with self._database.reading() as connection:
+            if cut_off := _rowless_keys(connection, count):
+                return Checked(count, previous, _cut_off(cut_off, count))
         if unsaid := sorted(erased - said):
             number = unsaid[0]
             problem = f"row {number} cannot be opened, and no row says that it was erased"
@@ -288,6 +309,20 @@ def _problem(entry: Entry, number: int, previous: str) -> str:
     if not entry.is_erased and entry.hash != row_hash(previous, entry_record(entry)):
         return f"row {number} was changed: its content does not have its hash"
     return ""
+
+
+def _cut_off(numbers: Sequence[int], after: int) -> str:
+    what = f"row {numbers[0]}" if len(numbers) == 1 else f"rows {numbers[0]} to {numbers[-1]}"
+    return f"rows were cut off after row {after}: there was a key of {what}"
+
+
+def _rowless_keys(connection: Connection, after: int) -> list[int]:
+    """The numbers above `after` of keys whose rows are missing. A row is added with its
+    key, and only keys are deleted, so there are none unless somebody deleted rows."""
+    row, key = tables.audit.c, tables.audit_key.c
+    found = select(key.number).outerjoin(tables.audit, row.number == key.number)
+    found = found.where(key.number > after, row.number.is_(None)).order_by(key.number)
+    return [*connection.execute(found).scalars()]
 
 
 def _rows() -> Select[Any]:

@@ -33,11 +33,16 @@ PLACES = 0xFFFFFFFF
 of that."""
 
 ContradictionType = Literal[
-    "mac-not-bound", "address-claimed-twice", "two-names", "overlap", "sensor-network"
+    "mac-not-bound",
+    "address-claimed-twice",
+    "two-names",
+    "overlap",
+    "sensor-network",
+    "sensor-device",
 ]
 """What speaks against a contact: the MAC in the frame is not that of the device, two MACs claim its
 address, its connection showed another name as well, bytes that overlap differ, or a sensor speaks
-of a network that is not its own."""
+of a network or a device that is not its own."""
 
 CONTRADICTION_TYPES: tuple[ContradictionType, ...] = get_args(ContradictionType)
 """All of them, in the order in which alerts have them."""

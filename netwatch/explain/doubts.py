@@ -50,6 +50,7 @@ REFUTATIONS = (
     "two-names",
     "overlap",
     "sensor-network",
+    "sensor-device",
     "binding",
     "class",
     "translation",

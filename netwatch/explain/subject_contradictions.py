@@ -36,7 +36,8 @@ def contradictions(language: Language) -> Iterator[tuple[str, str]]:
             " machine may have added one of them."
         ),
     )
-    yield (
-        "sensor-network",
-        say("The device that recorded this may not have been connected to this network."),
-    )
+    for each in ("sensor-network", "sensor-device"):
+        yield (
+            each,
+            say("The device that recorded this may not have been connected to this network."),
+        )

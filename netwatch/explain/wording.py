@@ -95,6 +95,9 @@ REFUTATIONS: Mapping[str, str] = {
     "sensor-network": mark(
         "The sensor was not in the network of {device} at {time}, so that it cannot have seen it."
     ),
+    "sensor-device": mark(
+        "The sensor was not in the network of {device} at {time}, so that it cannot have seen it."
+    ),
     "binding": mark(
         "A lease, a switch or an access point shows that {ip} belonged to another device at {time}."
     ),

@@ -13,7 +13,7 @@ from typing import Any
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
-from netwatch.fleet.sensor_networks import UNLIMITED, SensorNetworks
+from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
 from netwatch.formats.values import epoch_ns
 from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
@@ -39,18 +39,18 @@ _MAX_KEY = 200
 class AlertsCommitted:
     """The result of a commit: by sensor, the keys of alerts that are stored, and those that are
     `refused` with the reasons; which of the messages are `spoiled`, by something in them that was
-    refused, with the reason; how many alerts said something new; by sensor, the networks
-    of which it spoke that are not its own."""
+    refused, with the reason; how many alerts said something new; by sensor, of what it
+    spoke that is not its own."""
 
     stored: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     spoiled: dict[int, str] = field(default_factory=dict)
     new: int = 0
-    outside: dict[str, set[str | None]] = field(default_factory=dict)
+    outside: dict[str, Outside] = field(default_factory=dict)
 
 
 class AlertCommits:
-    """Stores alerts. `gap` is the quiet gap of incidents in ns; `networks` are what sensors may
+    """Stores alerts. `gap` is the quiet gap of incidents in ns; `limits` are what sensors may
     speak of; `beside_others` says that other processes store those of other sensors. For one thread
     at a time. Raises `ConfigError` and `NetwatchError` where the store cannot be opened."""
 
@@ -58,11 +58,11 @@ class AlertCommits:
         self,
         options: StoreOptions,
         gap: int,
-        networks: SensorNetworks = UNLIMITED,
+        limits: SensorLimits = UNLIMITED,
         *,
         beside_others: bool = False,
     ) -> None:
-        self._networks = networks
+        self._limits = limits
         self._catalogue = Catalogue.open(options, create=True)
         self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
@@ -110,13 +110,16 @@ class AlertCommits:
         alert = read_record(sensor, record, offset)
         if epoch_ns(alert.record["last_seen"]) > now + CLOCK_SLACK:
             raise BadAlertError("last_seen is in the future")
-        marked = self._networks.marked(sensor, alert.record)
-        if marked is None:
+        found = self._limits.marked(sensor, alert.record)
+        if found is None:
             return alert
-        network = marked["network"]["name"]
-        if not self._networks.allows(sensor, network):
-            self._result.outside.setdefault(sensor, set()).add(network)
-        return stored_alert(sensor, marked, offset)
+        marked, outside = found
+        stored = stored_alert(sensor, marked, offset)
+        if outside:
+            noted = self._result.outside.setdefault(sensor, Outside())
+            noted.networks |= outside.networks
+            noted.devices |= outside.devices
+        return stored
 
     def _refuse(self, sensor: str, key: str, reason: str) -> None:
         self._result.refused.setdefault(sensor, {})[key] = reason[:MAX_REASON]

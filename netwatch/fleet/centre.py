@@ -34,7 +34,7 @@ from netwatch.fleet.publisher import Publisher
 from netwatch.fleet.receiver import Receiver
 from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
-from netwatch.fleet.sensor_networks import SensorNetworks
+from netwatch.fleet.sensor_limits import SensorLimits
 from netwatch.fleet.server import NatsServer
 from netwatch.fleet.silence_keeper import SilenceKeeper
 from netwatch.fleet.subjects import (
@@ -105,12 +105,10 @@ class Centre:
             self.roster = RosterKeeper(store, self.status)
             stack.callback(self.roster.close)
             stack.enter_context(UseLock(store))
-            networks, key = SensorNetworks(fleet.sensors), self.folder.flow_key
-            self._alerts = _alert_processes(store, config.quiet_gap, networks)
+            limits, key = SensorLimits(fleet.sensors), self.folder.flow_key
+            self._alerts = _alert_processes(store, config.quiet_gap, limits)
             self._facts = [
-                CommitProcess(
-                    "facts", partial(FactCommits, store, key, HidingApps(config), networks)
-                )
+                CommitProcess("facts", partial(FactCommits, store, key, HidingApps(config), limits))
                 for _ in range(process_count())
             ]
             committing: list[CommitProcess[Any]] = [*self._alerts, *self._facts]
@@ -277,11 +275,11 @@ class Centre:
 
 
 def _alert_processes(
-    store: StoreOptions, gap: int, networks: SensorNetworks
+    store: StoreOptions, gap: int, limits: SensorLimits
 ) -> list[CommitProcess[AlertCommits]]:
     """The processes that commit alerts: one where the catalogue has one writer at a time."""
     count = process_count() if store.catalogue else 1
-    commits = partial(AlertCommits, store, gap, networks, beside_others=count > 1)
+    commits = partial(AlertCommits, store, gap, limits, beside_others=count > 1)
     return [CommitProcess("alerts", commits) for _ in range(count)]
 
 

@@ -21,7 +21,8 @@ class CentreStatus:
     monotonic), `enrolled` who has credentials, `lag` the age of the newest message when it was
     committed (s, by the clock of its sensor less its offset), `states` those of `fleet.silence`,
     `dropped` contents whose parts did not come, `misdirected` requests whose answer would go
-    astray, `outside` messages on networks that are not the sensor's own, `contradictions` on which.
+    astray, `outside_networks` and `outside_devices` messages on what is not the sensor's own,
+    `contradictions` by sensor and kind on what.
     """
 
     started: float = field(default_factory=time.time)
@@ -38,12 +39,20 @@ class CentreStatus:
     refused: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     misdirected: Counter[str] = field(default_factory=Counter)
-    outside: Counter[str] = field(default_factory=Counter)
-    contradictions: dict[str, str] = field(default_factory=dict)
+    outside_networks: Counter[str] = field(default_factory=Counter)
+    outside_devices: Counter[str] = field(default_factory=Counter)
+    contradictions: dict[tuple[str, str], str] = field(default_factory=dict)
     connections: int = 0
     server_restarts: int = 0
     connection_problem: str = "not connected yet"
     store_problem: str = ""
+
+    def outside(self) -> dict[str, list[str]]:
+        """By sensor, sentences on what it spoke of that is not its own."""
+        found: dict[str, list[str]] = {}
+        for (sensor, _), text in sorted(self.contradictions.copy().items()):
+            found.setdefault(sensor, []).append(text)
+        return found
 
     def troubles(self) -> list[Trouble]:
         """Why the centre is not healthy; none where it is. What a sensor does wrong is noted: it
@@ -53,8 +62,8 @@ class CentreStatus:
             found.append(Trouble("server", "", self.connection_problem))
         if self.store_problem:
             found.append(Trouble("store", "", self.store_problem))
-        for sensor, text in sorted(self.contradictions.items()):
-            found.append(Trouble("sensor-network", sensor, text, is_note=True))
+        for (sensor, kind), text in sorted(self.contradictions.items()):
+            found.append(Trouble(kind, sensor, text, is_note=True))
         for sensor, count in sorted(self.refused.items()):
             text = f"{quantity(count, 'message')} of {sensor} refused: netwatch fleet refused list"
             found.append(Trouble("refused", sensor, text, is_note=True))
@@ -192,7 +201,14 @@ CENTRE_METRICS = (
         "counter",
         ("sensor",),
         "Messages in which a sensor spoke of networks that are not its own.",
-        lambda status: dict(sorted(status.outside.items())),
+        lambda status: dict(sorted(status.outside_networks.items())),
+    ),
+    CentreMetric(
+        "netwatch_fleet_outside_devices_total",
+        "counter",
+        ("sensor",),
+        "Messages in which a sensor spoke of devices of an inventory that are not its own.",
+        lambda status: dict(sorted(status.outside_devices.items())),
     ),
     CentreMetric(
         "netwatch_fleet_connections_total",

@@ -25,7 +25,7 @@ from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_covera
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
 from netwatch.fleet.loss_record import read_losses
-from netwatch.fleet.sensor_networks import UNLIMITED, SensorNetworks
+from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
 from netwatch.fleet.sensor_numbers import SensorNumbers
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
@@ -72,15 +72,14 @@ class Progress:
 class Committed:
     """The result of a commit: the `progress` of every epoch that was sent, which of the messages
     were `refused` with the reasons, how many rows of each sensor and how many batches were
-    stored, how many batches were repeated, and by sensor the networks of which it spoke that are
-    not its own."""
+    stored, how many batches were repeated, and by sensor of what it spoke that is not its own."""
 
     progress: list[Progress]
     refused: list[tuple[int, str]]
     rows: Counter[str] = field(default_factory=Counter)
     batches: int = 0
     repeated: int = 0
-    outside: dict[str, set[str]] = field(default_factory=dict)
+    outside: dict[str, Outside] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +102,7 @@ class _Record:
 
 class FactCommits:
     """Stores the facts of sensors; flows get their names by `flow_key`, `hides` knows the apps that
-    hide names, `networks` what sensors may speak of. For one thread at a time. Raises `ConfigError`
+    hide names, `limits` what sensors may speak of. For one thread at a time. Raises `ConfigError`
     and `NetwatchError` where the store cannot be opened."""
 
     def __init__(
@@ -111,10 +110,10 @@ class FactCommits:
         options: StoreOptions,
         flow_key: bytes,
         hides: Hides | None = None,
-        networks: SensorNetworks = UNLIMITED,
+        limits: SensorLimits = UNLIMITED,
     ) -> None:
         self._flow_names = FlowNames(flow_key)
-        self._networks = networks
+        self._limits = limits
         self._hides = hides
         self._hidden: Hidden = {}
         self._offsets: Mapping[str, int] = {}
@@ -150,7 +149,9 @@ class FactCommits:
                     transaction.note(envelope)
                     content, outside = self._limited(envelope.sensor, _read(envelope, now))
                     if outside:
-                        result.outside.setdefault(envelope.sensor, set()).update(outside)
+                        result.outside.setdefault(envelope.sensor, Outside()).networks.update(
+                            outside
+                        )
                     contents.append((envelope.sensor, content))
                     result.batches += 1
                     size += content.rows.nbytes if isinstance(content, FactBatch) else 0
@@ -169,11 +170,11 @@ class FactCommits:
     ) -> tuple[FactBatch | _Record, set[str]]:
         """What counts of a content, and the networks of it that are not the sensor's own."""
         if isinstance(content, FactBatch):
-            clients, outside = self._networks.clients(sensor, content.clients)
+            clients, outside = self._limits.clients(sensor, content.clients)
             return replace(content, clients=clients), outside
         if content.coverage is None:
             return content, set()
-        coverage, outside = self._networks.coverage(sensor, content.coverage)
+        coverage, outside = self._limits.coverage(sensor, content.coverage)
         return replace(content, coverage=coverage), outside
 
     def refuse(self, envelope: Envelope) -> None:

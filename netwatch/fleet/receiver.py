@@ -11,6 +11,7 @@ from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import Assembler, Envelope, Key, decode, key_of
 from netwatch.fleet.refused_messages import RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
+from netwatch.fleet.sensor_limits import Outside
 from netwatch.fleet.subjects import sender_of
 
 
@@ -90,13 +91,20 @@ class Receiver:
         """The same for a message that was decoded."""
         self.refuse(envelope.sensor, envelope.kind, envelope.encode(), reason)
 
-    def note_outside(self, outside: Mapping[str, Collection[str | None]]) -> None:
-        """Note that sensors spoke of networks that are not their own; None is no network."""
-        for sensor, networks in outside.items():
-            self._status.outside[sensor] += 1
-            names = sorted(name or "none" for name in networks)
-            said = f"speaks of networks that are not its own: {', '.join(names)}"
-            self._status.contradictions[sensor] = f"{sensor} {said}"[:MAX_SENTENCE]
+    def note_outside(self, outside: Mapping[str, Outside]) -> None:
+        """Note that sensors spoke of networks or devices that are not their own."""
+        for sensor, found in outside.items():
+            if found.networks:
+                self._status.outside_networks[sensor] += 1
+                self._note(sensor, "sensor-network", "networks", found.networks)
+            if found.devices:
+                self._status.outside_devices[sensor] += 1
+                self._note(sensor, "sensor-device", "devices", found.devices)
+
+    def _note(self, sensor: str, kind: str, what: str, found: Collection[str | None]) -> None:
+        names = ", ".join(sorted(name or "none" for name in found))
+        said = f"{sensor} speaks of {what} that are not its own: {names}"
+        self._status.contradictions[sensor, kind] = said[:MAX_SENTENCE]
 
     def note_lag(self, envelopes: Sequence[Envelope]) -> None:
         """Note how long messages were under way until they were committed."""

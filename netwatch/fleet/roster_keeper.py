@@ -17,7 +17,7 @@ from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import Envelope
 from netwatch.store import fleet_sensors
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.fleet_sensor_rows import note_heard
+from netwatch.store.fleet_sensor_rows import OUTSIDE, note_heard, note_outside
 from netwatch.store.options import StoreOptions
 from netwatch.store.unheard import close_of_restarted_sensors, close_of_silent_sensors
 
@@ -40,6 +40,7 @@ class RosterKeeper:
         self._executor = ThreadPoolExecutor(1, "roster")
         self._heard: dict[str, tuple[int, Mapping[str, Any], int | None]] = {}
         self._refused: dict[str, tuple[int, str]] = {}
+        self._outside: dict[str, list[str]] = {}
         self._changes: list[Change] = []
         for sensor in self.known():
             if sensor.clock_offset is not None:
@@ -146,13 +147,23 @@ class RosterKeeper:
         refused, self._refused = self._refused, {}
         for sensor, (count, reason) in refused.items():
             fleet_sensors.refused(self._catalogue, sensor, reason, count)
+        outside = self._status.outside()
+        new = {name: said for name, said in outside.items() if self._outside.get(name) != said}
         heard, self._heard = self._heard, {}
-        if not heard:
+        if not heard and not new:
             return
         try:
             with self._catalogue.database.writing() as connection:
                 for sensor, (at, health, offset) in sorted(heard.items()):
-                    note_heard(connection, sensor, at, health, offset)
+                    note_heard(connection, sensor, at, _plain(health), offset)
+                for sensor in sorted(outside.keys() & (heard.keys() | new.keys())):
+                    note_outside(connection, sensor, outside[sensor])
         except NetwatchError:
             self._heard = heard | self._heard
             raise
+        self._outside = outside
+
+
+def _plain(health: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sensor says of itself, without what the centre says of it."""
+    return {name: value for name, value in health.items() if name != OUTSIDE}

@@ -1,7 +1,7 @@
 """The report of blind spots, as a JSON record for programs and as table rows for people."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from netwatch.core.text import quantity
@@ -85,6 +85,22 @@ def csv_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, in
         for device in network["devices"]:
             yield (network["name"], network["class"], device["id"], *_counts(device))
     yield ("", "", "", *_counts(record["outside"]))
+
+
+def narrowed(record: Mapping[str, Any], networks: Collection[str], device: str) -> dict[str, Any]:
+    """A record with those of its networks and devices alone that are asked for; all where none
+    is."""
+    shown = []
+    for network in record["networks"]:
+        if networks and network["name"] not in networks:
+            continue
+        if device:
+            devices = [each for each in network["devices"] if each["id"].lower() == device.lower()]
+            if not devices:
+                continue
+            network = {**network, "devices": devices}
+        shown.append(network)
+    return {**record, "networks": shown}
 
 
 def _counts(share: Mapping[str, Any]) -> tuple[int, int, str]:

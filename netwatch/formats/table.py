@@ -165,7 +165,13 @@ class TableWriter:
         if self._console is None:
             from rich.console import Console
 
-            console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+            class Piped(Console):
+                """Its library would end the program with status 1 where the reader has gone."""
+
+                def on_broken_pipe(self) -> None:
+                    raise  # It is called where the error is handled.
+
+            console = Piped(file=self._stream, highlight=False, markup=False, emoji=False)
             if not console.is_terminal:
                 console.width = WIDTH
             self._console = console

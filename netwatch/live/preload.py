@@ -38,7 +38,7 @@ MODULES = (
     "netwatch.privacy.options",
     "netwatch.protocols.certificate",
     "netwatch.protocols.quic_keys",
-    "netwatch.rules.common_zones",
+    "netwatch.rules.shared_zones",
     "netwatch.updates.options",
     "netwatch.watch.endpoint_options",
     "orjson",

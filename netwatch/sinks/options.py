@@ -68,8 +68,11 @@ def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
     if not text.isprintable():
         fields.add_problem(key, f"'{key}': expected the path of a file, found its contents")
         return None
-    if not (base / text).is_file():
-        fields.add_problem(key, f"'{key}': there is no file {base / text}")
+    try:
+        if not (base / text).is_file():
+            fields.add_problem(key, f"'{key}': there is no file {base / text}")
+    except OSError as error:
+        fields.add_problem(key, f"'{key}': {base / text} cannot be read: {error.strerror}")
     try:
         refuse_writable(base / text)
     except NetwatchError as error:

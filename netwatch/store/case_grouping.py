@@ -10,16 +10,18 @@ device in common (`Member.words`), their spans are no further apart than the qui
   name, or the MAC by which one of them knows the device has to be the same. Time alone speaks for
   it then. The built-in network is no such name: sensors of all sites have it that name none.
 
-What a sensor says of a network that is not its own belongs to nothing that others say, nor to what
-it may say itself. A sensor that may speak of some networks alone has no part in a case of another
-network, whatever flow or device it claims to have seen.
+What a sensor says of a network or a device that is not its own belongs to nothing that others say,
+nor to what it may say itself. A sensor that may speak of some networks, or of some devices of an
+inventory alone, has no part in a case of another one, whatever flow or device it claims to have
+seen.
 
 What belongs to the same incident belongs together. But two devices of one sensor, which tells them
 apart, are only brought together by a proof: when an address passes from one device to another
 within the gap, a sensor that sees addresses alone must not make one case of them.
 
-The result is a function of the set of incidents: what sensors say that may speak of more networks
-is taken first, of these proofs, and then what is nearest. So a sensor cannot keep others apart.
+The result is a function of the set of incidents: what sensors say that may speak of more networks,
+and of all devices, is taken first, of these proofs, and then what is nearest. So a sensor cannot
+keep others apart.
 """
 
 from collections import defaultdict
@@ -27,23 +29,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from netwatch.inventory.networks import BUILT_IN
-from netwatch.store.case_members import Key, Member
+from netwatch.store.case_members import Key, Member, device_of_inventory, is_among
 
-ALL = 1 << 31
-"""The reach of a sensor that may speak of all networks."""
+_ALL = 1 << 31
+
+ALL = (_ALL, True)
+"""The reach of a sensor that may speak of everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Two incidents that belong together, and whether a flow proves it. `distance` is the time
     between them (ns), 0 where they overlap, `reach` the number of networks of which the sensor may
-    speak that may speak of less."""
+    speak that may speak of less, and whether both may speak of all devices."""
 
     one: Key
     other: Key
     is_proof: bool
     distance: int
-    reach: int = ALL
+    reach: tuple[int, bool] = ALL
 
 
 def distance(one: Member, other: Member) -> int:
@@ -64,8 +68,9 @@ def link(one: Member, other: Member, gap: int) -> Link | None:
     if not is_proof and not is_same:
         return None
     low, high = sorted((one.key, other.key))
-    reach = min(ALL if each.networks is None else len(each.networks) for each in (one, other))
-    return Link(low, high, is_proof, between, reach)
+    networks = min(_ALL if each.networks is None else len(each.networks) for each in (one, other))
+    sees_all = one.devices is None and other.devices is None
+    return Link(low, high, is_proof, between, (networks, sees_all))
 
 
 def _is_same_device(one: Member, other: Member) -> bool:
@@ -103,7 +108,14 @@ def links(members: Iterable[Member], gap: int) -> list[Link]:
                 found.append(joined)
         active.append(member)
     found.sort(
-        key=lambda each: (-each.reach, not each.is_proof, each.distance, each.one, each.other)
+        key=lambda each: (
+            -each.reach[0],
+            not each.reach[1],
+            not each.is_proof,
+            each.distance,
+            each.one,
+            each.other,
+        )
     )
     return found
 
@@ -127,20 +139,28 @@ def began(member: Member) -> tuple[int, Key]:
 
 class _Sets:
     """Disjoint sets of incidents, each with what its sensors call the device, the networks of its
-    incidents, and those of which each of its sensors may speak."""
+    incidents, the devices that an inventory names, and those of which each of its sensors may
+    speak."""
 
     def __init__(self, members: Iterable[Member]) -> None:
         self._parents: dict[Key, Key] = {}
         self._devices: dict[Key, dict[str, set[str]]] = {}
         self._networks: dict[Key, set[str | None]] = {}
         self._limits: dict[Key, set[frozenset[str | None]]] = {}
+        self._named: dict[Key, set[str]] = {}
+        self._patterns: dict[Key, set[tuple[str, ...]]] = {}
         for member in members:
             self._parents[member.key] = member.key
             self._devices[member.key] = {member.sensor: {member.record["device"]["id"] or ""}}
             self._networks[member.key] = {member.record["network"]["name"]}
             # What is outside meets nothing but what its sensor says of others as well.
-            limit = None if member.is_outside else member.networks
+            is_outside = member.is_outside
+            limit = None if is_outside else member.networks
             self._limits[member.key] = set() if limit is None else {limit}
+            patterns = None if is_outside else member.devices
+            self._patterns[member.key] = set() if patterns is None else {patterns}
+            device = device_of_inventory(member.record)
+            self._named[member.key] = set() if device is None else {device}
 
     def root(self, key: Key) -> Key:
         """The incident that stands for the set of another."""
@@ -151,7 +171,7 @@ class _Sets:
 
     def join(self, joined: Link) -> None:
         """Make one set of two, unless a sensor tells their devices apart and nothing proves it, or
-        one has a sensor that may not speak of a network of the other."""
+        one has a sensor that may not speak of a network or a device of the other."""
         one, other = self.root(joined.one), self.root(joined.other)
         if one == other:
             return
@@ -162,7 +182,12 @@ class _Sets:
         limits = self._limits[one] | self._limits[other]
         if not all(networks <= limit for limit in limits):
             return
+        named = self._named[one] | self._named[other]
+        patterns = self._patterns[one] | self._patterns[other]
+        if not all(is_among(device, each) for device in named for each in patterns):
+            return
         self._parents[other] = one
         self._networks[one], self._limits[one] = networks, limits
+        self._named[one], self._patterns[one] = named, patterns
         for name, devices in self._devices.pop(other).items():
             known.setdefault(name, set()).update(devices)

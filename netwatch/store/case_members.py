@@ -7,15 +7,19 @@ its states spans.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import lru_cache
+from ipaddress import ip_address
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from netwatch.core.alert import UNHEARD, AlertRecord
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import epoch_ns
+from netwatch.privacy.pseudonyms import key_id_of
 
 INVENTORY = "inventory"
 """The source of the binding of a device that an inventory names."""
@@ -23,12 +27,19 @@ INVENTORY = "inventory"
 # Hashed texts are JSON lists with a space behind each comma; this is what json.dumps does to texts.
 _quoted = encode_basestring_ascii
 
-OUTSIDE = "sensor-network"
-"""The type of the contradiction of an alert whose sensor may not speak of its network."""
+OUTSIDE_NETWORK, OUTSIDE_DEVICE = "sensor-network", "sensor-device"
+"""The types of the contradictions of an alert whose sensor may not speak of its network, or of its
+device."""
 
-NETWORKS = "networks"
-"""The key of `sensor` in a record with the networks of which the sensor may speak, as its centre
-noted them; without it these are all."""
+NETWORKS, DEVICES = "networks", "devices"
+"""The keys of `sensor` in a record with the networks, and with patterns of the ids of devices of an
+inventory, of which the sensor may speak, as its centre noted them; without one these are all."""
+
+_OUTSIDE = frozenset((OUTSIDE_NETWORK, OUTSIDE_DEVICE))
+
+# What a device is called that no inventory names: its address, or its MAC with a host name.
+_UNKNOWN = "unknown:"
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?:/.*)?", re.DOTALL)
 
 STATUS_RANK = {"open": 0, "update": 1, "closed": 2}
 """How far along an incident is in a state."""
@@ -118,14 +129,20 @@ class Member:
 
     @property
     def is_outside(self) -> bool:
-        """Whether its sensor may not speak of its network."""
-        return any(each["type"] == OUTSIDE for each in self.record.get("contradictions") or ())
+        """Whether its sensor may not speak of its network, or of its device."""
+        return any(each["type"] in _OUTSIDE for each in self.record.get("contradictions") or ())
 
     @property
     def networks(self) -> frozenset[str | None] | None:
         """The networks of which its sensor may speak; None for all."""
         found = (self.record.get("sensor") or {}).get(NETWORKS)
         return None if found is None else frozenset(found)
+
+    @property
+    def devices(self) -> tuple[str, ...] | None:
+        """Patterns of the devices of an inventory of which its sensor may speak; None for all."""
+        found = (self.record.get("sensor") or {}).get(DEVICES)
+        return None if found is None else tuple(found)
 
     @property
     def rank(self) -> Rank:
@@ -150,6 +167,35 @@ class Member:
             run=newer.run,
             case=self.case or other.case,
         )
+
+
+def device_of_inventory(record: Mapping[str, Any]) -> str | None:
+    """The id of the device that a record says an inventory names; None where it says none, or a
+    pseudonym. A sensor may leave out that an inventory has it, so an id is of one unless it is what
+    a device is called otherwise."""
+    device = record["device"]
+    identity: str = device["id"] or ""
+    # Nobody but an inventory knows whose a device is.
+    if not device["owner"]:
+        is_listed = (record.get("binding") or {}).get("source") == INVENTORY
+        if key_id_of(identity) or (not is_listed and _is_not_of_inventory(identity)):
+            return None
+    return identity
+
+
+def _is_not_of_inventory(identity: str) -> bool:
+    if not identity or _MAC.fullmatch(identity):
+        return True
+    try:
+        # A zone behind an address could be any text.
+        return "%" not in identity and bool(ip_address(identity.removeprefix(_UNKNOWN)))
+    except ValueError:
+        return False
+
+
+def is_among(device: str, patterns: Iterable[str]) -> bool:
+    """Whether the id of a device matches one of the patterns."""
+    return any(fnmatchcase(device, pattern) for pattern in patterns)
 
 
 @lru_cache(8192)

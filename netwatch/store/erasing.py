@@ -61,7 +61,8 @@ _WORDS = frozenset(
 """Columns of words that protocols define, and of the names of captures: nobody is in them."""
 
 
-_COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "alerts", "audit")
+_COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "journal", "alerts",
+            "filters", "audit")  # fmt: skip
 """What an entry of the journal counts of an erasure."""
 
 
@@ -136,7 +137,8 @@ class StoreErasure:
         self._step("journal")
         journal = self._erase_journal()
         self._step("catalogue")
-        counts = {"rows": removed.rows, "evidence": evidence, "coverage": coverage}
+        counts = {"rows": removed.rows, "evidence": evidence, "coverage": coverage,
+                  "journal": journal}  # fmt: skip
         incidents, clients = self._erase_rows(user, {**detail, **counts})
         self._step("late facts")
         removed += self._erase_facts()

@@ -1,13 +1,17 @@
 """Writes the row of a sensor, for the roster and for live captures that write to the store."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, or_, update
+from sqlalchemy import Connection, case, or_, select, update
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.upsert import upsert
+
+OUTSIDE = "outside"
+"""The key in the status of a sensor with what its centre says of it: sentences on what it spoke of
+that is not its own."""
 
 
 def note_heard(
@@ -41,3 +45,14 @@ def note_heard(
     if connection.execute(update(silence).where(ended).values(until=at)).rowcount:
         row = table.c.name == sensor
         connection.execute(update(table).where(row).values(silent_since=None))
+
+
+def note_outside(connection: Connection, sensor: str, said: Sequence[str]) -> None:
+    """Note sentences on what a sensor of the roster spoke of that is not its own, within a
+    transaction; they replace older ones."""
+    table = tables.fleet_sensor
+    row = table.c.name == sensor
+    text = connection.execute(select(table.c.status).where(row)).scalar()
+    status = {**(json.loads(text) if text else {}), OUTSIDE: [*said]}
+    line = json.dumps(status, ensure_ascii=False, separators=(",", ":"))
+    connection.execute(update(table).where(row).values(status=line))

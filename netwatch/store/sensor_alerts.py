@@ -7,7 +7,7 @@ import orjson
 from netwatch.core.alert import UNHEARD
 from netwatch.formats.values import line_of
 from netwatch.store.alert_check import BadAlertError, check_alert
-from netwatch.store.case_members import NETWORKS
+from netwatch.store.case_members import DEVICES, NETWORKS
 from netwatch.store.cases import SensorAlert
 
 MAX_LINE = 1 << 20
@@ -21,7 +21,8 @@ def read_record(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
     # These are for the centre to say.
     record.pop(UNHEARD, None)
     if isinstance(record.get("sensor"), dict):
-        record["sensor"].pop(NETWORKS, None)
+        for limit in (NETWORKS, DEVICES):
+            record["sensor"].pop(limit, None)
     return stored_alert(sensor, record, clock_offset)
 
 

@@ -76,14 +76,15 @@ def serve(
 ) -> None:
     """Open the store, take messages until the run ends or the process that started it does, and
     answer over `control`. With `maintain`, the run is a live capture; the other end of `senders` is
-    open as long as anybody may send facts of it."""
+    open as long as anybody may send facts of it. That nobody reads the answers any more is no
+    error: what others send is stored."""
     try:
         writer = make_writer()
     except (ConfigError, NetwatchError) as error:
-        control.send(messages.Failed(error))
+        _send(control, messages.Failed(error))
         return
     with contextlib.closing(writer):
-        control.send(messages.Opened(writer.run))
+        _send(control, messages.Opened(writer.run))
         service = (
             RunService(control, listener, counts, writer)
             if maintain is None or senders is None
@@ -92,8 +93,12 @@ def serve(
         try:
             service.run()
         except NetwatchError as error:
-            with contextlib.suppress(OSError):
-                control.send(messages.Failed(error))
+            _send(control, messages.Failed(error))
+
+
+def _send(control: Connection, message: object) -> None:
+    with contextlib.suppress(OSError):
+        control.send(message)
 
 
 class _Service:
@@ -159,8 +164,7 @@ class _Service:
         connection.close()
 
     def _answer(self, message: object) -> None:
-        with contextlib.suppress(OSError):
-            self._control.send(message)
+        _send(self._control, message)
 
 
 class RunService(_Service):

@@ -61,33 +61,35 @@ class Weighed:
         return ", ".join(f"{app}: {count:,}" for app, count in ranked[:MAX_SHOWN_APPS])
 
 
+_ANYWAY = "netwatch signatures update --yes installs it"
+
 Weigh = Callable[[Path, int], Weighed]
 """Weighs the set in a folder; so many devices may be accused. Raises `SetError`."""
 
 
-def weigh(configuration: str | None, folder: Path, most: int) -> Weighed:
+def weigh(configuration: str | None, folder: Path, most: int, anyway: str = _ANYWAY) -> Weighed:
     """Weigh the set in `folder` with the store of the configuration at a path. Raises `SetError`
-    where the store cannot be asked."""
+    where the store cannot be asked; `anyway` says what uses the set without asking."""
     command = [*_WORKER, configuration or "", str(folder), str(DAYS), str(most)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=WEIGH_SECONDS
         )
     except subprocess.TimeoutExpired:
-        raise _unasked(f"it took more than {WEIGH_SECONDS} s") from None
+        raise _unasked(f"it took more than {WEIGH_SECONDS} s", anyway) from None
     except OSError as error:
-        raise _unasked(error.strerror or "no process could be started") from None
+        raise _unasked(error.strerror or "no process could be started", anyway) from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise _unasked(said or f"status {done.returncode}")
+        raise _unasked(said or f"status {done.returncode}", anyway)
     content = json.loads(done.stdout)
     return Weighed(content["devices"], content["apps"])
 
 
-def _unasked(reason: str) -> SetError:
+def _unasked(reason: str, anyway: str) -> SetError:
     return SetError(
-        f"the store cannot be asked whom the set would have accused: {reason}; netwatch signatures"
-        " update --yes installs it without asking"
+        f"the store cannot be asked whom the set would have accused: {reason}; {anyway} without"
+        " asking"
     )
 
 

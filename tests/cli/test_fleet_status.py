@@ -20,10 +20,13 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, capsys: Captured
         f"fleet: {{centre: 'nats://127.0.0.1:{port}', server: {{folder: fleet}}}}\n"
     )
     with Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True) as catalogue:
-        catalogue.set_sensor_status("brussels-1", {"health": "ok"})
+        catalogue.set_sensor_status(
+            "brussels-1", {"health": "ok", "outside": ["brussels-1 speaks of hq"]}
+        )
     assert main(["fleet", "status", "-c", str(config)]) == 1
     out, err = capsys.readouterr()
     assert "brussels-1" in out
+    assert out.endswith("brussels-1 speaks of hq\n")
     assert "the server does not answer" in err
     assert "what is shown is from before" in err
     assert err.count("\n") == 1

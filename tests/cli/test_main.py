@@ -1,6 +1,7 @@
 """The command line as a whole: help, wrong usage, errors and exit statuses."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.captures import pcap
 from support.office import CONFIG, DURING, capture, configured, one_hello
+from support.paths import PCAPS
 from support.traffic import mixed
 
 from netwatch import __version__
@@ -205,14 +207,36 @@ def test_an_interrupt_ends_quietly(
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "big.pcap"
     path.write_bytes(pcap(mixed().frames * 200))
-    command = [sys.executable, "-m", "netwatch", "names", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    arguments = [sys.executable, "-m", "netwatch", "names", str(path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["scan", "--coverage", "five-kinds.pcap"], ["signatures", "list"], ["policy", "check"]],
+)
+def test_a_reader_that_is_gone_before_the_first_line_is_none_either(command: list[str]) -> None:
+    """The library that makes tables would end the program with status 1."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "netwatch", *command],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            cwd=PCAPS,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_as_a_module_with_standard_input(tmp_path: Path) -> None:

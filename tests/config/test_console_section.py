@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.config import load_console
+from netwatch.config import load, load_console
 from netwatch.config.console_section import CHANGEABLE_CLAIMS, ProxyOptions, wide_addresses
 from netwatch.core.errors import ConfigError
 
@@ -68,3 +68,48 @@ def test_a_claim_that_people_change_gives_no_role(tmp_path: Path, claim: str) ->
     (problem,) = caught.value.problems
     assert f"like groups, found '{claim}'" in problem.message
     assert "whoever takes such a name would have its role" in problem.message
+
+
+FILES = """\
+version: 1
+console:
+  tls: {certificate: a.pem, key: a.key}
+  oidc:
+    issuer: "https://id.example"
+    client_id: netwatch
+    client_secret: {file: a.secret}
+    ca_file: ca.pem
+    roles: {a: admin}
+"""
+
+
+def test_files_of_the_console_are_there_where_it_is_checked(tmp_path: Path) -> None:
+    """Others than the console, such as a scan, may not be able to see them."""
+    path = tmp_path / "netwatch.yaml"
+    path.write_text(FILES)
+    assert load(str(path)).console == load_console(str(path))
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), with_secrets=True)
+    assert [(each.line, each.message.replace(f"{tmp_path}/", "")) for each in
+            caught.value.problems] == [
+        (3, "'certificate': there is no file a.pem"),
+        (3, "'key': there is no file a.key"),
+        (7, "'client_secret': the secret in a.secret cannot be read: No such file or directory"),
+        (8, "'ca_file': there is no file ca.pem"),
+    ]  # fmt: skip
+    for name in ("a.pem", "a.key", "a.secret", "ca.pem"):
+        (tmp_path / name).write_text("x")
+    assert load(str(path), with_secrets=True).console == load_console(str(path))
+
+
+def test_a_file_in_a_folder_that_is_closed_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    path = tmp_path / "netwatch.yaml"
+    path.write_text("version: 1\nconsole: {tls: {certificate: a.pem, key: a.key}}\n")
+    monkeypatch.setattr(Path, "is_file", closed)
+    with pytest.raises(ConfigError, match=r"a\.key cannot be read: Permission denied"):
+        load(str(path), with_secrets=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from netwatch.config import load
+from netwatch.config.fleet_section import SensorLimit
 from netwatch.core.errors import ConfigError
 
 
@@ -59,6 +60,8 @@ def test_centre_listens_on_the_port_of_its_url(folder):
         ('{centre: "tls://a", server: {}, sensors: {a: {networks: hq}}}', "'networks'"),
         ('{centre: "tls://a", server: {}, sensors: {a: {netwoks: [hq]}}}', "netwoks"),
         ('{centre: "tls://a", server: {}, sensors: {a: [hq]}}', "'a'"),
+        ('{centre: "tls://a", server: {}, sensors: {a: {devices: kiosk}}}', "devices"),
+        ('{centre: "tls://a", server: {}, sensors: {a: {devices: [[kiosk]]}}}', "devices"),
         (
             '{centre: "tls://a", sensor: a, credentials: sensor.creds, sensors: {b: {}}}',
             "'server' beside it",
@@ -75,8 +78,13 @@ def test_mistakes_are_named_with_their_line(folder, text, expected):
 def test_a_centre_says_what_a_sensor_may_speak_of(folder):
     config = read(folder, 'fleet: {centre: "tls://a", server: {folder: f},'
                           " sensors: {brussels-1: {networks: [hq, byod]}, ghent-1: {networks: []},"
-                          " liege-1: {}}}")  # fmt: skip
-    assert config.fleet.sensors == {"brussels-1": {"hq", "byod"}, "ghent-1": frozenset()}
+                          " liege-1: {}, namur-1: {devices: [kiosk-*]}}}")  # fmt: skip
+    assert config.fleet.sensors == {
+        "brussels-1": SensorLimit(frozenset({"hq", "byod"})),
+        "ghent-1": SensorLimit(frozenset()),
+        "liege-1": SensorLimit(),
+        "namur-1": SensorLimit(devices=("kiosk-*",)),
+    }
 
 
 def test_sensor_has_one_name(folder):

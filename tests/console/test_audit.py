@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from support.asked_stores import run
 from support.consoles import Visitor
 
@@ -164,8 +164,27 @@ def test_a_noted_hash_shows_that_the_end_was_cut_off(database: Database) -> None
     audit.add("incident", account="ben", subject="device ws-9")
     assert audit.verify(head).problem == ""
     without_triggers(database, "DELETE FROM console_audit WHERE number > 3")
+    with database.writing() as connection:
+        connection.execute(delete(tables.audit_key).where(tables.audit_key.c.number > 3))
     assert audit.verify().problem == ""
     assert "rows are missing after row 3" in audit.verify(head).problem
+
+
+@pytest.mark.parametrize(("kept", "keys"), [(3, "rows 4 to 6"), (5, "row 6"), (0, "rows 1 to 6")])
+def test_keys_that_are_left_show_that_the_end_was_cut_off(
+    kept: int, keys: str, database: Database
+) -> None:
+    """For ever: further rows are added behind one that says so."""
+    audit = filled(database, 6)
+    without_triggers(database, f"DELETE FROM console_audit WHERE number > {kept}")
+    problem = f"rows were cut off after row {kept}: there was a key of {keys}"
+    assert audit.verify().problem == problem
+    for _ in range(2):
+        audit.add("incident", account="ben", subject="device ws-9")
+        found = audit.verify()
+        assert (found.rows, found.problem) == (kept, problem)
+    assert [row.action for row in audit.entries()][kept:] == ["cut-off", "incident", "incident"]
+    assert [row.number for row in audit.entries()] == list(range(1, kept + 4))
 
 
 def test_long_texts_are_cut(database: Database) -> None:

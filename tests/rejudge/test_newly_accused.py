@@ -171,3 +171,40 @@ def test_a_capture_holds_a_set_back_and_says_so(publisher: Publisher, site: str)
     checker.check(replace(updates.options, ask_above=CLIENTS))
     assert in_use(publisher) == 2
     assert update_status(load(site)).held == ""
+
+
+def test_a_centre_holds_back_what_it_would_publish(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nkeys")
+    shutil.copytree(stored, tmp_path / "store")
+    path = tmp_path / "centre.yaml"
+    fleet = 'fleet: {centre: "nats://127.0.0.1:4222", server: {folder: centre}}\n'
+    lines = [each for each in CONFIG.splitlines(True) if not each.startswith("updates")]
+    (tmp_path / "root.json").write_text("{}")
+    path.write_text(
+        "".join([*lines, fleet]).replace("bans: [{pack: city-clips-2023}]\n", "")
+        + "updates: {root: root.json, folder: sets, ask_above: 2}\n"
+    )
+    folder = str(signatures(tmp_path / "candidate", "two.example"))
+    # A configuration without bans, as that of a centre, has the ban 'default' of the set.
+    ban = Path(folder, "bans", "city-clips-2023.yaml").read_text()
+    Path(folder, "bans", "default.yaml").write_text(ban.replace("city-clips-2023", "default"))
+
+    def publish(*options: str) -> tuple[int, str]:
+        status = main(["fleet", "publish", "-c", str(path), folder, *options])
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    for options in ([], ["--dry-run"]):
+        status, said = publish(*options)
+        assert status == 1
+        assert said == (
+            "the set is held back: it would have accused 3 more devices of the last 30 days"
+            " (clips: 3); netwatch fleet publish --yes publishes it\n"
+        )
+    status, said = publish("--yes")
+    assert (status, said.startswith("published set 1")) == (0, True)
+    signatures(tmp_path / "candidate", "three.example")
+    status, said = publish()
+    assert (status, said.startswith("published set 2")) == (0, True)

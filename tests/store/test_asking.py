@@ -211,11 +211,48 @@ def test_coverage(store: AskedStore) -> None:
     assert not store.ask("query", "coverage", "--since", "2025-01-01", "--format", "jsonl").output
     table = store.ask("query", "coverage").output
     assert "hq" in table
+    assert "\noutside " in table
     assert table.startswith("2023-03-20T07:18:00Z to 2024-10-21T06:31:30Z\n")
     output = store.ask("query", "coverage", "--format", "csv").output
     rows = list(csv.DictReader(io.StringIO(output)))
     total = sum(int(row["flows"]) for row in rows if not row["device"])
     assert json.loads(store.covered)["flows"] == total
+
+
+@IN_A_FOLDER
+@pytest.mark.parametrize("asked", [("hq", ""), ("", "lab-21"), ("hq", "first")])
+def test_coverage_has_the_rows_that_are_asked_for(
+    store: AskedStore, asked: tuple[str, str]
+) -> None:
+    """And not all of the runs in which there are some."""
+    network, device = asked
+    whole = json.loads(store.covered)
+    if device == "first":
+        device = next(each for each in whole["networks"] if each["name"] == network)["devices"][0][
+            "id"
+        ]
+    expected = {
+        (each["name"], one["id"]): one["flows"]
+        for each in whole["networks"]
+        for one in [{**each, "id": ""}, *each["devices"]]
+        if (not network or each["name"] == network)
+        and (not device or one["id"] in ("", device))
+        and (not device or any(one["id"] == device for one in each["devices"]))
+    }
+    options = [f"--network={network}"] * bool(network) + [f"--device={device.upper()}"] * bool(
+        device
+    )
+    (record,) = store.ask("query", "coverage", *options, "--format", "jsonl").records
+    assert {(each["name"], one["id"]): one["flows"] for each in record["networks"]
+            for one in [{**each, "id": ""}, *each["devices"]]} == expected  # fmt: skip
+    assert {**record, "networks": whole["networks"]} == whole
+    text = store.ask("query", "coverage", *options, "--format", "csv").output
+    rows = {(row["network"], row["device"]): int(row["flows"])
+            for row in csv.DictReader(io.StringIO(text))}  # fmt: skip
+    assert rows == {key: flows for key, flows in expected.items() if key[1] or not device}
+    table = store.ask("query", "coverage", *options).output
+    shown = {line.split()[0] for line in table.splitlines()[2:] if line[:1].strip()}
+    assert shown == {name for name, _ in expected}
 
 
 @IN_A_BUCKET

@@ -36,6 +36,7 @@ from netwatch.report import reading
 from netwatch.store import erasing, fact_removal
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database
+from netwatch.store.erasing import is_erasure
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.options import StoreOptions
 
@@ -314,6 +315,15 @@ def test_only_an_erasure_of_somebody_is_journalled_and_counted(folder: Path) -> 
         )
         database.commit()
     assert counted() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("filters", True), ("journal", True), ("alerts", True), ("purposes", False),
+     ("temporary", False), ("reason", False)],
+)  # fmt: skip
+def test_whatever_was_of_a_person_makes_an_erasure(name: str, is_one: bool) -> None:
+    assert is_erasure({"rows": 0, name: "" if name == "reason" else 1}) == is_one
 
 
 def finish() -> None:

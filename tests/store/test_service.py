@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -18,14 +19,17 @@ from support.waiting import wait_until
 
 from netwatch import config as configuration
 from netwatch.capture.files import CaptureFile
+from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import live_facts
 from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.live_facts import LiveFacts
 from netwatch.engine.record_facts import Recorder
+from netwatch.engine.writer_host import new_counts
 from netwatch.formats.values import json_line
 from netwatch.store import messages, service
 from netwatch.store.options import Retention, StoreOptions
+from netwatch.store.writer import Writer
 
 CAPTURE = CaptureFile(str(PCAPS / "five-kinds.pcap"))
 
@@ -304,3 +308,39 @@ def test_without_a_host_nothing_is_started(tmp_path: Path) -> None:
         process.poll()
         process.end(0)
         assert (process.is_down, process.restarts) == (True, 0)
+
+
+class Accepting:
+    """A writer that accepts everything, and notes how it was ended."""
+
+    def __init__(self) -> None:
+        self.run, self.stored, self.calls = 7, 0, list[str]()
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *values: self.calls.append(name)
+
+
+def no_store() -> Writer:
+    raise NetwatchError("no such store")
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_writer_whose_reader_died_while_it_began_ends_without_an_error(
+    opens: bool, is_live: bool
+) -> None:
+    """The main process was killed between its start and what it waits for first."""
+    writer = Accepting()
+    ours, theirs = multiprocessing.Pipe()
+    senders, other = multiprocessing.Pipe(duplex=False)
+    ours.close()
+    other.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener, theirs, senders:
+        service.serve(
+            theirs,
+            listener,
+            new_counts(),
+            (lambda: writer) if opens else no_store,  # type: ignore[arg-type,return-value]
+            *((lambda: None, senders) if is_live else ()),
+        )
+    assert ("end" in writer.calls, "close" in writer.calls) == (opens, opens)

@@ -1,5 +1,7 @@
-"""A sensor speaks of its own networks; of others it is contradicted, and changes nothing there."""
+"""A sensor speaks of its own networks and devices; of others it is contradicted, and changes
+nothing there."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,10 +9,11 @@ from support.fleet_alerts import GAP, MINUTE, fleet_alert
 from support.fleet_local import LocalCentre
 from support.fleet_messages import coverage, coverage_record, facts, message
 
+from netwatch.config.fleet_section import SensorLimit
 from netwatch.fleet.alert_commits import AlertCommits
-from netwatch.fleet.centre_status import CentreStatus
+from netwatch.fleet.centre_status import CENTRE_METRICS, CentreStatus
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.sensor_networks import SensorNetworks
+from netwatch.fleet.sensor_limits import Outside, SensorLimits
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
@@ -18,7 +21,8 @@ from netwatch.store.flow_names import new_key
 from netwatch.store.options import StoreOptions
 from netwatch.watch.endpoint import _health
 
-NETWORKS = SensorNetworks({"evil-1": frozenset({"guest"})})
+NETWORKS = SensorLimits({"evil-1": SensorLimit(networks=frozenset({"guest"}))})
+DEVICES = SensorLimits({"evil-1": SensorLimit(devices=("kiosk-*",))})
 
 
 @pytest.fixture
@@ -26,9 +30,9 @@ def options(tmp_path):
     return StoreOptions(str(tmp_path / "store"))
 
 
-def commit(options, *alerts):
+def commit(options, *alerts, limits=NETWORKS):
     """Commit alerts, each of its sensor; the result."""
-    commits = AlertCommits(options, GAP, NETWORKS)
+    commits = AlertCommits(options, GAP, limits)
     envelopes = []
     for each in alerts:
         record = {**each.record, "sensor": {**each.record["sensor"], "name": each.sensor}}
@@ -66,7 +70,7 @@ def test_a_sensor_cannot_confirm_what_another_saw_in_a_network_that_is_not_its_o
     commit(options, honest)
     before = cases(options)[("ghent-1",)]
     result = commit(options, director("evil-1", network=network))
-    assert result.outside == {"evil-1": {network}}
+    assert result.outside == {"evil-1": Outside({network})}
     found = cases(options)
     assert found[("ghent-1",)] == before
     alone = found[("evil-1",)]
@@ -134,7 +138,7 @@ def test_what_a_sensor_forges_as_a_contradiction_is_checked(options):
 
 
 def test_clients_and_coverage_of_other_networks_count_for_none(options):
-    commits = FactCommits(options, new_key(), networks=NETWORKS)
+    commits = FactCommits(options, new_key(), limits=NETWORKS)
     clients = (ClientAddress("10.1.0.1", None, "hq", "service"),
                ClientAddress("10.2.0.1", None, "guest", "guest"))  # fmt: skip
     networks = [each for name in ("hq", "guest") for each in coverage_record(name)["networks"]]
@@ -149,7 +153,7 @@ def test_clients_and_coverage_of_other_networks_count_for_none(options):
         result = commits.finish()
     finally:
         commits.close()
-    assert (result.refused, result.outside) == ([], {"evil-1": {"hq"}})
+    assert (result.refused, result.outside) == ([], {"evil-1": Outside({"hq"})})
     with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
 
         def of(table):
@@ -165,21 +169,116 @@ def test_clients_and_coverage_of_other_networks_count_for_none(options):
         assert {(row.sensor, row.network) for row in known} == {*shown, ("evil-1", None)}
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("device", ["lab-07", "Kiosk-1", " kiosk-1", "kiosk", "fe80::1%kiosk-1"])
+def test_a_sensor_cannot_confirm_what_another_saw_of_a_device_that_is_not_its_own(
+    options, device, is_listed
+):
+    """It names the device of an inventory, whether it says that it is of one or not."""
+    honest = fleet_alert("ghent-1", 0, 2 * MINUTE, flows=("1:x",), device=device,
+                         confidence="probable", severity="medium")  # fmt: skip
+    commit(options, honest, limits=DEVICES)
+    before = cases(options)[("ghent-1",)]
+    forged = fleet_alert("evil-1", MINUTE, flows=("1:x",), device=device, severity="critical",
+                         is_listed=is_listed)  # fmt: skip
+    result = commit(options, forged, limits=DEVICES)
+    assert result.outside == {"evil-1": Outside(devices={device})}
+    found = cases(options)
+    assert found[("ghent-1",)] == before
+    alone = found[("evil-1",)]
+    assert alone["confidence"] == "possible"
+    assert alone["sensor"]["devices"] == ["kiosk-*"]
+    (said,) = alone["contradictions"]
+    assert said["type"] == "sensor-device"
+    assert f"the device {device}; its own: kiosk-*." in said["text"]
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["10.20.1.7", "unknown:10.20.1.7", "2001:db8::7", "02:00:5e:00:53:01/lab-07",
+     "p3f9a-k7q2m5xw4n6b3c2d", "kiosk-1"],
+)  # fmt: skip
+def test_a_device_that_no_inventory_names_is_not_limited_and_joins_no_case_of_one(options, device):
+    """Nor does it keep those apart who see the device of the inventory."""
+    honest = [fleet_alert(name, 0, 2 * MINUTE, flows=("1:x",), confidence="probable")
+              for name in ("ghent-1", "liege-1")]  # fmt: skip
+    forged = fleet_alert("evil-1", 0, flows=("1:x",), device=device, hostname="lab-07",
+                         is_listed=device == "kiosk-1")  # fmt: skip
+    forged.record["sensor"]["devices"] = ["*"]
+    result = commit(options, forged, *honest, limits=DEVICES)
+    assert result.outside == {}
+    found = cases(options)
+    assert {*found} == {("ghent-1", "liege-1"), ("evil-1",)}
+    assert found[("ghent-1", "liege-1")]["confidence"] == "probable"
+    assert not found[("evil-1",)].get("contradictions")
+    assert found[("evil-1",)]["sensor"]["devices"] == ["kiosk-*"]
+
+
+def test_whoever_names_an_owner_speaks_of_an_inventory(options):
+    forged = fleet_alert("evil-1", 0, device="10.20.1.7", is_listed=False)
+    forged.record["device"]["owner"] = "Director"
+    result = commit(options, forged, limits=DEVICES)
+    assert result.outside == {"evil-1": Outside(devices={"10.20.1.7"})}
+
+
+def test_a_sensor_counts_for_its_own_devices_and_for_addresses(options):
+    for device in ("kiosk-1", "10.20.1.7"):
+        honest = fleet_alert("ghent-1", 0, 2 * MINUTE, confidence="probable", device=device,
+                             is_listed=device == "kiosk-1")  # fmt: skip
+        same = fleet_alert("evil-1", MINUTE, device=device, is_listed=device == "kiosk-1")
+        commit(options, honest, same, limits=DEVICES)
+        found = cases(options)[("ghent-1", "evil-1")]
+        assert (found["device"]["id"], found["confidence"]) == (device, "confirmed")
+
+
+def test_what_is_outside_both_ways_is_said_twice(options):
+    limits = SensorLimits({"evil-1": SensorLimit(frozenset(), ())})
+    result = commit(options, director("evil-1"), limits=limits)
+    assert result.outside == {"evil-1": Outside({"hq"}, {"lab-07"})}
+    (found,) = cases(options).values()
+    said = [(each["type"], each["text"]) for each in found["contradictions"]]
+    assert said == [
+        ("sensor-network", "The sensor evil-1 speaks of the network hq; its own: none."),
+        ("sensor-device", "The sensor evil-1 speaks of the device lab-07; its own: none."),
+    ]
+
+
+def test_what_a_sensor_speaks_of_is_in_the_roster_until_the_centre_ends(tmp_path):
+    """Whatever it says of itself, and whether it gives signs of life or not."""
+    centre = LocalCentre(tmp_path, "evil-1")
+    centre.roster.enrolled("evil-1", 1)
+    centre.receiver.note_outside({"evil-1": Outside({"hq"}, {"lab-07"})})
+    said = [f"evil-1 speaks of {what} that are not its own: {name}"
+            for what, name in (("devices", "lab-07"), ("networks", "hq"))]  # fmt: skip
+    asyncio.run(centre.roster.written())
+    assert centre.roster.known()[0].status == {"outside": said}
+    centre.roster.heard("evil-1", b'{"health":"ok","outside":7}')
+    asyncio.run(centre.roster.written())
+    assert centre.roster.known()[0].status == {"health": "ok", "outside": said}
+    counts = {each.name: each.read(centre.status) for each in CENTRE_METRICS}
+    assert counts["netwatch_fleet_outside_devices_total"] == {"evil-1": 1}
+    assert counts["netwatch_fleet_outside_networks_total"] == {"evil-1": 1}
+    centre.close()
+
+
 @pytest.mark.parametrize(
     ("networks", "said"), [({None}, "none"), ({"hq", None}, "hq, none"), ({"hq"}, "hq")]
 )
 def test_a_network_that_is_none_is_noted_too(tmp_path, networks, said):
     """It ended the connection of the centre, again and again."""
     centre = LocalCentre(tmp_path)
-    centre.receiver.note_outside({"evil-1": networks})
-    assert centre.status.contradictions["evil-1"].endswith(f"not its own: {said}")
+    centre.receiver.note_outside({"evil-1": Outside(networks)})
+    text = centre.status.contradictions["evil-1", "sensor-network"]
+    assert text.endswith(f"not its own: {said}")
     centre.close()
 
 
 def test_what_a_sensor_does_wrong_is_noted_and_leaves_the_centre_healthy():
     status = CentreStatus(connection_problem="")
     status.refused["evil-1"] += 2
-    status.contradictions["evil-1"] = "evil-1 speaks of networks that are not its own: hq"
+    status.contradictions["evil-1", "sensor-network"] = (
+        "evil-1 speaks of networks that are not its own: hq"
+    )
     line, body = _health(status.troubles())
     found = json.loads(body)
     assert (line, found["healthy"], found["troubles"]) == ("200 OK", True, [])
