@@ -15,7 +15,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.core.verdict import Outcome
 from netwatch.coverage.counts import DEVICE_LIMIT, CoverageReport
-from netwatch.dissect.loop.anomalies import HARMLESS
+from netwatch.dissect.loop.layout import HARMLESS
 from netwatch.formats.coverage import reasons
 
 if TYPE_CHECKING:

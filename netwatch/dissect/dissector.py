@@ -22,8 +22,7 @@ from netwatch.dissect.flows.accounting import FlowAccounting, FlowOptions
 from netwatch.dissect.flows.records import FlowRecords, acknowledged, side_checksums, side_sent
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.loop import Loop
-from netwatch.dissect.message_filter import MessageFilter
-from netwatch.dissect.multi_packet import MultiPacketReader, Parser
+from netwatch.dissect.multi_packet import MessageFilter, MultiPacketReader, Parser
 from netwatch.dissect.provenance import Frames, PacketProvenance
 from netwatch.dissect.reassembly.fragments import (
     DatagramKey,

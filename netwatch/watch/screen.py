@@ -16,7 +16,7 @@ from rich.text import Text
 from netwatch.core.alert import Alert
 from netwatch.core.text import escaped, quantity
 from netwatch.coverage.counts import unreadable
-from netwatch.dissect.loop.anomalies import HARMLESS
+from netwatch.dissect.loop.layout import HARMLESS
 from netwatch.formats.values import rfc3339
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.snapshot import ContactCount, Rates, Snapshot

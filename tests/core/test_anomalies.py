@@ -11,7 +11,7 @@ from netwatch.core.anomalies import (
     is_unknown_ether_type,
     limit_ether_types,
 )
-from netwatch.dissect.loop.anomalies import unknown_ether_type
+from netwatch.dissect.loop.layout import unknown_ether_type
 
 PARTS = st.lists(
     st.dictionaries(

@@ -2,6 +2,7 @@ cimport cython
 from netwatch.core.observation_batch cimport ObservationBatch
 from netwatch.dissect.loop.cursor cimport Cursor
 
+
 @cython.final
 cdef class Candidates:
     cdef Cursor cursor
@@ -26,3 +27,14 @@ cdef class Candidates:
     cdef void emit_opening(self, long long flow) noexcept nogil
     cdef void emit_answer(self, long long flow) noexcept nogil
     cdef void emit_buffered(self, long long[::1] rows, Py_ssize_t row) noexcept nogil
+
+
+@cython.final
+cdef class Learning:
+    cdef Cursor cursor
+    cdef Candidates candidates
+    cdef public int sources
+
+    cdef void non_ip(self) noexcept nogil
+    cdef bint has_fragment_header(self) noexcept nogil
+    cdef long long dhcp(self, long long source, long long destination) noexcept nogil

@@ -33,7 +33,7 @@ from netwatch.core.encapsulation import (
     tunnel_number,
 )
 from netwatch.dissect.loop import layout as numbers
-from netwatch.dissect.loop.anomalies import ANOMALIES
+from netwatch.dissect.loop.layout import ANOMALIES
 
 SAVED = cython.declare(cython.Py_ssize_t, 10)
 

@@ -1,5 +1,5 @@
 cimport cython
-from netwatch.dissect.loop.address_hash cimport AddressHash
+from netwatch.dissect.loop.octets cimport AddressHash
 
 cpdef unsigned long long _place(unsigned long long word, unsigned long long half) noexcept nogil
 

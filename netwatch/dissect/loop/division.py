@@ -24,10 +24,10 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
-    from cython.cimports.netwatch.dissect.loop.address_hash import AddressHash
+    from cython.cimports.netwatch.dissect.loop.octets import AddressHash
 else:
     from netwatch.dissect.loop import layout
-    from netwatch.dissect.loop.address_hash import AddressHash
+    from netwatch.dissect.loop.octets import AddressHash
 
 from netwatch.core.buffers import Buffer, Octets, Words
 from netwatch.dissect.loop.cursor import tables

@@ -1,5 +1,5 @@
 cimport cython
-from netwatch.dissect.loop.address_hash cimport AddressHash
+from netwatch.dissect.loop.octets cimport AddressHash
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.prefilter_dns cimport DnsPrefilter
 

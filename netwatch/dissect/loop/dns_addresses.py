@@ -13,14 +13,14 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.loop.address_hash import AddressHash
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.domain_filter import domain_hash
+    from cython.cimports.netwatch.dissect.loop.octets import AddressHash
     from cython.cimports.netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 else:
-    from netwatch.dissect.loop.address_hash import AddressHash
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.domain_filter import domain_hash
+    from netwatch.dissect.loop.octets import AddressHash
     from netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 
 from netwatch.core.buffers import Words, zeroed

@@ -1,7 +1,7 @@
 cimport cython
 from netwatch.core.observation_batch cimport ObservationBatch
 from netwatch.dissect.loop.fill_dns_records cimport DnsRecords
-from netwatch.dissect.loop.fill_names cimport NameTexts
+from netwatch.dissect.loop.observation_rows cimport NameTexts
 from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.octets cimport Window
 

@@ -18,15 +18,13 @@ if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.fill_dns_records import DnsRecords
-    from cython.cimports.netwatch.dissect.loop.fill_names import NameTexts
-    from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
+    from cython.cimports.netwatch.dissect.loop.observation_rows import NameTexts, ObservationRows
     from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
     from netwatch.core import observation_columns as columns
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.fill_dns_records import DnsRecords
-    from netwatch.dissect.loop.fill_names import NameTexts
-    from netwatch.dissect.loop.observation_rows import ObservationRows
+    from netwatch.dissect.loop.observation_rows import NameTexts, ObservationRows
     from netwatch.dissect.loop.octets import Window
 
 from netwatch.core.buffers import Octets, Words, array

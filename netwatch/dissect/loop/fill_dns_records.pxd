@@ -1,5 +1,5 @@
 cimport cython
-from netwatch.dissect.loop.fill_names cimport NameTexts
+from netwatch.dissect.loop.observation_rows cimport NameTexts
 from netwatch.dissect.loop.octets cimport Window
 
 @cython.final

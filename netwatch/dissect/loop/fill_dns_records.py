@@ -13,10 +13,10 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.loop.fill_names import NameTexts
+    from cython.cimports.netwatch.dissect.loop.observation_rows import NameTexts
     from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
-    from netwatch.dissect.loop.fill_names import NameTexts
+    from netwatch.dissect.loop.observation_rows import NameTexts
     from netwatch.dissect.loop.octets import Window
 
 from netwatch.core.buffers import Words, array

@@ -1,8 +1,8 @@
 cimport cython
-from netwatch.dissect.loop.fill_names cimport NameTexts
+from netwatch.dissect.loop.observation_rows cimport NameTexts
 from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.octets cimport Window
-from netwatch.dissect.loop.prefilter_http cimport RequestPrefilter
+from netwatch.dissect.loop.prefilter cimport RequestPrefilter
 
 @cython.final
 cdef class HttpRequests(Window):

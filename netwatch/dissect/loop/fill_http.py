@@ -15,17 +15,15 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
     from cython.cimports.netwatch.dissect.loop import layout
-    from cython.cimports.netwatch.dissect.loop.fill_names import NameTexts
-    from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
+    from cython.cimports.netwatch.dissect.loop.observation_rows import NameTexts, ObservationRows
     from cython.cimports.netwatch.dissect.loop.octets import Window
-    from cython.cimports.netwatch.dissect.loop.prefilter_http import RequestPrefilter
+    from cython.cimports.netwatch.dissect.loop.prefilter import RequestPrefilter
 else:
     from netwatch.core import observation_columns as columns
     from netwatch.dissect.loop import layout
-    from netwatch.dissect.loop.fill_names import NameTexts
-    from netwatch.dissect.loop.observation_rows import ObservationRows
+    from netwatch.dissect.loop.observation_rows import NameTexts, ObservationRows
     from netwatch.dissect.loop.octets import Window
-    from netwatch.dissect.loop.prefilter_http import RequestPrefilter
+    from netwatch.dissect.loop.prefilter import RequestPrefilter
 
 from netwatch.core.buffers import Octets, Words
 

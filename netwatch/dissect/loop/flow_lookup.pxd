@@ -1,7 +1,9 @@
 cimport cython
 from netwatch.dissect.flows.table cimport FlowTable
+from netwatch.dissect.flows.tcp_state cimport TcpState
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
+
 
 @cython.final
 cdef class FlowLookup:
@@ -15,3 +17,15 @@ cdef class FlowLookup:
     cdef long long key(self) noexcept nogil
     cdef long long mac(self, Py_ssize_t at) noexcept nogil
     cdef void describe(self, Py_ssize_t slot) noexcept nogil
+
+
+@cython.final
+cdef class IcmpErrors:
+    cdef Cursor cursor
+    cdef FlowTable flows
+    cdef FlowLookup lookup
+    cdef TcpState state
+
+    cdef void packet(self) noexcept nogil
+    cdef bint is_refusal(self) noexcept nogil
+    cdef bint quoted(self) noexcept nogil

@@ -14,11 +14,11 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.llc import is_isl, isl
+    from cython.cimports.netwatch.dissect.loop.lan_links import is_isl, isl
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.llc import is_isl, isl
+    from netwatch.dissect.loop.lan_links import is_isl, isl
 
 ICV = cython.declare(cython.Py_ssize_t, 16)
 """Bytes of the integrity check value of MACsec, in every cipher suite that leaves text clear."""

@@ -18,8 +18,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.frame_tags import read_tag
     from cython.cimports.netwatch.dissect.loop.juniper import read_juniper
-    from cython.cimports.netwatch.dissect.loop.l2tp import l2tpv3
-    from cython.cimports.netwatch.dissect.loop.lan_links import read_lan
+    from cython.cimports.netwatch.dissect.loop.lan_links import llc, read_lan
     from cython.cimports.netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -30,18 +29,15 @@ if cython.compiled:
         radiotap,
         wlan,
     )
-    from cython.cimports.netwatch.dissect.loop.llc import llc
-    from cython.cimports.netwatch.dissect.loop.ppp import ppp, pppoe
-    from cython.cimports.netwatch.dissect.loop.serial_links import read_serial
-    from cython.cimports.netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh
+    from cython.cimports.netwatch.dissect.loop.serial_links import ppp, pppoe, read_serial
+    from cython.cimports.netwatch.dissect.loop.tunnels import etherip, gre, l2tpv3, mpls, nsh
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.capture_headers import read_capture_header
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.frame_tags import read_tag
     from netwatch.dissect.loop.juniper import read_juniper
-    from netwatch.dissect.loop.l2tp import l2tpv3
-    from netwatch.dissect.loop.lan_links import read_lan
+    from netwatch.dissect.loop.lan_links import llc, read_lan
     from netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -52,10 +48,8 @@ else:
         radiotap,
         wlan,
     )
-    from netwatch.dissect.loop.llc import llc
-    from netwatch.dissect.loop.ppp import ppp, pppoe
-    from netwatch.dissect.loop.serial_links import read_serial
-    from netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh
+    from netwatch.dissect.loop.serial_links import ppp, pppoe, read_serial
+    from netwatch.dissect.loop.tunnels import etherip, gre, l2tpv3, mpls, nsh
 
 
 def read_layers(cursor: Cursor, layer: cython.int) -> cython.bint:

@@ -3,9 +3,9 @@ from netwatch.dissect.flows.table cimport FlowTable
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.fill_hello cimport HelloRows
-from netwatch.dissect.loop.hello_buffer cimport HelloBuffer
+from netwatch.dissect.loop.kept_messages cimport HelloBuffer
 from netwatch.dissect.loop.kept_messages cimport KeptMessages
-from netwatch.dissect.loop.prefilter_tls cimport HelloPrefilter
+from netwatch.dissect.loop.prefilter cimport HelloPrefilter
 
 @cython.final
 cdef class HelloReassembly:

@@ -17,18 +17,16 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
-    from cython.cimports.netwatch.dissect.loop.hello_buffer import HelloBuffer
-    from cython.cimports.netwatch.dissect.loop.kept_messages import KeptMessages
-    from cython.cimports.netwatch.dissect.loop.prefilter_tls import HelloPrefilter
+    from cython.cimports.netwatch.dissect.loop.kept_messages import HelloBuffer, KeptMessages
+    from cython.cimports.netwatch.dissect.loop.prefilter import HelloPrefilter
 else:
     from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.fill_hello import HelloRows
-    from netwatch.dissect.loop.hello_buffer import HelloBuffer
-    from netwatch.dissect.loop.kept_messages import KeptMessages
-    from netwatch.dissect.loop.prefilter_tls import HelloPrefilter
+    from netwatch.dissect.loop.kept_messages import HelloBuffer, KeptMessages
+    from netwatch.dissect.loop.prefilter import HelloPrefilter
 
 from array import array
 

@@ -14,11 +14,11 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.llc import nlpid
+    from cython.cimports.netwatch.dissect.loop.lan_links import nlpid
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.llc import nlpid
+    from netwatch.dissect.loop.lan_links import nlpid
 
 INCOMING = cython.declare(cython.int, 0x01)
 NO_LINK_HEADER = cython.declare(cython.int, 0x02)

@@ -1,5 +1,13 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
-"""The bytes of the messages that were read last, to compare with what comes at their place again.
+"""Copies of bytes that the packet loop needs again: of hellos that are not whole, and of messages
+that were read.
+
+With a post-quantum key share a ClientHello takes two packets. Each entry of the hello buffer is one
+such hello: the bytes that have come, and copies of the packets that brought them. Once the hello is
+whole it is either of no interest and dropped, or its packets leave the packet loop as rows, as if
+they came now. They do so, too, where anything is unusual, where there are too many, and where the
+rest does not come. The words of an entry are the ``ENTRY_`` constants of
+`netwatch.dissect.loop.layout`.
 
 TCP repeats segments, and then the bytes are the same. A sender may also put other bytes at the
 place of a message, of which the receiver takes only one, and nobody else can tell which. So the
@@ -7,14 +15,18 @@ bytes of each message in one segment or hello are kept for a while, and a segmen
 sequence numbers of a message is taken for a repetition only if it has its bytes.
 """
 
+from array import array
+
 try:
     import cython
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.octets import copy
 else:
+    from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.octets import copy
 
 from netwatch.core.buffers import Buffer, Octets, Words, zeroed
@@ -48,6 +60,179 @@ ALERT = cython.declare(cython.int, 21)
 
 MAX_COMPARED = cython.declare(cython.int, 8)
 """Messages of a flow that a segment is compared with, the last one first."""
+
+
+@cython.final
+@cython.cclass
+class HelloBuffer:
+    """Entries for hellos, and the rows and bytes of the packets that brought them.
+
+    `spare` is an entry that is always free, for a packet that may contain all of a hello; so many
+    others are `used`. An entry is released once its packets have become rows: it is free again
+    when these rows were read. Packet `n` of entry `e` has the number ``layout.MAX_PIECES * e + n``.
+    """
+
+    def __init__(self) -> None:
+        size = layout.MAX_HELLOS + 1
+        self.entries: Words = zeroed("q", layout.ENTRY_WORDS * size)
+        self.spans: Words = zeroed("q", 2 * layout.MAX_SPANS * size)
+        self.hellos: Buffer = zeroed("B", layout.MAX_HELLO * size)
+        self.packets: Buffer = zeroed("B", layout.MAX_PACKET * layout.MAX_PIECES * size)
+        self.rows: Words = zeroed("q", layout.BUFFERED_COLUMNS * layout.MAX_PIECES * size)
+        self.free: Words = array("q", range(layout.MAX_HELLOS))
+        self.count_free = layout.MAX_HELLOS
+        self.released: Words = array("q", bytes(8 * size))
+        self.count_released = 0
+        self.spare = layout.MAX_HELLOS
+        self.used = 0
+
+    def begin(
+        self,
+        flow: cython.longlong,
+        side: cython.longlong,
+        base: cython.longlong,
+        now: cython.longlong,
+    ) -> cython.void:
+        """Make the spare entry one of a hello of which nothing has come yet."""
+        at: cython.Py_ssize_t = layout.ENTRY_WORDS * self.spare
+        self.entries[at + layout.ENTRY_FLOW] = flow
+        self.entries[at + layout.ENTRY_SIDE] = side
+        self.entries[at + layout.ENTRY_BASE] = base
+        self.entries[at + layout.ENTRY_TIME] = now
+        self.entries[at + layout.ENTRY_SPANS] = 0
+        self.entries[at + layout.ENTRY_PACKETS] = 0
+        self.entries[at + layout.ENTRY_BYTES] = 0
+        self.entries[at + layout.ENTRY_END] = 0
+
+    def place(
+        self,
+        entry: cython.Py_ssize_t,
+        position: cython.longlong,
+        data: Octets,
+        at: cython.Py_ssize_t,
+        size: cython.longlong,
+    ) -> cython.bint:
+        """Copy the `size` bytes at `at` to `position` of the hello; false where they do not fit or
+        overlap with others."""
+        i: cython.Py_ssize_t = 0
+        place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
+        span: cython.Py_ssize_t = 2 * layout.MAX_SPANS * entry
+        count: cython.Py_ssize_t = self.entries[place + layout.ENTRY_SPANS]
+        end: cython.longlong
+        if (
+            size <= 0
+            or size > layout.MAX_HELLO
+            or position < 0
+            or position > layout.MAX_HELLO - size
+        ):
+            return False
+        end = position + size
+        if count >= layout.MAX_SPANS:
+            return False
+        while i < count:
+            if position < self.spans[span + 1] and self.spans[span] < end:
+                return False
+            span += 2
+            i += 1
+        if not copy(data, at, size, self.hellos, layout.MAX_HELLO * entry + position):
+            return False
+        self.spans[span] = position
+        self.spans[span + 1] = end
+        self.entries[place + layout.ENTRY_SPANS] = count + 1
+        self.entries[place + layout.ENTRY_BYTES] += size
+        self.entries[place + layout.ENTRY_END] = max(end, self.entries[place + layout.ENTRY_END])
+        return True
+
+    def contiguous(self, entry: cython.Py_ssize_t) -> cython.longlong:
+        """How many bytes from the start of the hello have come; 0 while there is a gap."""
+        place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
+        if self.entries[place + layout.ENTRY_BYTES] != self.entries[place + layout.ENTRY_END]:
+            return 0
+        return self.entries[place + layout.ENTRY_END]
+
+    def use_spare(self) -> cython.bint:
+        """Use the spare entry and make another one the spare; false where none is free."""
+        if self.count_free == 0:
+            return False
+        self.count_free -= 1
+        self.used += 1
+        self.spare = self.free[self.count_free]
+        self.entries[layout.ENTRY_WORDS * self.spare + layout.ENTRY_FLOW] = 0
+        return True
+
+    def drop(self, entry: cython.Py_ssize_t) -> cython.void:
+        """An entry that was used is free again."""
+        self.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_FLOW] = 0
+        self.free[self.count_free] = entry
+        self.count_free += 1
+        self.used -= 1
+
+    def release(self, entry: cython.Py_ssize_t) -> cython.void:
+        """The packets of an entry that was used have become rows."""
+        self.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_FLOW] = 0
+        self.released[self.count_released] = entry
+        self.count_released += 1
+        self.used -= 1
+
+    def oldest(self) -> cython.Py_ssize_t:
+        """The entry whose hello began first; -1 where none is used."""
+        i: cython.Py_ssize_t
+        found: cython.Py_ssize_t = -1
+        for i in range(layout.MAX_HELLOS + 1):
+            if (
+                i != self.spare
+                and self.entries[layout.ENTRY_WORDS * i + layout.ENTRY_FLOW] != 0
+                and (
+                    found < 0
+                    or self.entries[layout.ENTRY_WORDS * i + layout.ENTRY_TIME]
+                    < self.entries[layout.ENTRY_WORDS * found + layout.ENTRY_TIME]
+                )
+            ):
+                found = i
+        return found
+
+    def store_packet(
+        self,
+        entry: cython.Py_ssize_t,
+        data: Octets,
+        at: cython.Py_ssize_t,
+        size: cython.Py_ssize_t,
+    ) -> cython.Py_ssize_t:
+        """Copy a packet that brought a part of the hello: the place for its row, or -1 where it
+        does not fit."""
+        place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS
+        piece: cython.Py_ssize_t = layout.MAX_PIECES * entry + self.entries[place]
+        if self.entries[place] >= layout.MAX_PIECES or size > layout.MAX_PACKET:
+            return -1
+        if not copy(data, at, size, self.packets, layout.MAX_PACKET * piece):
+            return -1
+        self.entries[place] += 1
+        return layout.BUFFERED_COLUMNS * piece
+
+    def take_released(self) -> list[int]:
+        """The entries that were released since the last call."""
+        entries = [self.released[i] for i in range(self.count_released)]
+        self.count_released = 0
+        return entries
+
+    def free_entries(self, entries: list[int]) -> None:
+        """Entries that were released can be used again."""
+        for entry in entries:
+            self.free[self.count_free] = entry
+            self.count_free += 1
+
+    def is_empty(self) -> bool:
+        """Whether no entry is used or released."""
+        return self.count_free == layout.MAX_HELLOS
+
+    def packet(self, number: int) -> tuple[list[int], bytes]:
+        """What is behind the columns of the row of a packet, and the packet."""
+        row: cython.Py_ssize_t = layout.BUFFERED_COLUMNS * number
+        start: cython.Py_ssize_t = layout.MAX_PACKET * number
+        size: cython.Py_ssize_t = self.rows[row + layout.BUFFERED_CAPTURED]
+        behind = range(row + layout.ROW_COLUMNS, row + layout.BUFFERED_COLUMNS)
+        words = [self.rows[i] for i in behind]
+        return words, bytes(self.packets[start : start + size])
 
 
 @cython.final

@@ -1,7 +1,7 @@
 """Places of words in tables and rows, and numbers that the packet loop shares with its readers.
 
 Compiled modules take these as C constants from layout.pxd; interpreted ones, and all others,
-take them from here. A test compares the two.
+take them from here. A test compares the two. What the loop counts has its names here as well.
 """
 
 # A slot of the flow table, in 64-bit words.
@@ -350,3 +350,40 @@ LAYER_JUNIPER_VN = 142
 WLAN_TO_PACKET = 58  # bytes of a data frame of IEEE 802.11 before its packet, at most
 
 PROTOCOL_TUNNEL_FRAGMENT = 256  # `Cursor.protocol` at a fragment that a tunnel over UDP made
+
+
+ANOMALIES = (
+    "not-ip",
+    "link-type-unknown",
+    "link-header-cut",
+    "ip-header-cut",
+    "ip-header-bad",
+    "ip-length-bad",
+    "wrapping-unknown",
+    "ipv6-extensions-many",
+    "transport-unknown",
+    "transport-header-cut",
+    "tcp-header-bad",
+    "udp-length-bad",
+    "payload-cut",
+    "tcp-retransmission",
+    "wrapped-too-deep",
+    "wrapping-header-cut",
+    "wlan-protected",
+    "encrypted-ip",
+    "amsdu-bad",
+    "nd-hop-limit",
+    "encrypted-link",
+    "http2-long",
+    "encrypted-tunnel",
+    "tcp-stray",
+    "nd-fragmented",
+)
+
+HARMLESS = frozenset({"not-ip", "transport-unknown"})
+"""What is counted and is no fault: ARP, ICMP and the like, which carry no name."""
+
+
+def unknown_ether_type(number: int) -> str:
+    """The name under which frames with an EtherType are counted that is in no table."""
+    return f"wrapping-unknown-{number:#06x}"

@@ -8,11 +8,11 @@ from netwatch.dissect.loop.fill_dns cimport DnsMessages
 from netwatch.dissect.loop.fill_http cimport HttpRequests
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
-from netwatch.dissect.loop.icmp_errors cimport IcmpErrors
-from netwatch.dissect.loop.learning cimport Learning
+from netwatch.dissect.loop.flow_lookup cimport IcmpErrors
+from netwatch.dissect.loop.candidates cimport Learning
 from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.prefilter cimport Prefilter
-from netwatch.dissect.loop.quic_hellos cimport QuicHellos
+from netwatch.dissect.loop.hellos cimport QuicHellos
 from netwatch.dissect.loop.share cimport Share
 from netwatch.dissect.loop.tcp cimport TcpSegments
 from netwatch.dissect.loop.udp cimport UdpDatagrams

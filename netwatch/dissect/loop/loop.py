@@ -24,25 +24,22 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.answers import Answers
-    from cython.cimports.netwatch.dissect.loop.candidates import Candidates
+    from cython.cimports.netwatch.dissect.loop.candidates import Candidates, Learning
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
     from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
     from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
     from cython.cimports.netwatch.dissect.loop.fill_http import HttpRequests
-    from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
+    from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup, IcmpErrors
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
-    from cython.cimports.netwatch.dissect.loop.icmp_errors import IcmpErrors
-    from cython.cimports.netwatch.dissect.loop.learning import Learning
+    from cython.cimports.netwatch.dissect.loop.hellos import QuicHellos, TlsHellos
     from cython.cimports.netwatch.dissect.loop.link_types import next_subframe
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
     from cython.cimports.netwatch.dissect.loop.octets import fetch_ahead
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
-    from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
     from cython.cimports.netwatch.dissect.loop.share import Share
     from cython.cimports.netwatch.dissect.loop.tcp import TcpSegments
-    from cython.cimports.netwatch.dissect.loop.tls_hellos import TlsHellos
     from cython.cimports.netwatch.dissect.loop.udp import UdpDatagrams
 else:
     from netwatch.core.observation_batch import ObservationBatch
@@ -50,32 +47,29 @@ else:
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.answers import Answers
-    from netwatch.dissect.loop.candidates import Candidates
+    from netwatch.dissect.loop.candidates import Candidates, Learning
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
     from netwatch.dissect.loop.fill_dns import DnsMessages
     from netwatch.dissect.loop.fill_hello import HelloRows
     from netwatch.dissect.loop.fill_http import HttpRequests
-    from netwatch.dissect.loop.flow_lookup import FlowLookup
+    from netwatch.dissect.loop.flow_lookup import FlowLookup, IcmpErrors
     from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
-    from netwatch.dissect.loop.icmp_errors import IcmpErrors
-    from netwatch.dissect.loop.learning import Learning
+    from netwatch.dissect.loop.hellos import QuicHellos, TlsHellos
     from netwatch.dissect.loop.link_types import next_subframe
     from netwatch.dissect.loop.observation_rows import ObservationRows
     from netwatch.dissect.loop.octets import fetch_ahead
     from netwatch.dissect.loop.prefilter import Prefilter
-    from netwatch.dissect.loop.quic_hellos import QuicHellos
     from netwatch.dissect.loop.share import Share
     from netwatch.dissect.loop.tcp import TcpSegments
-    from netwatch.dissect.loop.tls_hellos import TlsHellos
     from netwatch.dissect.loop.udp import UdpDatagrams
 
 from netwatch.core.buffers import Octets, Words
 from netwatch.core.encapsulation import LINK_TYPES
-from netwatch.dissect.loop.anomalies import ANOMALIES, unknown_ether_type
 from netwatch.dissect.loop.cursor import layer_number
 from netwatch.dissect.loop.division import Division
+from netwatch.dissect.loop.layout import ANOMALIES, unknown_ether_type
 
 COMPILED: bool = cython.compiled
 """Whether this is the compiled form; the interpreted one is some hundred times slower."""

@@ -1,6 +1,7 @@
 cimport cython
 from netwatch.core.host_words cimport word_of
 
+
 cdef extern from *:
     """
     #if defined(__GNUC__)
@@ -47,3 +48,7 @@ cdef class Window:
 
 cdef void fetch_ahead(const unsigned char[::1] data, Py_ssize_t at) noexcept nogil
 cdef bint copy(const unsigned char[::1] data, Py_ssize_t at, Py_ssize_t size, unsigned char[::1] out, Py_ssize_t to) noexcept nogil
+
+
+cdef class AddressHash(Window):
+    cdef unsigned long long hashed(self, unsigned long long hash_, Py_ssize_t at, Py_ssize_t size) noexcept nogil

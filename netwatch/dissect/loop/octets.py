@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Reading and copying bytes in the packet loop."""
+"""Reading, copying and hashing bytes in the packet loop."""
 
 try:
     import cython
@@ -16,6 +16,9 @@ from netwatch.core.buffers import Buffer, Octets
 
 HYPHEN = cython.declare(cython.ulonglong, 45)
 HYPHENS = cython.declare(cython.ulonglong, 0x2D2D2D2D2D2D2D2D)
+
+MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
+LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 
 
 @cython.cclass
@@ -91,3 +94,21 @@ def copy(
         for i in range(size):
             out[to + i] = data[at + i]
     return True
+
+
+@cython.cclass
+class AddressHash(Window):
+    """Hashes addresses."""
+
+    def hashed(
+        self, hash_: cython.ulonglong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.ulonglong:
+        """The hash with an address of `size` bytes (a multiple of four) added to it."""
+        stop: cython.Py_ssize_t = at + size
+        word: cython.ulonglong
+        while at < stop:
+            word = self.u32(at)
+            hash_ = ((hash_ ^ word) * MIX) & LOW63
+            hash_ ^= hash_ >> 29
+            at += 4
+        return hash_

@@ -1,10 +1,33 @@
 cimport cython
 from netwatch.dissect.loop.domain_filter cimport DomainFilter, DomainSet
+from netwatch.dissect.loop.hello_layout cimport HelloLayout
+from netwatch.dissect.loop.octets cimport Window
 from netwatch.dissect.loop.preface_masks cimport PrefaceMasks
 from netwatch.dissect.loop.prefilter_dns cimport DnsPrefilter
-from netwatch.dissect.loop.prefilter_http cimport RequestPrefilter
-from netwatch.dissect.loop.prefilter_tls cimport HelloPrefilter
 from netwatch.dissect.loop.protocol_masks cimport ProtocolMasks
+
+
+@cython.final
+cdef class RequestPrefilter(Window):
+    cdef DomainFilter domains
+    cdef long long[::1] counts
+
+    cdef bint uninteresting(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef Py_ssize_t request_line(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef Py_ssize_t field_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef Py_ssize_t line_end(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint host_uninteresting(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+
+
+@cython.final
+cdef class HelloPrefilter(Window):
+    cdef DomainFilter domains
+    cdef long long[::1] counts
+    cdef HelloLayout hello
+
+    cdef bint read_record(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint name_uninteresting(self) noexcept nogil
+
 
 @cython.final
 cdef class Prefilter:

@@ -8,7 +8,7 @@ from netwatch.dissect.loop.fill_http cimport HttpRequests
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
 from netwatch.dissect.loop.prefilter cimport Prefilter
-from netwatch.dissect.loop.tls_hellos cimport TlsHellos
+from netwatch.dissect.loop.hellos cimport TlsHellos
 
 @cython.final
 cdef class TcpSegments:

@@ -19,8 +19,8 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.fill_http import HttpRequests
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from cython.cimports.netwatch.dissect.loop.hellos import TlsHellos
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
-    from cython.cimports.netwatch.dissect.loop.tls_hellos import TlsHellos
 else:
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
@@ -30,8 +30,8 @@ else:
     from netwatch.dissect.loop.fill_http import HttpRequests
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from netwatch.dissect.loop.hellos import TlsHellos
     from netwatch.dissect.loop.prefilter import Prefilter
-    from netwatch.dissect.loop.tls_hellos import TlsHellos
 
 SYN = cython.declare(cython.int, 2)
 RST = cython.declare(cython.int, 4)

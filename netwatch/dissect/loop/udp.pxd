@@ -7,10 +7,10 @@ from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
 from netwatch.dissect.loop.fill_dns cimport DnsMessages
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
-from netwatch.dissect.loop.learning cimport Learning
+from netwatch.dissect.loop.candidates cimport Learning
 from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.prefilter cimport Prefilter
-from netwatch.dissect.loop.quic_hellos cimport QuicHellos
+from netwatch.dissect.loop.hellos cimport QuicHellos
 from netwatch.dissect.loop.share cimport Share
 
 @cython.final

@@ -10,32 +10,30 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.answers import Answers
-    from cython.cimports.netwatch.dissect.loop.candidates import Candidates
+    from cython.cimports.netwatch.dissect.loop.candidates import Candidates, Learning
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
     from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
-    from cython.cimports.netwatch.dissect.loop.learning import Learning
+    from cython.cimports.netwatch.dissect.loop.hellos import QuicHellos
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
-    from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
     from cython.cimports.netwatch.dissect.loop.share import Share
     from cython.cimports.netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
 else:
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.answers import Answers
-    from netwatch.dissect.loop.candidates import Candidates
+    from netwatch.dissect.loop.candidates import Candidates, Learning
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
     from netwatch.dissect.loop.fill_dns import DnsMessages
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.headers import read_layers
-    from netwatch.dissect.loop.learning import Learning
+    from netwatch.dissect.loop.hellos import QuicHellos
     from netwatch.dissect.loop.observation_rows import ObservationRows
     from netwatch.dissect.loop.prefilter import Prefilter
-    from netwatch.dissect.loop.quic_hellos import QuicHellos
     from netwatch.dissect.loop.share import Share
     from netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
 

@@ -22,9 +22,7 @@ from netwatch.core.message import Message
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate
 from netwatch.dissect.loop.layout import KIND_TLS, SIDE_STRAY
-from netwatch.dissect.reassembly.retransmissions import ReadMessages
-from netwatch.dissect.reassembly.segment import Segment
-from netwatch.dissect.reassembly.stream import NEVER, SEQUENCE_MASK, Stream
+from netwatch.dissect.reassembly.stream import NEVER, SEQUENCE_MASK, ReadMessages, Segment, Stream
 from netwatch.dissect.reassembly.stream_parsers import Side, StreamParsers
 
 Found = tuple[Candidate, Message]

@@ -4,6 +4,7 @@ from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
 from netwatch.dissect.quic.initial_packets cimport InitialPackets
 
+
 @cython.final
 cdef class QuicHellos:
     cdef Cursor cursor
@@ -21,3 +22,14 @@ cdef class QuicHellos:
     cdef bint same_keys(self, Py_ssize_t entry) noexcept nogil
     cdef Py_ssize_t behind_padding(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
     cdef bint add_frames(self, Py_ssize_t entry, Py_ssize_t size) noexcept nogil
+
+
+@cython.final
+cdef class TlsHellos:
+    cdef Cursor cursor
+    cdef TcpState tcp
+    cdef HelloReassembly hellos
+
+    cdef bint segment(self, Py_ssize_t slot, long long kind, Py_ssize_t at, long long sequence) noexcept nogil
+    cdef bint add(self, Py_ssize_t slot, long long kind, Py_ssize_t at, long long sequence) noexcept nogil
+    cdef bint start(self, Py_ssize_t slot, long long kind, long long sequence) noexcept nogil
