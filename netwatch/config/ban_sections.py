@@ -7,8 +7,7 @@ from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.networks import Scope
 from netwatch.language.sentences import sentence
-from netwatch.rules.ban_periods import check_days
-from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
+from netwatch.rules.bans import DEFAULT_BAN, check_days, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
 
 

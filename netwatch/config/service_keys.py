@@ -1,27 +1,26 @@
 """The keys of netwatch.yaml for what is kept and who is served: personal data, store, fleet and
 console. They are part of `netwatch.config.keys`."""
 
-from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.core.file_keys import REQUIRED, Section, row
 
 _PRIVACY = Section(
     "privacy",
-    "privacy",
     (
-        Key(
+        row(
             "pseudonyms",
             "list of words",
             REQUIRED,
             "the classes whose devices are called by a pseudonym: `personal`, `guest`, `service`, "
             "`infrastructure`. A device that cannot be told from others has that of its network",
         ),
-        Key(
+        row(
             "key",
             "secret",
             REQUIRED,
             "the key of the pseudonyms, `{file: path}` or `{env: NAME}`, at least 32 bytes; "
             "`netwatch store key new FILE` makes one. Others must not be able to read the file",
         ),
-        Key(
+        row(
             "previous",
             "list of secrets",
             "none",
@@ -32,18 +31,17 @@ _PRIVACY = Section(
 
 _RETENTION = Section(
     "retention",
-    "retention",
     (
-        Key(
+        row(
             "observations",
             "time",
             "for ever",
             "facts: observations, flows and address claims. Times are days or years, `30d`, `2y`, "
             "or `forever`",
         ),
-        Key("incidents", "time", "for ever", "incidents and coverage"),
-        Key("evidence", "time", "for ever", "evidence captures that netwatch wrote"),
-        Key(
+        row("incidents", "time", "for ever", "incidents and coverage"),
+        row("evidence", "time", "for ever", "evidence captures that netwatch wrote"),
+        row(
             "personal",
             "time",
             "that of `observations`",
@@ -54,15 +52,14 @@ _RETENTION = Section(
 
 _STORE = Section(
     "store",
-    "store",
     (
-        Key(
+        row(
             "path",
             "path",
             REQUIRED,
             "a folder, which is created, or a URL that fsspec opens, like `s3://bucket/netwatch`",
         ),
-        Key(
+        row(
             "catalogue",
             "text",
             "an SQLite database in the folder",
@@ -74,32 +71,31 @@ _STORE = Section(
 
 _FLEET = Section(
     "fleet",
-    "fleet",
     (
-        Key(
+        row(
             "centre",
             "URL",
             REQUIRED,
             "where sensors reach the server of the centre, like `tls://nats.example:4222`;"
             " `nats://`, without TLS, on loopback only",
         ),
-        Key("sensor", "text", "none", "the name of this sensor, for which it was enrolled"),
-        Key(
+        row("sensor", "text", "none", "the name of this sensor, for which it was enrolled"),
+        row(
             "credentials",
             "path",
             "none",
             "the file that `netwatch fleet enrol NAME` made at the centre; a sensor needs it",
         ),
-        Key("spool", "mapping", "see below", "where a sensor keeps facts until they are committed"),
-        Key(
+        row("spool", "mapping", "see below", "where a sensor keeps facts until they are committed"),
+        row(
             "published",
             "path",
             "`/var/lib/netwatch/fleet/published`",
             "where a sensor keeps sets and configurations that the centre published; created for "
             "its owner only",
         ),
-        Key("server", "mapping", "none", "the server of the centre; a centre needs it"),
-        Key(
+        row("server", "mapping", "none", "the server of the centre; a centre needs it"),
+        row(
             "sensors",
             "mapping",
             "any",
@@ -110,9 +106,8 @@ _FLEET = Section(
 
 _FLEET_SENSOR = Section(
     "fleet.sensors.*",
-    "a sensor of the fleet",
     (
-        Key(
+        row(
             "networks",
             "list of texts",
             "all",
@@ -124,10 +119,9 @@ _FLEET_SENSOR = Section(
 
 _FLEET_SPOOL = Section(
     "fleet.spool",
-    "fleet.spool",
     (
-        Key("path", "path", "`/var/lib/netwatch/fleet/spool`", "the folder; created if absent"),
-        Key(
+        row("path", "path", "`/var/lib/netwatch/fleet/spool`", "the folder; created if absent"),
+        row(
             "max_bytes", "size", "`1G`", "above this size the oldest facts are evicted; `8M` least"
         ),
     ),
@@ -135,28 +129,27 @@ _FLEET_SPOOL = Section(
 
 _FLEET_SERVER = Section(
     "fleet.server",
-    "fleet.server",
     (
-        Key("listen", "text", "`0.0.0.0`, port of `centre`", "address and port"),
-        Key(
+        row("listen", "text", "`0.0.0.0`, port of `centre`", "address and port"),
+        row(
             "folder",
             "path",
             "`/var/lib/netwatch/fleet`",
             "keys, credentials of sensors, and what the server stores; for its owner only",
         ),
-        Key(
+        row(
             "certificate",
             "path",
             "one that the centre makes",
             "the certificate of the server with its chain, PEM",
         ),
-        Key("key", "path", "one that the centre makes", "its private key, PEM"),
-        Key("ca", "path", "that of the centre", "the authority that sensors verify it with, PEM"),
-        Key("join", "URL", "none", "a server that runs already, instead of one of its own"),
-        Key("credentials", "path", "none", "a credentials file of NATS for that server"),
-        Key("max_bytes", "size", "`4G`", "what waits on the server at most; `64M` at least"),
-        Key("max_age", "duration", "`7d`", "how long it waits there; sensors send it again"),
-        Key(
+        row("key", "path", "one that the centre makes", "its private key, PEM"),
+        row("ca", "path", "that of the centre", "the authority that sensors verify it with, PEM"),
+        row("join", "URL", "none", "a server that runs already, instead of one of its own"),
+        row("credentials", "path", "none", "a credentials file of NATS for that server"),
+        row("max_bytes", "size", "`4G`", "what waits on the server at most; `64M` at least"),
+        row("max_age", "duration", "`7d`", "how long it waits there; sensors send it again"),
+        row(
             "silence",
             "duration",
             "`60s`",
@@ -167,81 +160,76 @@ _FLEET_SERVER = Section(
 
 _DATA_PROTECTION = Section(
     "data_protection",
-    "data_protection",
     (
-        Key("controller", "text", "a blank to fill in", "who is responsible for the data"),
-        Key("contact", "text", "a blank to fill in", "how the data protection officer is reached"),
-        Key("supervisor", "text", "a blank to fill in", "the supervisory authority"),
+        row("controller", "text", "a blank to fill in", "who is responsible for the data"),
+        row("contact", "text", "a blank to fill in", "how the data protection officer is reached"),
+        row("supervisor", "text", "a blank to fill in", "the supervisory authority"),
     ),
 )
 
 _CONSOLE = Section(
     "console",
-    "console",
     (
-        Key(
+        row(
             "listen",
             "text",
             "`127.0.0.1:8477`",
             "address and port. Another address than one of loopback needs `tls` and an account",
         ),
-        Key("tls", "mapping", "none", "the certificate of the console"),
-        Key(
+        row("tls", "mapping", "none", "the certificate of the console"),
+        row(
             "url",
             "text",
             "the address it listens on",
             "the address that browsers know the console by, such as `https://netwatch.example`; "
             "behind a proxy it is needed",
         ),
-        Key(
+        row(
             "hosts",
             "list of texts",
             "`[]`",
             "host names under which the console may be asked, besides `localhost`, addresses, the "
             "host name of this machine and that of `url`",
         ),
-        Key("idle", "time", "`30m`", "a session ends this long after its last request"),
-        Key("absolute", "time", "`12h`", "a session ends this long after its begin"),
-        Key("language", "word", "`en`", "`en`, `fr`, `nl` or `de`, for who has chosen none"),
-        Key("timezone", "IANA name", "`UTC`", "the time zone of pages that are of no single ban"),
-        Key("metrics", "text", "none", "the URL of the metrics endpoint of a sensor"),
-        Key("oidc", "mapping", "none", "a provider of OpenID Connect that signs people in"),
-        Key("proxy", "mapping", "none", "a reverse proxy that signs people in"),
+        row("idle", "time", "`30m`", "a session ends this long after its last request"),
+        row("absolute", "time", "`12h`", "a session ends this long after its begin"),
+        row("language", "word", "`en`", "`en`, `fr`, `nl` or `de`, for who has chosen none"),
+        row("timezone", "IANA name", "`UTC`", "the time zone of pages that are of no single ban"),
+        row("metrics", "text", "none", "the URL of the metrics endpoint of a sensor"),
+        row("oidc", "mapping", "none", "a provider of OpenID Connect that signs people in"),
+        row("proxy", "mapping", "none", "a reverse proxy that signs people in"),
     ),
 )
 
 _CONSOLE_TLS = Section(
     "console.tls",
-    "tls",
     (
-        Key("certificate", "path", REQUIRED, "the certificate with its chain, PEM"),
-        Key("key", "path", REQUIRED, "its private key, PEM"),
+        row("certificate", "path", REQUIRED, "the certificate with its chain, PEM"),
+        row("key", "path", REQUIRED, "its private key, PEM"),
     ),
 )
 
 _CONSOLE_OIDC = Section(
     "console.oidc",
-    "oidc",
     (
-        Key("issuer", "text", REQUIRED, "the address of the provider, as its tokens name it"),
-        Key("client_id", "text", REQUIRED, "the name of the console at the provider"),
-        Key("client_secret", "secret", "none", "`{file: path}` or `{env: NAME}`"),
-        Key("roles", "mapping", REQUIRED, "values of the claim, and the role that each gives"),
-        Key("role_claim", "text", "`groups`", "the claim that has one value, or a list of them"),
-        Key("name_claim", "text", "`preferred_username`", "the claim that names the account"),
-        Key("scope", "text", "`openid profile`", "the scopes that are asked for"),
-        Key("ca_file", "path", "those of the system", "the certificates of authorities, PEM"),
+        row("issuer", "text", REQUIRED, "the address of the provider, as its tokens name it"),
+        row("client_id", "text", REQUIRED, "the name of the console at the provider"),
+        row("client_secret", "secret", "none", "`{file: path}` or `{env: NAME}`"),
+        row("roles", "mapping", REQUIRED, "values of the claim, and the role that each gives"),
+        row("role_claim", "text", "`groups`", "the claim that has one value, or a list of them"),
+        row("name_claim", "text", "`preferred_username`", "the claim that names the account"),
+        row("scope", "text", "`openid profile`", "the scopes that are asked for"),
+        row("ca_file", "path", "those of the system", "the certificates of authorities, PEM"),
     ),
 )
 
 _CONSOLE_PROXY = Section(
     "console.proxy",
-    "proxy",
     (
-        Key("addresses", "list of ranges", REQUIRED, "the proxy; the headers of others are void"),
-        Key("roles", "mapping", REQUIRED, "groups of the proxy, and the role that each gives"),
-        Key("user_header", "text", "`X-Remote-User`", "the header with the name of the account"),
-        Key(
+        row("addresses", "list of ranges", REQUIRED, "the proxy; the headers of others are void"),
+        row("roles", "mapping", REQUIRED, "groups of the proxy, and the role that each gives"),
+        row("user_header", "text", "`X-Remote-User`", "the header with the name of the account"),
+        row(
             "role_header",
             "text",
             "`X-Remote-Groups`",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.core.file_keys import REQUIRED, Section, row
 from netwatch.core.system.users import is_root, owns_system_folder
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.options import read_duration, read_url
@@ -26,41 +26,40 @@ MAX_ASK_ABOVE = 1_000_000_000
 
 UPDATE_KEYS = Section(
     "updates",
-    "updates",
     (
-        Key(
+        row(
             "url",
             "URL",
             "none",
             "the repository of sets, `https://…` or `file:///…`; without it sets are installed by "
             "hand, with `--from`",
         ),
-        Key(
+        row(
             "root",
             "path",
             REQUIRED,
             "the root of trust, which its publisher provided over a trusted channel",
         ),
-        Key(
+        row(
             "every",
             "time",
             "never",
             "how often `live` checks for a new set, `1m` at least; needs `url`",
         ),
-        Key(
+        row(
             "ask_above",
             "number",
             f"{ASK_ABOVE}",
             "a set that would have accused more devices of the last 30 days than this is held back "
             "until `signatures update --yes`; needs `store`",
         ),
-        Key(
+        row(
             "proxy",
             "URL",
             "none",
             "an HTTP proxy; the variables of the environment are not used",
         ),
-        Key(
+        row(
             "folder",
             "path",
             f"`{SYSTEM_FOLDER}`, for users in their data folder",
