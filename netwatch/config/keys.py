@@ -5,8 +5,11 @@ outputs and of the spool are beside their readers, in `netwatch.delivery.configu
 `netwatch.sinks`.
 """
 
+from netwatch.config.console_section import ConsoleOptions
+from netwatch.config.data_protection import DataProtection
+from netwatch.config.fleet_section import FleetOptions
+from netwatch.config.privacy_section import PrivacyKeys
 from netwatch.config.sections import GeoKeys, Incidents, SensorKeys
-from netwatch.config.service_keys import SERVICE_KEYS
 from netwatch.core.file_keys import REQUIRED, Section, row, sections
 from netwatch.inventory.lease_files import LeaseFile
 from netwatch.refresh.options import CLASS_KEYS, SOURCE_KEYS
@@ -18,7 +21,8 @@ from netwatch.rules.ban_keys import (
     TEXT_KEYS,
     TEXTS_KEYS,
 )
-from netwatch.updates.options import UPDATE_KEYS
+from netwatch.store.options import Retention, StoreOptions
+from netwatch.updates.options import UpdateOptions
 from netwatch.watch.endpoint_options import EndpointOptions
 
 _TOP = Section(
@@ -173,8 +177,13 @@ CONFIGURATION_KEYS = (
     *sections("incidents", Incidents),
     *sections("sensor", SensorKeys),
     *sections("metrics", EndpointOptions),
-    UPDATE_KEYS,
-    *SERVICE_KEYS,
+    *sections("updates", UpdateOptions),
+    *sections("privacy", PrivacyKeys),
+    *sections("retention", Retention),
+    *sections("store", StoreOptions),
+    *sections("fleet", FleetOptions),
+    *sections("data_protection", DataProtection),
+    *sections("console", ConsoleOptions),
 )
 """The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
 `outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""

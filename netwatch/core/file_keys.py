@@ -87,7 +87,10 @@ def key(
     value = kind.empty if default is None else default
     if isinstance(default, str) and kind.parse is not None:
         value = kind.parse(default)
-    return field(default=value, metadata={"key": declared})
+    metadata = {"key": declared, "absent": value}
+    if isinstance(value, dict):
+        return field(default_factory=value.copy, metadata=metadata)
+    return field(default=value, metadata=metadata)
 
 
 @cache
@@ -95,7 +98,11 @@ def keys_of(declaring: Any) -> tuple[tuple[str, Any, Key], ...]:
     """The keys that a dataclass declares: for each the name of its field, the value of the field
     where it is absent, and the key. The trailing ``_`` of a field is no part of its key."""
     return tuple(
-        (each.name, each.default, replace(found, name=found.name or each.name.rstrip("_")))
+        (
+            each.name,
+            each.metadata["absent"],
+            replace(found, name=found.name or each.name.rstrip("_")),
+        )
         for each in fields(declaring)
         if (found := each.metadata.get("key")) is not None
     )
@@ -118,7 +125,9 @@ def read_section(declaring: type[T], entry: Fields, base: Path) -> T:
     return found
 
 
-def nested(declaring: type, subject: str = "", check: Callable[..., Any] | None = None) -> Kind:
+def nested(
+    declaring: type, subject: str = "", check: Callable[..., Any] | None = None, empty: Any = None
+) -> Kind:
     """A mapping with keys of its own, which messages call `subject`, or like its key. `check` gets
     what was read, its fields and the base, notes what is wrong between keys, and returns the
     value."""
@@ -127,7 +136,7 @@ def nested(declaring: type, subject: str = "", check: Callable[..., Any] | None 
         part = entry.nested(declared.name, subject or declared.name)
         return None if part is None else _checked(declaring, part, base, check)
 
-    return Kind("mapping", {"type": "object"}, read, below=declaring)
+    return Kind("mapping", {"type": "object"}, read, empty=empty, below=declaring)
 
 
 def entries(declaring: type, subject: str, check: Callable[..., Any] | None = None) -> Kind:

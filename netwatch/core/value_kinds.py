@@ -15,7 +15,7 @@ from netwatch.core.period import UTC_ZONE, read_timezone
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 
 _ITEM = {"type": "string", "pattern": r"\S"}
-_SCALES = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SCALES = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
 _SIZES = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -180,6 +180,17 @@ def texts(
         return tuple(value for value in values if value is not None)
 
     return Kind(words, {"type": "array", "items": items or _ITEM}, read, empty=())
+
+
+def matching_text(pattern: "re.Pattern[str]", expected: str) -> Kind:
+    """A text that a pattern matches."""
+    return parsed(
+        "text",
+        lambda text: text if pattern.fullmatch(text) else None,
+        expected,
+        pattern=pattern.pattern,
+        empty="",
+    )
 
 
 def matching(pattern: "re.Pattern[str]", expected: str) -> Callable[[Fields, Key, int, str], Any]:
