@@ -1,8 +1,8 @@
 """The keys of netwatch.yaml, from which the reference of the configuration is generated.
 
-A test compares this table with the keys that the readers in `netwatch.config` ask for. The keys of
-outputs and of the spool are beside their readers, in `netwatch.delivery.configuration` and
-`netwatch.sinks`.
+Most are declared beside their section. A test compares the rows of others with the keys that their
+readers ask for. The keys of outputs are beside their readers, in `netwatch.delivery.configuration`
+and `netwatch.sinks`.
 """
 
 from netwatch.config.console_section import ConsoleOptions
@@ -11,6 +11,7 @@ from netwatch.config.fleet_section import FleetOptions
 from netwatch.config.privacy_section import PrivacyKeys
 from netwatch.config.sections import GeoKeys, Incidents, SensorKeys
 from netwatch.core.file_keys import REQUIRED, Section, row, sections
+from netwatch.delivery.output import OutboxOptions
 from netwatch.inventory.lease_files import LeaseFile
 from netwatch.refresh.options import CLASS_KEYS, SOURCE_KEYS
 from netwatch.rules.ban_keys import (
@@ -177,6 +178,7 @@ CONFIGURATION_KEYS = (
     *sections("incidents", Incidents),
     *sections("sensor", SensorKeys),
     *sections("metrics", EndpointOptions),
+    *sections("spool", OutboxOptions),
     *sections("updates", UpdateOptions),
     *sections("privacy", PrivacyKeys),
     *sections("retention", Retention),
@@ -186,4 +188,4 @@ CONFIGURATION_KEYS = (
     *sections("console", ConsoleOptions),
 )
 """The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
-`outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""
+`outputs` are in `netwatch.delivery.configuration` and beside each type of output."""

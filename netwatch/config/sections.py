@@ -20,7 +20,7 @@ from netwatch.core.system.users import host_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, number
 from netwatch.core.verdict import CLIENT_LIMIT
-from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
@@ -275,7 +275,7 @@ def read_delivery(
 ) -> tuple[tuple[Output, ...], OutboxOptions]:
     """The outputs and the outbox."""
     if [fields.value("outputs"), fields.value("spool")] == [None, None]:
-        return (), OutboxOptions(DEFAULT_FOLDER)
+        return (), OutboxOptions()
     from netwatch.delivery.configuration import read_outbox_options, read_outputs
 
     outputs = read_outputs(fields, base, with_secrets=with_secrets)

@@ -2,15 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from docs_generator.pages import ROOT
 from netwatch.config.keys import CONFIGURATION_KEYS
-from netwatch.core.file_keys import Key, Section
+from netwatch.core.file_keys import REQUIRED, Key, Section, row
+from netwatch.core.value_kinds import DAY
+from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTPUT_OPTIONS
 from netwatch.inventory.inventory_columns import COLUMNS
 from netwatch.rules.ban_keys import PACK_FILE_KEYS
 from netwatch.rules.signature_keys import SIGNATURE_KEYS
+from netwatch.sinks.options import Option
+from netwatch.sinks.registry import SINKS
+from netwatch.sinks.secrets import SECRET
 
 Schema = dict[str, Any]
 
@@ -19,15 +24,23 @@ _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _TEXT: Schema = {"type": ["string", "number"]}
 _BY_WORDS: dict[str, Schema] = {
     "boolean": {"type": "boolean"},
+    "integer": {"type": "integer"},
+    "day": DAY.schema,
     "duration": {"type": "string"},
+    "list of mappings": {"type": "array", "items": {"type": "object"}},
+    "list of numbers and spans": {"type": "array", "items": {"type": ["string", "integer"]}},
+    "list of periods": {"type": "array", "items": {"type": "object"}},
     "mapping": {"type": "object"},
     "number": {"type": "integer"},
-    "secret": {"type": "object"},
+    "secret": SECRET.schema,
     "size": {"type": ["string", "integer"]},
     "text or list": {"type": ["string", "number", "array"]},
     "true or false": {"type": "boolean"},
 }
 """The schemas of keys that are read by code of their own, by the kind of value in words."""
+
+_OUTPUT = "outputs[]:"
+"""Before the type of an output in the path of its keys."""
 
 _PLACES = ("", "[]", ".*")
 """Behind the path of a key, where the mappings are whose keys are declared for it."""
@@ -36,7 +49,7 @@ _PLACES = ("", "[]", ".*")
 def texts() -> dict[str, str]:
     """The schemas as JSON text, by the path of the file."""
     made = {
-        "config": _mapping(CONFIGURATION_KEYS, "", "The configuration of netwatch"),
+        "config": _configuration(),
         "signature": _mapping(SIGNATURE_KEYS, "", "An app, with the names by which it is seen"),
         "ban": _mapping(_OF_A_BAN, "", "A ban"),
         "inventory": _inventory(),
@@ -64,6 +77,53 @@ _OF_A_BAN = (
         if each.path.startswith("bans[].")
     ),
 )
+
+
+def _outputs() -> Iterator[Section]:
+    """The keys of each type of output, below its own path."""
+    for name, sink in SINKS.items():
+        options = [
+            *OUTPUT_OPTIONS,
+            *sink.options,
+            *(DIGEST_OPTIONS if sink.digest_interval else ()),
+        ]
+        if not sink.default_format:
+            options.remove(OUTPUT_OPTIONS[2])
+        nested = {each.key.partition(".")[0]: "mapping" for each in options if "." in each.key}
+        plain = [_option(each) for each in options if "." not in each.key]
+        names = {each.name for each in plain}
+        plain += [row(key, kind, "none", "") for key, kind in nested.items() if key not in names]
+        yield Section(f"{_OUTPUT}{name}", tuple(plain))
+        for key in nested:
+            inner = (each for each in options if each.key.startswith(f"{key}."))
+            yield Section(f"{_OUTPUT}{name}.{key}", tuple(_option(each) for each in inner))
+
+
+def _option(option: Option) -> Key:
+    default = REQUIRED if option.required else option.default
+    return row(option.key.rpartition(".")[2], option.kind, default, option.description)
+
+
+def _with_types(schema: Schema, sections: Iterable[Section]) -> Schema:
+    """The schema of an output, which depends on its type."""
+    types = [*SINKS]
+    kinds = {"properties": {"type": {"enum": types}}, "required": ["type"]}
+    forms = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": _mapping(sections, f"{_OUTPUT}{name}"),
+        }
+        for name in types
+    ]
+    return {**schema, "items": {"type": "object", **kinds, "allOf": forms}}
+
+
+def _configuration() -> Schema:
+    sections = [*CONFIGURATION_KEYS, *_outputs()]
+    schema = _mapping(sections, "", "The configuration of netwatch")
+    outputs = schema["properties"]["outputs"]
+    schema["properties"]["outputs"] = _with_types(outputs, sections)
+    return schema
 
 
 def _mapping(sections: Iterable[Section], path: str, title: str = "") -> Schema:
@@ -104,15 +164,17 @@ def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
             schema = inner
     if not key.required:
         schema = _or_nothing(schema)
-    words: Schema = {"description": _LINK.sub(r"\1", key.description)}
+    words: Schema = {}
+    if key.description:
+        words["description"] = _LINK.sub(r"\1", key.description)
     if key.written is not None:
         words["default"] = key.written
     return {**words, **schema}
 
 
 def _of_words(words: str) -> Schema:
-    if words.startswith("list "):
-        return {"type": "array"}
+    if words.startswith("list ") and words not in _BY_WORDS:
+        return {"type": "array", "items": {"type": "string", "pattern": r"\S"}}
     return _BY_WORDS.get(words, _TEXT)
 
 
