@@ -17,7 +17,6 @@ from netwatch.privacy.keys import write_new_key
 from netwatch.rules import bans as packs
 from netwatch.rules.ban_keys import (
     BAN_KEYS,
-    EXEMPTION_KEYS,
     PACK_ENTRY_KEYS,
     PACK_FILE_KEYS,
     PERIOD_KEYS,
@@ -178,7 +177,6 @@ def test_a_signature_has_exactly_the_keys_of_the_table(asked: dict[str, set[str]
         *CONFIGURATION_KEYS,
         *SIGNATURE_KEYS,
         BAN_KEYS,
-        EXEMPTION_KEYS,
         PACK_ENTRY_KEYS,
         PERIOD_KEYS,
         TEXT_KEYS,

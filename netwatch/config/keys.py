@@ -5,6 +5,7 @@ readers ask for. The keys of outputs are beside their readers, in `netwatch.deli
 and `netwatch.sinks`.
 """
 
+from netwatch.config.ban_sections import ExemptionKeys
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.config.data_protection import DataProtection
 from netwatch.config.fleet_section import FleetOptions
@@ -13,10 +14,10 @@ from netwatch.config.sections import GeoKeys, Incidents, SensorKeys
 from netwatch.core.file_keys import REQUIRED, Section, row, sections
 from netwatch.delivery.output import OutboxOptions
 from netwatch.inventory.lease_files import LeaseFile
+from netwatch.inventory.networks import NetworkKeys
 from netwatch.refresh.options import CLASS_KEYS, SOURCE_KEYS
 from netwatch.rules.ban_keys import (
     BAN_KEYS,
-    EXEMPTION_KEYS,
     PACK_ENTRY_KEYS,
     PERIOD_KEYS,
     TEXT_KEYS,
@@ -89,24 +90,6 @@ _TOP = Section(
     ),
 )
 
-_NETWORK = Section(
-    "networks[]",
-    (
-        row("name", "text", REQUIRED, "a unique name, used by bans and shown in alerts"),
-        row("class", "word", REQUIRED, "`service`, `personal`, `guest` or `infrastructure`"),
-        row("cidrs", "list of ranges", "any address", "such as `10.20.0.0/16`, `2001:db8::/32`"),
-        row("vlans", "list of numbers and spans", "any VLAN", "1 to 4094, or a span like `30-39`"),
-        row("authority", "text", "empty", "who is responsible for the network, shown in alerts"),
-        row(
-            "expected",
-            "text",
-            "working days",
-            "when the network is used: `always`, `never`, or days and times like "
-            "`Mon-Fri 07:00-19:00`, several with commas. Silence then is a gap in a report",
-        ),
-    ),
-)
-
 _DEVICES = Section(
     "devices",
     (
@@ -162,7 +145,7 @@ _COLUMNS = Section(
 
 CONFIGURATION_KEYS = (
     _TOP,
-    _NETWORK,
+    *sections("networks[]", NetworkKeys),
     _DEVICES,
     _COLUMNS,
     *sections("devices.leases[]", LeaseFile),
@@ -173,7 +156,7 @@ CONFIGURATION_KEYS = (
     PERIOD_KEYS,
     TEXTS_KEYS,
     TEXT_KEYS,
-    EXEMPTION_KEYS,
+    *sections("exemptions[]", ExemptionKeys),
     *sections("geoip", GeoKeys),
     *sections("incidents", Incidents),
     *sections("sensor", SensorKeys),

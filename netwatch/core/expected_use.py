@@ -3,7 +3,9 @@ outside of it is none."""
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
+from netwatch.core.file_keys import Key, Kind
 from netwatch.core.user_yaml import Fields, describe
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -69,12 +71,16 @@ def _span(text: str) -> UseSpan | None:
     return UseSpan(frozenset((start + number) % 7 for number in range(count)), begin, end)
 
 
-def read_expected(fields: Fields) -> ExpectedUse | None:
-    """The key ``expected`` of a network; None where it is absent or wrong, which is noted."""
-    if not fields.has("expected"):
+def _read_expected(entry: Fields, declared: Key, _: Path) -> ExpectedUse | None:
+    if not entry.has(declared.name):
         return None
-    text = fields.text("expected")
+    text = entry.text(declared.name)
     found = parse_expected(text)
     if found is None:
-        fields.add_problem("expected", f"'expected': expected {EXPECTED}, found {describe(text)}")
+        message = f"'{declared.name}': expected {EXPECTED}, found {describe(text)}"
+        entry.add_problem(declared.name, message)
     return found
+
+
+EXPECTED_USE = Kind("text", {"type": "string", "minLength": 1}, _read_expected)
+"""When a network is used."""

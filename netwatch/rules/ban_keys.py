@@ -144,17 +144,3 @@ PACK_FILE_KEYS = Section(
     ),
 )
 """The keys of the file of a shipped pack."""
-
-EXEMPTION_KEYS = Section(
-    "exemptions[]",
-    (
-        row("ban", "id", REQUIRED, "the ban from which the device is exempt; must be in `bans`"),
-        row("device", "text", REQUIRED, "an id of the inventory, an IP address or a MAC address"),
-        row("apps", "list of texts", "all apps of the ban", _APPS),
-        row("from", "day", "open", "first day, `YYYY-MM-DD`, in the time zone of the ban"),
-        row("until", "day", "open", "last day, `YYYY-MM-DD`, in the time zone of the ban"),
-        row("reason", "text", "empty", "shown in alerts"),
-        row("approved_by", "text", "empty", "shown in alerts"),
-    ),
-)
-"""The keys of an entry of ``exemptions``."""
