@@ -53,7 +53,7 @@ def read_bans(
     return bans, set(lines)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ExemptionKeys:
     """The keys of an entry of ``exemptions``."""
 

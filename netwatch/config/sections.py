@@ -156,7 +156,7 @@ def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
     return catalog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GeoKeys:
     """The keys of ``geoip``."""
 
@@ -206,7 +206,7 @@ MOST_CLIENTS = 1_000_000
 """Unknown clients that may have incidents of their own, in a network and hour."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Incidents:
     """``incidents``: the quiet gap, and after which time an incident is closed of whose sensor
     nothing is heard, in ns; and how many unknown clients have incidents of their own."""
@@ -245,7 +245,7 @@ def metrics_section(fields: Fields) -> "EndpointOptions | None":
     return found if found.listen[0] else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class SensorKeys:
     """The keys of ``sensor``."""
 

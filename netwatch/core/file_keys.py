@@ -3,6 +3,9 @@
 The field says what kind of value the key has, what it means and what its default is. The reader
 (`read_section`), the rows of the reference and the JSON Schemas come from that. Checks between keys
 are code beside the dataclass. `netwatch.core.value_kinds` has the kinds of values.
+
+Classes that every start needs are dataclasses without what nobody uses, such as comparison and
+freezing: each takes a millisecond to make otherwise.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -19,7 +22,7 @@ REQUIRED = "required"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Kind:
     """A kind of values, in words and as a JSON Schema. `read` gives the value of a key; None where
     it is absent or wrong, which is noted. `parse` gives the value of a default as it is written.
@@ -37,7 +40,7 @@ class Kind:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Key:
     """A key: its name, the kind of its values, what it means in one line, and its default as the
     reference shows it. `required` says what is expected if it has to be written, and is empty
@@ -57,7 +60,7 @@ class Key:
         return self.kind.words
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Section:
     """The keys of one mapping. `path` is where the mapping is in its file (``networks[]`` is an
     entry of the list ``networks``; empty is the top level)."""

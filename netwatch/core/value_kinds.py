@@ -74,13 +74,13 @@ def duration(
     second: int | float = 1,
 ) -> Kind:
     """A time, in units of which a second has `second`."""
-    pattern = rf"[1-9]\d{{0,{digits - 1}}}[{units}]"
-    compiled = re.compile(pattern)
 
     def parse(text: str) -> Any:
-        found = compiled.fullmatch(text)
-        return int(text[:-1]) * _SCALES[text[-1]] * second if found else None
+        count, unit = text[:-1], text[-1:]
+        is_right = count.isdecimal() and len(count) <= digits and count[0] != "0"
+        return int(count) * _SCALES[unit] * second if is_right and unit in units else None
 
+    pattern = rf"[1-9]\d{{0,{digits - 1}}}[{units}]"
     return parsed(words, parse, expected, pattern=pattern, numbers=False)
 
 
@@ -94,15 +94,16 @@ NANOSECONDS = duration(second=1_000_000_000)
 @cache
 def size(minimum: int = 1) -> Kind:
     """A size in bytes, written as ``65536``, ``64k``, ``10M`` or ``1G`` (powers of 1024)."""
-    pattern = r"[1-9]\d{0,11}[kMG]?"
-    compiled = re.compile(pattern)
 
     def parse(text: str) -> int | None:
-        if not compiled.fullmatch(text):
+        unit = text[-1:] if text[-1:] in _SIZES else ""
+        count = text.removesuffix(unit)
+        if not count.isdecimal() or len(count) > 12 or count[0] == "0":
             return None
-        digits = text.rstrip("kMG")
-        found = int(digits) * _SIZES[text[len(digits) :]]
+        found = int(count) * _SIZES[unit]
         return found if found >= minimum else None
+
+    pattern = r"[1-9]\d{0,11}[kMG]?"
 
     at_least = f" of at least {minimum:,} bytes" if minimum > 1 else ""
     kind = parsed("size", parse, f"a size{at_least} like 65536, 64k, 10M, 1G", pattern=pattern)
@@ -232,11 +233,8 @@ PATH = Kind("path", {"type": ["string", "number"]}, _read_path, Path)
 """A path; a relative one counts from the folder of the file."""
 
 
-_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-
-
 def _read_host(entry: Fields, key: Key, _: int, text: str) -> str:
-    if not _HOST.fullmatch(text):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", text):
         expected = f"expected a host name without a port, not {describe(text)}"
         entry.add_problem(key.name, f"'{key.name}': {expected}")
     return text

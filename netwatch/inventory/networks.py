@@ -139,7 +139,7 @@ RANGES = texts("list of ranges", _read_cidr)
 """Ranges of addresses, or single ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class NetworkKeys:
     """The keys of an entry of ``networks``."""
 
