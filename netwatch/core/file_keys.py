@@ -142,22 +142,6 @@ def nested(
     return Kind("mapping", {"type": "object"}, read, empty=empty, below=declaring)
 
 
-def entries(declaring: type, subject: str, check: Callable[..., Any] | None = None) -> Kind:
-    """A list of mappings, as a tuple; `check` is as in `nested`, and may return None for an entry
-    that is left out."""
-
-    def read(entry: Fields, declared: Key, base: Path) -> Any:
-        return tuple(
-            entry.build_each(
-                declared.name, lambda part: _checked(declaring, part, base, check), subject
-            )
-        )
-
-    items = {"type": "object"}
-    schema = {"type": "array", "items": items}
-    return Kind("list of mappings", schema, read, empty=(), below=declaring, place="[]")
-
-
 def beside(declaring: type) -> Kind:
     """The keys that a dataclass declares for several mappings, in the same mapping."""
 

@@ -194,19 +194,6 @@ def matching_text(pattern: "re.Pattern[str]", expected: str) -> Kind:
     )
 
 
-def matching(pattern: "re.Pattern[str]", expected: str) -> Callable[[Fields, Key, int, str], Any]:
-    """Reads an item of a list of texts: one that a pattern matches."""
-
-    def item(entry: Fields, key: Key, line: int, text: str) -> str | None:
-        if pattern.fullmatch(text):
-            return text
-        message = f"'{key.name}': expected {expected}, found {describe(text)}"
-        entry.problems.add(entry.file, line, message)
-        return None
-
-    return item
-
-
 def words_of(known: Iterable[str], words: str = "list of words") -> Kind:
     """A list of some of these words."""
     choices = [*known]
