@@ -155,11 +155,11 @@ def test_the_shipped_signatures_are_the_default():
 def test_metrics():
     assert load(write("")).metrics is None
     plain = load(write("metrics: {listen: 127.0.0.1:9477}")).metrics
-    assert plain == EndpointOptions("127.0.0.1", 9477, Thresholds(60, 60, 300))
+    assert plain == EndpointOptions(("127.0.0.1", 9477), Thresholds(60, 60, 300))
     text = "metrics: {listen: '[::1]:80', silence: 1h, dropping: 10s, stuck: 2m}"
-    assert load(write(text)).metrics == EndpointOptions("::1", 80, Thresholds(3600, 10, 120))
+    assert load(write(text)).metrics == EndpointOptions(("::1", 80), Thresholds(3600, 10, 120))
     hosts = load(write("metrics: {listen: ':80', hosts: [probe.example.org]}")).metrics
-    assert hosts == EndpointOptions("127.0.0.1", 80, hosts=("probe.example.org",))
+    assert hosts == EndpointOptions(("127.0.0.1", 80), hosts=("probe.example.org",))
 
 
 @pytest.mark.parametrize(

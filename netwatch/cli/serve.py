@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
@@ -115,18 +116,19 @@ def _reporter(form: LogFormat) -> Callable[[str], None]:
 
 def _options(args: argparse.Namespace, config: Config) -> "ConsoleOptions":
     """The options of the configuration with those of the command line in their place."""
-    from netwatch.config.console_section import ConsoleOptions
+    from netwatch.config.console_section import ConsoleOptions, ServerCertificate
 
     options = config.console or ConsoleOptions()
     if bool(args.tls_cert) != bool(args.tls_key):
         message = "expected --tls-cert and --tls-key together"
         raise ConfigError([Problem("netwatch serve", 0, 0, message)])
     if args.tls_cert:
-        options = replace(options, certificate=args.tls_cert, key=args.tls_key)
+        files = ServerCertificate(Path(args.tls_cert), Path(args.tls_key))
+        options = replace(options, tls=files)
     if args.listen is not None:
         try:
             host, port = parse_listen_address(args.listen)
         except ValueError as error:
             raise ConfigError([Problem("netwatch serve", 0, 0, f"--listen: {error}")]) from None
-        options = replace(options, host=host, port=port)
+        options = replace(options, listen=(host, port))
     return options

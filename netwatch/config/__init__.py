@@ -215,14 +215,14 @@ def load(
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
     sinkholes = sinkholes_section(layers.of("sinkholes")[0])
-    quiet_gap, unheard, client_limit = incidents_section(layers.of("incidents")[0])
+    incidents = incidents_section(layers.of("incidents")[0])
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
     metrics = metrics_section(fields)
     privacy, retention = read_privacy(layers, base)
     store = read_store(fields, base)
     if store is not None:
-        store = replace(store, retention=retention or store.retention, unheard=unheard)
+        store = replace(store, retention=retention or store.retention, unheard=incidents.unheard)
     data_protection = read_data_protection(fields)
     console = read_console(fields, base, with_secrets=with_secrets)
     fields.reject_unknown()
@@ -242,8 +242,8 @@ def load(
         policy=Policy(bans, exemptions),
         geo=geo,
         search_suffixes=search_suffixes,
-        quiet_gap=quiet_gap,
-        client_limit=client_limit,
+        quiet_gap=incidents.quiet_gap,
+        client_limit=incidents.unknown_clients,
         sensor_name=sensor_name,
         is_sensor_named=is_sensor_named,
         metrics=metrics,

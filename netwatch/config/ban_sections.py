@@ -1,14 +1,19 @@
 """The sections ``bans`` and ``exemptions`` of netwatch.yaml."""
 
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.errors import ConfigError
+from netwatch.core.file_keys import key, read_section
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
+from netwatch.core.value_kinds import DAY, TEXT, texts
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.networks import Scope
 from netwatch.language.sentences import sentence
-from netwatch.rules.ban_periods import check_days
-from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
+from netwatch.rules.bans import DEFAULT_BAN, check_days, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
 
 
@@ -48,27 +53,54 @@ def read_bans(
     return bans, set(lines)
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class ExemptionKeys:
+    """The keys of an entry of ``exemptions``."""
+
+    ban: str = key(
+        TEXT,
+        "the ban from which the device is exempt; must be in `bans`",
+        words="id",
+        required="the id of a ban of this configuration",
+    )
+    device: str = key(
+        TEXT,
+        "an id of the inventory, an IP address or a MAC address",
+        required="an id of the inventory, an IP or a MAC address",
+    )
+    apps: tuple[tuple[int, str], ...] = key(
+        texts(item=lambda _, __, line, text: (line, text)),
+        "app ids, `vendor:…` and `category:…`",
+        shown="all apps of the ban",
+    )
+    from_: date | None = key(
+        DAY, "first day, `YYYY-MM-DD`, in the time zone of the ban", shown="open"
+    )
+    until: date | None = key(
+        DAY, "last day, `YYYY-MM-DD`, in the time zone of the ban", shown="open"
+    )
+    reason: str = key(TEXT, "shown in alerts", shown="empty")
+    approved_by: str = key(TEXT, "shown in alerts", shown="empty")
+
+
 def read_exemptions(
     fields: Fields, catalog: Catalog, ban_ids: set[str], devices: Devices, notes: list[str]
 ) -> list[Exemption]:
     """The exemptions without mistakes."""
 
     def build(entry: Fields) -> Exemption | None:
-        ban = entry.text("ban", required="the id of a ban of this configuration")
-        device = entry.text("device", required="an id of the inventory, an IP or a MAC address")
-        start, end = entry.date("from"), entry.date("until")
-        apps = catalog.resolve_apps(entry.texts("apps"), entry.file, entry.problems)
-        reason, approved_by = entry.text("reason"), entry.text("approved_by")
+        found = read_section(ExemptionKeys, entry, Path())
+        ban, start, end = found.ban, found.from_, found.until
+        apps = catalog.resolve_apps([*found.apps], entry.file, entry.problems)
         if ban and ban not in ban_ids:
             expected = "the id of a ban of this configuration"
-            found = f"{describe(ban)}{did_you_mean(ban, ban_ids)}"
-            entry.add_problem("ban", f"'ban': expected {expected}, found {found}")
+            hint = f"{describe(ban)}{did_you_mean(ban, ban_ids)}"
+            entry.add_problem("ban", f"'ban': expected {expected}, found {hint}")
         check_days(entry, start, end)
-        entry.reject_unknown()
-        if not ban or not device:
+        if not ban or not found.device:
             return None
-        normalised = _normalise_device(device, devices, notes)
-        return Exemption(ban, normalised, start, end, reason, approved_by, apps)
+        device = _normalise_device(found.device, devices, notes)
+        return Exemption(ban, device, start, end, found.reason, found.approved_by, apps)
 
     return fields.build_each("exemptions", build, "an exemption")
 

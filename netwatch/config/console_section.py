@@ -6,27 +6,36 @@ Secrets stand in files or the environment, never in the configuration. Times are
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.period import read_timezone
+from netwatch.core.file_keys import Key, Kind, nested, read_section
+from netwatch.core.file_keys import key as declare
 from netwatch.core.user_files import refuse_writable
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
+from netwatch.core.value_kinds import (
+    HOST_NAMES,
+    PATH,
+    TEXT,
+    TIMEZONE,
+    choice,
+    duration,
+    matching_text,
+    parsed,
+    texts,
+)
 from netwatch.language.language import LANGUAGES
 from netwatch.sinks.options import read_file_path
-
-if TYPE_CHECKING:
-    from netwatch.sinks.secrets import Secret
+from netwatch.sinks.secrets import SECRET, Secret, parse_secret
+from netwatch.watch.endpoint_options import parse_listen_address
 
 ROLES = ("admin", "analyst", "auditor", "dpo")
 """What an account may be: `admin` sees the configuration and the health of sensors, `analyst`
 incidents and devices, `auditor` bans and totals with pseudonyms, `dpo` (data protection officer)
 the audit, retention and what is held on one person."""
-
-DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8477
 
 Address = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -40,10 +49,70 @@ CHANGEABLE_CLAIMS = frozenset(
 )  # fmt: skip
 """Standard claims that people may change themselves (OpenID Connect Core 1.0, section 5.1)."""
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_TIME = re.compile(r"([1-9]\d{0,6})([smhd])")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
-_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+
+
+def _url(text: str) -> str | None:
+    """An address of HTTP, without the slash at its end."""
+    try:
+        parts = urlsplit(text)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_valid = is_valid and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_valid = False
+    return text.rstrip("/") if is_valid else None
+
+
+def _read_client_secret(oidc: Fields, declared: Key, base: Path) -> Secret | None:
+    written = oidc.value(declared.name)
+    secret = None if written is None else parse_secret(written, base)
+    if written is not None and secret is None:
+        oidc.add_problem(
+            "client_secret",
+            "'client_secret': expected {file: path} or {env: NAME}: the secret itself must not be"
+            " in this file",
+        )
+    return secret
+
+
+def _read_roles(section: Fields, declared: Key, _: Path) -> Mapping[str, str] | None:
+    mapping = section.value("roles", required=declared.required)
+    if mapping is None:
+        return None
+    if not isinstance(mapping, dict):
+        section.add_mismatch("roles", declared.required)
+        return None
+    for group, role in mapping.items():
+        if role not in ROLES:
+            hint = did_you_mean(str(role), ROLES)
+            section.add_problem(
+                "roles",
+                f"'roles': expected one of {', '.join(ROLES)} for {describe(group)}, found"
+                f" {describe(role)}{hint}",
+            )
+    return {str(group): str(role) for group, role in mapping.items()}
+
+
+def _read_address(proxy: Fields, declared: Key, line: int, text: str) -> Address | None:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        message = f"'addresses': expected an address or a range, found {describe(text)}"
+        proxy.problems.add(proxy.file, line, message)
+        return None
+
+
+_URL = parsed("text", _url, "an address like https://netwatch.example", empty="")
+_TIME = partial(duration, digits=7)
+_SECRET = Kind("secret", SECRET.schema, _read_client_secret)
+_HEADER_NAME = matching_text(_HEADER, "the name of a header, like X-Remote-User")
+_ROLES = Kind(
+    "mapping",
+    {"type": "object", "additionalProperties": {"enum": [*ROLES]}},
+    _read_roles,
+    empty={},
+)
+_EXAMPLE_ROLES = "a mapping like {netwatch-analysts: analyst}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +121,28 @@ class OidcOptions:
     none of them may not sign in. The account is that of issuer and ``sub``; `name_claim` is shown
     beside it."""
 
-    issuer: str
-    client_id: str
-    secret: "Secret | None"
-    roles: Mapping[str, str]
-    role_claim: str = "groups"
-    name_claim: str = "preferred_username"
-    scope: str = "openid profile"
-    ca_file: str = ""
+    issuer: str = declare(
+        _URL,
+        "the address of the provider, as its tokens name it",
+        required="the address of the provider, like https://id.example",
+    )
+    client_id: str = declare(
+        TEXT,
+        "the name of the console at the provider",
+        required="the name of this console at the provider",
+    )
+    secret: Secret | None = declare(
+        _SECRET, "`{file: path}` or `{env: NAME}`", name="client_secret"
+    )
+    roles: Mapping[str, str] = declare(
+        _ROLES, "values of the claim, and the role that each gives", required=_EXAMPLE_ROLES
+    )
+    role_claim: str = declare(TEXT, "the claim that has one value, or a list of them", "groups")
+    name_claim: str = declare(TEXT, "the claim that names the account", "preferred_username")
+    scope: str = declare(TEXT, "the scopes that are asked for", "openid profile")
+    ca_file: Path | None = declare(
+        PATH, "the certificates of authorities, PEM", shown="those of the system"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,188 +150,142 @@ class ProxyOptions:
     """A reverse proxy that has signed people in. The headers count only in requests from
     `addresses`; `roles` maps values of `role_header` (separated by commas) to roles."""
 
-    addresses: tuple[Address, ...]
-    user_header: str
-    role_header: str
-    roles: Mapping[str, str]
+    addresses: tuple[Address, ...] = declare(
+        texts("list of ranges", _read_address),
+        "the proxy; the headers of others are void",
+        required="the addresses of the proxy, like [192.0.2.10]",
+    )
+    user_header: str = declare(
+        _HEADER_NAME, "the header with the name of the account", "X-Remote-User"
+    )
+    role_header: str = declare(
+        _HEADER_NAME, "the header with the groups, separated by commas", "X-Remote-Groups"
+    )
+    roles: Mapping[str, str] = declare(
+        _ROLES, "groups of the proxy, and the role that each gives", required=_EXAMPLE_ROLES
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleOptions:
-    """The console. `certificate` and `key` are the paths of files, empty without TLS. `url` is the
-    address that browsers know it by, empty if it is the one it listens on. A session ends `idle` s
-    after its last request and `absolute` s after its begin. `metrics` is the URL of the endpoint of
-    a sensor, `language` and `timezone` are those of who has chosen none."""
+class ServerCertificate:
+    """The files of a certificate and its key; None without TLS."""
 
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    certificate: str = ""
-    key: str = ""
-    url: str = ""
-    hosts: tuple[str, ...] = ()
-    idle: int = 1800
-    absolute: int = 12 * 3600
-    language: str = "en"
-    timezone: str = "UTC"
-    metrics: str = ""
-    oidc: OidcOptions | None = None
-    proxy: ProxyOptions | None = field(default=None)
-
-
-def console_section(fields: Fields, base: Path, *, with_secrets: bool = False) -> ConsoleOptions:
-    """The console; its defaults without the section. If `with_secrets`, a file that is missing or a
-    secret that cannot be read is a mistake; others than the console may not be able to see them."""
-    from netwatch.watch.endpoint_options import parse_listen_address
-
-    section = fields.nested("console", "console")
-    if section is None:
-        return ConsoleOptions()
-    host, port = DEFAULT_HOST, DEFAULT_PORT
-    try:
-        listen = section.text("listen", f"{host}:{port}")
-        host, port = parse_listen_address(listen)
-    except ValueError as error:
-        section.add_problem("listen", f"'listen': {error}")
-    certificate, key = _tls(section, base, with_secrets=with_secrets)
-    hosts = tuple(name for _, name in section.texts("hosts"))
-    for name in hosts:
-        if not _HOST.fullmatch(name):
-            section.add_problem(
-                "hosts", f"'hosts': expected a host name without a port, not {describe(name)}"
-            )
-    found = ConsoleOptions(
-        host,
-        port,
-        certificate,
-        key,
-        _url(section, "url"),
-        hosts,
-        _time(section, "idle", "30m"),
-        _time(section, "absolute", "12h"),
-        section.choice("language", LANGUAGES, "en"),
-        read_timezone(section),
-        _url(section, "metrics"),
-        _oidc(section, base, with_secrets=with_secrets),
-        _proxy(section),
+    certificate: Path | None = declare(
+        PATH, "the certificate with its chain, PEM", required="the path of a PEM file"
     )
-    section.reject_unknown()
-    return found
+    key: Path | None = declare(PATH, "its private key, PEM", required="the path of a PEM file")
 
 
-def _tls(section: Fields, base: Path, *, with_secrets: bool) -> tuple[str, str]:
-    """The files of the certificate and its key."""
-    tls = section.nested("tls", "tls")
-    if tls is None:
-        return "", ""
-    certificate = tls.text("certificate", required="the path of a PEM file")
-    key = tls.text("key", required="the path of a PEM file")
-    tls.reject_unknown()
-    if not certificate or not key:
-        return "", ""
-    for name, file in (("certificate", certificate), ("key", key)):
-        if with_secrets:
-            read_file_path(tls, name, base)
-            continue
-        try:
-            refuse_writable(base / file)
-        except NetwatchError as error:
-            tls.add_problem(name, f"'{name}': {base / file} {error}")
-    return str(base / certificate), str(base / key)
-
-
-def _time(section: Fields, key: str, default: str) -> int:
-    written = _TIME.fullmatch(section.text(key, default))
-    if not written:
-        section.add_mismatch(key, "a time like 90s, 30m, 2h or 1d")
-        return 1
-    return int(written[1]) * _UNITS[written[2]]
-
-
-def _url(section: Fields, key: str) -> str:
-    """An address of HTTP, without the slash at its end."""
-    text = section.text(key)
-    try:
-        parts = urlsplit(text)
-        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
-        is_valid = is_valid and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_valid = False
-    if text and not is_valid:
-        section.add_mismatch(key, "an address like https://netwatch.example")
-        return ""
-    return text.rstrip("/")
-
-
-def _oidc(section: Fields, base: Path, *, with_secrets: bool) -> OidcOptions | None:
-    from netwatch.sinks.secrets import parse_secret
-
-    oidc = section.nested("oidc", "oidc")
-    if oidc is None:
-        return None
-    oidc.value("issuer", required="the address of the provider, like https://id.example")
-    written = oidc.value("client_secret")
-    secret = None if written is None else parse_secret(written, base)
-    if written is not None and secret is None:
-        oidc.add_problem(
-            "client_secret",
-            "'client_secret': expected {file: path} or {env: NAME}: the secret itself must not be"
-            " in this file",
-        )
-    if with_secrets and secret is not None and (reason := secret.problem()):
-        oidc.add_problem("client_secret", f"'client_secret': {reason}")
-    ca_file = oidc.text("ca_file")
-    if with_secrets:
-        read_file_path(oidc, "ca_file", base)
-    role_claim = oidc.text("role_claim", "groups")
-    name_claim = oidc.text("name_claim", "preferred_username")
-    if role_claim in CHANGEABLE_CLAIMS or role_claim == name_claim:
+def _check_oidc(found: OidcOptions, oidc: Fields, _: Path) -> OidcOptions:
+    if found.role_claim in CHANGEABLE_CLAIMS or found.role_claim == found.name_claim:
         oidc.add_problem(
             "role_claim",
             f"'role_claim': expected a claim that nobody can change for themselves, like groups,"
-            f" found {describe(role_claim)}: whoever takes such a name would have its role",
+            f" found {describe(found.role_claim)}: whoever takes such a name would have its role",
         )
-    found = OidcOptions(
-        _url(oidc, "issuer"),
-        oidc.text("client_id", required="the name of this console at the provider"),
-        secret,
-        _roles(oidc),
-        role_claim,
-        name_claim,
-        oidc.text("scope", "openid profile"),
-        str(base / ca_file) if ca_file else "",
-    )
-    oidc.reject_unknown()
     return found
 
 
-def _proxy(section: Fields) -> ProxyOptions | None:
-    proxy = section.nested("proxy", "proxy")
-    if proxy is None:
-        return None
-    addresses: list[Address] = []
-    required = "the addresses of the proxy, like [192.0.2.10]"
-    for line, text in proxy.texts("addresses", required):
-        try:
-            addresses.append(ipaddress.ip_network(text))
-        except ValueError:
-            message = f"'addresses': expected an address or a range, found {describe(text)}"
-            proxy.problems.add(proxy.file, line, message)
-    if _has_everybody(addresses):
+def _check_proxy(found: ProxyOptions, proxy: Fields, _: Path) -> ProxyOptions:
+    if _has_everybody(found.addresses):
         proxy.add_problem(
             "addresses",
             "'addresses': expected the addresses of the proxy, like [192.0.2.10], found every"
             " address there is: whoever reaches the console could sign in as anybody",
         )
-    headers = [
-        proxy.text("user_header", "X-Remote-User"),
-        proxy.text("role_header", "X-Remote-Groups"),
-    ]
-    for key, header in zip(("user_header", "role_header"), headers, strict=True):
-        if not _HEADER.fullmatch(header):
-            proxy.add_mismatch(key, "the name of a header, like X-Remote-User")
-    found = ProxyOptions(tuple(addresses), headers[0], headers[1], _roles(proxy))
-    proxy.reject_unknown()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """The console. `tls` has no files without TLS. `url` is the address that browsers know it by,
+    empty if it is the one it listens on. A session ends `idle` s after its last request and
+    `absolute` s after its begin. `metrics` is the URL of the endpoint of a sensor, `language` and
+    `timezone` are those of who has chosen none."""
+
+    listen: tuple[str, int] = declare(
+        parsed("text", parse_listen_address),
+        "address and port. Another address than one of loopback needs `tls` and an account",
+        "127.0.0.1:8477",
+    )
+    tls: ServerCertificate = declare(
+        nested(ServerCertificate, empty=ServerCertificate()),
+        "the certificate of the console",
+    )
+    url: str = declare(
+        _URL,
+        "the address that browsers know the console by, such as `https://netwatch.example`; "
+        "behind a proxy it is needed",
+        shown="the address it listens on",
+    )
+    hosts: tuple[str, ...] = declare(
+        HOST_NAMES,
+        "host names under which the console may be asked, besides `localhost`, addresses, the "
+        "host name of this machine and that of `url`",
+        shown="`[]`",
+    )
+    idle: int = declare(_TIME(), "a session ends this long after its last request", "30m")
+    absolute: int = declare(_TIME(), "a session ends this long after its begin", "12h")
+    language: str = declare(
+        choice(LANGUAGES), "`en`, `fr`, `nl` or `de`, for who has chosen none", "en"
+    )
+    timezone: str = declare(TIMEZONE, "the time zone of pages that are of no single ban", "UTC")
+    metrics: str = declare(_URL, "the URL of the metrics endpoint of a sensor")
+    oidc: OidcOptions | None = declare(
+        nested(OidcOptions, check=_check_oidc),
+        "a provider of OpenID Connect that signs people in",
+    )
+    proxy: ProxyOptions | None = declare(
+        nested(ProxyOptions, check=_check_proxy), "a reverse proxy that signs people in"
+    )
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.listen[0]
+
+    @property
+    def port(self) -> int:
+        """The port to listen on."""
+        return self.listen[1]
+
+
+def console_section(fields: Fields, base: Path, *, with_secrets: bool = False) -> ConsoleOptions:
+    """The console; its defaults without the section. If `with_secrets`, a file that is missing or a
+    secret that cannot be read is a mistake; others than the console may not be able to see them."""
+    section = fields.nested("console", "console")
+    if section is None:
+        return ConsoleOptions()
+    found = read_section(ConsoleOptions, section, base)
+    _check_certificate(section, found.tls, base, must_exist=with_secrets)
+    if with_secrets and found.oidc is not None:
+        _check_provider(section, found.oidc, base)
+    return found
+
+
+def _check_certificate(
+    section: Fields, files: ServerCertificate, base: Path, *, must_exist: bool
+) -> None:
+    tls = section.nested("tls", "tls") if files.certificate and files.key else None
+    if tls is None:
+        return
+    for name, file in (("certificate", files.certificate), ("key", files.key)):
+        if must_exist:
+            read_file_path(tls, name, base)
+            continue
+        try:
+            refuse_writable(base / str(file))
+        except NetwatchError as error:
+            tls.add_problem(name, f"'{name}': {file} {error}")
+
+
+def _check_provider(section: Fields, found: OidcOptions, base: Path) -> None:
+    oidc = section.nested("oidc", "oidc")
+    if oidc is None:
+        return
+    if found.secret is not None and (reason := found.secret.problem()):
+        oidc.add_problem("client_secret", f"'client_secret': {reason}")
+    read_file_path(oidc, "ca_file", base)
 
 
 def _has_everybody(addresses: Sequence[Address]) -> bool:
@@ -268,25 +305,3 @@ def wide_addresses(proxy: ProxyOptions) -> tuple[Address, ...]:
         for each in proxy.addresses
         if each.prefixlen < _NARROW[each.version][each.is_private or each.is_link_local]
     )
-
-
-def _roles(section: Fields) -> Mapping[str, str]:
-    """What groups are called elsewhere, and their roles here."""
-    mapping = section.value("roles", required="a mapping like {netwatch-analysts: analyst}")
-    if mapping is None:
-        return {}
-    if not isinstance(mapping, dict):
-        section.add_mismatch("roles", "a mapping like {netwatch-analysts: analyst}")
-        return {}
-    roles = {}
-    for group, role in mapping.items():
-        if role not in ROLES:
-            hint = did_you_mean(str(role), ROLES)
-            section.add_problem(
-                "roles",
-                f"'roles': expected one of {', '.join(ROLES)} for {describe(group)}, found"
-                f" {describe(role)}{hint}",
-            )
-        else:
-            roles[str(group)] = str(role)
-    return roles

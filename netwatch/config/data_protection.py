@@ -4,8 +4,13 @@ It stands on the pages that are written for persons concerned, and decides nothi
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from netwatch.core.file_keys import key, read_section
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import TEXT
+
+_BLANK = "a blank to fill in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,18 +18,12 @@ class DataProtection:
     """Who is responsible for the data (GDPR article 4, number 7), how the data protection officer
     is reached, and the supervisory authority; empty where it is not configured."""
 
-    controller: str = ""
-    contact: str = ""
-    supervisor: str = ""
+    controller: str = key(TEXT, "who is responsible for the data", shown=_BLANK)
+    contact: str = key(TEXT, "how the data protection officer is reached", shown=_BLANK)
+    supervisor: str = key(TEXT, "the supervisory authority", shown=_BLANK)
 
 
 def data_protection_section(fields: Fields) -> DataProtection:
     """Whom a person concerned may ask."""
     section = fields.nested("data_protection", "data_protection")
-    if section is None:
-        return DataProtection()
-    found = DataProtection(
-        section.text("controller"), section.text("contact"), section.text("supervisor")
-    )
-    section.reject_unknown()
-    return found
+    return DataProtection() if section is None else read_section(DataProtection, section, Path())

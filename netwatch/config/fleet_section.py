@@ -1,14 +1,16 @@
 """``fleet:`` of netwatch.yaml: a sensor that reports to a centre, or the centre itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as attribute
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from netwatch.core.file_keys import Key, Kind, nested, read_section
+from netwatch.core.file_keys import key as declare
 from netwatch.core.sensor_name import EXPECTED, is_sensor_name
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks.options import read_duration, read_file_path, read_size, read_url
+from netwatch.core.value_kinds import PATH, TEXT, duration, parsed, size, texts
+from netwatch.sinks.options import FILE, url_of
 from netwatch.watch.endpoint_options import parse_listen_address
 
 DEFAULT_PORT = 4222
@@ -24,35 +26,73 @@ PUBLISHED_FOLDER = SYSTEM_FOLDER / "published"
 """Where a sensor keeps what was published to it unless the configuration names a folder."""
 
 
+_SECONDS = duration("a duration like 90s, 30m, 2h, 1d", "duration", second=1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class SpoolOptions:
     """Where facts wait until the centre has committed them: a `folder`, and how many bytes it may
     have until the oldest are evicted."""
 
-    folder: Path = SYSTEM_FOLDER / "spool"
-    max_bytes: int = 1 << 30
+    folder: Path = declare(
+        PATH, "the folder; created if absent", str(SYSTEM_FOLDER / "spool"), name="path"
+    )
+    max_bytes: int = declare(
+        size(8 << 20), "above this size the oldest facts are evicted; `8M` least", "1G"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """The server of the centre. It listens on `host` and `port`, or, with the URL `join`, is one
-    that runs already. `folder` has keys, credentials of sensors, and what the server stores.
-    `certificate` and `key` are empty where the centre has an authority of its own; `ca` verifies
-    them, empty for those of the system. `credentials` is a credentials file of NATS for a server
-    that is joined. The stream takes `max_bytes`, and keeps a message for `max_age` s. A sensor is
-    silent that gave no sign of life for `silence` s."""
+    """The server of the centre. It listens on `listen`, or, with the URL `join`, is one that runs
+    already. `folder` has keys, credentials of sensors, and what the server stores. `certificate`
+    and `key` are None where the centre has an authority of its own; `ca` verifies them, None for
+    those of the system. `credentials` is a credentials file of NATS for a server that is joined.
+    The stream takes `max_bytes`, and keeps a message for `max_age` s. A sensor is silent that gave
+    no sign of life for `silence` s."""
 
-    host: str = "0.0.0.0"
-    port: int = DEFAULT_PORT
-    folder: Path = SYSTEM_FOLDER
-    certificate: str = ""
-    key: str = ""
-    ca: str = ""
-    join: str = ""
-    credentials: Path | None = None
-    max_bytes: int = 4 << 30
-    max_age: float = 7 * 86400.0
-    silence: float = 60.0
+    listen: tuple[str, int] = declare(
+        parsed("text", parse_listen_address, empty=("0.0.0.0", DEFAULT_PORT)),
+        "address and port",
+        shown="`0.0.0.0`, port of `centre`",
+    )
+    folder: Path = declare(
+        PATH,
+        "keys, credentials of sensors, and what the server stores; for its owner only",
+        str(SYSTEM_FOLDER),
+    )
+    certificate: Path | None = declare(
+        FILE,
+        "the certificate of the server with its chain, PEM",
+        shown="one that the centre makes",
+    )
+    key: Path | None = declare(FILE, "its private key, PEM", shown="one that the centre makes")
+    ca: Path | None = declare(
+        FILE, "the authority that sensors verify it with, PEM", shown="that of the centre"
+    )
+    join: str = declare(
+        url_of("tls", "nats"), "a server that runs already, instead of one of its own"
+    )
+    credentials: Path | None = declare(FILE, "a credentials file of NATS for that server")
+    max_bytes: int = declare(
+        size(64 << 20), "what waits on the server at most; `64M` at least", "4G"
+    )
+    max_age: float = declare(_SECONDS, "how long it waits there; sensors send it again", "7d")
+    silence: float = declare(
+        _SECONDS,
+        "time without a sign of life after which a sensor is silent; `15s` at least",
+        "60s",
+    )
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.listen[0]
+
+    @property
+    def port(self) -> int:
+        """The port to listen on."""
+        return self.listen[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +100,65 @@ class SensorLimit:
     """What a sensor may speak of: `networks` by name, and patterns (fnmatch) of the ids of
     `devices` of an inventory; None for all."""
 
-    networks: frozenset[str] | None = None
-    devices: tuple[str, ...] | None = None
+    networks: tuple[str, ...] | None = declare(
+        replace(texts(), empty=None),
+        "the networks that the sensor sees; what it says of others is kept as a contradiction,"
+        " and raises no confidence",
+        shown="all",
+    )
+    devices: tuple[str, ...] | None = declare(
+        replace(texts("list of globs"), empty=None),
+        "the devices of an inventory that it sees, by id, like `lab-*`; the same for others."
+        " A device that no inventory names is not limited",
+        shown="all",
+    )
+
+
+def _read_sensors(section: Fields, _: Key, base: Path) -> dict[str, SensorLimit] | None:
+    """What each sensor may speak of that is named."""
+    part = section.nested("sensors", "fleet.sensors")
+    found: dict[str, SensorLimit] = {}
+    if part is None:
+        return None
+    for name in [*part.mapping]:
+        if not is_sensor_name(name):
+            part.add_problem(name, f"{name!r} cannot name a sensor: expected {EXPECTED}")
+            part.value(name)
+            continue
+        sensor = part.nested(name, "a sensor of the fleet")
+        if sensor is None:
+            continue
+        limit = read_section(SensorLimit, sensor, base)
+        found[name] = SensorLimit(
+            limit.networks if sensor.has("networks") else None,
+            limit.devices if sensor.has("devices") else None,
+        )
+    return found
+
+
+_SENSORS = Kind(
+    "mapping",
+    {"type": "object"},
+    _read_sensors,
+    empty={},
+    below=SensorLimit,
+    place=".*",
+)
+
+
+def _check_server(found: ServerOptions, part: Fields, _: Path) -> ServerOptions:
+    if bool(found.certificate) != bool(found.key):
+        part.add_problem(None, "'fleet.server': expected 'certificate' and 'key' together")
+    if found.join and (part.has("listen") or part.has("certificate")):
+        part.add_problem("join", "'join': a server that runs elsewhere has no 'listen' and no"
+                                 " 'certificate' here")  # fmt: skip
+    if found.credentials is not None and not found.join:
+        part.add_problem("credentials", "'credentials': expected 'join' beside it, found none")
+    if found.silence < MIN_SILENCE:
+        # A sensor gives a sign of life every 5 s, and has to connect again after the server was
+        # away.
+        part.add_mismatch("silence", f"a time of at least {MIN_SILENCE:g}s, like 60s or 5m")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +169,34 @@ class FleetOptions:
     `sensors` has there the limits of what sensors may speak of, by name.
     """
 
-    centre: str
-    sensor: str = ""
-    credentials: Path | None = None
-    spool: SpoolOptions = SpoolOptions()
-    server: ServerOptions | None = None
-    published: Path = PUBLISHED_FOLDER
-    sensors: Mapping[str, SensorLimit] = attribute(default_factory=dict)
+    centre: str = declare(
+        url_of("tls", "nats"),
+        "where sensors reach the server of the centre, like `tls://nats.example:4222`;"
+        " `nats://`, without TLS, on loopback only",
+        required="a URL like tls://siem.example/path",
+    )
+    sensor: str = declare(TEXT, "the name of this sensor, for which it was enrolled")
+    credentials: Path | None = declare(
+        FILE, "the file that `netwatch fleet enrol NAME` made at the centre; a sensor needs it"
+    )
+    spool: SpoolOptions = declare(
+        nested(SpoolOptions, "fleet.spool", empty=SpoolOptions()),
+        "where a sensor keeps facts until they are committed",
+        shown="see below",
+    )
+    server: ServerOptions | None = declare(
+        nested(ServerOptions, "fleet.server", _check_server),
+        "the server of the centre; a centre needs it",
+    )
+    published: Path = declare(
+        PATH,
+        "where a sensor keeps sets and configurations that the centre published; created for "
+        "its owner only",
+        str(PUBLISHED_FOLDER),
+    )
+    sensors: Mapping[str, SensorLimit] = declare(
+        _SENSORS, "at a centre: what each sensor, by its name, may speak of", shown="any"
+    )
 
 
 def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
@@ -87,15 +205,11 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
     if section is None:
         return None
     before = len(fields.problems.found)
-    centre = read_url(section, "centre", ("tls", "nats"))
-    _check_centre(section, centre)
-    sensor = section.text("sensor")
+    found = read_section(FleetOptions, section, base)
+    _check_centre(section, found.centre)
+    sensor, server = found.sensor, found.server
     if sensor and not is_sensor_name(sensor):
         section.add_mismatch("sensor", EXPECTED)
-    credentials = read_file_path(section, "credentials", base)
-    spool = _spool(section, base)
-    server = _server(section, base, centre)
-    sensors = _sensors(section)
     if section.has("sensors") and server is None:
         section.add_problem("sensors", "'sensors': expected 'server' beside it, found none")
     if bool(sensor) == (server is not None) and len(fields.problems.found) == before:
@@ -109,36 +223,11 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
             "'fleet': expected 'credentials', the file that 'netwatch fleet enrol"
             f" {sensor}' makes at the centre",
         )
-    published = base / section.text("published", str(PUBLISHED_FOLDER))
-    section.reject_unknown()
     if len(fields.problems.found) > before:
         return None
-    return FleetOptions(centre, sensor, credentials, spool, server, published, sensors)
-
-
-def _sensors(section: Fields) -> dict[str, SensorLimit]:
-    """What each sensor may speak of that is named."""
-    part = section.nested("sensors", "fleet.sensors")
-    found: dict[str, SensorLimit] = {}
-    if part is None:
-        return found
-    for name in [*part.mapping]:
-        if not is_sensor_name(name):
-            part.add_problem(name, f"{name!r} cannot name a sensor: expected {EXPECTED}")
-            part.value(name)
-            continue
-        sensor = part.nested(name, "a sensor of the fleet")
-        if sensor is None:
-            continue
-        networks, devices = (
-            [text for _, text in sensor.texts(key)] if sensor.has(key) else None
-            for key in ("networks", "devices")
-        )
-        found[name] = SensorLimit(
-            None if networks is None else frozenset(networks),
-            None if devices is None else tuple(devices),
-        )
-        sensor.reject_unknown()
+    port = urlsplit(found.centre).port
+    if server is not None and port and "listen" not in section.mapping["server"]:
+        found = replace(found, server=replace(server, listen=(server.host, port)))
     return found
 
 
@@ -150,61 +239,3 @@ def _check_centre(section: Fields, url: str) -> None:
         )
     elif url and (parts.path.strip("/") or parts.query or parts.fragment):
         section.add_mismatch("centre", "a URL like tls://nats.example:4222, without a path")
-
-
-def _spool(section: Fields, base: Path) -> SpoolOptions:
-    part = section.nested("spool", "fleet.spool")
-    defaults = SpoolOptions()
-    if part is None:
-        return defaults
-    folder = base / part.text("path", str(defaults.folder))
-    options = SpoolOptions(folder, read_size(part, "max_bytes", defaults.max_bytes, 8 << 20))
-    part.reject_unknown()
-    return options
-
-
-def _silence(section: Fields, default: float) -> float:
-    """After which time a sensor is silent, in s. It gives a sign of life every 5 s, and has to
-    connect again after the server was away."""
-    seconds = read_duration(section, "silence", default)
-    if seconds < MIN_SILENCE:
-        section.add_mismatch("silence", f"a time of at least {MIN_SILENCE:g}s, like 60s or 5m")
-    return seconds
-
-
-def _server(section: Fields, base: Path, centre: str) -> ServerOptions | None:
-    part = section.nested("server", "fleet.server")
-    if part is None:
-        return None
-    defaults = ServerOptions()
-    host, port = defaults.host, urlsplit(centre).port or DEFAULT_PORT
-    if part.has("listen"):
-        try:
-            host, port = parse_listen_address(part.text("listen"))
-        except ValueError as error:
-            part.add_problem("listen", f"'listen': {error}")
-    files = {name: read_file_path(part, name, base) for name in ("certificate", "key", "ca")}
-    if bool(files["certificate"]) != bool(files["key"]):
-        part.add_problem(None, "'fleet.server': expected 'certificate' and 'key' together")
-    join = part.text("join") and read_url(part, "join", ("tls", "nats"))
-    if join and (part.has("listen") or part.has("certificate")):
-        part.add_problem("join", "'join': a server that runs elsewhere has no 'listen' and no"
-                                 " 'certificate' here")  # fmt: skip
-    credentials = read_file_path(part, "credentials", base)
-    if credentials is not None and not join:
-        part.add_problem("credentials", "'credentials': expected 'join' beside it, found none")
-    options = ServerOptions(
-        host,
-        port,
-        base / part.text("folder", str(defaults.folder)),
-        certificate=str(files["certificate"] or ""),
-        key=str(files["key"] or ""),
-        ca=str(files["ca"] or ""),
-        join=join,
-        credentials=credentials,
-        max_bytes=read_size(part, "max_bytes", defaults.max_bytes, 64 << 20),
-        max_age=read_duration(part, "max_age", defaults.max_age),
-        silence=_silence(part, defaults.silence),
-    )
-    part.reject_unknown()
-    return options

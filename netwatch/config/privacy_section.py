@@ -4,76 +4,37 @@ A configuration that asks for pseudonyms and whose key cannot be read is refused
 may be reported under a name that should have been hidden.
 """
 
-import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.user_yaml import Fields, describe, did_you_mean
-from netwatch.store.options import FOREVER, Retention
+from netwatch.core.file_keys import Key, Kind, read_section
+from netwatch.core.file_keys import key as declare
+from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import words_of
+from netwatch.privacy.keys import Keyring, PseudonymKey, mode_problem
+from netwatch.privacy.options import CLASSES, Privacy
+from netwatch.sinks.secrets import SECRET, parse_secret
+from netwatch.store.options import Retention
 
-# What few configurations have is imported where it is read.
-if TYPE_CHECKING:
-    from netwatch.privacy.keys import PseudonymKey
-    from netwatch.privacy.options import Privacy
-
-_DAY = 86_400
-_UNITS = {"d": _DAY, "y": 365 * _DAY}
-_DURATION = re.compile(r"([1-9]\d{0,4})([dy])")
-
-
-def privacy_section(fields: Fields, base: Path) -> "Privacy | None":
-    """Whose devices have pseudonyms, by which keys; None without the section, and where it has
-    mistakes, which are noted."""
-    section = fields.nested("privacy", "privacy")
-    if section is None:
-        return None
-    from netwatch.privacy.keys import Keyring
-    from netwatch.privacy.options import Privacy
-
-    before = len(fields.problems.found)
-    classes = _classes(section)
-    current = _key(section, section.value("key", required="{file: path} of a key"), "key", base)
-    previous = [
-        _key(section, value, "previous", base, line) for line, value in section.sequence("previous")
-    ]
-    section.reject_unknown()
-    keys = [key for key in (current, *previous) if key is not None]
-    ids = [key.id for key in keys]
-    if len(set(ids)) < len(ids):
-        section.add_problem("previous", "'previous': expected other keys than the one in use, found"
-                                        " one twice")  # fmt: skip
-    if current is None or len(fields.problems.found) > before:
-        return None
-    return Privacy(frozenset(classes), Keyring(current, tuple(keys[1:])))
+_REQUIRED_CLASSES = "the classes of devices that get pseudonyms, like [personal, guest]"
 
 
-def _classes(section: Fields) -> list[str]:
-    from netwatch.privacy.options import CLASSES
-
-    required = "the classes of devices that get pseudonyms, like [personal, guest]"
-    found = section.texts("pseudonyms", required)
-    for line, word in found:
-        if word not in CLASSES:
-            hint = did_you_mean(word, CLASSES)
-            expected = f"one of {', '.join(CLASSES)}"
-            message = f"'pseudonyms': expected {expected}, found {describe(word)}{hint}"
-            section.problems.add(section.file, line, message)
-    if not found and section.has("pseudonyms"):
-        section.add_problem("pseudonyms", f"'pseudonyms': expected {required}, found none")
-    return [word for _, word in found]
+def _read_key(entry: Fields, declared: Key, base: Path) -> PseudonymKey | None:
+    value = entry.value(declared.name, declared.required)
+    return _key(entry, value, declared.name, base, entry.line_of(declared.name))
 
 
-def _key(
-    section: Fields, value: object, name: str, base: Path, line: int = 0
-) -> "PseudonymKey | None":
+def _read_keys(entry: Fields, declared: Key, base: Path) -> tuple[PseudonymKey, ...]:
+    written = entry.sequence(declared.name)
+    found = (_key(entry, value, declared.name, base, line) for line, value in written)
+    return tuple(each for each in found if each is not None)
+
+
+def _key(section: Fields, value: object, name: str, base: Path, line: int) -> PseudonymKey | None:
     """The key that a value of the configuration names."""
-    from netwatch.privacy.keys import PseudonymKey, mode_problem
-    from netwatch.sinks.secrets import parse_secret
-
     if value is None:
         return None
-    line = line or section.line_of(name)
     secret = parse_secret(value, base)
     if secret is None:
         message = f"'{name}': expected {{file: path}} or {{env: NAME}}: the key itself must not be"
@@ -90,22 +51,54 @@ def _key(
         return None
 
 
+_KEY = Kind("secret", SECRET.schema, _read_key)
+_NULLABLE = {**SECRET.schema, "type": ["object", "null"]}
+_KEYS = Kind("list of secrets", {"type": "array", "items": _NULLABLE}, _read_keys, empty=())
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyKeys:
+    """The keys of ``privacy``."""
+
+    pseudonyms: tuple[str, ...] = declare(
+        words_of(CLASSES),
+        "the classes whose devices are called by a pseudonym: `personal`, `guest`, `service`, "
+        "`infrastructure`. A device that cannot be told from others has that of its network",
+        required=_REQUIRED_CLASSES,
+    )
+    key: PseudonymKey | None = declare(
+        _KEY,
+        "the key of the pseudonyms, `{file: path}` or `{env: NAME}`, at least 32 bytes; "
+        "`netwatch store key new FILE` makes one. Others must not be able to read the file",
+        required="{file: path} of a key",
+    )
+    previous: tuple[PseudonymKey, ...] = declare(
+        _KEYS,
+        "keys that it replaced, the newest first, as long as what they made has to be read",
+    )
+
+
+def privacy_section(fields: Fields, base: Path) -> Privacy | None:
+    """Whose devices have pseudonyms, by which keys; None without the section, and where it has
+    mistakes, which are noted."""
+    section = fields.nested("privacy", "privacy")
+    if section is None:
+        return None
+    before = len(fields.problems.found)
+    found = read_section(PrivacyKeys, section, base)
+    if section.mapping.get("pseudonyms") == []:
+        section.add_problem("pseudonyms", f"'pseudonyms': expected {_REQUIRED_CLASSES}, found none")
+    current, previous = found.key, found.previous
+    keys = [*previous] if current is None else [current, *previous]
+    if len({each.id for each in keys}) < len(keys):
+        section.add_problem("previous", "'previous': expected other keys than the one in use, found"
+                                        " one twice")  # fmt: skip
+    if current is None or len(fields.problems.found) > before:
+        return None
+    return Privacy(frozenset(found.pseudonyms), Keyring(current, previous))
+
+
 def retention_section(fields: Fields) -> Retention | None:
     """How long a store keeps what; None without the section."""
     section = fields.nested("retention", "retention")
-    if section is None:
-        return None
-    times = {name: _time(section, name) for name in Retention.__dataclass_fields__}
-    section.reject_unknown()
-    return Retention(**times)
-
-
-def _time(section: Fields, key: str) -> int | None:
-    """A time in s; None for ever, and for one that is absent or wrong, which is noted."""
-    if section.value(key) in (None, "forever"):
-        return FOREVER
-    written = _DURATION.fullmatch(section.text(key))
-    if not written:
-        section.add_mismatch(key, "a number of days or years like 7d, 30d or 2y, or 'forever'")
-        return FOREVER
-    return int(written[1]) * _UNITS[written[2]]
+    return None if section is None else read_section(Retention, section, Path())

@@ -6,18 +6,21 @@ sentences on what a user may not expect.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.config.layers import Layers
 from netwatch.core.errors import ConfigError
+from netwatch.core.file_keys import key, read_section
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.period import read_timezone
 from netwatch.core.system.files import host_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
+from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, number
 from netwatch.core.verdict import CLIENT_LIMIT
-from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
@@ -35,16 +38,11 @@ if TYPE_CHECKING:
     from netwatch.config.data_protection import DataProtection
     from netwatch.config.fleet_section import FleetOptions
     from netwatch.config.published import Published
-    from netwatch.inventory.lease_files import LeaseFile
     from netwatch.privacy.options import Privacy
     from netwatch.refresh.options import RefreshOptions
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
 
-_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-_SECOND = 1_000_000_000
-_UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
-_DURATION = re.compile(r"([1-9]\d{0,8})([smhd])")
 _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
@@ -128,27 +126,17 @@ def _leases(devices: Fields, base: Path) -> LeaseTable:
     """The leases of all lease files."""
     if devices.value("leases") is None:
         return LeaseTable()
-    from netwatch.inventory.lease_files import read_leases
+    from netwatch.inventory.lease_files import LeaseFile, read_leases
 
-    files = devices.build_each("leases", lambda fields: _lease_file(fields, base), "a lease file")
-    found = [lease for file in files for lease in read_leases(file, devices.problems)]
+    files = devices.build_each(
+        "leases", lambda entry: read_section(LeaseFile, entry, base), "a lease file"
+    )
+    named = [file for file in files if file.path is not None]
+    found = [lease for file in named for lease in read_leases(file, devices.problems)]
     if len(found) > LEASE_LIMIT:
         message = f"'leases': expected at most {LEASE_LIMIT:,} leases together, found more"
         devices.add_problem("leases", message)
     return LeaseTable(found[:LEASE_LIMIT])
-
-
-def _lease_file(fields: Fields, base: Path) -> "LeaseFile | None":
-    from netwatch.inventory.dnsmasq_leases import DEFAULT_LEASE_TIME
-    from netwatch.inventory.lease_files import FORMATS, LeaseFile
-
-    path = fields.text("path", required="the path of a lease file")
-    format_ = fields.choice("format", FORMATS, None)
-    lease_time = DEFAULT_LEASE_TIME
-    if fields.has("lease_time"):
-        lease_time = _duration(fields, "lease_time", "")
-    fields.reject_unknown()
-    return LeaseFile(base / path, format_, lease_time) if path else None
 
 
 def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
@@ -167,14 +155,21 @@ def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
     return catalog
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class GeoKeys:
+    """The keys of ``geoip``."""
+
+    asn: Path | None = key(PATH, "a MaxMind-format database of type ASN or ISP")
+    country: Path | None = key(PATH, "one of type Country, City or Enterprise")
+
+
 def geoip_section(fields: Fields, base: Path) -> Geo:
     """The databases, opened to see that they can be read."""
     section = fields.nested("geoip", "geoip")
     if section is None:
         return Geo()
-    asn, country = section.text("asn"), section.text("country")
-    section.reject_unknown()
-    geo = Geo(base / asn if asn else None, base / country if country else None)
+    keys = read_section(GeoKeys, section, base)
+    geo = Geo(keys.asn, keys.country)
     try:
         geo.check()
     except ConfigError as error:
@@ -210,22 +205,32 @@ MOST_CLIENTS = 1_000_000
 """Unknown clients that may have incidents of their own, in a network and hour."""
 
 
-def incidents_section(fields: Fields) -> tuple[int, int, int]:
-    """The quiet gap, and after which time an incident is closed of whose sensor nothing is heard,
-    in ns; and how many unknown clients have incidents of their own."""
+@dataclass(slots=True, eq=False, repr=False)
+class Incidents:
+    """``incidents``: the quiet gap, and after which time an incident is closed of whose sensor
+    nothing is heard, in ns; and how many unknown clients have incidents of their own."""
+
+    quiet_gap: int = key(NANOSECONDS, "time without a contact that ends an incident", "30m")
+    unknown_clients: int = key(
+        number(1, MOST_CLIENTS, f"a number from 1 to {MOST_CLIENTS:,}"),
+        "clients in a network and hour that the inventory does not have, and of which no"
+        " handshake proves that they are there; if more of them ask, they have one incident"
+        " together for each app and ban, see"
+        " [unknown clients](../concepts/incidents.md#a-flood-of-unknown-clients)",
+        CLIENT_LIMIT,
+    )
+    unheard: int = key(
+        NANOSECONDS,
+        "time without a sign of life of its sensor after which an open incident is closed in a"
+        " store, with the mark `unheard`",
+        "1h",
+    )
+
+
+def incidents_section(fields: Fields) -> Incidents:
+    """How contacts become incidents."""
     section = fields.nested("incidents", "incidents")
-    if section is None:
-        return 30 * _UNITS["m"], _UNITS["h"], CLIENT_LIMIT
-    gap = _duration(section, "quiet_gap", "30m")
-    unheard = _duration(section, "unheard", "1h")
-    limit = section.value("unknown_clients")
-    if limit is None:
-        limit = CLIENT_LIMIT
-    elif not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MOST_CLIENTS:
-        section.add_mismatch("unknown_clients", f"a number from 1 to {MOST_CLIENTS:,}")
-        limit = CLIENT_LIMIT
-    section.reject_unknown()
-    return gap, unheard, limit
+    return Incidents() if section is None else read_section(Incidents, section, Path())
 
 
 def metrics_section(fields: Fields) -> "EndpointOptions | None":
@@ -233,51 +238,32 @@ def metrics_section(fields: Fields) -> "EndpointOptions | None":
     section = fields.nested("metrics", "metrics")
     if section is None:
         return None
-    from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
-    from netwatch.watch.health import Thresholds
+    from netwatch.watch.endpoint_options import EndpointOptions
 
-    text = section.text("listen", required="an address and port, like 127.0.0.1:9477")
-    limits = Thresholds(
-        silence=_duration(section, "silence", "60s") / _SECOND,
-        dropping=_duration(section, "dropping", "60s") / _SECOND,
-        stuck=_duration(section, "stuck", "5m") / _SECOND,
+    found = read_section(EndpointOptions, section, Path())
+    return found if found.listen[0] else None
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class SensorKeys:
+    """The keys of ``sensor``."""
+
+    name: str = key(
+        TEXT,
+        "the name of this sensor in alerts; ids of incidents contain it if it is written",
+        shown="the host name",
     )
-    hosts = tuple(name for _, name in section.texts("hosts"))
-    for name in hosts:
-        if not _HOST.fullmatch(name):
-            section.add_problem(
-                "hosts", f"'hosts': expected a host name without a port, not '{name}'"
-            )
-    section.reject_unknown()
-    try:
-        return EndpointOptions(*parse_listen_address(text), limits, hosts) if text else None
-    except ValueError as error:
-        section.add_problem("listen", f"'listen': {error}")
-        return None
 
 
 def sensor_section(fields: Fields, in_fleet: str = "") -> tuple[str, bool]:
     """The name of this sensor: the one that it has in its fleet (`in_fleet`), or else the host
     name where none is written; and whether one is."""
     section = fields.nested("sensor", "sensor")
-    name = section.text("name") if section else ""
-    if section:
-        if name and in_fleet and name != in_fleet:
-            section.add_problem(
-                "name", f"'name': expected '{in_fleet}', as 'fleet' calls this sensor"
-            )
-        section.reject_unknown()
+    name = read_section(SensorKeys, section, Path()).name if section else ""
+    if section and name and in_fleet and name != in_fleet:
+        section.add_problem("name", f"'name': expected '{in_fleet}', as 'fleet' calls this sensor")
     written = name or in_fleet
     return written or host_name(), bool(written)
-
-
-def _duration(section: Fields, key: str, default: str) -> int:
-    """A duration in ns; 0 where it is wrong, which is noted."""
-    written = _DURATION.fullmatch(section.text(key, default))
-    if not written:
-        section.add_mismatch(key, "a time like 90s, 30m, 2h or 1d")
-        return 0
-    return int(written[1]) * _UNITS[written[2]]
 
 
 # Sections that most configurations do not have. What reads one is imported where it is there.
@@ -288,7 +274,7 @@ def read_delivery(
 ) -> tuple[tuple[Output, ...], OutboxOptions]:
     """The outputs and the outbox."""
     if [fields.value("outputs"), fields.value("spool")] == [None, None]:
-        return (), OutboxOptions(DEFAULT_FOLDER)
+        return (), OutboxOptions()
     from netwatch.delivery.configuration import read_outbox_options, read_outputs
 
     outputs = read_outputs(fields, base, with_secrets=with_secrets)

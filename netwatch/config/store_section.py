@@ -1,8 +1,10 @@
 """``store:`` of netwatch.yaml: where what was seen is kept."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from netwatch.core.file_keys import read_section
 from netwatch.core.user_yaml import Fields
 from netwatch.store.options import StoreOptions, plain_path
 
@@ -15,9 +17,8 @@ def store_section(fields: Fields, base: Path) -> StoreOptions | None:
     section = fields.nested("store", "store")
     if section is None:
         return None
-    path = section.text("path", required="a folder, or a URL like s3://bucket/netwatch")
-    catalogue = section.text("catalogue")
-    section.reject_unknown()
+    found = read_section(StoreOptions, section, base)
+    path, catalogue = found.path, found.catalogue
     is_url = _URL.fullmatch(path) is not None
     if catalogue and not catalogue.startswith(_DATABASES):
         section.add_problem("catalogue", "'catalogue': expected the URL of a database, like"
@@ -25,4 +26,4 @@ def store_section(fields: Fields, base: Path) -> StoreOptions | None:
     if is_url and not catalogue:
         section.add_problem("path", "'path': a store at a URL needs 'catalogue', the URL of a"
                                     " database like postgresql://user@host/netwatch")  # fmt: skip
-    return StoreOptions(path if is_url or not path else plain_path(str(base / path)), catalogue)
+    return found if is_url or not path else replace(found, path=plain_path(str(base / path)))

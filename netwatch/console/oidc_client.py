@@ -9,7 +9,6 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +40,7 @@ class ProviderClient:
     def __init__(self, options: OidcOptions) -> None:
         _check_address(options.issuer)
         self._options = options
-        ca = Path(options.ca_file) if options.ca_file else None
+        ca = options.ca_file
         self._pool = open_pool("", PoolOptions(client_context(ca), connections=4))
         self._lock = threading.Lock()
         self._known: tuple[float, Mapping[str, Any], KeySet] | None = None

@@ -149,7 +149,7 @@ def serve(console: Console, announce: Callable[[str], None]) -> None:
     _check_certificate(options)
     listener = _listen(options)
     host, port = listener.getsockname()[:2]
-    scheme = "https" if options.certificate else "http"
+    scheme = "https" if options.tls.certificate else "http"
     place = f"[{host}]" if ":" in host else host
     protocol = type("_CountedProtocol", (_Protocol,), {"counted": _Connections()})
     application = Application(console, is_secure=is_secure(options))
@@ -166,8 +166,8 @@ def serve(console: Console, announce: Callable[[str], None]) -> None:
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=END_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD,
-        ssl_certfile=options.certificate or None,
-        ssl_keyfile=options.key or None,
+        ssl_certfile=options.tls.certificate or None,
+        ssl_keyfile=options.tls.key or None,
     )
     config.load()
     if config.ssl is not None:
@@ -186,7 +186,7 @@ def serve(console: Console, announce: Callable[[str], None]) -> None:
 
 def is_secure(options: ConsoleOptions) -> bool:
     """Whether browsers reach the console by HTTPS: its own, or that of a proxy."""
-    return bool(options.certificate) or options.url.startswith("https://")
+    return bool(options.tls.certificate) or options.url.startswith("https://")
 
 
 def _is_loopback(address: str) -> bool:
@@ -204,7 +204,7 @@ def check_exposure(console: Console) -> None:
         return
     place = f"console {options.host}:{options.port}"
     reasons = []
-    if not options.certificate:
+    if not options.tls.certificate:
         reasons.append(
             "needs TLS: expected --tls-cert FILE --tls-key FILE, or 'tls' under 'console'"
         )
@@ -217,16 +217,16 @@ def check_exposure(console: Console) -> None:
 
 
 def _check_certificate(options: ConsoleOptions) -> None:
-    if not options.certificate:
+    if not options.tls.certificate:
         return
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            options.certificate, options.key
+            options.tls.certificate, options.tls.key
         )
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "strerror", None) or error
-        message = f"the certificate or its key {options.key} cannot be used: {reason}"
-        raise ConfigError([Problem(options.certificate, 0, 0, message)]) from None
+        message = f"the certificate or its key {options.tls.key} cannot be used: {reason}"
+        raise ConfigError([Problem(str(options.tls.certificate), 0, 0, message)]) from None
 
 
 def _listen(options: ConsoleOptions) -> socket.socket:

@@ -1,28 +1,187 @@
-"""The keys of the files that a user writes, as data from which the reference is generated."""
+"""The keys of the files that a user writes. Each is declared once, as a field of a dataclass.
 
-from dataclasses import dataclass
+The field says what kind of value the key has, what it means and what its default is. The reader
+(`read_section`), the rows of the reference and the JSON Schemas come from that. Checks between keys
+are code beside the dataclass. `netwatch.core.value_kinds` has the kinds of values.
+
+Classes that every start needs are dataclasses without what nobody uses, such as comparison and
+freezing: each takes a millisecond to make otherwise.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from netwatch.core.user_yaml import Fields
+
+REQUIRED = "required"
+"""The default of a key that must be written, as the reference shows it."""
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
+class Kind:
+    """A kind of values, in words and as a JSON Schema. `read` gives the value of a key; None where
+    it is absent or wrong, which is noted. `parse` gives the value of a default as it is written.
+    A key without default has the value `empty`. `below` is the dataclass that declares the keys of
+    mappings inside, and `place` where they are: in the value itself (empty), in each item of a list
+    (``[]``), under each name of a mapping (``.*``), or beside the key, which is none then (``=``).
+    """
+
+    words: str
+    schema: Mapping[str, Any]
+    read: Callable[[Fields, "Key", Path], Any]
+    parse: Callable[[str], Any] | None = None
+    empty: Any = None
+    below: type | None = None
+    place: str = ""
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Key:
-    """One key: its name, the type of its value in words, its default (``required`` where it must
-    be written), and one line of description. Texts may contain Markdown code spans."""
+    """A key: its name, the kind of its values, what it means in one line, and its default as the
+    reference shows it. `required` says what is expected if it has to be written, and is empty
+    otherwise. `written` is the default as in a file, None where it cannot be written. Texts may
+    contain Markdown code spans."""
 
     name: str
-    type: str
-    default: str
+    kind: Kind
     description: str
+    default: str = "none"
+    required: str = ""
+    written: Any = None
+
+    @property
+    def type(self) -> str:
+        """The kind in words."""
+        return self.kind.words
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Section:
     """The keys of one mapping. `path` is where the mapping is in its file (``networks[]`` is an
-    entry of the list ``networks``; empty is the top level), `subject` what messages call it."""
+    entry of the list ``networks``; empty is the top level)."""
 
     path: str
-    subject: str
     keys: tuple[Key, ...]
 
 
-REQUIRED = "required"
-"""The `default` of a key that must be written."""
+def key(
+    kind: Kind,
+    description: str,
+    default: Any = None,
+    *,
+    name: str = "",
+    shown: str = "",
+    words: str = "",
+    required: str = "",
+) -> Any:
+    """A field of a dataclass that is a key of a file, called like the field unless `name` is given.
+    `default` is as in a file; `shown` is what the reference says in its place, `words` what it says
+    in place of the words of the kind."""
+    kind = replace(kind, words=words) if words else kind
+    words_of_default = str(default).lower() if isinstance(default, bool) else default
+    usual = "none" if default is None else f"`{words_of_default}`"
+    shown = shown or (REQUIRED if required else usual)
+    declared = Key(name, kind, description, shown, required, default)
+    value = kind.empty if default is None else default
+    if isinstance(default, str) and kind.parse is not None:
+        value = kind.parse(default)
+    metadata = {"key": declared, "absent": value}
+    if isinstance(value, dict):
+        return field(default_factory=value.copy, metadata=metadata)
+    return field(default=value, metadata=metadata)
+
+
+@cache
+def keys_of(declaring: Any) -> tuple[tuple[str, Any, Key], ...]:
+    """The keys that a dataclass declares: for each the name of its field, the value of the field
+    where it is absent, and the key. The trailing ``_`` of a field is no part of its key."""
+    return tuple(
+        (
+            each.name,
+            each.metadata["absent"],
+            replace(found, name=found.name or each.name.rstrip("_")),
+        )
+        for each in fields(declaring)
+        if (found := each.metadata.get("key")) is not None
+    )
+
+
+def read_keys(declaring: type[T], entry: Fields, base: Path) -> T:
+    """The values of the keys that a dataclass declares, of a mapping that may have others. Mistakes
+    are noted, and the value is then the default. Relative paths count from `base`."""
+    values, declares = {}, cast(Hashable, declaring)
+    for name, default, declared in keys_of(declares):
+        value = declared.kind.read(entry, declared, base)
+        values[name] = default if value is None else value
+    return declaring(**values)
+
+
+def read_section(declaring: type[T], entry: Fields, base: Path) -> T:
+    """Like `read_keys`, of a mapping that has no other keys."""
+    found = read_keys(declaring, entry, base)
+    entry.reject_unknown()
+    return found
+
+
+def nested(
+    declaring: type, subject: str = "", check: Callable[..., Any] | None = None, empty: Any = None
+) -> Kind:
+    """A mapping with keys of its own, which messages call `subject`, or like its key. `check` gets
+    what was read, its fields and the base, notes what is wrong between keys, and returns the
+    value."""
+
+    def read(entry: Fields, declared: Key, base: Path) -> Any:
+        part = entry.nested(declared.name, subject or declared.name)
+        return None if part is None else _checked(declaring, part, base, check)
+
+    return Kind("mapping", {"type": "object"}, read, empty=empty, below=declaring)
+
+
+def beside(declaring: type) -> Kind:
+    """The keys that a dataclass declares for several mappings, in the same mapping."""
+
+    def read(entry: Fields, _: Key, base: Path) -> Any:
+        return read_keys(declaring, entry, base)
+
+    return Kind("", {}, read, empty=declaring(), below=declaring, place="=")
+
+
+def _checked(declaring: type, part: Fields, base: Path, check: Callable[..., Any] | None) -> Any:
+    found: Any = read_section(declaring, part, base)
+    return found if check is None else check(found, part, base)
+
+
+def sections(path: str, declaring: type) -> Iterator[Section]:
+    """The mapping at `path` whose keys a dataclass declares, and those below it."""
+    below: list[Section] = []
+    found: list[Key] = []
+    _collect(path, declaring, found, below)
+    yield Section(path, tuple(found))
+    yield from below
+
+
+def _collect(path: str, declaring: type, found: list[Key], below: list[Section]) -> None:
+    for _, _, declared in keys_of(declaring):
+        inner = declared.kind.below
+        if declared.kind.place == "=" and inner is not None:
+            _collect(path, inner, found, below)
+            continue
+        found.append(declared)
+        if inner is not None:
+            place = f"{path}.{declared.name}".lstrip(".") + declared.kind.place
+            below.extend(sections(place, inner))
+
+
+def row(name: str, words: str, default: str, description: str) -> Key:
+    """A key that is read by code of its own."""
+    required = words if default == REQUIRED else ""
+    return Key(name, Kind(words, {}, _unread), description, default, required)
+
+
+def _unread(entry: Fields, declared: Key, _: Path) -> Any:
+    return entry.value(declared.name)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from netwatch.core.file_keys import Key, Kind
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 
 UTC_ZONE = "UTC"
@@ -153,17 +155,19 @@ def _span(text: str) -> UseSpan | None:
     return UseSpan(frozenset((start + number) % 7 for number in range(count)), begin, end)
 
 
-def read_expected(fields: Fields) -> ExpectedUse | None:
-    """The key ``expected`` of a network; None where it is absent or wrong, which is noted."""
-    if not fields.has("expected"):
+def _read_expected(entry: Fields, declared: Key, _: Path) -> ExpectedUse | None:
+    if not entry.has(declared.name):
         return None
-    text = fields.text("expected")
+    text = entry.text(declared.name)
     found = parse_expected(text)
     if found is None:
-        fields.add_problem(
-            "expected", f"'expected': expected {EXPECTED_HOURS}, found {describe(text)}"
-        )
+        message = f"'{declared.name}': expected {EXPECTED_HOURS}, found {describe(text)}"
+        entry.add_problem(declared.name, message)
     return found
+
+
+EXPECTED_USE = Kind("text", {"type": "string", "minLength": 1}, _read_expected)
+"""When a network is used."""
 
 
 def parse_moment(text: str, now: int, *, is_end: bool = False) -> int:

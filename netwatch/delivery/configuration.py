@@ -8,16 +8,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netwatch.core.file_keys import read_section
 from netwatch.core.user_yaml import Fields
 from netwatch.delivery.output import (
-    DEFAULT_FOLDER,
     QUIET_OPTIONS,
     OutboxOptions,
     Output,
     read_quiet_hours,
 )
 from netwatch.formats.registry import FORMATS, RENDERERS
-from netwatch.sinks.options import Option, read_duration, read_size
+from netwatch.sinks.options import Option, read_duration
 from netwatch.sinks.ranking import SEVERITIES, VERDICTS
 
 if TYPE_CHECKING:
@@ -60,20 +60,6 @@ DIGEST_OPTIONS = (
     *QUIET_OPTIONS,
 )
 """The additional keys of types that send digests; the default of the first is that of the type."""
-
-OUTBOX_OPTIONS = (
-    Option(
-        "path",
-        "path",
-        "The folder of the outbox; created if absent, for its owner only.",
-        str(DEFAULT_FOLDER),
-    ),
-    Option(
-        "max_bytes", "size", "Above this size the oldest alerts are evicted; 1M at least.", "256M"
-    ),
-    Option("max_age", "duration", "Alerts older than this expire.", "30d"),
-)
-"""The keys of ``spool``."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -157,14 +143,4 @@ def _read_format(entry: Fields, sink_type: "SinkType") -> str:
 def read_outbox_options(fields: Fields, base: Path) -> OutboxOptions:
     """The mapping ``spool``."""
     part = fields.nested("spool", "spool")
-    if part is None:
-        return OutboxOptions(DEFAULT_FOLDER)
-    folder = base / part.text("path", str(DEFAULT_FOLDER))
-    defaults = OutboxOptions(folder)
-    options = OutboxOptions(
-        folder,
-        read_size(part, "max_bytes", defaults.max_bytes, minimum=1 << 20),
-        read_duration(part, "max_age", defaults.max_age),
-    )
-    part.reject_unknown()
-    return options
+    return OutboxOptions() if part is None else read_section(OutboxOptions, part, base)

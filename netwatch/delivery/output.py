@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import Problem
+from netwatch.core.file_keys import key
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import PATH, duration, size
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks.base import SinkOptions
 from netwatch.sinks.options import Option
@@ -143,6 +145,17 @@ class OutboxOptions:
     """The folder of the outbox, the size of the database in bytes above which the oldest alerts are
     evicted, and the age in s at which an alert expires."""
 
-    folder: Path
-    max_bytes: int = 256 << 20
-    max_age: float = 30 * 86400.0
+    folder: Path = key(
+        PATH,
+        "the folder of the outbox; created if absent, for its owner only",
+        str(DEFAULT_FOLDER),
+        name="path",
+    )
+    max_bytes: int = key(
+        size(1 << 20), "above this size the oldest alerts are evicted; `1M` at least", "256M"
+    )
+    max_age: float = key(
+        duration("a duration like 90s, 30m, 2h, 1d", "duration", second=1.0),
+        "alerts older than this expire",
+        "30d",
+    )

@@ -135,7 +135,7 @@ class CentreFolder:
     def ca(self) -> str:
         """The authority (PEM) that verifies the server; empty for those of the system."""
         if self._server.ca:
-            return _read(Path(self._server.ca))
+            return _read(self._server.ca)
         if self._server.join or self._server.certificate or not self._has_tls:
             return ""
         return self._authority().certificate
@@ -224,8 +224,8 @@ class CentreFolder:
             "}",
         ]
         if self._has_tls:
-            certificate = options.certificate or str(self.path / "server.pem")
-            key = options.key or str(self.path / "server.key")
+            certificate = str(options.certificate or self.path / "server.pem")
+            key = str(options.key or self.path / "server.key")
             lines += [
                 "tls {",
                 f"  cert_file: {json.dumps(certificate)}",

@@ -18,9 +18,6 @@ from netwatch.inventory.lease_table import (
     mac_of_duid,
 )
 
-DEFAULT_LEASE_TIME = 3600 * SECOND
-"""For how long dnsmasq grants a lease where its ``dhcp-range`` does not say, in ns."""
-
 
 def recognise(text: str) -> bool:
     """Whether this is the beginning of such a file."""

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import key
 from netwatch.core.names import normalise_name
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems
+from netwatch.core.value_kinds import NANOSECONDS, PATH, choice
 from netwatch.inventory import dhcpd_leases, dnsmasq_leases, kea_leases
 from netwatch.inventory.lease_table import (
     LEASE_LIMIT,
@@ -37,9 +39,21 @@ class LeaseFile:
     """A lease file as it is configured; `format` is None where it is to be recognised, and
     `lease_time` is in ns."""
 
-    path: Path
-    format: str | None = None
-    lease_time: int = dnsmasq_leases.DEFAULT_LEASE_TIME
+    path: Path = key(
+        PATH,
+        "the file; it is read when the configuration is",
+        required="the path of a lease file",
+    )
+    format: str | None = key(
+        choice(("dhcpd", "kea", "dnsmasq")),
+        "`dhcpd` (ISC, DHCPv4 and DHCPv6), `kea` (memfile, both) or `dnsmasq`",
+        shown="recognised",
+    )
+    lease_time: int = key(
+        NANOSECONDS,
+        "for how long dnsmasq grants a lease: its file has the end of a lease alone",
+        "1h",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.period import ExpectedUse, read_expected
+from netwatch.core.file_keys import Key, Kind, key, read_section
+from netwatch.core.period import EXPECTED_USE, ExpectedUse
 from netwatch.core.user_yaml import Fields, Problems, describe
-from netwatch.core.verdict import Network
+from netwatch.core.value_kinds import TEXT, choice, texts
+from netwatch.core.verdict import DeviceClass, Network
 
 CLASSES = ("service", "personal", "guest", "infrastructure")
 """The classes that a network or a device may have in a file."""
@@ -48,6 +51,9 @@ NULL_ADDRESSES = frozenset({bytes(4), bytes(16)})
 """``0.0.0.0`` and ``::``, with which most filters answer; no host has them."""
 
 
+Range = IPv4Network | IPv6Network
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A network with its `ranges` and `vlans`. A client has to match both; empty matches every
@@ -55,7 +61,7 @@ class Scope:
     is written, for messages."""
 
     network: Network
-    ranges: tuple[IPv4Network | IPv6Network, ...] = ()
+    ranges: tuple[Range, ...] = ()
     vlans: frozenset[int] = frozenset()
     file: str = ""
     line: int = 0
@@ -66,31 +72,6 @@ def built_in() -> list[Scope]:
     """The network of a configuration without ``networks``: private ranges, class service."""
     ranges = tuple(ip_network(text) for text in PRIVATE)
     return [Scope(Network(BUILT_IN, "service"), ranges)]
-
-
-def read_scope(fields: Fields) -> Scope:
-    """An entry of ``networks`` in netwatch.yaml. Mistakes are noted; the result has what is right,
-    so that `check` compares it with others: the class is ``unknown`` if it is wrong, and if one
-    of its ranges or VLANs is, it has none."""
-    name = fields.text("name", required="a unique name, which bans use and alerts show")
-    kind = fields.choice("class", CLASSES, None, required=f"one of {', '.join(CLASSES)}")
-    authority = fields.text("authority")
-    before = len(fields.problems.found)
-    found = (read_range(fields, "cidrs", line, text) for line, text in fields.texts("cidrs"))
-    ranges = tuple(item for item in found if item is not None)
-    vlans = _read_vlans(fields)
-    if len(fields.problems.found) > before:
-        ranges, vlans = (), frozenset()
-    if not fields.has("cidrs") and not fields.has("vlans"):
-        expected = "'cidrs', 'vlans' or both"
-        fields.add_problem(None, f"network '{name}': expected {expected}, found neither")
-    elif not fields.mapping.get("cidrs") and not fields.mapping.get("vlans"):
-        expected = "a range or a VLAN"
-        fields.add_problem(None, f"network '{name}': expected {expected}, found empty lists")
-    use = read_expected(fields)
-    fields.reject_unknown()
-    network = Network(name, kind or "unknown", authority)
-    return Scope(network, ranges, vlans, fields.file, fields.line_of(), use)
 
 
 def read_range(fields: Fields, key: str, line: int, text: str) -> IPv4Network | IPv6Network | None:
@@ -121,9 +102,13 @@ def _range(text: str) -> IPv4Network | IPv6Network:
     return kind((packed, int(length)))
 
 
-def _read_vlans(fields: Fields) -> frozenset[int]:
+def _read_cidr(entry: Fields, declared: Key, line: int, text: str) -> Range | None:
+    return read_range(entry, declared.name, line, text)
+
+
+def _read_vlans(entry: Fields, declared: Key, _: Path) -> frozenset[int]:
     found: set[int] = set()
-    for line, item in fields.sequence("vlans"):
+    for line, item in entry.sequence(declared.name):
         span = _VLAN_SPAN.fullmatch(item.strip()) if isinstance(item, str) else None
         if span:
             first, last = int(span[1]), int(span[2])
@@ -136,8 +121,74 @@ def _read_vlans(fields: Fields) -> frozenset[int]:
         else:
             expected = f"a number from 1 to {_LAST_VLAN}, or a span like 30-39"
             message = f"'vlans': expected {expected}, found {describe(item)}"
-            fields.problems.add(fields.file, line, message)
+            entry.problems.add(entry.file, line, message)
     return frozenset(found)
+
+
+_VLANS = Kind(
+    "list of numbers and spans",
+    {
+        "type": "array",
+        "items": {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": _LAST_VLAN},
+                {"type": "string", "pattern": rf"^\s*{_VLAN_SPAN.pattern}\s*$"},
+            ]
+        },
+    },
+    _read_vlans,
+    empty=frozenset(),
+)
+
+RANGES = texts("list of ranges", _read_cidr)
+"""Ranges of addresses, or single ones."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class NetworkKeys:
+    """The keys of an entry of ``networks``."""
+
+    name: str = key(
+        TEXT,
+        "a unique name, used by bans and shown in alerts",
+        required="a unique name, which bans use and alerts show",
+    )
+    class_: DeviceClass = key(
+        choice(CLASSES, empty="unknown"),
+        "`service`, `personal`, `guest` or `infrastructure`",
+        required=f"one of {', '.join(CLASSES)}",
+    )
+    cidrs: tuple[Range, ...] = key(
+        RANGES, "such as `10.20.0.0/16`, `2001:db8::/32`", shown="any address"
+    )
+    vlans: frozenset[int] = key(_VLANS, "1 to 4094, or a span like `30-39`", shown="any VLAN")
+    authority: str = key(TEXT, "who is responsible for the network, shown in alerts", shown="empty")
+    expected: ExpectedUse | None = key(
+        EXPECTED_USE,
+        "when the network is used: `always`, `never`, or days and times like "
+        "`Mon-Fri 07:00-19:00`, several with commas. Silence then is a gap in a report",
+        shown="working days",
+    )
+
+
+def read_scope(fields: Fields) -> Scope:
+    """An entry of ``networks`` in netwatch.yaml. Mistakes are noted; the result has what is right,
+    so that `check` compares it with others: the class is ``unknown`` if it is wrong, and if one
+    of its ranges or VLANs is, it has none."""
+    before = len(fields.problems.found)
+    keys = read_section(NetworkKeys, fields, Path())
+    ranges, vlans, name = keys.cidrs, keys.vlans, keys.name
+    mistakes = fields.problems.found[before:]
+    if any(each.message.startswith(("'cidrs'", "'vlans'")) for each in mistakes):
+        ranges, vlans = (), frozenset()
+    if not fields.has("cidrs") and not fields.has("vlans"):
+        expected = "'cidrs', 'vlans' or both"
+        fields.add_problem(None, f"network '{name}': expected {expected}, found neither")
+    elif not fields.mapping.get("cidrs") and not fields.mapping.get("vlans"):
+        expected = "a range or a VLAN"
+        fields.add_problem(None, f"network '{name}': expected {expected}, found empty lists")
+    network = Network(name, keys.class_, keys.authority)
+    return Scope(network, ranges, vlans, fields.file, fields.line_of(), keys.expected)
 
 
 def check(scopes: Sequence[Scope], problems: Problems) -> None:

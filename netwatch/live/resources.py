@@ -264,7 +264,7 @@ class Resources:
         thresholds = configured.thresholds if configured is not None else Thresholds()
         if self._options.metrics is not None:
             hosts = configured.hosts if configured is not None else ()
-            configured = EndpointOptions(*self._options.metrics, thresholds, hosts)
+            configured = EndpointOptions(self._options.metrics, thresholds, hosts)
         if configured is not None:
             self._stack.enter_context(Endpoint.of_capture(configured, take_snapshot))
         if show_view is not None:

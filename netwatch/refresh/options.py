@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.core.file_keys import REQUIRED, Section, row
 from netwatch.core.user_yaml import Fields, YamlMapping, YamlSequence, describe
 from netwatch.inventory.class_rules import ATTRIBUTES, ClassRule, pattern_of
 from netwatch.inventory.directory_export import DEFAULT_OWNER as DIRECTORY_OWNER
@@ -45,40 +45,39 @@ def _as_note(option: Option) -> str:
 
 SOURCE_KEYS = Section(
     "devices.sources[]",
-    "a source",
     (
-        Key("type", "word", REQUIRED, "; ".join(f"`{k}`: {text}" for k, text in TYPES.items())),
-        Key("path", "path", "none", "the file of a `directory` or `csv`; required there"),
-        Key(
+        row("type", "word", REQUIRED, "; ".join(f"`{k}`: {text}" for k, text in TYPES.items())),
+        row("path", "path", "none", "the file of a `directory` or `csv`; required there"),
+        row(
             "columns", "mapping", "their own names", "`csv`: what its columns are called, as above"
         ),
-        Key("url", "URL", "none", "`netbox`: its address, without `/api`; required there"),
-        Key(
+        row("url", "URL", "none", "`netbox`: its address, without `/api`; required there"),
+        row(
             "token", "secret", "none", "`netbox`: a token that may read; `{file: …}` or `{env: …}`"
         ),
-        Key("objects", "list of words", "`[devices]`", "`netbox`: `devices`, `virtual_machines`"),
-        Key(
+        row("objects", "list of words", "`[devices]`", "`netbox`: `devices`, `virtual_machines`"),
+        row(
             "filter",
             "mapping",
             "none",
             "`netbox`: filters of the list of devices, as its API has them, such as "
             "`{status: active, site: [hq, annex]}`",
         ),
-        Key(
+        row(
             "owner",
             "text",
             f"`{NETBOX_OWNER}`, `{DIRECTORY_OWNER}`",
             "the field of a NetBox device (`tenant`, `custom_fields.NAME`), or the attribute of a "
             "directory, that has the owner",
         ),
-        Key("classes", "list of mappings", "none", "which devices have which class"),
-        Key("timeout", "duration", f"{REQUEST_TIMEOUT:.0f}s", "`netbox`: limit for one request"),
+        row("classes", "list of mappings", "none", "which devices have which class"),
+        row("timeout", "duration", f"{REQUEST_TIMEOUT:.0f}s", "`netbox`: limit for one request"),
         *(
-            Key(each.key, each.kind, each.default or "none", f"`netbox`: {_as_note(each)}")
+            row(each.key, each.kind, each.default or "none", f"`netbox`: {_as_note(each)}")
             for each in HTTP_OPTIONS
             if "." not in each.key and each.key != "timeout"
         ),
-        Key(
+        row(
             "tls", "mapping", "none", "`netbox`: `ca`, `cert`, `key`, `server_name`, as of outputs"
         ),
     ),
@@ -87,10 +86,9 @@ SOURCE_KEYS = Section(
 
 CLASS_KEYS = Section(
     "devices.sources[].classes[]",
-    "a rule of classes",
     (
-        Key("class", "word", REQUIRED, "`service`, `personal`, `guest` or `infrastructure`"),
-        *(Key(name, "text or list", "any", text) for name, text in ATTRIBUTES.items()),
+        row("class", "word", REQUIRED, "`service`, `personal`, `guest` or `infrastructure`"),
+        *(row(name, "text or list", "any", text) for name, text in ATTRIBUTES.items()),
     ),
 )
 """The keys of a rule of classes."""

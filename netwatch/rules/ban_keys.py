@@ -1,6 +1,6 @@
 """The keys of bans and exemptions in a configuration, and of the files of shipped packs."""
 
-from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.core.file_keys import REQUIRED, Section, row
 
 _APPS = "app ids, `vendor:…` and `category:…`"
 _CONFIDENCES = "`possible`, `probable` or `confirmed`"
@@ -8,69 +8,67 @@ _SEVERITIES = "`low`, `medium`, `high` or `critical`"
 
 PACK_ENTRY_KEYS = Section(
     "bans[]",
-    "a ban",
     (
-        Key("pack", "id", REQUIRED, "the id of a shipped ban"),
-        Key("severity", "word", "that of the pack", f"severity of alerts: {_SEVERITIES}"),
-        Key(
+        row("pack", "id", REQUIRED, "the id of a shipped ban"),
+        row("severity", "word", "that of the pack", f"severity of alerts: {_SEVERITIES}"),
+        row(
             "min_confidence",
             "word",
             "that of the pack",
             f"confidence from which an incident is reported: {_CONFIDENCES}",
         ),
-        Key("networks", "list of names", "that of the pack", "networks in which the ban applies"),
-        Key("bypass", "word", "that of the pack", "as in a ban that is written out"),
+        row("networks", "list of names", "that of the pack", "networks in which the ban applies"),
+        row("bypass", "word", "that of the pack", "as in a ban that is written out"),
     ),
 )
 """The keys of an entry of ``bans`` that names a pack."""
 
 BAN_KEYS = Section(
     "bans[]",
-    "a ban",
     (
-        Key("id", "text", REQUIRED, "a unique name, shown in alerts"),
-        Key("authority", "text", REQUIRED, "who issued the ban"),
-        Key("apps", "list of texts", REQUIRED, f"the banned apps, at least one: {_APPS}"),
-        Key(
+        row("id", "text", REQUIRED, "a unique name, shown in alerts"),
+        row("authority", "text", REQUIRED, "who issued the ban"),
+        row("apps", "list of texts", REQUIRED, f"the banned apps, at least one: {_APPS}"),
+        row(
             "forbids",
             "list of classes",
             "`[service]`",
             "classes of devices whose contacts are violations: `service`, `personal`, `guest`",
         ),
-        Key(
+        row(
             "advises",
             "list of classes",
             "none",
             "classes of devices whose contacts are advisories; a class must not be in both lists",
         ),
-        Key("from", "day", "open", "first day in force, `YYYY-MM-DD`, in `timezone`"),
-        Key("until", "day", "open", "last day in force, `YYYY-MM-DD`, in `timezone`"),
-        Key(
+        row("from", "day", "open", "first day in force, `YYYY-MM-DD`, in `timezone`"),
+        row("until", "day", "open", "last day in force, `YYYY-MM-DD`, in `timezone`"),
+        row(
             "periods",
             "list of periods",
             "that of `from` and `until`",
             "in place of `from` and `until`: the periods in which the ban is in force, in order; "
             "between two of them it is not",
         ),
-        Key("review", "day", "none", "day on which the ban is to be reviewed, shown in alerts"),
-        Key("timezone", "IANA name", "`UTC`", "time zone in which its days begin and end"),
-        Key("legal_basis", "text", "empty", "shown in alerts"),
-        Key(
+        row("review", "day", "none", "day on which the ban is to be reviewed, shown in alerts"),
+        row("timezone", "IANA name", "`UTC`", "time zone in which its days begin and end"),
+        row("legal_basis", "text", "empty", "shown in alerts"),
+        row(
             "min_confidence",
             "word",
             "`probable`",
             f"{_CONFIDENCES}: incidents with weaker evidence are counted, but not reported",
         ),
-        Key("severity", "word", "`high`", f"severity of alerts: {_SEVERITIES}"),
-        Key("networks", "list of names", "all networks", "networks in which the ban applies"),
-        Key(
+        row("severity", "word", "`high`", f"severity of alerts: {_SEVERITIES}"),
+        row("networks", "list of names", "all networks", "networks in which the ban applies"),
+        row(
             "bypass",
             "word",
             "`count`",
             "`alert`: the ban also covers every app that hides names (VPN, relay, Tor, encrypted "
             "DNS). `count`: flows of such apps are only counted as blind spots",
         ),
-        Key(
+        row(
             "texts",
             "mapping",
             "none",
@@ -82,9 +80,8 @@ BAN_KEYS = Section(
 
 TEXTS_KEYS = Section(
     "bans[].texts",
-    "texts",
     tuple(
-        Key(code, "mapping", "none", f"the words in {name}")
+        row(code, "mapping", "none", f"the words in {name}")
         for code, name in (("en", "English"), ("fr", "French"), ("nl", "Dutch"), ("de", "German"))
     ),
 )
@@ -92,11 +89,10 @@ TEXTS_KEYS = Section(
 
 TEXT_KEYS = Section(
     "bans[].texts.LANGUAGE",
-    "a text",
     (
-        Key("authority", "text", "that of the ban", "who issued the ban"),
-        Key("legal_basis", "text", "that of the ban", "its legal basis"),
-        Key(
+        row("authority", "text", "that of the ban", "who issued the ban"),
+        row("legal_basis", "text", "that of the ban", "its legal basis"),
+        row(
             "bases",
             "list of texts",
             "those of the periods",
@@ -108,12 +104,11 @@ TEXT_KEYS = Section(
 
 PERIOD_KEYS = Section(
     "bans[].periods[]",
-    "a period",
     (
-        Key("from", "day", "open", "first day; only the first period may be without"),
-        Key("until", "day", "open", "last day; only the last period may be without"),
-        Key("basis", "text", "empty", "the decision that it rests on, shown in alerts"),
-        Key(
+        row("from", "day", "open", "first day; only the first period may be without"),
+        row("until", "day", "open", "last day; only the last period may be without"),
+        row("basis", "text", "empty", "the decision that it rests on, shown in alerts"),
+        row(
             "kind",
             "word",
             "`ban`",
@@ -125,43 +120,27 @@ PERIOD_KEYS = Section(
 
 PACK_FILE_KEYS = Section(
     "",
-    "a pack",
     (
         *BAN_KEYS.keys,
-        Key("jurisdiction", "text", "empty", "ISO 3166 code (`BE`, `US-TX`), `EU` or `NATO`"),
-        Key("announced", "day", "none", "day on which the ban was announced"),
-        Key("clean_by", "day", "none", "day by which devices had to be without the apps"),
-        Key("scope", "text", "empty", "whom the ban covers, in words"),
-        Key(
+        row("jurisdiction", "text", "empty", "ISO 3166 code (`BE`, `US-TX`), `EU` or `NATO`"),
+        row("announced", "day", "none", "day on which the ban was announced"),
+        row("clean_by", "day", "none", "day by which devices had to be without the apps"),
+        row("scope", "text", "empty", "whom the ban covers, in words"),
+        row(
             "status",
             "text",
             "empty",
             "whether it is still in force, and what about it is not known or not confirmed",
         ),
-        Key(
+        row(
             "unconfirmed",
             "list of words",
             "none",
             "what no source confirms, as `status` says in words: `announced`, `from`, `until`, "
             "`in_force`, `legal_basis` or `scope`",
         ),
-        Key("notes", "text", "empty", "further remarks"),
-        Key("sources", "list of texts", "none", "where the ban was published or described"),
+        row("notes", "text", "empty", "further remarks"),
+        row("sources", "list of texts", "none", "where the ban was published or described"),
     ),
 )
 """The keys of the file of a shipped pack."""
-
-EXEMPTION_KEYS = Section(
-    "exemptions[]",
-    "an exemption",
-    (
-        Key("ban", "id", REQUIRED, "the ban from which the device is exempt; must be in `bans`"),
-        Key("device", "text", REQUIRED, "an id of the inventory, an IP address or a MAC address"),
-        Key("apps", "list of texts", "all apps of the ban", _APPS),
-        Key("from", "day", "open", "first day, `YYYY-MM-DD`, in the time zone of the ban"),
-        Key("until", "day", "open", "last day, `YYYY-MM-DD`, in the time zone of the ban"),
-        Key("reason", "text", "empty", "shown in alerts"),
-        Key("approved_by", "text", "empty", "shown in alerts"),
-    ),
-)
-"""The keys of an entry of ``exemptions``."""

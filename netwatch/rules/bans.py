@@ -8,18 +8,18 @@ ban that is written out, and in addition where the ban comes from (`netwatch.rul
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
 from netwatch.core.errors import ConfigError
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.period import read_timezone
-from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
+from netwatch.core.user_yaml import Fields, Problems, YamlSequence, describe, did_you_mean
 from netwatch.core.verdict import Ban, BanPeriod, Confidence, Exemption, Severity
-from netwatch.rules.ban_periods import read_periods
 from netwatch.rules.ban_texts import read_texts
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.documents import read_document
@@ -211,6 +211,62 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
             "advises", f"'{both}': expected in 'forbids' or 'advises', found in both"
         )
     return ban if len(fields.problems.found) == before else None
+
+
+def read_periods(fields: Fields) -> tuple[BanPeriod, ...]:
+    """The periods of a ban, at least one; without any key it is open at both ends. Mistakes are
+    noted."""
+    start, end = fields.date("from"), fields.date("until")
+    check_days(fields, start, end)
+    listed = fields.value("periods")
+    if not fields.has("periods"):
+        return (BanPeriod(start, end),)
+    before = len(fields.problems.found)
+    if fields.has("from") or fields.has("until"):
+        fields.add_problem(
+            "periods", "a ban: expected either 'periods' or 'from' and 'until', found both"
+        )
+    if listed in (None, []):
+        fields.add_problem("periods", "'periods': expected at least one period, found none")
+    periods = fields.build_each("periods", _read_period, "a period")
+    if len(fields.problems.found) == before:
+        assert isinstance(listed, YamlSequence)
+        _check_order(fields, listed.lines, periods)
+    return tuple(periods) or (BanPeriod(None, None),)
+
+
+def check_days(fields: Fields, start: datetime.date | None, end: datetime.date | None) -> None:
+    """Note where the keys ``from`` and ``until`` are in the wrong order."""
+    if start and end and end < start:
+        fields.add_problem(
+            "until", f"'until': expected a day not before 'from' ({start}), found {end}"
+        )
+
+
+def _read_period(fields: Fields) -> BanPeriod:
+    start, end = fields.date("from"), fields.date("until")
+    advice = fields.choice("kind", ("ban", "advice"), "ban") == "advice"
+    period = BanPeriod(start, end, fields.text("basis"), advice)
+    check_days(fields, period.start, period.end)
+    fields.reject_unknown()
+    return period
+
+
+def _check_order(fields: Fields, lines: Sequence[int], periods: list[BanPeriod]) -> None:
+    """Note where periods, each with its line, are not in order, or overlap."""
+    for line, (earlier, later) in zip(lines[1:], pairwise(periods), strict=True):
+        if earlier.end is None:
+            message = "expected only the last period without 'until', found another one behind it"
+        elif later.start is None:
+            message = "expected 'from' in every period but the first, found none"
+        elif later.start <= earlier.end:
+            message = (
+                f"expected a period from a day after {earlier.end}, on which the one before it"
+                f" ends, found {later.start}"
+            )
+        else:
+            continue
+        fields.problems.add(fields.file, line, f"'periods': {message}")
 
 
 def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> str:

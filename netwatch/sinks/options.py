@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import Key, Kind
 from netwatch.core.user_files import refuse_writable
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import TEXT
 from netwatch.sinks.secrets import Secret, read_secret
 
 _SIZE = re.compile(r"([1-9]\d{0,11})([kMG]?)")
@@ -118,6 +120,21 @@ def read_url(fields: Fields, key: str = "url", schemes: tuple[str, ...] = ("http
         fields.add_mismatch(key, f"a URL like {example}")
         return ""
     return text
+
+
+def url_of(*schemes: str) -> Kind:
+    """A URL of one of the schemes, without user and password in it."""
+
+    def read(entry: Fields, key: Key, _: Path) -> str | None:
+        if entry.value(key.name) is None and not key.required:
+            return None
+        return read_url(entry, key.name, schemes) or None
+
+    return Kind("URL", TEXT.schema, read, empty="")
+
+
+FILE = Kind("path", TEXT.schema, lambda entry, key, base: read_file_path(entry, key.name, base))
+"""The path of a file that exists, and to which nobody but its owner may write."""
 
 
 def _has_userinfo(fields: Fields, key: str, text: str) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import Kind
 from netwatch.core.text import quantity
 from netwatch.core.user_files import read_trusted_file, read_user_file
 from netwatch.core.user_yaml import Fields, YamlMapping
@@ -114,6 +115,20 @@ def read_secret(fields: Fields, key: str, base: Path, required: str = "") -> Sec
     if secret is None:
         fields.add_problem(key, f"'{key}': {_EXPECTED}")
     return secret
+
+
+SECRET = Kind(
+    "secret",
+    {
+        "type": "object",
+        "properties": {each: {"type": "string", "pattern": r"\S"} for each in ("env", "file")},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    },
+    lambda entry, key, base: read_secret(entry, key.name, base, key.required),
+)
+"""The name of a secret: ``{env: NAME}`` or ``{file: path}``."""
 
 
 def parse_secret(value: object, base: Path) -> Secret | None:

@@ -1,13 +1,31 @@
 """Where a store is, and how long it keeps what."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from netwatch.core.file_keys import Key, key
 from netwatch.core.text import without_secrets
+from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import TEXT, duration
 
 FOREVER = None
 """A retention without an end."""
+
+_DAYS = duration("a number of days or years like 7d, 30d or 2y, or 'forever'", units="dy", digits=5)
+
+
+def _read_retention(entry: Fields, key: Key, base: Path) -> Any:
+    return FOREVER if entry.value(key.name) == "forever" else _DAYS.read(entry, key, base)
+
+
+RETENTION = replace(
+    _DAYS,
+    read=_read_retention,
+    schema={"anyOf": [{"enum": ["forever", None]}, {**_DAYS.schema, "type": ["string", "null"]}]},
+)
+"""How long something is kept, in s; None is for ever."""
 
 
 def default_path() -> str:
@@ -33,10 +51,19 @@ class Retention:
     clients in networks of the classes ``personal`` and ``guest``.
     """
 
-    observations: int | None = FOREVER
-    incidents: int | None = FOREVER
-    evidence: int | None = FOREVER
-    personal: int | None = FOREVER
+    observations: int | None = key(
+        RETENTION,
+        "facts: observations, flows and address claims. Times are days or years, `30d`, `2y`, "
+        "or `forever`",
+        shown="for ever",
+    )
+    incidents: int | None = key(RETENTION, "incidents and coverage", shown="for ever")
+    evidence: int | None = key(RETENTION, "evidence captures that netwatch wrote", shown="for ever")
+    personal: int | None = key(
+        RETENTION,
+        "facts of clients in networks of class `personal` and `guest`, where it is shorter",
+        shown="that of `observations`",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +73,18 @@ class StoreOptions:
     `catalogue.sqlite` in the folder, and a store at a URL is an error. An open incident is closed
     if nothing was heard of its sensor for `unheard` ns (`netwatch.store.unheard`)."""
 
-    path: str
-    catalogue: str = ""
+    path: str = key(
+        TEXT,
+        "a folder, which is created, or a URL that fsspec opens, like `s3://bucket/netwatch`",
+        words="path",
+        required="a folder, or a URL like s3://bucket/netwatch",
+    )
+    catalogue: str = key(
+        TEXT,
+        "the URL of a PostgreSQL database, like `postgresql://user@host/netwatch`; a store at "
+        "a URL needs one",
+        shown="an SQLite database in the folder",
+    )
     retention: Retention = Retention()
     unheard: int = 3_600_000_000_000
 

@@ -2,14 +2,15 @@
 
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.core.file_keys import key, read_section
 from netwatch.core.system.files import is_root, owns_system_folder
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks.options import read_duration, read_url
+from netwatch.core.value_kinds import PATH, TEXT, duration, number
+from netwatch.sinks.options import url_of
 
 SYSTEM_FOLDER = Path("/var/lib/netwatch/sets")
 """Where sets are kept unless the configuration names a folder, by root and by the user that owns
@@ -24,51 +25,7 @@ ASK_ABOVE = 20
 MAX_ASK_ABOVE = 1_000_000_000
 """The highest number that a configuration may say."""
 
-UPDATE_KEYS = Section(
-    "updates",
-    "updates",
-    (
-        Key(
-            "url",
-            "URL",
-            "none",
-            "the repository of sets, `https://…` or `file:///…`; without it sets are installed by "
-            "hand, with `--from`",
-        ),
-        Key(
-            "root",
-            "path",
-            REQUIRED,
-            "the root of trust, which its publisher provided over a trusted channel",
-        ),
-        Key(
-            "every",
-            "time",
-            "never",
-            "how often `live` checks for a new set, `1m` at least; needs `url`",
-        ),
-        Key(
-            "ask_above",
-            "number",
-            f"{ASK_ABOVE}",
-            "a set that would have accused more devices of the last 30 days than this is held back "
-            "until `signatures update --yes`; needs `store`",
-        ),
-        Key(
-            "proxy",
-            "URL",
-            "none",
-            "an HTTP proxy; the variables of the environment are not used",
-        ),
-        Key(
-            "folder",
-            "path",
-            f"`{SYSTEM_FOLDER}`, for users in their data folder",
-            "where sets are installed; created for its owner only",
-        ),
-    ),
-)
-"""The keys of ``updates``."""
+_EVERY = replace(duration("a duration like 90s, 30m, 2h, 1d", second=1_000_000_000), empty=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +34,37 @@ class UpdateOptions:
     time between two checks in ns, 0 for none. `folder` is where sets are installed. `proxy` is
     empty without one. A set that newly accuses more than `ask_above` devices is held back."""
 
-    url: str
-    root: Path
-    every: int
-    folder: Path
-    proxy: str = ""
-    ask_above: int = ASK_ABOVE
+    url: str = key(
+        TEXT,
+        "the repository of sets, `https://…` or `file:///…`; without it sets are installed by "
+        "hand, with `--from`",
+        words="URL",
+    )
+    root: Path = key(
+        PATH,
+        "the root of trust, which its publisher provided over a trusted channel",
+        required="the path of the root of trust, root.json",
+    )
+    every: int = key(
+        _EVERY,
+        "how often `live` checks for a new set, `1m` at least; needs `url`",
+        shown="never",
+    )
+    folder: Path = key(
+        PATH,
+        "where sets are installed; created for its owner only",
+        shown=f"`{SYSTEM_FOLDER}`, for users in their data folder",
+    )
+    proxy: str = key(
+        url_of("http", "https"),
+        "an HTTP proxy; the variables of the environment are not used",
+    )
+    ask_above: int = key(
+        number(0, MAX_ASK_ABOVE, "a number of devices, 0 or more"),
+        "a set that would have accused more devices of the last 30 days than this is held back "
+        "until `signatures update --yes`; needs `store`",
+        ASK_ABOVE,
+    )
 
 
 def default_folder() -> Path:
@@ -99,31 +81,19 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
     if section is None:
         return None
     before = len(fields.problems.found)
-    url = section.text("url")
-    if url and (expected := url_problem(url)):
+    found = read_section(UpdateOptions, section, base)
+    if found.url and (expected := url_problem(found.url)):
         section.add_mismatch("url", expected)
-    root = section.text("root", required="the path of the root of trust, root.json")
-    if root and not (base / root).is_file():
-        section.add_problem("root", f"'root': there is no file {base / root}")
-    every = 0
+    if found.root is not None and not found.root.is_file():
+        section.add_problem("root", f"'root': there is no file {found.root}")
     if section.has("every"):
-        every = round(read_duration(section, "every", 0) * 10**9)
-        if every < MIN_INTERVAL and len(fields.problems.found) == before:
+        if found.every < MIN_INTERVAL and len(fields.problems.found) == before:
             section.add_mismatch("every", "a time of at least 1m, like 30m, 12h or 1d")
-        if not url:
+        if not found.url:
             section.add_problem("every", "'every': expected 'url' beside it, found none")
-    proxy = read_url(section, "proxy", ("http", "https")) if section.has("proxy") else ""
-    written = section.value("ask_above")
-    ask_above = ASK_ABOVE if written is None else written
-    is_number = isinstance(ask_above, int) and not isinstance(ask_above, bool)
-    if not is_number or not 0 <= ask_above <= MAX_ASK_ABOVE:
-        section.add_mismatch("ask_above", "a number of devices, 0 or more")
-    folder = section.text("folder")
-    section.reject_unknown()
     if len(fields.problems.found) > before:
         return None
-    place = base / folder if folder else default_folder()
-    return UpdateOptions(url, base / root, every, place, proxy, ask_above)
+    return found if found.folder else replace(found, folder=default_folder())
 
 
 def url_problem(url: str) -> str:

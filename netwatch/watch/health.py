@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from netwatch.core.file_keys import key
 from netwatch.core.text import quantity
+from netwatch.core.value_kinds import SECONDS
 from netwatch.language.sentences import sentence
 from netwatch.watch.snapshot import Snapshot
 
@@ -30,9 +32,9 @@ class Thresholds:
     """When a capture is unhealthy, in seconds: no packet for `silence`; packets dropped less
     than `dropping` ago; an alert that has waited for its output longer than `stuck`."""
 
-    silence: float = 60.0
-    dropping: float = 60.0
-    stuck: float = 300.0
+    silence: float = key(SECONDS, "unhealthy after this time without a packet", "60s")
+    dropping: float = key(SECONDS, "unhealthy for this time after a drop by the kernel", "60s")
+    stuck: float = key(SECONDS, "unhealthy once an alert waits longer for its output", "5m")
 
 
 @dataclass(frozen=True, slots=True)

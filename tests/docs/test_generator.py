@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 from docs_generator import commands, configuration, console, limits, outputs
+from docs_generator import schemas as file_schemas
 from docs_generator.blocks import BLOCKS
 from docs_generator.data import rows
 from docs_generator.pages import documents, filled, parts
@@ -46,6 +47,11 @@ def used(name: str) -> set[str]:
 def test_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert filled(text, BLOCKS) == text, "run 'make docs-tables' and commit the result"
+
+
+def test_generated_schemas_are_up_to_date() -> None:
+    for name, text in file_schemas.texts().items():
+        assert Path(name).read_text(encoding="utf-8") == text, "run 'make docs-tables'"
 
 
 def test_every_block_is_used() -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("nkeys")
 
 
 def centre_folder(folder: Path) -> CentreFolder:
-    server = ServerOptions(host="127.0.0.1", folder=folder)
+    server = ServerOptions(listen=("127.0.0.1", 4222), folder=folder)
     return CentreFolder(FleetOptions(centre="nats://127.0.0.1:4222", server=server))
 
 

@@ -17,7 +17,7 @@ from netwatch.cli import main
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
 from netwatch.formats import coverage, jsonl
-from netwatch.formats.schemas import SCHEMAS, text
+from netwatch.formats.schemas import FILE_SCHEMAS, SCHEMAS, text
 from netwatch.formats.shorten_lists import render_within
 from netwatch.formats.values import json_line
 from netwatch.store.case_members import Member
@@ -129,4 +129,7 @@ def test_hostile_text_cannot_break_a_record_or_forge_a_field(record) -> None:
 
 
 def test_each_schema_is_shipped() -> None:
-    assert {path.stem for path in (ROOT / "netwatch" / "schemas").iterdir()} == set(SCHEMAS)
+    assert {path.stem for path in (ROOT / "netwatch" / "schemas").iterdir()} == {
+        *SCHEMAS,
+        *FILE_SCHEMAS,
+    }

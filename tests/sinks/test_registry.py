@@ -7,7 +7,7 @@ import pytest
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery import configuration
-from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTBOX_OPTIONS, OUTPUT_OPTIONS
+from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTPUT_OPTIONS
 from netwatch.formats.registry import RENDERERS
 from netwatch.sinks.options import Option
 from netwatch.sinks.registry import SINKS
@@ -102,15 +102,10 @@ def test_only_the_required_options_are_required(name, tmp_path):
     assert len(configuration.read_outputs(fields, tmp_path)) == 1
 
 
-def test_options_of_the_outbox_are_the_keys_that_are_read(keys_read, tmp_path):
-    configuration.read_outbox_options(fields_of("spool: {path: spool}\n"), tmp_path)
-    assert keys_read - {"spool"} == {f"spool.{key}" for key in described(OUTBOX_OPTIONS)}
-
-
 DESCRIPTIONS = [
     *(sink.description for sink in SINKS.values()),
     *(option.description for sink in SINKS.values() for option in sink.options),
-    *(option.description for option in (*OUTPUT_OPTIONS, *OUTBOX_OPTIONS, *DIGEST_OPTIONS)),
+    *(option.description for option in (*OUTPUT_OPTIONS, *DIGEST_OPTIONS)),
 ]
 
 

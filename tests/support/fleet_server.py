@@ -27,7 +27,7 @@ class FleetServer:
         pytest.importorskip("nkeys")
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
-        server = ServerOptions(host="127.0.0.1", port=self.port, folder=folder)
+        server = ServerOptions(listen=("127.0.0.1", self.port), folder=folder)
         self.centre = CentreFolder(FleetOptions(centre=self.url, server=server))
         self.centre.prepare()
         self._seeds = {name: self.centre.enrol(name).seed for name in sensors}

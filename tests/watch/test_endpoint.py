@@ -36,7 +36,7 @@ def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> t
 
 def test_each_scrape_takes_a_new_snapshot() -> None:
     current = [QUIET]
-    with Endpoint.of_capture(EndpointOptions("127.0.0.1", 0), lambda: current[0]) as endpoint:
+    with Endpoint.of_capture(EndpointOptions(("127.0.0.1", 0)), lambda: current[0]) as endpoint:
         for packets in (5, 6):
             current[0] = replace(QUIET, packets=packets)
             status, text = ask(endpoint.port, "/metrics")
@@ -55,7 +55,7 @@ def test_each_scrape_takes_a_new_snapshot() -> None:
     [(BUSY, 200, []), (replace(BUSY, interfaces_down=("eth2",)), 503, ["down"])],
 )
 def test_health(snapshot: Snapshot, status: int, kinds: list[str]) -> None:
-    with Endpoint.of_capture(EndpointOptions("127.0.0.1", 0), lambda: snapshot) as endpoint:
+    with Endpoint.of_capture(EndpointOptions(("127.0.0.1", 0)), lambda: snapshot) as endpoint:
         answer, text = ask(endpoint.port, "/healthz")
     health = json.loads(text)
     assert (answer, health["healthy"]) == (status, status == 200)
@@ -64,7 +64,7 @@ def test_health(snapshot: Snapshot, status: int, kinds: list[str]) -> None:
 
 
 def test_thresholds_can_be_set() -> None:
-    where = EndpointOptions("127.0.0.1", 0, Thresholds(stuck=10))
+    where = EndpointOptions(("127.0.0.1", 0), Thresholds(stuck=10))
     with Endpoint.of_capture(where, lambda: BUSY) as endpoint:
         assert ask(endpoint.port, "/healthz")[0] == 503
         assert 'netwatch_troubles{trouble="stuck"} 1.0' in ask(endpoint.port, "/metrics")[1]
@@ -75,7 +75,7 @@ def test_thresholds_can_be_set() -> None:
     [("/", "GET", 200), ("/nothing", "GET", 404), ("/metrics", "POST", 405), ("/../x", "GET", 404)],
 )
 def test_other_requests(path: str, method: str, status: int) -> None:
-    with Endpoint.of_capture(EndpointOptions("127.0.0.1", 0), lambda: QUIET) as endpoint:
+    with Endpoint.of_capture(EndpointOptions(("127.0.0.1", 0)), lambda: QUIET) as endpoint:
         assert ask(endpoint.port, path, method)[0] == status
 
 
@@ -83,7 +83,7 @@ def test_ipv6_loopback() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
-        endpoint = Endpoint.of_capture(EndpointOptions("::1", 0), lambda: QUIET)
+        endpoint = Endpoint.of_capture(EndpointOptions(("::1", 0)), lambda: QUIET)
     except NetwatchError:
         pytest.skip("no IPv6 loopback here")
     with endpoint:
@@ -94,11 +94,11 @@ def test_a_port_in_use_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(NetwatchError, match=rf"^metrics: cannot listen on 127\.0\.0\.1:{port}"):
-            Endpoint.of_capture(EndpointOptions("127.0.0.1", port), lambda: QUIET)
+            Endpoint.of_capture(EndpointOptions(("127.0.0.1", port)), lambda: QUIET)
 
 
 def test_silent_clients_delay_no_other(capsys: pytest.CaptureFixture[str]) -> None:
-    with Endpoint.of_capture(EndpointOptions("127.0.0.1", 0), lambda: QUIET) as endpoint:
+    with Endpoint.of_capture(EndpointOptions(("127.0.0.1", 0)), lambda: QUIET) as endpoint:
         idle = [socket.create_connection(("127.0.0.1", endpoint.port)) for _ in range(8)]
         assert ask(endpoint.port, "/healthz")[0] == 200
         idle[0].sendall(b"nonsense\r\n\r\n")
@@ -111,7 +111,7 @@ def test_silent_clients_delay_no_other(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("count", [MAX_REQUESTS, 4 * MAX_REQUESTS])
 def test_slow_connections_do_not_shut_out_the_health_check(count: int) -> None:
-    with Endpoint.of_capture(EndpointOptions("127.0.0.1", 0), lambda: QUIET) as endpoint:
+    with Endpoint.of_capture(EndpointOptions(("127.0.0.1", 0)), lambda: QUIET) as endpoint:
         slow = [socket.create_connection(("127.0.0.1", endpoint.port)) for _ in range(count)]
         for connection in slow:
             connection.sendall(b"GET /healthz HT")
@@ -129,7 +129,7 @@ def test_slow_connections_do_not_shut_out_the_health_check(count: int) -> None:
 def test_a_request_that_drips_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SECONDS", 0.5)
     with (
-        Endpoint.of_capture(EndpointOptions("127.0.0.1", 0), lambda: QUIET) as endpoint,
+        Endpoint.of_capture(EndpointOptions(("127.0.0.1", 0)), lambda: QUIET) as endpoint,
         socket.create_connection(("127.0.0.1", endpoint.port)) as connection,
     ):
         begun = time.monotonic()
@@ -150,7 +150,7 @@ def test_a_request_that_drips_is_closed_in_time(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/", "/nothing"])
 def test_other_host_names_are_refused(path: str) -> None:
-    options = EndpointOptions("127.0.0.1", 0, hosts=("probe.example.org",))
+    options = EndpointOptions(("127.0.0.1", 0), hosts=("probe.example.org",))
     with Endpoint.of_capture(options, lambda: QUIET) as endpoint:
 
         def status(host: str | None) -> int:

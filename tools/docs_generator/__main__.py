@@ -1,8 +1,10 @@
-"""``python -m docs_generator [--check]``: write all generated parts, or verify them."""
+"""``python -m docs_generator [--check]``: write all generated parts and files, or verify them."""
 
 import argparse
 import sys
+from pathlib import Path
 
+from docs_generator import schemas
 from docs_generator.blocks import BLOCKS
 from docs_generator.pages import ROOT, documents, filled
 
@@ -12,14 +14,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="docs_generator", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if out of date")
     args = parser.parse_args()
-    stale = []
+    files = {Path(name): text for name, text in schemas.texts().items()}
     for page in documents():
-        text = page.read_text(encoding="utf-8")
         try:
-            fresh = filled(text, BLOCKS)
+            files[page] = filled(page.read_text(encoding="utf-8"), BLOCKS)
         except ValueError as error:
             sys.exit(f"{page.relative_to(ROOT)}: {error}")
-        if fresh != text:
+    stale = []
+    for page, fresh in files.items():
+        if not page.exists() or page.read_text(encoding="utf-8") != fresh:
             stale.append(str(page.relative_to(ROOT)))
             if not args.check:
                 page.write_text(fresh, encoding="utf-8")

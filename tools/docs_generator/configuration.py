@@ -13,7 +13,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
     **{section.path.removesuffix("[]") or "top": (section,) for section in CONFIGURATION_KEYS},
     "pack": (PACK_ENTRY_KEYS,),
     "bans": (BAN_KEYS,),
-    "pack-file": (Section("", "a pack", _OF_PACKS_ALONE),),
+    "pack-file": (Section("", _OF_PACKS_ALONE),),
     "signature": SIGNATURE_KEYS,
 }
 """The mappings of a part, by its name: the path of the mapping in most cases."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from docs_generator.markdown import code, duration, table
-from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTBOX_OPTIONS, OUTPUT_OPTIONS
+from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTPUT_OPTIONS
 from netwatch.sinks.options import Option
 from netwatch.sinks.registry import SINKS
 from netwatch.sinks.tls import TLS_OPTIONS
@@ -12,14 +12,13 @@ from netwatch.sinks.tls import TLS_OPTIONS
 SHARED: dict[str, Sequence[Option]] = {
     "every": OUTPUT_OPTIONS,
     "tls": TLS_OPTIONS,
-    "spool": OUTBOX_OPTIONS,
 }
-"""Keys that are no type's own: of outputs of every type, below ``tls``, of ``spool``."""
+"""Keys that are no type's own: of outputs of every type, and below ``tls``."""
 
 
 def keys() -> set[str]:
     """Every key of an output, without the path before it."""
-    options = [*OUTPUT_OPTIONS, *OUTBOX_OPTIONS, *TLS_OPTIONS, *DIGEST_OPTIONS]
+    options = [*OUTPUT_OPTIONS, *TLS_OPTIONS, *DIGEST_OPTIONS]
     options += [option for sink in SINKS.values() for option in sink.options]
     return {part for option in options for part in option.key.split(".")}
 

@@ -25,7 +25,6 @@ _DESCRIPTION = (
 _SHARED = {
     "every": "outputs[], of every type",
     "tls": "outputs[].tls, of types that use TLS",
-    "spool": "spool",
 }
 """The titles of the keys that `docs_generator.outputs` has for several types."""
 

@@ -97,8 +97,8 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
     if server.join or not options.centre.startswith("tls:"):
         return
     host = urlsplit(options.centre).hostname or ""
-    if server.certificate:
-        yield places.pair("centre TLS", Path(server.certificate), Path(server.key), host)
+    if server.certificate and server.key:
+        yield places.pair("centre TLS", server.certificate, server.key, host)
         return
     certificate, key = server.folder / "server.pem", server.folder / "server.key"
     if certificate.exists():

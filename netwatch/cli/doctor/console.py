@@ -40,10 +40,9 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
         yield bad("console", reason(error))
         return
     yield _accounts(options, store or StoreOptions(default_path()))
-    if options.certificate:
+    if options.tls.certificate and options.tls.key:
         host = urlsplit(options.url).hostname or ""
-        key = Path(options.key)
-        yield places.pair("console TLS", Path(options.certificate), key, host)
+        yield places.pair("console TLS", options.tls.certificate, options.tls.key, host)
     elif not _is_loopback(options.host):
         text = f"{options.host} is not an address of loopback, so that 'serve' refuses to start"
         yield bad("console TLS", text, "give it 'tls' under 'console', or a proxy before it")
@@ -132,7 +131,7 @@ def _is_console(options: "ConsoleOptions", address: str) -> bool:
     plain = socket.create_connection((address, options.port), timeout=ANSWER_SECONDS)
     with plain:
         connection: socket.socket = plain
-        if options.certificate:
+        if options.tls.certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

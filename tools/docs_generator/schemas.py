@@ -1,0 +1,198 @@
+"""The JSON Schemas of the files that a user writes, from the declarations of their keys."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from docs_generator.pages import ROOT
+from netwatch.config.keys import CONFIGURATION_KEYS
+from netwatch.core.file_keys import REQUIRED, Key, Section, row
+from netwatch.core.value_kinds import DAY
+from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTPUT_OPTIONS
+from netwatch.inventory.inventory_columns import COLUMNS
+from netwatch.rules.ban_keys import PACK_FILE_KEYS
+from netwatch.rules.signature_keys import SIGNATURE_KEYS
+from netwatch.sinks.options import Option
+from netwatch.sinks.registry import SINKS
+from netwatch.sinks.secrets import SECRET
+
+Schema = dict[str, Any]
+
+_FOLDER = ROOT / "netwatch" / "schemas"
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_TEXT: Schema = {"type": ["string", "number"]}
+_BY_WORDS: dict[str, Schema] = {
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer"},
+    "day": DAY.schema,
+    "duration": {"type": "string"},
+    "list of mappings": {"type": "array", "items": {"type": "object"}},
+    "list of numbers and spans": {"type": "array", "items": {"type": ["string", "integer"]}},
+    "list of periods": {"type": "array", "items": {"type": "object"}},
+    "mapping": {"type": "object"},
+    "number": {"type": "integer"},
+    "secret": SECRET.schema,
+    "size": {"type": ["string", "integer"]},
+    "text or list": {"type": ["string", "number", "array"]},
+    "true or false": {"type": "boolean"},
+}
+"""The schemas of keys that are read by code of their own, by the kind of value in words."""
+
+_OUTPUT = "outputs[]:"
+"""Before the type of an output in the path of its keys."""
+
+_PLACES = ("", "[]", ".*")
+"""Behind the path of a key, where the mappings are whose keys are declared for it."""
+
+
+def texts() -> dict[str, str]:
+    """The schemas as JSON text, by the path of the file."""
+    made = {
+        "config": _configuration(),
+        "signature": _mapping(SIGNATURE_KEYS, "", "An app, with the names by which it is seen"),
+        "ban": _mapping(_OF_A_BAN, "", "A ban"),
+        "inventory": _inventory(),
+    }
+    return {
+        str(_FOLDER / f"{name}.json"): json.dumps(
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$id": f"urn:netwatch:{name}:1",
+                **schema,
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+        + "\n"
+        for name, schema in made.items()
+    }
+
+
+_OF_A_BAN = (
+    PACK_FILE_KEYS,
+    *(
+        Section(each.path.removeprefix("bans[]."), each.keys)
+        for each in CONFIGURATION_KEYS
+        if each.path.startswith("bans[].")
+    ),
+)
+
+
+def _outputs() -> Iterator[Section]:
+    """The keys of each type of output, below its own path."""
+    for name, sink in SINKS.items():
+        options = [
+            *OUTPUT_OPTIONS,
+            *sink.options,
+            *(DIGEST_OPTIONS if sink.digest_interval else ()),
+        ]
+        if not sink.default_format:
+            options.remove(OUTPUT_OPTIONS[2])
+        nested = {each.key.partition(".")[0]: "mapping" for each in options if "." in each.key}
+        plain = [_option(each) for each in options if "." not in each.key]
+        names = {each.name for each in plain}
+        plain += [row(key, kind, "none", "") for key, kind in nested.items() if key not in names]
+        yield Section(f"{_OUTPUT}{name}", tuple(plain))
+        for key in nested:
+            inner = (each for each in options if each.key.startswith(f"{key}."))
+            yield Section(f"{_OUTPUT}{name}.{key}", tuple(_option(each) for each in inner))
+
+
+def _option(option: Option) -> Key:
+    default = REQUIRED if option.required else option.default
+    return row(option.key.rpartition(".")[2], option.kind, default, option.description)
+
+
+def _with_types(schema: Schema, sections: Iterable[Section]) -> Schema:
+    """The schema of an output, which depends on its type."""
+    types = [*SINKS]
+    kinds = {"properties": {"type": {"enum": types}}, "required": ["type"]}
+    forms = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": _mapping(sections, f"{_OUTPUT}{name}"),
+        }
+        for name in types
+    ]
+    return {**schema, "items": {"type": "object", **kinds, "allOf": forms}}
+
+
+def _configuration() -> Schema:
+    sections = [*CONFIGURATION_KEYS, *_outputs()]
+    schema = _mapping(sections, "", "The configuration of netwatch")
+    outputs = schema["properties"]["outputs"]
+    schema["properties"]["outputs"] = _with_types(outputs, sections)
+    return schema
+
+
+def _mapping(sections: Iterable[Section], path: str, title: str = "") -> Schema:
+    """The mapping at `path`: of several sections that are there, one has to fit. The first whose
+    first key is in a mapping decides, so that an editor shows the mistakes of that one."""
+    sections = [*sections]
+    found = [each for each in sections if each.path == path]
+    schema = _section(found[-1], sections)
+    for each in reversed(found[:-1]):
+        schema = {
+            "type": "object",
+            "if": {"required": [each.keys[0].name]},
+            "then": _section(each, sections),
+            "else": schema,
+        }
+    return {"title": title, **schema} if title else schema
+
+
+def _section(section: Section, sections: Iterable[Section]) -> Schema:
+    keys = {key.name: _key(key, section.path, sections) for key in section.keys}
+    required = [key.name for key in section.keys if key.required]
+    schema: Schema = {"type": "object", "properties": keys, "additionalProperties": False}
+    return {**schema, "required": required} if required else schema
+
+
+def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
+    schema = {**(key.kind.schema or _of_words(key.type))}
+    below = f"{path}.{key.name}".lstrip(".")
+    for place in _PLACES:
+        if not any(each.path == below + place for each in sections):
+            continue
+        inner = _mapping(sections, below + place)
+        if place == "[]":
+            schema = {"type": "array", "items": inner}
+        elif place:
+            schema = {"type": "object", "additionalProperties": inner}
+        else:
+            schema = inner
+    if not key.required:
+        schema = _or_nothing(schema)
+    words: Schema = {}
+    if key.description:
+        words["description"] = _LINK.sub(r"\1", key.description)
+    if key.written is not None:
+        words["default"] = key.written
+    return {**words, **schema}
+
+
+def _of_words(words: str) -> Schema:
+    if words.startswith("list ") and words not in _BY_WORDS:
+        return {"type": "array", "items": {"type": "string", "pattern": r"\S"}}
+    return _BY_WORDS.get(words, _TEXT)
+
+
+def _or_nothing(schema: Mapping[str, Any]) -> Schema:
+    """A schema that also allows a key without a value, which has its default."""
+    allowed = {**schema}
+    if "enum" in allowed:
+        allowed["enum"] = [*allowed["enum"], None]
+    if "if" in allowed:
+        return {"anyOf": [{"type": "null"}, allowed]}
+    if "type" in allowed:
+        types = allowed["type"]
+        allowed["type"] = [*([types] if isinstance(types, str) else types), "null"]
+    return allowed
+
+
+def _inventory() -> Schema:
+    """The rows of the CSV file, as most readers of CSV give them: texts by column."""
+    cells = {name: {"description": text, "type": "string"} for name, text in COLUMNS.items()}
+    row = {"type": "object", "properties": cells, "additionalProperties": False}
+    return {"title": "The rows of an inventory of devices", "type": "array", "items": row}
