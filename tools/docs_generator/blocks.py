@@ -67,6 +67,7 @@ BLOCKS: Mapping[str, Block] = {
     "ppp": protocols.ppp_block,
     "readings": verdicts.readings_block,
     "record": records.block,
+    "shared-options": commands.shared_block,
     "severity-lowering": kinds.lowering_block,
     "severities": siem_formats.severities_block,
     "situations": situations.block,
