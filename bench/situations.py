@@ -151,8 +151,7 @@ def lines_of(situations: Iterable[Situation], tools: Sequence[Tool]) -> list[str
     missing = [tool.name for tool in TOOLS if tool not in tools]
     left_out = [f"Not installed, and left out: {', '.join(missing)}.", ""] if missing else []
     return [
-        "The captures of the [situations](../docs/concepts/incidents.md"
-        f"#situations-and-what-netwatch-says-of-them) as these tools read them: {versions}.",
+        f"The captures of the [situations](situations.md) as these tools read them: {versions}.",
         "Suricata has rules for the domains of the app; of tshark and nDPI it counts whether they",
         "show a name of the app. `bench/situations.py --write` writes this part.",
         "",

@@ -209,5 +209,7 @@ def test_every_format_is_documented() -> None:
 
 
 def test_every_record_is_documented() -> None:
-    assert {each.partition(" beside ")[0] for each in used("record")} == set(schemas.SCHEMAS)
+    assert {re.split(" beside | depth ", each)[0] for each in used("record")} == set(
+        schemas.SCHEMAS
+    )
     assert used("csv-columns") == {"observation", "alert"}
