@@ -47,7 +47,6 @@ def test_every_group_has_an_index_page_that_leads_to_its_pages() -> None:
     groups = [part for group in sections["Guides"] for part in group.values()]
     assert len(groups) == 9
     for part in [*groups, sections["Concepts"], sections["Reference"], sections["Internals"]]:
-        index, *others = part
-        assert isinstance(index, str)
-        missing = {next(entries(each)) for each in others} - linked(index)
+        index, *others = (next(entries(each)) for each in part)
+        missing = set(others) - linked(index)
         assert missing == set(), index

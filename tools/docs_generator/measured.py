@@ -5,7 +5,7 @@ import re
 from docs_generator.markdown import table
 from docs_generator.pages import ROOT
 
-WIDTH = 40
+WIDTH = 20
 """Characters of the longest bar."""
 
 
