@@ -2,7 +2,7 @@
 
 ``python bench/cluster_model.py`` prints a table for 50 TB on 1, 10 and 100 nodes. It is arithmetic
 and no simulation of a network: each stage of a run takes as long as its scarcest resource does, and
-stages follow one another. Costs are those of ``bench/cluster.py`` and docs/performance.md; each can
+stages follow one another. Costs are those of ``bench/cluster.py`` and bench/results.md; each can
 be set by an option, and the table says which resource decides.
 """
 

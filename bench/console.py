@@ -17,7 +17,7 @@ flat.
 
 A page that was refused or cut counts as such (`cut`), one that said that it is being counted as
 `counted`; any other failure ends the measurement.
-With ``--write`` the table goes into ``docs/performance.md``.
+With ``--write`` the table goes into ``bench/results.md``.
 """
 
 import argparse
@@ -349,7 +349,7 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=CLICKS, help="of each user, with pauses")
     parser.add_argument("--store", type=Path, help="keep the store here, or use the one there")
     parser.add_argument("--attack", action="store_true", help="click under attack as well")
-    parser.add_argument("--write", action="store_true", help="update docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="update bench/results.md")
     args = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="netwatch-console-"))
     try:

@@ -2,7 +2,7 @@
 
     python bench/delivery.py [--alerts N] [--receiver rsyslog|bulk|file] [--write]
 
-With ``--write`` all receivers are measured and the table goes into ``docs/performance.md``. The
+With ``--write`` all receivers are measured and the table goes into ``bench/results.md``. The
 receivers are on loopback: rsyslogd over TCP, and a `_bulk` endpoint in a separate process that
 discards what it reads. The CPU time is that of netwatch only.
 """

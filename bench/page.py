@@ -1,4 +1,4 @@
-"""The measured tables of ``docs/performance.md``, each between two markers.
+"""The measured tables of ``bench/results.md``, each between two markers.
 
 A table is written if all of it was measured in this run. The text around it is not changed.
 """

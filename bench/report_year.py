@@ -5,7 +5,7 @@
 The store is that of `made_incidents`: real alerts of `pcaps/`, repeated over a year and devices,
 with coverage by the hour. ``netwatch report`` writes JSON, HTML and PDF as a user would run it; the
 memory is that of the largest of its processes.
-With ``--write`` the table goes into ``docs/performance.md``.
+With ``--write`` the table goes into ``bench/results.md``.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 generates traffic into a work folder, measures whole processes (CPU seconds, wall-clock seconds,
 peak memory) in several rounds, and prints medians, ratios, and which goals are met. It installs
 nothing and names the programs that are missing. All measurements go to ``results.json`` in the work
-folder and, with ``--write``, into docs/performance.md. A missed goal is not an error: the exit
+folder and, with ``--write``, into bench/results.md. A missed goal is not an error: the exit
 status is 1 only if a measured command fails or reports less than the traffic contains.
 """
 
@@ -128,7 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", metavar="PEER", help="peers by name or prefix")
     parser.add_argument("--work", type=Path, default=ROOT / "bench" / "out", metavar="FOLDER")
     parser.add_argument("--timeout", type=float, default=1800, metavar="S", help="of a process")
-    parser.add_argument("--write", action="store_true", help="update docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="update bench/results.md")
     return parser
 
 

@@ -20,7 +20,7 @@ from support.network_namespace import Namespace, created, missing_requirements  
 from support.ports import free_port, is_listening  # noqa: E402
 from support.waiting import TimedOutError, wait_until  # noqa: E402
 
-PERFORMANCE_PAGE = ROOT / "docs" / "performance.md"
+PERFORMANCE_PAGE = ROOT / "bench" / "results.md"
 """The page with the results, whose tables ``--write`` replaces."""
 
 __all__ = [

@@ -1,5 +1,5 @@
 """Situations with known answers, given to netwatch, Suricata, tshark and nDPI:
-``python bench/situations.py``. With ``--write`` the table goes to ``docs/conformance.md``.
+``python bench/situations.py``. With ``--write`` the table goes to ``bench/conformance.md``.
 
 Each situation of ``tests/support/situations`` is one capture. Suricata has a rule for each domain
 of the banned app; of tshark and nDPI it counts whether they show such a name. A tool that is not
@@ -151,8 +151,7 @@ def lines_of(situations: Iterable[Situation], tools: Sequence[Tool]) -> list[str
     missing = [tool.name for tool in TOOLS if tool not in tools]
     left_out = [f"Not installed, and left out: {', '.join(missing)}.", ""] if missing else []
     return [
-        f"The captures of the [situations](concepts/incidents.md#situations-and-what-netwatch-says"
-        f"-of-them) as these tools read them: {versions}.",
+        f"The captures of the [situations](situations.md) as these tools read them: {versions}.",
         "Suricata has rules for the domains of the app; of tshark and nDPI it counts whether they",
         "show a name of the app. `bench/situations.py --write` writes this part.",
         "",

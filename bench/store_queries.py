@@ -7,7 +7,7 @@ are made by SQL and written in the layout of a compacted store, with all columns
 same columns and two indexes, by client and time and by name. Each question is asked as
 ``store sql`` asks it, in one process, the views anew each time; the least CPU time of the rounds
 counts.
-With ``--write`` the table goes into ``docs/performance.md``.
+With ``--write`` the table goes into ``bench/results.md``.
 """
 
 import argparse

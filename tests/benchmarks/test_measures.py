@@ -284,7 +284,7 @@ def test_a_measurement_without_its_requirements_is_left_out(
 def test_every_table_has_its_markers_in_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = tmp_path / "performance.md"
+    copy = tmp_path / "results.md"
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(page, "PAGE", copy)
     some = results(CPU) | live_results() | {"console": console_results()}

@@ -1,6 +1,6 @@
 """Print how netwatch compares on captures of the wild: ``python tests/conformance/report.py``.
 
-With ``--write`` the page goes to ``docs/conformance.md``. The captures are no part of the
+With ``--write`` the page goes to ``bench/conformance.md``. The captures are no part of the
 project; they are looked for in ``shared/captures`` beside it.
 """
 
@@ -13,7 +13,7 @@ from support import conformance_scoring as scoring
 from support.conformance_differences import ALONE, LEFT, MISSED, Differences
 from support.paths import ROOT
 
-PAGE = ROOT / "docs" / "conformance.md"
+PAGE = ROOT / "bench" / "conformance.md"
 
 WORDS = {
     "dns_qry": "DNS name asked",

@@ -145,7 +145,7 @@ def test_every_limit_is_documented() -> None:
     named = list(limits.named())
     assert len(named) > 40
     assert set(named) - limits.places() == set()
-    assert used("limits") == set(rows("limits"))
+    assert used("limits") == set(rows("limits_shown"))
 
 
 @pytest.mark.parametrize("place", sorted(limits.places()))
@@ -215,5 +215,7 @@ def test_every_format_is_documented() -> None:
 
 
 def test_every_record_is_documented() -> None:
-    assert {each.partition(" beside ")[0] for each in used("record")} == set(schemas.SCHEMAS)
+    assert {re.split(" beside | depth ", each)[0] for each in used("record")} == set(
+        schemas.SCHEMAS
+    )
     assert used("csv-columns") == {"observation", "alert"}

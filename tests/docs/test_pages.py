@@ -73,7 +73,7 @@ def configurations() -> list[tuple[str, str]]:
 
 def test_there_are_example_configurations() -> None:
     from_pages = {place.rpartition("-")[0] for place, _ in configurations()}
-    assert {"docs/getting-started.md", "docs/siem/README.md"} <= from_pages
+    assert {"docs/getting-started.md", "docs/siem/splunk.md"} <= from_pages
     assert len(configurations()) > 15
 
 

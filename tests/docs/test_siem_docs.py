@@ -46,8 +46,8 @@ def paths(value: object, path: str = "") -> set[str]:
     return {path}
 
 
-def test_the_list_of_receivers_names_each_file() -> None:
-    text = (SIEM / "README.md").read_text(encoding="utf-8")
+def test_the_pages_of_receivers_name_each_file() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in sorted(SIEM.glob("*.md")))
     linked = {target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text)}
     there = {str(path.relative_to(SIEM)) for path in FILES if path.suffix != ".md"}
     named = linked | set(re.findall(r"sigma/pipelines/\w+\.yml", text))
@@ -55,7 +55,7 @@ def test_the_list_of_receivers_names_each_file() -> None:
 
 
 def test_outputs_that_are_shown_are_yaml_with_formats_that_there_are() -> None:
-    text = (SIEM / "README.md").read_text(encoding="utf-8")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in sorted(SIEM.glob("*.md")))
     shown = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     outputs = [output for block in shown for output in yaml.safe_load(block)["outputs"]]
     assert len(outputs) >= 7

@@ -1,5 +1,5 @@
 """Runs every installed receiver through every format and every fault, and writes the counts of
-received alerts into the tables of ``docs/siem/README.md``.
+received alerts into the tables of ``bench/delivered.md``.
 
     export PYTHONPATH=tests:pcaps
     python tests/sinks/report.py                # all; needs what `.ci/run` installs
@@ -34,7 +34,7 @@ from netwatch.core.text import quantity
 from netwatch.delivery.output import OutboxOptions
 from netwatch.formats.registry import RENDERERS
 
-PAGE = ROOT / "docs" / "siem" / "README.md"
+PAGE = ROOT / "bench" / "delivered.md"
 MARKS = "<!-- written by tests/sinks/report.py -->", "<!-- to here -->"
 SLOW_MARKS = "<!-- written by tests/sinks/report.py --ten-minutes -->", "<!-- to here, too -->"
 THOUSAND, FEW = 1000, 64

@@ -311,7 +311,7 @@ def test_webhooks_are_signed_by_the_standard(http, deliver, tmp_path, monkeypatc
 
 def test_documented_code_verifies_the_signature(http, deliver, tmp_path, monkeypatch):
     monkeypatch.setenv("NW_HMAC", "a secret of letters")
-    (code,) = blocks("python", (ROOT / "docs" / "siem" / "README.md").read_text("utf-8"))
+    (code,) = blocks("python", (ROOT / "docs" / "siem" / "webhook.md").read_text("utf-8"))
     delivery = deliver(of("http", http, tmp_path, secret={"env": "NW_HMAC"}))
     delivery.put(record(2))
     assert not delivery.drain(30)

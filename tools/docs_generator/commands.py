@@ -1,7 +1,9 @@
 """Commands and options, from the argument parsers."""
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
 from docs_generator.markdown import code, table
 from netwatch.cli import build_parser
@@ -23,13 +25,46 @@ def _leaves(
         yield path, parser
 
 
+OFTEN = 10
+"""Options that as many commands have, in the same words, are explained once."""
+
+
 def block(command: str) -> str:
-    """What a command does, how it is called and its options."""
+    """What a command does, how it is called and its options: those of its own in a table."""
     parser = parsers()[command]
     lines = [parser.description or "", "", "```text", synopsis(parser), "```", ""]
     rows = [[code(operand_name(each)), meaning(parser, each)] for each in operands(parser)]
-    rows += [[code(*spellings(each)), meaning(parser, each)] for each in options(parser)]
-    return "\n".join([*lines, table(("option", "meaning"), rows)])
+    known = shared()
+    of_scan = {} if command == "scan" else described(parsers()["scan"])
+    elsewhere: dict[str, list[str]] = {}
+    for spelled, text in described(parser).items():
+        if (spelled, text) in known:
+            elsewhere.setdefault("[shared options](#shared-options)", []).append(spelled)
+        elif of_scan.get(spelled) == text:
+            elsewhere.setdefault("as in [`scan`](#netwatch-scan)", []).append(spelled)
+        else:
+            rows.append([spelled, text])
+    if rows:
+        lines += [table(("option", "meaning"), rows), ""]
+    lines += [f"Also {', '.join(each)} ({where})." for where, each in elsewhere.items()]
+    return "\n".join(lines)
+
+
+def shared_block(_: str) -> str:
+    """The options that many commands have."""
+    return table(("option", "meaning"), (list(each) for each in shared()))
+
+
+def described(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """The options of a command, as spelled, with their meaning."""
+    return {code(*spellings(each)): meaning(parser, each) for each in options(parser)}
+
+
+@cache
+def shared() -> tuple[tuple[str, str], ...]:
+    """The options that are explained once, with their meaning."""
+    counts = Counter(each for parser in parsers().values() for each in described(parser).items())
+    return tuple(each for each, number in counts.items() if number >= OFTEN)
 
 
 def operands(parser: argparse.ArgumentParser) -> list[argparse.Action]:

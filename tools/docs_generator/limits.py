@@ -1,7 +1,7 @@
-"""Every limit, with its value taken from the code.
+"""Limits, with their values taken from the code.
 
-``data/limits.yaml`` lists them. A test demands a row for every constant of the code that is called
-``MAX_...`` or ``..._LIMIT``.
+``data/limits.yaml`` lists all of them: a test demands a row for every constant of the code that is
+called ``MAX_...`` or ``..._LIMIT``. ``data/limits_shown.yaml`` chooses those of the page.
 """
 
 import ast
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from docs_generator.data import rows
-from docs_generator.markdown import code, duration, size, table
+from docs_generator.markdown import duration, size, table
 from docs_generator.pages import ROOT
 
 UNITS: dict[str, Callable[[float], str]] = {
@@ -34,14 +34,27 @@ def places() -> set[str]:
 
 
 def block(part: str) -> str:
-    """The limits of a part of netwatch."""
+    """The limits of a part of netwatch that users can meet."""
+    known = described()
     return table(
-        ("limit on", "value", "when it is reached", "in the code"),
+        ("limit on", "value", "when it is reached"),
         (
-            [what, UNITS[unit](value(place)), reached, code(place) if place in places() else ""]
-            for what, place, unit, reached in rows("limits")[part]
+            [known[place][0], UNITS[known[place][1]](value(place)), known[place][2]]
+            for (place,) in rows("limits_shown")[part]
         ),
     )
+
+
+@cache
+def described() -> dict[str | int, tuple[str, str, str]]:
+    """What is limited, the unit and what happens, by place; "the same" is that of the row above."""
+    found: dict[str | int, tuple[str, str, str]] = {}
+    for part in rows("limits").values():
+        last = ""
+        for what, place, unit, reached in part:
+            last = last if reached == "the same" else reached
+            found[place] = (what, unit, last)
+    return found
 
 
 def value(place: str | int) -> float:

@@ -18,7 +18,8 @@ _PART = re.compile(
 
 def documents() -> list[Path]:
     """The pages that may have generated parts, sorted."""
-    return sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    others = [ROOT / "README.md", ROOT / "bench" / "situations.md"]
+    return sorted([*others, *(ROOT / "docs").rglob("*.md")])
 
 
 def parts(text: str) -> Iterator[tuple[str, str]]:

@@ -65,9 +65,12 @@ def ppp_block(_: str) -> str:
 
 
 def _encapsulations(what: str, rows: Iterable[Encapsulation], form: str) -> str:
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row.action, []).append(f"{row.name} ({form.format(row.number)})")
     return table(
-        (what, "name", "specification", "what is done"),
-        ([form.format(row.number), row.name, row.source, row.action] for row in rows),
+        ("what is done", f"name ({what})"),
+        ([action, "; ".join(names)] for action, names in groups.items()),
     )
 
 

@@ -32,13 +32,15 @@ Schema = dict[str, Any]
 
 def block(name: str) -> str:
     """The fields of a record: path, type, whether it may be missing, meaning. Behind ``beside`` may
-    be another record, whose fields are left out where they are the same."""
+    be another record, whose fields are left out where they are the same; behind ``depth`` how many
+    names a path has at most."""
+    name, _, most = name.partition(" depth ")
     name, _, other = name.partition(" beside ")
     known = {*fields(json.loads(schemas.text(other)))} if other else set()
     rows = [
         [code(path), kind, "" if always else "optional", text]
         for path, kind, always, text in fields(json.loads(schemas.text(name)))
-        if (path, kind, always, text) not in known
+        if (path, kind, always, text) not in known and (not most or path.count(".") < int(most))
     ]
     return table(("field", "type", "", "meaning"), rows)
 

@@ -1,7 +1,7 @@
 """A situation: frames made in code, and what netwatch has to say of them.
 
 The same set is a test (`tests/incidents/test_situations.py`), the table of
-`docs/concepts/incidents.md`, and what the peers of `docs/conformance.md` are given. A situation
+`bench/situations.md`, and what the peers of `bench/conformance.md` are given. A situation
 that accuses comes with its control: the same traffic without what makes the difference.
 """
 
