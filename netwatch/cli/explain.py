@@ -17,7 +17,7 @@ from netwatch.explain.page import page
 from netwatch.explain.record import as_record
 from netwatch.explain.sources import Found, from_alerts
 from netwatch.explain.steps import Explanation, explanation
-from netwatch.store.extra import require_extra
+from netwatch.store.options import require_extra
 
 _EXAMPLES = """examples:
   netwatch explain 6a10b1da                     from the store of this user

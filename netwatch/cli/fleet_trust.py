@@ -15,7 +15,7 @@ from netwatch.formats.values import rfc3339
 if TYPE_CHECKING:
     from netwatch.fleet.centre_folder import CentreFolder
     from netwatch.fleet.refused_messages import RefusedMessage, RefusedMessages
-    from netwatch.store.sensor_removal import SensorRemoved
+    from netwatch.store.fleet_sensors import SensorRemoved
 
 _REVOKE_EPILOG = """exit status: 0 done; 1 the store cannot be used; 2 usage or configuration error
 
@@ -114,7 +114,7 @@ def _remove_facts(config: Config, sensor: str, *, is_enrolled: bool) -> "SensorR
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
     from netwatch.store.fact_removal import FactRemoval
-    from netwatch.store.sensor_removal import has_sensor, remove_sensor
+    from netwatch.store.fleet_sensors import has_sensor, remove_sensor
 
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"

@@ -179,7 +179,7 @@ def _collected(args: argparse.Namespace) -> "Report":
     from netwatch.cli.run_store import chosen_store
     from netwatch.config import load
     from netwatch.core.private_folder import below
-    from netwatch.store.extra import require_extra
+    from netwatch.store.options import require_extra
 
     config = load(args.config)
     require_extra(_COMMAND)

@@ -19,14 +19,14 @@ def add_compact(group: Group) -> None:
 
 def _compact(args: argparse.Namespace) -> int:
     options = store_options(args)
-    from netwatch.store import compaction
+    from netwatch.store import landing
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
 
     files = FactFiles(options.path)
     with Catalogue.open(options) as catalogue:
-        done = compaction.compact(files, catalogue)
-        swept = compaction.sweep(files, catalogue)
+        done = landing.compact(files, catalogue)
+        swept = landing.sweep(files, catalogue)
     if args.format == "jsonl":
         print_record(
             {

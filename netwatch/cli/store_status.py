@@ -168,8 +168,7 @@ def _verify(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch.core.text import quantity
     from netwatch.store.catalogue import Catalogue
-    from netwatch.store.check import check
-    from netwatch.store.status import status
+    from netwatch.store.status import check, status
 
     wrong = strays = 0
     with Catalogue.open(options) as catalogue:

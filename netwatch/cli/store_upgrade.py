@@ -37,7 +37,7 @@ def add_upgrade(group: Group) -> None:
 def _upgrade(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch.store.catalogue_tables import SCHEMA_VERSION
-    from netwatch.store.upgrading import needed_upgrade, upgrade
+    from netwatch.store.examine import needed_upgrade, upgrade
 
     found = needed_upgrade(options)
     if found is None:

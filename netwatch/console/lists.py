@@ -15,7 +15,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.formats.csv import cell
 from netwatch.formats.values import json_line
 from netwatch.store.incident_pages import Cursor
-from netwatch.store.known_words import unknown_words
+from netwatch.store.queries import unknown_words
 
 TIMES = ("from", "to")
 """The values of an address that are times."""

@@ -15,8 +15,7 @@ from netwatch.engine.writer_process import run_description
 from netwatch.inventory.possible_classes import possible_classes
 from netwatch.store import writer
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.client_columns import ClientKey
-from netwatch.store.messages import Described
+from netwatch.store.messages import ClientKey, Described
 
 
 def description(config: Config) -> tuple[writer.Locate, writer.Seal | None, HidingApps]:

@@ -15,9 +15,8 @@ from netwatch.engine.event_batch import EventBatch
 from netwatch.engine.fact_rows import RowBuffer, claim_row, flow_row, stream_of
 from netwatch.engine.fact_sinks import FactSink
 from netwatch.engine.replay import ClaimEvent, Event
-from netwatch.store.client_columns import Clients
 from netwatch.store.losses import LossCounter
-from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk
+from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
 from netwatch.store.observation_rows import observation_columns
 
 CHUNK_ROWS = 8192

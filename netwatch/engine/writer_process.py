@@ -14,7 +14,7 @@ from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.engine.forking import begin_worker
 from netwatch.rules.ban_contents import ban_contents
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 from netwatch.store.writer import RunDescription
 
 WRITER = "netwatch store writer"

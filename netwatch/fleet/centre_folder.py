@@ -22,7 +22,7 @@ from netwatch.fleet import certificates
 from netwatch.fleet.credentials import SensorCredentials, write_private
 from netwatch.fleet.subjects import MAX_PAYLOAD, accounts_of
 from netwatch.fleet.user_keys import new_seed, public_key
-from netwatch.store.flow_names import KEY_BYTES, new_key
+from netwatch.store.flow_rows import KEY_BYTES, new_key
 
 LOG_BYTES = 10 << 20
 """Size of the log of the server from which a new one begins; three are kept."""

@@ -39,10 +39,8 @@ from netwatch.fleet.border import (
 from netwatch.fleet.envelope import EnvelopeError
 from netwatch.fleet.memory_limit import with_limited_memory
 from netwatch.fleet.row_check import check_rows
-from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.fact_tables import combined
-from netwatch.store.parquet import writer_options
+from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined, writer_options
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.run_note import RunNote
 from netwatch.fleet.spool import SpoolWriter
 from netwatch.store import messages
-from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.client_columns import ClientKey
-from netwatch.store.fact_tables import combined
+from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
 from netwatch.store.losses import LossCounter, Losses, LossKind
+from netwatch.store.messages import ClientKey
 from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import Envelope
 from netwatch.store import fleet_sensors
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.fleet_sensor_rows import note_heard
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import note_heard
 from netwatch.store.unheard import close_of_restarted_sensors, close_of_silent_sensors
 
 WRITE_SECONDS = 2.0

@@ -5,7 +5,7 @@ whose sums fit.
 from typing import TYPE_CHECKING
 
 from netwatch.fleet.border import CLOCK_SLACK, MAX_BYTES, BorderError
-from netwatch.store.arrow_schema import TIME_COLUMN
+from netwatch.store.fact_tables import TIME_COLUMN
 from netwatch.store.landing import DAY
 from netwatch.store.tables import FACTS, FactColumn
 

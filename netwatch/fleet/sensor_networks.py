@@ -2,7 +2,7 @@
 
 A sensor that was taken over can claim to have seen a device of any network. What it says of one
 that is not its own is kept and shown as a contradiction, with the least confidence; it is a case of
-its own (`netwatch.store.case_grouping`), so it changes nothing that other sensors have said. What
+its own (`netwatch.store.case_members`), so it changes nothing that other sensors have said. What
 it says of its own networks joins no case of another network either, whatever flow or device of an
 inventory it claims to have seen. Its clients and its coverage count for no other network.
 """

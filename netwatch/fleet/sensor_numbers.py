@@ -11,9 +11,15 @@ from sqlalchemy import Connection, select
 from netwatch.fleet.fact_batch import RunKey
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.fleet_runs import add_capture, add_run, find_capture, find_run
 from netwatch.store.hour_rows import change_judge
-from netwatch.store.versions import VersionHashes, version_with
+from netwatch.store.run_rows import (
+    VersionHashes,
+    add_capture,
+    add_run,
+    find_capture,
+    find_run,
+    version_with,
+)
 
 Named = tuple[str, RunKey, bool]
 """A sensor and its run, and whether a capture is meant: that at the position in the run."""

@@ -57,7 +57,7 @@ OPTIONAL_OUTPUT_MODULES = ("nkeys",)
 
 STORE_MODULES = (
     "netwatch.live.live_store",
-    "netwatch.store.arrow_schema",
+    "netwatch.store.fact_tables",
     "pyarrow",
     "pyarrow.compute",
     "pyarrow.dataset",

@@ -34,7 +34,7 @@ from netwatch.live.signals import hang_ups_noted, signal_handlers
 from netwatch.live.source_openers import SourceOpener, source_openers
 from netwatch.live.update_checker import prepare
 from netwatch.live.worker_pool import WorkerPool
-from netwatch.store.extra import require_extra
+from netwatch.store.options import require_extra
 
 
 @dataclass(frozen=True, slots=True)

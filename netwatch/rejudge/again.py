@@ -23,7 +23,7 @@ from netwatch.rejudge.recording import Recording
 from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_runs
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.hour_filling import fill_hours
+from netwatch.store.hour_counting import fill_hours
 from netwatch.store.options import StoreOptions
 
 CLOSED_EARLY = "netwatch live closed it before all that is stored of its flows was counted"

@@ -19,7 +19,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.hour_rows import add_judged
 from netwatch.store.incident_rows import remove_incidents, store_incidents
-from netwatch.store.versions import VersionHashes, version_with
+from netwatch.store.run_rows import VersionHashes, version_with
 
 
 class Recording:

@@ -20,8 +20,7 @@ from netwatch.privacy.keys import Keyring
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.resolving import NOBODYS
-from netwatch.store.stored_clients import StoredClient
+from netwatch.store.resolving import NOBODYS, StoredClient
 
 MAX_TRIED = 1 << 20
 """Addresses of a network that are tried; of a larger one, only those that are stored are."""

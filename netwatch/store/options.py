@@ -1,13 +1,18 @@
-"""Where a store is, and how long it keeps what."""
+"""Where a store is, how long it keeps what, and what has to be installed before it can be used."""
 
+import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.installing import install_command
 from netwatch.core.secret_urls import without_secrets
 
 FOREVER = None
 """A retention without an end."""
+
+_MODULES = ("sqlalchemy", "duckdb", "pyarrow", "fsspec")
 
 
 def default_path() -> str:
@@ -55,3 +60,10 @@ class StoreOptions:
     def shown(self) -> str:
         """The path without the secrets that a URL may have in it."""
         return without_secrets(self.path)
+
+
+def require_extra(command: str) -> None:
+    """Raise `ConfigError` for a command where the libraries of a store are not installed."""
+    if any(importlib.util.find_spec(module) is None for module in _MODULES):
+        message = f"a store needs an extra: {install_command('store')}"
+        raise ConfigError([Problem(command, 0, 0, message)])

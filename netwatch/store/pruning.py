@@ -19,14 +19,13 @@ from sqlalchemy import Connection, delete, func, insert, select
 from netwatch.coverage.hours import BLOCK, HOUR
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import FileRow
-from netwatch.store.chunks import chunks
-from netwatch.store.coverage_rows import remove_coverage
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_removal import FactRemoval, Removed
 from netwatch.store.fleet_sensors import forget_silences
-from netwatch.store.hour_rows import remove_hours_before
+from netwatch.store.hour_rows import remove_coverage, remove_hours_before
 from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.options import Retention
+from netwatch.store.statements import chunks
 
 PERSONAL = ("personal", "guest")
 """The classes of networks to whose clients the retention `personal` applies."""

@@ -26,9 +26,9 @@ from netwatch.fleet.memory_limit import with_limited_memory
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.coverage_rows import outside_flows
 from netwatch.store.fleet_sensors import roster
-from netwatch.store.flow_names import new_key
+from netwatch.store.flow_rows import new_key
+from netwatch.store.hour_rows import outside_flows
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
 

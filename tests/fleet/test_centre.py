@@ -31,8 +31,8 @@ from netwatch.fleet.fact_sender import FactSender, read_news
 from netwatch.fleet.link import Link
 from netwatch.fleet.spool import Spool, SpoolWriter
 from netwatch.fleet.subjects import STREAM, subject
-from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.fleet_sensors import roster
 
 NotFoundError = pytest.importorskip("nats.js.errors").NotFoundError

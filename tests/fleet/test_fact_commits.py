@@ -17,10 +17,10 @@ from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.formats.coverage import report_record
-from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.flow_names import new_key
+from netwatch.store.fact_tables import chunk_schema
+from netwatch.store.flow_rows import new_key
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions

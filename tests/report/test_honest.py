@@ -11,7 +11,7 @@ from netwatch.config import load
 from netwatch.report.answer import WEIGHTS
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.record import record
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 
 ANOTHER_BAN = """
   - {id: later, authority: City, apps: [deepseek], forbids: [service], from: 2023-01-01,

@@ -14,7 +14,7 @@ from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 
 EVERYTHING = 0, 1 << 62
 

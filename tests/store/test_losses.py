@@ -20,9 +20,9 @@ from netwatch.engine.record_facts import Recorder
 from netwatch.store import messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.client_columns import ClientKey
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.losses import LossCounter, shifted
+from netwatch.store.messages import ClientKey
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
 from netwatch.store.writer import RunDescription, Writer

@@ -15,7 +15,7 @@ from netwatch.fleet.receiver import Receiver
 from netwatch.fleet.refused_messages import RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import subject
-from netwatch.store.flow_names import new_key
+from netwatch.store.flow_rows import new_key
 from netwatch.store.options import StoreOptions
 
 STREAMED = ("alerts", "facts", "coverage", "applied")

@@ -142,8 +142,8 @@ def _sensors(store: "StoreOptions", silence: float) -> Finding:
     """Which sensors are not heard, and which reject what was published?"""
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.examine import open_unchanged
-    from netwatch.store.extra import require_extra
     from netwatch.store.fleet_sensors import FleetSensor, roster
+    from netwatch.store.options import require_extra
 
     def read() -> "list[FleetSensor]":
         with Catalogue(open_unchanged(store, ANSWER_SECONDS - 1)) as catalogue:

@@ -15,8 +15,8 @@ from netwatch.report.covering import missing_days, network_flows
 from netwatch.report.page import report_language
 from netwatch.report.period import Days
 from netwatch.report.reading import NetworkFlows
-from netwatch.store.coverage_rows import outside_flows
 from netwatch.store.fleet_sensors import silences
+from netwatch.store.hour_rows import outside_flows
 from netwatch.store.judged_coverage import judged_coverage
 
 

@@ -24,9 +24,13 @@ from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
-from netwatch.store.device_pages import device_networks
 from netwatch.store.filters import Filter, Place, client_places, device_clients
-from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
+from netwatch.store.incident_pages import (
+    IncidentFilter,
+    IncidentRow,
+    device_networks,
+    incident_page,
+)
 from netwatch.store.incident_rows import DAY
 
 FILTERS = ("from", "to", "network", "sensor")

@@ -10,7 +10,7 @@ from netwatch.console.figures import figure
 from netwatch.console.lists import known_names, tidied, time_inputs
 from netwatch.console.pages.incidents import QUERY_SECONDS, WORDS
 from netwatch.console.view import View
-from netwatch.store.device_pages import (
+from netwatch.store.incident_pages import (
     DeviceFilter,
     DeviceRow,
     device_networks,

@@ -17,7 +17,7 @@ from netwatch.formats.values import json_line, rfc3339
 from netwatch.rules.ban_texts import words_in
 from netwatch.store.identifying import Identity, identify, write_journal
 from netwatch.store.incident_pages import IncidentFilter, incident_page
-from netwatch.store.stored_clients import stored_clients
+from netwatch.store.resolving import stored_clients
 
 SCHEMA = "netwatch.person/1"
 """The schema of the file, with its version."""

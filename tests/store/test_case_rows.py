@@ -9,7 +9,7 @@ from sqlalchemy import select
 from support.fleet_alerts import DAY, GAP, MINUTE, SECOND, fleet_alert
 
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_words import SPAN
+from netwatch.store.case_rows import SPAN
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions

@@ -8,8 +8,8 @@ from sqlalchemy import insert, select
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.chunks import among, chunks, pairs_among
 from netwatch.store.options import StoreOptions
+from netwatch.store.statements import among, chunks, pairs_among
 
 TEXTS = ["plain", "it's", '"quoted"', "back\\slash", "{a,b}", "NULL", "ä\u202e", "%s ? :x", " "]
 
