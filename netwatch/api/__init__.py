@@ -6,11 +6,8 @@ values: it prints nothing, ends no process, installs no signal handler and chang
 this one.
 """
 
-from netwatch.api.coverage import Coverage, DeviceCoverage, Flows, NetworkCoverage, Packets
-from netwatch.api.incident import Incident
 from netwatch.api.matching import Match, match
 from netwatch.api.naming import Observations, names
-from netwatch.api.observation import Observation
 from netwatch.api.parts import (
     Answer,
     App,
@@ -38,6 +35,15 @@ from netwatch.api.parts import (
     Tls,
     Unheard,
     Versions,
+)
+from netwatch.api.records import (
+    Coverage,
+    DeviceCoverage,
+    Flows,
+    Incident,
+    NetworkCoverage,
+    Observation,
+    Packets,
 )
 from netwatch.api.scanning import ScanResult, scan
 from netwatch.api.summary import Summary

@@ -7,7 +7,7 @@ from typing import overload
 from netwatch import config as configuration
 from netwatch.api.options import AnyPath, host_name, load_apart, readable_errors, source_list
 from netwatch.api.parts import App
-from netwatch.api.view import Record
+from netwatch.api.records import Record
 from netwatch.config.replacements import Replacements
 from netwatch.core.verdict import Confidence, Role
 from netwatch.rules.explain import MatchRecords

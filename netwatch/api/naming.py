@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 import orjson
 
-from netwatch.api.observation import Observation
 from netwatch.api.options import AnyPath, Period, read_options, readable_errors
+from netwatch.api.records import Observation
 from netwatch.api.summary import Summary, summary_of
 from netwatch.core.errors import NetwatchError
 from netwatch.core.installing import install_command

@@ -10,8 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from netwatch import config as configuration
-from netwatch.api.coverage import Coverage
-from netwatch.api.incident import Incident
 from netwatch.api.options import (
     AnyPath,
     Period,
@@ -20,6 +18,7 @@ from netwatch.api.options import (
     readable_errors,
     source_list,
 )
+from netwatch.api.records import Coverage, Incident
 from netwatch.api.summary import Summary, summary_of
 from netwatch.config.replacements import Replacements
 from netwatch.core.alert import Alert

@@ -12,9 +12,8 @@ from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.explain.exemptions import exemptions_asked
-from netwatch.explain.page import page
-from netwatch.explain.record import as_record
+from netwatch.explain.doubts import exemptions_asked
+from netwatch.explain.page import as_record, page
 from netwatch.explain.sources import Found, from_alerts
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.store.options import require_extra

@@ -72,8 +72,8 @@ def add(
 
 def _enrol(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet enrol``; the exit status."""
-    from netwatch.fleet.credentials import write_credentials
-    from netwatch.fleet.signing_key import open_signing_key
+    from netwatch.fleet.connection import write_credentials
+    from netwatch.fleet.keys import open_signing_key
 
     config = centre_config(args.config)
     folder = centre_folder(config)
@@ -152,7 +152,7 @@ def _status(args: argparse.Namespace) -> int:
 def _tell_of_server(config: "Config") -> int:
     """Say where the server does not answer: then nobody can be heard, and what is shown is from
     before. The exit status."""
-    from netwatch.fleet.centre_peer import try_server
+    from netwatch.fleet.server import try_server
 
     assert config.fleet is not None
     try:

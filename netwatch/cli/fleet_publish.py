@@ -117,7 +117,7 @@ def _examined(
     paths: Sequence[Path], publications: "Publications", audience: str
 ) -> dict[str, dict[str, bytes]]:
     """The files of each kind, sets first, after they were examined together with what is in use."""
-    from netwatch.fleet.collecting import collect_configuration, examine_files
+    from netwatch.fleet.publications import collect_configuration, examine_files
     from netwatch.updates.publish import read_examined
 
     found: dict[str, dict[str, bytes]] = {}

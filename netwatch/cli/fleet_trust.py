@@ -50,7 +50,7 @@ def add(group: Group) -> None:
 def centre_config(path: str | None) -> Config:
     """The configuration, which has to be that of a centre. Raises `ConfigError`."""
     from netwatch.config import load
-    from netwatch.fleet.extra import require_extra
+    from netwatch.fleet.sensor import require_extra
 
     require_extra("netwatch fleet")
     config = load(path)

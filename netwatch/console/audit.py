@@ -29,7 +29,7 @@ from sqlalchemy import RowMapping, Select, delete, insert, select
 from netwatch.console import tables
 from netwatch.console.audit_sealing import EMPTY, AuditSealing, Content
 from netwatch.console.foreign_names import ForeignNames
-from netwatch.console.storable import storable
+from netwatch.console.tables import storable
 from netwatch.report.values import AuditHead
 from netwatch.store.database import Database
 from netwatch.store.statements import chunks

@@ -10,8 +10,17 @@ from zoneinfo import ZoneInfo
 
 from netwatch.core.expected_use import WORKING_DAYS, ExpectedUse
 from netwatch.core.period import period
-from netwatch.coverage.bits import bits_of, bits_or, long_runs, mask, runs, widened
-from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS
+from netwatch.coverage.hours import (
+    HOUR,
+    QUARTER,
+    QUARTERS,
+    bits_of,
+    bits_or,
+    long_runs,
+    mask,
+    runs,
+    widened,
+)
 from netwatch.coverage.judged import JudgedCoverage, Wanted, readable
 
 MissingReason = Literal["not-captured", "lost", "not-judged", "silent", "unreadable"]

@@ -13,7 +13,7 @@ from typing import Any
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
-from netwatch.fleet.sensor_networks import UNLIMITED, SensorNetworks
+from netwatch.fleet.sensor_records import UNLIMITED, SensorNetworks
 from netwatch.formats.values import epoch_ns
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue

@@ -24,9 +24,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_coverage, span, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
-from netwatch.fleet.loss_record import read_losses
-from netwatch.fleet.sensor_networks import UNLIMITED, SensorNetworks
-from netwatch.fleet.sensor_numbers import SensorNumbers
+from netwatch.fleet.sensor_records import UNLIMITED, SensorNetworks, SensorNumbers, read_losses
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import (
     CaptureState,

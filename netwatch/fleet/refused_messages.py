@@ -22,7 +22,7 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.sensor_name import is_sensor_name
-from netwatch.fleet.credentials import write_private
+from netwatch.fleet.connection import write_private
 
 FOLDER = "refused"
 """The folder in that of a centre."""

@@ -70,7 +70,7 @@ FLEET_MODULES = (
     "asyncio",
     "nats.js.client",
     "netwatch.fleet.alert_sink",
-    "netwatch.fleet.fact_destination",
+    "netwatch.fleet.fact_writer",
     "netwatch.fleet.link",
     "netwatch.fleet.published_settings",
     "netwatch.rules.lint",

@@ -20,7 +20,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.private_folder import below
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import CoverageReport
-from netwatch.fleet.sensor import is_sensor, outputs_of, require_fleet
+from netwatch.fleet.sensor import is_sensor, outputs_of
+from netwatch.fleet.sensor import require_extra as require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.events import Listener
 from netwatch.live.log_opener import LogOpener, log_opener

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 from netwatch.core.verdict import Decision, Device, Network
-from netwatch.privacy.keys import Keyring
-from netwatch.privacy.pseudonyms import pseudonym, under_pseudonym
+from netwatch.privacy.keys import Keyring, pseudonym, under_pseudonym
 from netwatch.privacy.sealing import Sealing
 
 CLASSES = ("service", "personal", "guest", "infrastructure")

@@ -28,8 +28,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from netwatch.core.errors import NetwatchError
-from netwatch.privacy.keys import ID_DIGITS, Keyring, PseudonymKey
-from netwatch.privacy.pseudonyms import pseudonym
+from netwatch.privacy.keys import ID_DIGITS, Keyring, PseudonymKey, pseudonym
 
 MAGIC = b"nwS1"
 """How each sealed value begins, which no JSON does."""

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 
-from netwatch.coverage.bits import bits_of
 from netwatch.coverage.hours import (
     BLOCK,
     QUARTERS,
     FlowHours,
     HourCounts,
+    bits_of,
     flow_blocks,
     pack_flows,
     quarter_blocks,

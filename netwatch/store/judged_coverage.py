@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from netwatch.coverage.bits import bits_of, mask, narrowed
-from netwatch.coverage.hours import BLOCK, HOUR, QUARTERS, by_name
+from netwatch.coverage.hours import BLOCK, HOUR, QUARTERS, bits_of, by_name, mask, narrowed
 from netwatch.coverage.judged import (
     FlowBlock,
     Judge,

@@ -11,8 +11,7 @@ from support.examples import examples
 
 from netwatch.core.expected_use import DAYS, parse_expected
 from netwatch.core.period import period
-from netwatch.coverage.bits import bits_of, runs
-from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, pack_flows
+from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, bits_of, pack_flows, runs
 from netwatch.coverage.judged import (
     FlowBlock,
     Judge,

@@ -10,9 +10,8 @@ from support.postgres_server import new_database
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
-from netwatch.coverage.bits import narrowed
 from netwatch.coverage.counts import Coverage
-from netwatch.coverage.hours import HOUR, QUARTERS, by_name
+from netwatch.coverage.hours import HOUR, QUARTERS, by_name, narrowed
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits

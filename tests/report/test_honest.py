@@ -10,7 +10,7 @@ from report.test_collect import SUMMER, codes, made, notes, only
 from netwatch.config import load
 from netwatch.report.answer import WEIGHTS
 from netwatch.report.collect import Wanted, collect
-from netwatch.report.record import record
+from netwatch.report.files import record
 from netwatch.store.run_rows import VersionHashes
 
 ANOTHER_BAN = """

@@ -6,8 +6,7 @@ from pathlib import Path
 from support.paths import PCAPS
 
 from netwatch.cli import main
-from netwatch.coverage.bits import narrowed, runs
-from netwatch.coverage.hours import BLOCK, QUARTERS, HourCounts, by_name
+from netwatch.coverage.hours import BLOCK, QUARTERS, HourCounts, by_name, narrowed, runs
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval

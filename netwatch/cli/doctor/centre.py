@@ -25,7 +25,7 @@ _SHOWN = 5
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """What makes this a centre, if the configuration does."""
     from netwatch.config import load_fleet, load_store
-    from netwatch.fleet.extra import require_extra
+    from netwatch.fleet.sensor import require_extra
 
     try:
         options, store = load_fleet(args.config), load_store(args.config)
@@ -115,7 +115,7 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
 
 def _reachable(options: "FleetOptions", server: "ServerOptions", folder: "CentreFolder") -> Finding:
     """Does the server answer, and let the centre in?"""
-    from netwatch.fleet.centre_peer import try_server
+    from netwatch.fleet.server import try_server
 
     place = server.join or f"{server.host}:{server.port}"
     try:
