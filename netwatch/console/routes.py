@@ -2,8 +2,8 @@
 
 The server, the check of rights, the audit, the menu, the tests and the documentation read `ROUTES`.
 
-**To add a page**, write functions that take a `View` and return an `Answer` in the module of its topic
-in ``pages`` (`Page`, `Download`, `Events` or `Redirect`, see `netwatch.console.view`), one
+**To add a page**, write functions that take a `View` and return an `Answer` (`Page`, `Download`,
+`Events` or `Redirect`, see `netwatch.console.view`) in the module of its topic in ``pages``, one
 template ``templates/NAME.html`` that begins with ``{% extends "base.html" %}`` and fills ``title``
 and ``content``, and one row here per path and method:
 

@@ -1,5 +1,5 @@
-"""The formats of exports. A new one is an `ExportFormat` that writes and reads it, and a row here: the
-command, the console, the documentation and the tests take them from this table."""
+"""The formats of exports. A new one is an `ExportFormat` that writes and reads it, and a row here:
+the command, the console, the documentation and the tests take them from this table."""
 
 import functools
 import importlib
