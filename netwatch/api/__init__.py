@@ -6,8 +6,7 @@ values: it prints nothing, ends no process, installs no signal handler and chang
 this one.
 """
 
-from netwatch.api.matching import Match, match
-from netwatch.api.naming import Observations, names
+from netwatch.api.naming import Match, Observations, match, names
 from netwatch.api.parts import (
     Answer,
     App,
@@ -45,8 +44,7 @@ from netwatch.api.records import (
     Observation,
     Packets,
 )
-from netwatch.api.scanning import ScanResult, scan
-from netwatch.api.summary import Summary
+from netwatch.api.scanning import ScanResult, Summary, scan
 from netwatch.core.alert import IncidentKind
 from netwatch.core.contradiction import ContradictionType
 from netwatch.core.errors import ConfigError, Problem

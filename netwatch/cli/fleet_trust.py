@@ -14,7 +14,7 @@ from netwatch.formats.values import rfc3339
 
 if TYPE_CHECKING:
     from netwatch.fleet.centre_folder import CentreFolder
-    from netwatch.fleet.refused_messages import RefusedMessage, RefusedMessages
+    from netwatch.fleet.receiver import RefusedMessage, RefusedMessages
     from netwatch.store.fleet_sensors import SensorRemoved
 
 _REVOKE_EPILOG = """exit status: 0 done; 1 the store cannot be used; 2 usage or configuration error
@@ -84,7 +84,7 @@ def when_known(config: Config) -> str:
 
 def refused_folder(folder: Path) -> "RefusedMessages":
     """The messages that a centre refused."""
-    from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
+    from netwatch.fleet.receiver import FOLDER, RefusedMessages
 
     return RefusedMessages(folder / FOLDER)
 

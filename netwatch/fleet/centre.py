@@ -29,8 +29,7 @@ from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.publications import open_publications
 from netwatch.fleet.publisher import Publisher
-from netwatch.fleet.receiver import Pace, Receiver
-from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
+from netwatch.fleet.receiver import FOLDER, Pace, Receiver, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper, SilenceKeeper
 from netwatch.fleet.sensor_records import SensorNetworks
 from netwatch.fleet.server import NatsServer, centre_peer, prepare

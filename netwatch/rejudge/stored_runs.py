@@ -20,7 +20,7 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.stored_observations import StoredClient, stored_client
 
 if TYPE_CHECKING:
-    from netwatch.privacy.sealing import Sealing
+    from netwatch.privacy.options import Sealing
 from collections.abc import Iterable
 
 from netwatch.store.views import FACT_TABLES

@@ -24,8 +24,8 @@ from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.person import ALWAYS, Person, Span
 
 if TYPE_CHECKING:
-    from netwatch.privacy.sealing import Sealing
-from netwatch.privacy.sealing import SealedError, Sealing
+    from netwatch.privacy.options import Sealing
+from netwatch.privacy.options import SealedError, Sealing
 from netwatch.store.catalogue import Catalogue
 
 NOBODYS = frozenset({"0.0.0.0", "::"})

@@ -25,8 +25,8 @@ from netwatch.explain.subject_notice import notice_of, with_words
 from netwatch.language.language import LANGUAGES, language
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import cases_of_incident
-from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.incident_pages import incident_row
+from netwatch.store.pruning import is_evidence_capture
 
 _PIECE = 1 << 16
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from netwatch.core.errors import NetwatchError
 from netwatch.privacy.keys import Keyring, PseudonymKey
-from netwatch.privacy.sealing import (
+from netwatch.privacy.options import (
     MAGIC,
     ClientIdentity,
     SealedError,
