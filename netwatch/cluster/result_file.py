@@ -27,7 +27,8 @@ from netwatch.cluster.storage import MissingError, Storage
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.typed_json import MISMATCHES, dumps, field_names, loads, read
-from netwatch.coverage.counts import Coverage, coverage_state, restored_coverage
+from netwatch.coverage.counts import Coverage
+from netwatch.coverage.saved import coverage_state, restored_coverage
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
 from netwatch.incidents.senders import SenderTable

@@ -3,19 +3,16 @@
 Whoever reads that a device contacted nothing forbidden has to know how much of its traffic
 nobody could read. Each flow has exactly one `Visibility`, so the counts add up to the flows
 seen. They are the same in whatever order flows ended and however many processes counted them.
-
-Counts become values of JSON and back, so that they can be added to other counts.
 """
 
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from netwatch.core.anomalies import is_unknown_ether_type, limit_ether_types
 from netwatch.core.flow import FlowClient
-from netwatch.core.typed_json import read, reader
 from netwatch.core.verdict import DeviceClass, Network
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 
@@ -57,9 +54,6 @@ CACHE_LIMIT = 65_536
 
 Location = tuple[Network | None, str]
 """The network of a client (None: outside of all networks) and the id of its device."""
-
-_NUMBERS = [int] * len(VISIBILITIES)
-_read_text = reader(str)
 
 
 def unreadable(anomalies: Mapping[str, int]) -> dict[str, int]:
@@ -355,39 +349,3 @@ class FlowCounter:
                 self._locations.clear()
             location = self._locations[client] = self._directory.locate(client, None)
         return location
-
-
-def coverage_state(coverage: Coverage) -> dict[str, Any]:
-    """All counts, as JSON can have them. Numbers are in the order of `VISIBILITIES`."""
-    return {
-        "outside": coverage._outside,
-        "missed": coverage._missed,
-        "networks": [
-            [name, device_class, counts]
-            for name, (device_class, counts) in sorted(coverage._networks.items())
-        ],
-        "devices": [[*key, counts] for key, counts in sorted(coverage._devices.items())],
-    }
-
-
-def restored_coverage(state: Any) -> Coverage:
-    """The counts that `coverage_state` gave. Raises one of
-    `netwatch.core.typed_json.MISMATCHES`."""
-    coverage = Coverage()
-    coverage._outside = _counts(state["outside"])
-    coverage._missed.update(read(dict[str, int], state["missed"]))
-    for name, device_class, counts in state["networks"]:
-        networks = coverage._networks
-        networks[read(str, name)] = read(DeviceClass, device_class), _counts(counts)
-    for network, device, counts in state["devices"][: coverage._limit]:
-        coverage._devices[_read_text(network), _read_text(device)] = _counts(counts)
-    if any(network not in coverage._networks for network, _ in coverage._devices):
-        raise ValueError("a device is in no network")
-    return coverage
-
-
-def _counts(found: Any) -> list[int]:
-    # An archive has a list for each device of each capture: one comparison is a tenth of the time.
-    if not isinstance(found, list) or [*map(type, found)] != _NUMBERS:
-        raise ValueError(f"expected {len(VISIBILITIES)} numbers")
-    return found
