@@ -31,7 +31,7 @@ from support.fleet_messages import message
 
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.connection import Connection
-from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
+from netwatch.fleet.receiver import FOLDER, RefusedMessages
 from netwatch.fleet.subjects import HEALTH_BUCKET, MAX_PAYLOAD, STREAM, bucket_subject, subject
 
 EVIL, GOOD = "evil-1", "good-1"

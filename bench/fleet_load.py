@@ -36,8 +36,8 @@ from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.server import PROGRAM
 from netwatch.fleet.subjects import subject
 from netwatch.formats.values import rfc3339
-from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.fact_tables import chunk_schema
 
 UNDER_WAY = 4
 """Messages of a kind that a sensor offers while they are not committed."""

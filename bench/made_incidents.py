@@ -20,7 +20,7 @@ from shared import ROOT
 from netwatch.core.alert import AlertRecord
 from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.options import StoreOptions
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 
 BEGIN = datetime(2023, 3, 20, tzinfo=UTC)
 """The first day of the year."""

@@ -30,14 +30,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from netwatch.store.arrow_schema import schema
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_tables import write_file
+from netwatch.store.fact_tables import schema, write_file
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import VersionHashes
 from netwatch.store.tables import BUCKETS
-from netwatch.store.versions import VersionHashes
 
 DEVICES, NAMES, DAYS = 5_000, 200_000, 10
 FIRST = 1_680_307_200_000_000_000  # 2023-04-01

@@ -115,7 +115,7 @@ def _landing(work: Path) -> int:
 
 
 def _compacted(work: Path) -> int:
-    from netwatch.store.compaction import compact
+    from netwatch.store.landing import compact
 
     files, catalogue = _open(work / "facts")
     compact(files, catalogue)

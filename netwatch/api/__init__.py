@@ -6,11 +6,7 @@ values: it prints nothing, ends no process, installs no signal handler and chang
 this one.
 """
 
-from netwatch.api.coverage import Coverage, DeviceCoverage, Flows, NetworkCoverage, Packets
-from netwatch.api.incident import Incident
-from netwatch.api.matching import Match, match
-from netwatch.api.naming import Observations, names
-from netwatch.api.observation import Observation
+from netwatch.api.naming import Match, Observations, match, names
 from netwatch.api.parts import (
     Answer,
     App,
@@ -39,8 +35,16 @@ from netwatch.api.parts import (
     Unheard,
     Versions,
 )
-from netwatch.api.scanning import ScanResult, scan
-from netwatch.api.summary import Summary
+from netwatch.api.records import (
+    Coverage,
+    DeviceCoverage,
+    Flows,
+    Incident,
+    NetworkCoverage,
+    Observation,
+    Packets,
+)
+from netwatch.api.scanning import ScanResult, Summary, scan
 from netwatch.core.alert import IncidentKind
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.errors import NetwatchError as Error

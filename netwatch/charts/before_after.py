@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netwatch.charts import theme
+from netwatch.charts import picture
 from netwatch.charts.coverage import escaped_name
 from netwatch.charts.picture import Picture, Size, Table, count_axis, data, shown, specification
 from netwatch.language.language import Language
@@ -78,7 +78,7 @@ def _specification(
         "axis": {
             "title": None,
             "labelLimit": 150 if size == "wide" else 90,
-            "labelColor": theme.INK,
+            "labelColor": picture.INK,
         },
         "scale": {"paddingInner": 0.25, "paddingOuter": 0.1},
     }
@@ -100,8 +100,8 @@ def _specification(
         }
 
     look = {
-        "fill": by_period([theme.BEFORE, theme.AFTER]),
-        "stroke": by_period([theme.BEFORE_LINE, theme.AFTER]),
+        "fill": by_period([picture.BEFORE, picture.AFTER]),
+        "stroke": by_period([picture.BEFORE_LINE, picture.AFTER]),
         "description": {"field": "text"},
     }
     span = {

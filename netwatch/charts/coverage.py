@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netwatch.charts import theme
+from netwatch.charts import picture
 from netwatch.charts.picture import Picture, Size, Table, data, shown, specification
 from netwatch.language.language import Language
 
@@ -23,12 +23,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 """The reasons why a name was not read (`netwatch.coverage.visibility`), by group."""
 
 _COLOURS = (
-    ("named", theme.NAMED, theme.NAMED_LINE),
-    ("hidden", theme.HIDDEN, theme.HIDDEN),
-    ("tunnel", theme.TUNNEL, theme.TUNNEL_LINE),
-    ("no-name", theme.NO_NAME, theme.NO_NAME),
-    ("cut", theme.CUT, theme.CUT_LINE),
-    ("empty", theme.EMPTY, theme.EMPTY_LINE),
+    ("named", picture.NAMED, picture.NAMED_LINE),
+    ("hidden", picture.HIDDEN, picture.HIDDEN),
+    ("tunnel", picture.TUNNEL, picture.TUNNEL_LINE),
+    ("no-name", picture.NO_NAME, picture.NO_NAME),
+    ("cut", picture.CUT, picture.CUT_LINE),
+    ("empty", picture.EMPTY, picture.EMPTY_LINE),
 )
 MAX_NETWORKS = 24
 """Networks that are drawn, those with most flows first; the table has all."""
@@ -106,7 +106,7 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
         "axis": {
             "title": None,
             "labelLimit": 150 if size == "wide" else 84,
-            "labelColor": theme.INK,
+            "labelColor": picture.INK,
         },
         "scale": {"paddingInner": 0.4, "paddingOuter": 0.2},
     }
@@ -157,7 +157,7 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
                 for each in drawn
             ]
         ),
-        "mark": {"type": "text", "align": "left", "x": "width", "dx": 8, "fill": theme.INK},
+        "mark": {"type": "text", "align": "left", "x": "width", "dx": 8, "fill": picture.INK},
         "encoding": {
             "y": y,
             "text": {"field": "label"},

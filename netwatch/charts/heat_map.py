@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
-from netwatch.charts import theme
+from netwatch.charts import picture
 from netwatch.charts.coverage import escaped_name
 from netwatch.charts.picture import (
     Picture,
@@ -26,9 +26,9 @@ from netwatch.language.language import Language
 
 _WEEK = timedelta(days=7)
 _COLOURS = (
-    (1, theme.ONCE, theme.ONCE_LINE),
-    (4, theme.SOME, theme.SOME),
-    (1 << 62, theme.MANY, theme.MANY),
+    (1, picture.ONCE, picture.ONCE_LINE),
+    (4, picture.SOME, picture.SOME),
+    (1 << 62, picture.MANY, picture.MANY),
 )
 MAX_DEVICES = 40
 """Devices that are drawn, those with incidents in most weeks first; the table has all."""
@@ -90,7 +90,7 @@ def _specification(
         "axis": {
             "title": None,
             "labelLimit": 170 if size == "wide" else 96,
-            "labelColor": theme.INK,
+            "labelColor": picture.INK,
         },
     }
     x = {
@@ -125,7 +125,7 @@ def _specification(
     }
     lanes = {
         "data": data([{"device": name} for name in names]),
-        "mark": {"type": "rule", "stroke": theme.GRID},
+        "mark": {"type": "rule", "stroke": picture.GRID},
         "encoding": {"y": y, "description": {"field": "device"}},
     }
     layers = [lanes, cells]
@@ -141,7 +141,7 @@ def _specification(
                     "description": {"field": "text"},
                 },
             }
-            for chosen, colour in ((words[:1], theme.INK), (words[1:], theme.SURFACE))
+            for chosen, colour in ((words[:1], picture.INK), (words[1:], picture.SURFACE))
         ]
     return specification(size, max(1, len(values)) * 22, layers)
 

@@ -1,26 +1,44 @@
-"""Renders pictures as SVG, in a worker process that is kept warm, and remembers what it rendered.
+"""Renders pictures as SVG, in a worker process that is kept warm, makes the SVG fit for a page, and
+remembers what it rendered.
 
 Pictures are found again by a hash of their specification and locales. A worker that does not answer
 in time is killed, and the next picture starts a new one.
+
+Numbers and months are written by locales of d3 from those of Babel. They are passed with each
+rendering, because the renderer knows English only.
+
+Marks get titles for the pointer, the picture an accessible name; style attributes, scripts and
+labels in English are removed, and ids differ from those of other pictures on the page.
 """
 
 import contextlib
 import hashlib
 import importlib.util
 import json
+import re
 import select
 import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, Self
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
-from netwatch.charts.locales import number_locale, time_locale
-from netwatch.charts.picture import Picture, Size
-from netwatch.charts.svg import for_page
+from babel.numbers import get_decimal_symbol, get_group_symbol
+
+from netwatch.charts.picture import FONT_SIZE, HATCH, LINE, SHADE, Picture, Size
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.language.language import Language, language
+
+SVG = "http://www.w3.org/2000/svg"
+_XLINK = "http://www.w3.org/1999/xlink"
+_TITLE = f"{{{SVG}}}title"
+_DROPPED = ("style", "role", "aria-roledescription", "aria-label", "aria-hidden", "pointer-events")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 TIME_LIMIT = 60.0
 """Seconds for one picture, the start of the worker included."""
@@ -32,6 +50,117 @@ MAX_SVG_BYTES = 8 << 20
 """Bytes of an answer of the worker."""
 
 _WORKER = [sys.executable, "-P", "-m", "netwatch.charts.worker"]
+
+
+def number_locale(language: Language) -> Mapping[str, Any]:
+    """The locale of d3-format."""
+    return {
+        "decimal": get_decimal_symbol(language.locale),
+        "thousands": get_group_symbol(language.locale),
+        "grouping": [3],
+        "currency": ["", ""],
+        "percent": "\u00a0%",
+    }
+
+
+def time_locale(language: Language) -> Mapping[str, Any]:
+    """The locale of d3-time-format."""
+    locale = language.locale
+
+    def names(kind: str, width: str, count: int) -> list[str]:
+        values = getattr(locale, kind)["format"][width]
+        return [values[number] for number in range(count)]
+
+    sunday_first = [6, 0, 1, 2, 3, 4, 5]
+    days = names("days", "wide", 7)
+    short_days = names("days", "abbreviated", 7)
+    months = locale.months["format"]
+    return {
+        "dateTime": "%-d %B %Y %H:%M:%S",
+        "date": "%-d %B %Y",
+        "time": "%H:%M:%S",
+        "periods": ["", ""],
+        "days": [days[number] for number in sunday_first],
+        "shortDays": [short_days[number] for number in sunday_first],
+        "months": [months["wide"][number] for number in range(1, 13)],
+        "shortMonths": [months["abbreviated"][number] for number in range(1, 13)],
+    }
+
+
+ElementTree.register_namespace("", SVG)
+
+
+def for_page(text: str, name: str, title: str, summary: str) -> str:
+    """An SVG for a page. `name` begins its ids and must be unique on the page; `title` is its
+    accessible name and `summary` describes it."""
+    root = ElementTree.fromstring(text)
+    _clean(root, name)
+    _hatch(root, f"{name}-hatch")
+    description = ElementTree.Element(f"{{{SVG}}}desc", {"id": f"{name}-description"})
+    description.text = summary
+    root.insert(0, description)
+    # A title element of the whole picture would be its tooltip wherever no mark is.
+    root.attrib |= {
+        "class": "chart",
+        "role": "img",
+        "aria-label": title,
+        "aria-describedby": f"{name}-description",
+    }
+    root.attrib.pop("version", None)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _clean(element: Element, name: str) -> None:
+    """Remove what a page must not have or does not need, and make labels of marks titles."""
+    for child in [*element]:
+        if _is_needless(child):
+            element.remove(child)
+        else:
+            _clean(child, name)
+    if "font-size" in element.attrib:
+        element.attrib["font-size"] = f"{FONT_SIZE}px"
+    is_mark = element.get("role") == "graphics-symbol" and not len(element)
+    label = element.get("aria-label")
+    for attribute in [*element.attrib]:
+        if attribute in _DROPPED or attribute.startswith(("on", f"{{{_XLINK}}}")):
+            del element.attrib[attribute]
+    if is_mark and label:
+        title = ElementTree.SubElement(element, _TITLE)
+        title.text = label
+    for attribute, value in element.attrib.items():
+        element.attrib[attribute] = _REFERENCE.sub(rf"url(#{name}-\1)", _rounded(value))
+    if "id" in element.attrib:
+        element.attrib["id"] = f"{name}-{element.attrib['id']}"
+
+
+def _hatch(root: Element, name: str) -> None:
+    """Hatch the marks that have the colour for that: the renderer has no patterns."""
+    marks = [each for each in root.iter() if each.get("fill") == HATCH]
+    if not marks:
+        return
+    for each in marks:
+        each.set("fill", f"url(#{name})")
+    size = {"width": "7", "height": "7"}
+    pattern = ElementTree.Element(
+        f"{{{SVG}}}pattern", {"id": name, "patternUnits": "userSpaceOnUse", **size}
+    )
+    ElementTree.SubElement(pattern, f"{{{SVG}}}path", {"d": "M0 0H7V7H0Z", "fill": SHADE})
+    line = {"d": "M-1 8L8 -1M-1 1L1 -1M6 8L8 6", "stroke": LINE, "stroke-width": "0.6"}
+    ElementTree.SubElement(pattern, f"{{{SVG}}}path", line)
+    root.insert(0, pattern)
+
+
+def _is_needless(element: Element) -> bool:
+    tag = element.tag.removeprefix(f"{{{SVG}}}")
+    if tag == "script" or element.get("display") == "none":
+        return True
+    if tag == "text":
+        return element.get("opacity") == "0"
+    return tag == "path" and element.get("class") in ("foreground", "background")
+
+
+def _rounded(value: str) -> str:
+    return _LONG_NUMBER.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
 
 
 def require_renderer(command: str, extra: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Literal
 
-from netwatch.charts import theme
+from netwatch.charts import picture
 from netwatch.charts.coverage import escaped_name
 from netwatch.charts.picture import Picture, Size, Table, data, shown, specification
 from netwatch.language.language import Language
@@ -16,9 +16,9 @@ from netwatch.language.language import Language
 Step = Literal["lookup", "handshake", "other"]
 
 _SHAPES: tuple[tuple[Step, str, str], ...] = (
-    ("lookup", "circle", theme.BEFORE_LINE),
-    ("handshake", "square", theme.VIOLATION),
-    ("other", "triangle-up", theme.AFTER),
+    ("lookup", "circle", picture.BEFORE_LINE),
+    ("handshake", "square", picture.VIOLATION),
+    ("other", "triangle-up", picture.AFTER),
 )
 MAX_NAMES = 24
 """Names that are drawn, those seen first first; the table has all."""
@@ -79,7 +79,7 @@ def _specification(
         "axis": {
             "title": None,
             "labelLimit": 220 if size == "wide" else 120,
-            "labelColor": theme.INK,
+            "labelColor": picture.INK,
             "grid": True,
         },
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from netwatch.charts import theme
+from netwatch.charts import picture
 from netwatch.charts.picture import (
     Picture,
     Size,
@@ -28,14 +28,14 @@ Event = Literal["from", "extended", "until", "review", "exemption", "exemption-e
 
 _WEEK = timedelta(days=7)
 _COLOURS = (
-    ("proved", theme.VIOLATION, theme.VIOLATION),
-    ("open", theme.OPEN, theme.OPEN_LINE),
-    ("blocked", theme.BLOCKED, theme.BLOCKED_LINE),
-    ("embed", theme.EMBED, theme.EMBED_LINE),
-    ("lookup", theme.LOOKUP, theme.LOOKUP),
-    ("possible", theme.POSSIBLE, theme.POSSIBLE_LINE),
-    ("advisory", theme.ADVISORY, theme.ADVISORY_LINE),
-    ("exempt", theme.EXEMPT, theme.EXEMPT_LINE),
+    ("proved", picture.VIOLATION, picture.VIOLATION),
+    ("open", picture.OPEN, picture.OPEN_LINE),
+    ("blocked", picture.BLOCKED, picture.BLOCKED_LINE),
+    ("embed", picture.EMBED, picture.EMBED_LINE),
+    ("lookup", picture.LOOKUP, picture.LOOKUP),
+    ("possible", picture.POSSIBLE, picture.POSSIBLE_LINE),
+    ("advisory", picture.ADVISORY, picture.ADVISORY_LINE),
+    ("exempt", picture.EXEMPT, picture.EXEMPT_LINE),
 )
 CATEGORIES = tuple(category for category, _, _ in _COLOURS)
 """How incidents count for the answer; ``open`` are violations that are not proved, and ``possible``
@@ -231,7 +231,7 @@ def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> di
     ]
     return {
         "data": data(rows),
-        "mark": {"type": "rect", "fill": theme.HATCH},
+        "mark": {"type": "rect", "fill": picture.HATCH},
         "encoding": {"x": x, "x2": {"field": "to"}, "description": {"field": "text"}},
     }
 
@@ -293,13 +293,13 @@ def _rules(
         row = {"from": iso(each.day), "label": label, "text": text}
         layers += [
             # A rule may lie on a dark bar, so it has a light one behind it.
-            _rule(row, x, level, {"stroke": theme.SURFACE, "strokeWidth": 4}),
+            _rule(row, x, level, {"stroke": picture.SURFACE, "strokeWidth": 4}),
             _rule(
                 row,
                 x,
                 level,
                 {
-                    "stroke": theme.INK,
+                    "stroke": picture.INK,
                     "strokeWidth": 1.5,
                     "strokeDash": _DASHES[each.event],
                 },
@@ -312,7 +312,7 @@ def _rules(
                     "dx": -4 if is_right else 4,
                     "y": -8 - 15 * level,
                     "baseline": "middle",
-                    "fill": theme.INK,
+                    "fill": picture.INK,
                 },
                 "encoding": {
                     "x": x,

@@ -21,7 +21,7 @@ from netwatch.cli.run_store import chosen_store
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 from netwatch.formats.values import rfc3339
-from netwatch.store.extra import require_extra
+from netwatch.store.options import require_extra
 
 if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions

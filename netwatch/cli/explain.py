@@ -15,15 +15,14 @@ from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.explain.exemptions import exemptions_asked
-from netwatch.explain.page import page
-from netwatch.explain.record import as_record
+from netwatch.explain.doubts import exemptions_asked
+from netwatch.explain.page import as_record, page
 from netwatch.explain.sources import Found, from_alerts
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.subject import CATALOGUES, subject_page
 from netwatch.explain.subject_notice import notice_of, with_words, zone_of_ban
 from netwatch.language.language import language
-from netwatch.store.extra import require_extra
+from netwatch.store.options import require_extra
 
 _EXAMPLES = """examples:
   netwatch explain 6a10b1da                     from the store of this user

@@ -112,13 +112,12 @@ class Traffic:
         return Path(path, "catalogue.sqlite").is_file()
 
     def _stored(self, path: str) -> Iterator[ObservationBatch]:
-        from netwatch.store.extra import require_extra
-        from netwatch.store.options import StoreOptions, plain_path
+        from netwatch.store.options import StoreOptions, plain_path, require_extra
 
         require_extra("netwatch signatures export")
         from netwatch.store.catalogue import Catalogue
-        from netwatch.store.fact_queries import observations
         from netwatch.store.filters import Filter
+        from netwatch.store.queries import observations
 
         configured = self._config.store
         if configured is None or plain_path(path) != configured.path:

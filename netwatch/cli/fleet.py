@@ -71,8 +71,8 @@ def add(
 
 def _enrol(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet enrol``; the exit status."""
-    from netwatch.fleet.credentials import write_credentials
-    from netwatch.fleet.signing_key import open_signing_key
+    from netwatch.fleet.connection import write_credentials
+    from netwatch.fleet.keys import open_signing_key
 
     config = centre_config(args.config)
     folder = centre_folder(config)
@@ -151,7 +151,7 @@ def _status(args: argparse.Namespace) -> int:
 def _tell_of_server(config: "Config") -> int:
     """Say where the server does not answer: then nobody can be heard, and what is shown is from
     before. The exit status."""
-    from netwatch.fleet.centre_peer import try_server
+    from netwatch.fleet.server import try_server
 
     assert config.fleet is not None
     try:
@@ -174,7 +174,7 @@ SILENT_SECONDS = 60
 
 def _record(sensor: "FleetSensor", now: int) -> dict[str, Any]:
     """What is known of a sensor, as a record."""
-    from netwatch.store.fleet_sensor_rows import OUTSIDE
+    from netwatch.store.run_rows import OUTSIDE
 
     status = sensor.status
     outside = status.get(OUTSIDE)

@@ -20,8 +20,8 @@ from netwatch.formats.values import rfc3339
 if TYPE_CHECKING:
     from netwatch.fleet.centre_folder import CentreFolder
     from netwatch.fleet.publications import Publications, Published
-    from netwatch.fleet.refused_messages import RefusedMessage, RefusedMessages
-    from netwatch.store.sensor_removal import SensorRemoved
+    from netwatch.fleet.receiver import RefusedMessage, RefusedMessages
+    from netwatch.store.fleet_sensors import SensorRemoved
 
 _COMMAND = "netwatch fleet publish"
 _EXAMPLES = """examples:
@@ -176,7 +176,7 @@ def _examined(
     paths: Sequence[Path], publications: "Publications", audience: str
 ) -> dict[str, dict[str, bytes]]:
     """The files of each kind, sets first, after they were examined together with what is in use."""
-    from netwatch.fleet.collecting import collect_configuration, examine_files
+    from netwatch.fleet.publications import collect_configuration, examine_files
     from netwatch.updates.set_check import read_examined
 
     found: dict[str, dict[str, bytes]] = {}
@@ -286,7 +286,7 @@ def add_trust(group: Group) -> None:
 def centre_config(path: str | None) -> Config:
     """The configuration, which has to be that of a centre. Raises `ConfigError`."""
     from netwatch.config import load
-    from netwatch.fleet.extra import require_extra
+    from netwatch.fleet.sensor import require_extra
 
     require_extra("netwatch fleet")
     config = load(path)
@@ -320,7 +320,7 @@ def when_known(config: Config) -> str:
 
 def refused_folder(folder: Path) -> "RefusedMessages":
     """The messages that a centre refused."""
-    from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
+    from netwatch.fleet.receiver import FOLDER, RefusedMessages
 
     return RefusedMessages(folder / FOLDER)
 
@@ -350,7 +350,7 @@ def _remove_facts(config: Config, sensor: str, *, is_enrolled: bool) -> "SensorR
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
     from netwatch.store.fact_removal import FactRemoval
-    from netwatch.store.sensor_removal import has_sensor, remove_sensor
+    from netwatch.store.fleet_sensors import has_sensor, remove_sensor
 
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"

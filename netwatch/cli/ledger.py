@@ -12,7 +12,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
-    from netwatch.cluster.ledger_status import LedgerStatus, PlanStatus
+    from netwatch.cluster.ledger import LedgerStatus, PlanStatus
 
 PRUNE_DAYS = 90
 """Days without a run after which `prune` deletes a plan by default."""
@@ -58,7 +58,7 @@ def _days(text: str) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from netwatch.cluster.ledger_status import status
+    from netwatch.cluster.ledger import status
     from netwatch.cluster.storage import open_storage
 
     storage = open_storage(args.ledger)
@@ -109,7 +109,7 @@ def _time(seconds: int) -> str:
 
 
 def _prune(args: argparse.Namespace) -> int:
-    from netwatch.cluster.ledger_status import unneeded
+    from netwatch.cluster.ledger import unneeded
     from netwatch.cluster.storage import open_storage
 
     storage = open_storage(args.ledger)

@@ -167,7 +167,7 @@ def rejudge(args: argparse.Namespace) -> int:
     from netwatch.cli.run_store import chosen_store
     from netwatch.config.replacements import Replacements
     from netwatch.core.errors import ConfigError, Problem
-    from netwatch.store.extra import require_extra
+    from netwatch.store.options import require_extra
 
     if not args.all and args.format not in FORMATS_OF_DIFFERENCES:
         expected = " or ".join(FORMATS_OF_DIFFERENCES)

@@ -164,8 +164,8 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
             outputs.append(outputs[0].with_suffix(".json"))
     if any(each.suffix != ".json" for each in outputs):
         from netwatch.charts.render import require_renderer
+        from netwatch.report.files import require_weasyprint
         from netwatch.report.page import require_templates
-        from netwatch.report.pdf import require_weasyprint
 
         require_templates(_COMMAND)
         require_renderer(_COMMAND, "report")
@@ -179,7 +179,7 @@ def _collected(args: argparse.Namespace) -> "Report":
     from netwatch.cli.run_store import chosen_store
     from netwatch.config import load
     from netwatch.core.private_files import below
-    from netwatch.store.extra import require_extra
+    from netwatch.store.options import require_extra
 
     config = load(args.config)
     require_extra(_COMMAND)
@@ -232,7 +232,7 @@ def _print_answers(made: "Report", used: "Language") -> None:
 
 def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:
     """Write all files. Raises `NetwatchError`."""
-    from netwatch.report.record import report_json
+    from netwatch.report.files import report_json
 
     pages = [each for each in outputs if each.suffix != ".json"]
     for each in outputs:
@@ -242,7 +242,7 @@ def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:
         return
     from netwatch.charts.render import Renderer
     from netwatch.report import page, tables
-    from netwatch.report.pdf import write_pdf
+    from netwatch.report.files import write_pdf
 
     with Renderer() as renderer:
         printed = page.page(made, used, renderer, lambda note: print_message(f"netwatch: {note}"))

@@ -16,8 +16,7 @@ from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
-from netwatch.store.extra import require_extra
-from netwatch.store.options import StoreOptions, default_path, plain_path
+from netwatch.store.options import StoreOptions, default_path, plain_path, require_extra
 
 INCIDENTS = 500
 """Incidents that are sent to the writer at a time."""

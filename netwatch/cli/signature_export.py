@@ -208,7 +208,7 @@ def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
 
 def _report(made: "Export", form: "ExportFormat") -> None:
     """Say on standard error what is in the file, and what it does not say as the rules do."""
-    from netwatch.exports.heading import losses
+    from netwatch.exports.export_format import losses
 
     selection = made.selection
     print_message(

@@ -64,7 +64,7 @@ def store_options(args: argparse.Namespace) -> "StoreOptions":
     """The store that a command is for. Raises `ConfigError`."""
     from netwatch import config
     from netwatch.cli.run_store import chosen_store
-    from netwatch.store.extra import require_extra
+    from netwatch.store.options import require_extra
 
     require_extra("netwatch store")
     return chosen_store(args, config.load_store(args.config))

@@ -367,7 +367,7 @@ def _identify(args: argparse.Namespace) -> int:
     from netwatch import config as configuration
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.identifying import identify, write_journal
-    from netwatch.store.stored_clients import stored_clients
+    from netwatch.store.resolving import stored_clients
 
     options = store_options(args)
     config = configuration.load(args.config)

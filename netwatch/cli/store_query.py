@@ -202,17 +202,17 @@ def _refuse_unknown(catalogue: "Catalogue", config: "Config", wanted: "Filter") 
     """Raise `ConfigError` where a filter names what neither configuration nor store knows."""
     from netwatch.config.known_words import configured_words
     from netwatch.core.user_yaml import Problems, did_you_mean
-    from netwatch.store import known_words
+    from netwatch.store import queries
 
     problems, configured = Problems(), configured_words(config)
     asked = {"app": wanted.apps, "ban": wanted.bans, "network": wanted.networks}
     for kind, words in asked.items():
-        for word, hint in known_words.unknown_words(catalogue, kind, words, configured[kind]):
+        for word, hint in queries.unknown_words(catalogue, kind, words, configured[kind]):
             article = "an" if kind == "app" else "a"
             expected = f"--{kind}: expected {article} {kind} of the configuration or the store"
             problems.add("netwatch store query", 0, f"{expected}, found '{word}'{hint}")
     word = wanted.device
-    if word and not _entries(config, word) and not known_words.is_known_device(catalogue, word):
+    if word and not _entries(config, word) and not queries.is_known_device(catalogue, word):
         expected = "--device: expected a device of the inventory or the store, or an address"
         hint = did_you_mean(word, (each.id for each in config.devices.entries), 0.5)
         problems.add("netwatch store query", 0, f"{expected}, found '{word}'{hint}")
@@ -226,7 +226,7 @@ def _write_incidents(
     config: "Config",
     wanted: "Filter",
 ) -> None:
-    from netwatch.store.incident_queries import incidents
+    from netwatch.store.queries import incidents
 
     _write_alerts(args, incidents(catalogue, wanted))
 
@@ -280,7 +280,7 @@ def _write_observations(
     wanted: "Filter",
 ) -> None:
     from netwatch.cli.terminal import observation_writer
-    from netwatch.store.fact_queries import observations
+    from netwatch.store.queries import observations
 
     with observation_writer(args, "netwatch store query") as writer:
         for batch in observations(catalogue, options, wanted, _is_of_app(wanted, config)):
@@ -297,7 +297,7 @@ def _write_flows(
 ) -> None:
     from netwatch.cli import terminal
     from netwatch.formats.flow_rows import flow_writer
-    from netwatch.store.fact_queries import flows
+    from netwatch.store.queries import flows
 
     with terminal.output(args.output) as stream:
         writer = flow_writer(args.format, stream)
@@ -332,7 +332,7 @@ def _write_coverage(
     from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, narrowed, read_report
     from netwatch.formats.registry import FORMATS
     from netwatch.formats.values import json_line
-    from netwatch.store.incident_queries import coverage
+    from netwatch.store.queries import coverage
 
     is_whole = not (wanted.networks or wanted.device)
     found = (
@@ -377,8 +377,7 @@ def _write_hours(
     from netwatch.core.text import escaped
     from netwatch.formats.csv import cell
     from netwatch.formats.values import json_line
-    from netwatch.store.hour_records import COLUMNS, captured_span, hour_records
-    from netwatch.store.judged_coverage import judged_coverage
+    from netwatch.store.judged_coverage import COLUMNS, captured_span, hour_records, judged_coverage
 
     known = captured_span(judged_coverage(catalogue))
     since, until = known or (0, 0)

@@ -94,7 +94,7 @@ def sql(args: argparse.Namespace) -> int:
 
 
 def _list_tables(format_: str, stream: TextIO) -> None:
-    from netwatch.store.view_titles import TABLE_TITLES
+    from netwatch.store.tables import TABLE_TITLES
 
     writer = _writer(format_, stream, ["table", "rows are"], [False, False])
     for table, title in TABLE_TITLES.items():
@@ -107,7 +107,7 @@ def _describe(
 ) -> None:
     from netwatch.cli import terminal
     from netwatch.core.errors import ConfigError, Problem
-    from netwatch.store.view_titles import TABLE_TITLES, column_titles
+    from netwatch.store.tables import TABLE_TITLES, column_titles
     from netwatch.store.views import Views
 
     if table not in TABLE_TITLES:

@@ -185,8 +185,7 @@ def _verify(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch.core.text import quantity
     from netwatch.store.catalogue import Catalogue
-    from netwatch.store.check import check
-    from netwatch.store.status import status
+    from netwatch.store.status import check, status
 
     wrong = strays = 0
     with Catalogue.open(options) as catalogue:
@@ -216,14 +215,14 @@ def add_compact(group: Group) -> None:
 
 def _compact(args: argparse.Namespace) -> int:
     options = store_options(args)
-    from netwatch.store import compaction
+    from netwatch.store import landing
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
 
     files = FactFiles(options.path)
     with Catalogue.open(options) as catalogue:
-        done = compaction.compact(files, catalogue)
-        swept = compaction.sweep(files, catalogue)
+        done = landing.compact(files, catalogue)
+        swept = landing.sweep(files, catalogue)
     if args.format == "jsonl":
         print_record(
             {
@@ -257,7 +256,7 @@ def add_upgrade(group: Group) -> None:
 def _upgrade(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch.store.catalogue_tables import SCHEMA_VERSION
-    from netwatch.store.upgrading import needed_upgrade, upgrade
+    from netwatch.store.examine import needed_upgrade, upgrade
 
     found = needed_upgrade(options)
     if found is None:

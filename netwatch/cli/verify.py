@@ -14,7 +14,7 @@ from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.core.user_files import read_user_file
 from netwatch.formats.values import rfc3339
-from netwatch.store.extra import require_extra
+from netwatch.store.options import require_extra
 
 _Find = Callable[[str], Mapping[str, Any] | None]
 

@@ -5,6 +5,15 @@ the role may see it, the form token and the origin of what it sends, the purpose
 and the audit, which is written before anything of the answer is sent. All of that runs in one of a
 bounded number of threads, because the store is synchronous; only reading the request and sending
 the answer do not.
+
+**Headers.** Every answer has the same security headers, also that to a mistake.
+
+**Events.** By server-sent events a page learns that what it shows has changed, and loads it again.
+
+A stream asks a page's question, `Events.state`, every few seconds and sends an event when the
+answer is another. It says no more than that, so it needs no rights of its own beyond those of the
+page. Streams are few, end with the session, after an hour, and when the console ends; browsers
+connect again by themselves.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,20 +23,50 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from netwatch.console.answers import Events, Refused
-from netwatch.console.asked import Asked, parse_pairs
 from netwatch.console.console import Console
 from netwatch.console.dispatch import Dispatcher, Sent
-from netwatch.console.events import EventStreams
-from netwatch.console.headers import Headers
 from netwatch.console.rendering import static_files
 from netwatch.console.routes import ROUTES
+from netwatch.console.view import Asked, Events, Refused, parse_pairs
 from netwatch.core.errors import NetwatchError
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""Nothing from elsewhere, nothing inline."""
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""What every answer says."""
+
+_HSTS = "max-age=31536000"
+
+MAX_STREAMS = 20
+"""Streams at a time; more are refused, and try again later."""
+
+INTERVAL = 3.0
+"""Seconds between two questions."""
+
+STREAM_SECONDS = 3600.0
+"""Seconds after which a stream ends."""
+
+_BEGIN = b"retry: 10000\n\n"
+_CHANGED = b"event: changed\ndata: now\n\n"
+_NOTHING = b":\n\n"  # a comment: it finds out whether the client is still there
 
 MAX_THREADS = 8
 """Requests that are answered at a time; more wait."""
@@ -56,6 +95,72 @@ MAX_AGE = 31_536_000
 
 T = TypeVar("T")
 _END = object()
+
+
+class Headers:
+    """Adds the headers to all answers of an application. Pages are not kept by browsers and
+    proxies, unless they say how."""
+
+    def __init__(self, application: ASGIApp, *, is_secure: bool) -> None:
+        self._application = application
+        self._headers = HEADERS | ({"Strict-Transport-Security": _HSTS} if is_secure else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._application(scope, receive, send_with_headers)
+
+
+class EventStreams:
+    """The streams of one console, all in one event loop."""
+
+    def __init__(self, threads: anyio.CapacityLimiter) -> None:
+        self._threads = threads
+        self._open = 0
+        self._ended = anyio.Event()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a further stream has to be refused."""
+        return self._open >= MAX_STREAMS
+
+    def end(self) -> None:
+        """End all streams."""
+        self._ended.set()
+
+    async def stream(self, events: Events) -> AsyncIterator[bytes]:
+        """The bytes of a stream."""
+        self._open += 1
+        try:
+            yield _BEGIN
+            known: str | None = events.known
+            end = anyio.current_time() + STREAM_SECONDS
+            while (found := await self._ask(events, known)) is not None:
+                yield _CHANGED if found != known else _NOTHING
+                known = found
+                with anyio.move_on_after(INTERVAL):
+                    await self._ended.wait()
+                if self._ended.is_set() or anyio.current_time() >= end:
+                    break
+        finally:
+            self._open -= 1
+
+    async def _ask(self, events: Events, known: str | None) -> str | None:
+        """The state; that of before where the store is busy."""
+        try:
+            return await anyio.to_thread.run_sync(
+                events.state, limiter=self._threads, abandon_on_cancel=True
+            )
+        except NetwatchError:
+            return known
 
 
 class _AnyMethod:

@@ -30,10 +30,10 @@ from sqlalchemy import Connection, RowMapping, Select, delete, insert, select
 from netwatch.console import tables
 from netwatch.console.audit_sealing import EMPTY, AuditSealing, Content
 from netwatch.console.foreign_names import ForeignNames
-from netwatch.console.storable import storable
+from netwatch.console.tables import storable
 from netwatch.report.values import AuditHead
-from netwatch.store.chunks import chunks
 from netwatch.store.database import Database
+from netwatch.store.statements import chunks
 
 GENESIS = "0" * 64
 """What the first row has as the hash before it."""

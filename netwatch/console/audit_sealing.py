@@ -19,7 +19,7 @@ from functools import cached_property
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from netwatch.console.secrets_of_console import AUDIT_KEY, read_secret
+from netwatch.console.tables import AUDIT_KEY, read_secret
 from netwatch.store.database import Database
 
 EMPTY = "{}"

@@ -11,11 +11,10 @@ from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.accounts import Accounts
 from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
+from netwatch.console.lists import SavedFilters
 from netwatch.console.period_reports import PeriodReports
-from netwatch.console.saved_filters import SavedFilters
-from netwatch.console.secrets_of_console import PSEUDONYM_KEY, read_secret
-from netwatch.console.sessions import Sessions
-from netwatch.console.throttle import Throttle
+from netwatch.console.sessions import Sessions, Throttle
+from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject_notice import zone_of_ban
 from netwatch.store.catalogue import Catalogue

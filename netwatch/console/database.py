@@ -1,23 +1,26 @@
 """Opens the database of the console, creates it where there is none, and brings an older one up to
-date."""
+date; or looks at its accounts without changing anything.
+"""
 
 import secrets
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, insert, inspect, select, text, update
+from sqlalchemy import Connection, delete, func, insert, inspect, select, text, update
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from netwatch.console import tables
 from netwatch.console.audit_sealing import Content, seal
-from netwatch.console.secrets_of_console import AUDIT_KEY, KEY_BYTES, KEYS
+from netwatch.console.tables import AUDIT_KEY, KEY_BYTES, KEYS
 from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.store.database import Database, file_engine, open_database
 from netwatch.store.erasing import vacuum
+from netwatch.store.examine import open_unchanged
 from netwatch.store.options import StoreOptions
 
 FILE = "console.sqlite"
@@ -179,3 +182,37 @@ def _open_server(options: StoreOptions) -> Database:
         database.close()
         raise
     return database
+
+
+def account_counts(options: StoreOptions, timeout: float) -> Mapping[str, int]:
+    """How many accounts there are of each role; a console that was never opened has none. A server
+    has `timeout` s to answer. Raises `ConfigError` and `NetwatchError`."""
+    if options.catalogue or "://" in options.path:
+        database = open_unchanged(options, timeout)
+    else:
+        found = _file(Path(options.path))
+        if found is None:
+            return {}
+        database = found
+    role = tables.account.c.role
+    try:
+        with database.reading(timeout) as connection:
+            if not inspect(connection).has_table(tables.account.name):
+                return {}
+            rows = connection.execute(select(role, func.count()).group_by(role)).all()
+    finally:
+        database.close()
+    return {name: int(number) for name, number in rows}
+
+
+def _file(folder: Path) -> Database | None:
+    path = folder / FILE
+    try:
+        condition = owned_database.identify(path, KIND)
+    except OtherVersionError as error:
+        if error.version > KIND.version:
+            raise
+        condition = "own"  # The table of accounts is the same in all versions.
+    if condition == "damaged":
+        raise NetwatchError(f"{path} is damaged")
+    return None if condition == "missing" else Database(file_engine(path), str(path))

@@ -9,16 +9,33 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from netwatch.console.answers import Answer, Events, Page, Redirect, Refused
-from netwatch.console.asked import Asked, Pairs, parse_pairs
 from netwatch.console.console import Console
-from netwatch.console.identity import Cookies, client_address, identify, proxy_identity
-from netwatch.console.people import admitted, persons
+from netwatch.console.people import (
+    Cookies,
+    admitted,
+    client_address,
+    identify,
+    persons,
+    proxy_identity,
+)
 from netwatch.console.rendering import address_of, render, texts_of
 from netwatch.console.routes import ROUTES, Route, first_page, may
 from netwatch.console.sessions import form_token
-from netwatch.console.storable import storable
-from netwatch.console.view import MAX_VALUE, Identity, Values, View
+from netwatch.console.tables import storable
+from netwatch.console.view import (
+    MAX_VALUE,
+    Answer,
+    Asked,
+    Events,
+    Identity,
+    Page,
+    Pairs,
+    Redirect,
+    Refused,
+    Values,
+    View,
+    parse_pairs,
+)
 from netwatch.core.errors import NetwatchError
 from netwatch.language.language import LANGUAGES
 from netwatch.store.database import QueryTimeoutError

@@ -4,7 +4,7 @@ import importlib.util
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.installing import install_command
-from netwatch.store.extra import require_extra as require_store
+from netwatch.store.options import require_extra as require_store
 
 _WEB = ("starlette", "uvicorn", "jinja2", "argon2")
 _OIDC = ("authlib", "joserfc")

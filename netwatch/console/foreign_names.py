@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from sqlalchemy import delete, insert, select
 
 from netwatch.console import tables
-from netwatch.console.storable import storable
+from netwatch.console.tables import storable
 from netwatch.core.text import escaped
 from netwatch.store.database import Database
 

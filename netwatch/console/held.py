@@ -19,15 +19,15 @@ from netwatch.formats.flow_rows import flow_record
 from netwatch.formats.line_writer import observation_record
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.entry_table import Entry
-from netwatch.privacy.pseudonyms import pseudonym
+from netwatch.privacy.keys import pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import is_centre
-from netwatch.store.chunks import chunks
+from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import FACT_TABLES
-from netwatch.store.fact_queries import flows, observations
 from netwatch.store.filters import Filter, client_places, device_clients
-from netwatch.store.stored_claims import claim_record
+from netwatch.store.queries import flows, observations
+from netwatch.store.statements import chunks
 
 Code = Literal["inventory", "client", "observation", "flow", "claim", "incident", "case",
                "evidence", "coverage", "audit"]  # fmt: skip

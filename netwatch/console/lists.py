@@ -1,21 +1,27 @@
-"""What lists have in common: tidy addresses, times in forms, places between their pages, and the
-list as a file, which is made of one page after the other while it is sent."""
+"""What lists have in common: tidy addresses, times in forms, places between their pages, the list
+as a file, which is made of one page after the other while it is sent, and the filters that somebody
+gave a name, of each account alone.
+"""
 
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
+from sqlalchemy import delete, func, insert, select
+
 from netwatch.config.known_words import configured_words
-from netwatch.console.answers import Download, Redirect, bad_request
+from netwatch.console import tables
 from netwatch.console.rendering import address_of
-from netwatch.console.view import View
+from netwatch.console.view import Download, Redirect, View, bad_request
 from netwatch.core.errors import NetwatchError
 from netwatch.formats.csv import cell
 from netwatch.formats.values import json_line
+from netwatch.store.database import Database
 from netwatch.store.incident_pages import Cursor
-from netwatch.store.known_words import unknown_words
+from netwatch.store.queries import unknown_words
 
 TIMES = ("from", "to")
 """The values of an address that are times."""
@@ -24,6 +30,12 @@ _PIECE = 1 << 16
 _BATCH = 500
 
 R_co = TypeVar("R_co", covariant=True)
+
+MAX_FILTERS = 30
+"""Filters that an account may keep of one page."""
+
+MAX_FILTER_NAME = 60
+"""Characters of the name of a filter."""
 
 
 class RowPage(Protocol[R_co]):
@@ -171,3 +183,55 @@ def cut_line(view: View, *, is_csv: bool) -> bytes:
         " shorter period."
     )
     return csv_line([text]) if is_csv else f"{json_line({'cut': text})}\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFilter:
+    """A filter: `query` is what stands behind ``?`` of the address of its page."""
+
+    name: str
+    query: str
+
+
+class SavedFilters:
+    """The filters of a console."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, account: str, page: str) -> list[SavedFilter]:
+        """The filters of an account for a page, by name."""
+        columns = tables.saved_filter.c
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(columns.name, columns.query)
+                .where(columns.account == account, columns.page == page)
+                .order_by(columns.name)
+            ).all()
+        return [SavedFilter(*row) for row in rows]
+
+    def save(self, account: str, page: str, saved: SavedFilter) -> bool:
+        """Keep a filter; one of the same name is replaced. False if there are too many."""
+        columns = tables.saved_filter.c
+        mine = (columns.account == account) & (columns.page == page)
+        with self._database.writing(numbers=True) as connection:
+            connection.execute(delete(tables.saved_filter).where(mine, columns.name == saved.name))
+            count = select(func.count()).select_from(tables.saved_filter).where(mine)
+            if connection.execute(count).scalar_one() >= MAX_FILTERS:
+                return False
+            connection.execute(
+                insert(tables.saved_filter).values(
+                    account=account, page=page, name=saved.name, query=saved.query
+                )
+            )
+        return True
+
+    def remove(self, account: str, page: str, name: str) -> None:
+        """Forget a filter."""
+        columns = tables.saved_filter.c
+        with self._database.writing() as connection:
+            connection.execute(
+                delete(tables.saved_filter).where(
+                    columns.account == account, columns.page == page, columns.name == name
+                )
+            )

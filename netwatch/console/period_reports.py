@@ -25,10 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from netwatch.console.answers import Page, bad_request
-from netwatch.console.report_files import report_file
-from netwatch.console.report_worker import Request, without_incidents
-from netwatch.console.view import View
+from netwatch.console.report_worker import Request, report_file, without_incidents
+from netwatch.console.view import Page, View, bad_request
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import UTC_ZONE, day_at
 from netwatch.core.verdict import Ban

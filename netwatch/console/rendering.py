@@ -1,4 +1,7 @@
-"""Templates into HTML: every value escaped, every name defined, no inline style or script."""
+"""Templates into HTML: every value escaped, every name defined, no inline style or script; with the
+words of records in each language, and pictures as the SVG of both widths and the table of the data
+below it.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -14,19 +17,130 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from netwatch.charts import FOLDER as CHARTS
-from netwatch.charts.theme import dark_rules
+from netwatch.charts.picture import Picture, Table, dark_rules
 from netwatch.console.sessions import form_token
-from netwatch.console.texts import words
 from netwatch.console.view import View
+from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped
+from netwatch.core.verdict import Ban
+from netwatch.explain.subject import CATALOGUES, period_text
 from netwatch.language.language import LANGUAGES, Language, language
 from netwatch.language.translated import translated
 
-FOLDER = Path(__file__).parent
-"""Where templates, static files and translations are."""
-
 _NAMES = {"en": "English", "fr": "Français", "nl": "Nederlands", "de": "Deutsch"}
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture as the macro ``figure`` takes it. `wide` and `narrow` are empty where the picture
+    could not be rendered: the table has the same data."""
+
+    name: str
+    title: str
+    summary: str
+    wide: Markup
+    narrow: Markup
+    table: Table
+
+
+def figure(view: View, picture: Picture, prefix: str = "") -> Figure:
+    """A picture for a page; `prefix` tells it from others of the same name there."""
+    renderer = view.console.renderer
+    try:
+        # The only HTML that is not escaped: netwatch.charts made it, and escapes what is in it.
+        wide = Markup(renderer.svg(picture, "wide", view.language, prefix))
+        narrow = Markup(renderer.svg(picture, "narrow", view.language, prefix))
+    except NetwatchError as error:
+        view.console.report(str(error))
+        wide = narrow = Markup()
+    name = f"{prefix}{picture.name}"
+    return Figure(name, picture.title, picture.summary, wide, narrow, picture.table)
+
+
+def periods_of(ban: Ban, used: Language) -> str:
+    """The days on which a ban is in force, in words, with the time zone that they are of."""
+    texts = language(used.code, CATALOGUES)
+    spans = [
+        period_text(first.isoformat() if first else None, last.isoformat() if last else None, texts)
+        for first, last in ban.days
+    ]
+    return f"{'; '.join(spans)} ({ban.timezone})"
+
+
+def words(language: Language) -> Mapping[str, str]:
+    """The words of verdicts, confidences, kinds, outcomes, states, roles, classes, and actions
+    of the audit."""
+    say = language.say
+    return {
+        "violation": say("violation"),
+        "advisory": say("advisory"),
+        "exempt": say("exempt"),
+        "confirmed": say("confirmed"),
+        "probable": say("probable"),
+        "possible": say("possible"),
+        "session": say("session"),
+        "background": say("background"),
+        "embed": say("embed"),
+        "lookup": say("lookup"),
+        "reached": say("reached"),
+        "attempted": say("attempted"),
+        "blocked": say("blocked"),
+        "unknown": say("unknown"),
+        "open": say("open"),
+        "update": say("updated"),
+        "closed": say("closed"),
+        "not yet": say("not yet in force"),
+        "in force": say("in force"),
+        "gap": say("between two periods"),
+        "over": say("over"),
+        "erase": say("erased"),
+        "prune": say("deleted by age"),
+        "high": say("high"),
+        "medium": say("medium"),
+        "low": say("low"),
+        "community_id": say("shared flows"),
+        "time": say("device and time alone"),
+        "healthy": say("healthy"),
+        "unhealthy": say("UNHEALTHY"),
+        "silent": say("silent"),
+        "new": say("not heard yet"),
+        "admin": say("administrator"),
+        "analyst": say("analyst"),
+        "auditor": say("auditor"),
+        "dpo": say("data protection officer"),
+        "service": say("service"),
+        "personal": say("personal"),
+        "guest": say("guest"),
+        "infrastructure": say("infrastructure"),
+        "incident": say("incident"),
+        "case": say("case"),
+        "plain words": say("plain words"),
+        "device": say("device"),
+        "person": say("person"),
+        "list": say("filtered list"),
+        "export": say("export"),
+        "identify": say("re-identification"),
+        "netwatch": "netwatch",
+        "signatures": say("signatures"),
+        "bans": say("bans"),
+        "configuration": say("configuration"),
+        "set": say("set of signatures"),
+        "purpose": say("purpose"),
+        "sign-in": say("sign-in"),
+        "sign-in failed": say("sign-in failed"),
+        "sign-in limited": say("sign-in limited"),
+        "sign-out": say("sign-out"),
+        "sign-out everywhere": say("sign-out everywhere"),
+        "password changed": say("password changed"),
+        "account added": say("account added"),
+        "account removed": say("account removed"),
+        "role changed": say("role changed"),
+    }
+
+
+FOLDER = Path(__file__).parent
+"""Where templates, static files and translations are."""
 
 
 @dataclass(frozen=True, slots=True)

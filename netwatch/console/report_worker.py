@@ -5,23 +5,28 @@ computes in one thread at a time: in the process of the console every page would
 process of its own, which yields to the console and gives its memory back when it ends. It reads a
 `Request` from standard input, and answers on standard output: a `Report` without its list of
 incidents (both pickled, by the same program), or the bytes of a file.
+
+A report is a file to download: HTML, PDF/UA or JSON.
 """
 
 import os
 import pickle
 import resource
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from netwatch.charts.render import Renderer
 from netwatch.config import Config
 from netwatch.console.heads import with_audit
-from netwatch.console.report_files import report_file
 from netwatch.core.errors import NetwatchError
-from netwatch.core.private_files import below
+from netwatch.core.private_files import PrivateFolder, below
 from netwatch.core.system.processes import yield_to_others
 from netwatch.core.text import escaped
+from netwatch.report import page as report_page
+from netwatch.report import tables
 from netwatch.report.collect import Wanted, collect
+from netwatch.report.files import report_json, write_pdf
 from netwatch.report.values import Report
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
@@ -31,6 +36,23 @@ MEMORY_LIMIT = 4 << 30
 
 NICE = 10
 """How much the process yields to that of the console."""
+
+
+def report_file(
+    report: Report, kind: str, code: str, renderer: Renderer, note: Callable[[str], None]
+) -> bytes:
+    """A report as ``html``, ``pdf`` or ``json``, in the language of a code. Of pictures that cannot
+    be rendered only the table is there, and `note` takes the reason. Raises `NetwatchError`."""
+    if kind == "json":
+        return report_json(report).encode()
+    made = report_page.page(report, report_page.report_language(code), renderer, note)
+    html = report_page.html(made)
+    if kind == "html":
+        return html.encode()
+    with PrivateFolder() as folder:
+        path = folder / "report.pdf"
+        write_pdf(html, tables.files(made.all_grids), path)
+        return path.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 The server, the check of rights, the audit, the menu, the tests and the documentation read `ROUTES`.
 
-**To add a page**, write one module ``pages/NAME.py`` with functions that take a `View` and return
-an `Answer` (`Page`, `Download`, `Events` or `Redirect`, see `netwatch.console.answers`), one
+**To add a page**, write functions that take a `View` and return an `Answer` (`Page`, `Download`,
+`Events` or `Redirect`, see `netwatch.console.view`) in the module of its topic in ``pages``, one
 template ``templates/NAME.html`` that begins with ``{% extends "base.html" %}`` and fills ``title``
 and ``content``, and one row here per path and method:
 
-    Route("/bans", "GET", bans.show, {"auditor", "admin"}, menu=mark("Bans"), group=mark("Rules"))
+    Route("/bans", "GET", reports.show_bans, {"auditor"}, menu=mark("Bans"), group=mark("Rules"))
 
 - `roles`: who may see it; None is everybody, signed in or not. `SIGNED_IN` is every role.
 - `audited`: what the audit calls it; then the row is written before the answer is sent, and the
@@ -35,34 +35,21 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 
 from netwatch.config.console_section import ROLES
-from netwatch.console.answers import Answer
 from netwatch.console.pages import (
     account,
-    audit,
-    bans,
-    blind_spots,
     cases,
-    configuration,
     device,
-    devices,
-    exemptions,
-    filters,
-    home,
     incident,
     incidents,
     lists,
-    now,
+    oversight,
     person,
-    plain,
-    provider,
     reports,
-    retention,
     sensors,
-    sign_in,
 )
 from netwatch.console.people import ACCOUNT, DEVICE, SUBJECT, PersonFilter
-from netwatch.console.view import View
-from netwatch.language.marking import mark
+from netwatch.console.view import Answer, View
+from netwatch.language.sentences import mark
 
 SIGNED_IN = frozenset(ROLES)
 """Every role."""
@@ -89,25 +76,25 @@ class Route:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("/", "GET", home.show, SIGNED_IN),
+    Route("/", "GET", account.go_home, SIGNED_IN),
     # Signing in and out
-    Route("/sign-in", "GET", sign_in.show, None),
-    Route("/sign-in", "POST", sign_in.sign_in, None),
-    Route("/sign-in/provider", "GET", provider.begin, None),
-    Route("/sign-in/callback", "GET", provider.finish, None),
-    Route("/sign-out", "POST", sign_in.sign_out, SIGNED_IN),
-    Route("/purpose", "POST", sign_in.state_purpose, SIGNED_IN),
+    Route("/sign-in", "GET", account.show_sign_in, None),
+    Route("/sign-in", "POST", account.sign_in, None),
+    Route("/sign-in/provider", "GET", account.begin, None),
+    Route("/sign-in/callback", "GET", account.finish, None),
+    Route("/sign-out", "POST", account.sign_out, SIGNED_IN),
+    Route("/purpose", "POST", account.state_purpose, SIGNED_IN),
     # What was seen
     Route(
-        "/now", "GET", now.show, {"admin", "analyst"}, menu=mark("Now"), group=PEOPLE,
+        "/now", "GET", sensors.show_now, {"admin", "analyst"}, menu=mark("Now"), group=PEOPLE,
     ),
-    Route("/now/events", "GET", now.events, {"admin", "analyst"}),
+    Route("/now/events", "GET", sensors.events, {"admin", "analyst"}),
     Route(
         "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE,),
         menu=mark("Incidents"), group=PEOPLE,
     ),
-    Route("/filters", "POST", filters.save, {"analyst", "auditor"}),
-    Route("/filters/remove", "POST", filters.remove, {"analyst", "auditor"}),
+    Route("/filters", "POST", incidents.save, {"analyst", "auditor"}),
+    Route("/filters/remove", "POST", incidents.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.export_csv, {"analyst", "auditor"},
         audited="export", people=(DEVICE,),
@@ -121,7 +108,7 @@ ROUTES: tuple[Route, ...] = (
         audited="incident", purpose=incident.person,
     ),
     Route(
-        "/incidents/{id}/plain", "GET", plain.show, {"analyst", "dpo"},
+        "/incidents/{id}/plain", "GET", incident.show_plain, {"analyst", "dpo"},
         audited="plain words", purpose=incident.person,
     ),
     Route(
@@ -142,8 +129,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("/cases/{id}", "GET", cases.one, {"analyst"}, audited="case", purpose=cases.person),
     Route(
-        "/devices", "GET", devices.show, {"analyst"}, purpose=devices.everybody, people=(DEVICE,),
-        menu=mark("Devices"), group=PEOPLE,
+        "/devices", "GET", device.show_devices, {"analyst"}, purpose=device.everybody,
+        people=(DEVICE,), menu=mark("Devices"), group=PEOPLE,
     ),
     Route(
         "/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose=device.person,
@@ -154,20 +141,22 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("/sensors/{name}", "GET", sensors.one, {"admin", "analyst", "auditor"}),
     Route(
-        "/blind-spots", "GET", blind_spots.show, SIGNED_IN,
+        "/blind-spots", "GET", reports.show_blind_spots, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,
     ),
     # Rules
     Route(
-        "/bans", "GET", bans.show, {"auditor", "admin", "analyst"}, menu=mark("Bans"), group=RULES,
+        "/bans", "GET", reports.show_bans, {"auditor", "admin", "analyst"},
+        menu=mark("Bans"), group=RULES,
     ),
-    Route("/bans/{id}", "GET", bans.one, {"auditor", "admin", "analyst"}),
+    Route("/bans/{id}", "GET", reports.one, {"auditor", "admin", "analyst"}),
     Route(
-        "/exemptions", "GET", exemptions.show, {"auditor", "analyst"},
+        "/exemptions", "GET", reports.show_exemptions, {"auditor", "analyst"},
         menu=mark("Exemptions"), group=RULES,
     ),
     Route(
-        "/reports", "GET", reports.show, {"auditor", "admin"}, menu=mark("Reports"), group=RULES,
+        "/reports", "GET", reports.show_reports, {"auditor", "admin"},
+        menu=mark("Reports"), group=RULES,
     ),
     Route(
         "/reports/report.html", "GET", reports.as_page, {"auditor", "admin"},
@@ -187,7 +176,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("/lists/{ban}/{file}", "GET", lists.text, None),
     Route(
-        "/configuration", "GET", configuration.show, {"admin", "dpo"},
+        "/configuration", "GET", oversight.show_configuration, {"admin", "dpo"},
         menu=mark("Configuration"), group=RULES,
     ),
     # Oversight
@@ -201,19 +190,19 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("/person/identify", "POST", person.who, {"dpo"}, audited="identify"),
     Route(
-        "/retention", "GET", retention.show, {"dpo", "admin"},
+        "/retention", "GET", oversight.show_retention, {"dpo", "admin"},
         menu=mark("Retention"), group=OVERSIGHT,
     ),
     Route(
-        "/audit", "GET", audit.show, {"dpo"}, people=(SUBJECT, ACCOUNT),
+        "/audit", "GET", oversight.show_audit, {"dpo"}, people=(SUBJECT, ACCOUNT),
         menu=mark("Audit"), group=OVERSIGHT,
     ),
     Route(
-        "/audit.csv", "GET", audit.export_csv, {"dpo"},
+        "/audit.csv", "GET", oversight.export_csv, {"dpo"},
         audited="export", people=(SUBJECT, ACCOUNT),
     ),
     Route(
-        "/audit.jsonl", "GET", audit.export_lines, {"dpo"},
+        "/audit.jsonl", "GET", oversight.export_lines, {"dpo"},
         audited="export", people=(SUBJECT, ACCOUNT),
     ),
     # You

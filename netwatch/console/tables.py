@@ -4,9 +4,24 @@ saved filters.
 Times are ns since the epoch. They are in `console.sqlite` beside the catalogue of a local store,
 and in the database of the catalogue where that is PostgreSQL. The audit is append-only: triggers
 refuse every change of a row and its removal, so that not even a defect of the console does either.
+
+Texts of clients are changed so that every database takes them. The random keys of a console are in
+its database, too.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    select,
+)
+
+from netwatch.store.database import Database
 
 SCHEMA_VERSION = 3
 """The version of these tables."""
@@ -142,3 +157,27 @@ POSTGRES_REMOVAL = (
     "DROP TRIGGER console_audit_table ON console_audit",
 )
 """What takes these triggers away while rows of an older netwatch are sealed."""
+
+PSEUDONYM_KEY = "pseudonym"
+"""The name of the key by which devices are called before auditors."""
+
+AUDIT_KEY = "audit"
+"""The name of the key by which subjects are called in the table of the audit."""
+
+KEYS = (PSEUDONYM_KEY, AUDIT_KEY)
+"""The names of all keys."""
+
+KEY_BYTES = 32
+"""Bytes of a key."""
+
+
+def storable(text: str) -> str:
+    """A text without NUL and unpaired surrogates, which PostgreSQL refuses."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def read_secret(database: Database, name: str) -> bytes:
+    """A key of the console."""
+    with database.reading() as connection:
+        found = connection.execute(select(secret.c.value).where(secret.c.name == name)).scalar_one()
+    return bytes(found)

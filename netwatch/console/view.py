@@ -1,4 +1,7 @@
-"""What a page is given: who asks, in which language and time zone, for what, and the store."""
+"""What a page is given (who asks, in which language and time zone, for what, and the store), the
+request that it is from, apart from the server that received it, and what it gives back: a template
+with its values, a download, events, another place, or a refusal.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from netwatch.console.answers import bad_request
 from netwatch.language.language import Language
 
 if TYPE_CHECKING:
     from netwatch.console.console import Console
+from collections.abc import Callable, Iterator
+from dataclasses import field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from netwatch.console.tables import storable
+from netwatch.core.errors import NetwatchError
 
 MAX_VALUE = 300
 """Characters of one value in an address or a form; passwords and purposes are shorter as well."""
@@ -21,6 +32,8 @@ MAX_FIELDS = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _END = 1 << 63  # what databases have for a time in ns
+
+Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +139,128 @@ class View:
     def say(self, text: str, /, **values: str) -> str:
         """A text in the language of the page."""
         return self.language.say(text, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: `query` is undecoded, `headers` are by lower-case name, and `peer` is the address
+    that the connection comes from."""
+
+    method: str
+    place: str
+    path: Mapping[str, str]
+    query: str
+    form: Pairs
+    headers: Mapping[str, str]
+    cookies: Mapping[str, str]
+    peer: str
+
+    @classmethod
+    def of(cls, request: Request, form: Pairs) -> "Asked":
+        """The values of a request that the server received."""
+        return cls(
+            "GET" if request.method == "HEAD" else request.method,
+            request.url.path,
+            {name: storable(str(value)) for name, value in request.path_params.items()},
+            request.scope["query_string"].decode("latin-1"),
+            form,
+            _headers(request),
+            request.cookies,
+            request.client.host if request.client else "",
+        )
+
+
+def _headers(request: Request) -> Mapping[str, str]:
+    """The headers. One that was sent twice is empty: of two names of accounts or hosts one may be
+    that of a proxy and the other the client's. The list of addresses a proxy may send in parts."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        is_repeated = name in headers and name != "x-forwarded-for"
+        headers[name] = "" if is_repeated else value
+    return headers
+
+
+def parse_pairs(text: str) -> Pairs:
+    """The values of a form or of an address. Raises `Refused` for too many."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="replace")
+    except ValueError:
+        raise Refused(400) from None
+    return tuple(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: the name of its template without ``.html``, and the values that it names. `subject`
+    says whom or what an audited page is about, `detail` what else the audit notes. `cookies` are
+    set, and removed where the value is empty."""
+
+    template: str
+    values: Mapping[str, Any]
+    subject: str = ""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file: its name and media type, and its content in pieces, which are made while they are
+    sent. `headers` are further ones, such as ``ETag``. `cut` is what ends a file that could not be
+    made to its end, so that nobody takes it for the whole; without it, the connection is closed
+    before its end, which browsers say."""
+
+    name: str
+    media_type: str
+    content: Iterator[bytes]
+    subject: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    cut: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another page of the console, or of a provider that signs people in."""
+
+    place: str
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    subject: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Events that tell the script of a page that it should load again, see
+    `netwatch.console.application`. `state` is asked in any thread for what the page shows, as a
+    short text, or None to end the events; `known` is what the page had."""
+
+    state: Callable[[], str | None]
+    known: str
+    subject: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Answer = Page | Download | Redirect | Events
+
+
+class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours
+    """A request that is answered with an error page; `reason` is a translated sentence, empty
+    where the status says it all."""
+
+    def __init__(self, status: int, reason: str = "", retry_after: int = 0) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+def not_found(reason: str = "") -> Refused:
+    """There is no such page or thing."""
+    return Refused(404, reason)
+
+
+def bad_request(reason: str = "") -> Refused:
+    """The address or the form has a value that cannot be read."""
+    return Refused(400, reason)

@@ -5,7 +5,7 @@ Whatever is said of the past (the answer of a report, the pages of the console, 
 is computed from this. Unknown is a value here: what no source covers was not captured, and what no
 version with the ban judged was not judged.
 
-Times are sets of bits (`netwatch.coverage.bits`), counted from the first hour of what was read:
+Times are sets of bits (`netwatch.coverage.hours`), counted from the first hour of what was read:
 quarters of an hour for what was captured and judged, hours for what a network had.
 """
 
@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from netwatch.coverage.bits import bits_or, mask, widened
-from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, unpack_flows
+from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, bits_or, mask, unpack_flows, widened
 from netwatch.coverage.visibility import VISIBILITIES
 
 _NAMED = VISIBILITIES.index("named")

@@ -9,8 +9,17 @@ from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from netwatch.core.period import WORKING_DAYS, ExpectedUse, period
-from netwatch.coverage.bits import bits_of, bits_or, long_runs, mask, runs, widened
-from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS
+from netwatch.coverage.hours import (
+    HOUR,
+    QUARTER,
+    QUARTERS,
+    bits_of,
+    bits_or,
+    long_runs,
+    mask,
+    runs,
+    widened,
+)
 from netwatch.coverage.judged import JudgedCoverage, Wanted, readable
 
 MissingReason = Literal["not-captured", "lost", "not-judged", "silent", "unreadable"]

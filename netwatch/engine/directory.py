@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from netwatch.config import Config
 from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, FlowClient
-from netwatch.coverage.flow_counter import Location
+from netwatch.coverage.counts import Location
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.flows.address_tables import AddressCategories, AddressFilter, AddressRanges
 from netwatch.inventory.devices import Devices
@@ -14,7 +14,7 @@ from netwatch.rules.catalog import Catalog
 
 
 class ConfiguredDirectory:
-    """A `netwatch.coverage.flow_counter.Directory` from the configuration and, where devices
+    """A `netwatch.coverage.counts.Directory` from the configuration and, where devices
     are learned, from the traffic."""
 
     def __init__(self, config: Config, learned: LearnedBindings | None) -> None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netwatch.core.addresses import ip_text
 from netwatch.core.flow import Flow
 from netwatch.store.claims import encode_claim
-from netwatch.store.client_columns import ClientKey, Clients, readable
-from netwatch.store.messages import CaptureBegun, Chunk
+from netwatch.store.messages import CaptureBegun, Chunk, ClientKey, Clients, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -147,7 +146,7 @@ class RowBuffer:
         """All rows, as a batch."""
         import pyarrow as pa
 
-        from netwatch.store.arrow_schema import chunk_schema
+        from netwatch.store.fact_tables import chunk_schema
 
         layout = chunk_schema(self.table)
         names = ["sequence", "client", *(name for name in layout.names[1:] if name != "client")]

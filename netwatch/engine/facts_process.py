@@ -40,8 +40,7 @@ from netwatch.engine.writer_host import (
 from netwatch.inventory.devices import possible_classes
 from netwatch.store import messages, service, writer
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.client_columns import ClientKey
-from netwatch.store.messages import Described
+from netwatch.store.messages import ClientKey, Described
 from netwatch.store.options import StoreOptions
 
 END_TIMEOUT = 600.0

@@ -31,7 +31,7 @@ from netwatch.engine.writer_host import (
     no_socket,
     run_description,
 )
-from netwatch.store import compaction, messages
+from netwatch.store import landing, messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
@@ -344,8 +344,8 @@ def maintain(options: StoreOptions) -> None:
     """Compact and prune a store, and sweep what killed processes left."""
     files = FactFiles(options.path)
     with Catalogue.open(options) as catalogue:
-        compaction.compact(files, catalogue)
-        compaction.sweep(files, catalogue)
+        landing.compact(files, catalogue)
+        landing.sweep(files, catalogue)
         with UseLock(options) as lock:
             close_of_ended_runs(catalogue, lock, time.time_ns() - options.unheard)
         if options.retention != Retention():

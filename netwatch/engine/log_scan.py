@@ -18,8 +18,7 @@ from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
 from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics, TableUsage
-from netwatch.coverage.counts import Coverage
-from netwatch.coverage.flow_counter import FlowCounter
+from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.flow_visibility import visibility_of
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.contact_flows import ContactCollector

@@ -29,7 +29,7 @@ from netwatch.engine.forking import begin_worker, forking
 from netwatch.rules.ban_contents import ban_contents
 from netwatch.store import service
 from netwatch.store.messages import Described
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 from netwatch.store.writer import RunDescription, Writer
 
 WRITER = "netwatch store writer"

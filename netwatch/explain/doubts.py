@@ -1,4 +1,5 @@
-"""What an incident does not prove, and what would refute it, as codes with values.
+"""What an incident does not prove, and what would refute it, as codes with values; and which
+exemptions were looked at for it, and why those that do not apply do not.
 
 Each code is one statement, which every page words in its own way and language. Codes and the names
 of their values never change their meaning: texts in other languages refer to them.
@@ -8,16 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from netwatch.core.addresses import parse_ip
-from netwatch.explain.steps import Contact, Explanation
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement by its code, with the values that its words need."""
-
-    code: str
-    values: Mapping[str, str]
-
+from netwatch.core.alert import AlertRecord
+from netwatch.core.verdict import Exemption as Registered
+from netwatch.explain.steps import Contact, Exemption, Explanation
+from netwatch.formats.values import epoch_ns
+from netwatch.rules.policy import Policy
 
 NOT_PROVED = (
     "person",
@@ -63,6 +59,14 @@ REFUTATIONS = (
     "sinkhole",
 )
 """The codes of what would refute an incident, in the order of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement by its code, with the values that its words need."""
+
+    code: str
+    values: Mapping[str, str]
 
 
 def not_proved(incident: Explanation) -> tuple[Statement, ...]:
@@ -159,3 +163,33 @@ def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]
     addresses = [each for each in incident.blocked_by if parse_ip(each) is not None]
     if incident.outcome == "blocked" and addresses:
         yield "sinkhole", {"addresses": ", ".join(addresses)}
+
+
+def exemptions_asked(record: AlertRecord, policy: Policy) -> tuple[Exemption, ...]:
+    """The exemptions from the ban of an alert, in the order of the configuration. The first one
+    that applies is the one that decided."""
+    if record["ban"]["id"] not in {ban.id for ban in policy.bans}:
+        return ()
+    return tuple(
+        Exemption(
+            each.device,
+            tuple(sorted(each.apps)),
+            each.start.isoformat() if each.start else None,
+            each.end.isoformat() if each.end else None,
+            each.reason,
+            each.approved_by,
+            _why_not(each, record, policy),
+        )
+        for each in policy.exemptions
+        if each.ban == record["ban"]["id"]
+    )
+
+
+def _why_not(exemption: Registered, record: AlertRecord, policy: Policy) -> str:
+    device = record["device"]
+    if exemption.device not in (device["id"], device["ip"], device["mac"]):
+        return "device"
+    if exemption.apps and record["app"]["id"] not in exemption.apps:
+        return "app"
+    state = policy.state(exemption, epoch_ns(record["first_seen"]))
+    return {"not yet": "early", "over": "late"}.get(state, "")

@@ -1,13 +1,65 @@
-"""The page for experts: every step of an incident, from the packet to the clause."""
+"""The page for experts: every step of an incident, from the packet to the clause, as plain text for
+a terminal and for paper (headings, labelled values and paragraphs of `WIDTH` columns, in ASCII),
+and as a record for programs.
+"""
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from netwatch.core.alert import TITLES, UNHEARD, situation
-from netwatch.core.text import quantity
+from netwatch.core.text import escaped, quantity
 from netwatch.explain import wording
-from netwatch.explain.doubts import not_proved, refutations
-from netwatch.explain.layout import heading, paragraph, points, title, value
+from netwatch.explain.doubts import Statement, not_proved, refutations
 from netwatch.explain.steps import Answer, Contact, Exemption, Explanation, Period, Seen
+
+WIDTH = 80
+"""Columns of a page."""
+
+_LABEL = 12
+
+
+def title(text: str) -> Iterator[str]:
+    """The first heading of a page."""
+    yield from _wrapped(text, "", "")
+    yield "=" * WIDTH
+
+
+def heading(number: int, text: str) -> Iterator[str]:
+    """The heading of a part, with an empty line before it."""
+    yield ""
+    yield f"{number}. {text}"
+    yield "-" * WIDTH
+
+
+def paragraph(text: str) -> Iterator[str]:
+    """A text over the whole width."""
+    yield from _wrapped(text, "", "")
+
+
+def points(texts: Iterable[str]) -> Iterator[str]:
+    """A list of texts, one below the other."""
+    for text in texts:
+        yield from _wrapped(text, "- ", "  ")
+
+
+def value(label: str, text: str, indent: int = 0) -> Iterator[str]:
+    """A value behind its label; nothing where there is none."""
+    if text:
+        begin = " " * indent + label.ljust(_LABEL - 1) + " "
+        yield from _wrapped(text, begin, " " * len(begin))
+
+
+def _wrapped(text: str, first: str, later: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        escaped(text),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=True,
+        break_on_hyphens=False,
+    )
 
 
 def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Iterator[str]:
@@ -256,3 +308,26 @@ def _not_proved(incident: Explanation) -> Iterator[str]:
 
 def _refutations(incident: Explanation) -> Iterator[str]:
     yield from points(wording.sentence(each, wording.REFUTATIONS) for each in refutations(incident))
+
+
+def as_record(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> dict[str, Any]:
+    """The values of an explanation, with what is not proved and what would refute it: each with its
+    code and in words. `alert` is the alert itself."""
+    values = asdict(incident)
+    alert = values.pop("record")
+    return {
+        **values,
+        "not_proved": [_statement(each, wording.NOT_PROVED) for each in not_proved(incident)],
+        "refutations": [_statement(each, wording.REFUTATIONS) for each in refutations(incident)],
+        "origin": origin,
+        "notes": list(notes),
+        "alert": alert,
+    }
+
+
+def _statement(statement: Statement, words: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "code": statement.code,
+        "values": dict(statement.values),
+        "text": wording.sentence(statement, words),
+    }

@@ -1,13 +1,31 @@
-"""Incidents of a store: their records, and the files that their packets are in."""
+"""Incidents of a store: their records, the files that their packets are in, and these packets, cut
+out of the captures that were read.
 
+Where no evidence capture was written, the captures may still be where they were. A packet is taken
+from one only if the whole file has the SHA-256 that the store noted when it was read: the number of
+a packet says nothing in another file, and a path in a record must not open any other file.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from sqlalchemy import select
 
+from netwatch import __version__
+from netwatch.capture.block import CAPTURED, FIELDS, INTERFACE, OFFSET, TIME, VLAN, WIRE
+from netwatch.capture.files import open_source
 from netwatch.core.alert import AlertRecord
+from netwatch.core.errors import NetwatchError
+from netwatch.core.frame import Frame
+from netwatch.core.text import escaped
 from netwatch.explain.sources import Found, chosen
-from netwatch.explain.steps import CaptureFile
+from netwatch.explain.steps import CaptureFile, Explanation
+from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
@@ -15,6 +33,17 @@ from netwatch.store.views import shown_incidents
 
 MAX_IDS = 100_000
 """Ids that are compared with one that is unknown."""
+
+MAX_BYTES = 1 << 30
+"""Bytes of the captures that are read for one incident."""
+
+MAX_SECONDS = 10.0
+"""Seconds that this may take."""
+
+_PIECE = 1 << 20
+
+Named = Mapping[int, list[str]]
+"""Packets of a capture by their number, each with what it shows."""
 
 
 def from_store(options: StoreOptions, wanted: str) -> Found:
@@ -51,3 +80,133 @@ def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:
                 source["path"], source.get("size"), source.get("sha256") or None
             )
     return files
+
+
+def original_captures(incident: Explanation) -> Mapping[str, CaptureFile]:
+    """The captures with packets of an incident that are where they were and have the size that they
+    had, by source; empty where one is missing, or they are too large. Their hash is compared when
+    packets are cut out."""
+    found: dict[str, CaptureFile] = {}
+    for source in _named(incident):
+        file = next(each.packet.file for each in incident.contacts if each.packet.source == source)
+        if file is None or not file.sha256 or _size(file.path) != file.size:
+            return {}
+        found[source] = file
+    total = sum(file.size or 0 for file in found.values())
+    return found if total <= MAX_BYTES else {}
+
+
+def cut_packets(incident: Explanation) -> bytes:
+    """The packets that the evidence of an incident names, as a pcapng file, each with what it shows
+    as its comment. Raises `NetwatchError` where a capture is not the one that was read, or cannot
+    be read in time."""
+    deadline = time.monotonic() + MAX_SECONDS
+    named, files = _named(incident), original_captures(incident)
+    if not files:
+        raise NetwatchError("the captures that were read are not where they were")
+    frames: list[tuple[Frame, list[str]]] = []
+    for source, file in files.items():
+        try:
+            before = Path(file.path).stat()
+            _check(file, deadline)
+            frames += _frames(file.path, source, named[source], deadline)
+            after = Path(file.path).stat()
+        except OSError as error:
+            raise NetwatchError(f"{file.path}: cannot be read: {error.strerror}") from None
+        if (before.st_ino, before.st_mtime_ns) != (after.st_ino, after.st_mtime_ns):
+            raise NetwatchError(f"{file.path}: was changed while it was read")
+    if not frames:
+        raise NetwatchError("the captures do not have the packets that the evidence names")
+    return _file(incident, sorted(frames, key=lambda each: (each[0].time, each[0].number)))
+
+
+def _named(incident: Explanation) -> dict[str, dict[int, list[str]]]:
+    """The packets that the evidence names, by source."""
+    found: dict[str, dict[int, list[str]]] = {}
+    for each in incident.contacts:
+        if each.log is None:
+            numbers = found.setdefault(each.packet.source, {})
+            numbers.setdefault(each.packet.number, []).append(f"{each.evidence} {each.name}")
+    return found
+
+
+def _size(path: str) -> int | None:
+    """The size of a regular file that can be read; None for anything else."""
+    try:
+        status = Path(path).lstat()
+    except (OSError, ValueError):
+        return None
+    is_file = stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK)
+    return status.st_size if is_file else None
+
+
+def _check(file: CaptureFile, deadline: float) -> None:
+    """Raise `NetwatchError` for a file with another content than that which was read."""
+    digest = hashlib.sha256()
+    with Path(file.path).open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+            _in_time(file.path, deadline)
+    if digest.hexdigest() != file.sha256:
+        raise NetwatchError(f"{file.path}: has another SHA-256 than the capture that was read")
+
+
+def _frames(
+    path: str, source: str, named: Named, deadline: float
+) -> Iterator[tuple[Frame, list[str]]]:
+    """The packets of a capture with these numbers."""
+    capture = open_source(path)
+    try:
+        last = max(named)
+        for block in capture.blocks():
+            for number in sorted(n for n in named if block.first <= n < block.first + block.count):
+                at = (number - block.first) * FIELDS
+                record = block.records[at : at + FIELDS]
+                begin = record[OFFSET]
+                where = block.interfaces[record[INTERFACE]]
+                frame = Frame(
+                    source,
+                    number,
+                    record[TIME],
+                    where.time_digits,
+                    where.link_type,
+                    where.name or "",
+                    record[WIRE],
+                    record[VLAN],
+                    bytes(block.data[begin : begin + record[CAPTURED]]),
+                )
+                yield frame, named[number]
+            _in_time(path, deadline)
+            if block.first + block.count > last:
+                break
+    finally:
+        capture.close()
+
+
+def _in_time(path: str, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise NetwatchError(f"{path}: takes too long to read")
+
+
+def _file(incident: Explanation, frames: list[tuple[Frame, list[str]]]) -> bytes:
+    blocks = [
+        section(
+            f"netwatch {__version__}",
+            f"incident {incident.id}: the packets that its evidence names, cut out of the captures"
+            " that were read",
+        )
+    ]
+    longest = max(len(frame.data) + 4 for frame, _ in frames)
+    interfaces: dict[tuple[int, str, str], int] = {}
+    for frame, _ in frames:
+        key = frame.link_type, frame.interface, frame.source
+        if key not in interfaces:
+            interfaces[key] = len(interfaces)
+            name, source = escaped(frame.interface), escaped(frame.source)
+            blocks.append(interface(frame.link_type, name, source, longest))
+    for frame, shown in frames:
+        number = interfaces[frame.link_type, frame.interface, frame.source]
+        place = f"packet {escaped(frame.source)}#{frame.number}"
+        comments = [f"{escaped(each)}, {place}" for each in shown]
+        blocks.append(packet(frame, number, comments))
+    return b"".join(blocks)

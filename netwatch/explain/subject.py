@@ -16,9 +16,8 @@ from zoneinfo import ZoneInfo
 
 from netwatch.core.text import escaped
 from netwatch.explain.doubts import not_proved, refutations
-from netwatch.explain.sheet import Part, Section, Sheet, text_lines
+from netwatch.explain.sheet import Part, Section, Sheet, contradictions, text_lines
 from netwatch.explain.steps import Explanation
-from netwatch.explain.subject_contradictions import contradictions
 from netwatch.language.language import Language
 
 LINES = 66

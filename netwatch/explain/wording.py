@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from netwatch.explain.doubts import Statement
-from netwatch.language.marking import mark
+from netwatch.language.sentences import mark
 
 NOT_PROVED: Mapping[str, str] = {
     "person": mark("Who used {device}. Packets name devices, not persons."),

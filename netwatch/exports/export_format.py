@@ -1,16 +1,26 @@
-"""What a format of exports is, and what its writer gets."""
+"""What a format of exports is, what its writer gets, what a file says of itself, and what it
+blocks.
+
+Each format has a reader of its own output. It knows nothing of signatures, so that the preview
+tells what the file does and not what it was meant to do.
+
+The heading has the ban, its days, versions, hashes, and what the file does not do. Its lines are
+the same in every format that has comments. They depend on nothing but the ban, the rules, the
+release and the moment that is given, so that the same input gives the same file.
+"""
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Set
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from netwatch.core.message import Evidence
-from netwatch.core.period import period
+from netwatch.core.period import days_text, period
+from netwatch.core.text import escaped, quantity
 from netwatch.core.verdict import Ban
-from netwatch.exports.blocklist import Blocklist
 from netwatch.exports.selection import Selection
 from netwatch.rules.signature import Kind, Rule
 
@@ -25,6 +35,83 @@ MAX_TITLE = 40
 
 EVERYWHERE: frozenset[Evidence] = frozenset({"dns-query", "tls-sni", "quic-sni", "http-host"})
 """The kinds of evidence that most sensors see."""
+
+WIDTH = 110
+"""Letters of a line of comment."""
+
+MAX_RULES_NAMED = 200
+"""Rules that a line of the head of an export names."""
+
+_MISFITS: tuple[tuple[Fit, str], ...] = (
+    ("none", "left out, as the format cannot say"),
+    ("narrower", "only the names that are known, not all that is below"),
+    ("wider", "also names that the rule does not have, of"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklist:
+    """Entries of an export: names that are matched alone (`exact`), domains below which all names
+    are matched (`below`, without the domain itself), patterns, and networks of addresses as first
+    and last packed address. `spared` are entries that let a name pass: with `longest` only where no
+    longer entry stops it, else always."""
+
+    exact: frozenset[str] = frozenset()
+    below: frozenset[str] = frozenset()
+    patterns: tuple[re.Pattern[str], ...] = ()
+    spans: tuple[tuple[bytes, bytes], ...] = ()
+    spared: "Blocklist | None" = None
+    longest: bool = False
+
+    def has(self, name: str) -> bool:
+        """Whether the entries stop a name."""
+        matched = self._length(name)
+        if not matched or self.spared is None:
+            return bool(matched)
+        spared = self.spared._length(name)
+        return matched > spared if self.longest else not spared
+
+    def _length(self, name: str) -> int:
+        """The length of the longest entry that matches a name, 0 where none does."""
+        if name in self.exact:
+            return len(name) + 1
+        dot = name.find(".")
+        while dot >= 0:
+            if name[dot + 1 :] in self.below:
+                return len(name) - dot
+            dot = name.find(".", dot + 1)
+        return int(any(each.search(name) for each in self.patterns))
+
+    def has_address(self, packed: bytes) -> bool:
+        """Whether an entry contains an address."""
+        return any(
+            len(packed) == len(first) and first <= packed <= last for first, last in self.spans
+        )
+
+
+def blocklist(
+    exact: Iterable[str] = (),
+    below: Iterable[str] = (),
+    patterns: Iterable[str] = (),
+    spared: Blocklist | None = None,
+    *,
+    longest: bool = False,
+) -> Blocklist:
+    """A list of names; `patterns` are regular expressions, which match anywhere in a name."""
+    compiled = tuple(re.compile(each, re.IGNORECASE | re.ASCII) for each in patterns)
+    return Blocklist(frozenset(exact), frozenset(below), compiled, spared=spared, longest=longest)
+
+
+def glob_pattern(glob: str) -> str:
+    """A regular expression for the whole of a name, which PCRE, RE2, POSIX and Python read alike:
+    each ``*`` is any text inside one label."""
+    parts = (re.escape(part).replace("\\-", "-") for part in glob.split("*"))
+    return f"^{'[^.]*'.join(parts)}$"
+
+
+def longest_literal(glob: str) -> str:
+    """The longest text without a wildcard, by which a scanner finds candidates."""
+    return max(glob.split("*"), key=len)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +222,74 @@ def time_text(time: datetime) -> str:
 
 def _moment(time: int | None) -> datetime | None:
     return None if time is None else datetime.fromtimestamp(time // 1_000_000_000, UTC)
+
+
+def heading(export: Export, form: ExportFormat) -> list[str]:
+    """The lines, without the mark of a comment. Nothing in them can begin another line."""
+    ban, selection = export.ban, export.selection
+    lines = [f"netwatch: names for {form.program}"]
+    if ban is not None:
+        lines.append(f"ban: {ban.id}, {ban.authority}, {days_text(ban.days, ban.timezone)}")
+    apps = ", ".join(app.id for app in selection.apps)
+    lines.append(f"apps: {apps}; roles: {', '.join(selection.roles)}")
+    count = quantity(len(selection.rules), "rule")
+    lines.append(f"signatures: {export.signatures}; {count}, sha256 {selection.digest}")
+    lines.append(f"made by netwatch {export.netwatch} for {time_text(export.time)}")
+    lines += losses(export, form)
+    lines.append(f"note: {form.lost}")
+    return [escaped(line) for line in lines]
+
+
+def losses(export: Export, form: ExportFormat) -> list[str]:
+    """What the file does not say as the rules do, in lines; none where there is nothing."""
+    selection, lines = export.selection, []
+    if form.needs_addresses:
+        count = quantity(len(export.addresses), "address or network", "addresses and networks")
+        lines.append(f"{count}, of the day they were seen: they change")
+        if export.shared:
+            shared = quantity(export.shared, "address", "addresses")
+            lines.append(f"left out: {shared} that other names have too")
+        return lines
+    for fit, words in _MISFITS:
+        rules = form.rules(selection, fit)
+        if rules:
+            lines.append(f"{words} {quantity(len(rules), 'rule')}: {named(rules)}")
+    if "narrower" in form.fits.values():
+        return lines
+    spared = form.spared(export)
+    passing = {(rule.kind, rule.name) for rule in spared}
+    stopped = tuple(each for each in selection.others if (each.kind, each.name) not in passing)
+    for rules, words in ((stopped, "also stopped, names of"), (spared, "let pass, names of")):
+        if rules:
+            lines.append(f"{words} {quantity(len(rules), 'rule')} below these: {_by_role(rules)}")
+    return lines
+
+
+def _by_role(rules: Sequence[Rule]) -> str:
+    """How many rules there are of each app and role, with one of them."""
+    found: dict[str, list[Rule]] = {}
+    for rule in rules:
+        found.setdefault(f"{rule.app.id} ({rule.role})", []).append(rule)
+    return "; ".join(f"{word} {len(each)}, as {each[0].text}" for word, each in found.items())
+
+
+def named(rules: Sequence[Rule]) -> str:
+    """Rules in words, of very many the first."""
+    texts = (rule.text for rule in rules[:MAX_RULES_NAMED])
+    more = len(rules) - MAX_RULES_NAMED
+    return ", ".join(texts) + (f" and {more:,} more" if more > 0 else "")
+
+
+def comments(export: Export, form: ExportFormat, *more: str) -> list[str]:
+    """The lines of the heading and `more` as comments of the format, wrapped: dnsmasq reads no line
+    of more than 1,025 bytes."""
+    return [
+        f"{form.comment} {piece}"
+        for line in [*heading(export, form), *more]
+        for piece in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    ]
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines as a text."""
+    return "".join(f"{line}\n" for line in lines)

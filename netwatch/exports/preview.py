@@ -14,8 +14,7 @@ from netwatch.core import observation_columns as columns
 from netwatch.core.message import HANDSHAKES
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE
-from netwatch.exports.blocklist import Blocklist
-from netwatch.exports.export_format import ExportFormat
+from netwatch.exports.export_format import Blocklist, ExportFormat
 from netwatch.exports.selection import Selection
 from netwatch.inventory.networks import Networks
 from netwatch.rules.catalog import Catalog, Hit

@@ -1,5 +1,5 @@
-"""The formats of exports. A new one is a module that writes and reads it, and a row here: the
-command, the console, the documentation and the tests take them from this table."""
+"""The formats of exports. A new one is an `ExportFormat` that writes and reads it, and a row here:
+the command, the console, the documentation and the tests take them from this table."""
 
 import functools
 import importlib
@@ -33,21 +33,21 @@ class _Formats(Mapping[str, "ExportFormat"]):
 
 EXPORTS: Mapping[str, "ExportFormat"] = _Formats(
     {
-        "rpz": "resolver_rpz:RPZ",
-        "hosts": "resolver_hosts:HOSTS",
-        "dnsmasq": "resolver_dnsmasq:DNSMASQ",
-        "unbound": "resolver_unbound:UNBOUND",
-        "adguard": "resolver_adguard:ADGUARD",
-        "nftables": "firewall_nftables:NFTABLES",
-        "suricata": "sensor_suricata:SURICATA",
-        "zeek-intel": "sensor_zeek:ZEEK_INTEL",
-        "sigma": "sensor_sigma:SIGMA",
-        "squid": "proxy_squid:SQUID",
-        "edl": "firewall_lists:EDL",
-        "fortigate": "firewall_lists:FORTIGATE",
-        "stix": "platform_stix:STIX",
-        "misp": "platform_misp:MISP",
-        "defender-csv": "platform_defender:DEFENDER",
+        "rpz": "resolvers:RPZ",
+        "hosts": "resolvers:HOSTS",
+        "dnsmasq": "resolvers:DNSMASQ",
+        "unbound": "resolvers:UNBOUND",
+        "adguard": "resolvers:ADGUARD",
+        "nftables": "firewalls:NFTABLES",
+        "suricata": "sensors:SURICATA",
+        "zeek-intel": "sensors:ZEEK_INTEL",
+        "sigma": "sensors:SIGMA",
+        "squid": "firewalls:SQUID",
+        "edl": "firewalls:EDL",
+        "fortigate": "firewalls:FORTIGATE",
+        "stix": "platforms:STIX",
+        "misp": "platforms:MISP",
+        "defender-csv": "platforms:DEFENDER",
     }
 )
 """The formats by the words of ``--as``."""

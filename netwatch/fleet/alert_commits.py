@@ -15,11 +15,10 @@ from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
 from netwatch.formats.values import epoch_ns
-from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record, stored_alert
+from netwatch.store.sensor_alerts import BadAlertError, read_record, stored_alert
 from netwatch.store.use_lock import UseLock
 
 MAX_ALERTS = 5000

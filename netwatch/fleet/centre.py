@@ -20,10 +20,8 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.delivery.delivery import Delivery
 from netwatch.engine.judge import HidingApps
 from netwatch.engine.live_facts import maintain
-from netwatch.fleet import streams
 from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_folder import CentreFolder
-from netwatch.fleet.centre_peer import centre_peer
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
 from netwatch.fleet.commit_process import CommitProcess, close_processes, process_count
 from netwatch.fleet.connection import Connection, run_together
@@ -31,12 +29,10 @@ from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.publications import open_publications
 from netwatch.fleet.publisher import Publisher
-from netwatch.fleet.receiver import Receiver
-from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
-from netwatch.fleet.roster_keeper import RosterKeeper
+from netwatch.fleet.receiver import FOLDER, Pace, Receiver, RefusedMessages
+from netwatch.fleet.roster_keeper import RosterKeeper, SilenceKeeper
 from netwatch.fleet.sensor_limits import SensorLimits
-from netwatch.fleet.server import NatsServer
-from netwatch.fleet.silence_keeper import SilenceKeeper
+from netwatch.fleet.server import NatsServer, centre_peer, prepare
 from netwatch.fleet.subjects import (
     HEALTH_BUCKET,
     bucket_subject,
@@ -44,7 +40,6 @@ from netwatch.fleet.subjects import (
     sender_of,
     subject,
 )
-from netwatch.fleet.turns import Pace
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint
@@ -174,7 +169,7 @@ class Centre:
         client, status = connection.client, self.status
         server = self._fleet.server
         assert server is not None
-        await streams.prepare(client.jetstream(timeout=10), server)
+        await prepare(client.jetstream(timeout=10), server)
         await client.subscribe(subject("*", "clock"), cb=self._tell_time)
         await client.subscribe(bucket_subject(HEALTH_BUCKET, "*"), cb=self._take_health)
         kept = RefusedMessages(self.folder.path / FOLDER)

@@ -18,11 +18,11 @@ from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.core.errors import NetwatchError
 from netwatch.core.sensor_name import EXPECTED, is_sensor_name
 from netwatch.core.user_files import read_user_file
-from netwatch.fleet import certificates
-from netwatch.fleet.credentials import SensorCredentials, write_private
+from netwatch.fleet import keys
+from netwatch.fleet.connection import SensorCredentials, write_private
+from netwatch.fleet.keys import new_seed, public_key
 from netwatch.fleet.subjects import MAX_PAYLOAD, accounts_of
-from netwatch.fleet.user_keys import new_seed, public_key
-from netwatch.store.flow_names import KEY_BYTES, new_key
+from netwatch.store.flow_rows import KEY_BYTES, new_key
 
 LOG_BYTES = 10 << 20
 """Size of the log of the server from which a new one begins; three are kept."""
@@ -79,19 +79,19 @@ class CentreFolder:
         authority = self._authority()
         path = self.path / "server.pem"
         hosts = [self._host, *(host for host in _LOOPBACK if host != self._host)]
-        if path.exists() and certificates.serves(_read(path), hosts):
+        if path.exists() and keys.serves(_read(path), hosts):
             return
-        pair = certificates.new_server(authority, hosts)
+        pair = keys.new_server(authority, hosts)
         for name, text in (("server.pem", pair.certificate), ("server.key", pair.key)):
             with contextlib.suppress(FileNotFoundError):
                 (self.path / name).unlink()
             write_private(self.path / name, text)
 
-    def _authority(self) -> certificates.Pair:
+    def _authority(self) -> keys.Pair:
         """The authority of this centre, both parts in one file, since one needs the other."""
         text = self._text_of("ca.pem", _authority_text)
         certificate, marker, key = text.partition("-----BEGIN PRIVATE KEY-----")
-        return certificates.Pair(certificate, marker + key)
+        return keys.Pair(certificate, marker + key)
 
     def _text_of(self, name: str, make: Callable[[], str]) -> str:
         """The content of a file that is made where there is none; by another process at the same
@@ -253,7 +253,7 @@ def _sensor(path: Path) -> EnrolledSensor:
 
 
 def _authority_text() -> str:
-    pair = certificates.new_authority()
+    pair = keys.new_authority()
     return pair.certificate + pair.key
 
 

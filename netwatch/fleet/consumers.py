@@ -19,11 +19,9 @@ from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.commit_process import CommitProcess, KilledError
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_commits import Committed, FactCommits
-from netwatch.fleet.puller import Puller
-from netwatch.fleet.receiver import Receiver
+from netwatch.fleet.receiver import Puller, Receiver, Turns
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import subject
-from netwatch.fleet.turns import Turns
 
 ALERT_MESSAGES, ALERT_BYTES = 64, 8 << 20
 """Messages with alerts, and their bytes, that are committed together. In memory they are some six

@@ -24,11 +24,9 @@ from netwatch.core.errors import NetwatchError
 from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_coverage, span, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
-from netwatch.fleet.loss_record import read_losses
 from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
-from netwatch.fleet.sensor_numbers import SensorNumbers
+from netwatch.fleet.sensor_records import SensorNumbers, read_losses
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.arrow_schema import TIME_COLUMN
 from netwatch.store.catalogue import (
     CaptureState,
     Catalogue,
@@ -37,11 +35,11 @@ from netwatch.store.catalogue import (
     replace_files,
 )
 from netwatch.store.claims import without_flows
-from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.flow_names import FlowNames
+from netwatch.store.fact_tables import TIME_COLUMN
+from netwatch.store.flow_rows import FlowNames
 from netwatch.store.hour_counting import Hidden, Hides, HourCounter
-from netwatch.store.hour_rows import add_hours
+from netwatch.store.hour_rows import add_hours, store_coverage
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.losses import (
     ALL,
@@ -52,7 +50,7 @@ from netwatch.store.losses import (
     store_losses,
 )
 from netwatch.store.options import StoreOptions
-from netwatch.store.upsert import upsert
+from netwatch.store.statements import upsert
 from netwatch.store.use_lock import UseLock
 
 GROUP_BYTES = 64 << 20

@@ -12,18 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
-from netwatch.fleet.run_note import RunNote
-from netwatch.fleet.spool import SpoolWriter
+from netwatch.fleet.spool import RunNote, SpoolWriter
 from netwatch.store import messages
-from netwatch.store.arrow_schema import TIME_COLUMN, chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.client_columns import ClientKey
-from netwatch.store.fact_tables import combined
+from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
 from netwatch.store.losses import LossCounter, Losses, LossKind
+from netwatch.store.messages import ClientKey
 from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
 
 if TYPE_CHECKING:
     import pyarrow as pa
+from contextlib import nullcontext
+from functools import partial
+
+from netwatch.config import Config
+from netwatch.engine.live_facts import Destination, maintain
+from netwatch.engine.writer_host import Start, run_description
+from netwatch.store.options import StoreOptions
+from netwatch.store.use_lock import UseLock
 
 BATCH_ROWS = 30_000
 """Rows after which a batch is written; some 0.5 MB."""
@@ -317,3 +323,27 @@ class FactWriter:
         """Close the store, where there is one."""
         if self._store is not None:
             self._store.close()
+
+
+def spool_destination(config: Config) -> Destination:
+    """The destination of the facts of a sensor of a fleet."""
+    assert config.fleet is not None
+    folder, store = config.fleet.spool.folder, config.store
+    run = run_description("live", config)
+    return Destination(
+        "the spool" if store is None else "the store",
+        str(folder) if store is None else store.path,
+        partial(_make_writer, folder, store, run, time.time_ns()),
+        _nothing if store is None else partial(maintain, store),
+        nullcontext if store is None else partial(UseLock, store),
+    )
+
+
+def _make_writer(
+    folder: Path, store: StoreOptions | None, run: RunDescription, started: int, request: Start
+) -> FactWriter:
+    how = request.described
+    writer = None
+    if store is not None:
+        writer = partial(Writer, store, run, how.locate, how.seal, how.hides, resumed=request.run)
+    return FactWriter(folder, run, started, how.locate, how.seal, writer)

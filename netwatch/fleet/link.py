@@ -17,10 +17,9 @@ from netwatch.config import Config
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.connection import Connection, RefusedError, run_together
-from netwatch.fleet.fact_sender import FactSender, read_news
-from netwatch.fleet.spool import Spool
+from netwatch.fleet.resources import Usage
+from netwatch.fleet.spool import FactSender, Spool, read_news
 from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, subject
-from netwatch.fleet.usage import Usage
 from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import FleetStatus, Snapshot
 

@@ -16,12 +16,10 @@ from typing import Any
 from netwatch import __version__
 from netwatch.config import Config, examine_configuration, examine_set
 from netwatch.core.errors import NetwatchError, Problem
-from netwatch.fleet.applying import KINDS, Applied, Applier
-from netwatch.fleet.connection import Connection
-from netwatch.fleet.credentials import read_credentials
+from netwatch.fleet.connection import Connection, read_credentials
 from netwatch.fleet.envelope import Envelope
-from netwatch.fleet.published_feed import PublishedFeed
-from netwatch.fleet.signing_key import read_public_key
+from netwatch.fleet.keys import read_public_key
+from netwatch.fleet.published_feed import KINDS, Applied, Applier, PublishedFeed
 from netwatch.fleet.subjects import subject
 from netwatch.updates.published import published_store
 from netwatch.updates.set_check import check_set

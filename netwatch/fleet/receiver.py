@@ -1,18 +1,234 @@
-"""Takes messages as they came: which are of the fleet, which are parts of one content, which are
-refused.
+"""Takes messages of sensors as they come: which are of the fleet, which are parts of one content,
+which are refused, and whose are committed next.
+
+Messages of a durable consumer are pulled a bounded number at a time. One request for messages is
+open at any time. What arrives while a batch is being committed is the next batch; the server gives
+no more than was asked for.
+
+Sensors take turns, so a sensor that sends much waits for itself alone. Of each, a bounded number of
+messages waits here; the server keeps the rest and gives it again later.
+
+What a centre refused, set aside to be looked at: a folder for each sensor with a file for each
+message.
+
+::
+
+    refused/brussels-1/01764200000000000000.message
+    {"schema": "netwatch.refused/1", "sensor": "brussels-1", "kind": "facts", "reason": …}
+    <the message as it came, up to `MAX_BYTES`>
+
+A message that cannot be stored is tried once, kept here, and never comes again. The folder is
+bounded, sensor by sensor: of more, the oldest go, and a sensor that floods is kept a sample of.
 """
 
+import asyncio
+import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from netwatch.core.errors import NetwatchError
+from netwatch.core.sensor_name import is_sensor_name
 from netwatch.fleet.border import MAX_SENTENCE, BorderError
 from netwatch.fleet.centre_status import CentreStatus
+from netwatch.fleet.connection import write_private
 from netwatch.fleet.envelope import Assembler, Envelope, Key, decode, key_of
-from netwatch.fleet.refused_messages import RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.sensor_limits import Outside
-from netwatch.fleet.subjects import sender_of
+from netwatch.fleet.subjects import STREAM, sender_of
+
+FOLDER = "refused"
+"""The folder in that of a centre."""
+
+SCHEMA = "netwatch.refused/1"
+
+MAX_FILES = 100
+"""Messages of a sensor that are kept."""
+
+MAX_BYTES = 256 << 10
+"""Bytes of each message that are kept."""
+
+PER_MINUTE = 30
+"""Messages of a sensor that are kept in a minute; further ones are counted alone."""
+
+MAX_REASON = 500
+"""Characters of a reason."""
+
+_SUFFIX = ".message"
+
+EXPIRES = 20.0
+"""Seconds after which the server ends a request that it could not answer."""
+
+_GATHER_SECONDS = 0.02
+_NOBODY = "503"
+_GONE = ("deleted", "not found", "leadership")
+
+SHARE_MESSAGES = 64
+"""Messages of a sensor that wait here: what one has under way that waits for answers fits in."""
+
+SHARE_BYTES = 24 << 20
+"""Bytes of these messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMessage:
+    """A message that was refused at `time` (ns); `size` are the bytes that it had."""
+
+    sensor: str
+    kind: str
+    time: int
+    reason: str
+    size: int
+
+    @property
+    def id(self) -> str:
+        """What names it."""
+        return f"{self.sensor}/{self.time}"
+
+
+class RefusedMessages:
+    """The messages in `folder`. Nothing raises where the disk is full: they are counted anyway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._minute = 0
+        self._kept: Counter[str] = Counter()
+
+    def keep(self, sensor: str, kind: str, data: bytes, reason: str) -> None:
+        """Set a message aside."""
+        now = time.time_ns()
+        if (minute := now // 60_000_000_000) != self._minute:
+            self._minute, self._kept = minute, Counter()
+        self._kept[sensor] += 1
+        if self._kept[sensor] > PER_MINUTE or not is_sensor_name(sensor):
+            return
+        about = {"schema": SCHEMA, "sensor": sensor, "kind": kind, "time": now,
+                 "reason": reason[:MAX_REASON], "size": len(data)}  # fmt: skip
+        folder = self.folder / sensor
+        with suppress(OSError, NetwatchError):
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+            found = sorted(folder.glob(f"*{_SUFFIX}"))
+            for path in found[: max(0, len(found) + 1 - MAX_FILES)]:
+                path.unlink(missing_ok=True)
+            content = json.dumps(about).encode() + b"\n" + data[:MAX_BYTES]
+            write_private(folder / f"{now:020}{_SUFFIX}", content)
+
+    def listing(self) -> list[RefusedMessage]:
+        """All that are kept, the oldest first."""
+        paths = sorted(self.folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)
+        return [found for path in paths for found, _ in _read(path)]
+
+    def show(self, identity: str) -> tuple[RefusedMessage, bytes]:
+        """A message and its bytes. Raises `NetwatchError` where it is not kept."""
+        sensor, _, number = identity.partition("/")
+        if is_sensor_name(sensor) and number.isascii() and number.isdigit() and len(number) < 21:
+            for found in _read(self.folder / sensor / f"{int(number):020}{_SUFFIX}"):
+                return found
+        raise NetwatchError(
+            f"no message {identity[:80]!r} is kept in {self.folder}: expected an id that 'netwatch"
+            " fleet refused list' shows"
+        )
+
+    def forget(self, sensor: str) -> None:
+        """Delete what is kept of a sensor."""
+        with suppress(OSError):
+            for path in (self.folder / sensor).glob(f"*{_SUFFIX}"):
+                path.unlink(missing_ok=True)
+            (self.folder / sensor).rmdir()
+
+
+def _read(path: Path) -> Iterator[tuple[RefusedMessage, bytes]]:
+    """The message in a file; nothing where it is gone or damaged."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        line, _, data = path.read_bytes().partition(b"\n")
+        about: dict[str, Any] = json.loads(line)
+        names = ("sensor", "kind", "time", "reason", "size")
+        yield RefusedMessage(*(about[name] for name in names)), data
+
+
+class StreamGoneError(NetwatchError):
+    """The stream or the consumer does not exist any more."""
+
+
+class Puller:
+    """The consumer ``centre-<name>``; at most `batch` messages and `max_bytes` of them are taken at
+    a time."""
+
+    def __init__(self, client: Any, name: str, batch: int, max_bytes: int) -> None:
+        self._client = client
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.centre-{name}"
+        self._batch = batch
+        self._max_bytes = max_bytes
+        self._queue = asyncio.Queue[Any]()
+        self._inbox = ""
+        self._owed = 0
+        self._asked_at = 0.0
+
+    async def start(self) -> None:
+        """Subscribe to the answers."""
+        self._inbox = self._client.new_inbox()
+
+        async def receive(message: Any) -> None:
+            self._queue.put_nowait(message)
+
+        await self._client.subscribe(self._inbox, cb=receive)
+
+    async def take(self) -> list[Any]:
+        """The next messages, as soon as there is one. Raises `StreamGoneError`."""
+        while True:
+            if self._owed <= 0 or time.monotonic() - self._asked_at > EXPIRES + 5:
+                await self._ask()
+            try:
+                first = await asyncio.wait_for(self._queue.get(), EXPIRES + 5)
+            except TimeoutError:
+                raise StreamGoneError("the server does not answer a request for messages") from None
+            await asyncio.sleep(_GATHER_SECONDS)
+            found = [first]
+            while not self._queue.empty():
+                found.append(self._queue.get_nowait())
+            if messages := await self._counted(found):
+                return messages
+
+    async def ready(self) -> list[Any]:
+        """The messages that are there already. Raises `StreamGoneError`."""
+        found = []
+        while not self._queue.empty():
+            found.append(self._queue.get_nowait())
+        return await self._counted(found)
+
+    async def _counted(self, found: Sequence[Any]) -> list[Any]:
+        """Those of them that are messages; the next ones are asked for."""
+        messages = [each for each in found if not self._is_status(each)]
+        self._owed -= len(messages)
+        if messages and self._owed <= 0:
+            await self._ask()
+        return messages
+
+    async def _ask(self) -> None:
+        request = {
+            "batch": self._batch,
+            "expires": int(EXPIRES * 1e9),
+            "max_bytes": self._max_bytes,
+        }
+        self._owed, self._asked_at = self._batch, time.monotonic()
+        await self._client.publish(self._subject, json.dumps(request).encode(), self._inbox)
+
+    def _is_status(self, message: Any) -> bool:
+        """Whether a message is about the request, which is over then, unless messages follow."""
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            return False
+        said = (message.headers or {}).get("Description", "")
+        if status == _NOBODY or any(word in said.lower() for word in _GONE):
+            reason = f"{status} {said}".strip()
+            raise StreamGoneError(f"the server ends a request for messages: {reason}")
+        # It is answered: nothing was there (404), it has expired (408), or has all its bytes (409).
+        self._owed = 0
+        return True
 
 
 class Receiver:
@@ -112,3 +328,64 @@ class Receiver:
         for envelope in envelopes:
             offset = self._status.offsets.get(envelope.sensor, 0)
             self._status.lag[envelope.sensor] = max(0.0, (now - envelope.sent + offset) / 1e9)
+
+
+class Pace:
+    """How many messages a second are looked at of each sensor; further ones are not."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._second = 0
+        self._seen: Counter[str] = Counter()
+
+    def allows(self, sensor: str) -> bool:
+        """Whether another message of a sensor is looked at now."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._seen = second, Counter()
+        self._seen[sensor] += 1
+        return self._seen[sensor] <= self._limit
+
+
+class Turns:
+    """Messages that wait, by sensor. At most `count` of them, of about `size` bytes, are taken at
+    a time, and a quarter of them of one sensor: others that come wait until these are committed."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self._count, self._size = count, size
+        self._waiting: OrderedDict[str, deque[tuple[Any, int]]] = OrderedDict()
+        self._bytes: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def put(self, sensor: str, message: Any, size: int) -> bool:
+        """Let a message wait; whether its sensor has room for it."""
+        own = self._waiting.get(sensor)
+        if own is None:
+            self._waiting[sensor] = deque([(message, size)])
+            self._bytes[sensor] = size
+            return True
+        if len(own) >= SHARE_MESSAGES or self._bytes[sensor] + size > SHARE_BYTES:
+            return False
+        own.append((message, size))
+        self._bytes[sensor] += size
+        return True
+
+    def take(self) -> list[Any]:
+        """The next messages: one of each sensor, then another one of each, and so on."""
+        found: list[Any] = []
+        left = self._size
+        for _ in range(max(1, self._count // 4)):
+            for sensor in [*self._waiting]:
+                if len(found) >= self._count or left <= 0:
+                    return found
+                own = self._waiting[sensor]
+                message, size = own.popleft()
+                self._bytes[sensor] -= size
+                left -= size
+                found.append(message)
+                self._waiting.move_to_end(sensor)
+                if not own:
+                    del self._waiting[sensor], self._bytes[sensor]
+        return found

@@ -1,25 +1,49 @@
-"""Writes what is known of sensors into the roster of the catalogue, some of it at a time.
+"""What a centre knows of its sensors: writes it into the roster of the catalogue, and decides which
+of them are silent.
 
 Signs of life come often and say the same most of the time, so the last one of each sensor is
 written every few seconds, all in one transaction, by a thread of its own.
+
+A sensor that is there sends a sign of life every few seconds, by a thread of its own, however busy
+it is; anything else that it sends counts as one, too. It is *silent* when nothing came for `limit`,
+and *back* with the next sign. A sensor that says goodbye has *stopped*: somebody wanted that. Two
+things must never look like silence: an old clock on the sensor, so only the time of arrival counts,
+and a centre that could not listen: until it has listened for `limit` without interruption, it says
+nothing of a sensor. `Silences` notices an interruption by itself (its process was suspended), is
+told of others (`interrupted`), and a start is one.
 """
 
 import asyncio
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.border import BorderError, read_applied, read_health
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import Envelope
+from netwatch.formats.silence import silence_record
 from netwatch.store import fleet_sensors
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.fleet_sensor_rows import OUTSIDE, note_heard, note_outside
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import OUTSIDE, note_heard, note_outside
 from netwatch.store.unheard import close_of_restarted_sensors, close_of_silent_sensors
+
+DEFAULT_SILENCE = 60.0
+"""Seconds without a sign of life after which a sensor is silent."""
+
+PAUSE_LIMIT = 10.0
+"""Seconds between two looks after which the centre counts as interrupted."""
+
+State = Literal["unheard", "present", "silent", "stopped"]
+"""`unheard` is a sensor that was enrolled and never seen, of which no silence is reported."""
+
+_NS = 1_000_000_000
 
 WRITE_SECONDS = 2.0
 """Seconds between two transactions."""
@@ -27,7 +51,109 @@ WRITE_SECONDS = 2.0
 MAX_WAITING = 10_000
 """Other changes that wait to be written; further ones are dropped."""
 
-Change = Callable[[Catalogue], None]
+_Writing = Callable[[Catalogue], None]
+
+LOOK_SECONDS = 1.0
+"""Seconds between two looks."""
+
+_VERSION_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A sensor is silent since `since`, is present again or for the first time, or has stopped.
+    `since` and `at` are ns since the epoch by the centre's clock: when it was last heard, and when
+    this was noticed. With `closes`, a silence that began at `since` is over."""
+
+    sensor: str
+    state: State
+    since: int
+    at: int
+    closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the centre remembers of a sensor from before its start: when it was last heard (ns, None
+    for never), since when it has been silent (None if it has not), and whether it has stopped."""
+
+    last_heard: int | None = None
+    silent_since: int | None = None
+    stopped: bool = False
+
+
+class _Sensor:
+    __slots__ = ("heard", "heard_at", "silent_since", "state")
+
+    def __init__(self, known: Known) -> None:
+        self.heard: float | None = None
+        """When it was last heard, in s of the monotonic clock; None before the start."""
+        self.heard_at = known.last_heard
+        self.silent_since = known.silent_since
+        self.state: State = "unheard"
+        if known.silent_since is not None:
+            self.state = "silent"
+        elif known.stopped:
+            self.state = "stopped"
+        elif known.last_heard is not None:
+            self.state = "present"
+
+
+class Silences:
+    """The sensors of a centre. `limit` is in s. `now` is always in s of the monotonic clock, `at`
+    the time in ns since the epoch."""
+
+    def __init__(self, now: float, limit: float = DEFAULT_SILENCE) -> None:
+        self.limit = limit
+        self._listening_since = now
+        self._looked = now
+        self._sensors: dict[str, _Sensor] = {}
+
+    def restore(self, known: Mapping[str, Known]) -> None:
+        """Begin with what was known before; sensors that are not in it are forgotten."""
+        self._sensors = {
+            name: self._sensors.get(name) or _Sensor(each) for name, each in known.items()
+        }
+
+    def heard(self, sensor: str, now: float, at: int, *, goodbye: bool = False) -> Change | None:
+        """A sensor sent something; `goodbye` says that it stops. What that changes, if anything."""
+        found = self._sensors.setdefault(sensor, _Sensor(Known()))
+        before, silent_since = found.state, found.silent_since
+        found.heard, found.heard_at, found.silent_since = now, at, None
+        found.state = "stopped" if goodbye else "present"
+        if found.state == before:
+            return None
+        if silent_since is None:
+            return Change(sensor, found.state, at, at)
+        return Change(sensor, found.state, silent_since, at, closes=True)
+
+    def interrupted(self, now: float) -> None:
+        """The centre could not listen until now."""
+        self._listening_since = now
+
+    def look(self, now: float, at: int) -> list[Change]:
+        """The sensors that have become silent. To be called about once a second."""
+        if now - self._looked > PAUSE_LIMIT:
+            self._listening_since = now
+        self._looked = now
+        found = []
+        for name, sensor in self._sensors.items():
+            quiet = now - max(sensor.heard or self._listening_since, self._listening_since)
+            if sensor.state == "present" and quiet > self.limit:
+                since = sensor.heard_at if sensor.heard_at is not None else at - round(quiet * _NS)
+                sensor.state, sensor.silent_since = "silent", since
+                found.append(Change(name, "silent", since, at))
+        return found
+
+    def states(self) -> dict[str, State]:
+        """The state of every sensor."""
+        return {name: sensor.state for name, sensor in self._sensors.items()}
+
+    def silent(self) -> Iterable[tuple[str, int]]:
+        """The silent sensors, and since when (ns)."""
+        for name, sensor in self._sensors.items():
+            if sensor.silent_since is not None:
+                yield name, sensor.silent_since
 
 
 class RosterKeeper:
@@ -41,7 +167,7 @@ class RosterKeeper:
         self._heard: dict[str, tuple[int, Mapping[str, Any], int | None]] = {}
         self._refused: dict[str, tuple[int, str]] = {}
         self._outside: dict[str, list[str]] = {}
-        self._changes: list[Change] = []
+        self._changes: list[_Writing] = []
         for sensor in self.known():
             if sensor.clock_offset is not None:
                 status.offsets[sensor.name] = sensor.clock_offset
@@ -123,7 +249,7 @@ class RosterKeeper:
         self._heard.pop(sensor, None)
         self._add(remove)
 
-    def _add(self, change: Change) -> None:
+    def _add(self, change: _Writing) -> None:
         if len(self._changes) < MAX_WAITING:
             self._changes.append(change)
 
@@ -167,3 +293,75 @@ class RosterKeeper:
 def _plain(health: Mapping[str, Any]) -> dict[str, Any]:
     """What a sensor says of itself, without what the centre says of it."""
     return {name: value for name, value in health.items() if name != OUTSIDE}
+
+
+class SilenceKeeper:
+    """The silences of the sensors on `roster`. `tell` gets a record when one begins and when it
+    ends, `report` a sentence. `limit` is in s."""
+
+    def __init__(
+        self,
+        roster: RosterKeeper,
+        status: CentreStatus,
+        *,
+        tell: Callable[[AlertRecord], None],
+        report: Callable[[str], None],
+        limit: float = DEFAULT_SILENCE,
+    ) -> None:
+        self._roster = roster
+        self._status = status
+        self._tell = tell
+        self._report = report
+        self._silences = Silences(time.monotonic(), limit)
+        self._versions: dict[str, str] = {}
+        self._enrolled: set[str] = set()
+        known = {}
+        for each in roster.known():
+            self._versions[each.name] = str(each.status.get("version") or "")[:_VERSION_LENGTH]
+            stopped = each.status.get("state") == "stopped"
+            known[each.name] = Known(each.heard, each.silent_since, stopped)
+        self._silences.restore(known)
+        self._publish_states()
+
+    def heard(self, sensor: str, data: bytes) -> None:
+        """A sensor gave a sign of life, which the roster has taken."""
+        health = json.loads(data)
+        self._versions[sensor] = str(health.get("version") or "")[:_VERSION_LENGTH]
+        goodbye = health.get("state") == "stopped"
+        change = self._silences.heard(sensor, time.monotonic(), time.time_ns(), goodbye=goodbye)
+        if change is not None:
+            self._note(change)
+
+    async def run(self) -> None:
+        """Look for silent sensors, as long as a connection lasts. Whatever came before could not be
+        heard."""
+        self._silences.interrupted(time.monotonic())
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._status.enrolled != self._enrolled:
+                self._enrolled = set(self._status.enrolled)
+                self._silences.restore({name: Known() for name in self._enrolled})
+            for change in self._silences.look(time.monotonic(), time.time_ns()):
+                self._note(change)
+            self._publish_states()
+
+    def _note(self, change: Change) -> None:
+        sensor = change.sensor
+        if change.state == "silent":
+            self._roster.silent(sensor, change.since)
+        elif not change.closes:
+            if change.state == "stopped":
+                self._report(f"sensor {sensor} was stopped")
+            return
+        record = silence_record(
+            sensor,
+            self._versions.get(sensor, ""),
+            change.since,
+            change.at,
+            ended=change.state if change.closes else "",
+        )
+        self._report(record["message"])
+        self._tell(record)
+
+    def _publish_states(self) -> None:
+        self._status.states = dict(self._silences.states())

@@ -1,14 +1,29 @@
-"""Whether a configuration makes this a sensor of a fleet, and what follows for its outputs.
+"""Whether a configuration makes this a sensor of a fleet, what follows for its outputs, and what a
+fleet needs of libraries that netwatch does not install by itself.
 
 Nothing is imported here that only sensors need, because every live capture asks.
 """
 
 from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.installing import install_command
 from netwatch.delivery.output import Output
-from netwatch.fleet.extra import require_extra as require_fleet
 
-__all__ = ["is_sensor", "outputs_of", "require_fleet", "with_centre"]
+__all__ = ["is_sensor", "outputs_of", "require_extra", "with_centre"]
+
+
+def require_extra(what: str) -> None:
+    """Raise `ConfigError` where a library is missing; `what` needs it."""
+    try:
+        import cryptography
+        import nats.aio.client
+        import nkeys
+        import pyarrow.parquet
+    except ImportError as error:
+        text = f"a fleet needs an extra: {install_command('fleet')} ({error})"
+        raise ConfigError([Problem(what, 0, 0, text)]) from None
+    del cryptography, nats, nkeys, pyarrow
 
 
 def is_sensor(config: Config) -> bool:

@@ -2,7 +2,7 @@
 
 A sensor that was taken over can claim to have seen a device of any network, or of any inventory.
 What it says of one that is not its own is kept and shown as a contradiction, with the least
-confidence; it is a case of its own (`netwatch.store.case_grouping`), so it changes nothing that
+confidence; it is a case of its own (`netwatch.store.case_members`), so it changes nothing that
 other sensors have said. What it says of its own joins no case of another network, or of another
 device of an inventory, either, whatever flow, device or address it claims to have seen. Its clients
 and its coverage count for no other network. Facts name no device of an inventory: who a client is,

@@ -1,4 +1,7 @@
-"""The NATS server of a centre as a process, which is started again where it dies."""
+"""The server of a centre: its NATS server as a process, which is started again if it dies; how a
+centre connects to it, or to the one that it joins; and the stream, buckets and consumers, which the
+centre makes if they are missing.
+"""
 
 import asyncio
 import contextlib
@@ -10,10 +13,42 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.processes import end_with_parent
 from netwatch.fleet.centre_folder import CentreFolder
+from netwatch.fleet.connection import Connection, Peer
+from netwatch.fleet.subjects import (
+    HEALTH_BUCKET,
+    MAX_PAYLOAD,
+    PUBLISHED_BUCKET,
+    ROOT,
+    STREAM,
+    STREAM_KINDS,
+)
+
+HEALTH_SECONDS = 60.0
+"""How long a bucket has the last sign of life of a sensor."""
+
+PUBLISHED_HISTORY = 8
+"""Revisions of what is published that a bucket keeps."""
+
+DUPLICATE_SECONDS = 300.0
+"""How long the stream knows the ids of messages, to drop those that are sent twice."""
+
+MAX_PENDING = 256
+"""Messages of one kind of a sensor that the stream keeps at most; the sensor keeps the others."""
+
+MIN_PENDING = 20
+"""The same at least: a content in parts has to fit in."""
+
+ACK_SECONDS = 60.0
+"""How long the centre has to commit what it was given, until it is given that again."""
+
+CONSUMERS = {"alerts": ("alerts",), "facts": ("facts", "coverage"), "applied": ("applied",)}
+"""The kinds of messages that each consumer gets. What has to stay in order has one consumer."""
 
 PROGRAM = "nats-server"
 
@@ -27,6 +62,108 @@ END_SECONDS = 10.0
 """Seconds that the server has to end by itself."""
 
 _POLL = 0.1
+
+
+def centre_peer(options: FleetOptions, folder: CentreFolder) -> Peer:
+    """The server, and the centre as its user. Raises `NetwatchError` where keys are missing."""
+    server = options.server
+    assert server is not None
+    scheme, _, _ = options.centre.partition("://")
+    name = options.centre.rpartition("/")[2]
+    host = name.rpartition(":")[0] or name
+    if server.join:
+        url, host = server.join, ""
+    else:
+        listening = server.host if server.host not in ("0.0.0.0", "::") else "127.0.0.1"
+        address = f"[{listening}]" if ":" in listening else listening
+        url = f"{scheme}://{address}:{server.port}"
+    return Peer(
+        url=url,
+        name="netwatch centre",
+        seed="" if server.credentials else folder.seed,
+        credentials=server.credentials,
+        ca=folder.ca,
+        server_name=host.strip("[]"),
+    )
+
+
+async def try_server(options: FleetOptions, folder: CentreFolder) -> None:
+    """Connect to the server once. Raises `NetwatchError` where it does not answer, or does not let
+    the centre in."""
+    connection = Connection(centre_peer(options, folder))
+    await connection.open()
+    await connection.close()
+
+
+def pending_limit(max_bytes: int) -> int:
+    """How many messages of one kind of a sensor a stream of so many bytes keeps: one sensor takes a
+    quarter of it at most."""
+    share = max_bytes // (4 * len(STREAM_KINDS) * MAX_PAYLOAD)
+    return max(MIN_PENDING, min(MAX_PENDING, share))
+
+
+async def prepare(jetstream: Any, options: ServerOptions) -> None:
+    """Make what is missing, and let what is there have the limits of the configuration; on a server
+    that was joined, its administrator decides on these. Raises errors of the library."""
+    from nats.js.api import (
+        AckPolicy,
+        ConsumerConfig,
+        DiscardPolicy,
+        KeyValueConfig,
+        RetentionPolicy,
+        StorageType,
+        StreamConfig,
+    )
+    from nats.js.errors import NotFoundError
+
+    stream = StreamConfig(
+        name=STREAM,
+        subjects=[f"{ROOT}.*.{kind}" for kind in STREAM_KINDS],
+        storage=StorageType.FILE,
+        # What the centre has acknowledged is gone. It would stay for `max_age` otherwise, and fill
+        # the stream in days, or under load in minutes. Of a stream that is there already, a work
+        # queue cannot be made.
+        retention=RetentionPolicy.INTEREST,
+        # A full stream takes nothing more, and sensors keep it. To drop the oldest would save
+        # nothing: they would send it again.
+        discard=DiscardPolicy.NEW,
+        # One sensor must not take what the stream has room for.
+        max_msgs_per_subject=pending_limit(options.max_bytes),
+        discard_new_per_subject=True,
+        max_bytes=options.max_bytes,
+        max_age=options.max_age,
+        max_msg_size=MAX_PAYLOAD,
+        duplicate_window=min(DUPLICATE_SECONDS, options.max_age),
+    )
+    try:
+        await jetstream.stream_info(STREAM)
+        if not options.join:
+            await jetstream.update_stream(stream)
+    except NotFoundError:
+        await jetstream.add_stream(stream)
+    for name, kinds in CONSUMERS.items():
+        await jetstream.add_consumer(
+            STREAM,
+            ConsumerConfig(
+                durable_name=f"centre-{name}",
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_SECONDS,
+                # What of each sensor is pending is bounded by the stream.
+                max_ack_pending=-1,
+                filter_subjects=[f"{ROOT}.*.{kind}" for kind in kinds],
+            ),
+        )
+    buckets = (
+        KeyValueConfig(bucket=HEALTH_BUCKET, ttl=HEALTH_SECONDS, max_bytes=64 << 20, direct=True),
+        KeyValueConfig(
+            bucket=PUBLISHED_BUCKET, history=PUBLISHED_HISTORY, max_bytes=256 << 20, direct=True
+        ),
+    )
+    for bucket in buckets:
+        try:
+            await jetstream.stream_info(f"KV_{bucket.bucket}")
+        except NotFoundError:
+            await jetstream.create_key_value(bucket)
 
 
 def find_program() -> str:

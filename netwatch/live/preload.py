@@ -58,7 +58,7 @@ OPTIONAL_OUTPUT_MODULES = ("nkeys",)
 
 STORE_MODULES = (
     "netwatch.live.live_store",
-    "netwatch.store.arrow_schema",
+    "netwatch.store.fact_tables",
     "pyarrow",
     "pyarrow.compute",
     "pyarrow.dataset",
@@ -71,7 +71,7 @@ FLEET_MODULES = (
     "asyncio",
     "nats.js.client",
     "netwatch.fleet.alert_sink",
-    "netwatch.fleet.fact_destination",
+    "netwatch.fleet.fact_writer",
     "netwatch.fleet.link",
     "netwatch.fleet.published_settings",
     "netwatch.rules.lint",

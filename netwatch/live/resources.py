@@ -154,7 +154,7 @@ class Resources:
         """Where facts go; None where they are not kept."""
         config = self._config
         if is_sensor(config):
-            from netwatch.fleet.fact_destination import spool_destination
+            from netwatch.fleet.fact_writer import spool_destination
 
             return spool_destination(config)
         if config.store is None:

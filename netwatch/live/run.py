@@ -20,7 +20,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import below
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import CoverageReport
-from netwatch.fleet.sensor import is_sensor, outputs_of, require_fleet
+from netwatch.fleet.sensor import is_sensor, outputs_of
+from netwatch.fleet.sensor import require_extra as require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.events import Listener
 from netwatch.live.message_stream import MessageStream
@@ -38,7 +39,7 @@ from netwatch.live.source_openers import (
 )
 from netwatch.live.update_checker import prepare
 from netwatch.live.worker_pool import WorkerPool
-from netwatch.store.extra import require_extra
+from netwatch.store.options import require_extra
 
 
 @dataclass(frozen=True, slots=True)

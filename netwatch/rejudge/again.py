@@ -1,8 +1,12 @@
-"""A store judged again: its alerts as they would be now, and what differs from those it has."""
+"""A store judged again: its alerts as they would be now, as `scan` would give them of what was
+stored, also by the policy of one day, whatever the time of a contact; and what differs from those
+it has.
+"""
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
@@ -10,31 +14,91 @@ from typing import Self
 from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import Alert, AlertRecord
-from netwatch.engine.judge import HidingApps
+from netwatch.core.verdict import Ban, BanPeriod, Exemption
+from netwatch.engine.judge import HidingApps, Judge
+from netwatch.engine.replay import Replay
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
-from netwatch.privacy.pseudonyms import key_id_of
-from netwatch.rejudge.differences import FROM_FACTS, Difference, compared
+from netwatch.incidents.scan import ScanIncidents
+from netwatch.privacy.keys import key_id_of
+from netwatch.rejudge.differences import FROM_FACTS, Difference, Recording, compared
 from netwatch.rejudge.facts import StoredFacts
-from netwatch.rejudge.judged import judged_runs
-from netwatch.rejudge.one_day import OneDay
 from netwatch.rejudge.reasons import LEARNED, OTHER_INCIDENT, Reasons
-from netwatch.rejudge.recording import Recording
 from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_runs
+from netwatch.rules.policy import Policy
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.hour_filling import fill_hours
+from netwatch.store.hour_counting import fill_hours
 from netwatch.store.options import StoreOptions
+
+INCIDENTS = 8000
+"""Incidents in memory at a time, fewer than `scan` has: one of a year has as much evidence as an
+incident can, some 100 kB, and the facts need memory too."""
 
 CLOSED_EARLY = "netwatch live closed it before all that is stored of its flows was counted"
 """Why an incident of a live capture differs under the same rules."""
-
 
 NOT_JUDGED = "not judged again: its facts are incomplete"
 """Why nothing is said of an incident that differs."""
 
 _WHO = frozenset({"device", "binding"})
 """Fields that are others if facts are gone from which it was learned who had an address."""
+
+
+class OneDay:
+    """The bans that are in force on `day`, in force at all times, with the exemptions that are
+    valid on that day, as a `policy`. Days are those of a ban's time zone, so that each ban has its
+    own."""
+
+    def __init__(self, policy: Policy, day: date) -> None:
+        self._bans: dict[str, Ban] = {ban.id: ban for ban in policy.bans}
+        bans = [each for each in (_on(ban, day) for ban in policy.bans) if each is not None]
+        ids = {ban.id for ban in bans}
+        self._exemptions: dict[Exemption, Exemption] = {}
+        for each in policy.exemptions:
+            if each.ban in ids and _is_valid(each, day):
+                self._exemptions.setdefault(replace(each, start=None, end=None), each)
+        self.policy = Policy(bans, self._exemptions)
+
+    def as_written(self, alert: Alert) -> Alert:
+        """An alert by this policy with its ban and its exemption as they are written."""
+        exemption = alert.exemption and self._exemptions[alert.exemption]
+        return replace(alert, ban=self._bans[alert.ban.id], exemption=exemption)
+
+
+def _on(ban: Ban, day: date) -> Ban | None:
+    """The ban with the period of this day alone, without an end; None where there is none."""
+    for period in ban.periods:
+        if (period.start or day) <= day <= (period.end or day):
+            return replace(ban, periods=(BanPeriod(None, None, period.basis, period.advice),))
+    return None
+
+
+def _is_valid(exemption: Exemption, day: date) -> bool:
+    return (exemption.start or day) <= day <= (exemption.end or day)
+
+
+def judged_runs(
+    runs: Sequence[StoredRun], facts: StoredFacts, config: Config
+) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
+    """Each run with its alerts by `config`, in the order of `scan`; to be read before the next run
+    is asked for. Incidents run across the captures of a run, and end with it. They are of the
+    sensor that saw them."""
+    judge = Judge(config)
+    captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
+    following = next(captures, None)
+    for number, run in enumerate(runs):
+        with ScanIncidents(
+            config.quiet_gap, limit=INCIDENTS, client_limit=config.client_limit
+        ) as incidents:
+            while following is not None and following.run == number:
+                replay = Replay(config, incidents, Counter())
+                replay.add(following.events)
+                replay.finish()
+                following = next(captures, None)
+            sensor = replace(config.sensor, name=run.sensor, is_named=run.is_named)
+            result = incidents.result(config.geo, sensor)
+            yield run, iter(result.alerts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +131,7 @@ class Again:
     judged that the configuration has under the same name for the address; `elsewhere` are the ids
     of other incidents.
 
-    With `record`, the store is told what was judged (`netwatch.rejudge.recording`) while the
+    With `record`, the store is told what was judged (`netwatch.rejudge.differences`) while the
     differences are read; `recording` says what it was told. Nothing is recorded of a run with
     clients that nothing could be said of: `unrecorded` counts such runs.
     """

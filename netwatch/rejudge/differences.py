@@ -1,4 +1,5 @@
-"""What is different between the incidents that a run gave and those that it would give now.
+"""What is different between the incidents that a run gave and those that it would give now, and the
+record in a store that its past was judged again (``rejudge --record``).
 
 Two alerts are the same if all fields are that say what happened, to whom, and what is thought of
 it. Fields that name who judged (`IGNORED`) do not count, nor in which line of which file a rule or
@@ -8,16 +9,30 @@ An incident has another id as soon as its device, its app, its ban or its kind o
 another one, or when it begins at another contact. So of those that are left, one that is gone and
 one that is new are taken for the same incident if one ban speaks of one app in both and they have
 a piece of evidence in common.
+
+What is recorded is by which version which time was judged, where all facts of it are there, and
+the incidents that were found. An incident that would be withdrawn stays: whoever reads a report
+sees that it was found once, and by which bans.
 """
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
+from netwatch.config import Config
 from netwatch.core.alert import EVIDENCE_KEYS, AlertRecord, number_of
+from netwatch.formats.values import json_line
+from netwatch.rejudge.stored_runs import CompleteSpan, StoredRun, complete_parts
+from netwatch.rules.ban_contents import ban_contents
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.hour_rows import add_judged
+from netwatch.store.incident_rows import remove_incidents, store_incidents
+from netwatch.store.run_rows import VersionHashes, version_with
 
 Change = Literal["new", "withdrawn", "changed", "not-judged"]
 """How an incident differs; `not-judged` if its facts are incomplete, so that nobody can say."""
@@ -180,3 +195,68 @@ def _pieces(record: AlertRecord) -> set[tuple[Any, ...]]:
         (ban, app, item["type"], item["name"], item["source"], number_of(item))
         for item in record["evidence"]
     }
+
+
+class Recording:
+    """Records what `config` decides of incidents that began from `since` up to, but without,
+    `until` (ns). `recorded` and `partial` count runs of which all, and of which not all was judged;
+    `changes` what was stored by kind, and incidents that were withdrawn and stay."""
+
+    def __init__(
+        self, catalogue: Catalogue, config: Config, since: int | None, until: int | None
+    ) -> None:
+        sensor = config.sensor
+        self._catalogue = catalogue
+        self._hashes = VersionHashes(sensor.version, sensor.signatures, sensor.bans, sensor.policy)
+        self._contents = ban_contents(config.policy.bans, config.catalog)
+        self._since, self._until = since, until
+        self.recorded = self.partial = 0
+        self.changes: Counter[str] = Counter()
+
+    def run_ended(
+        self,
+        run: StoredRun,
+        differences: Sequence[Difference],
+        spans: dict[int, CompleteSpan],
+    ) -> None:
+        """A run was judged, with these differences; `spans` is for which time the facts of its
+        captures are complete. Raises `NetwatchError`."""
+        parts = complete_parts(run, spans)
+        found: list[tuple[int, AlertRecord, str]] = []
+        old: list[str] = []
+        for each in differences:
+            self.changes[each.change] += 1
+            if each.after is None:
+                continue
+            found.append((run.number, each.after, json_line(each.after)))
+            if each.before is not None and each.before["id"] != each.after["id"]:
+                old.append(each.before["id"])
+        with self._catalogue.database.writing(numbers=True) as connection:
+            incident = tables.incident.c
+            for id_ in old:
+                remove_incidents(connection, (incident.run == run.number) & (incident.id == id_))
+            if found:
+                store_incidents(connection, found)
+            version = version_with(connection, self._hashes, self._contents)
+            for part, span in parts:
+                since, until = _later(span.since, self._since), _earlier(span.until, self._until)
+                if since is None or until is None or since < until:
+                    add_judged(connection, run.number, version, part=part, since=since, until=until)
+        is_whole = parts and all(span == CompleteSpan(None, None) for _, span in parts)
+        if is_whole and (run.command == "live" or len(parts) == len(run.captures)):
+            self.recorded += 1
+        else:
+            self.partial += 1
+
+    def end(self, user: str) -> None:
+        """Note in the journal who recorded what."""
+        detail = {**self.changes, "runs": self.recorded + self.partial, "bans": self._hashes.bans}
+        self._catalogue.add_journal(user, "rejudge", detail)
+
+
+def _later(first: int | None, second: int | None) -> int | None:
+    return max((each for each in (first, second) if each is not None), default=None)
+
+
+def _earlier(first: int | None, second: int | None) -> int | None:
+    return min((each for each in (first, second) if each is not None), default=None)

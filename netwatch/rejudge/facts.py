@@ -27,9 +27,7 @@ from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import AlertRecord, number_of
 from netwatch.core.flow import Flow
 from netwatch.engine.replay import ClaimEvent, Event
-from netwatch.rejudge.clients import read_clients
-from netwatch.rejudge.completeness import CompleteSpan, complete_spans
-from netwatch.rejudge.stored_runs import StoredRun
+from netwatch.rejudge.stored_runs import CompleteSpan, StoredRun, complete_spans, read_clients
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.claims import decode_claim
 from netwatch.store.options import StoreOptions

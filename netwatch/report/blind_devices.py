@@ -1,22 +1,28 @@
-"""The flows of devices, counted from the records of coverage, and those devices most of whose flows
-could not be read.
+"""The flows of devices, counted from the records of coverage, those devices most of whose flows
+could not be read, and how many contacts with the apps of a ban such flows could hide.
 
 Each record has the flows of each device, so that a long period of a large network has very many. So
 much of them is read as takes seconds, evenly over the period, and the report says of how many.
+
+The bound is the one of `netwatch.coverage.hidden_bound`, from these flows and from the incidents of
+the ban.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, tuple_
 
 from netwatch.core.addresses import parse_ip
+from netwatch.core.verdict import Ban
+from netwatch.coverage.hidden_bound import LEVEL, DeviceFlows, NoBound, hidden_bound
 from netwatch.report.counting import Naming
-from netwatch.report.period import Span
-from netwatch.report.values import BlindDeviceRow, BlindDevices
+from netwatch.report.covering import concerns
+from netwatch.report.reading import Incident, Span
+from netwatch.report.values import BlindDeviceRow, BlindDevices, Bound, Reason
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.views import streamed
@@ -35,6 +41,24 @@ MAX_LISTED = 50
 
 MIN_FLOWS = 20
 """Flows with content that a device must have: the share of fewer says nothing."""
+
+REASONS = (
+    "not-in-force",
+    "not-counted",
+    "not-all-devices",
+    "no-names",
+    "tunnels",
+    "hides-all",
+    "many-contacts",
+)
+"""The codes of reasons for which there is no bound."""
+
+ASSUMPTION = (
+    "Each device hides the names of its contacts with these apps as often as those of its other"
+    " flows."
+)
+
+_TUNNELS = ("vpn", "relay", "tor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +185,37 @@ def _row(
     if flows < MIN_FLOWS or hidden / flows <= least_share:
         return None
     return BlindDeviceRow(name, key.network, key.device_class, flows, unnamed, hidden / flows)
+
+
+def bound_of(
+    ban: Ban, counted: CountedDevices, incidents: Iterable[Incident]
+) -> tuple[Bound | None, Reason | None]:
+    """The bound for a ban, or the reason why there is none; `incidents` are those of the ban in the
+    time of which flows are counted."""
+    if counted.uncounted or counted.read < counted.records:
+        return None, Reason("not-all-devices", {})
+    contacts = {
+        (each.network, address) for each in incidents for address in (*each.addresses, each.device)
+    }
+    flows = {
+        key: counts
+        for key, counts in counted.flows.items()
+        if concerns(ban, key.network, key.device_class)
+    }
+    if any(not key.device for key in flows):
+        return None, Reason("not-all-devices", {})
+    found = hidden_bound(_of_device(key, counts, contacts) for key, counts in flows.items())
+    if isinstance(found, NoBound):
+        return None, Reason(found.code, found.values)
+    return Bound(found.contacts, LEVEL, ASSUMPTION, found.named, found.unread), None
+
+
+def _of_device(
+    key: DeviceKey, counts: Mapping[str, int], contacts: set[tuple[str, str]]
+) -> DeviceFlows:
+    return DeviceFlows(
+        named=counts.get("", 0),
+        unread=sum(count for reason, count in counts.items() if reason not in ("", "no-data")),
+        contacts=int((key.network, key.device) in contacts),
+        tunnels=sum(counts.get(reason, 0) for reason in _TUNNELS),
+    )

@@ -18,19 +18,14 @@ from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban, BanTexts
-from netwatch.coverage.bits import bits_or, runs
-from netwatch.coverage.hours import QUARTERS
+from netwatch.coverage.hours import QUARTERS, bits_or, runs
 from netwatch.formats.values import rfc3339
-from netwatch.privacy.keys import PseudonymKey
-from netwatch.privacy.pseudonyms import key_id_of, pseudonym
+from netwatch.privacy.keys import PseudonymKey, key_id_of, pseudonym
 from netwatch.report import counting, covering, reading
 from netwatch.report.answer import Violation, Visible, answer
-from netwatch.report.blind_devices import blind_devices, counted_devices
-from netwatch.report.exempting import exemption_rows
-from netwatch.report.hidden_contacts import bound_of
-from netwatch.report.period import Days, Span, days_in_force
-from netwatch.report.reading import Incident
-from netwatch.report.selecting import (
+from netwatch.report.blind_devices import blind_devices, bound_of, counted_devices
+from netwatch.report.counting import exemption_rows
+from netwatch.report.covering import (
     HOUR,
     ban_days,
     in_every_zone,
@@ -41,7 +36,7 @@ from netwatch.report.selecting import (
     network_row,
     overlaps,
 )
-from netwatch.report.telling_apart import told_apart
+from netwatch.report.reading import Days, Incident, Span, days_in_force, told_apart
 from netwatch.report.values import (
     BanReport,
     Bound,

@@ -6,22 +6,89 @@ report, and is escaped by the template engine. What it prints as it is are the p
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from netwatch.charts import FOLDER as CHARTS
-from netwatch.charts.picture import Picture, Size
+from netwatch.charts.before_after import NetworkChange, Seen, before_after
+from netwatch.charts.coverage import NetworkCoverage, coverage_picture
+from netwatch.charts.heat_map import DeviceWeeks, heat_map
+from netwatch.charts.picture import Picture, Size, dark_rules
 from netwatch.charts.render import Renderer
-from netwatch.charts.theme import dark_rules
+from netwatch.charts.weeks import BanDay, Week, WeeklyIncidents, weeks_picture
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.core.text import escaped
 from netwatch.language.language import Language, language
-from netwatch.report import labels, pictures, tables, words
+from netwatch.report import labels, tables, words
 from netwatch.report.first_page import Summary, summary
 from netwatch.report.tables import Grid
-from netwatch.report.values import BanReport, Report
+from netwatch.report.values import BanReport, Coverage, Report
+
+
+def _weeks_picture(ban: BanReport, language: Language) -> Picture:
+    """Incidents by week, and how they count."""
+    found = [
+        Week(
+            date.fromisoformat(each.monday),
+            each.counts.categories if each.counts else {},
+            [date.fromisoformat(day) for day in each.missing],
+            each.captured,
+        )
+        for each in ban.weeks
+        for found in [each.counts]
+    ]
+    days = [BanDay(date.fromisoformat(each.day), each.event) for each in ban.days]
+    return weeks_picture(WeeklyIncidents(found, days), language)
+
+
+def _coverage_picture(values: Coverage, language: Language) -> Picture:
+    """What could be read, by network."""
+    rows = [
+        NetworkCoverage(each.network, each.flows, each.named, each.unnamed)
+        for each in values.networks
+    ]
+    return coverage_picture(rows, language)
+
+
+def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
+    """Devices by weeks; None where no device had an incident."""
+    if not ban.devices:
+        return None
+    rows = [
+        DeviceWeeks(
+            each.device,
+            {date.fromisoformat(monday): count for monday, count in each.weeks.items()},
+        )
+        for each in ban.devices
+    ]
+    first, last = ban.weeks[0].monday, ban.weeks[-1].monday
+    return heat_map(rows, date.fromisoformat(first), date.fromisoformat(last), language)
+
+
+def _change_picture(report: Report, ban: BanReport, language: Language) -> Picture | None:
+    """The period before and that of the report, by network; None where there is none."""
+    rows = [
+        NetworkChange(
+            name, Seen(each.before, each.named_before), Seen(each.after, each.named_after)
+        )
+        for name, each in ban.change.networks.items()
+    ]
+    if not rows:
+        return None
+    names = (
+        _span((report.previous_first, report.previous_last), language),
+        _span((report.first, report.last), language),
+    )
+    return before_after(rows, names, language)
+
+
+def _span(days: Iterable[str], language: Language) -> str:
+    first, last = (language.day(date.fromisoformat(day)) for day in days)
+    return language.say("%(first)s to %(last)s", first=first, last=last)
+
 
 FOLDER = Path(__file__).parent
 """Where templates and translations are."""
@@ -122,7 +189,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
         summaries=[summary(report, ban, used) for ban in report.bans],
         answers=[_block(ban, used) for ban in report.bans],
         sections=[maker.section(number, ban) for number, ban in enumerate(report.bans)],
-        coverage=maker.figure(pictures.coverage(report.coverage, used), "", "coverage.csv")
+        coverage=maker.figure(_coverage_picture(report.coverage, used), "", "coverage.csv")
         if report.coverage.networks
         else None,
         grids=_filled(
@@ -202,9 +269,9 @@ class _Maker:
         """A ban in detail."""
         used, prefix = self._used, f"ban{number}-"
         drawn = [
-            pictures.weeks(ban, used),
-            pictures.devices(ban, used),
-            pictures.change(self._report, ban, used),
+            _weeks_picture(ban, used),
+            _devices_picture(ban, used),
+            _change_picture(self._report, ban, used),
         ]
         return Section(
             ban=escaped(ban.id),

@@ -1,16 +1,31 @@
-"""Reads what a report needs from the catalogue of a store. Facts are not read: what was decided is
-in incidents, and what was seen in the sums of coverage."""
+"""Reads what a report needs from the catalogue of a store, by days: whole days in a time zone, and
+how those of a ban lie in them. Facts are not read: what was decided is in incidents, and what was
+seen in the sums of coverage.
+
+Devices of several sites that are known by the same address are told apart.
+
+Alerts name a device that is known by nothing else by its address, and sites often have the same
+ones. In a report such a device is its address with the network, so that nobody is counted, listed
+or merged with a stranger. The built-in network has the same name at every site: there the sensors
+that saw an incident are in place of it.
+"""
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, or_, select
 
+from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import UNHEARD
-from netwatch.report.period import Span
+from netwatch.core.period import Period, period
+from netwatch.core.verdict import Ban, BanPeriod
+from netwatch.inventory.networks import BUILT_IN
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import fleet_sensors
 from netwatch.store.case_pages import has_cases
@@ -18,17 +33,97 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.erasing import is_erasure
 from netwatch.store.views import shown_incidents, streamed
 
+_DAY = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Span = tuple[int, int]
+"""A time from the first up to, but without, the second, in ns since the epoch."""
+
 _HEAD = 1 << 14
 """Characters of a record of coverage in which its packets are: networks come after them."""
 
 _decode = json.JSONDecoder().raw_decode
-
 
 # In a string of JSON quotes are escaped, so these are keys.
 _SEEN = re.compile(r'"seen": ?\{')
 _SERVER_SEEN = re.compile(r'"seen": ?\{"server": ?true')
 _BOTH_SEEN = re.compile(r'"directions": ?"(both|server)"')
 _UNHEARD = re.compile(rf'"{UNHEARD}": ?\{{"since": ?"([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days from `first` to `last`, both included, in `timezone` (IANA name)."""
+
+    first: date
+    last: date
+    timezone: str
+
+    @property
+    def span(self) -> Span:
+        """From the beginning of the first day to the end of the last. Days on which clocks change
+        have 23 or 25 hours."""
+        return ended(period(self.first, self.last, self.timezone))
+
+    @property
+    def count(self) -> int:
+        """How many days there are."""
+        return (self.last - self.first).days + 1
+
+    @property
+    def previous(self) -> "Days":
+        """As many days before these."""
+        last = self.first - _DAY
+        return Days(last - timedelta(days=self.count - 1), last, self.timezone)
+
+    @property
+    def mondays(self) -> list[date]:
+        """The first days of the weeks that these days are in."""
+        monday = monday_of(self.first)
+        return [
+            monday + timedelta(weeks=number) for number in range((self.last - monday).days // 7 + 1)
+        ]
+
+    def day_of(self, time: int) -> date:
+        """The day of a time (ns) in the time zone."""
+        return local(time, self.timezone).date()
+
+    def within(self, first: date | None, last: date | None) -> "Days | None":
+        """Those of these days that are in a period; None where none is."""
+        begin = self.first if first is None else max(first, self.first)
+        end = self.last if last is None else min(last, self.last)
+        return Days(begin, end, self.timezone) if begin <= end else None
+
+
+def monday_of(day: date) -> date:
+    """The first day of the week of a day."""
+    return day - timedelta(days=day.weekday())
+
+
+def local(time: int, timezone: str) -> datetime:
+    """A time (ns) on the clock of a time zone, to the microsecond."""
+    moment = _EPOCH + timedelta(microseconds=time // 1000)
+    return moment.astimezone(ZoneInfo(timezone))
+
+
+def ended(wanted: Period) -> Span:
+    """A period with both ends."""
+    assert wanted.start is not None
+    assert wanted.end is not None
+    return wanted.start, wanted.end
+
+
+def days_in_force(ban: Ban, days: Days) -> list[tuple[BanPeriod, Days]]:
+    """The days on which a ban forbids, by its periods. Periods in which the authority only advised
+    are left out, and so are all where the ban forbids nothing to any class."""
+    if not ban.forbids:
+        return []
+    found = []
+    for each in ban.periods:
+        part = days.within(each.start, each.end)
+        if part is not None and not each.advice:
+            found.append((each, part))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,3 +381,26 @@ def deletions(catalogue: Catalogue, since: int, retention: int | None) -> tuple[
         if action == "prune" and retention is not None:
             pruned |= time - retention * 1_000_000_000 > since
     return erased, pruned
+
+
+def told_apart(incidents: Iterable[Incident], sensors: Mapping[int, str]) -> list[Incident]:
+    """The incidents, those of an address that is known in several places with the place in the name
+    of the device. `sensors` are those of runs by their numbers."""
+    found = list(incidents)
+    places: defaultdict[str, set[str]] = defaultdict(set)
+    for each in found:
+        if parse_ip(each.device) is not None:
+            places[each.device].add(_place(each, sensors))
+    return [
+        replace(each, device=f"{each.device} ({_place(each, sensors)})")
+        if len(places.get(each.device, ())) > 1
+        else each
+        for each in found
+    ]
+
+
+def _place(incident: Incident, sensors: Mapping[int, str]) -> str:
+    if incident.network != BUILT_IN:
+        return incident.network
+    seen_by = incident.seen_by or tuple(filter(None, [sensors.get(incident.run)]))
+    return ", ".join(seen_by) or incident.network

@@ -1,4 +1,4 @@
-"""What a report says, as values. `netwatch.report.record` writes them as JSON, which says the same
+"""What a report says, as values. `netwatch.report.files` writes them as JSON, which says the same
 under the same names.
 
 Times are texts in RFC 3339 and UTC, days are texts ``YYYY-MM-DD`` in the time zone that is said
@@ -347,7 +347,7 @@ class BanDayRow:
 class BanReport:
     """All that the report says about one ban; its days are those of `timezone`. `bound` is None
     where nothing can be said of hidden contacts, for the `bound_reason`
-    (`netwatch.report.hidden_contacts.REASONS`). `texts` are its words by language, with the basis
+    (`netwatch.report.blind_devices.REASONS`). `texts` are its words by language, with the basis
     of each of its `periods`."""
 
     id: str

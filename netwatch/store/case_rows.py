@@ -1,27 +1,93 @@
-"""Writes the cases of the catalogue: the incidents of sensors, and which of them are one case.
+"""Writes the cases of the catalogue: the incidents of sensors, by which words they are found, and
+which of them are one case.
 
 Whatever changes an incident, looks for all that could be one case with it
 (`netwatch.store.case_neighbours`); then it is decided anew what is one
-(`netwatch.store.case_grouping`). Only rows that are different are written. So the work for an alert
+(`netwatch.store.case_members`). Only rows that are different are written. So the work for an alert
 depends on the incidents of its device at the time, not on the size of the store.
+
+The table `fleet_case_word` has the hashes of the device of an incident, and when it was seen. It
+only has to find all incidents that could be one case; which of them are is decided by their
+records. So it has spans that are widened to whole units of `SPAN`: an incident that goes on changes
+no row most of the time, and what is looked for within a gap is found, with some that are a little
+further away.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_members import Key, Member
-from netwatch.store.case_neighbours import Neighbours
-from netwatch.store.case_reading import members_of_cases
+from netwatch.store.case_neighbours import Neighbours, members_of_cases
 from netwatch.store.case_record import Case, case_line, make_case
-from netwatch.store.case_words import Words, remove_words, stored_words, write_words
-from netwatch.store.chunks import among, chunks
-from netwatch.store.upsert import upsert
+from netwatch.store.statements import among, chunks, pairs_among, upsert
+
+SPAN = 300 * 10**9
+"""The unit of the spans in the table (ns)."""
+
+
+Words = Mapping[Key, Mapping[str, tuple[int, int]]]
+"""The words of incidents, each with its span."""
 
 _MEMBER = ("run", "case", "begins", "clock_offset", "first_seen", "last_seen")
+
+
+def write_words(connection: Connection, members: Sequence[Member], known: Words) -> None:
+    """Store the words of members, and remove those that they do not have any more: of what is
+    `known` to be stored. Only rows that are different are written."""
+    rows, stale = [], []
+    for member in members:
+        sensor, incident = member.key
+        before = known.get(member.key, {})
+        first, last = member.first // SPAN * SPAN, -(-member.last // SPAN) * SPAN
+        rows += [
+            {"word": word, "sensor": sensor, "incident": incident,
+             "first_seen": first, "last_seen": last}
+            for word in sorted(member.words)
+            if before.get(word) != (first, last)
+        ]  # fmt: skip
+        stale += [
+            {"word_of": word, "sensor_of": sensor, "incident_of": incident}
+            for word in before.keys() - member.words
+        ]
+    _remove(connection, stale, ("word", "sensor", "incident"))
+    upsert(
+        connection,
+        tables.fleet_case_word,
+        rows,
+        lambda new: {"first_seen": new.first_seen, "last_seen": new.last_seen},
+    )
+
+
+def remove_words(connection: Connection, keys: Collection[Key]) -> None:
+    """Remove all words of incidents."""
+    rows = [{"sensor_of": sensor, "incident_of": incident} for sensor, incident in keys]
+    _remove(connection, rows, ("sensor", "incident"))
+
+
+def stored_words(connection: Connection, members: Collection[Member]) -> Words:
+    """The words that are stored of those members that are."""
+    keys = [each.key for each in members if each.case]
+    found: defaultdict[Key, dict[str, tuple[int, int]]] = defaultdict(dict)
+    if not keys:
+        return found
+    column = tables.fleet_case_word.c
+    statement = select(
+        column.sensor, column.incident, column.word, column.first_seen, column.last_seen
+    ).where(pairs_among(connection, (column.sensor, column.incident), keys))
+    for sensor, incident, word, first, last in connection.execute(statement).all():
+        found[sensor, incident][word] = first, last
+    return found
+
+
+def _remove(connection: Connection, rows: Sequence[dict[str, str]], names: Sequence[str]) -> None:
+    if rows:
+        column = tables.fleet_case_word.c
+        places = [column[name] == bindparam(f"{name}_of") for name in names]
+        connection.execute(delete(tables.fleet_case_word).where(*places), rows)
 
 
 def write_members(connection: Connection, near: Neighbours, known: Words) -> None:

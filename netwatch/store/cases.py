@@ -1,40 +1,77 @@
 """Cases: the incidents of all sensors, those that are the same contact seen by several as one.
 
-What belongs together is decided by `netwatch.store.case_grouping`, and written with the incidents
-in one transaction by `netwatch.store.case_rows`, so that any order of arrival, and any repetition,
+What belongs together is decided by `netwatch.store.case_members`, and written with the incidents in
+one transaction by `netwatch.store.case_rows`, so that any order of arrival, and any repetition,
 gives the same cases.
+
+SQLite has one writer at a time. In PostgreSQL several processes can store alerts at once, each
+those of sensors of its own. Incidents can only be one case where they have a word in common, so a
+transaction locks the words of all incidents that it looks at before it decides, and looks again
+with what it had not locked. A lock is an advisory one of the database, until the end of the
+transaction.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, text
 
 from netwatch.core.alert import AlertRecord
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_locks import WordLocks
 from netwatch.store.case_members import Key, Member
-from netwatch.store.case_neighbours import Neighbours
-from netwatch.store.case_reading import StoredState, stored_states
-from netwatch.store.case_rows import write_members
-from netwatch.store.case_words import stored_words
+from netwatch.store.case_neighbours import Neighbours, StoredState, stored_states
+from netwatch.store.case_rows import stored_words, write_members
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.chunks import chunks
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_rows import write_incidents
-from netwatch.store.versions import VersionHashes, find_version, version_number
+from netwatch.store.run_rows import VersionHashes, find_version, version_number
+from netwatch.store.statements import chunks
+
+MAX_LOCKS = 2000
+"""Words that one transaction locks. The server has room for some 6,400 locks of all transactions,
+unless it is configured otherwise."""
+
+_TAKE = text(
+    "SELECT pg_advisory_xact_lock(each)"
+    " FROM (SELECT unnest(CAST(:keys AS bigint[])) AS each ORDER BY 1) AS keys"
+)
 
 MAX_OFFSET = 366 * 86_400 * 10**9
 """How far a clock may be off (ns) to be corrected as far."""
 
+_version = lru_cache(256)(VersionHashes)
+
+
+class WordLocks:
+    """The words that a transaction of PostgreSQL has locked."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._words: set[str] = set()
+
+    def take(self, words: Iterable[str]) -> bool:
+        """Lock words; whether one of them was not locked before, so that it may have changed since
+        it was looked at. Raises `ConflictError` where they are too many."""
+        new = {*words} - self._words
+        if not new:
+            return False
+        self._words |= new
+        if len(self._words) > MAX_LOCKS:
+            raise ConflictError(f"more than {MAX_LOCKS:,} words of incidents in a transaction")
+        # They are hexadecimal hashes. Everyone locks in the same order, so that few have to wait
+        # for each other.
+        keys = sorted(int(word[:16], 16) - (1 << 63) for word in new)
+        self._connection.execute(_TAKE, {"keys": keys})
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class SensorAlert:
-    """An alert of a sensor: its record, which `netwatch.store.alert_check` has let pass, and that
+    """An alert of a sensor: its record, which `netwatch.store.sensor_alerts` has let pass, and that
     record as its line of JSON, without the end. `clock_offset` is how far the sensor's clock was
     ahead of the one here (ns); it counts as `MAX_OFFSET` where it is greater."""
 
@@ -199,6 +236,3 @@ def _hashes(record: Mapping[str, Any]) -> VersionHashes:
         said("bans") or "",
         said("configuration") or "",
     )
-
-
-_version = lru_cache(256)(VersionHashes)

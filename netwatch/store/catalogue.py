@@ -6,7 +6,7 @@ that is killed leaves a catalogue that is whole.
 
 **Storing a capture again.** A capture is known by the hash of its content. Of several complete
 captures with one content only the newest is shown (`shown_captures`). A run that has ended removes
-the runs that it replaces (`netwatch.store.superseding`).
+the runs that it replaces (`netwatch.store.run_rows`).
 """
 
 import json
@@ -27,18 +27,15 @@ from netwatch.store.catalogue_clients import (
     add_clients,
     find_clients,
 )
-from netwatch.store.chunks import chunks
-from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.database import Database, open_database
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fleet_sensor_rows import note_heard
-from netwatch.store.hour_rows import add_hours, add_judged, change_judge
+from netwatch.store.hour_rows import add_hours, add_judged, change_judge, store_coverage
 from netwatch.store.incident_rows import store_incidents
 from netwatch.store.losses import Losses, store_losses
 from netwatch.store.options import StoreOptions
-from netwatch.store.superseding import supersede
+from netwatch.store.run_rows import VersionHashes, note_heard, supersede, version_with
+from netwatch.store.statements import chunks
 from netwatch.store.tables import NAMED_SINCE
-from netwatch.store.versions import VersionHashes, version_with
 
 HOURS_SINCE = 6
 """The version of the tables that has hours; they are counted from the facts of an older store."""
@@ -103,7 +100,7 @@ class Catalogue:
                 raise
         migrated_from = catalogue.database.migrated_from
         if migrated_from is not None and migrated_from < HOURS_SINCE:
-            from netwatch.store.hour_filling import fill_hours
+            from netwatch.store.hour_counting import fill_hours
 
             fill_hours(catalogue, FactFiles(options.path))
         return catalogue

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select
 
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.chunks import CHUNK, chunks
+from netwatch.store.statements import CHUNK, chunks
 
 ClientKey = tuple[str | bytes | None, ...]
 """What tells the clients of a sensor apart."""

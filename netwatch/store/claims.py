@@ -1,11 +1,11 @@
-"""A claim about an address as JSON, the content of the column ``claim``.
+"""A claim about an address as JSON, the content of the column ``claim``, and the claims of a store
+as they were read from packets, those that are sealed as far as a key reads them.
 
-It has what `netwatch.inventory.learned` takes of the packet and of the claim, so that devices can
-be learned anew from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`, with
-addresses as text (a packet that is not IP has none) and other bytes in
-hexadecimal, and of `netwatch.core.packet.Packet`; `address` is
-the address that the claim is about first. What has its default is left out, and so is the number
-of the flow, from which its ends could be found.
+A record has what `netwatch.inventory.learned` takes of the packet and of the claim, so that devices
+can be learned anew from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`,
+with addresses as text (a packet that is not IP has none) and other bytes in hexadecimal, and of
+`netwatch.core.packet.Packet`; `address` is the address that the claim is about first. What has its
+default is left out, and so is the number of the flow, from which its ends could be found.
 """
 
 import json
@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.message import AddressClaim
 from netwatch.core.packet import Packet
-from netwatch.privacy.sealing import is_sealed
+from netwatch.privacy.options import is_sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netwatch.privacy.options import SealedError, Sealing
+from netwatch.store.fact_removal import FactRemoval
 
 
 def encode_claim(packet: Packet, claim: AddressClaim) -> bytes:
@@ -126,3 +131,42 @@ def _address(text: str) -> bytes:
 
 def _mac(text: str | None) -> bytes | None:
     return None if text is None else parse_mac(text)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClaim:
+    """Who is said to use `addresses` at a time (ns). `mac` and `hostname` are empty where the claim
+    has none."""
+
+    time: int
+    mac: str
+    hostname: str
+    addresses: tuple[str, ...]
+
+
+def claim_record(claim: bytes, sealing: Sealing | None) -> dict[str, Any]:
+    """The JSON of the column ``claim``; empty where no key reads it, and where it is none."""
+    try:
+        if is_sealed(claim):
+            if sealing is None:
+                return {}
+            claim = sealing.unseal_claim(claim)
+        record = json.loads(claim)
+    except (SealedError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def stored_claims(facts: FactRemoval, sealing: Sealing | None) -> Iterator[StoredClaim]:
+    """All claims, as far as they can be read. Raises `NetwatchError`."""
+    for file in facts.catalogue.files("claim"):
+        table = facts.read(file, ["time", "claim"])
+        for time, claim in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            record = claim_record(claim, sealing)
+            addresses = record.get("addresses") or [record.get("address")]
+            yield StoredClaim(
+                time,
+                record.get("mac") or "",
+                record.get("hostname") or "",
+                tuple(each for each in addresses if each),
+            )

@@ -13,8 +13,8 @@ import duckdb
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_queries import once_more
 from netwatch.store.options import StoreOptions
+from netwatch.store.queries import once_more
 from netwatch.store.tables import BUCKETS
 from netwatch.store.views import quoted
 

@@ -27,18 +27,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from netwatch.core.alert import EVIDENCE_KEYS
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.arrow_schema import TIME_COLUMN
-from netwatch.store.chunks import chunks
-from netwatch.store.evidence_files import delete_evidence
+from netwatch.store.claims import claim_record
 from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
 from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.fact_tables import TIME_COLUMN
 from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.person import ALWAYS, Person
-from netwatch.store.stored_claims import claim_record
+from netwatch.store.pruning import delete_evidence
+from netwatch.store.statements import chunks
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
-    from netwatch.privacy.sealing import Sealing
+    from netwatch.privacy.options import Sealing
 
 _PERSONAL_TABLES = (
     tables.client,

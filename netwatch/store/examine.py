@@ -1,11 +1,13 @@
 """Looks at a store without changing anything in it: an older catalogue is not migrated, and none is
-created. Used where somebody only wants to know, as in ``netwatch doctor``."""
+created. Used where somebody only wants to know, as in ``netwatch doctor``, and for what ``store
+upgrade`` would do.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import create_engine, func, inspect, or_, select
+from sqlalchemy import Connection, create_engine, func, inspect, or_, select, text
 from sqlalchemy.pool import NullPool
 
 from netwatch.core import owned_database
@@ -15,10 +17,13 @@ from netwatch.core.owned_database import OtherVersionError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.compaction import BUCKET_ROWS
-from netwatch.store.database import FILE, KIND, Database, file_engine, server_url
+from netwatch.store.database import FILE, KIND, Database, file_engine, open_database, server_url
+from netwatch.store.landing import BUCKET_ROWS
+from netwatch.store.migrations import WHAT
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import StoreStatus, status
+
+_COUNTED = (tables.run, tables.capture, tables.client, tables.incident, tables.coverage)
 
 
 class NoStoreError(NetwatchError):
@@ -132,3 +137,52 @@ def _other(schema: int, place: str) -> NetwatchError:
         f"{place} is of an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION}): run"
         " 'netwatch store upgrade', or the next command that opens the store brings it up to date"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A catalogue of version `schema` at `place`: what each step does by its version, the `rows` of
+    its tables by their names, and the `bytes` of it."""
+
+    place: str
+    schema: int
+    steps: tuple[tuple[int, str], ...]
+    rows: dict[str, int]
+    bytes: int
+
+
+def needed_upgrade(options: StoreOptions) -> Upgrade | None:
+    """What an upgrade would do; None where the catalogue has the present version. Raises
+    `ConfigError` for a newer one, and `NetwatchError` where there is none."""
+    database = open_database(options, create=False, migrate=False)
+    try:
+        with database.reading() as connection:
+            schema = connection.execute(select(tables.store.c.schema)).scalar_one()
+            if schema == tables.SCHEMA_VERSION:
+                return None
+            names = inspect(connection).get_table_names()
+            rows = {
+                table.name: connection.execute(
+                    select(func.count()).select_from(text(table.name))
+                ).scalar_one()
+                for table in _COUNTED
+                if table.name in names
+            }
+            size = _size(connection, database, options)
+    finally:
+        database.close()
+    steps = tuple((version + 1, WHAT[version]) for version in range(schema, tables.SCHEMA_VERSION))
+    return Upgrade(database.place, schema, steps, rows, size)
+
+
+def upgrade(options: StoreOptions) -> None:
+    """Bring a catalogue to the present version. Raises as `needed_upgrade` does."""
+    Catalogue.open(options).close()
+
+
+def _size(connection: Connection, database: Database, options: StoreOptions) -> int:
+    if options.catalogue:
+        size = text("SELECT pg_database_size(current_database())")
+        return int(connection.execute(size).scalar_one())
+    paths = Path(options.path).glob(f"{FILE}*")
+    return sum(path.stat().st_size for path in paths)

@@ -14,9 +14,9 @@ from sqlalchemy import delete, insert, select, update
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
-from netwatch.store.chunks import chunks
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import encoded, read_file, write_file
+from netwatch.store.statements import chunks
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:

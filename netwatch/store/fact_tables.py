@@ -1,24 +1,137 @@
-"""Files of facts as tables of Arrow: reads and writes whole files."""
+"""Facts as tables of Arrow and as files of Parquet: their schemas, their encodings, and reading and
+writing whole files.
+
+Texts are dictionaries in memory; in a file each page has the encoding that suits it. Texts and
+lists repeat and get a dictionary for each row group; what counts up is stored as differences. The
+numbers of flows and the ports of clients are random: a dictionary of them would be as long as they
+are. In a compacted file names are in order, so that each is stored as what it differs from the one
+before.
+
+This needs pyarrow, which is imported when the functions are called.
+"""
 
 import time
 from typing import IO, TYPE_CHECKING
 
 from netwatch.core.errors import NetwatchError
-from netwatch.store.arrow_schema import TIME_COLUMN, schema
 from netwatch.store.catalogue import FileRow
 from netwatch.store.fact_files import FactFiles, new_path
-from netwatch.store.parquet import ROW_GROUP, writer_options
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from netwatch.store.tables import FORMAT_VERSION, FactColumn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT_KEY = "netwatch.format"
+"""The key of `FORMAT_VERSION` in the metadata of a file."""
+
+CAPTURE = "capture"
+"""The column that the writer fills: who reads a capture does not know its number."""
+
+CLIENT = "client"
+"""The column in which the writer puts numbers of the catalogue in place of those of a chunk."""
+
+TIME_COLUMN = {"observation": "time", "flow": "first", "claim": "time"}
+"""The column of each table that says which day a row is of."""
+
+ROW_GROUP = 131_072
+"""Rows of a row group of a compacted file."""
+
+COMPRESSION_LEVEL = 3
+"""Level of zstd."""
+
+LANDING_LEVEL = 1
+"""Level of zstd for landing files, which are soon written again."""
+
+_COUNTERS = {"sequence", "time", "first", "last", "packet"}
+_RANDOM = {"flow", "client_port", "bytes_out", "bytes_in"}
 
 LARGE_CHUNK = 25_000
 """Rows from which a chunk is written to a landing file with dictionaries of its own."""
 
 
+def arrow_type(column: FactColumn) -> "pa.DataType":
+    """The type of a column."""
+    import pyarrow as pa
+
+    match column.kind:
+        case "bool":
+            return pa.bool_()
+        case "uint8":
+            return pa.uint8()
+        case "uint16":
+            return pa.uint16()
+        case "int32":
+            return pa.int32()
+        case "uint32":
+            return pa.uint32()
+        case "int64":
+            return pa.int64()
+        case "text":
+            return pa.dictionary(pa.int32(), pa.string())
+        case "texts":
+            return pa.list_(pa.field("element", pa.string(), nullable=False))
+        case "numbers":
+            return pa.list_(pa.field("element", pa.uint32(), nullable=False))
+        case "blob":
+            return pa.binary()
+
+
+@cache
+def schema(table: str) -> "pa.Schema":
+    """The schema of the files of a table."""
+    import pyarrow as pa
+
+    fields = [pa.field(column.name, arrow_type(column), column.nullable) for column in FACTS[table]]
+    return pa.schema(fields, {FORMAT_KEY: str(FORMAT_VERSION)})
+
+
+@cache
+def chunk_schema(table: str) -> "pa.Schema":
+    """The schema of the chunks that are sent to the writer: without `CAPTURE`."""
+    found = schema(table)
+    return found.remove(found.get_field_index(CAPTURE))
+
+
+def writer_options(table: str, *, ordered: bool) -> dict[str, Any]:
+    """The options of `pyarrow.parquet.ParquetWriter` for the files of a table; `ordered` are those
+    whose rows are ordered by their first text."""
+    encodings = {
+        column.name: "DELTA_BINARY_PACKED" for column in FACTS[table] if column.name in _COUNTERS
+    }
+    if ordered and table == "observation":
+        encodings["name"] = "DELTA_BYTE_ARRAY"
+    return {
+        "compression": "zstd",
+        "compression_level": COMPRESSION_LEVEL if ordered else LANDING_LEVEL,
+        "use_dictionary": [
+            _path(column)
+            for column in FACTS[table]
+            if column.name not in encodings and column.name not in _RANDOM and column.kind != "bool"
+        ],
+        "column_encoding": encodings,
+        # In the order of arrival nothing is skipped by a text, and to compare all of them costs a
+        # fifth of what writing costs.
+        "write_statistics": True
+        if ordered
+        else [column.name for column in FACTS[table] if column.kind in ("int32", "int64")],
+    }
+
+
+def _path(column: FactColumn) -> str:
+    """The path of a column of Parquet, whose lists have three levels."""
+    is_list = column.kind in ("texts", "numbers")
+    return f"{column.name}.list.element" if is_list else column.name
+
+
 def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
-    """All rows of a file, by `netwatch.store.arrow_schema.schema`: columns that a file of an older
+    """All rows of a file, by `schema`: columns that a file of an older
     version lacks are empty. Raises `NetwatchError` where it is damaged or cannot be read."""
     import pyarrow as pa
 

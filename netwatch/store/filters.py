@@ -12,7 +12,7 @@ from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.names import normalise_name
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.chunks import chunks
+from netwatch.store.statements import chunks
 
 _WILDCARDS = frozenset("*?[")
 

@@ -1,27 +1,45 @@
-"""The roster: the sensors that are known, how they are, and when they were silent.
+"""The roster: the sensors that are known, how they are, and when they were silent; and the removal
+of a sensor with everything that it brought into a store.
 
 A sensor has a row from its enrolment on, or from the first status that it writes to this store
 itself. Times are ns since the epoch by the clock here, never by that of a sensor. What arrives late
 changes nothing that is newer. Every call is one transaction and raises `NetwatchError`.
+
+When a sensor is removed, its rows of facts go first, file by file, then in one transaction its runs
+with all that belongs to them, its clients and its place on the roster. Cases that it had a part in
+are decided again from what others say. So the store is what it would be if the sensor had never
+been; that it was there stays in the journal. If the process is killed in between, the next call
+removes the rest.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import case, delete, func, or_, select
+from sqlalchemy import Connection, case, delete, func, insert, or_, select
 
+from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.fleet_sensor_rows import note_heard
-from netwatch.store.upsert import upsert
+from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.hour_rows import remove_coverage, remove_hours
+from netwatch.store.incident_rows import remove_incidents
+from netwatch.store.run_rows import note_heard
+from netwatch.store.statements import chunks, upsert
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_REASON = 500
 """Characters that are kept of why a sensor rejected something, or why a message was refused."""
 
 PublishedKind = Literal["set", "configuration"]
 AppliedState = Literal["applied", "rejected"]
+
+PASSES = 10
+"""How often files are looked through for rows: another process may replace some meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +241,129 @@ def forget_silences(catalogue: Catalogue, before: int, *, dry_run: bool = False)
             return int(connection.execute(count).scalar_one())
     with catalogue.database.writing() as connection:
         return int(connection.execute(delete(table).where(is_old)).rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorRemoved:
+    """What was removed of a sensor: rows of facts, incidents, clients and runs."""
+
+    rows: int
+    incidents: int
+    clients: int
+    runs: int
+
+    def __add__(self, other: "SensorRemoved") -> "SensorRemoved":
+        return SensorRemoved(
+            self.rows + other.rows,
+            self.incidents + other.incidents,
+            self.clients + other.clients,
+            self.runs + other.runs,
+        )
+
+
+def has_sensor(facts: FactRemoval, sensor: str) -> bool:
+    """Whether the store has anything of a sensor. Raises `NetwatchError`."""
+    with facts.catalogue.database.reading() as connection:
+        return any(
+            connection.execute(select(func.count()).select_from(table).where(of_sensor)).scalar()
+            for table, of_sensor in _of_sensor(sensor)
+        )
+
+
+def remove_sensor(facts: FactRemoval, sensor: str, user: str) -> SensorRemoved:
+    """Remove all of a sensor, which must not report any more. `user` is noted in the journal.
+    Raises `NetwatchError`."""
+    facts.remove_retired()
+    rows = _remove_facts(facts, sensor)
+    with facts.catalogue.database.writing() as connection:
+        removed = _remove_rows(connection, sensor, rows)
+        detail = {name: getattr(removed, name) for name in SensorRemoved.__dataclass_fields__}
+        connection.execute(
+            insert(tables.journal).values(
+                time=time.time_ns(),
+                user=user,
+                action="revoke",
+                detail=json.dumps({"sensor": sensor, **detail}),
+            )
+        )
+    return removed
+
+
+def _of_sensor(sensor: str) -> list[tuple[Any, Any]]:
+    """The tables whose rows name a sensor, those of its runs last, and which these are."""
+    named = (
+        tables.client,
+        tables.fleet_applied,
+        tables.fleet_silence,
+        tables.fleet_batch,
+        tables.run,
+    )
+    return [
+        (tables.fleet_sensor, tables.fleet_sensor.c.name == sensor),
+        *((table, table.c.sensor == sensor) for table in named),
+    ]
+
+
+def _remove_facts(facts: FactRemoval, sensor: str) -> int:
+    """Remove its rows of all files; how many."""
+    with facts.catalogue.database.reading() as connection:
+        captures = _captures(connection, sensor)
+    if not captures:
+        return 0
+
+    def chosen(table: "pa.Table") -> "pa.Array":
+        import pyarrow as pa
+        from pyarrow import compute
+
+        return compute.is_in(table.column("capture"), value_set=pa.array(captures, pa.int32()))
+
+    rows = 0
+    for _ in range(PASSES):
+        found = Removed()
+        for file in [*facts.all_files()]:
+            found += facts.rows(file, chosen, ["capture"])
+        rows += found.rows
+        if not found.rows:
+            return rows
+    raise NetwatchError(f"facts of {sensor} come as fast as they are removed")
+
+
+def _captures(connection: Connection, sensor: str) -> list[int]:
+    statement = (
+        select(tables.capture.c.id)
+        .join(tables.run, tables.run.c.id == tables.capture.c.run)
+        .where(tables.run.c.sensor == sensor)
+    )
+    return sorted(connection.execute(statement).scalars())
+
+
+def _remove_rows(connection: Connection, sensor: str, rows: int) -> SensorRemoved:
+    """Remove what the catalogue has of it."""
+    run = tables.run.c
+    runs = sorted(connection.execute(select(run.id).where(run.sensor == sensor)).scalars())
+    incidents = 0
+    for part in chunks(runs):
+        incidents += remove_incidents(connection, tables.incident.c.run.in_(part))
+        remove_coverage(connection, tables.coverage.c.run.in_(part))
+        for number in part:
+            remove_hours(connection, number)
+        for table in (tables.evidence, tables.capture):
+            connection.execute(delete(table).where(table.c.run.in_(part)))
+    counts = {
+        table.name: connection.execute(delete(table).where(of_sensor)).rowcount
+        for table, of_sensor in _of_sensor(sensor)
+    }
+    _remove_versions(connection)
+    return SensorRemoved(rows, incidents, counts["client"], len(runs))
+
+
+def _remove_versions(connection: Connection) -> None:
+    """Remove the versions by which nobody has judged anything."""
+    column = tables.version.c.id
+    of_runs = select(tables.run.c.version).where(tables.run.c.version.is_not(None))
+    used = of_runs.union(select(tables.hour_judged.c.version))
+    unused = [*connection.execute(select(column).where(column.not_in(used))).scalars()]
+    for part in chunks(unused):
+        bans = tables.version_ban
+        connection.execute(delete(bans).where(bans.c.version.in_(part)))
+        connection.execute(delete(tables.version).where(column.in_(part)))

@@ -16,12 +16,10 @@ from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.networks import Scope
-from netwatch.privacy.keys import Keyring
-from netwatch.privacy.pseudonyms import key_id_of, pseudonym
+from netwatch.privacy.keys import Keyring, key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.resolving import NOBODYS
-from netwatch.store.stored_clients import StoredClient
+from netwatch.store.resolving import NOBODYS, StoredClient
 
 MAX_TRIED = 1 << 20
 """Addresses of a network that are tried; of a larger one, only those that are stored are."""

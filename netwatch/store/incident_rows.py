@@ -27,8 +27,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_rows import remove_members
-from netwatch.store.chunks import MANY, among, chunks
-from netwatch.store.upsert import upsert
+from netwatch.store.statements import MANY, among, chunks, upsert
 
 DAY = 86_400 * 10**9
 """A day in ns."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from netwatch.coverage.hours import HOUR, QUARTER
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.upsert import upsert
+from netwatch.store.statements import upsert
 
 LossKind = Literal["skipped", "rows", "records", "killed", "late"]
 """`skipped` are packets that were judged and not recorded, because the capture was behind; `rows`

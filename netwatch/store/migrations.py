@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.coverage_rows import sum_all
+from netwatch.store.hour_rows import sum_all
 from netwatch.store.incident_rows import recount_all
 
 Step = Callable[[Connection], None]
@@ -72,7 +72,7 @@ def _tell_sensors_apart(connection: Connection) -> None:
 def _add_hours(connection: Connection) -> None:
     """Version 6: the hours in which packets were there, by network, and what judged them. Of runs
     before it is known which version judged them, and when packets were there where facts are left
-    (`netwatch.store.hour_filling`); which of their bans said what is not."""
+    (`netwatch.store.hour_counting`); which of their bans said what is not."""
     new = [tables.version_ban, tables.hour_captured, tables.hour_network, tables.hour_judged]
     tables.metadata.create_all(connection, tables=new)
     run = tables.run.c

@@ -12,7 +12,7 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
 from netwatch.core.seen import CHECKSUM_PLACE, CHECKSUMS, PLACED, PLACES
 from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
-from netwatch.store.client_columns import Clients, client_places, readable
+from netwatch.store.messages import Clients, client_places, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def observation_columns(
     batch: ObservationBatch, sequence: "pa.Array", clients: Clients
 ) -> "pa.RecordBatch":
-    """The rows of a batch in the order of packets, by `netwatch.store.arrow_schema.chunk_schema`.
+    """The rows of a batch in the order of packets, by `netwatch.store.fact_tables.chunk_schema`.
     `sequence` has the place of each among the events of the capture. The result does not depend on
     the batch any more."""
     import pyarrow as pa
 
-    from netwatch.store.arrow_schema import chunk_schema
+    from netwatch.store.fact_tables import chunk_schema
 
     found = _Columns(batch)
     ints, texts, lists = found.integers, found.texts, found.lists

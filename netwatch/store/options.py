@@ -1,17 +1,22 @@
-"""Where a store is, and how long it keeps what."""
+"""Where a store is, how long it keeps what, and what has to be installed before it can be used."""
 
+import importlib.util
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.file_keys import Key, key
+from netwatch.core.installing import install_command
 from netwatch.core.text import without_secrets
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import TEXT, duration
 
 FOREVER = None
 """A retention without an end."""
+
+_MODULES = ("sqlalchemy", "duckdb", "pyarrow", "fsspec")
 
 _DAYS = duration("a number of days or years like 7d, 30d or 2y, or 'forever'", units="dy", digits=5)
 
@@ -92,3 +97,10 @@ class StoreOptions:
     def shown(self) -> str:
         """The path without the secrets that a URL may have in it."""
         return without_secrets(self.path)
+
+
+def require_extra(command: str) -> None:
+    """Raise `ConfigError` for a command where the libraries of a store are not installed."""
+    if any(importlib.util.find_spec(module) is None for module in _MODULES):
+        message = f"a store needs an extra: {install_command('store')}"
+        raise ConfigError([Problem(command, 0, 0, message)])

@@ -2,7 +2,7 @@
 
 In files before format `NAMED_SINCE` a flow has a fast hash of its ends, from which they can be
 found. Each such file is written anew with names in place of these numbers
-(`netwatch.store.flow_names`), claims without them. Rows of one flow are in several files, so all
+(`netwatch.store.flow_rows`), claims without them. Rows of one flow are in several files, so all
 files get their names by one key. It is in the catalogue until the last file is done, for whoever is
 killed before has to go on with it, and is then deleted: nobody can find the old numbers again.
 
@@ -20,14 +20,13 @@ from sqlalchemy import select, update
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped, quantity
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.arrow_schema import FORMAT_KEY
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.claims import without_flows
 from netwatch.store.erasing import vacuum
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
-from netwatch.store.fact_tables import rows_in
-from netwatch.store.flow_names import FlowNames, new_key
+from netwatch.store.fact_tables import FORMAT_KEY, rows_in
+from netwatch.store.flow_rows import FlowNames, new_key
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import FORMAT_VERSION, NAMED_SINCE
 from netwatch.store.use_lock import InUseError, UseLock

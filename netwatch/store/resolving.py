@@ -1,10 +1,10 @@
 """Finds out who is meant: an id, address, MAC, host name, owner or pseudonym becomes a person.
 
 What is known of devices is in the inventory, in the catalogue's clients and incidents, and in
-address claims. Each may tell more: the inventory the MAC of an id, a claim the address that a MAC
-had, and when. They are asked again until nothing new is found. An address leads to a device only
-where one source says so, since addresses change hands; the MAC of a router, which is in the frames
-of many, leads nowhere.
+address claims; clients and claims that are sealed are used as far as a key reads them. Each may
+tell more: the inventory the MAC of an id, a claim the address that a MAC had, and when. They are
+asked again until nothing new is found. An address leads to a device only where one source says so,
+since addresses change hands; the MAC of a router, which is in the frames of many, leads nowhere.
 """
 
 import json
@@ -17,20 +17,53 @@ from sqlalchemy import select
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.inventory.entry_table import Entry
-from netwatch.privacy.pseudonyms import key_id_of, pseudonym
+from netwatch.privacy.keys import key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.claims import StoredClaim, stored_claims
 from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.person import ALWAYS, Person, Span
-from netwatch.store.stored_claims import StoredClaim, stored_claims
-from netwatch.store.stored_clients import stored_clients
 
 if TYPE_CHECKING:
-    from netwatch.privacy.sealing import Sealing
+    from netwatch.privacy.options import Sealing
+from netwatch.privacy.options import SealedError, Sealing
+from netwatch.store.catalogue import Catalogue
 
 NOBODYS = frozenset({"0.0.0.0", "::"})
 """What devices have as their address until they get one."""
 
 _ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClient:
+    """A client. `ip` and `mac` are None for one that is sealed and that no key reads, `sensor` for
+    one that several sensors may have seen."""
+
+    number: int
+    sensor: str | None
+    ip: str | None
+    mac: str | None
+    network: str | None
+    network_class: str | None
+    pseudonym: str | None
+
+
+def stored_clients(catalogue: Catalogue, sealing: Sealing | None) -> Iterator[StoredClient]:
+    """All clients. Raises `NetwatchError`."""
+    with catalogue.database.reading() as connection:
+        rows = connection.execute(select(tables.client)).all()
+    for row in rows:
+        ip, mac = row.ip, row.mac
+        if row.sealed is not None and sealing is not None:
+            try:
+                identity = sealing.unseal_client(bytes(row.sealed))
+            except SealedError:
+                pass
+            else:
+                ip, mac = identity.ip, identity.mac
+        yield StoredClient(
+            row.number, row.sensor, ip, mac, row.network, row._mapping["class"], row.pseudonym
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,29 @@
-"""How much a store has: rows, files and bytes by table, days, runs, and what was lost."""
+"""How much a store has: rows, files and bytes by table, days, runs, and what was lost; and whether
+it is whole: every file that the catalogue lists is read and compared with its row.
+"""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import pyarrow as pa
+from pyarrow import compute, parquet
 from sqlalchemy import case, func, select, true
 
+from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.coverage_rows import saturated
+from netwatch.store.catalogue import Catalogue, FileRow
+from netwatch.store.fact_files import LEFTOVER_AGE, FactFiles
+from netwatch.store.fact_tables import FORMAT_KEY, TIME_COLUMN
+from netwatch.store.hour_rows import saturated
 from netwatch.store.losses import loss_totals
-from netwatch.store.tables import FACTS
+from netwatch.store.options import StoreOptions
+from netwatch.store.tables import BUCKETS, FACTS, FORMAT_VERSION, columns_of
+
+Found = Literal["missing", "unreadable", "changed", "wrong", "stray"]
+"""What is wrong with a file: it is not there; it is no Parquet file; its content is not what was
+written; its rows are not those of its row in the catalogue; it is not in the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +143,89 @@ def _table_status(table: str, row: Any) -> TableStatus:
         row.first,
         row.last,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing that is wrong, at a path below the store. Only a `stray` file is harmless: readers
+    do not see it, and it is swept."""
+
+    path: str
+    found: Found
+    reason: str
+
+
+def check(catalogue: Catalogue, options: StoreOptions) -> Iterator[Flaw]:
+    """All that is wrong with the files of a store. Files that are replaced meanwhile are looked up
+    again. Raises `NetwatchError` where the store cannot be read at all."""
+    files = FactFiles(options.path)
+    client = tables.client.c.number
+    with catalogue.database.reading() as connection:
+        clients = pa.array(connection.execute(select(client)).scalars().all(), pa.int32())
+    listed: set[str] = set()
+    for table in FACTS:
+        for row in catalogue.files(table):
+            listed.add(row.path)
+            flaw = _check_file(files, row, clients)
+            if flaw is not None and _is_listed(catalogue, row.path):
+                yield flaw
+    # A file that a writer has just renamed is listed in a moment.
+    for table in FACTS:
+        for path, age in files.walk(table):
+            if path not in listed and age > LEFTOVER_AGE and not _is_listed(catalogue, path):
+                yield Flaw(path, "stray", "the catalogue does not have it; it will be swept")
+
+
+def _is_listed(catalogue: Catalogue, path: str) -> bool:
+    with catalogue.database.reading() as connection:
+        row = tables.file.c.path == path
+        return connection.execute(select(tables.file.c.path).where(row)).first() is not None
+
+
+def _check_file(files: FactFiles, row: FileRow, clients: pa.Array) -> Flaw | None:
+    """The first thing that is wrong with a file."""
+    try:
+        with files.open(row.path) as stream:
+            content = stream.read()
+    except (NetwatchError, OSError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, FileNotFoundError):
+            return Flaw(row.path, "missing", "the file is not there")
+        return Flaw(row.path, "unreadable", str(error))
+    if len(content) != row.bytes or hashlib.sha256(content).hexdigest() != row.sha256:
+        reason = f"its content is not what was written ({len(content):,} of {row.bytes:,} bytes)"
+        return Flaw(row.path, "changed", reason)
+    try:
+        found = parquet.ParquetFile(pa.BufferReader(content))
+        rows = found.read(columns=["client", TIME_COLUMN[row.table]])
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        return Flaw(row.path, "unreadable", " ".join(str(error).split()))
+    reason = _difference(found, rows, row, clients)
+    return Flaw(row.path, "wrong", reason) if reason else None
+
+
+def _difference(found: parquet.ParquetFile, rows: pa.Table, row: FileRow, clients: pa.Array) -> str:
+    """How a file differs from its row in the catalogue, in words; empty where it does not."""
+    metadata = found.schema_arrow.metadata or {}
+    version = metadata.get(FORMAT_KEY.encode(), b"").decode()
+    if version not in map(str, range(1, FORMAT_VERSION + 1)):
+        return f"its format is '{version}', expected at most '{FORMAT_VERSION}'"
+    columns = [column.name for column in columns_of(row.table, int(version))]
+    if found.schema_arrow.names != columns:
+        return f"its columns are {', '.join(found.schema_arrow.names)}"
+    if rows.num_rows != row.rows:
+        return f"it has {rows.num_rows:,} rows, expected {row.rows:,}"
+    if not rows.num_rows:
+        return ""
+    times = compute.min_max(rows.column(TIME_COLUMN[row.table])).as_py()
+    if (times["min"], times["max"]) != (row.first, row.last) and row.table != "flow":
+        return "its times are not those of its row"
+    numbers = rows.column("client").unique()
+    unknown = compute.invert(compute.is_in(numbers, clients))
+    if missing := compute.sum(unknown).as_py():
+        return f"{missing:,} of its clients are not in the catalogue"
+    if row.bucket is not None:
+        buckets = {number % BUCKETS for number in numbers.to_pylist()}
+        if buckets != {row.bucket}:
+            return f"it has clients of other buckets than {row.bucket}"
+    return ""

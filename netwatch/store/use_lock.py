@@ -1,27 +1,38 @@
-"""Keeps erasing and writing apart: who writes to a store shares a lock, an erasure has it alone.
+"""Who is writing to a store: keeps erasing and writing apart, and marks runs whose process was
+killed.
 
-A run has rows in memory, and a live capture also open incidents; both name people, and are written
-later. An erasure beside them would find nothing of what they write afterwards, so that it cannot
-say that nothing is left. Without a process the lock is free, whatever it died of.
+Who writes to a store shares a lock, an erasure has it alone. A run has rows in memory, and a live
+capture also open incidents; both name people, and are written later. An erasure beside them would
+find nothing of what they write afterwards, so that it cannot say that nothing is left. Without a
+process the lock is free, whatever it died of. The lock is one of flock(2) on a file in the folder
+of a store with SQLite, and an advisory lock of the database where the catalogue is in PostgreSQL,
+whose writers may be on several machines.
 
-The lock is one of flock(2) on a file in the folder of a store with SQLite, and an advisory lock of
-the database where the catalogue is in PostgreSQL, whose writers may be on several machines.
+A run is noted while it writes, and if its process was killed, it is marked by the next one that
+opens the store. Facts and coverage are written every few seconds. What a process had in memory when
+it was killed is gone, and nobody can say how much it was. So its captures are `partial`, and the
+time from its last facts on is one in which something is lost, and so are ten minutes before it:
+flows that go on are in memory.
 """
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, delete, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import give_to_owner, restrict
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
-from netwatch.store.database import server_url
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.database import Database, server_url
+from netwatch.store.losses import UNSEEN, LossCounter, add_losses
 from netwatch.store.options import StoreOptions
 
 NAME = "use.lock"
@@ -33,6 +44,12 @@ _ADVISORY_LOCK = 0x6E657477_65726173
 
 _RUN_LOCKS = 0x6E657477
 """The first number of the locks of runs in PostgreSQL: netw. The second one is that of the run."""
+
+_IN_USE = (
+    "a run is writing to the store, and has rows and incidents in memory that an erasure cannot"
+    " reach: stop live (or wait for scan and names to end), erase again, and start it"
+)
+_ERASING = "a person is being erased from the store: start again when that has ended"
 
 
 class InUseError(NetwatchError):
@@ -167,8 +184,64 @@ def _run_name(run: int) -> str:
     return f"run-{run}.lock"
 
 
-_IN_USE = (
-    "a run is writing to the store, and has rows and incidents in memory that an erasure cannot"
-    " reach: stop live (or wait for scan and names to end), erase again, and start it"
-)
-_ERASING = "a person is being erased from the store: start again when that has ended"
+def open_captures(database: Database, run: int) -> dict[int, int]:
+    """The numbers of these captures by their position in the run. Raises `NetwatchError`."""
+    column = tables.capture.c
+    with database.reading() as connection:
+        rows = connection.execute(
+            select(column.position, column.id).where(column.run == run, column.state == "open")
+        ).all()
+    return {row.position: row.id for row in rows}
+
+
+def note_run(connection: Connection, lock: UseLock, run: int) -> None:
+    """This process writes a run from now on, until the lock is closed."""
+    lock.hold_run(run)
+    values = {"run": run, "at": time.time_ns(), "first": None, "last": None}
+    connection.execute(insert(tables.run_writing).values(values))
+
+
+def note_written(connection: Connection, run: int, first: int | None, last: int | None) -> None:
+    """Facts of a run were written, of packets from `first` to `last` (ns)."""
+    row = tables.run_writing.c.run == run
+    values = {"at": time.time_ns(), "first": first, "last": last}
+    connection.execute(update(tables.run_writing).where(row).values(values))
+
+
+def forget_run(connection: Connection, run: int) -> None:
+    """A run has ended."""
+    connection.execute(delete(tables.run_writing).where(tables.run_writing.c.run == run))
+
+
+def written_span(connection: Connection, run: int) -> tuple[int | None, int | None]:
+    """The times of the first and the last facts of a run that is being written."""
+    column = tables.run_writing.c
+    row = connection.execute(select(column.first, column.last).where(column.run == run)).first()
+    return (row.first, row.last) if row is not None else (None, None)
+
+
+def mark_killed(catalogue: Catalogue, lock: UseLock) -> list[int]:
+    """Mark the runs that a process wrote which is gone; their numbers. Raises `NetwatchError`."""
+    with catalogue.database.reading() as connection:
+        runs = connection.execute(select(tables.run_writing)).all()
+    killed = [row for row in runs if not lock.is_written(row.run)]
+    if killed:
+        with catalogue.database.writing() as connection:
+            for row in killed:
+                _mark(connection, row)
+    return [row.run for row in killed]
+
+
+def _mark(connection: Connection, row: Any) -> None:
+    column = tables.capture.c
+    left = (column.run == row.run) & (column.state == "open")
+    positions = connection.execute(select(column.position).where(left)).scalars().all()
+    if positions:
+        last = row.at if row.last is None else row.last
+        losses = LossCounter()
+        losses.add_killed(last, last + min(max(0, time.time_ns() - row.at), UNSEEN))
+        for position in positions:
+            add_losses(connection, row.run, position, losses.take())
+        values = {"state": "partial", "first": row.first, "last": row.last}
+        connection.execute(update(tables.capture).where(left).values(values))
+    forget_run(connection, row.run)

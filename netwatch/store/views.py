@@ -4,7 +4,7 @@
 from the catalogue, and have only rows of captures that are shown (`Catalogue.shown_captures`).
 `incident`, `fleet_case`, `fleet_sensor`, `coverage`, `evidence` and `version` are copies of rows of
 the catalogue (``case`` is a word of SQL).
-`netwatch.store.view_titles` describes the columns.
+`netwatch.store.tables` describes the columns.
 
 Files are read where they are: DuckDB takes columns and row groups from a local disk, or through
 fsspec from an object store, and needs no other file.

@@ -18,15 +18,13 @@ from netwatch.capture.files import capture_file, open_file
 from netwatch.capture.locations import is_url
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
-from netwatch.store import compaction, messages
-from netwatch.store.arrow_schema import TIME_COLUMN
+from netwatch.store import landing, messages
 from netwatch.store.catalogue import Catalogue, SourceFile, has_run
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.client_columns import ClientKey
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import TIME_COLUMN
 from netwatch.store.hour_counting import Hides, HourCounter
 from netwatch.store.hour_rows import add_hours
-from netwatch.store.killed_runs import forget_run, mark_killed, note_run, note_written, written_span
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.losses import (
     ALL,
@@ -36,10 +34,18 @@ from netwatch.store.losses import (
     lost_positions,
     lost_rows,
 )
-from netwatch.store.open_captures import open_captures
+from netwatch.store.messages import ClientKey
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
+from netwatch.store.use_lock import (
+    UseLock,
+    forget_run,
+    mark_killed,
+    note_run,
+    note_written,
+    open_captures,
+    written_span,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -272,8 +278,8 @@ class Writer:
 
     def compact(self) -> None:
         """Compact the days that rows were written for, and sweep what a killed process left."""
-        compaction.compact(self._files, self._catalogue, self._landing.days)
-        compaction.sweep(self._files, self._catalogue)
+        landing.compact(self._files, self._catalogue, self._landing.days)
+        landing.sweep(self._files, self._catalogue)
 
     def close(self) -> None:
         """Close the catalogue, without ending the run."""

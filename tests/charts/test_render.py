@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from charts.pictures import all_pictures, weekly
 
-from netwatch.charts import FOLDER, render, theme
+from netwatch.charts import FOLDER, render
+from netwatch.charts import picture as theme
 from netwatch.charts.picture import Picture
-from netwatch.charts.render import Renderer
-from netwatch.charts.svg import for_page
+from netwatch.charts.render import Renderer, for_page
 from netwatch.charts.weeks import weeks_picture
 from netwatch.core.errors import NetwatchError
 from netwatch.language.language import language

@@ -9,7 +9,7 @@ from support.fleet_alerts import GAP, fleet_alert
 from netwatch.cli import main
 from netwatch.config import load
 from netwatch.fleet.centre_folder import CentreFolder
-from netwatch.fleet.refused_messages import MAX_FILES, PER_MINUTE, RefusedMessages
+from netwatch.fleet.receiver import MAX_FILES, PER_MINUTE, RefusedMessages
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 
@@ -86,7 +86,7 @@ def test_what_is_kept_of_a_sensor_is_bounded(site, monkeypatch):
     for number in range(PER_MINUTE + 20):
         site.kept.keep("ghent-1", "facts", bytes(1 << 20), f"reason {number}")
     assert len(site.kept.listing()) == PER_MINUTE
-    monkeypatch.setattr("netwatch.fleet.refused_messages.PER_MINUTE", 1000)
+    monkeypatch.setattr("netwatch.fleet.receiver.PER_MINUTE", 1000)
     for number in range(MAX_FILES + 5):
         site.kept.keep("ghent-1", "facts", b"", f"later {number}")
     site.kept.keep("liege-1", "alerts", b"", "other")

@@ -220,7 +220,7 @@ def test_only_one_module_prints() -> None:
         "netwatch/console/report_worker.py sys.stderr.write",  # it escapes what it writes
         "netwatch/rejudge/newly_accused.py sys.stdout.write",  # to the process that started it
         "netwatch/rejudge/newly_accused.py sys.stderr.write",  # it escapes what it writes
-        "netwatch/report/pdf_worker.py print",  # to the process that started it
+        "netwatch/report/files.py print",  # to the process that started it
         "netwatch/store/database.py sys.stderr.write",  # it escapes what it writes
         "netwatch/store/renaming.py sys.stderr.write",  # it escapes what it writes
     ]

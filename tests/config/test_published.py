@@ -11,7 +11,7 @@ from netwatch.cli import main
 from netwatch.config import examine_configuration, load, load_catalog
 from netwatch.config.published import PUBLISHED_KEYS
 from netwatch.core.errors import ConfigError
-from netwatch.fleet.applying import Applier
+from netwatch.fleet.published_feed import Applier
 from netwatch.rules.load import use_builtin
 
 LOCAL = """\

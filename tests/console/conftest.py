@@ -13,7 +13,7 @@ from support.paths import PCAPS
 
 from netwatch.config import Config, load
 from netwatch.config.console_section import ConsoleOptions
-from netwatch.console import accounts, application, events, pages
+from netwatch.console import accounts, application, pages
 from netwatch.console.console import Console
 
 
@@ -30,8 +30,8 @@ def quick_passwords() -> Iterator[None]:
 def brief_events() -> Iterator[None]:
     """End streams of events after the first: clients of tests wait for the end of an answer."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events, "STREAM_SECONDS", 0.0)
-        patch.setattr(events, "INTERVAL", 0.01)
+        patch.setattr(application, "STREAM_SECONDS", 0.0)
+        patch.setattr(application, "INTERVAL", 0.01)
         yield
 
 

@@ -11,9 +11,9 @@ from report.stores import make_office
 from sqlalchemy import func, select
 from support.consoles import Visitor
 
-from netwatch.console.answers import Page
 from netwatch.console.console import Console
-from netwatch.console.pages import blind_spots
+from netwatch.console.pages import reports
+from netwatch.console.view import Page
 from netwatch.report.page import report_language
 from netwatch.store import catalogue_tables as tables
 
@@ -54,7 +54,7 @@ def test_flows_are_those_of_the_days(
     """One run saw a network for a month; on the twentieth there was no packet."""
     office = make_office(tmp_path)
     drawn: list[Any] = []
-    monkeypatch.setattr(blind_spots, "figure", lambda _, picture: drawn.append(picture) or "drawn")
+    monkeypatch.setattr(reports, "figure", lambda _, picture: drawn.append(picture) or "drawn")
     with office.catalogue:
         run = office.run()
         office.capture(run, "2023-06-01", "2023-06-19")
@@ -69,7 +69,7 @@ def test_flows_are_those_of_the_days(
             query=SimpleNamespace(text=lambda name: day),
             say=lambda text, **_: text,
         )
-        page = blind_spots.show(view)
+        page = reports.show_blind_spots(view)
     assert isinstance(page, Page)
     # Five flows of each record are of no network; only one of the records has this day.
     assert page.values["outside"] == (5 if flows else 0)

@@ -14,7 +14,7 @@ from support.fleets import STATUS, fill_fleet
 
 from netwatch.console import lists
 from netwatch.console.console import Console
-from netwatch.console.pages import bans
+from netwatch.console.pages import reports
 from netwatch.console.pages.cases import CASE_COLUMNS
 from netwatch.store.case_pages import CaseFilter, case_page
 from netwatch.store.cases import keep_alerts
@@ -288,7 +288,7 @@ def test_bans_count_cases_beside_incidents(
     assert violations[1] == violations[0] + 3
     place = f"/bans/{ban}?from=2023-03-01&to=2023-03-31"
     assert f'href="/cases?ban={ban}"' in visitor.get(place).text
-    monkeypatch.setattr(bans, "case_counts", too_long)
+    monkeypatch.setattr(reports, "case_counts", too_long)
     assert "Cases" not in facts()
 
 

@@ -14,8 +14,8 @@ from support.paths import PCAPS
 from netwatch.config import Config
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.console import Console
-from netwatch.explain import original_packets
-from netwatch.explain.packet_comments import packet_places
+from netwatch.explain import stored
+from netwatch.explain.evidence_source import packet_places
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.options import StoreOptions
 
@@ -102,9 +102,9 @@ def test_another_file_gives_none(
         capture.unlink()
         capture.symlink_to(PCAPS / CAPTURE)
     elif what == "large":
-        monkeypatch.setattr(original_packets, "MAX_BYTES", len(content) - 1)
+        monkeypatch.setattr(stored, "MAX_BYTES", len(content) - 1)
     else:
-        monkeypatch.setattr(original_packets, "MAX_SECONDS", -1.0)
+        monkeypatch.setattr(stored, "MAX_SECONDS", -1.0)
     page = visitor.open(f"/incidents/{row.id}").text
     assert ("packets.pcapng" in page) == (what in ("changed", "slow"))
     rows = console.audit.verify().rows

@@ -12,11 +12,10 @@ from support.consoles import Visitor
 
 from netwatch.config.console_section import ROLES
 from netwatch.console import dispatch, pages, people, tables
-from netwatch.console.answers import Refused
 from netwatch.console.console import Console
 from netwatch.console.people import PERSON_FILTERS
 from netwatch.console.routes import ROUTES, Route
-from netwatch.console.view import View
+from netwatch.console.view import Refused, View
 
 NOBODY = "zz-nobody-here"
 WHO = {"device": (NOBODY, f"device {NOBODY}"), "account": (NOBODY, f"account {NOBODY}"),

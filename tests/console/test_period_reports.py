@@ -13,7 +13,7 @@ from support.consoles import Visitor
 
 from netwatch.console import period_reports
 from netwatch.console.console import Console
-from netwatch.console.pages import bans, incidents
+from netwatch.console.pages import incidents, reports
 from netwatch.core.errors import NetwatchError
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.values import Report
@@ -193,7 +193,7 @@ def test_a_query_that_takes_too_long_is_said_to_be_cut(
     with console.catalogue.database.writing() as connection:
         connection.execute(text("ALTER TABLE incident_day RENAME TO incident_day_before"))
         connection.execute(text(f"CREATE VIEW incident_day AS {endless}"))
-    for module in (bans, incidents):
+    for module in (reports, incidents):
         monkeypatch.setattr(module, "QUERY_SECONDS", 0.2)
     refused = visitor.get(place)
     assert refused.status_code == 503

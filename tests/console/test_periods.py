@@ -11,7 +11,7 @@ from support.consoles import Visitor
 
 from netwatch.console import period_reports
 from netwatch.console.console import Console
-from netwatch.console.pages.bans import days_until_review
+from netwatch.console.pages.reports import days_until_review
 from netwatch.core.verdict import Ban, BanPeriod
 from netwatch.rules.ban_review import open_review
 from netwatch.store import catalogue_tables as tables

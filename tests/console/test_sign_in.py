@@ -19,8 +19,7 @@ from netwatch.console.accounts import Accounts
 from netwatch.console.console import Console
 from netwatch.console.database import FILE, open_console
 from netwatch.console.foreign_names import ForeignNames
-from netwatch.console.sessions import Sessions
-from netwatch.console.throttle import ACCOUNT_RATE, ADDRESS_RATE, Throttle
+from netwatch.console.sessions import ACCOUNT_RATE, ADDRESS_RATE, Sessions, Throttle
 from netwatch.core.errors import ConfigError
 
 SESSION = "netwatch"
@@ -127,7 +126,7 @@ def test_wrong_passwords_survive_a_restart_and_are_forgotten_in_time(
     assert again.wait("zoe", "192.0.2.0") == 0
     again.failed("zoe", "192.0.2.0")
     assert again.count() == 1
-    monkeypatch.setattr("netwatch.console.throttle.MAX_FAILURES", 5)
+    monkeypatch.setattr("netwatch.console.sessions.MAX_FAILURES", 5)
     for n in range(8):
         again.failed(f"name-{n}", "192.0.2.9")
     assert again.count() == 5

@@ -18,7 +18,7 @@ from netwatch.capture.http_requests import ask, body_of
 from netwatch.capture.remote_file import TransientError
 from netwatch.config import load
 from netwatch.config.console_section import OidcOptions
-from netwatch.console.oidc_client import ProviderClient, ProviderError
+from netwatch.console.oidc import ProviderClient, ProviderError
 from netwatch.core import exchange
 from netwatch.core.errors import CaptureError
 from netwatch.core.exchange import CAPTURES, PROVIDER, UPDATES, WHOLE_UPDATE, Exchange, Limits
@@ -125,7 +125,7 @@ def test_a_capture_is_given_up_after_some_attempts(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("what", ["headers", "body"])
 def test_a_provider_that_drips_holds_nobody(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netwatch.console.oidc_client.PROVIDER", Limits(0.2))
+    monkeypatch.setattr("netwatch.console.oidc.PROVIDER", Limits(0.2))
     with dripping(what) as url:
         client = ProviderClient(OidcOptions(url.rstrip("/"), "netwatch", None, {}))
         with pytest.raises(ProviderError, match=r"not complete after 0\.2 s"):

@@ -1,18 +1,28 @@
-"""Hours in blocks, and back."""
+"""Hours in blocks, and back.
+
+Sets of times as bits, compared with sets of numbers.
+"""
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.coverage.bits import runs
 from netwatch.coverage.hours import (
     BLOCK,
     QUARTERS,
+    bits_of,
+    bits_or,
     flow_blocks,
+    long_runs,
+    mask,
+    narrowed,
     pack_flows,
     quarter_blocks,
+    runs,
     unpack_flows,
+    widened,
 )
 from netwatch.coverage.visibility import VISIBILITIES
 
@@ -42,3 +52,37 @@ def test_quarters_by_block(quarters: set[int]) -> None:
         for begin, end in runs(bits)
         for at in range(begin, end)
     } == quarters
+
+
+NUMBERS = st.sets(st.integers(0, 300), max_size=120)
+
+
+def numbers(bits: int) -> set[int]:
+    return {at for at in range(bits.bit_length()) if bits >> at & 1}
+
+
+@given(NUMBERS)
+def test_runs_have_all_bits(found: set[int]) -> None:
+    bits = bits_of(found)
+    assert numbers(bits) == found
+    spans = [*runs(bits)]
+    assert {at for begin, end in spans for at in range(begin, end)} == found
+    assert all(end < begin for (_, end), (begin, _) in pairwise(spans))
+    assert bits_or(mask(begin, end) for begin, end in spans) == bits
+
+
+@given(NUMBERS, st.integers(1, 20))
+def test_long_runs_are_those_with_enough_bits(found: set[int], length: int) -> None:
+    kept = {
+        at
+        for begin, end in runs(bits_of(found))
+        if end - begin >= length
+        for at in range(begin, end)
+    }
+    assert numbers(long_runs(bits_of(found), length)) == kept
+
+
+@given(NUMBERS)
+def test_hours_and_their_quarters(found: set[int]) -> None:
+    assert numbers(narrowed(bits_of(found), 4)) == {at // 4 for at in found}
+    assert numbers(widened(bits_of(found), 4)) == {4 * at + i for at in found for i in range(4)}

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from netwatch.core.period import DAYS, parse_expected, period
-from netwatch.coverage.bits import bits_of, runs
-from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, pack_flows
+from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, bits_of, pack_flows, runs
 from netwatch.coverage.judged import (
     FlowBlock,
     Judge,

@@ -28,7 +28,7 @@ from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.records import Endpoint, LogClaim, LogFlow
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.store.client_columns import Clients
+from netwatch.store.messages import Clients
 from netwatch.store.observation_rows import observation_columns
 
 OWN = "api16-normal-c-useast1a.tiktokv.com"

@@ -8,7 +8,7 @@ import pytest
 from support.paths import PCAPS, ROOT
 
 from netwatch.cli import main
-from netwatch.explain.layout import WIDTH
+from netwatch.explain.page import WIDTH
 from netwatch.rules import bans as packs
 from netwatch.rules import load as catalog_load
 

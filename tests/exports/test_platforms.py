@@ -23,7 +23,7 @@ from support.exported import TIME, example, shipped
 
 from netwatch.core.verdict import BanPeriod
 from netwatch.exports.export_format import Export
-from netwatch.exports.platform_defender import COLUMNS
+from netwatch.exports.platforms import COLUMNS
 from netwatch.exports.registry import EXPORTS
 
 GOLDEN = Path(__file__).parent / "golden"

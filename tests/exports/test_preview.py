@@ -16,8 +16,7 @@ from netwatch.core.addresses import parse_ip
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
 from netwatch.exports import preview as module
-from netwatch.exports.blocklist import blocklist
-from netwatch.exports.export_format import ServerAddress
+from netwatch.exports.export_format import ServerAddress, blocklist
 from netwatch.exports.preview import Preview, PreviewReport
 from netwatch.exports.registry import EXPORTS
 

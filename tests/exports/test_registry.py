@@ -8,10 +8,9 @@ import pytest
 from support.exported import CONFIGURATION, example, made, shipped, write_example
 
 from netwatch.config import load
-from netwatch.exports.export_format import Export, ExportFormat, ServerAddress
-from netwatch.exports.heading import losses
+from netwatch.exports.export_format import Export, ExportFormat, ServerAddress, losses
 from netwatch.exports.registry import EXPORTS, feeds
-from netwatch.exports.sensor_suricata import FIRST_SID, LAST_SID
+from netwatch.exports.sensors import FIRST_SID, LAST_SID
 from netwatch.rules.signature import Rule
 
 NAMED = {name: form for name, form in EXPORTS.items() if not form.needs_addresses}

@@ -14,9 +14,9 @@ from support.fleet_server import fleet_server
 from support.programs import require_programs
 
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
-from netwatch.fleet import streams
 from netwatch.fleet.centre_folder import ACCOUNTS, CentreFolder
-from netwatch.fleet.puller import Puller
+from netwatch.fleet.receiver import Puller
+from netwatch.fleet.server import MAX_PENDING, prepare
 from netwatch.fleet.subjects import (
     ALL,
     HEALTH_BUCKET,
@@ -55,7 +55,7 @@ def server(tmp_path_factory):
 def attempt(server, work):
     async def run():
         async with server.client() as centre, server.client("evil-1") as evil:
-            await streams.prepare(centre.jetstream(timeout=10), ServerOptions())
+            await prepare(centre.jetstream(timeout=10), ServerOptions())
 
             async def tell(message):
                 await message.respond(b"time")
@@ -169,7 +169,7 @@ def test_the_stream_keeps_a_bounded_number_of_each_sensor(server):
     async def work(centre, evil):
         jetstream = evil.jetstream(timeout=10)
         await centre.jetstream(timeout=10).purge_stream(STREAM)
-        for _ in range(streams.MAX_PENDING + 50):
+        for _ in range(MAX_PENDING + 50):
             await evil.publish(subject("evil-1", "facts"), b"orphan")
         with pytest.raises(Exception, match="maximum messages per subject"):
             await jetstream.publish(subject("evil-1", "facts"), b"one too many")
@@ -180,7 +180,7 @@ def test_the_stream_keeps_a_bounded_number_of_each_sensor(server):
         found = []
         while not any(each.subject == subject("good-1", "facts") for each in found):
             found += await puller.take()
-        assert len(found) <= streams.MAX_PENDING + 1
+        assert len(found) <= MAX_PENDING + 1
         for each in found:
             await each.ack()
 

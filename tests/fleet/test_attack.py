@@ -23,7 +23,7 @@ from netwatch.fleet.commit_process import KilledError
 from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.envelope import MAX_WAITING
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.refused_messages import FOLDER, RefusedMessages
+from netwatch.fleet.receiver import FOLDER, RefusedMessages
 from netwatch.fleet.subjects import (
     HEALTH_BUCKET,
     MAX_PAYLOAD,

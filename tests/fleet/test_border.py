@@ -22,13 +22,13 @@ from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import EnvelopeError, decode
 from netwatch.fleet.fact_batch import MAX_ROWS, unpack
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.memory_limit import with_limited_memory
+from netwatch.fleet.resources import with_limited_memory
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.coverage_rows import outside_flows
 from netwatch.store.fleet_sensors import roster
-from netwatch.store.flow_names import new_key
+from netwatch.store.flow_rows import new_key
+from netwatch.store.hour_rows import outside_flows
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
 
@@ -206,7 +206,7 @@ def test_memory_beyond_the_limit_is_not_given():
 
 FILLED = """
 import resource
-from netwatch.fleet.memory_limit import with_limited_memory
+from netwatch.fleet.resources import with_limited_memory
 
 def fill(size):
     held = []

@@ -22,17 +22,16 @@ from netwatch.config import load
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
-from netwatch.fleet import alert_sink, fact_sender, link
+from netwatch.fleet import alert_sink, link
 from netwatch.fleet.alert_sink import centre_output
-from netwatch.fleet.credentials import write_credentials
+from netwatch.fleet.connection import write_credentials
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
-from netwatch.fleet.fact_sender import FactSender, read_news
 from netwatch.fleet.link import Link
-from netwatch.fleet.spool import Spool, SpoolWriter
+from netwatch.fleet.spool import FactSender, Spool, SpoolWriter, read_news
 from netwatch.fleet.subjects import STREAM, subject
-from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.fleet_sensors import roster
 
 NotFoundError = pytest.importorskip("nats.js.errors").NotFoundError
@@ -381,7 +380,7 @@ def test_centre_that_is_killed_loses_nothing_and_stores_nothing_twice(
     where, what, tmp_path, deliver, monkeypatch
 ):
     require_programs("nats-server")
-    monkeypatch.setattr(fact_sender, "RESEND_SECONDS", 1.0)
+    monkeypatch.setattr("netwatch.fleet.spool.RESEND_SECONDS", 1.0)
     centre = CentreProcess(tmp_path, "ghent-1")
     centre.start(where, what)
     delivery = deliver(centre, "ghent-1")

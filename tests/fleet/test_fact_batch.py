@@ -14,10 +14,10 @@ from support.made_facts import DAY, made_batches
 from netwatch.fleet.envelope import EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack, unpack
 from netwatch.store import fact_tables
-from netwatch.store.arrow_schema import chunk_schema, schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import chunk_schema, schema
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.options import StoreOptions
 

@@ -10,17 +10,16 @@ from support.postgres_server import new_database
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
-from netwatch.coverage.bits import narrowed
 from netwatch.coverage.counts import Coverage
-from netwatch.coverage.hours import HOUR, QUARTERS, by_name
+from netwatch.coverage.hours import HOUR, QUARTERS, by_name, narrowed
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.formats.coverage import report_record
-from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.flow_names import new_key
+from netwatch.store.fact_tables import chunk_schema
+from netwatch.store.flow_rows import new_key
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions

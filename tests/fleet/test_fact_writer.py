@@ -13,7 +13,7 @@ from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import Recorder
 from netwatch.fleet.fact_writer import FactWriter
-from netwatch.fleet.run_note import NAME
+from netwatch.fleet.spool import NAME
 from netwatch.store import messages
 from netwatch.store.writer import RunDescription, located
 

@@ -8,8 +8,8 @@ import pytest
 
 from netwatch.fleet.bundle import BundleError, read_bundle
 from netwatch.fleet.envelope import UnknownSchemaError, decode
-from netwatch.fleet.published_index import read_index
-from netwatch.fleet.signing_key import read_public_key
+from netwatch.fleet.keys import read_public_key
+from netwatch.fleet.publisher import read_index
 
 RECORDED = Path(__file__).parent / "recorded"
 KINDS = ("alerts", "applied", "facts")

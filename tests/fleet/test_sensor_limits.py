@@ -17,7 +17,7 @@ from netwatch.fleet.sensor_limits import Outside, SensorLimits
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.flow_names import new_key
+from netwatch.store.flow_rows import new_key
 from netwatch.store.options import StoreOptions
 from netwatch.watch.endpoint import _health
 

@@ -13,7 +13,7 @@ from support.office import CONFIG, DURING, FAR, SERVICE, capture, configured, he
 from support.paths import PCAPS, ROOT
 
 from netwatch.formats.registry import FORMATS
-from netwatch.rejudge import judged
+from netwatch.rejudge import again
 
 Run = Callable[..., str]
 
@@ -58,7 +58,7 @@ def test_all_sample_captures_give_the_same_alerts_again(
 def test_incidents_that_do_not_fit_into_memory_are_the_same_again(
     run: Run, sample: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judged, "INCIDENTS", 2)
+    monkeypatch.setattr(again, "INCIDENTS", 2)
     common = ("-q", "-c", sample, "--format", "jsonl", "--store-path", str(tmp_path / "store"))
     alerts = run("scan", *common, str(PCAPS))
     assert run("rejudge", *common, "--all") == alerts

@@ -10,11 +10,10 @@ from craft import Wire
 from support.office import CONFIG, DURING, FAR, PERSONAL, SERVICE, capture, configured, hello
 
 from netwatch.cli import main
-from netwatch.rejudge.completeness import CompleteSpan, complete_parts
-from netwatch.rejudge.stored_runs import StoredCapture, StoredRun
+from netwatch.rejudge.stored_runs import CompleteSpan, StoredCapture, StoredRun, complete_parts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.hour_filling import fill_hours, runs_without_hours
+from netwatch.store.hour_counting import fill_hours, runs_without_hours
 from netwatch.store.hour_rows import remove_hours
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.options import StoreOptions

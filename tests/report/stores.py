@@ -13,7 +13,7 @@ from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.rules.ban_contents import ban_contents
 from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.options import StoreOptions
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 
 CONFIGURATION = """
 version: 1

@@ -8,7 +8,7 @@ from report.stores import Office
 
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.page import report_language
-from netwatch.report.period import Days
+from netwatch.report.reading import Days
 from netwatch.report.tables import change
 from netwatch.report.values import Counts, Report
 

@@ -16,9 +16,9 @@ from netwatch.formats import schemas
 from netwatch.formats.values import epoch_ns
 from netwatch.report import blind_devices, words
 from netwatch.report.collect import Wanted, collect
+from netwatch.report.files import report_json
 from netwatch.report.page import report_language
 from netwatch.report.reading import server_seen
-from netwatch.report.record import report_json
 from netwatch.report.values import BanReport, Report, Thresholds
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.losses import ALL

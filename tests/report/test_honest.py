@@ -10,8 +10,8 @@ from report.test_collect import SUMMER, codes, made, notes, only
 from netwatch.config import load
 from netwatch.report.answer import WEIGHTS
 from netwatch.report.collect import Wanted, collect
-from netwatch.report.record import record
-from netwatch.store.versions import VersionHashes
+from netwatch.report.files import record
+from netwatch.store.run_rows import VersionHashes
 
 ANOTHER_BAN = """
   - {id: later, authority: City, apps: [deepseek], forbids: [service], from: 2023-01-01,

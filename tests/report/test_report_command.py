@@ -12,7 +12,7 @@ from support.paths import PCAPS
 from netwatch.charts import render
 from netwatch.cli import main
 from netwatch.core.installing import install_command
-from netwatch.report import page, pdf
+from netwatch.report import files, page
 
 CONFIG = str(PCAPS / "netwatch.yaml")
 DAYS = ["--from", "2023-03-01", "--to", "2023-04-30"]
@@ -86,7 +86,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = f'<html lang=en><title>t</title><img alt="x" src="{secret.as_uri()}">'
     text += f'<link rel=attachment href="{secret.as_uri()}" title=x>'
     text += f"<body><h1>Report</h1><table>{rows}</table>"
-    pdf.write_pdf(text, {"incidents.csv": "a,b\r\n'=1+1,2\r\n"}, folder / "report.pdf")
+    files.write_pdf(text, {"incidents.csv": "a,b\r\n'=1+1,2\r\n"}, folder / "report.pdf")
     return folder / "report.pdf"
 
 
@@ -110,19 +110,19 @@ def test_a_pdf_loads_nothing(document: Path) -> None:
 
 
 def test_a_pdf_has_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pdf, "MEMORY_LIMIT", 120 << 20)
+    monkeypatch.setattr(files, "MEMORY_LIMIT", 120 << 20)
     with pytest.raises(Exception, match=r"report\.pdf: the PDF|Pango"):
-        pdf.write_pdf("<p>text</p>" * 20_000, {}, tmp_path / "report.pdf")
+        files.write_pdf("<p>text</p>" * 20_000, {}, tmp_path / "report.pdf")
 
 
 def test_a_library_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        pdf, "_WORKER", ["sh", "-c", f"cat >/dev/null; exit {pdf.NO_LIBRARY}", "sh"]
+        files, "_WORKER", ["sh", "-c", f"cat >/dev/null; exit {files.NO_LIBRARY}", "sh"]
     )
     with pytest.raises(Exception, match="apt install libpango"):
-        pdf.write_pdf("", {}, tmp_path / "report.pdf")
+        files.write_pdf("", {}, tmp_path / "report.pdf")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_library_that_is_missing_is_named(
     [
         (page, "jinja2", "a report as a page needs an extra"),
         (render, "vl_convert", "pictures need an extra"),
-        (pdf, "weasyprint", "a report as PDF needs an extra"),
+        (files, "weasyprint", "a report as PDF needs an extra"),
     ],
 )
 def test_an_extra_that_is_missing_is_named(

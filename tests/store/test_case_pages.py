@@ -25,7 +25,7 @@ from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import enrolled
 from netwatch.store.options import StoreOptions
-from netwatch.store.view_titles import column_titles
+from netwatch.store.tables import column_titles
 
 HOUR = 60 * MINUTE
 

@@ -14,8 +14,7 @@ from support.examples import examples
 from support.fleet_alerts import GAP, MINUTE, SECOND, fleet_alert
 
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_grouping import group
-from netwatch.store.case_members import Member
+from netwatch.store.case_members import Member, group
 from netwatch.store.case_record import make_case
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue

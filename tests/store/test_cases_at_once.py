@@ -10,9 +10,8 @@ import pytest
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
 from support.postgres_server import new_database
 
-from netwatch.store import case_locks, cases
-from netwatch.store.case_locks import WordLocks
-from netwatch.store.cases import SensorAlert, keep_alerts
+from netwatch.store import cases
+from netwatch.store.cases import SensorAlert, WordLocks, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 
@@ -110,7 +109,7 @@ def test_cases_are_those_of_one_process(
 def test_more_words_than_are_locked_are_stored_alone(
     options: StoreOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(case_locks, "MAX_LOCKS", 5)
+    monkeypatch.setattr(cases, "MAX_LOCKS", 5)
     alerts = made(7, 10)
     store_at_once(options, alerts, 4)
     alone = StoreOptions(str(tmp_path / "alone"))

@@ -21,7 +21,7 @@ from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fleet_sensors import heard, roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.options import StoreOptions
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -20,15 +20,15 @@ from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.privacy.keys import Keyring, PseudonymKey
-from netwatch.privacy.sealing import Sealing
+from netwatch.privacy.options import Sealing
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.arrow_schema import chunk_schema
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.flow_names import new_key
+from netwatch.store.fact_tables import chunk_schema
+from netwatch.store.flow_rows import new_key
 from netwatch.store.identifying import Identity, identify
 from netwatch.store.options import StoreOptions
-from netwatch.store.stored_clients import stored_clients
+from netwatch.store.resolving import stored_clients
 from netwatch.store.tables import FACTS
 
 IP = "10.0.0.5"

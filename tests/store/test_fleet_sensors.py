@@ -1,25 +1,41 @@
-"""The roster of sensors, in SQLite and in PostgreSQL."""
+"""The roster of sensors, in SQLite and in PostgreSQL.
+
+A sensor is taken out of a store, which then is what it would be without it.
+"""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.fleet_alerts import GAP, MINUTE, fleet_alert
+from support.fleet_messages import CLIENT, capture_end, coverage, facts
+from support.postgres_server import new_database
 
+from netwatch.fleet.fact_batch import RunKey
+from netwatch.fleet.fact_commits import FactCommits
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.fleet_sensors import (
     MAX_REASON,
     Silence,
     applied,
     enrolled,
     forget_silences,
+    has_sensor,
     heard,
     refused,
+    remove_sensor,
     removed,
     roster,
     silences,
     silent,
 )
+from netwatch.store.flow_rows import new_key
 from netwatch.store.options import StoreOptions
 
 
@@ -114,3 +130,128 @@ def test_the_order_of_what_is_heard_does_not_matter(catalogue: Catalogue) -> Non
              sensor.refused)
         )  # fmt: skip
     assert found == {(1, 9, 2, 8, 1)}
+
+
+pytest.importorskip("pyarrow")
+
+HONEST = ("ghent-1", "liege-1")
+EVIL = "evil-1"
+SAME_RUN = RunKey(started=7, command="live", versions=("1", "s", "b", "c"), position=0)
+OTHER_RUN = RunKey(started=8, command="live", versions=("1", "s", "b2", "c"), position=0,
+                   contents={"b": "x"})  # fmt: skip
+
+
+@pytest.fixture
+def options(request, tmp_path):
+    catalogue = ""
+    if getattr(request, "param", "") == "postgresql":
+        catalogue = new_database(request.getfixturevalue("postgres_server"))
+    return StoreOptions(str(tmp_path / "store"), catalogue)
+
+
+def report(options, sensor, run=SAME_RUN, others=()):
+    """What a sensor reports in a life, some of it in one transaction with others."""
+    names = (sensor, *others)
+    commits = FactCommits(options, new_key())
+    for messages in (
+        [facts("observation", {}, sensor=each, run=run) for each in names],
+        [
+            facts("flow", {}, {"first": 5, "last": 9}, sensor=each, sequence=2, run=run)
+            for each in names
+        ],
+        [coverage(3, each) for each in names] + [capture_end(4, each) for each in names],
+    ):
+        commits.prepare(messages)
+        assert not commits.finish().refused
+    commits.close()
+    with Catalogue.open(options) as catalogue:
+        for number, each in enumerate(names):
+            enrolled(catalogue, each, 5)
+            heard(catalogue, each, 9, {"version": "1"}, 3)
+            silent(catalogue, each, 20 + number)
+            applied(catalogue, each, "set", "1", "applied", "", 7)
+            refused(catalogue, each, "bad")
+
+
+def alerts(sensor, **values):
+    return [
+        fleet_alert(sensor, 0, MINUTE, flows=("1:x",), **values),
+        fleet_alert(sensor, 300 * MINUTE, device="lab-08", ip="10.20.1.8", **values),
+    ]
+
+
+def state(options):
+    """All that a store has, but for its journal and for which rows are in which file."""
+    with Catalogue.open(options) as catalogue:
+        removal = FactRemoval(catalogue, FactFiles(options.path))
+        rows = [row for file in removal.all_files() for row in removal.read(file).to_pylist()]
+        with catalogue.database.reading() as connection:
+            found = {
+                table.name: sorted(map(repr, map(tuple, connection.execute(table.select()))))
+                for table in tables.metadata.sorted_tables
+                if table.name not in ("journal", "file")
+            }
+    return found | {"facts": sorted(map(repr, rows))}
+
+
+def remove(options, sensor=EVIL):
+    with Catalogue.open(options) as catalogue:
+        facts = FactRemoval(catalogue, FactFiles(options.path))
+        removed = remove_sensor(facts, sensor, "somebody")
+        assert not has_sensor(facts, sensor)
+        with catalogue.database.reading() as connection:
+            (row,) = connection.execute(tables.journal.select())
+        assert (row.action, row.user) == ("revoke", "somebody")
+        assert json.loads(row.detail)["sensor"] == sensor
+        return removed
+
+
+def keep(options, found):
+    with Catalogue.open(options, create=True) as catalogue:
+        keep_alerts(catalogue, found, GAP)
+
+
+@pytest.fixture
+def honest(options):
+    report(options, "ghent-1", others=("liege-1",))
+    keep(options, [each for name in HONEST for each in alerts(name, confidence="probable")])
+    return state(options)
+
+
+@pytest.mark.parametrize("options", ["sqlite", "postgresql"], indirect=True)
+def test_the_store_is_what_it_was_before_the_sensor(options, honest):
+    report(options, EVIL, run=OTHER_RUN)
+    forged = alerts(EVIL, severity="critical", confidence="confirmed")
+    forged.append(fleet_alert(EVIL, 600 * MINUTE, device="kiosk", ip="10.20.1.9"))
+    keep(options, forged)
+    assert state(options) != honest
+    removed = remove(options)
+    assert (removed.rows, removed.incidents, removed.clients) == (3, 3, 1)
+    assert state(options) == honest
+
+
+def test_rows_in_files_of_several_sensors_go_too(options):
+    """One transaction writes what several sensors sent into one file."""
+    report(options, "ghent-1", others=(EVIL,))
+    removed = remove(options)
+    assert removed.rows == 3
+    found = state(options)
+    assert len(found["facts"]) == 3
+    assert "evil" not in repr(found)
+
+
+def test_a_case_that_the_sensor_began_is_that_of_the_others(options, tmp_path):
+    keep(options, alerts(EVIL, confidence="confirmed", severity="critical"))
+    keep(options, [fleet_alert("ghent-1", MINUTE, flows=("1:x",), confidence="probable")])
+    remove(options)
+    alone = StoreOptions(str(tmp_path / "alone"))
+    keep(alone, [fleet_alert("ghent-1", MINUTE, flows=("1:x",), confidence="probable")])
+    names = ("fleet_case", "incident_day", "incident_device", "fleet_case_word")
+    found, expected = state(options), state(alone)
+    assert {name: found[name] for name in names} == {name: expected[name] for name in names}
+
+
+def test_a_sensor_that_never_was_changes_nothing(options, honest):
+    with Catalogue.open(options) as catalogue:
+        assert not has_sensor(FactRemoval(catalogue, FactFiles(options.path)), "nobody-1")
+    assert CLIENT.ip in repr(honest)

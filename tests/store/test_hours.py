@@ -6,15 +6,14 @@ from pathlib import Path
 from support.paths import PCAPS
 
 from netwatch.cli import main
-from netwatch.coverage.bits import narrowed, runs
-from netwatch.coverage.hours import BLOCK, QUARTERS, HourCounts, by_name
+from netwatch.coverage.hours import BLOCK, QUARTERS, HourCounts, by_name, narrowed, runs
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
-from netwatch.store.versions import VersionHashes
+from netwatch.store.run_rows import VersionHashes
 
 EVERYTHING = 0, 1 << 62
 

@@ -13,14 +13,17 @@ from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import QueryTimeoutError
-from netwatch.store.device_pages import DeviceFilter, device_page, device_weeks, monday
 from netwatch.store.incident_pages import (
     Cursor,
+    DeviceFilter,
     IncidentFilter,
     IncidentRow,
+    device_page,
+    device_weeks,
     incident_counts,
     incident_page,
     incident_row,
+    monday,
 )
 from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
 from netwatch.store.options import StoreOptions

@@ -8,11 +8,10 @@ import pytest
 from support.made_facts import DAY, made_batches
 
 from netwatch.core.errors import NetwatchError
-from netwatch.store import compaction, landing
-from netwatch.store.arrow_schema import schema
+from netwatch.store import landing
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_tables import read_file, write_file
+from netwatch.store.fact_tables import read_file, schema, write_file
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions
 
@@ -77,11 +76,11 @@ def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.Monkey
     buckets = 32
     if store.is_remote:
         buckets = 4
-        monkeypatch.setattr(compaction, "BUCKETS", buckets)
-    monkeypatch.setattr(compaction, "BUCKET_ROWS", 2000)
+        monkeypatch.setattr(landing, "BUCKETS", buckets)
+    monkeypatch.setattr(landing, "BUCKET_ROWS", 2000)
     store.write()
     before = store.rows()
-    done = compaction.compact(store.files, store.catalogue)
+    done = landing.compact(store.files, store.catalogue)
     assert store.rows() == before
     assert (done.rows, done.removed) == (ROWS, 4)
     for row in store.catalogue.files("observation"):
@@ -93,12 +92,12 @@ def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.Monkey
     files = len(store.catalogue.files("observation"))
     store.write()
     both = store.rows()
-    compaction.compact(store.files, store.catalogue)
+    landing.compact(store.files, store.catalogue)
     assert store.rows() == both
     assert len(store.catalogue.files("observation")) == files
-    monkeypatch.setattr(compaction, "FILE_ROWS", 1000)
+    monkeypatch.setattr(landing, "FILE_ROWS", 1000)
     store.write(seed=3)
-    compaction.compact(store.files, store.catalogue)
+    landing.compact(store.files, store.catalogue)
     assert store.rows().total() == 3 * ROWS
 
 
@@ -114,7 +113,7 @@ def test_rows_of_captures_that_are_gone_go(store: Store) -> None:
         rows.flush()
         rows.add("observation", batch.set_column(0, batch.schema.field(0), column))
         rows.flush()
-    compaction.compact(store.files, store.catalogue)
+    landing.compact(store.files, store.catalogue)
     assert store.rows().total() == 100
 
 
@@ -122,20 +121,20 @@ def test_a_file_that_another_process_has_just_replaced_ends_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is gone although the catalogue has it is an error, as before."""
-    monkeypatch.setattr(compaction, "BUCKET_ROWS", 2000)
-    monkeypatch.setattr(compaction, "BUCKETS", 4)
+    monkeypatch.setattr(landing, "BUCKET_ROWS", 2000)
+    monkeypatch.setattr(landing, "BUCKETS", 4)
     store.write()
     before = store.rows()
     days = [*store.catalogue.files("observation")]
-    compaction.compact(store.files, store.catalogue)
+    landing.compact(store.files, store.catalogue)
     monkeypatch.setattr(store.catalogue, "files", lambda table: days * (table == "observation"))
     with pytest.raises(NetwatchError):
-        compaction.compact(store.files, store.catalogue)
+        landing.compact(store.files, store.catalogue)
     monkeypatch.undo()
     listed = iter([days])
     files = store.catalogue.files
     monkeypatch.setattr(store.catalogue, "files", lambda table: next(listed, None) or files(table))
-    compaction.compact(store.files, store.catalogue)
+    landing.compact(store.files, store.catalogue)
     assert store.rows() == before
 
 
@@ -145,19 +144,19 @@ def test_another_process_compacts_at_the_same_time(
     """The files of the first one count, those of the second are removed."""
     store.write()
     before = store.rows()
-    write = compaction.write_file
+    write = landing.write_file
     calls = list[Any]()
 
     def interrupted(*args: Any) -> Any:
         if not calls:
             calls.append(args)
-            compaction.compact(store.files, store.catalogue)
+            landing.compact(store.files, store.catalogue)
         return write(*args)
 
-    monkeypatch.setattr(compaction, "write_file", interrupted)
-    compaction.compact(store.files, store.catalogue)
+    monkeypatch.setattr(landing, "write_file", interrupted)
+    landing.compact(store.files, store.catalogue)
     assert store.rows() == before
-    compaction.sweep(store.files, store.catalogue, age=-1)
+    landing.sweep(store.files, store.catalogue, age=-1)
     paths = {path for path, _ in store.files.walk("observation")}
     assert paths == {row.path for row in store.catalogue.files("observation")}
 
@@ -172,8 +171,8 @@ def test_leftovers_are_swept_once_they_are_old(store: Store) -> None:
     left = write_file(
         store.files, "observation", "2023-11-14", None, pa.Table.from_batches([batch])
     )
-    assert compaction.sweep(store.files, store.catalogue) == []
-    assert compaction.sweep(store.files, store.catalogue, age=-1) == [left.path]
+    assert landing.sweep(store.files, store.catalogue) == []
+    assert landing.sweep(store.files, store.catalogue, age=-1) == [left.path]
     assert store.rows() == before
 
 

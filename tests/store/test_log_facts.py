@@ -27,7 +27,7 @@ def test_a_stored_log_gives_the_same_again(tmp_path: Path, monkeypatch: pytest.M
     from netwatch.formats.flow_rows import flow_record
     from netwatch.rejudge.again import Again
     from netwatch.store.catalogue import Catalogue
-    from netwatch.store.fact_queries import flows, observations
+    from netwatch.store.queries import flows, observations
 
     monkeypatch.setitem(LOG_FORMATS, fake_log.NAME, fake_log.FORMAT)
     site = config.load(str(PCAPS / "netwatch.yaml"))

@@ -12,17 +12,16 @@ from netwatch.capture.files import CaptureFile
 from netwatch.cli import main
 from netwatch.core.addresses import ip_text
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.bits import bits_of
-from netwatch.coverage.hours import QUARTER
+from netwatch.coverage.hours import QUARTER, bits_of
 from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import Recorder
 from netwatch.store import messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.client_columns import ClientKey
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.losses import LossCounter, shifted
+from netwatch.store.messages import ClientKey
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
 from netwatch.store.writer import RunDescription, Writer

@@ -15,7 +15,7 @@ from support.made_store import EMPTY, write_rows
 
 from netwatch.core.errors import NetwatchError
 from netwatch.privacy.keys import Keyring, PseudonymKey
-from netwatch.privacy.sealing import Sealing
+from netwatch.privacy.options import Sealing
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import renaming
 from netwatch.store.catalogue import Catalogue

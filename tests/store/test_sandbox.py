@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netwatch.cli import main
-from netwatch.store import sandbox, sandbox_process
+from netwatch.store import sandbox
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 
@@ -28,7 +28,7 @@ def ask(path: str, query: str, *options: str) -> int:
 def test_memory_is_bounded_within_one_function_too(
     path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sandbox_process, "MEMORY_LIMIT", 128 << 20)
+    monkeypatch.setattr(sandbox, "MEMORY_LIMIT", 128 << 20)
     assert ask(path, "SELECT length(repeat(repeat('x', 1000000), 30)) AS n", "--format", "csv") == 0
     assert capsys.readouterr().out == "n\n30000000\n"
     assert ask(path, "SELECT length(repeat(repeat('x', 10000000), 30))") == 1
@@ -62,7 +62,7 @@ def test_a_value_that_cannot_be_shown_is_an_error_that_names_its_column(
 def test_rows_that_are_too_large_to_send_are_an_error(
     path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sandbox_process, "MAX_MESSAGE", 2 << 20)
+    monkeypatch.setattr(sandbox, "MAX_MESSAGE", 2 << 20)
     assert ask(path, "SELECT repeat('x', 3000000) AS text") == 1
     assert sandbox.TOO_MUCH in capsys.readouterr().err
 

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.fleet_alerts import GAP, fleet_alert
 
-from netwatch.store.alert_check import BadAlertError
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record
+from netwatch.store.sensor_alerts import BadAlertError, read_record
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,7 @@ from netwatch.config import load
 from netwatch.config.fleet_section import FleetOptions, SpoolOptions
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.centre_folder import CentreFolder
-from netwatch.fleet.connection import Connection
-from netwatch.fleet.credentials import write_credentials
+from netwatch.fleet.connection import Connection, write_credentials
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 

@@ -11,11 +11,10 @@ from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.border import BorderError, read_health
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.receiver import Receiver
-from netwatch.fleet.refused_messages import RefusedMessages
+from netwatch.fleet.receiver import Receiver, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.fleet.subjects import subject
-from netwatch.store.flow_names import new_key
+from netwatch.store.flow_rows import new_key
 from netwatch.store.options import StoreOptions
 
 STREAMED = ("alerts", "facts", "coverage", "applied")

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient
-from netwatch.coverage.counts import Coverage
-from netwatch.coverage.flow_counter import Directory
+from netwatch.coverage.counts import Coverage, Directory
 from netwatch.coverage.visibility import DOH_PORTS, ENCRYPTED_DNS_PORT, VPN_PORTS, Visibility
 from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.flows.table import FlowTable

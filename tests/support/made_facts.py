@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from netwatch.store.arrow_schema import schema
+from netwatch.store.fact_tables import schema
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ import tempfile
 from docs_generator.markdown import code, table
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.view_titles import TABLE_TITLES, column_titles
+from netwatch.store.tables import TABLE_TITLES, column_titles
 from netwatch.store.views import Views
 
 

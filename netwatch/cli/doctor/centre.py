@@ -25,7 +25,7 @@ _SHOWN = 5
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """What makes this a centre, if the configuration does."""
     from netwatch.config import load_fleet, load_store
-    from netwatch.fleet.extra import require_extra
+    from netwatch.fleet.sensor import require_extra
 
     try:
         options, store = load_fleet(args.config), load_store(args.config)
@@ -115,7 +115,7 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
 
 def _reachable(options: "FleetOptions", server: "ServerOptions", folder: "CentreFolder") -> Finding:
     """Does the server answer, and let the centre in?"""
-    from netwatch.fleet.centre_peer import try_server
+    from netwatch.fleet.server import try_server
 
     place = server.join or f"{server.host}:{server.port}"
     try:
@@ -142,8 +142,8 @@ def _sensors(store: "StoreOptions", silence: float) -> Finding:
     """Which sensors are not heard, and which reject what was published?"""
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.examine import open_unchanged
-    from netwatch.store.extra import require_extra
     from netwatch.store.fleet_sensors import FleetSensor, roster
+    from netwatch.store.options import require_extra
 
     def read() -> "list[FleetSensor]":
         with Catalogue(open_unchanged(store, ANSWER_SECONDS - 1)) as catalogue:

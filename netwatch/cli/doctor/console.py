@@ -67,8 +67,7 @@ def _proxy(proxy: "ProxyOptions") -> Finding:
 
 def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:
     """Can anybody sign in?"""
-    from netwatch.console.database import FILE
-    from netwatch.console.examine import account_counts
+    from netwatch.console.database import FILE, account_counts
 
     if not store.catalogue and "://" not in store.path:
         place = places.writable("accounts", Path(store.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
@@ -148,7 +147,7 @@ def _is_console(options: "ConsoleOptions", address: str) -> bool:
 
 def _provider(options: "OidcOptions") -> Iterator[Finding]:
     """Does the provider answer, with keys, and can the secret of this console be read?"""
-    from netwatch.console.oidc_client import ProviderClient
+    from netwatch.console.oidc import ProviderClient
 
     if options.secret is not None:
         try:

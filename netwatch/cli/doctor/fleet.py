@@ -33,7 +33,7 @@ _CLOSED = (os.strerror(errno.EPIPE), os.strerror(errno.ECONNRESET))
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """What makes this a sensor, if the configuration does."""
     from netwatch.config import load_fleet
-    from netwatch.fleet.extra import require_extra
+    from netwatch.fleet.sensor import require_extra
 
     try:
         options = load_fleet(args.config)
@@ -59,7 +59,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
 def _credentials(options: "FleetOptions") -> Iterator[Finding]:
     """The file of the credentials, and the authority in it. The seed in it has no end of its
     life."""
-    from netwatch.fleet.credentials import read_credentials
+    from netwatch.fleet.connection import read_credentials
 
     assert options.credentials is not None
     try:

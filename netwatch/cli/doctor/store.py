@@ -36,7 +36,7 @@ _SECOND = 10**9
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """The store of the configuration, if it has one."""
     from netwatch.config import load_store
-    from netwatch.store.extra import require_extra
+    from netwatch.store.options import require_extra
 
     try:
         options = load_store(args.config)

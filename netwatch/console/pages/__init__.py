@@ -1,1 +1,1 @@
-"""The pages of the console, one module each; `netwatch.console.routes` lists them."""
+"""The pages of the console, a module for each topic; `netwatch.console.routes` lists them."""

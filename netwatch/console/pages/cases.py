@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from netwatch.console.answers import Answer, Page, Redirect, bad_request, not_found
 from netwatch.console.lists import (
     all_rows,
     csv_file,
@@ -20,7 +19,7 @@ from netwatch.console.lists import (
     time_inputs,
 )
 from netwatch.console.pages.incidents import COLUMNS, NAMES, QUERY_SECONDS, WORDS, pseudonym
-from netwatch.console.view import View
+from netwatch.console.view import Answer, Page, Redirect, View, bad_request, not_found
 from netwatch.formats.values import epoch_ns
 from netwatch.store.case_pages import (
     CaseFilter,

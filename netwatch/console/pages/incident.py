@@ -1,5 +1,8 @@
 """One incident: every step from the packet to the clause, what it does not prove, what would refute
-it, and its packets."""
+it, and its packets.
+
+The page for the person concerned says it in plain words, to read and to print in four languages.
+"""
 
 import json
 import os
@@ -8,26 +11,39 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from netwatch.console.answers import Answer, Download, Page, not_found
 from netwatch.console.pages.incidents import QUERY_SECONDS
-from netwatch.console.texts import words
-from netwatch.console.view import View
+from netwatch.console.rendering import words
+from netwatch.console.view import Answer, Download, Page, View, not_found
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
-from netwatch.explain.doubts import not_proved, refutations
-from netwatch.explain.exemptions import exemptions_asked
-from netwatch.explain.original_packets import cut_packets, original_captures
+from netwatch.explain.doubts import exemptions_asked, not_proved, refutations
+from netwatch.explain.sheet import labelled
 from netwatch.explain.steps import Explanation, explanation
-from netwatch.explain.stored import capture_files
-from netwatch.explain.subject import CATALOGUES, period_text
-from netwatch.explain.subject_notice import with_words
-from netwatch.language.language import language
+from netwatch.explain.stored import capture_files, cut_packets, original_captures
+from netwatch.explain.subject import CATALOGUES, period_text, subject_sheet
+from netwatch.explain.subject_notice import notice_of, with_words
+from netwatch.language.language import LANGUAGES, language
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import cases_of_incident
-from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.incident_pages import incident_row
+from netwatch.store.pruning import is_evidence_capture
 
 _PIECE = 1 << 16
+
+
+def show_plain(view: View) -> Answer:
+    """The page; ``text`` of the address is its language, which need not be that of the console."""
+    code = view.query.word("text", LANGUAGES) or view.language.code
+    incident = with_words(stored_incident(view), view.console.config, code)
+    texts = language(code, CATALOGUES)
+    zone = view.console.zone_of(incident.ban.id)
+    values = {
+        "incident": incident.id,
+        "code": code,
+        "sheet": subject_sheet(incident, notice_of(view.console.config), zone, texts),
+        "label": lambda text: labelled(text, texts),
+    }
+    return Page("plain", values, subject_of(incident), detail={"language": code})
 
 
 def show(view: View) -> Answer:

@@ -1,4 +1,7 @@
-"""The list of incidents: filters in the address, fifty a page, and the filtered list as a file."""
+"""The list of incidents: filters in the address, fifty a page, and the filtered list as a file.
+
+A filter of a list can be given a name, and forgotten.
+"""
 
 import hashlib
 import hmac
@@ -9,8 +12,9 @@ from functools import partial
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from netwatch.console.answers import Answer, Page
 from netwatch.console.lists import (
+    MAX_FILTER_NAME,
+    SavedFilter,
     all_rows,
     csv_file,
     cursor_of,
@@ -20,7 +24,8 @@ from netwatch.console.lists import (
     tidied,
     time_inputs,
 )
-from netwatch.console.view import View
+from netwatch.console.rendering import address_of
+from netwatch.console.view import Answer, Page, Redirect, View, bad_request, parse_pairs
 from netwatch.store.incident_pages import (
     PAGE,
     Cursor,
@@ -51,6 +56,9 @@ FILTERS = ("from", "to", *WORDS, *NAMES)
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
            "network", "ban", "kind", "outcome", "state")  # fmt: skip
 """The columns of the CSV file."""
+
+LISTS = {"/incidents": FILTERS}
+"""The lists whose filters can be saved, and the values of their addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +164,35 @@ def pseudonym(view: View, device: str) -> str:
     """What a device is called before who may not know it: the same name for the same device."""
     digest = hmac.new(view.console.pseudonym_key, device.encode(), hashlib.sha256)
     return f"d-{digest.hexdigest()[:12]}"
+
+
+def save(view: View) -> Answer:
+    """Keep the filter of a list under a name."""
+    page, name = _page_and_name(view)
+    given = parse_pairs(view.form.text("query"))
+    pairs = [(key, value) for key, value in given if key in LISTS[page] and value]
+    if not pairs:
+        raise bad_request(view.say("There is no filter to save."))
+    saved = SavedFilter(name, urlencode(pairs))
+    if not view.console.filters.save(view.who.account, page, saved):
+        raise bad_request(view.say("There are too many saved filters: remove one."))
+    return Redirect(address_of(page, pairs))
+
+
+def remove(view: View) -> Answer:
+    """Forget a filter."""
+    page, name = _page_and_name(view)
+    view.console.filters.remove(view.who.account, page, name)
+    return Redirect(page)
+
+
+def _page_and_name(view: View) -> tuple[str, str]:
+    page, name = view.form.text("page"), " ".join(view.form.text("name").split())
+    if page not in LISTS:
+        raise bad_request()
+    if not 0 < len(name) <= MAX_FILTER_NAME:
+        number = view.language.number(MAX_FILTER_NAME)
+        raise bad_request(
+            view.say("The name of a filter has up to %(most)s characters.", most=number)
+        )
+    return page, name

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from netwatch import __version__
-from netwatch.console.answers import Answer, Download, Page, not_found
-from netwatch.console.view import View
+from netwatch.console.view import Answer, Download, Page, View, not_found
 from netwatch.core.verdict import Ban
 from netwatch.exports.export_format import Export
 from netwatch.exports.registry import feeds

@@ -5,19 +5,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from netwatch.console.answers import Answer, Download, Page, bad_request
 from netwatch.console.audit import entry_record
 from netwatch.console.held import Held, HeldKind, copies, held, looks_at, overview
 from netwatch.console.lists import joined
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
-from netwatch.console.view import View
+from netwatch.console.view import Answer, Download, Page, View, bad_request
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject_notice import notice_of
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.rules.ban_texts import words_in
 from netwatch.store.identifying import Identity, identify, write_journal
 from netwatch.store.incident_pages import IncidentFilter, incident_page
-from netwatch.store.stored_clients import stored_clients
+from netwatch.store.resolving import stored_clients
 
 SCHEMA = "netwatch.person/1"
 """The schema of the file, with its version."""

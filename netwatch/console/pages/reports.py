@@ -1,27 +1,53 @@
-"""The reports for the authority: which periods there are, and each as a page, a PDF or JSON."""
+"""What the report of a period says: of each ban whether it was kept; the registered exemptions:
+used, unused, and contacts after their end; in which networks how many flows had no readable name,
+why, and what would cure it; and the reports for the authority, each as a page, a PDF or JSON.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 
-from netwatch.console.answers import Answer, Download, Page, bad_request
+from netwatch.charts.coverage import NetworkCoverage, coverage_picture
 from netwatch.console.pages.incidents import QUERY_SECONDS
-from netwatch.console.period_reports import days_of
-from netwatch.console.view import View
+from netwatch.console.people import DEVICE
+from netwatch.console.period_reports import being_made, days_of
+from netwatch.console.rendering import figure, periods_of
+from netwatch.console.view import Answer, Download, Page, View, bad_request, not_found
 from netwatch.core.errors import ConfigError
 from netwatch.core.period import day_at
+from netwatch.core.verdict import Ban, BanTexts
+from netwatch.report import labels
+from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted, common_timezone
-from netwatch.report.pdf import require_weasyprint
+from netwatch.report.covering import missing_days, network_flows
+from netwatch.report.files import require_weasyprint
+from netwatch.report.page import report_language
+from netwatch.report.reading import Days, NetworkFlows
+from netwatch.report.tables import exemptions
+from netwatch.rules.ban_review import open_review
+from netwatch.rules.ban_texts import words_in
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.incident_rows import DAY
+from netwatch.store.case_pages import case_counts, is_centre
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.fleet_sensors import silences
+from netwatch.store.hour_rows import outside_flows
+from netwatch.store.incident_pages import IncidentFilter, incident_counts
+from netwatch.store.incident_rows import DAY, VERDICTS
+from netwatch.store.judged_coverage import judged_coverage
 
 MAX_MONTHS = 24
 """Months that are listed, the last ones."""
 
+_COUNT_SECONDS = 2.0
 
-def show(view: View) -> Answer:
+_SILENCES = 50
+
+
+def show_reports(view: View) -> Answer:
     """The months that the store has captures of, the last one first, and a form for any period."""
     first, last = days_of(view)
     values = {
@@ -93,3 +119,161 @@ def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
         following = (begin + timedelta(days=32)).replace(day=1)
         yield begin, following - timedelta(days=1)
         begin = (begin - timedelta(days=1)).replace(day=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A ban of the list: its words in the language of the page, its state now, the days until its
+    review (negative once it is over, None where it is settled), and how many incidents of each
+    verdict there are, ever, and cases at a centre that could count them in time."""
+
+    ban: Ban
+    words: BanTexts
+    periods: str
+    state: str
+    review_in: int | None
+    incidents: Mapping[str, int]
+    cases: Mapping[str, int]
+
+
+def show_bans(view: View) -> Answer:
+    """All bans of the configuration."""
+    console = view.console
+    counts = incident_counts(
+        console.catalogue, IncidentFilter(), ["ban", "verdict"], timeout=QUERY_SECONDS
+    )
+    cases = _cases(view)
+    now = console.now()
+    rows = [
+        Listed(
+            ban,
+            words_in(ban, view.language.code),
+            periods_of(ban, view.language),
+            console.config.policy.state(ban, now),
+            days_until_review(ban, now),
+            _by_verdict(ban, counts),
+            {} if cases is None else _by_verdict(ban, cases),
+        )
+        for ban in console.config.policy.bans
+    ]
+    return Page("bans", {"rows": rows})
+
+
+def days_until_review(ban: Ban, now: int) -> int | None:
+    """The days from now (ns) until the review of a ban, negative once it is over; None where none
+    is due, or a later decision settled it."""
+    review = open_review(ban)
+    return None if review is None else (review - day_at(now, ban.timezone)).days
+
+
+def _by_verdict(ban: Ban, counts: Mapping[Any, int]) -> Mapping[str, int]:
+    return {verdict: counts.get((ban.id, verdict), 0) for verdict in VERDICTS}
+
+
+def _cases(view: View) -> Mapping[tuple[str, str], int] | None:
+    """The cases of a centre by ban and verdict; None where there are too many to count them while
+    somebody waits, and in the store of one sensor."""
+    catalogue = view.console.catalogue
+    if not is_centre(catalogue):
+        return None
+    try:
+        return case_counts(catalogue, timeout=_COUNT_SECONDS)
+    except QueryTimeoutError:
+        return None
+
+
+def one(view: View) -> Answer:
+    """Whether a ban was kept, with the incidents, blind spots and devices of the period."""
+    ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["id"]), None)
+    if ban is None:
+        raise not_found(view.say("There is no such ban."))
+    first, last = days_of(view, [ban])
+    wanted = Wanted(first, last, (ban.id,))
+    report = view.console.reports.shown(wanted)
+    if report is None:
+        return being_made(view, wanted)
+    used = report_page.report_language(view.language.code)
+    made = report_page.page(report, used, view.console.renderer, view.console.report)
+    # The first fact on the report says when it was made: it may be some minutes old.
+    facts = [*made.sections[0].facts, made.facts[0]]
+    values = {"ban": ban, "facts": facts, "first": first, "last": last, "made": made,
+              "block": made.answers[0], "is_centre": is_centre(view.console.catalogue),
+              "section": made.sections[0], "span": _span(first, last)}  # fmt: skip
+    return Page("ban", values)
+
+
+def _span(first: date, last: date) -> list[tuple[str, str]]:
+    return [("from", first.isoformat()), ("to", last.isoformat())]
+
+
+def show_exemptions(view: View) -> Answer:
+    """The exemptions of each ban in a period, with the names of the register for a role that sees
+    devices."""
+    first, last = days_of(view)
+    wanted = Wanted(first, last, names_devices=view.role in DEVICE.roles)
+    report = view.console.reports.shown(wanted)
+    if report is None:
+        return being_made(view, wanted)
+    used = report_page.report_language(view.language.code)
+    grids = [(ban.id, exemptions(ban, used)) for ban in report.bans]
+    filled = [(ban, grid) for ban, grid in grids if grid.table.rows]
+    return Page("exemptions", {"first": first, "last": last, "grids": filled, "made": report.made})
+
+
+@dataclass(frozen=True, slots=True)
+class BlindSpot:
+    """Flows of a network without a readable name, for one reason; `share` is that of all its
+    flows. `reason` and `cure` are texts."""
+
+    network: str
+    reason: str
+    flows: int
+    share: float
+    cure: str
+
+
+def show_blind_spots(view: View) -> Answer:
+    """The blind spots of a period; its days are those of a report on the same."""
+    first, last = days_of(view)
+    days = Days(first, last, common_timezone(view.console.config.policy.bans))
+    begin, end = days.span
+    catalogue = view.console.catalogue
+    judged = judged_coverage(catalogue, begin, end)
+    found = network_flows(judged, (begin, end))
+    networks = [
+        NetworkCoverage(each.network, each.flows, each.named, each.unnamed) for each in found
+    ]
+    with catalogue.database.reading(QUERY_SECONDS) as connection:
+        outside, beyond = outside_flows(connection, begin, end)
+    values = {
+        "first": first,
+        "last": last,
+        "figure": figure(view, coverage_picture(networks, view.language)) if networks else None,
+        "spots": _spots(view, found),
+        "zone_of_days": days.timezone,
+        "missing": len(missing_days(judged, days)),
+        "silences": [
+            (each, ((each.until or view.console.now()) - each.since) / 1e9)
+            for each in silences(catalogue, begin, end, limit=_SILENCES)
+        ],
+        "outside": outside,
+        "beyond": beyond,
+    }
+    return Page("blind_spots", values)
+
+
+def _spots(view: View, found: list[NetworkFlows]) -> list[BlindSpot]:
+    used = report_language(view.language.code)
+    reasons, cures = labels.reasons(used), labels.cures(used)
+    spots = [
+        BlindSpot(
+            each.network,
+            reasons.get(reason, reason),
+            flows,
+            flows / each.flows,
+            cures.get(reason, ""),
+        )
+        for each in found
+        for reason, flows in each.unnamed.items()
+    ]
+    return sorted(spots, key=lambda spot: -spot.flows)

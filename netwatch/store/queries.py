@@ -1,0 +1,353 @@
+"""What a user asks a store: incidents and coverage as they were written, and observations and
+flows, by filter; and whether the words of a query are known.
+
+Names of facts are compared once each, and clients by their numbers; then rows are taken by a
+semi-join, which DuckDB hands down to the reader of files. Rows come capture by capture in the order
+in which the packets were read, as `netwatch names` prints them.
+
+A word that nobody knows is a mistake in typing: a query for it would find nothing, which reads as
+if a ban had been kept. Known is what the configuration has, and what the store has, also if the
+configuration has it no longer.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any
+
+import duckdb
+from sqlalchemy import Column, select
+
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.user_yaml import did_you_mean
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.filters import Filter, device_clients, is_device, name_condition, name_matches
+from netwatch.store.options import StoreOptions
+from netwatch.store.stored_observations import (
+    COLUMNS,
+    StoredClient,
+    observation_batch,
+    stored_client,
+)
+from netwatch.store.views import FilesError, Views, shown_incidents, streamed
+
+ROWS = 4096
+"""Rows that are read at once."""
+
+NOBODY = b"unknown"
+"""In place of the address of a client that the catalogue has forgotten."""
+
+_DAY = 86_400_000_000_000
+
+IsOfApp = Callable[[str], bool]
+"""Whether the signatures attribute a name to an app that is asked for."""
+
+_COLUMNS: Mapping[str, tuple[Column[str], ...]] = {
+    "app": (tables.incident.c.app,),
+    "ban": (tables.incident.c.ban,),
+    "network": (
+        tables.incident.c.network,
+        tables.client.c.network,
+        tables.coverage_network.c.network,
+    ),
+}
+"""Where a store has words of each kind."""
+
+
+def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
+    """The records of incidents, each as its line of JSON, in the order of time and then of the
+    output of their run. Of an incident that several runs found, that of the newest is given."""
+    incident = tables.incident.c
+    statement = shown_incidents()
+    if wanted.since is not None:
+        statement = statement.where(incident.last_seen >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(incident.first_seen < wanted.until)
+    for column, words in (
+        (incident.app, wanted.apps),
+        (incident.ban, wanted.bans),
+        (incident.network, wanted.networks),
+        (incident.verdict, wanted.verdicts),
+    ):
+        if words:
+            statement = statement.where(column.in_(sorted(words)))
+    looks_inside = bool(wanted.device or wanted.names)
+    if wanted.limit is not None and not looks_inside:
+        statement = statement.limit(wanted.limit)
+    found = 0
+    for (text,) in streamed(catalogue, statement.with_only_columns(incident.record)):
+        if looks_inside and not _matches(json.loads(text), wanted):
+            continue
+        yield text
+        found += 1
+        if found == wanted.limit:
+            return
+
+
+def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
+    if wanted.device and not is_device(wanted.device, record["device"]):
+        return False
+    return not wanted.names or any(
+        name_matches(pattern, name) for pattern in wanted.names for name in record["names"]
+    )
+
+
+def records_of_incidents(catalogue: Catalogue) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The records of all incidents, each with the sensor that stored it."""
+    incident, run = tables.incident, tables.run
+    statement = select(incident.c.record, run.c.sensor).join_from(
+        incident, run, incident.c.run == run.c.id
+    )
+    for text, sensor in streamed(catalogue, statement):
+        yield json.loads(text), sensor
+
+
+def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:
+    """The records of coverage with the times of their first and last packet (ns), each as its line
+    of JSON, in the order of runs."""
+    columns = tables.coverage.c
+    statement = select(columns.first, columns.last, columns.record)
+    if wanted.since is not None:
+        statement = statement.where(columns.last >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(columns.first < wanted.until)
+    statement = statement.order_by(columns.run, columns.part)
+    found = 0
+    for first, last, text in streamed(catalogue, statement):
+        if not _covers(text, wanted):
+            continue
+        yield first, last, text
+        found += 1
+        if found == wanted.limit:
+            return
+
+
+def _covers(text: str, wanted: Filter) -> bool:
+    """Whether a record of coverage has a network or a device that is asked for."""
+    if not wanted.networks and not wanted.device:
+        return True
+    return any(
+        (not wanted.networks or network["name"] in wanted.networks)
+        and (
+            not wanted.device
+            or any(device["id"].lower() == wanted.device.lower() for device in network["devices"])
+        )
+        for network in json.loads(text)["networks"]
+    )
+
+
+def observations(
+    catalogue: Catalogue, options: StoreOptions, wanted: Filter, is_of_app: IsOfApp | None = None
+) -> Iterator[ObservationBatch]:
+    """The observations, in batches. With `is_of_app`, those with such a name. Where the store has
+    several sensors, each says which one saw it, and in which network: sites have equal addresses.
+    Raises `NetwatchError`."""
+    clients = _clients(catalogue, wanted)
+    known = known_clients(catalogue)
+    shown = [f"f.{name}" for name in COLUMNS]
+    if len(catalogue.sensors()) > 1:
+        shown.append("s.sensor")
+
+    def read() -> Iterator[ObservationBatch]:
+        with Views(
+            catalogue,
+            options,
+            ["observation"],
+            since=wanted.since,
+            until=wanted.until,
+            clients=clients,
+        ) as views:
+            parts = ["f.capture = s.value"]
+            if wanted.since is not None:
+                parts.append(f"f.time >= {wanted.since}")
+            if wanted.until is not None:
+                parts.append(f"f.time < {wanted.until}")
+            parts += _client_conditions(views, wanted, clients)
+            parts += _name_conditions(views, wanted, parts, is_of_app)
+            columns = ", ".join(shown)
+            query = _ordered(f"SELECT {columns} FROM netwatch.observation_rows f", parts, wanted)
+            for rows in views.connection.sql(query).to_arrow_reader(ROWS):
+                if rows.num_rows:
+                    yield observation_batch(rows, known, NOBODY)
+
+    yield from once_more(read)
+
+
+def flows(
+    catalogue: Catalogue, options: StoreOptions, wanted: Filter, is_of_app: IsOfApp | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of flows as values by column, with `client_ip`, `client_mac` and `client_network`,
+    and the `sensor` that saw them. A filter by name or app asks for flows in which such a name was
+    observed."""
+    clients = _clients(catalogue, wanted)
+    by_name = bool(wanted.names) or is_of_app is not None
+
+    def read() -> Iterator[dict[str, Any]]:
+        # The names of a flow may have been observed on the day before.
+        since = wanted.since - _DAY if by_name and wanted.since is not None else wanted.since
+        with Views(
+            catalogue,
+            options,
+            ["flow", *(["observation"] if by_name else [])],
+            since=since,
+            until=wanted.until,
+            clients=clients,
+        ) as views:
+            parts = ["f.capture = s.value"]
+            if wanted.since is not None:
+                parts.append(f"f.last >= {wanted.since}")
+            if wanted.until is not None:
+                parts.append(f"f.first < {wanted.until}")
+            parts += _client_conditions(views, wanted, clients)
+            if by_name:
+                names = _name_conditions(views, wanted, [], is_of_app)
+                parts.append(
+                    "(f.capture, f.flow) IN (SELECT (f.capture, f.flow) FROM"
+                    f" netwatch.observation_rows f WHERE {' AND '.join(names)})"
+                )
+            query = _ordered(
+                "SELECT f.*, c.ip AS client_ip, c.mac AS client_mac, c.network AS client_network,"
+                " s.sensor FROM netwatch.flow_rows f"
+                " LEFT JOIN netwatch.client c ON c.number = f.client",
+                parts,
+                wanted,
+            )
+            for rows in views.connection.sql(query).to_arrow_reader(ROWS):
+                yield from rows.to_pylist()
+
+    yield from once_more(read)
+
+
+def once_more(read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """What `read` gives. Where a file has gone meanwhile, because compaction or retention put
+    others in its place, the list of files is taken once more, unless something was given already.
+    Raises `FilesError`."""
+    for attempt in (1, 2):
+        given = False
+        try:
+            for each in read():
+                given = True
+                yield each
+            return
+        except FilesError:
+            if attempt == 2 or given:
+                raise
+        except duckdb.Error as error:
+            if attempt == 2 or given:
+                raise FilesError(error) from None
+
+
+def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:
+    """All clients by their numbers."""
+    client = tables.client.c
+    with catalogue.database.reading() as connection:
+        rows = connection.execute(
+            select(client.number, client.ip, client.mac, client.pseudonym, client.network)
+        )
+        return {number: stored_client(*who) for number, *who in rows}
+
+
+def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:
+    """The numbers of the clients that are the device that is asked for; None where none is."""
+    if wanted.clients is not None:
+        return [*wanted.clients]
+    if not wanted.device:
+        return None
+    return device_clients(catalogue, wanted, records_of_incidents(catalogue))
+
+
+def _ordered(select_from: str, parts: Sequence[str], wanted: Filter) -> str:
+    """A query for rows in the order of captures and packets."""
+    limit = "" if wanted.limit is None else f" LIMIT {wanted.limit}"
+    source, _, join = select_from.partition(" LEFT JOIN ")
+    join = f" LEFT JOIN {join}" if join else ""
+    return (
+        f"{source} JOIN netwatch.shown s ON s.value = f.capture{join}"
+        f" WHERE {' AND '.join(parts)} ORDER BY s.place, f.sequence{limit}"
+    )
+
+
+def _client_conditions(
+    views: Views, wanted: Filter, clients: Sequence[int] | None
+) -> Iterator[str]:
+    if clients is not None:
+        views.register("wanted_client", clients, "INTEGER")
+        yield "f.client IN (SELECT value FROM netwatch.wanted_client)"
+    if wanted.networks:
+        views.register("wanted_network", sorted(wanted.networks), "VARCHAR")
+        yield (
+            "f.client IN (SELECT number FROM netwatch.client WHERE network IN"
+            " (SELECT value FROM netwatch.wanted_network))"
+        )
+
+
+def _name_conditions(
+    views: Views, wanted: Filter, parts: Sequence[str], is_of_app: IsOfApp | None
+) -> Iterator[str]:
+    """The condition on names: the distinct names are compared once each. `parts` are the other
+    conditions, which rule names out."""
+    if not wanted.names and is_of_app is None:
+        return
+    parameters: list[Any] = []
+    conditions = [name_condition("f.name", each, parameters) for each in wanted.names]
+    where = [*(part for part in parts if "s.value" not in part)]
+    if conditions:
+        where.append(f"({' OR '.join(conditions)})")
+    clause = f" WHERE {' AND '.join(where)}" if where else ""
+    query = f"SELECT DISTINCT f.name FROM netwatch.observation_rows f{clause}"
+    cursor = views.connection.execute(query, parameters)
+    names = []
+    while rows := cursor.fetchmany(ROWS):
+        names += [name for (name,) in rows if is_of_app is None or is_of_app(name)]
+    views.register("wanted_name", names, "VARCHAR")
+    yield "f.name IN (SELECT value FROM netwatch.wanted_name)"
+
+
+def unknown_words(
+    catalogue: Catalogue, kind: str, words: Iterable[str], configured: Set[str]
+) -> Iterator[tuple[str, str]]:
+    """The words that are neither configured nor in the store, each with the hint that belongs
+    behind it. `kind` is ``app``, ``ban`` or ``network``."""
+    for word in sorted({*words} - configured):
+        if not _has(catalogue, kind, word):
+            yield word, did_you_mean(word, configured | _stored(catalogue, kind), 0.5)
+
+
+def _has(catalogue: Catalogue, kind: str, word: str) -> bool:
+    with catalogue.database.reading() as connection:
+        return any(
+            connection.execute(select(column).where(column == word).limit(1)).first() is not None
+            for column in _COLUMNS[kind]
+        )
+
+
+def _stored(catalogue: Catalogue, kind: str) -> set[str]:
+    with catalogue.database.reading() as connection:
+        return {
+            word
+            for column in _COLUMNS[kind]
+            for word in connection.execute(select(column).distinct()).scalars()
+            if word
+        }
+
+
+def is_known_device(catalogue: Catalogue, word: str) -> bool:
+    """Whether a word can name a device that is not in the inventory: it is an address, a MAC or a
+    pseudonym, or a device of an incident or of a record of coverage is called so."""
+    if parse_ip(word) or parse_mac(word):
+        return True
+    client = tables.client.c
+    found = select(client.number).where(client.pseudonym == word).limit(1)
+    with catalogue.database.reading() as connection:
+        if connection.execute(found).first() is not None:
+            return True
+    if any(is_device(word, record["device"]) for record, _ in records_of_incidents(catalogue)):
+        return True
+    lower = word.lower()
+    return any(
+        device["id"].lower() == lower
+        for (text,) in streamed(catalogue, select(tables.coverage.c.record))
+        for network in json.loads(text)["networks"]
+        for device in network["devices"]
+    )
