@@ -151,9 +151,9 @@ def test_the_mappings_are_of_fields_that_there_are() -> None:
 
 def test_the_pipeline_of_the_template_is_the_one_shipped() -> None:
     template = json.loads((SIEM / "elastic" / "index-template.json").read_text())
-    readme = (SIEM / "README.md").read_text(encoding="utf-8")
+    page = (SIEM / "elastic.md").read_text(encoding="utf-8")
     name = template["template"]["settings"]["index.final_pipeline"]
-    assert f"/_ingest/pipeline/{name}" in readme
+    assert f"/_ingest/pipeline/{name}" in page
     pipeline = json.loads((SIEM / "elastic" / "pipeline.json").read_text())
     assert pipeline["processors"][0]["set"]["field"] == "event.ingested"
 

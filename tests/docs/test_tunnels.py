@@ -8,7 +8,7 @@ from support.paths import ROOT
 
 def compared(function: str, name: str) -> set[int]:
     """The numbers that a function of the packet loop compares a variable with."""
-    file = ROOT / "netwatch" / "dissect" / "loop" / "ppp.py"
+    file = ROOT / "netwatch" / "dissect" / "loop" / "serial_links.py"
     (body,) = (
         node
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
