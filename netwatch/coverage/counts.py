@@ -336,6 +336,10 @@ class FlowCounter:
             if network is None:
                 self._count_missed(client, 1)
 
+    def apart(self, coverage: Coverage) -> "FlowCounter":
+        """Another one that counts in `coverage`, with the same networks and devices."""
+        return FlowCounter(coverage, self._directory)
+
     def _count_missed(self, client: FlowClient, flows: int) -> None:
         missed = self._directory.missed(client)
         if missed:

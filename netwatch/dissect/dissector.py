@@ -19,7 +19,13 @@ from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate, Row
 from netwatch.dissect.consumer import Consumer, DissectorOptions
 from netwatch.dissect.flows.accounting import FlowAccounting, FlowOptions
-from netwatch.dissect.flows.records import FlowRecords, acknowledged, side_checksums, side_sent
+from netwatch.dissect.flows.records import (
+    CountedFlows,
+    FlowRecords,
+    acknowledged,
+    side_checksums,
+    side_sent,
+)
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.loop import Loop
 from netwatch.dissect.multi_packet import MessageFilter, MultiPacketReader, Parser
@@ -183,6 +189,12 @@ class Dissector:
         if self._flow_records is not None:
             self._flow_records.hand_over_named(all_=True)
             self._flow_records.hand_over_others()
+
+    def count_open_flows(self, counted: CountedFlows) -> None:
+        """Hand the counts of the flows that go on to `counted`, as if they ended now."""
+        if self._flow_records is not None:
+            self._collect()
+            self._flow_records.count_open(counted)
 
     def report_end_of(self, flow: int) -> None:
         """Let `flows` report this flow by itself when it has ended."""

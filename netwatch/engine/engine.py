@@ -124,6 +124,13 @@ class Engine:
         self._observer.end_flows(now - FLOW_TIMEOUT)
         self.update_statistics()
 
+    def open_flows(self) -> Coverage:
+        """The flows that go on, counted as if they ended now."""
+        found = Coverage()
+        if self._flow_counter is not None:
+            self._dissector.count_open_flows(self._flow_counter.apart(found).add)
+        return found
+
     def update_statistics(self) -> None:
         """Add what was counted since the last call to the statistics."""
         self._observer.update_statistics()

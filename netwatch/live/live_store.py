@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from netwatch.config import Config
 from netwatch.core.alert import EVIDENCE_KEYS, Alert
-from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.facts_process import Recording, described
@@ -208,7 +207,7 @@ class LiveStore:
         self._hours.see([at for at in times if at is not None])
         now = time.monotonic()
         if self._hours.is_due(now):
-            self._put(self._hours.take(pool.coverage(), statistics, now))
+            self._put(self._hours.take(pool, now))
         self._loss_reports.look_at(self.status(), now)
 
     def report_status(self, snapshot: Snapshot) -> None:
@@ -238,7 +237,7 @@ class LiveStore:
         """End the run, which takes as long as the writer makes progress; `progress` is called as
         long as it does. What is lost is reported."""
         self.look_at(pool)
-        self._put(self._hours.take(pool.coverage(), pool.statistics(), time.monotonic()))
+        self._put(self._hours.take(pool, time.monotonic(), is_last=True))
         self._is_ending.set()
         stalled = _Stall(self._progress)
         while self._thread.is_alive():
@@ -357,9 +356,15 @@ class _Hours:
             self._first = min(times) if self._first is None else self._first
             self._last = max(self._last, *times)
 
-    def take(self, coverage: Coverage, statistics: RunStatistics, now: float) -> HourCoverage:
-        """What was counted in the present hour."""
+    def take(self, pool: WorkerPool, now: float, *, is_last: bool = False) -> HourCoverage:
+        """What was counted in the present hour. Flows that go on are in it as if they ended now,
+        so that a kill takes no more than those of the last seconds; when the hour is over, they are
+        left to the next one, in which they end."""
+        coverage, statistics = pool.coverage(), pool.statistics()
+        is_over = now - self._began >= HOUR
         part = coverage.since(self._coverage)
+        if is_last or not is_over:
+            part.merge(pool.open_flows())
         anomalies = statistics.anomalies - self._anomalies
         unjudged = statistics.without_verdict - self._without_verdict
         report = part.report(statistics.packets - self._packets, anomalies, unjudged)
@@ -371,7 +376,7 @@ class _Hours:
         )
         self._taken = now
         self._interval = max(COVERAGE_INTERVAL, len(record.line) / COVERAGE_BYTES)
-        if now - self._began >= HOUR:
+        if is_over:
             self._began, self._part = now, self._part + 1
             self._first = None
             self._coverage, self._packets = coverage, statistics.packets

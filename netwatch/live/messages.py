@@ -76,7 +76,8 @@ class StatusReport:
     them, and `interfaces_down` names the interfaces that deliver nothing now. `clock_steps`
     counts jumps of packet time. `findings_lost` were discarded because the channel to the
     aggregator was full; `bytes_queued` wait in it. `tables` maps each bounded table to its
-    entries, its limit and its evictions. `coverage` is only in every tenth report. Of logs,
+    entries, its limit and its evictions. `coverage` of flows that have
+    ended, and `open_flows` of those that go on, are only in every fifth report. Of logs,
     `log_events` counts what happened to files and connections by name, and `log_lag` is the age in
     s of the last record that was read where there are more to read, else 0 (None: no logs are
     read). `logs_unreadable` has the logs that cannot be read now, and why.
@@ -96,6 +97,7 @@ class StatusReport:
     last_packet: float | None = None
     tables: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     coverage: Coverage | None = None
+    open_flows: Coverage | None = None
     log_events: Mapping[str, int] = field(default_factory=dict)
     log_lag: float | None = None
     logs_unreadable: Mapping[str, str] = field(default_factory=dict)

@@ -276,6 +276,7 @@ class Worker:
                 last_packet=self._last_packet,
                 tables=self._engine.table_usage(),
                 coverage=self._coverage if with_coverage else None,
+                open_flows=self._engine.open_flows() if with_coverage else None,
             ),
             required=required,
         )

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
@@ -80,6 +80,7 @@ class WorkerPool:
         self.reports: list[StatusReport | None] = [None] * len(openers)
         self._last_heard = [time.monotonic()] * len(openers)
         self._coverages: list[Coverage | None] = [None] * len(openers)
+        self._open_flows: list[Coverage | None] = [None] * len(openers)
         self._channels: list[Channel] = []
         self._processes: list[multiprocessing.process.BaseProcess] = []
         self._selector = selectors.DefaultSelector()
@@ -129,7 +130,9 @@ class WorkerPool:
             for message in messages:
                 if isinstance(message, StatusReport):
                     self.reports[number] = message
-                    self._coverages[number] = message.coverage or self._coverages[number]
+                    if message.coverage is not None:
+                        self._coverages[number] = message.coverage
+                        self._open_flows[number] = message.open_flows
                 elif isinstance(message, WorkerEnded):
                     self._ended.add(number)
             if not is_open:
@@ -184,11 +187,13 @@ class WorkerPool:
         return total
 
     def coverage(self) -> Coverage:
-        """The flows of all workers by network, device and reading, as last reported."""
-        total = Coverage()
-        for coverage in filter(None, self._coverages):
-            total.merge(coverage)
-        return total
+        """The flows of all workers that have ended, by network, device and reading, as last
+        reported."""
+        return _merged(self._coverages)
+
+    def open_flows(self) -> Coverage:
+        """The same of the flows that go on, as if they ended now."""
+        return _merged(self._open_flows)
 
     def flows(self) -> FlowCounts:
         """The flows of all workers by reading alone, as last reported."""
@@ -250,3 +255,10 @@ def _run_worker(
             opener, config, channel, options, shares_claims=shares_claims, number=number
         )
     main(worker, channel)
+
+
+def _merged(counts: Iterable[Coverage | None]) -> Coverage:
+    total = Coverage()
+    for coverage in filter(None, counts):
+        total.merge(coverage)
+    return total

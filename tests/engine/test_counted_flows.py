@@ -1,6 +1,7 @@
 """Flows that are counted in tables give what flows give that are counted one after the other."""
 
 import random
+from collections import Counter
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -272,3 +273,46 @@ def test_tables_give_what_single_flows_give(kind: str, folder: Path) -> None:
             assert counted == judged(parts, *configs, keep_frames=keep_frames)
 
     same()
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_flows_that_go_on_count_as_if_they_ended(kind: str, folder: Path) -> None:
+    """And they still do when they have ended: to look at them changes nothing."""
+
+    @examples(20, deadline=None)
+    @given(
+        seed=st.integers(0, 1 << 30),
+        count=st.integers(1, 80),
+        sizes=st.lists(st.integers(1, 25), min_size=1, max_size=4),
+        slots=st.sampled_from([8, 64]),
+        cells=st.sampled_from([1, 64]),
+    )
+    def same(seed: int, count: int, sizes: list[int], slots: int, cells: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dissector, "Loop", partial(Loop, slots))
+            patch.setattr(accounting, "CELLS", cells)
+            patch.setattr(accounting, "TIMES", cells)
+            coverage = Coverage()
+            engine = Engine(loaded(folder, kind), RunStatistics(), Collector(), coverage, seed=5)
+            for part in blocks(packets(seed, count), sizes):
+                engine.process(part, "test")
+                engine.open_flows()
+            engine._dissector.hand_over_all_flows()
+            expected = engine.open_flows()
+            assert expected.total() == engine.open_flows().total()
+            expected.merge(coverage)
+            engine._observer.end_flows(dissector.END_OF_TIME)
+            assert coverage.report(0, Counter()) == expected.report(0, Counter())
+
+    same()
+
+
+def test_more_flows_go_on_than_are_looked_at_together(folder: Path) -> None:
+    engine = Engine(loaded(folder, "sample"), RunStatistics(), Collector(), Coverage(), seed=5)
+    datagram = udp(b"x", src="10.20.0.0", dport=9999)
+    sent = [
+        (START + number, datagram[:14] + number.to_bytes(2, "big") + datagram[16:])
+        for number in range(1, 9001)
+    ]
+    engine.process(block(sent, 101), "test")
+    assert engine.open_flows().total().flows == 9000

@@ -2,6 +2,7 @@
 writer of a store: incidents first, and of other records the newest.
 """
 
+import json
 import threading
 import time
 from functools import partial
@@ -15,6 +16,7 @@ from support.stored_facts import catalogue_rows
 
 from netwatch import config as configuration
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import live_facts
 from netwatch.live import live_store
@@ -34,6 +36,44 @@ class NoWorkers:
 
     def coverage(self) -> Coverage:
         return Coverage()
+
+    def open_flows(self) -> Coverage:
+        return Coverage()
+
+
+class Counting(NoWorkers):
+    """A pool that has counted flows of a network that have ended, and such that go on."""
+
+    def __init__(self, ended: int, going_on: int) -> None:
+        self.ended, self.going_on = ended, going_on
+
+    def coverage(self) -> Coverage:
+        return self._counted(self.ended)
+
+    def open_flows(self) -> Coverage:
+        return self._counted(self.going_on)
+
+    def _counted(self, flows: int) -> Coverage:
+        found = Coverage()
+        found.add(Network("hq", "service"), "dev-1", "named", flows)
+        return found
+
+
+def test_flows_that_go_on_are_in_the_coverage_of_the_hour_in_which_they_end() -> None:
+    hours = live_store._Hours()
+    began = hours._began
+
+    def named(pool: NoWorkers, seconds: float, *, is_last: bool = False) -> tuple[int, int]:
+        found = hours.take(pool, began + seconds, is_last=is_last)
+        (share,) = json.loads(found.line)["networks"]
+        return found.part, share["named"]
+
+    assert named(Counting(0, 3), 5) == (0, 3)
+    assert named(Counting(2, 2), 10) == (0, 4)
+    # The hour is over: the two that go on belong to the next one.
+    assert named(Counting(3, 2), live_store.HOUR) == (0, 3)
+    assert named(Counting(3, 2), live_store.HOUR + 5) == (1, 2)
+    assert named(Counting(5, 1), 2 * live_store.HOUR, is_last=True) == (1, 3)
 
 
 class Slow(Writer):

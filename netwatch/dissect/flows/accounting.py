@@ -122,6 +122,15 @@ class FlowAccounting:
         self.report_all = options.report_all
         self.counting = options.counting
 
+    def apart(self) -> "FlowAccounting":
+        """Another one that counts in the same way, for itself."""
+        options = FlowOptions(self.ranges, self.categories, self.changing, counting=self.counting)
+        made: FlowAccounting = FlowAccounting(
+            options, self.resolved.salt, division=self.division, worker=self.worker
+        )
+        made.resolved, made.learned = self.resolved, self.learned
+        return made
+
     def account(
         self,
         words: Words,

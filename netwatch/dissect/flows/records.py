@@ -172,12 +172,24 @@ class FlowRecords:
             self._late.pop(flow.flow_id, None)
             yield flow
 
+    def count_open(self, counted: CountedFlows) -> None:
+        """Count the flows that go on, as if they ended now, and hand them to `counted` alone. Those
+        that have ended were collected before."""
+        accounting, place = self._accounting.apart(), 0
+        while place >= 0:
+            place = self._table.copy_open(place)
+            words, at = self._table.take_closed(), 0
+            while at < len(words):
+                at = accounting.account(words, at, frozenset(), [])
+                for counts in (accounting.named, accounting.others):
+                    _hand_over(counts, counted)
+
     def _make_room(self) -> None:
         """Hand over the counts of a full table. Named flows that are handed over early belong to
         those that end in the same block."""
         if self._accounting.named.is_full():
             self._named_due = True
-            self._hand_over(self._accounting.named)
+            _hand_over(self._accounting.named, self._counted)
         else:
             self.hand_over_others()
 
@@ -187,19 +199,20 @@ class FlowRecords:
         at_least = 1 if all_ else self._accounting.named_batch
         if self._accounting.named.flows >= at_least or self._named_due:
             self._named_due = False
-            self._hand_over(self._accounting.named)
+            _hand_over(self._accounting.named, self._counted)
 
     def hand_over_others(self) -> None:
         """Hand over all other flows that were counted."""
         if self._accounting.others.flows:
-            self._hand_over(self._accounting.others)
+            _hand_over(self._accounting.others, self._counted)
 
-    def _hand_over(self, counts: FlowCounts) -> None:
-        for about, mac, address, flows, times in counts.take():
-            vlan = (about >> 16) - 1 if about >> 16 else None
-            ip = b"" if about & _OUTSIDE else _address(address, about)
-            visibility = VISIBILITIES[about & _VISIBILITY]
-            self._counted(FlowClient(ip, vlan, _mac(mac)), visibility, flows, times)
+
+def _hand_over(counts: FlowCounts, counted: CountedFlows) -> None:
+    for about, mac, address, flows, times in counts.take():
+        vlan = (about >> 16) - 1 if about >> 16 else None
+        ip = b"" if about & _OUTSIDE else _address(address, about)
+        visibility = VISIBILITIES[about & _VISIBILITY]
+        counted(FlowClient(ip, vlan, _mac(mac)), visibility, flows, times)
 
 
 def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:

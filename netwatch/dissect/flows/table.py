@@ -388,6 +388,17 @@ class FlowTable:
         self.closed = 0
         return words
 
+    def copy_open(self, place: cython.Py_ssize_t) -> int:
+        """Append copies of the flows that go on to the list of closed ones, which was taken before,
+        from a place on; the place to go on with once it was taken, -1 at the end."""
+        while place < self.slots:
+            if self.closed >= CAPACITY:
+                return place
+            if self.used[place // REGION] != 0 and self.index[place] != 0:
+                self.close(place * layout.FLOW_WORDS)
+            place += 1
+        return -1
+
     def usage(self) -> tuple[int, int]:
         """How many slots are used, and how many there are."""
         place: cython.Py_ssize_t
