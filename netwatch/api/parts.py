@@ -278,6 +278,7 @@ class Sensor:
     signatures: str = ""
     policy: str = ""
     networks: tuple[str, ...] | None = None
+    devices: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

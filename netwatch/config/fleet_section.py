@@ -100,7 +100,7 @@ class SensorLimit:
     """What a sensor may speak of: `networks` by name, and patterns (fnmatch) of the ids of
     `devices` of an inventory; None for all."""
 
-    networks: tuple[str, ...] | None = declare(
+    networks: frozenset[str] | None = declare(
         replace(texts(), empty=None),
         "the networks that the sensor sees; what it says of others is kept as a contradiction,"
         " and raises no confidence",
@@ -130,7 +130,7 @@ def _read_sensors(section: Fields, _: Key, base: Path) -> dict[str, SensorLimit]
             continue
         limit = read_section(SensorLimit, sensor, base)
         found[name] = SensorLimit(
-            limit.networks if sensor.has("networks") else None,
+            frozenset(limit.networks or ()) if sensor.has("networks") else None,
             limit.devices if sensor.has("devices") else None,
         )
     return found

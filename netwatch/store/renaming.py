@@ -34,6 +34,10 @@ from netwatch.store.use_lock import InUseError, UseLock
 WAIT = 3600.0
 """How long to wait for another process that does the same, in s."""
 
+_BEGINS = 1.0
+"""How long another process may take, from its lock to its key and from its last file to the end of
+the lock, in s."""
+
 _POLL = 0.2
 
 
@@ -64,13 +68,17 @@ def rename_flows(catalogue: Catalogue, options: StoreOptions) -> int:
 @contextmanager
 def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
     """Have the store alone; whether there is still something to do."""
-    until = time.monotonic() + WAIT
+    now = time.monotonic()
+    until, begins = now + WAIT, now + _BEGINS
     while catalogue.has_older_files():
         try:
             lock = UseLock(options, exclusive=True)
         except InUseError:
-            # Whoever renames has stored its key; who only writes has not.
-            if _stored_key(catalogue) is None or time.monotonic() > until:
+            now = time.monotonic()
+            if _stored_key(catalogue) is not None:
+                # Whoever renames has a key; who only writes has none.
+                begins = min(now + _BEGINS, until)
+            if now > begins:
                 raise NetwatchError(
                     f"{options.path} is of an older netwatch, whose files have to be written anew,"
                     " and another process is writing to it: stop live, scan and the centre, and"

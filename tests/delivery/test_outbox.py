@@ -197,7 +197,7 @@ def test_unknown_boot_counts_within_a_process_only(outbox, tmp_path, monkeypatch
     monkeypatch.setattr(outbox_file, "_BOOT_ID", tmp_path / "hidden")
     unknown = outbox_file.boot_id()
     assert unknown == outbox_file.boot_id()
-    script = "from netwatch.delivery import age_clock; print(age_clock._UNKNOWN_BOOT)"
+    script = "from netwatch.delivery import outbox_file; print(outbox_file._UNKNOWN_BOOT)"
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert other.stdout.strip() != unknown
     assert other.stdout.startswith("unknown")

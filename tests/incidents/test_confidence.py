@@ -13,7 +13,7 @@ from support.contacts import GAP, SENSOR, contact
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.incident import Incident
-from netwatch.live import state_saver
+from netwatch.live import open_incident
 from netwatch.live.open_incident import OpenIncident
 from netwatch.rules.grade import Marks, marks
 from netwatch.rules.policy import confidence
@@ -169,12 +169,12 @@ def test_order_and_division_make_no_difference(
 def test_a_saved_incident_keeps_its_grounds() -> None:
     made = incident_of(*EVERY)
     entry = OpenIncident(1, ("laptop-7", "tiktok", "rule", "violation"), made, 0, SENSOR)
-    text = state_saver.encode(entry)
-    again = state_saver.decode(1, text, GAP).incident
+    text = open_incident.encode(entry)
+    again = open_incident.decode(1, text, GAP).incident
     assert again.confidence == made.confidence
     assert again.grounds.reasons == made.grounds.reasons
     assert again.grounds.lone == made.grounds.lone
     broken = json.loads(text)
     broken["grounds"]["strongest"]["certain"] = broken["grounds"]["strongest"]["confirmed"]
-    with pytest.raises(state_saver.StateError):
-        state_saver.decode(1, json.dumps(broken), GAP)
+    with pytest.raises(open_incident.StateError):
+        open_incident.decode(1, json.dumps(broken), GAP)

@@ -38,6 +38,6 @@ def test_each_situation_has_an_id_and_a_title_of_its_own() -> None:
 
 
 def test_the_page_lists_every_situation() -> None:
-    page = (ROOT / "docs" / "concepts" / "incidents.md").read_text(encoding="utf-8")
+    page = (ROOT / "bench" / "situations.md").read_text(encoding="utf-8")
     assert table.block("") in page, "run 'make docs-tables' and commit the result"
     assert [each.id for each in SITUATIONS if f"| {each.title} |" not in page] == []

@@ -187,7 +187,7 @@ PROGRAM_WITH_STEPS = """
 import sys
 import time
 from pathlib import Path
-from netwatch.capture import live_sources as live
+from netwatch.capture import live_source as live
 from netwatch.capture import ring_source as ring
 from netwatch.capture.block import FIELDS, TIME
 from netwatch.cli import main
