@@ -45,7 +45,7 @@ from soak_fleet import (
 from soak_traffic import PacketSender
 from soak_truth import SECOND, SORTS, Shown, Window, write_truth
 
-BEFORE_A_KILL = 6 * SECOND
+BEFORE_A_KILL = 8 * SECOND
 """What a kill may take: facts and coverage are written every few seconds."""
 
 ACROSS = SECOND
