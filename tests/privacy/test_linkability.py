@@ -24,6 +24,7 @@ from support.consoles import PASSWORD, Visitor
 from support.linking import PSEUDONYM, SEEDS, Links, Shown, attacks, fast_hash
 from support.office import DURING, FAR, RESOLVER
 
+import netwatch
 from netwatch.config import load
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.accounts import Accounts
@@ -96,6 +97,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
         comments = chain(evidence.comments, *(each.comments for each in evidence.packets))
         texts += [*comments, "\n".join(comments)]
     texts += visited(folder, config)
+    with netwatch.scan(folder / "day.pcap", config, coverage=True) as scanned:
+        for each in (*scanned, scanned.coverage):
+            texts += [repr(each), each.json()]
     present = {host.ip: host.mac for host in HIDDEN}
     return Shown(tables, list(dict.fromkeys(texts)), present, "byod")
 
