@@ -188,6 +188,12 @@ class BuildAllOrNone(build_ext):
 class BuildPyAlone(build_py):
     """Copies the Python files, and leaves none in the wheel that an earlier build copied."""
 
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """The modules of a package; of the samples only the captures are installed."""
+        if package == "netwatch.pcaps":
+            return []
+        return super().find_package_modules(package, package_dir)  # type: ignore[no-any-return]
+
     def run(self) -> None:
         """Copy, then remove what is no part of the project any more."""
         super().run()

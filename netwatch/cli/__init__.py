@@ -31,6 +31,9 @@ class Command:
 
 
 COMMANDS: Mapping[str, Command] = {
+    "demo": Command(
+        "netwatch.cli.demo:add", "write sample captures into a new folder, and scan them"
+    ),
     "init": Command("netwatch.cli.init:add", "write a first configuration, by five questions"),
     "scan": Command(
         "netwatch.cli.captures:add_scan", "read captures and logs, and report violations of bans"
@@ -72,6 +75,10 @@ COMMANDS: Mapping[str, Command] = {
     "audit": Command("netwatch.cli.audit:add", "show, verify and export who looked at what"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
     "doctor": Command("netwatch.cli.doctor:add", "check this machine and all that is configured"),
+    "completion": Command(
+        "netwatch.cli.completion:add", "print the completions for bash, zsh or fish"
+    ),
+    "help": Command("netwatch.cli:add_help", "show the options of a command"),
 }
 """All commands, in the order in which ``netwatch --help`` lists them."""
 
@@ -106,13 +113,23 @@ EXIT_STATUS = """exit status:
   3  with --fail-on: an incident with such a verdict was found
 """
 
+SHORT_HELP = f"""netwatch {__version__} tells whether bans on apps were kept, and by whom not.
+
+  netwatch demo                write sample captures into a new folder, and scan them
+  netwatch scan office.pcap    is a ban violated? one row per incident
+  netwatch init                write a configuration for your own network
+  netwatch live -i eth1        watch a mirror port
+  netwatch help                all commands; 'netwatch help COMMAND' shows the options of one
+"""
+"""What ``netwatch`` alone prints."""
+
 EXAMPLES = f"""examples:
   netwatch scan office.pcap                 is a ban violated? one row per incident
   netwatch scan captures/ -c netwatch.yaml  a folder of captures, with your own rules
   netwatch names office.pcap                the names in a capture, before any rule
   netwatch policy explain --device 10.20.1.7 --name www.tiktok.com --time 2023-03-20T09:00
 
-'netwatch COMMAND --help' describes the options of a command.
+'netwatch help COMMAND' describes the options of a command.
 
 {EXIT_STATUS}"""
 
@@ -160,6 +177,16 @@ class CommandParser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return parsed, unknown
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Say which command was probably meant; argparse would list them all."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            from netwatch.core.user_yaml import did_you_mean
+
+            # The parser of all commands knows only those that are wanted now.
+            known = COMMANDS if self.prog == "netwatch" else action.choices
+            self.error(f"unknown command '{value}'{did_you_mean(value, known)}")
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with status 2."""
         self.print_usage(sys.stderr)
@@ -177,6 +204,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     replace_closed_streams()
     escape_unencodable()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        print(SHORT_HELP, end="")
+        return 0
     command, arguments = _command_first(arguments)
     listed = COMMANDS if command is None or command != arguments[0] else (command,)
     args = build_parser((command,), listed).parse_args(arguments)
@@ -261,6 +291,28 @@ def build_parser(
                 name, help=command.summary, add_help=False, formatter_class=HelpFormatter
             )
     return parser
+
+
+def add_help(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Register the command ``help``; its `func` returns the exit status."""
+    parser = groups.add_parser(
+        "help",
+        help="show the options of a command",
+        description="Show the options of a command, as 'netwatch COMMAND --help' does.",
+        epilog="examples:\n  netwatch help scan\n  netwatch help store query\n",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("command", metavar="COMMAND", nargs="*", help="such as scan or store query")
+    parser.set_defaults(func=_help)
+
+
+def _help(args: argparse.Namespace) -> int:
+    wanted = args.command[:1]
+    build_parser(wanted).parse_args([*args.command, "--help"])
+    return 0
 
 
 def _common_options() -> argparse.ArgumentParser:

@@ -203,7 +203,7 @@ def add(
     explaining.add_argument(
         "--name", required=True, metavar="N", help="the name that the device looked up or contacted"
     )
-    explaining.add_argument("--time", required=True, type=_time, metavar="T", help=when)
+    explaining.add_argument("--time", type=_time, metavar="T", help=f"{when} (default: now)")
     explaining.add_argument(
         "--evidence",
         choices=get_args(Evidence),

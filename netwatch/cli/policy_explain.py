@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import time_ns
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def explain(args: argparse.Namespace) -> int:
     """Run ``netwatch policy explain`` and return the exit status."""
     config = load(args.config)
+    if args.time is None:
+        args.time = time_ns()
     ip, mac = _client(config, args)
     network, by_range = config.networks.explain(ip, args.vlan)
     binding = config.devices.leases.binding_at(ip, mac, args.time)

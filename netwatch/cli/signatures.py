@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from netwatch.cli import (
     signature_drift,
@@ -89,7 +90,7 @@ def add(
         "names",
         metavar="NAME",
         nargs="+",
-        help="a host name, or - for names from standard input, one a line",
+        help="a host name, a URL, or - for names from standard input, one a line",
     )
     signature_update.add(group)
     signature_update.add_publish(group)
@@ -213,7 +214,17 @@ def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[byte
         if word == "-":
             yield from _lines_of_input(problems)
         else:
-            yield word.encode("utf-8", "surrogateescape")
+            yield _host_of(word).encode("utf-8", "surrogateescape")
+
+
+def _host_of(word: str) -> str:
+    """A name, or the host of the URL that was given instead."""
+    if "://" not in word:
+        return word
+    try:
+        return urlsplit(word).hostname or word
+    except ValueError:  # an IPv6 address without its bracket
+        return word
 
 
 def _lines_of_input(problems: list[Problem]) -> Iterator[bytes]:

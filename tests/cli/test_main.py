@@ -48,6 +48,24 @@ def test_the_help_of_a_command_has_examples(word: str, capsys: Captured) -> None
     assert f"netwatch {word} " in captured.out
 
 
+def test_netwatch_alone_says_what_to_try(capsys: Captured) -> None:
+    assert main([]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert len(captured.out.splitlines()) < 10
+    assert {"demo", "scan", "init", "live", "help"} == {
+        line.split()[1] for line in captured.out.splitlines() if line.startswith("  netwatch ")
+    }
+
+
+@pytest.mark.parametrize("words", [["scan"], ["store", "query"], ["policy"], []])
+def test_help_prints_the_help_of_a_command(words: list[str], capsys: Captured) -> None:
+    assert usage([*words, "--help"]) == 0
+    expected = capsys.readouterr().out
+    assert usage(["help", *words]) == 0
+    assert capsys.readouterr().out == expected
+
+
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_the_top_level_help_lists_all_commands(flag: str, capsys: Captured) -> None:
     assert usage([flag]) == 0
@@ -61,8 +79,10 @@ def test_the_top_level_help_lists_all_commands(flag: str, capsys: Captured) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "COMMAND"),
-        (["explode"], "explode"),
+        (["explode"], "unknown command 'explode'"),
+        (["scna"], "unknown command 'scna'; did you mean 'scan'?"),
+        (["store", "qury"], "unknown command 'qury'; did you mean 'query'?"),
+        (["help", "scna"], "unknown command 'scna'; did you mean 'scan'?"),
         (["scan"], "PATH"),
         (["names"], "PATH"),
         (["scan", "x.pcap", "--no-such"], "--no-such"),
@@ -83,7 +103,7 @@ def test_wrong_usage_ends_with_status_2(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err
-    command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    command = f" {arguments[0]}" if arguments[0] in {*COMMANDS} - {"help"} else ""
     assert captured.err.startswith(f"usage: netwatch{command} [-h]")
 
 
@@ -313,3 +333,13 @@ def test_without_standard_output_records_need_a_file(tmp_path: Path, command: st
     done = closed(">&-", command, *source, "-q", "-o", str(target))
     assert (done.returncode, done.stderr) == (0, b"")
     assert "www.tiktok.com" in target.read_text()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://www.tiktok.com/@some?lang=en", "quic://user@www.tiktok.com:443", "x://[1"]
+)
+def test_the_host_of_a_url_is_matched(url: str, capsys: Captured) -> None:
+    status = main(["signatures", "match", url])
+    text = capsys.readouterr().out
+    assert (status, text.startswith("www.tiktok.com: tiktok ")) in [(0, True), (1, False)]
+    assert (status == 0) == ("tiktok" in url)

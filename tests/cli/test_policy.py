@@ -1,4 +1,6 @@
 import json
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -399,3 +401,15 @@ def test_check_counts_the_rows_that_are_valid(run):
     for day, count in (("2023-03-31", 1), ("2023-04-15", 2), ("2023-06-01", 1)):
         _, out, _ = run("check", "--time", day)
         assert f"devices     {count} in the inventory  3 rows over time\n" in out
+
+
+def test_without_a_time_a_contact_is_explained_for_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(ROOT / "pcaps" / "netwatch.yaml")
+    contact = ["--device", "10.20.1.7", "--name", "www.tiktok.com", "--format", "jsonl"]
+    before = time.time_ns() // 10**9
+    assert main(["policy", "explain", "-c", config, *contact]) == 0
+    (step, *_) = json.loads(capsys.readouterr().out)["steps"]
+    moment = datetime.fromisoformat(step["says"])
+    assert before <= moment.timestamp() <= time.time()

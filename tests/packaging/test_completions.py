@@ -9,7 +9,7 @@ import pytest
 from support.programs import needs
 from support.shells import bash_proposals, fish_proposals, zsh_proposals
 
-from netwatch.cli import COMMANDS
+from netwatch.cli import COMMANDS, main
 
 EXPECTED = {
     "netwatch sc": {"scan", "schema"},
@@ -84,3 +84,10 @@ def test_a_shell_accepts_its_file(manual: Path, shell: str, path: str, tmp_path:
         env={**os.environ, "HOME": str(tmp_path)},
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_command_prints_what_packages_install(
+    manual: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", "bash"]) == 0
+    assert capsys.readouterr().out == (manual / "bash" / "netwatch").read_text(encoding="utf-8")
