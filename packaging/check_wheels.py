@@ -19,7 +19,7 @@ from pythons import find_pythons, missing
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_COMPILED = re.compile(r"netwatch-[^-]+-cp3(\d+)-cp3\d+-")
+_COMPILED = re.compile(r"netwatch_bans-[^-]+-cp3(\d+)-cp3\d+-")
 
 
 class CheckError(Exception):

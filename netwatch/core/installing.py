@@ -1,8 +1,7 @@
 """The command that adds what is missing to the installation that is running.
 
-`pip install 'netwatch[store]'`, typed somewhere else, can install a program of somebody else: an
-index has another project of that name. So the command names the interpreter and where netwatch was
-installed from. An environment of a package of the system gets another package. Where modules that
+The distribution is netwatch-bans: `netwatch` on the index is a project of somebody else. The command
+names the interpreter that runs and where netwatch was installed from. An environment of a package of the system gets another package. Where modules that
 are to be compiled are not, `INTERPRETED` says why.
 """
 
@@ -68,14 +67,14 @@ def _origin() -> tuple[str, str]:
     from netwatch import __version__
 
     try:
-        text = distribution("netwatch").read_text("direct_url.json")
+        text = distribution("netwatch-bans").read_text("direct_url.json")
         url = urlsplit(str(json.loads(text or "{}").get("url", "")))
     except (PackageNotFoundError, ValueError, AttributeError):
         url = urlsplit("")
     path = unquote(url.path)
     if url.scheme == "file" and Path(path).exists():
         return path, ""
-    return "netwatch", f"=={__version__}"
+    return "netwatch-bans", f"=={__version__}"
 
 
 def why_interpreted() -> str:

@@ -1,4 +1,4 @@
-"""Kafka, by librdkafka (the extra ``netwatch[kafka]``).
+"""Kafka, by librdkafka (the extra ``netwatch-bans[kafka]``).
 
 An idempotent producer that waits for all in-sync replicas. The key of a message is the id of the
 incident, so all reports of an incident stay in order in one partition. The header ``netwatch-key``

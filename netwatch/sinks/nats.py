@@ -1,4 +1,4 @@
-"""NATS JetStream, by nats-py (the extra ``netwatch[nats]``).
+"""NATS JetStream, by nats-py (the extra ``netwatch-bans[nats]``).
 
 Each alert is published with its key as ``Nats-Msg-Id``, by which a stream drops duplicates within
 its duplicate window. It counts as delivered when the stream has acknowledged it.

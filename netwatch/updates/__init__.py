@@ -1,7 +1,7 @@
 """Sets: signatures and bans of one version, signed, installed without a release of netwatch.
 
 A set is published with The Update Framework (theupdateframework.io, by python-tuf, the extra
-``netwatch[updates]``) and verified against a root that the operator was given. The modules by what
+``netwatch-bans[updates]``) and verified against a root that the operator was given. The modules by what
 they do:
 
 - `set_format`: the manifest and the archive of a set, and what bounds them;

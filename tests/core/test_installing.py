@@ -37,12 +37,12 @@ def made_of(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
 
 
 def test_a_wheel_is_installed_by_its_path(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wheel = installed / "netwatch-0.1.0-py3-none-any.whl"
+    wheel = installed / "netwatch_bans-0.1.0-py3-none-any.whl"
     wheel.touch()
     made_of(monkeypatch, json.dumps({"url": wheel.as_uri(), "archive_info": {}}))
     assert shlex.split(install_command("web"))[-1] == f"{wheel}[web]"
     wheel.unlink()
-    assert shlex.split(install_command("web"))[-1] == f"netwatch[web]=={__version__}"
+    assert shlex.split(install_command("web"))[-1] == f"netwatch-bans[web]=={__version__}"
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"url": 3}'])
@@ -50,7 +50,7 @@ def test_without_an_origin_it_is_the_version_that_is_installed(
     installed: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
 ) -> None:
     made_of(monkeypatch, text)
-    assert shlex.split(install_command("s3"))[-1] == f"netwatch[s3]=={__version__}"
+    assert shlex.split(install_command("s3"))[-1] == f"netwatch-bans[s3]=={__version__}"
 
 
 @pytest.mark.parametrize(("has_apt", "tool"), [(True, "apt"), (False, "dnf")])

@@ -77,7 +77,7 @@ def test_the_wheel_contains_the_package_and_its_data(wheel: Path) -> None:
     data = ("*.json", "*.po", "*.html", "*.css", "*.js", "*.svg", "py.typed")
     expected = files(ROOT, "netwatch", ("*.py", *data))
     expected |= {f"netwatch/{name}" for name in files(ROOT, "signatures", TREES["signatures"])}
-    expected.add("netwatch-0.1.0.data/data/share/netwatch/netwatch.service")
+    expected.add("netwatch_bans-0.1.0.data/data/share/netwatch/netwatch.service")
     expected.add("netwatch/rules/common_zones.yaml")
     # Why it is interpreted.
     expected.add("netwatch/not-compiled.txt")

@@ -69,7 +69,7 @@ def test_what_the_sbom_says_of_netwatch_itself() -> None:
 
 
 def test_a_wheel_with_a_library_of_the_machine_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "netwatch-1-cp311-cp311-linux.whl"
+    path = tmp_path / "netwatch_bans-1-cp311-cp311-linux.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("netwatch/__init__.py", "")
     wheels.require_own(path)

@@ -13,7 +13,7 @@ build-backend = "build_backend"
 backend-path = ["packaging"]
 
 [project]
-name = "netwatch"
+name = "netwatch-bans"
 version = "0.1.0"
 
 [tool.setuptools]
@@ -101,4 +101,4 @@ def unpacked(sdist: Path, folder: Path) -> Project:
     """An sdist unpacked in a folder."""
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
-    return Project(folder / "netwatch-0.1.0")
+    return Project(folder / "netwatch_bans-0.1.0")

@@ -22,7 +22,7 @@ class BuiltPackages:
     @property
     def wheel(self) -> Path:
         """The wheel of netwatch."""
-        (wheel,) = self.wheelhouse.glob("netwatch-*.whl")
+        (wheel,) = self.wheelhouse.glob("netwatch_bans-*.whl")
         return wheel
 
 
@@ -48,7 +48,7 @@ def built(folder: Path) -> BuiltPackages:
     wheel = os.environ.get("NETWATCH_WHEEL")
     build(folder / "now", *(["--wheel", wheel] if wheel else []))
     house = folder / "now" / "wheelhouse"
-    (own,) = house.glob("netwatch-*.whl")
+    (own,) = house.glob("netwatch_bans-*.whl")
     common = ("--wheel", str(own), "--wheelhouse", str(house))
     build(folder / "later", *common, "--package-version", LATER)
     return BuiltPackages(folder / "now", folder / "later", house)

@@ -95,7 +95,7 @@ def _require_pdf(view: View) -> None:
     try:
         require_weasyprint("netwatch serve")
     except ConfigError:
-        raise bad_request(view.say("PDF needs the extra netwatch[report] on the server.")) from None
+        raise bad_request(view.say("PDF needs the extra netwatch-bans[report] on the server.")) from None
 
 
 def _months(view: View) -> list[tuple[date, date]]:
