@@ -30,9 +30,12 @@ OFTEN = 3
 
 
 def block(command: str) -> str:
-    """What a command does, how it is called and its options: those of its own in a table."""
+    """What a command does, how it is called if it has operands, and its own options in a table."""
     parser = parsers()[command]
-    lines = [parser.description or "", "", "```text", synopsis(parser), "```", ""]
+    called = synopsis(parser)
+    lines = [parser.description or "", ""]
+    if called != f"{parser.prog} [options]":
+        lines += ["```text", called, "```", ""]
     rows = [[code(operand_name(each)), meaning(parser, each)] for each in operands(parser)]
     known = shared()
     of_scan = {} if command == "scan" else described(parsers()["scan"])
