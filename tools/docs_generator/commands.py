@@ -30,7 +30,7 @@ OFTEN = 3
 
 
 def block(command: str) -> str:
-    """What a command does, how it is called if it has operands, and its own options in a table."""
+    """What a command does, how it is called if it has operands, and its own options."""
     parser = parsers()[command]
     called = synopsis(parser)
     lines = [parser.description or "", ""]
@@ -48,7 +48,7 @@ def block(command: str) -> str:
         else:
             rows.append([spelled, text])
     if rows:
-        lines += [table(("option", "meaning"), rows), ""]
+        lines += [*(f"- {option}: {text}" for option, text in rows), ""]
     also = (f"{', '.join(map(_short, each))} ({where})" for where, each in elsewhere.items())
     return "\n".join([*lines, f"Also {'; '.join(also)}."] if elsewhere else lines)
 

@@ -39,11 +39,11 @@ def block(name: str) -> str:
     name, _, other = name.partition(" beside ")
     known = {*fields(json.loads(schemas.text(other)))} if other else set()
     rows = [
-        [code(path), kind, "" if always else "optional", text]
+        [code(path), kind if always else f"{kind}, optional", text]
         for path, kind, always, text in fields(json.loads(schemas.text(name)))
         if (path, kind, always, text) not in known and (not most or path.count(".") < int(most))
     ]
-    return table(("field", "type", "", "meaning"), rows)
+    return table(("field", "type", "meaning"), rows)
 
 
 def fields(schema: Schema) -> Iterator[tuple[str, str, bool, str]]:
