@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "live": Command("netwatch.cli.live:add", "capture on interfaces and report violations of bans"),
     "verify": Command(
-        "netwatch.cli.verify:add", "read evidence captures anew with independent readers"
+        "netwatch.cli.verify:add", "read evidence captures again with independent readers"
     ),
     "rejudge": Command(
         "netwatch.cli.rejudge:add", "judge the stored past again, and show what is different"
@@ -54,7 +54,7 @@ COMMANDS: Mapping[str, Command] = {
         "netwatch.cli.explain:add", "show one incident, every step from packet to clause"
     ),
     "report": Command(
-        "netwatch.cli.report:add", "was a ban kept? The period report as HTML, PDF and JSON"
+        "netwatch.cli.report:add", "was a ban complied with? The period report as HTML, PDF and JSON"
     ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "inventory": Command(
@@ -321,8 +321,8 @@ def _common_options() -> argparse.ArgumentParser:
         "-c",
         "--config",
         metavar="FILE",
-        help="configuration (default: ./netwatch.yaml, else /etc/netwatch/netwatch.yaml,"
-        " else built-in defaults)",
+        help="configuration (default: ./netwatch.yaml, /etc/netwatch/netwatch.yaml,"
+        " or built-in defaults)",
     )
     return common
 

@@ -49,9 +49,9 @@ def add(
         "--account",
         default="",
         metavar="NAME",
-        help="of this account alone, or of all that had this name at a provider",
+        help="only of this account, or of all that had this name at a provider",
     )
-    parser.add_argument("--subject", default="", metavar="TEXT", help="about this subject alone")
+    parser.add_argument("--subject", default="", metavar="TEXT", help="only about this subject")
     add_store_option(parser)
     parser = group.command("verify", _verify, "compare each row with its hash", table=False)
     parser.add_argument("--head", default="", metavar="HASH", help="a hash that was noted earlier")

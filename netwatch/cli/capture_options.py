@@ -36,8 +36,8 @@ def add_archive_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ledger-key",
         metavar="FILE",
-        help="sign the results in the ledger with the key in this file, and trust those of earlier"
-        " runs that are (default: ledger.key in $STATE_DIRECTORY, or else in netwatch below"
+        help="sign the results in the ledger with the key in this file, and trust earlier results"
+        " signed with it (default: ledger.key in $STATE_DIRECTORY, or in netwatch below"
         " $XDG_STATE_HOME or ~/.local/state; made if it is not there)",
     )
     group.add_argument(
@@ -112,7 +112,7 @@ def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool
     parser.add_argument(
         "--only",
         choices=("captures", "logs"),
-        help="leave the files of the other kind alone",
+        help="read only files of this kind",
     )
 
 
@@ -196,7 +196,7 @@ def add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str])
     parser.add_argument(
         "--store",
         action="store_true",
-        help="keep what was seen in the store of the configuration, else in"
+        help="keep what was seen in the store of the configuration, or in"
         " ~/.local/share/netwatch/store",
     )
     parser.add_argument(

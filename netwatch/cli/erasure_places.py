@@ -1,4 +1,4 @@
-"""What is where of a person, and how it goes when she is erased: one row for each place.
+"""Where a person's data are, and how they go when the person is erased: one row for each place.
 
 ``store erase`` says by these rows what it did, and the page on data protection has them as a table.
 A test compares them with the tables of the catalogue and of the console, and with what an erasure
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Reach = Literal["erased", "sealed", "nobody", "not reached"]
-"""What an erasure does with a place: what is there of her goes; or nobody can read it any more;
-or the place says nothing of people; or it is not netwatch's to change."""
+"""What an erasure does with a place: the person's data go; or cannot be read any more; or
+the place has no personal data; or it is not netwatch's to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +34,25 @@ PLACES = (
         "observations, flows and claims",
         "files of the store",
         "erased",
-        "files are written anew without the rows that are hers or mention her",
+        "files are rewritten without the person's rows and rows that mention the person",
         ("file",),
         ("rows", "files"),
     ),
     Place(
         "clients",
-        "addresses and MACs, or what is sealed of them",
+        "addresses and MACs, also encrypted ones",
         "catalogue",
         "erased",
-        "rows are deleted, last of all",
+        "rows are deleted, last",
         ("client",),
         ("clients",),
     ),
     Place(
         "incidents",
-        "incidents, counts of them, and cases",
+        "incidents, their counts, and cases",
         "catalogue",
         "erased",
-        "those of hers, and those that mention her",
+        "the person's, and those that mention the person",
         (
             "incident",
             "incident_day",
@@ -77,53 +77,53 @@ PLACES = (
         "evidence captures, and where they are",
         "the folder of `--evidence`, catalogue",
         "erased",
-        "files of her incidents that netwatch wrote are deleted",
+        "files of the person's incidents that netwatch wrote are deleted",
         ("evidence",),
         ("evidence",),
     ),
     Place(
         "journal",
-        "who asked of whom a pseudonym is, and why",
+        "who resolved a pseudonym, and why",
         "catalogue",
         "erased",
-        "her pseudonyms and the reasons are taken out; that somebody asked, and when, stays",
+        "the person's pseudonyms and the reasons are removed; that somebody asked, and when, stays",
         ("journal",),
         ("journal",),
     ),
     Place(
         "alerts",
-        "alerts that wait, dead letters, delivered ones, and open incidents",
+        "queued alerts, dead letters, the memory of delivered alerts, open incidents",
         "outbox, state file of `live`",
         "erased",
-        "entries that mention her are deleted",
+        "entries that mention the person are deleted",
         (),
         ("alerts",),
     ),
     Place(
         "filters",
-        "filters that accounts saved, and sign-ins under way",
+        "saved filters, and sign-ins in progress",
         "database of the console",
         "erased",
-        "those that mention her",
+        "those that mention the person",
         ("console_filter", "console_pending"),
         ("filters",),
     ),
     Place(
         "purposes",
-        "why sessions look at somebody, as they typed it",
+        "purposes that sessions typed",
         "database of the console",
         "erased",
-        "all of them: people are asked again",
+        "all; people are asked again",
         ("console_purpose",),
         ("purposes",),
     ),
     Place(
         "audit",
-        "who looked at her, and why",
+        "who looked at the person, and why",
         "database of the console",
         "sealed",
-        "who looked and when stays; whom the row is about is a pseudonym of the audit's own key,"
-        " and the keys of purpose and detail are deleted",
+        "who looked and when stays; the subject becomes a pseudonym by the audit's own key, and"
+        " the keys of purpose and detail are deleted",
         ("console_audit", "console_audit_key"),
         ("audit",),
     ),
@@ -132,7 +132,7 @@ PLACES = (
         "temporary files of runs that were killed",
         "folder of the store, `TMPDIR`",
         "erased",
-        "all of them, whomever they name; those of a run that goes on are named",
+        "all, whoever is in them; those of running commands are listed",
         (),
         ("temporary",),
     ),
@@ -141,7 +141,7 @@ PLACES = (
         "runs, captures, versions, hours, losses, sensors",
         "catalogue",
         "nobody",
-        "nothing: networks, files and times. A capture whose name mentions her is named",
+        "nothing: networks, files and times. A capture whose name mentions the person is listed",
         (
             "capture",
             "fleet_applied",
@@ -164,7 +164,7 @@ PLACES = (
         "accounts and their names, sessions, failed sign-ins and keys of the console",
         "database of the console",
         "nobody",
-        "nothing: they are of those who look. Remove an account with `users remove`",
+        "nothing: they belong to the users of the console. Remove an account with `users remove`",
         (
             "console_account",
             "console_failure",
@@ -178,14 +178,14 @@ PLACES = (
         "alerts that were delivered",
         "receivers of the outputs, files of outputs",
         "not reached",
-        "erase them there; the outputs are named",
+        "erase them there; the outputs are listed",
     ),
     Place(
         "captures",
         "your captures, logs, inventory, lease files",
         "where you keep them",
         "not reached",
-        "captures that the store knows are named",
+        "captures that the store knows are listed",
     ),
     Place(
         "written",

@@ -98,13 +98,13 @@ def add(
     parser.add_argument(
         "id",
         metavar="ID",
-        help="the id of an incident, or how it begins; or an evidence capture alone",
+        help="the id of an incident, or its beginning; or only an evidence capture",
     )
     parser.add_argument(
         "capture",
         metavar="CAPTURE",
         nargs="?",
-        help="the evidence capture of the incident, which is judged anew by the configuration",
+        help="the evidence capture of the incident, which is judged again by the configuration",
     )
     parser.add_argument(
         "--alerts", metavar="FILE", help="read alerts that were written as JSON lines; - is a pipe"

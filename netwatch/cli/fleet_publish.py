@@ -92,7 +92,7 @@ def add(group: Group) -> None:
         metavar="RELEASE",
         type=release,
         default=__version__,
-        help=f"the least netwatch that can read it (default {__version__})",
+        help=f"the oldest netwatch that can read it (default {__version__})",
     )
 
 

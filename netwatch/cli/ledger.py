@@ -48,7 +48,7 @@ def add(
         default=PRUNE_DAYS,
         help=f"keep what runs of the last N days named (default {PRUNE_DAYS}), and the last run",
     )
-    prune.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    prune.add_argument("--dry-run", action="store_true", help="only show what would be deleted")
 
 
 def _days(text: str) -> int:

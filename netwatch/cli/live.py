@@ -147,7 +147,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         "--state",
         metavar="FILE",
         help="save open incidents in FILE, so that they continue after a crash (default:"
-        " live.sqlite in the state folder of the systemd unit, else none)",
+        " live.sqlite in the state folder of the systemd unit, or none)",
     )
     group.add_argument(
         "--evidence",

@@ -42,7 +42,7 @@ def add(
     parser = groups.add_parser(
         "report",
         help=COMMANDS["report"].summary,
-        description="Says for each ban whether it was kept from one day to another, with the"
+        description="Reports for each ban whether it was complied with in a period, with the"
         " reasons and with what could not be seen.",
         epilog=_EXAMPLES,
         parents=list(parents),

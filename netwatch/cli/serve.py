@@ -56,7 +56,7 @@ def add(
         "--listen",
         metavar="ADDRESS:PORT",
         help="where to listen; port 0 is any free one (default: `listen` under `console` of the"
-        " configuration, else 127.0.0.1:8477)",
+        " configuration, or 127.0.0.1:8477)",
     )
     parser.add_argument("--tls-cert", metavar="FILE", help="the certificate with its chain, PEM")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key, PEM")

@@ -77,7 +77,7 @@ def add(group: Group) -> None:
         "--spare-others",
         action="store_true",
         help="let names of other roles and apps pass that are below a domain of the file, where the"
-        " format can say so",
+        " format supports it",
     )
     parser.add_argument(
         "-o",

@@ -57,7 +57,7 @@ def add(group: Group) -> None:
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--url", metavar="URL", help="the repository (default: that of the configuration)"
+        "--url", metavar="URL", help="the repository (default: the configuration's)"
     )
     source.add_argument(
         "--from",
@@ -71,17 +71,16 @@ def add(group: Group) -> None:
     parser.add_argument(
         "--root",
         metavar="FILE",
-        help="the trusted root, as its publisher handed it over (default: that of the"
-        " configuration)",
+        help="the trusted root, obtained over a trusted channel (default: the configuration's)",
     )
     parser.add_argument(
         "--sets-folder",
         metavar="DIR",
-        help="where sets are installed (default: that of the configuration, else"
+        help="where sets are installed (default: the configuration's, or"
         " /var/lib/netwatch/sets, for users in their data folder)",
     )
     parser.add_argument(
-        "--check", action="store_true", help="say whether there is a newer set, install nothing"
+        "--check", action="store_true", help="show whether there is a newer set, install nothing"
     )
     parser.add_argument(
         "--again",
@@ -227,7 +226,7 @@ def add_publish(group: Group) -> None:
     what.add_argument(
         "--refresh",
         action="store_true",
-        help="sign the timestamp anew, which needs no other key, and publish nothing",
+        help="sign only the timestamp again, with its key; publish nothing",
     )
     what.add_argument(
         "--rotate",
@@ -252,15 +251,15 @@ def add_publish(group: Group) -> None:
         "--timestamp-expires",
         metavar="DAYS",
         type=days,
-        help="for how long the timestamp is valid: for so long can newer sets be hidden, and so"
-        " often has it to be signed anew (default 14d)",
+        help="for how long the timestamp is valid, and newer sets can be withheld; sign it again"
+        " before that (default 14d)",
     )
     parser.add_argument(
         "--requires",
         metavar="RELEASE",
         type=release,
         default=__version__,
-        help=f"the least netwatch that can read the set (default {__version__})",
+        help=f"the oldest netwatch that can read the set (default {__version__})",
     )
 
 

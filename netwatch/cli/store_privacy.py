@@ -79,7 +79,7 @@ def add_prune(group: Group) -> None:
         "prune", _prune, "delete what is older than its retention", _PRUNE_EPILOG
     )
     add_store_option(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be deleted")
     parser.add_argument(
         "--now", metavar="DAY", type=_end_of_day, help="as of the end of this day (default: now)"
     )
@@ -102,14 +102,14 @@ def add_erase(group: Group) -> None:
     parser.add_argument(
         "--state",
         metavar="FILE",
-        help=f"the state file of live (default: {UNIT_STATE}, that of the systemd unit)",
+        help=f"the state file of live (default: {UNIT_STATE}, the systemd unit's)",
     )
 
 
 def add_identify(group: Group) -> None:
     """Add ``netwatch store identify``."""
     parser = group.command(
-        "identify", _identify, "say of whom a pseudonym is, and note who asked", _IDENTIFY_EPILOG
+        "identify", _identify, "resolve a pseudonym to a device, and note who asked", _IDENTIFY_EPILOG
     )
     add_store_option(parser)
     parser.add_argument("pseudonym", metavar="PSEUDONYM", help="a pseudonym of an alert")
@@ -177,7 +177,7 @@ def _prune(args: argparse.Namespace) -> int:
 _PRUNED = {
     "rows": "rows of facts",
     "personal": "of them of personal and guest networks",
-    "files": "files, removed or written anew",
+    "files": "files, removed or rewritten",
     "incidents": "incidents",
     "coverage": "records of coverage",
     "evidence": "evidence captures",
@@ -345,14 +345,14 @@ def _report(
 
 _ERASED = {
     "rows": "rows of facts",
-    "files": "files that had them, written anew",
+    "files": "files that had them, rewritten",
     "incidents": "incidents",
     "clients": "clients",
     "evidence": "evidence captures",
     "coverage": "entries of coverage records",
     "alerts": "alerts in the outbox, dead letters and open incidents",
     "filters": "saved filters of the console",
-    "purposes": "purposes that sessions of the console had stated, of whomever",
+    "purposes": "purposes that sessions of the console had stated, about anybody",
     "audit": "rows of the audit whose subject, purpose and detail nobody can read any more",
     "journal": "entries of the journal that named a pseudonym, without it now",
     "temporary": "folders of temporary files that ended runs left",
@@ -389,8 +389,8 @@ def _identify(args: argparse.Namespace) -> int:
         )
     if found is None:
         print_message(
-            f"netwatch: {args.pseudonym}: nothing in the store, the inventory or the networks says"
-            " of whom it is"
+            f"netwatch: {args.pseudonym}: no device of the store, the inventory or the networks has"
+            " this pseudonym"
         )
         return 1
     record = {name: getattr(found, name) for name in found.__dataclass_fields__}

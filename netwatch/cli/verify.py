@@ -41,8 +41,8 @@ def add(
     parser = groups.add_parser(
         "verify",
         help=COMMANDS["verify"].summary,
-        description="Reads evidence captures anew with scapy and with dpkt, which share no code"
-        " with the readers of netwatch, and says for each piece of evidence whether that packet"
+        description="Reads evidence captures again with scapy and with dpkt, which share no code"
+        " with the readers of netwatch, and shows for each piece of evidence whether that packet"
         " shows that name from that device at that time. Lines of logs are looked for in the log"
         " itself.",
         epilog=_EXAMPLES,
@@ -60,7 +60,7 @@ def add(
     source.add_argument(
         "--alerts",
         metavar="FILE",
-        help="alerts as JSON lines; each capture must show what the alert of its incident says",
+        help="alerts as JSON lines; each capture must show what the alert of its incident claims",
     )
     source.add_argument(
         "--store-path",

@@ -129,7 +129,7 @@ _DEVICES = Section(
 _COLUMNS = Section(
     "devices.columns",
     tuple(
-        row(column, "text", f"`{column}`", f"the header of the column with {meaning}")
+        row(column, "text", f"`{column}`", meaning)
         for column, meaning in {
             "id": "the id of the device",
             "mac": "its MAC address",

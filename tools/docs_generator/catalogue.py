@@ -19,14 +19,18 @@ def packs_block(_: str) -> str:
         ban = pack.ban
         lists = [", ".join(sorted(part)) for part in (ban.apps, ban.forbids, ban.advises)]
         days = [_period(each) for each in ban.periods]
-        cells = [pack.jurisdiction, ban.authority, *lists, str(pack.announced or "")]
-        rows.append([code(ban_id), *(part or "-" for part in cells), "<br>".join(days)])
-    titles = ("pack", "where", "authority", "apps", "forbids", "advises", "announced", "in force")
+        rows.append(
+            [code(ban_id), pack.jurisdiction or "", ban.authority, *lists, "<br>".join(days)]
+        )
+    titles = ("pack", "where", "authority", "apps", "forbids", "advises", "in force")
     return table(titles, rows)
 
 
 def _period(period: BanPeriod) -> str:
-    days = f"{period.start or 'open'} to {period.end or 'open'}"
+    start, end = period.start or "", period.end or ""
+    days = f"{start} to {end}" if start and end else f"from {start}" if start else "always"
+    if end and not start:
+        days = f"until {end}"
     return f"{days} (advice)" if period.advice else days
 
 

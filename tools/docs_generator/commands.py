@@ -25,14 +25,17 @@ def _leaves(
         yield path, parser
 
 
-OFTEN = 10
+OFTEN = 3
 """Options that as many commands have, in the same words, are explained once."""
 
 
 def block(command: str) -> str:
-    """What a command does, how it is called and its options: those of its own in a table."""
+    """What a command does, how it is called if it has operands, and its own options."""
     parser = parsers()[command]
-    lines = [parser.description or "", "", "```text", synopsis(parser), "```", ""]
+    called = synopsis(parser)
+    lines = [parser.description or "", ""]
+    if called != f"{parser.prog} [options]":
+        lines += ["```text", called, "```", ""]
     rows = [[code(operand_name(each)), meaning(parser, each)] for each in operands(parser)]
     known = shared()
     of_scan = {} if command == "scan" else described(parsers()["scan"])
@@ -41,13 +44,18 @@ def block(command: str) -> str:
         if (spelled, text) in known:
             elsewhere.setdefault("[shared options](#shared-options)", []).append(spelled)
         elif of_scan.get(spelled) == text:
-            elsewhere.setdefault("as in [`scan`](#netwatch-scan)", []).append(spelled)
+            elsewhere.setdefault("as for [`scan`](#netwatch-scan)", []).append(spelled)
         else:
             rows.append([spelled, text])
     if rows:
-        lines += [table(("option", "meaning"), rows), ""]
-    lines += [f"Also {', '.join(each)} ({where})." for where, each in elsewhere.items()]
-    return "\n".join(lines)
+        lines += [*(f"- {option}: {text}" for option, text in rows), ""]
+    also = (f"{', '.join(map(_short, each))} ({where})" for where, each in elsewhere.items())
+    return "\n".join([*lines, f"Also {'; '.join(also)}."] if elsewhere else lines)
+
+
+def _short(spelled: str) -> str:
+    """The first spelling of an option, without its value."""
+    return code(spelled.strip("`").split("`")[0].split()[0])
 
 
 def shared_block(_: str) -> str:
@@ -83,9 +91,7 @@ def options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 def synopsis(parser: argparse.ArgumentParser) -> str:
     """How a command is called: its required options and its operands."""
-    needed = [
-        f"{each.option_strings[0]} {each.metavar}" for each in options(parser) if each.required
-    ]
+    needed = [spellings(each)[0] for each in options(parser) if each.required]
     return " ".join([parser.prog, "[options]", *needed, *map(_operand, operands(parser))])
 
 

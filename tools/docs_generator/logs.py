@@ -18,31 +18,28 @@ from netwatch.logs.registry import LOG_FORMATS, LogFormat
 from netwatch.logs.times import LocalTimes
 
 EFFECTS = {
-    "client": "Such a contact has no verdict: it is counted, and nobody is accused.",
+    "client": "Such a contact has no verdict, and is counted.",
     "client-port": "The port of the device is not in the evidence.",
     "server": "The address of the server is not in the evidence.",
-    "answer": "What the name resolved to is not known, so that flows to that address do not count"
-    " as contacts with the app.",
+    "answer": "The addresses of the name are not known, so flows to them do not count as contacts.",
     "query-type": "The type of the lookup is not in the evidence.",
-    "year": "The year is that of `--year`, else it follows from when the file was written;"
-    " `confirmed` becomes `probable`.",
-    "time-zone": "The zone is that of `--timezone`, else UTC; `confirmed` becomes `probable`.",
-    "device-behind-nat": "The address is one after translation, which many devices may have;"
-    " `confirmed` becomes `probable`.",
+    "year": "The year is `--year`, otherwise that of the file; `confirmed` becomes `probable`.",
+    "time-zone": "The zone is `--timezone`, otherwise UTC; `confirmed` becomes `probable`.",
+    "device-behind-nat": "The address may belong to many devices; `confirmed` becomes `probable`.",
 }
-"""What follows where a log does not say something, by what it does not say."""
+"""What follows from what a log lacks."""
 
 
 def formats_block(_: str) -> str:
     """All formats with their pages."""
     pages = {name: page for name, page, *_ in rows("log_formats")["formats"]}
     return table(
-        ("log", "`--as`", "recognised", "what no record says"),
+        ("log", "`--as`", "recognised", "lacks"),
         (
             [
                 f"[{row.title}]({pages[name]}.md)",
                 code(name),
-                "only with `--as`" if row.only_if_named else "by its content",
+                "only with `--as`" if row.only_if_named else "by content",
                 code(*row.lacks) or "",
             ]
             for name, row in LOG_FORMATS.items()
@@ -51,7 +48,7 @@ def formats_block(_: str) -> str:
 
 
 def lacks_block(_: str) -> str:
-    """What a log may not say, and what follows."""
+    """What a log may lack, and what follows."""
     return table(
         ("`log.lacks`", "what follows"), ([code(word), text] for word, text in EFFECTS.items())
     )
@@ -63,10 +60,8 @@ def format_block(name: str) -> str:
     example = next(each for each in rows("log_formats")["formats"] if each[0] == name)[2]
     parts = [f"**{row.title}**: `--as {name}`. {_recognised(row)}"]
     if row.lacks:
-        parts.append("No record of it says:")
-        parts.append("\n".join(f"- `{word}`: {EFFECTS[word]}" for word in row.lacks))
+        parts[0] += f" It [lacks](index.md#what-a-log-does-not-say) {code(*row.lacks)}."
     if example:
-        parts.append("For example,")
         parts.append(f"```text\n{example.rstrip()}\n```")
         parts.append("is read as")
         parts.append(_said(name, example.encode().splitlines()))
@@ -75,8 +70,8 @@ def format_block(name: str) -> str:
 
 def _recognised(row: LogFormat) -> str:
     if row.only_if_named:
-        return f"It is read only if you name it. {row.only_if_named}"
-    return "It is recognised by its content."
+        return f"Only if you name it. {row.only_if_named}"
+    return "Recognised by content."
 
 
 def _said(name: str, lines: list[bytes]) -> str:
@@ -85,7 +80,7 @@ def _said(name: str, lines: list[bytes]) -> str:
     if not found:
         raise ValueError(f"the example of {name} says nothing")
     return table(
-        ("time", "evidence", "name", "client", "server", "what came of it"), map(_row, found)
+        ("time", "evidence", "name", "client", "server", "outcome"), map(_row, found)
     )
 
 

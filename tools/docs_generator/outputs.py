@@ -1,5 +1,6 @@
 """Types of outputs with their keys, from the table of sinks."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -9,11 +10,25 @@ from netwatch.sinks.options import Option
 from netwatch.sinks.registry import SINKS
 from netwatch.sinks.tls import TLS_OPTIONS
 
+
+def _own(name: str) -> list[Option]:
+    """The keys of a type without those of every type and those below ``tls``."""
+    sink = SINKS[name]
+    options = [option for option in sink.options if option not in TLS_OPTIONS]
+    if sink.digest_interval:
+        every, *others = DIGEST_OPTIONS
+        options += [replace(every, default=duration(sink.digest_interval)), *others]
+    return options
+
+
+_COUNTS = Counter(option for name in SINKS for option in _own(name))
+
 SHARED: dict[str, Sequence[Option]] = {
     "every": OUTPUT_OPTIONS,
+    "several": [option for option, count in _COUNTS.items() if count > 1],
     "tls": TLS_OPTIONS,
 }
-"""Keys that are no type's own: of outputs of every type, and below ``tls``."""
+"""Keys that are no type's own: of outputs of every type, of several, and below ``tls``."""
 
 
 def keys() -> set[str]:
@@ -44,14 +59,16 @@ def block(name: str) -> str:
     if name in SHARED:
         return _table(SHARED[name])
     sink = SINKS[name]
-    options = [option for option in sink.options if option not in TLS_OPTIONS]
-    if sink.digest_interval:
-        every, *others = DIGEST_OPTIONS
-        options += [replace(every, default=duration(sink.digest_interval)), *others]
-    has_tls = any(option in TLS_OPTIONS for option in sink.options)
-    tls = " Besides, the keys of [`tls`](#tls)." if has_tls else ""
-    check = f"`netwatch doctor`: {sink.connection_check}.{tls}"
-    return "\n\n".join([sink.description, _table(options), check])
+    own = [option for option in _own(name) if option not in SHARED["several"]]
+    also = [code(option.key) for option in _own(name) if option in SHARED["several"]]
+    if also:
+        also = [f"{', '.join(also)} ([keys of several types](#keys-of-several-types))"]
+    if any(option in TLS_OPTIONS for option in sink.options):
+        also.append("[`tls`](#tls)")
+    parts = [sink.description, _table(own)]
+    if also:
+        parts.append(f"Also {', '.join(also)}.")
+    return "\n\n".join([*parts, f"`netwatch doctor`: {sink.connection_check}."])
 
 
 def _table(options: Iterable[Option]) -> str:

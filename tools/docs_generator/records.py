@@ -14,6 +14,7 @@ ARROW_TYPES: Mapping[str, str] = {
     "transport": "dictionary<string>",
     "source": "dictionary<string>",
     "text": "dictionary<string>",
+    "place": "dictionary<string>",
     "address": "dictionary<string>",
     "mac": "string",
     "community id": "string",
@@ -38,11 +39,11 @@ def block(name: str) -> str:
     name, _, other = name.partition(" beside ")
     known = {*fields(json.loads(schemas.text(other)))} if other else set()
     rows = [
-        [code(path), kind, "" if always else "optional", text]
+        [code(path), kind if always else f"{kind}, optional", text]
         for path, kind, always, text in fields(json.loads(schemas.text(name)))
         if (path, kind, always, text) not in known and (not most or path.count(".") < int(most))
     ]
-    return table(("field", "type", "", "meaning"), rows)
+    return table(("field", "type", "meaning"), rows)
 
 
 def fields(schema: Schema) -> Iterator[tuple[str, str, bool, str]]:
@@ -114,12 +115,9 @@ def csv_block(name: str) -> str:
 
 
 def columns_block(_: str) -> str:
-    """The columns of an observation in Arrow and Parquet, in their order."""
-    found = []
+    """The columns of an observation in Arrow and Parquet, by their type."""
+    found: dict[str, list[str]] = {"timestamp[ns, UTC]": [], "uint8": ["time_digits"]}
     for column in COLUMNS:
-        kind = ARROW_TYPES.get(column.name, ARROW_TYPES.get(column.kind, ""))
-        found.append([code(column.name), code(".".join(column.path)), code(kind), column.title])
-        if column.kind == "time":
-            title = "digits after the second that the capture has"
-            found.append([code("time_digits"), "", code("uint8"), title])
-    return table(("column", "field of the record", "type", "meaning"), found)
+        kind = ARROW_TYPES.get(column.name) or ARROW_TYPES[column.kind]
+        found.setdefault(kind, []).append(column.name)
+    return table(("type", "columns"), [(code(kind), code(*names)) for kind, names in found.items()])
