@@ -77,6 +77,8 @@ def test_formats_are_received_unchanged(run, forms):
 
 
 ELSEWHERE = ("none", "kill -9")
+SLOW = {("tansu", "expired certificate")}
+"""What takes a quarter of a minute, and is refused by the library that refuses a wrong host name."""
 
 
 def faults() -> Iterator[Any]:
@@ -86,7 +88,7 @@ def faults() -> Iterator[Any]:
             for group in CLIENTS:
                 able = [each for each in group if applies(each, fault)]
                 for place, receiver in enumerate(able):
-                    is_its_turn = place == number % len(able)
+                    is_its_turn = place == number % len(able) and (receiver, fault) not in SLOW
                     yield (receiver, fault) if is_its_turn else only_long(receiver, fault)
 
 

@@ -12,7 +12,7 @@ PART = 10
 LEAST = 12
 """How many examples any property gets for each change."""
 
-USUAL = 30
+USUAL = 20
 """How many a property gets for each change that does not say what it is worth."""
 
 
