@@ -209,7 +209,7 @@ def test_any_bytes_behind_a_magic(name, tail):
 
 @pytest.mark.parametrize("name", COMPRESS)
 def test_a_bomb_takes_no_memory(name):
-    size = 64 << 20
+    size = 32 << 20
     compressor = {
         "gzip": lambda: _Zlib(),
         "bzip2": bz2.BZ2Compressor,
@@ -305,16 +305,16 @@ def test_padding_takes_next_to_no_work(name, filler, monkeypatch):
 @pytest.mark.parametrize("name", COMPRESS)
 def test_many_members_take_no_longer_where_much_is_read_at_once(name):
     """A member may cost time, but not a copy of everything that was read ahead."""
-    members = b"".join(COMPRESS[name](bytes([n])) for n in range(250)) * 8
+    members = b"".join(COMPRESS[name](bytes([n])) for n in range(250)) * 16
 
     def seconds(at_once):
-        stream = DecompressedStream(Limited(io.BytesIO(members * 6), [], at_once), name)
+        stream = DecompressedStream(Limited(io.BytesIO(members), [], at_once), name)
         buffer = memoryview(bytearray(1 << 16))
         started = time.process_time()
         total = 0
         while got := stream.readinto(buffer):
             total += got
-        assert total == 12_000
+        assert total == 4_000
         return time.process_time() - started
 
     much, little = (min(seconds(size) for _ in range(3)) for size in (1 << 20, 1 << 13))

@@ -4,10 +4,11 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import only_long
 
 from netwatch.capture.zstd_blocks import BLOCKS_AT_ONCE, ZstdBlocks
 
-CONTENT = random.Random(3).randbytes(300_000) + bytes(5_000_000) + b"text " * 200_000
+CONTENT = random.Random(3).randbytes(140_000) + bytes(5_000_000) + b"text " * 200_000
 BLOCK = 128 << 10
 
 
@@ -27,7 +28,7 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("name", FRAMES)
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000, 65_536, 1 << 20])
+@pytest.mark.parametrize("size", [1, only_long(2), 3, only_long(7), 1000, 65_536, 1 << 20])
 def test_a_frame_is_taken_in_pieces_that_expand_to_little(name, size):
     frame, behind = FRAMES[name], b"behind the frame" * 2
     blocks, decompressor = ZstdBlocks(), zstandard.ZstdDecompressor().decompressobj()

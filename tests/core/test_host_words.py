@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import block, timed
+from support.examples import only_long
 from support.filling import hold_to_parsers
 from support.frames import tcp, udp
 
@@ -33,7 +34,7 @@ def test_each_byte_is_judged(place: int) -> None:
         assert lowered_name(word) == (lower if known or byte == 46 else 0)
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 8, 9, 16, 17])
+@pytest.mark.parametrize("size", [1, only_long(2), 7, 8, 9, only_long(16), 17])
 def test_each_byte_of_a_label_is_judged_alike_in_the_loop(size: int) -> None:
     """What the functions of host_words.pxd reject, the loop leaves to the parser."""
     packets, read_by_loop = [], 0

@@ -35,7 +35,7 @@ OWN = "api16-normal-c-useast1a.tiktokv.com"
 CLIENT, SERVER = bytes((10, 20, 1, 5)), bytes((203, 0, 113, 7))
 DAY = 1_679_313_600_000_000_000  # 2023-03-20
 SECOND = 1_000_000_000
-MOST = 4
+MOST = 2
 """Records taken of a sample."""
 NO_PORT = re.compile(r'(?:[pP]ort"?|dpt)[:=] ?(0|-1)\b|203\.0\.113\.7:(0|-1)\b')
 RECORDS = {"jsonl", "ecs"}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import layers
 from support.captures import block, timed
-from support.examples import examples
+from support.examples import examples, only_long
 from support.frames import LINKS, Link
 from support.interpreted import SOURCES, interpreted
 from support.paths import PCAPS
@@ -29,12 +29,12 @@ FRAMES = {link.name: [frame for _, frame in mixed(link=link).frames] for link in
 NUMBERS = {link.name: link.number for link in LINKS}
 
 
-def wrapped(carrier: Carrier, first: int) -> list[bytes]:
-    """Packets of every kind, each in another wrapping, some in fragments, on one link: a quarter
-    of the wrappings, beginning with that of the number `first`."""
+def wrapped(carrier: Carrier, first: int, one_in: int = 16) -> list[bytes]:
+    """Packets of every kind, each in another wrapping, some in fragments, on one link: one wrapping
+    in so many, beginning with that of the number `first`."""
     packets = [frame[14:] for frame in FRAMES["ethernet"][::7]]
     frames = []
-    for number in range(first % 4, 2 * len(WRAPPINGS), 4):
+    for number in range(first % one_in, 2 * len(WRAPPINGS), one_in):
         wrapping = (*WRAPPINGS, *WRAPPINGS[::-1])[number]
         packet = packets[number % len(packets)]
         cuts = {number % 2: (9, 20)} if number % 5 == 0 else {}
@@ -121,6 +121,12 @@ def test_in_every_wrapping_on_every_link(source: ModuleType, name: str) -> None:
     assert same(source, [block(timed(FRAMES[name]), NUMBERS[name])]) > 0
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("carrier", CARRIERS, ids=lambda each: each.name)
+def test_in_all_wrappings_on_all_links(source: ModuleType, carrier: Carrier) -> None:
+    assert same(source, [block(timed(wrapped(carrier, 0, 1)), carrier.number)]) > 0
+
+
 @pytest.mark.parametrize("snap", [40, 60, 80, 100, 120, 140])
 def test_where_wrappings_are_cut(source: ModuleType, snap: int) -> None:
     for name in list(WRAPPED)[::6]:
@@ -128,9 +134,9 @@ def test_where_wrappings_are_cut(source: ModuleType, snap: int) -> None:
 
 
 @pytest.mark.parametrize("carrier", CARRIER_FORMS, ids=lambda each: each.name)
-@pytest.mark.parametrize("snap", [1 << 18, 30, 70])
+@pytest.mark.parametrize("snap", [1 << 18, only_long(30), 70])
 def test_in_further_forms_of_links(source: ModuleType, carrier: Carrier, snap: int) -> None:
-    packets = [frame[14:] for frame in FRAMES["ethernet"][::29]]
+    packets = [frame[14:] for frame in FRAMES["ethernet"][::43]]
     frames = [frame for packet in packets for frame in Wrapped(carrier, ()).frames(packet)]
     assert same(source, [block(timed(frames), carrier.number, snap=snap)]) > 0 or snap < 100
 

@@ -26,7 +26,7 @@ BY_NAME = {each.name: each for each in WRAPPINGS}
 EVERY_WRAPPING = pytest.mark.parametrize("wrapping", WRAPPINGS, ids=lambda each: each.name)
 
 
-SHARE = 8
+SHARE = 24
 """Of how many wrappings one meets a link or another wrapping, for each change. All of them meet in
 `make test-long`: a header is read without knowledge of what is around it."""
 
