@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
@@ -319,12 +318,12 @@ class LiveFacts:
 
     def _start(self) -> Exception | None:
         """Start a writer; why that was not possible."""
-        self._control, theirs = Pipe()
         try:
-            self._host.start(Start(self._run, self._described), theirs)
-        except OSError as error:
-            self._control, self._retry_at = None, math.inf
-            return NetwatchError(f"the host of its writer is gone ({error.strerror}): restart live")
+            self._control = self._host.start(Start(self._run, self._described))
+        except (EOFError, OSError) as error:
+            self._retry_at = math.inf
+            reason = getattr(error, "strerror", None) or "it has ended"
+            return NetwatchError(f"the host of its writer is gone ({reason}): restart live")
         answer = self._receive()
         if isinstance(answer, messages.Opened):
             self._run, self._started_at = answer.run, time.monotonic()

@@ -222,7 +222,7 @@ def test_flows_that_go_on_are_stored_when_the_main_process_is_killed(
             kill(live)
             wait_until(lambda: process.poll() or process.restarts == 1)
         assert process._control is not None
-        for each in (process._control, process._host._pipe, process._host._senders):
+        for each in (process._control, process._host._process.connection, process._host._senders):
             each.close()
         # The first writer cannot know: workers that were forked later have that end, too.
         wait_until(lambda: process._counts.decided == is_second)
