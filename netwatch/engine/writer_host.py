@@ -41,10 +41,15 @@ NICENESS = 10
 class _Counts(ctypes.Structure):
     """What `netwatch.store.service.Counts` says; all processes of a run have it in memory."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_longlong)
-        for name in ("stored", "lost", "received", "decided", "decisions_lost", "steps")
-    )
+    _fields_ = (
+        ("claim", ctypes.c_char * 1024),
+        *(
+            (name, ctypes.c_longlong)
+            for name in (
+                "stored", "claimed", "lost", "received", "decided", "decisions_lost", "steps",
+            )
+        ),
+    )  # fmt: skip
 
 
 def new_counts() -> Any:
