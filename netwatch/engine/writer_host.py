@@ -134,7 +134,7 @@ class WriterHost:
         senders, self._senders = Pipe(duplex=False)
         work = partial(_host, self._senders, listener, counts, make_writer, maintain, senders)
         self._process = WorkerProcess(
-            work, name="netwatch store writer host", ignored=ENDINGS, daemon=False
+            work, name="netwatch store writer host", is_forked=True, ignored=ENDINGS, daemon=False
         )
         senders.close()
 
@@ -181,7 +181,7 @@ def _host(
                 if request is None:
                     continue  # It was to end a writer that had ended by itself.
                 work = partial(_write, listener, counts, make_writer, request, maintain, senders)
-                writer = WorkerProcess(work, name=WRITER, ignored=ENDINGS)
+                writer = WorkerProcess(work, name=WRITER, is_forked=True, ignored=ENDINGS)
                 with contextlib.closing(writer.connection):
                     send_handle(pipe, writer.connection.fileno(), os.getppid())
                 while writer.sentinel not in wait([writer.sentinel, pipe]):

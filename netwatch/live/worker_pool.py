@@ -91,6 +91,7 @@ class WorkerPool:
                 process = WorkerProcess(
                     partial(_run_worker, number, openers, config, options),
                     name=f"netwatch-{number}",
+                    is_forked=True,
                     ignored=(signal.SIGINT, signal.SIGHUP),
                 )
             finally:

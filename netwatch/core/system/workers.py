@@ -30,7 +30,7 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakSet
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.processes import CAN_FORK, die_with
+from netwatch.core.system import processes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -111,8 +111,9 @@ def forking() -> Iterator[None]:
 class WorkerProcess:
     """A process that does `work` with its end of a pipe, the other of which is `connection`.
 
-    It ignores the signals `ignored`. Where it `dies_with_this` process, the system kills it then;
-    otherwise it goes on until it looks at its pipe. One that is not a `daemon` may have workers.
+    It is forked where that is safe, or as `is_forked` says, and ignores the signals `ignored`.
+    Where it `dies_with_this` process, the system kills it then; otherwise it goes on until it looks
+    at its pipe. One that is not a `daemon` may have workers.
     """
 
     def __init__(
@@ -120,11 +121,12 @@ class WorkerProcess:
         work: Callable[[Connection], None],
         *,
         name: str = "a worker process",
-        is_forked: bool = CAN_FORK,
+        is_forked: bool | None = None,
         ignored: Sequence[int] = KEYBOARD,
         dies_with_this: bool = False,
         daemon: bool = True,
     ) -> None:
+        is_forked = processes.CAN_FORK if is_forked is None else is_forked
         context: Any = get_context("fork" if is_forked else "spawn")
         self.name = name
         with forking():
@@ -216,7 +218,7 @@ def _begin(
             end.close()
         _ends.clear()
     if is_forked and parent is not None:
-        die_with(parent)
+        processes.die_with(parent)
     elif parent is not None:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     _ends.add(connection)
