@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from netwatch.capture import pcap, pcapng
 from netwatch.capture.block import Source
@@ -22,12 +22,9 @@ from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recog
 from netwatch.capture.locations import (
     FileInfo,
     as_binary,
-    find_urls,
     info_of_path,
-    info_of_url,
     is_url,
     local_path,
-    open_url,
     shown_url,
 )
 from netwatch.capture.not_read import (
@@ -116,6 +113,17 @@ class CaptureFile:
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def _remote(url: str) -> Any:
+    """The module that finds and opens what is at a URL; for local files none is imported."""
+    if url.partition("://")[0].lower() in ("http", "https"):
+        from netwatch.capture import http_file
+
+        return http_file
+    from netwatch.capture import object_store
+
+    return object_store
+
+
 def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
     """The files that `paths` refer to, in this order: files, folders, globs, URLs of either,
     ``-``.
@@ -163,7 +171,7 @@ def file_info(file: CaptureFile) -> FileInfo:
     `CaptureError`."""
     if file.info is not None and file.info.size is not None:
         return file.info
-    return info_of_path(file.path) if file.url is None else info_of_url(file.url)
+    return info_of_path(file.path) if file.url is None else _remote(file.url).info_of_url(file.url)
 
 
 def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Source:
@@ -237,7 +245,7 @@ def open_file(file: CaptureFile) -> tuple[BinaryIO, int | None]:
     """The bytes of a capture, unbuffered and as they are stored, and how many there are, None if
     that is not known. Raises `CaptureError`."""
     if file.url is not None:
-        remote = open_url(file.url, file.info)
+        remote = _remote(file.url).open_url(file.url, file.info)
         return as_binary(remote), remote.size
     path = file.path
     try:
@@ -334,7 +342,7 @@ def _expand(path: str) -> Iterator[CaptureFile]:
 
 def _at_url(url: str) -> Iterator[CaptureFile]:
     try:
-        for found in find_urls(url):
+        for found in _remote(url).find_urls(url):
             yield CaptureFile(shown_url(found.url), found.is_named, url=found.url, info=found.info)
     except CaptureError as error:
         yield CaptureFile(shown_url(url), error=str(error))

@@ -51,8 +51,9 @@ MAX_FILES = 1_000_000
 """Files that one URL leads to."""
 
 
-def open_http(url: str, info: FileInfo | None) -> OpenFile:
-    """Open a file (see `netwatch.capture.locations.open_url`)."""
+def open_url(url: str, info: FileInfo | None) -> OpenFile:
+    """Open the capture at a URL. Where `info` has an etag, only that content is read: another
+    one is an error and never a mix of two. Raises `CaptureError`."""
     content = info.etag if info is not None else ""
     attempts, failed = Attempts(), 0
     while True:
@@ -66,8 +67,8 @@ def open_http(url: str, info: FileInfo | None) -> OpenFile:
             raise CaptureError(f"{shown_url(url)}: {error}") from None
 
 
-def info_of(url: str) -> FileInfo:
-    """What identifies a file (see `netwatch.capture.locations.info_of_url`)."""
+def info_of_url(url: str) -> FileInfo:
+    """What identifies the content at a URL now. Raises `CaptureError`."""
     attempts, failed = Attempts(), 0
     while True:
         try:
@@ -244,9 +245,11 @@ def _content(answer: Answer) -> str:
     return answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
 
 
-def find_captures(url: str) -> Iterator[FoundUrl]:
-    """The files that a URL leads to (see `netwatch.capture.locations.find_urls`). A ``?`` begins
-    the query of a URL and is no part of a glob."""
+def find_urls(url: str) -> Iterator[FoundUrl]:
+    """The captures that a URL leads to: itself, those below a folder (a path that ends in a slash),
+    or those that match a glob. Hidden names are left out, as on a disk. A ``?`` begins the query of
+    a URL and is no part of a glob. Raises `CaptureError` where there is none or the server
+    fails."""
     parts = urlsplit(url)
     path = unquote(parts.path)
     shown = shown_url(url)

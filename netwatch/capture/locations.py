@@ -1,10 +1,10 @@
 """Where captures are: on this machine, or at a URL.
 
-This is the only place that tells the two apart. A local file is opened by the system as ever, and
-nothing of what follows is imported for it. At a URL, `netwatch.capture.object_store` reads what
+A local file is opened by the system as ever. At a URL, `netwatch.capture.object_store` reads what
 fsspec opens (``s3://``, ``gs://``, ``abfs://`` and others), `netwatch.capture.http_file` what an
-HTTP server has; both say for a capture what identifies its content, and return a file that reads
-ahead (`netwatch.capture.remote_file`). ``file://`` is a local path in other words.
+HTTP server has (`netwatch.capture.files`). Both find captures at a URL (`find_urls`), say what
+identifies the content of one (`info_of_url`), and open it as a file that reads ahead (`open_url`,
+`netwatch.capture.remote_file`). ``file://`` is a local path in other words.
 
 A URL may carry a password or a signature. What is shown, stored and written into records is
 therefore `shown_url`, never the URL itself.
@@ -16,7 +16,6 @@ therefore `shown_url`, never the URL itself.
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
@@ -89,47 +88,6 @@ def shown_url(url: str) -> str:
     """A URL without what may be secret in it: user and password, and the values of parameters that
     sign or authorise a request or are long. Showing the result again does not change it."""
     return without_secrets(url)
-
-
-def _is_http(url: str) -> bool:
-    return url.partition("://")[0].lower() in ("http", "https")
-
-
-def find_urls(url: str) -> Iterator[FoundUrl]:
-    """The captures that a URL leads to: itself, those below a folder (a prefix that ends where a
-    name does), or those that match a glob. Hidden names are left out, as on a disk. Raises
-    `CaptureError` where there is none or the server fails, and `ConfigError` where a library for
-    the scheme is missing or there is no such scheme."""
-    if _is_http(url):
-        from netwatch.capture.http_file import find_captures
-
-        return find_captures(url)
-    from netwatch.capture.object_store import find_objects
-
-    return find_objects(url)
-
-
-def open_url(url: str, info: FileInfo | None = None) -> OpenFile:
-    """Open the capture at a URL. Where `info` has an etag, only that content is read: another one
-    is an error and never a mix of two. Raises `CaptureError` and `ConfigError` as `find_urls`."""
-    if _is_http(url):
-        from netwatch.capture.http_file import open_http
-
-        return open_http(url, info)
-    from netwatch.capture.object_store import open_object
-
-    return open_object(url, info)
-
-
-def info_of_url(url: str) -> FileInfo:
-    """What identifies the content at a URL now. Raises as `find_urls`."""
-    if _is_http(url):
-        from netwatch.capture.http_file import info_of
-
-        return info_of(url)
-    from netwatch.capture.object_store import info_of_object
-
-    return info_of_object(url)
 
 
 def info_of_path(path: str) -> FileInfo:

@@ -149,8 +149,11 @@ def _new_client(system: Any) -> Any:
     return session.create_client("s3", config=Config(**settings), **options)
 
 
-def find_objects(url: str) -> Iterator[FoundUrl]:
-    """The objects that a URL leads to (see `netwatch.capture.locations.find_urls`)."""
+def find_urls(url: str) -> Iterator[FoundUrl]:
+    """The captures that a URL leads to: itself, those below a folder (a prefix that ends where a
+    name does), or those that match a glob. Hidden names are left out, as on a disk. Raises
+    `CaptureError` where there is none or the server fails, and `ConfigError` where a library for
+    the scheme is missing or there is no such scheme."""
     store = _Store(url)
     root, is_folder = store.root, url.endswith("/")
     if is_folder and has_magic(root):
@@ -170,19 +173,20 @@ def find_objects(url: str) -> Iterator[FoundUrl]:
         raise CaptureError(f"{store.shown}: no such object or folder")
 
 
-def open_object(url: str, info: FileInfo | None) -> OpenFile:
-    """Open an object (see `netwatch.capture.locations.open_url`)."""
+def open_url(url: str, info: FileInfo | None) -> OpenFile:
+    """Open the capture at a URL. Where `info` has an etag, only that content is read: another
+    one is an error and never a mix of two. Raises as `find_urls`."""
     store = _Store(url)
     if info is None or info.size is None:
-        info = info_of_object(url)
+        info = info_of_url(url)
     assert info.size is not None
     if store.is_s3:
         return RemoteFile(S3Object(store.system, store.root, info).fetch, info.size)
     return RemoteFile(_Ranges(store).fetch, info.size, verify=_Unchanged(url, info))
 
 
-def info_of_object(url: str) -> FileInfo:
-    """What identifies an object (see `netwatch.capture.locations.info_of_url`)."""
+def info_of_url(url: str) -> FileInfo:
+    """What identifies the content at a URL now. Raises as `find_urls`."""
     store = _Store(url)
     found = store.info(store.root)
     if found is None or found["type"] != "file":
@@ -306,7 +310,7 @@ class _Unchanged:
     def __call__(self) -> None:
         """Raise `RemoteError` where it is another one."""
         try:
-            now = info_of_object(self._url)
+            now = info_of_url(self._url)
         except CaptureError as error:
             raise RemoteError(str(error).removeprefix(f"{shown_url(self._url)}: ")) from None
         if (now.etag, now.size) != (self._info.etag, self._info.size):

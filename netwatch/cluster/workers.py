@@ -5,10 +5,10 @@ comes back as `Failed` or `Lost`. Of tasks that were under way when a worker die
 one was to blame, so several may be lost; whoever asks tries each again, alone.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
@@ -85,67 +85,21 @@ class Processes:
     def __init__(self, config: Config, count: int) -> None:
         self.count = count
         self._config = config
-        self._pool: Any = None
 
     def run(
         self, function: Function[T, R], tasks: Iterable[T]
     ) -> Iterator[tuple[T, R | Lost | Failed]]:
         """See `Workers`."""
-        from concurrent.futures import FIRST_COMPLETED, Future, wait
-        from concurrent.futures.process import BrokenProcessPool
+        from netwatch.core.system import workers
 
-        pending = iter(tasks)
-        under_way: dict[Future[R | Failed], tuple[T, Any]] = {}
-        while True:
-            # One more than there are processes, so that none waits for its next task.
-            while len(under_way) <= self.count and (task := next(pending, _END)) is not _END:
-                pool = self._started()
-                under_way[pool.submit(_attempt_here, function, task)] = task, pool
-            if not under_way:
-                return
-            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
-                task, pool = under_way.pop(future)
-                try:
-                    outcome: R | Lost | Failed = future.result()
-                except BrokenProcessPool:
-                    outcome = Lost()
-                    if pool is self._pool:
-                        self.close()
-                yield task, outcome
-
-    def _started(self) -> Any:
-        if self._pool is None:
-            from concurrent.futures import ProcessPoolExecutor
-
-            self._pool = ProcessPoolExecutor(
-                self.count, initializer=_begin, initargs=(self._config, os.getpid())
-            )
-        return self._pool
+        with workers.Workers(self.count, partial(attempt, function, self._config)) as pool:
+            for _, task, outcome in pool.outcomes(tasks):
+                if isinstance(outcome, workers.DiedError):
+                    yield task, Lost()
+                elif isinstance(outcome, Exception):
+                    raise outcome
+                else:
+                    yield task, outcome
 
     def close(self) -> None:
         """See `Workers`."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-
-
-_END: Any = object()
-_config: Config | None = None
-
-
-def _begin(config: Config, parent: int) -> None:
-    """The first thing that a process does: it keeps the configuration, and will end with the
-    process that made it, whatever ends that."""
-    from netwatch.core.system.processes import die_with
-    from netwatch.engine.forking import begin_worker
-
-    global _config
-    _config = config
-    begin_worker()
-    die_with(parent)
-
-
-def _attempt_here(function: Function[T, R], task: T) -> R | Failed:
-    assert _config is not None
-    return attempt(function, _config, task)

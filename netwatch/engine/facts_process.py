@@ -21,15 +21,13 @@ from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import PrivateFolder
 from netwatch.core.statistics import RunStatistics
-from netwatch.core.system import processes
+from netwatch.core.system.workers import ENDINGS, DiedError, WorkerProcess
 from netwatch.engine.fact_sinks import FactSink, QueuedSink, WriterConnection
-from netwatch.engine.forking import forking
 from netwatch.engine.judge import HidingApps
 from netwatch.engine.record_events import EventRecorder
 from netwatch.engine.record_facts import Recorder
 from netwatch.engine.writer_host import (
     WRITER,
-    begin_writer,
     closing_folder,
     died,
     listen,
@@ -142,18 +140,8 @@ class FactsProcess:
 
     def _start(self, listener: socket.socket, make_writer: Callable[[], writer.Writer]) -> None:
         address = listen(listener, self._folder.path)
-        context = processes.context()
-        with forking():
-            self._control, theirs = context.Pipe()
-            self._process = context.Process(
-                target=_write,
-                args=(theirs, self._control, listener, self._counts, make_writer),
-                name=WRITER,
-                daemon=True,
-            )
-            self._process.start()
-            theirs.close()
-            del theirs
+        work = partial(_write, listener, self._counts, make_writer)
+        self._process = WorkerProcess(work, name=WRITER, ignored=ENDINGS)
         answer = self._receive()
         if isinstance(answer, messages.Failed):
             self._stop()
@@ -176,7 +164,7 @@ class FactsProcess:
 
     def poll(self) -> None:
         """Notice what the writer has said."""
-        while not self.failed and self._control.poll():
+        while not self.failed and self._process.connection.poll():
             self._take(self._receive())
 
     def send(self, message: object) -> None:
@@ -185,7 +173,7 @@ class FactsProcess:
         if self.failed:
             return
         try:
-            self._control.send(message)
+            self._process.send(message)
         except OSError:
             self._take(self._receive())
 
@@ -212,8 +200,8 @@ class FactsProcess:
     def _receive(self) -> object:
         """The next message of the writer; None where it has died."""
         try:
-            return self._control.recv()
-        except (EOFError, OSError):
+            return self._process.receive()
+        except DiedError:
             return None
 
     def _take(self, answer: object) -> None:
@@ -221,28 +209,20 @@ class FactsProcess:
         if isinstance(answer, messages.Failed):
             self._report(f"the store cannot be written to: {answer.error}")
             return
-        self._process.join(1)
-        self._report(died(self._place, self._process.exitcode))
+        self._report(died(self._place, self._process.status))
 
     def _stop(self) -> None:
-        self._control.close()
         # It writes what it has got, and ends by itself.
-        self._process.join(END_TIMEOUT)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._process.end(END_TIMEOUT)
         self._folder.remove()
 
 
 def _write(
-    control: Connection,
-    other: Connection,
     listener: socket.socket,
     counts: service.Counts,
     make_writer: Callable[[], writer.Writer],
+    control: Connection,
 ) -> None:
-    begin_writer()
-    other.close()
     # The other process may be gone by the end of this one.
     with closing_folder(listener):
         service.serve(control, listener, counts, make_writer)

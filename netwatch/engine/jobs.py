@@ -14,7 +14,6 @@ Logs come behind the captures of a run. A log is always read by one worker, beca
 """
 
 import contextlib
-import os
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -140,21 +139,19 @@ def scan(
         return
     if not rest:
         return
-    from concurrent.futures import ProcessPoolExecutor
+    from netwatch.core.system.workers import Workers
 
     incidents.folder.share()
-    with ProcessPoolExecutor(
-        _pool_size(workers, rest), processes.context(), processes.die_with, (os.getpid(),)
-    ) as pool:
-        work = partial(
-            _scan_unit,
-            config=config,
-            folder=incidents.folder,
-            with_coverage=coverage is not None,
-            keep_frames=keep_frames,
-            recording=recording,
-        )
-        for found, counts, flows in pool.map(work, rest):
+    work = partial(
+        _scan_unit,
+        config=config,
+        folder=incidents.folder,
+        with_coverage=coverage is not None,
+        keep_frames=keep_frames,
+        recording=recording,
+    )
+    with Workers(_pool_size(workers, rest), work) as pool:
+        for found, counts, flows in pool.results(rest):
             incidents.merge(found)
             statistics.merge(counts)
             if coverage is not None and flows is not None:
@@ -188,19 +185,18 @@ def names(
         yield from names_of(captures[0], statistics, recording)
         return
     import pickle
-    from concurrent.futures import ProcessPoolExecutor
+
+    from netwatch.core.system.workers import Workers
 
     with (
         PrivateFolder() as folder,
-        ProcessPoolExecutor(
-            _pool_size(workers, units), processes.context(), processes.die_with, (os.getpid(),)
+        Workers(
+            _pool_size(workers, units), partial(_write_batches, Path(folder), recording=recording)
         ) as pool,
     ):
-        files = [Path(folder, str(number)) for number in range(len(units))]
-        work = partial(_write_batches, recording=recording)
-        all_counts = pool.map(work, enumerate(units), files)
-        for file, counts in zip(files, all_counts, strict=True):
+        for number, counts in enumerate(pool.results(enumerate(units))):
             statistics.merge(counts)
+            file = _batches_file(Path(folder), number)
             with file.open("rb") as stream:
                 while (batch := pickle.load(stream)) is not None:
                     yield batch
@@ -245,8 +241,12 @@ def _scan_unit(
     return found, statistics, coverage
 
 
+def _batches_file(folder: Path, position: int) -> Path:
+    return folder / str(position)
+
+
 def _write_batches(
-    numbered: tuple[int, Unit], file: Path, recording: "Recording | None"
+    folder: Path, numbered: tuple[int, Unit], recording: "Recording | None"
 ) -> RunStatistics:
     """Write the batches of one capture or log, given with its position, to a file, in a worker, and
     None behind the last. Raises `NetwatchError` where the file cannot be written."""
@@ -254,6 +254,7 @@ def _write_batches(
 
     statistics = RunStatistics()
     position, unit = numbered
+    file = _batches_file(folder, position)
     try:
         with file.open("wb") as stream:
             for batch in pipeline.names(unit, statistics, recording=recording, position=position):

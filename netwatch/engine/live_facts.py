@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
@@ -213,6 +212,7 @@ class LiveFacts:
             if isinstance(answer, messages.Ended):
                 break
             self._take(answer)
+        self._count_killed(self._counts.claimed - self._counts.stored)
         self._confirm()
         self._counts.decisions_lost += sum(map(messages.records_in, self._unconfirmed))
         self._unconfirmed.clear()
@@ -281,12 +281,17 @@ class LiveFacts:
             exited, delay = None, math.inf  # The host is gone, which alone can start another one.
         self._retry_at = max(time.monotonic() + delay, self._retry_at)
         counts = self._counts
-        if rows := max(0, counts.received - counts.stored - counts.lost):
-            counts.lost += rows
-            now = self._clock()
-            self._losses.add_killed(now - IN_MEMORY, now, rows)
+        # What it was about to make visible is for the next one to say.
+        self._count_killed(counts.received - max(counts.stored, counts.claimed) - counts.lost)
         self._confirm()
         return exited.status if exited is not None else None
+
+    def _count_killed(self, rows: int) -> None:
+        """Count rows that a writer had in memory when it died."""
+        if rows > 0:
+            self._counts.lost += rows
+            now = self._clock()
+            self._losses.add_killed(now - IN_MEMORY, now, rows)
 
     def _drop_deadly(self) -> None:
         """Give up a decision that several writers in turn have died of."""
@@ -319,15 +324,16 @@ class LiveFacts:
 
     def _start(self) -> Exception | None:
         """Start a writer; why that was not possible."""
-        self._control, theirs = Pipe()
         try:
-            self._host.start(Start(self._run, self._described), theirs)
-        except OSError as error:
-            self._control, self._retry_at = None, math.inf
-            return NetwatchError(f"the host of its writer is gone ({error.strerror}): restart live")
+            self._control = self._host.start(Start(self._run, self._described))
+        except (EOFError, OSError) as error:
+            self._retry_at = math.inf
+            reason = getattr(error, "strerror", None) or "it has ended"
+            return NetwatchError(f"the host of its writer is gone ({reason}): restart live")
         answer = self._receive()
         if isinstance(answer, messages.Opened):
             self._run, self._started_at = answer.run, time.monotonic()
+            self._count_killed(answer.unseen)
             return None
         status = self._end_writer()
         if isinstance(answer, messages.Failed):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol, Self
 
 from netwatch.capture.block import FIELDS, Block, Interface
@@ -27,10 +28,10 @@ from netwatch.core.buffers import Words, array
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system.kernel import Readable
+from netwatch.core.system.workers import DiedError, WorkerProcess, failures_sent
 from netwatch.dissect.loop.division import MAX_WORKERS, Division, inside_table
 from netwatch.dissect.loop.loop import outermost_layers
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
-from netwatch.engine.forking import Channel, WorkerProcess, forking, sendable
 
 WINDOWS = 8
 """Windows of the ring: pieces of the capture that workers may be behind its reader."""
@@ -192,13 +193,6 @@ class _Done(NamedTuple):
     blocks: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why a worker ended early."""
-
-    error: Exception
-
-
 class ShareWorkers:
     """`count` workers that read captures together, each with a `ShareReader` that `make_reader`
     makes in it.
@@ -224,11 +218,8 @@ class ShareWorkers:
         self._done = [0] * self._count
         self._processes: list[WorkerProcess] = []
         try:
-            with forking():
-                for number in range(self._count):
-                    work = partial(self._run, number, make_reader)
-                    before = [each.channel for each in self._processes]
-                    self._processes.append(WorkerProcess(work, before))
+            for number in range(self._count):
+                self._processes.append(WorkerProcess(partial(self._run, number, make_reader)))
         except BaseException:
             self._kill()
             raise
@@ -290,7 +281,7 @@ class ShareWorkers:
             self._wait_for(self._sent)
         for number, process in enumerate(self._processes):
             try:
-                process.channel.send_packed(packed)
+                process.connection.send_bytes(packed)
             except OSError:
                 while True:  # What it has said before it ended.
                     self._receive(number)
@@ -304,11 +295,12 @@ class ShareWorkers:
     def _receive(self, number: int) -> None:
         """Receive one answer of a worker."""
         try:
-            answer = self._processes[number].channel.receive()
-        except (EOFError, OSError):
-            raise self._died(number) from None
-        if isinstance(answer, _Failure):
-            raise answer.error
+            answer = self._processes[number].receive()
+        except DiedError as error:
+            raise NetwatchError(
+                f"worker process {number + 1} of {self._count} died unexpectedly"
+                f" (exit status {error.status}); try a smaller --jobs"
+            ) from None
         if isinstance(answer, _Done):
             self._done[number] += answer.blocks
             return
@@ -316,46 +308,35 @@ class ShareWorkers:
         if answer is not None:
             self._answered(number, answer)
 
-    def _died(self, number: int) -> NetwatchError:
-        status = self._processes[number].join()
-        return NetwatchError(
-            f"worker process {number + 1} of {self._count} died unexpectedly"
-            f" (exit status {status}); try a smaller --jobs"
-        )
-
     def _kill(self) -> None:
         for process in self._processes:
             process.kill()
         for process in self._processes:
-            process.join()
-            process.channel.close()
+            process.end()
 
-    def _run(self, number: int, make_reader: Callable[[], ShareReader], channel: Channel) -> None:
-        """The life of a worker. It ends with the process that reads the capture, which alone is
-        interrupted from the keyboard."""
-        try:
-            self._serve(number, channel, make_reader())
-        except (EOFError, BrokenPipeError):
-            pass  # The other process has ended.
-        except Exception as error:  # Whatever it is, the other process raises it.
-            channel.send(_Failure(sendable(error)))
+    def _run(
+        self, number: int, make_reader: Callable[[], ShareReader], connection: Connection
+    ) -> None:
+        """The life of a worker, which ends with the process that reads the capture."""
+        with failures_sent(connection):
+            self._serve(number, connection, make_reader())
 
-    def _serve(self, number: int, channel: Channel, reader: ShareReader) -> None:
+    def _serve(self, number: int, connection: Connection, reader: ShareReader) -> None:
         """Answer each message until the run ends."""
         done = 0
-        more = Readable(channel.reads)
+        more = Readable(connection.fileno())
         while True:
             if done == BLOCKS_DONE or (done and not more.wait(0)):
-                channel.send(_Done(done))
+                connection.send(_Done(done))
                 done = 0
-            message = channel.receive()
+            message = connection.recv()
             if isinstance(message, SharedBlock):
                 reader.process(self._windows.block(message), message.source)
                 done += 1
             elif isinstance(message, _Begin):
                 reader.begin(self._division(message.seed), number, message.seed)
             elif isinstance(message, _End):
-                channel.send(reader.end())
+                connection.send(reader.end())
             else:
-                channel.send(reader.result())
+                connection.send(reader.result())
                 return

@@ -8,14 +8,13 @@ sent to, so that whoever sends them finds the next writer at the same address.
 
 import contextlib
 import ctypes
-import multiprocessing
 import os
 import shutil
-import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle, send_handle
 from multiprocessing.sharedctypes import RawValue
@@ -25,7 +24,7 @@ from typing import Any
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.processes import yield_to_others
-from netwatch.engine.forking import begin_worker, forking
+from netwatch.core.system.workers import ENDINGS, WorkerProcess
 from netwatch.rules.ban_contents import ban_contents
 from netwatch.store import service
 from netwatch.store.messages import Described
@@ -42,10 +41,15 @@ NICENESS = 10
 class _Counts(ctypes.Structure):
     """What `netwatch.store.service.Counts` says; all processes of a run have it in memory."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_longlong)
-        for name in ("stored", "lost", "received", "decided", "decisions_lost", "steps")
-    )
+    _fields_ = (
+        ("claim", ctypes.c_char * 1024),
+        *(
+            (name, ctypes.c_longlong)
+            for name in (
+                "stored", "claimed", "lost", "received", "decided", "decisions_lost", "steps",
+            )
+        ),
+    )  # fmt: skip
 
 
 def new_counts() -> Any:
@@ -79,14 +83,6 @@ def no_socket(error: OSError) -> NetwatchError:
     )
 
 
-def begin_writer() -> None:
-    """The first thing that the process does. A service manager sends signals to all processes, and
-    the one that started this one ends it."""
-    begin_worker()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
 @contextlib.contextmanager
 def closing_folder(listener: socket.socket) -> Iterator[None]:
     """Remove the folder of the socket at the end. That nobody reads what is answered any more is
@@ -106,8 +102,8 @@ def died(place: str, status: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Fork a writer; the handle of its pipe follows. It goes on with `run` (None: it begins one),
-    and describes clients by `described`."""
+    """Fork a writer. It goes on with `run` (None: it begins one), and describes clients by
+    `described`."""
 
     run: int | None
     described: Described
@@ -115,7 +111,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The writer has ended, with an exit status as `multiprocessing` has it."""
+    """The writer has ended, with an exit status, negative where a signal ended it."""
 
     status: int | None
 
@@ -134,102 +130,78 @@ class WriterHost:
         make_writer: MakeWriter,
         maintain: service.Maintain,
     ) -> None:
-        context = multiprocessing.get_context("fork")
-        with forking():
-            self._pipe, theirs = context.Pipe()
-            # The workers have this end, too: it is closed when nobody may send facts any more.
-            senders, self._senders = context.Pipe(duplex=False)
-            ours = (self._pipe, self._senders)
-            self._process = context.Process(
-                target=_host,
-                args=(theirs, ours, listener, counts, make_writer, maintain, senders),
-                name="netwatch store writer host",
-            )
-            self._process.start()
-            theirs.close()
-            senders.close()
+        # The workers have this end, too: it is closed when nobody may send facts any more.
+        senders, self._senders = Pipe(duplex=False)
+        work = partial(_host, self._senders, listener, counts, make_writer, maintain, senders)
+        self._process = WorkerProcess(
+            work, name="netwatch store writer host", is_forked=True, ignored=ENDINGS, daemon=False
+        )
+        senders.close()
 
-    def start(self, request: Start, theirs: Connection) -> None:
-        """Fork a writer that has the end `theirs` of a pipe, which is closed here. Raises `OSError`
-        where the host is gone."""
-        try:
-            self._pipe.send(request)
-            send_handle(self._pipe, theirs.fileno(), self._process.pid)
-        finally:
-            theirs.close()
+    def start(self, request: Start) -> Connection:
+        """Fork a writer; the pipe to it. Raises `OSError` and `EOFError` where the host is gone."""
+        self._process.send(request)
+        return Connection(recv_handle(self._process.connection))
 
     def exited(self, timeout: float) -> Exited | None:
         """How the writer ended; None where it still runs after `timeout` seconds. Raises `EOFError`
         or `OSError` where the host is gone."""
-        if not self._pipe.poll(timeout):
+        if not self._process.connection.poll(timeout):
             return None
-        answer: Exited = self._pipe.recv()
+        answer: Exited = self._process.connection.recv()
         return answer
 
     def kill(self) -> None:
         """End the writer at once. Raises `OSError` where the host is gone."""
-        self._pipe.send(None)
+        self._process.send(None)
 
     def stop(self, timeout: float) -> None:
         """End the host, once the writer has ended by itself, or after a time (s)."""
         self._senders.close()
-        self._pipe.close()
-        self._process.join(timeout)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._process.end(timeout)
 
 
 def _host(
-    pipe: Connection,
-    others: Iterable[Connection],
+    others: Connection,
     listener: socket.socket,
     counts: service.Counts,
     make_writer: MakeWriter,
     maintain: service.Maintain,
     senders: Connection,
+    pipe: Connection,
 ) -> None:
     """Fork writers until the pipe is closed, and the last one has ended."""
-    begin_writer()
     yield_to_others(max(0, NICENESS - os.getpriority(os.PRIO_PROCESS, 0)))
-    for other in others:
-        other.close()
+    others.close()
+    writer = None
     with closing_folder(listener):
         while True:
             try:
                 request = pipe.recv()
                 if request is None:
                     continue  # It was to end a writer that had ended by itself.
-                control = Connection(recv_handle(pipe))
-            except (EOFError, OSError):
-                return
-            context = multiprocessing.get_context("fork")
-            with forking():
-                make = partial(make_writer, request)
-                args = (control, pipe, listener, counts, make, maintain, senders)
-                writer = context.Process(target=_write, args=args, name=WRITER)
-                writer.start()
-            control.close()
-            while writer.sentinel not in wait([writer.sentinel, pipe]):
-                try:
+                work = partial(_write, listener, counts, make_writer, request, maintain, senders)
+                writer = WorkerProcess(work, name=WRITER, is_forked=True, ignored=ENDINGS)
+                with contextlib.closing(writer.connection):
+                    send_handle(pipe, writer.connection.fileno(), os.getppid())
+                while writer.sentinel not in wait([writer.sentinel, pipe]):
                     pipe.recv()
-                except (EOFError, OSError):
-                    # The process that captures is gone, which the writer notices, too.
-                    writer.join()
-                    return
-                writer.kill()
+                    writer.kill()
+                pipe.send(Exited(writer.join()))
+            except (EOFError, OSError):
+                # The process that captures is gone, which the writer notices, too.
+                break
+        if writer is not None:
             writer.join()
-            pipe.send(Exited(writer.exitcode))
 
 
 def _write(
-    control: Connection,
-    host: Connection,
     listener: socket.socket,
     counts: service.Counts,
-    make_writer: Callable[[], Writer],
+    make_writer: MakeWriter,
+    request: Start,
     maintain: service.Maintain,
     senders: Connection,
+    control: Connection,
 ) -> None:
-    host.close()
-    service.serve(control, listener, counts, make_writer, maintain, senders)
+    service.serve(control, listener, counts, partial(make_writer, request), maintain, senders)

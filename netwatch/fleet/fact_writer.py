@@ -203,11 +203,18 @@ class FactWriter:
         self._put_losses(losses.take(), 0, of_all=True, adds=True)
         self._added += count
 
-    def note_progress(self, progress: Callable[[], None]) -> None:
-        """From now on `progress` is called with each file that is written."""
+    def note_progress(
+        self, progress: Callable[[], None], claim: Callable[[str, int], None]
+    ) -> None:
+        """From now on `progress` is called with each file that is written, and `claim` before files
+        of the store are registered."""
         self._progress = progress
         if self._store is not None:
-            self._store.note_progress(progress)
+            self._store.note_progress(progress, claim)
+
+    def has_file(self, path: str) -> bool:
+        """Whether readers of the store see the file at a path."""
+        return self._store is not None and self._store.has_file(path)
 
     def _put_record(self, table: str, record: dict[str, object], position: int) -> None:
         if table == "capture":
@@ -288,9 +295,9 @@ class FactWriter:
             table, rows, content = self._unsent[0]
             self._spool.put(table, rows, content)
             self._unsent.pop(0)
-            self._progress()
             if table in ("observation", "flow", "claim"):
                 self._spooled += rows
+            self._progress()
 
     def end(self, expected: int = 0) -> messages.Ended:
         """Write what is waiting, and end the run. Captures of which nobody has said that they have

@@ -5,11 +5,13 @@ end does not read yet are queued in memory up to a limit; beyond it they are dis
 Messages are pickled, which is safe because both ends are the same program.
 """
 
+import os
 import pickle
 import select
-import socket
 import time
 from collections import deque
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 QUEUE_LIMIT = 64 << 20
@@ -20,24 +22,20 @@ _READ_SIZE = 1 << 18
 
 
 class Channel:
-    """One end of a channel over a stream socket.
+    """One end of a channel over the pipe to the other process.
 
     `queued` are bytes that the other end has not read yet, `discarded` counts messages
     that did not fit into the queue.
     """
 
-    def __init__(self, end: socket.socket, limit: int = QUEUE_LIMIT) -> None:
-        end.setblocking(False)
-        self._socket = end
+    def __init__(self, end: Connection, limit: int = QUEUE_LIMIT) -> None:
+        os.set_blocking(end.fileno(), False)
+        self._end = end
         self._limit = limit
         self._outgoing: deque[memoryview] = deque()
         self._incoming = bytearray()
         self.queued = 0
         self.discarded = 0
-
-    def fileno(self) -> int:
-        """The file descriptor, for selectors."""
-        return self._socket.fileno()
 
     def send(self, message: Any, *, required: bool = False) -> bool:
         """Queue a message and send what the socket accepts; False where it was discarded. A
@@ -57,7 +55,7 @@ class Channel:
         cleared where the other end has gone."""
         try:
             while self._outgoing:
-                sent = self._socket.send(self._outgoing[0])
+                sent = os.write(self._end.fileno(), self._outgoing[0])
                 self.queued -= sent
                 if sent < len(self._outgoing[0]):
                     self._outgoing[0] = self._outgoing[0][sent:]
@@ -72,13 +70,8 @@ class Channel:
     def finish(self) -> None:
         """Send the rest of the queue, however long the other end takes to read it, as long as it is
         there; from now on `send` waits as well."""
-        self._socket.setblocking(True)
-        try:
-            while self._outgoing:
-                self._socket.sendall(self._outgoing.popleft())
-        except OSError:
-            self._outgoing.clear()
-        self.queued = 0
+        os.set_blocking(self._end.fileno(), True)
+        self.flush()
 
     def receive(self, patience: float = 0.0) -> tuple[list[Any], bool]:
         """The messages that have arrived, and whether the other end is still open. Where one has
@@ -88,7 +81,7 @@ class Channel:
         end = time.monotonic() + patience
         while self._incoming and is_open and (left := end - time.monotonic()) > 0:
             poll = select.poll()
-            poll.register(self._socket, select.POLLIN)
+            poll.register(self._end.fileno(), select.POLLIN)
             poll.poll(left * 1000)
             more, is_open = self._receive()
             messages += more
@@ -97,7 +90,9 @@ class Channel:
     def _receive(self) -> tuple[list[Any], bool]:
         is_open = True
         try:
-            while len(self._incoming) < self._limit and (data := self._socket.recv(_READ_SIZE)):
+            while len(self._incoming) < self._limit and (
+                data := os.read(self._end.fileno(), _READ_SIZE)
+            ):
                 self._incoming += data
             is_open = len(self._incoming) >= self._limit
         except BlockingIOError:
@@ -118,10 +113,10 @@ class Channel:
 
     def close(self) -> None:
         """Close this end; the other end notices when it next reads."""
-        self._socket.close()
+        self._end.close()
 
 
 def pair() -> tuple[Channel, Channel]:
     """The two ends of a new channel."""
-    one, other = socket.socketpair()
+    one, other = Pipe()
     return Channel(one), Channel(other)

@@ -26,6 +26,7 @@ MODULES = (
     "difflib",
     "hpack",
     "idna",
+    "multiprocessing.popen_fork",
     "netwatch.config.data_protection",
     "netwatch.config.privacy_section",
     "netwatch.config.store_section",

@@ -6,9 +6,6 @@ the start, and no privileges are needed later. A worker that dies ends the whole
 by the service manager is better than a capture that silently misses a part of the network.
 """
 
-import multiprocessing
-import multiprocessing.connection
-import multiprocessing.popen_fork
 import os
 import selectors
 import signal
@@ -17,14 +14,17 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, Protocol
 
 from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system.processes import end_with_parent
+from netwatch.core.system.workers import WorkerProcess
 from netwatch.coverage.counts import Coverage, FlowCounts
-from netwatch.live.channel import Channel, pair
+from netwatch.live.channel import Channel
 from netwatch.live.messages import StatusReport, Stop, WorkerEnded, WorkerOptions
 from netwatch.live.source_openers import LogOpener, SourceOpener
 from netwatch.live.worker import Worker
@@ -43,10 +43,8 @@ class CaptureWorker(Protocol):
 
 
 def main(worker: CaptureWorker, channel: Channel) -> None:
-    """Run a worker in its process, and end the process."""
-    # A terminal or systemd sends these to all processes; only the aggregator handles them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    """Run a worker in its process, and end the process. A terminal or systemd sends signals to all
+    processes; those of the terminal are handled by the aggregator."""
     signal.signal(signal.SIGTERM, worker.stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # A read from a silent pipe is interrupted too when the aggregator dies. On other systems the
@@ -76,35 +74,31 @@ class WorkerPool:
     def __init__(
         self, openers: Sequence[SourceOpener | LogOpener], config: Config, options: WorkerOptions
     ) -> None:
-        context = multiprocessing.get_context("fork")
         self.reports: list[StatusReport | None] = [None] * len(openers)
         self._last_heard = [time.monotonic()] * len(openers)
         self._coverages: list[Coverage | None] = [None] * len(openers)
         self._open_flows: list[Coverage | None] = [None] * len(openers)
         self._channels: list[Channel] = []
-        self._processes: list[multiprocessing.process.BaseProcess] = []
+        self._processes: list[WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
         self._ended: set[int] = set()
         self.is_stopping = False
         for number in range(len(openers)):
-            ours, theirs = pair()
-            self._channels.append(ours)
-            process = context.Process(
-                target=_run_worker,
-                args=(number, openers, config, theirs, options, tuple(self._channels)),
-                name=f"netwatch-{number}",
-                daemon=True,
-            )
             # A worker that is asked to end before it can be has to end as any other: what is in
             # its ring would be lost.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             try:
-                process.start()
+                process = WorkerProcess(
+                    partial(_run_worker, number, openers, config, options),
+                    name=f"netwatch-{number}",
+                    is_forked=True,
+                    ignored=(signal.SIGINT, signal.SIGHUP),
+                )
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
             self._processes.append(process)
-            self._selector.register(ours, selectors.EVENT_READ, number)
+            self._channels.append(Channel(process.connection))
+            self._selector.register(process.connection, selectors.EVENT_READ, number)
         for opener in openers:
             opener.release()
 
@@ -136,7 +130,7 @@ class WorkerPool:
                 elif isinstance(message, WorkerEnded):
                     self._ended.add(number)
             if not is_open:
-                self._selector.unregister(self._channels[number])
+                self._selector.unregister(key.fileobj)
                 if number not in self._ended:
                     received.append((number, self._died(number)))
         return received
@@ -144,9 +138,8 @@ class WorkerPool:
     def _died(self, number: int) -> WorkerEnded:
         """The message that a worker could not send any more."""
         self._ended.add(number)
-        process = self._processes[number]
-        process.join(1)
-        return WorkerEnded(f"worker {number} died unexpectedly (exit status {process.exitcode})")
+        status = self._processes[number].join(1)
+        return WorkerEnded(f"worker {number} died unexpectedly (exit status {status})")
 
     def broadcast(self, message: Any) -> None:
         """Send a message to all workers; it is never discarded."""
@@ -169,14 +162,10 @@ class WorkerPool:
 
     def close(self) -> None:
         """Kill the workers that have not ended yet, and close all channels."""
+        self._selector.close()
         for process in self._processes:
             process.join(0.5)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        for channel in self._channels:
-            channel.close()
-        self._selector.close()
+            process.end()
 
     def statistics(self) -> RunStatistics:
         """The sum of all workers' statistics."""
@@ -229,17 +218,14 @@ def _run_worker(
     number: int,
     openers: Sequence[SourceOpener | LogOpener],
     config: Config,
-    channel: Channel,
     options: WorkerOptions,
-    parent_channels: tuple[Channel, ...],
+    connection: Connection,
 ) -> None:
-    """The main function of a worker process. It closes what it inherited but does not use:
-    the aggregator's ends of the channels, so that the death of the aggregator is noticed,
-    and the sources of other workers."""
+    """The main function of a worker process. It closes what it inherited but does not use: the
+    sources of other workers."""
     # The stream in its place has a thread, which this process does not have.
     sys.stderr = sys.__stderr__
-    for end in parent_channels:
-        end.close()
+    channel = Channel(connection)
     for other, opener in enumerate(openers):
         if other != number:
             opener.release()

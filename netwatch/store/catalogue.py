@@ -328,6 +328,12 @@ class Catalogue:
         with self.database.writing() as connection:
             replace_files(connection, new, old)
 
+    def has_file(self, path: str) -> bool:
+        """Whether readers see the file at a path."""
+        with self.database.reading() as connection:
+            wanted = select(tables.file.c.path).where(tables.file.c.path == path)
+            return connection.execute(wanted).first() is not None
+
     def files(
         self,
         table: str,

@@ -84,8 +84,10 @@ class Landing:
     """Collects rows and writes them to landing files, which it registers in the catalogue.
 
     `waiting` counts the rows that are in memory, `stored` those in files that are registered;
-    `days` are those of the files; `progress` is called with each file. Where writing fails, nothing
-    is lost: the next call of `write_due` or `flush` tries again. `register` takes the place of
+    `days` are those of the files; `progress` is called with each file. `claim` is called with the
+    path of the first file and the number of rows before files are registered: where this process is
+    killed then, that path tells whether they are. Where writing fails, nothing is lost: the next
+    call of `write_due` or `flush` tries again. `register` takes the place of
     `Catalogue.register_files`.
     """
 
@@ -102,6 +104,7 @@ class Landing:
         self.stored = 0
         self.days = set[str]()
         self.progress: Callable[[], None] = _nothing
+        self.claim: Callable[[str, int], None] = _nothing
 
     def add(self, table: str, batch: "pa.RecordBatch") -> None:
         """Take rows of a table."""
@@ -139,18 +142,17 @@ class Landing:
         """Register the files that were written, all of them at once."""
         if not self._written:
             return
+        first, rows = self._written[0].path, sum(row.rows for row in self._written)
         # Where the connection broke amid a transaction, it may have been committed.
-        if not (self._is_retry and self._are_registered()):
+        if not (self._is_retry and self._catalogue.has_file(first)):
             self._is_retry = True
+            self.claim(first, rows)
             self._register_files(self._written)
         self.days.update(row.day for row in self._written)
-        self.stored += sum(row.rows for row in self._written)
+        self.stored += rows
         self._written = []
         self._is_retry = False
-
-    def _are_registered(self) -> bool:
-        known = {row.path for row in self._catalogue.files(self._written[0].table)}
-        return self._written[0].path in known
+        self.progress()
 
     def _write_file(self, table: str, day: int, waiting: _Waiting) -> FileRow:
         import pyarrow as pa
@@ -159,7 +161,7 @@ class Landing:
         return write_file(self._files, table, day_text(day), None, rows)
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Nobody waits."""
 
 

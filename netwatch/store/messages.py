@@ -199,9 +199,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The store can be written to; the number of the run there."""
+    """The store can be written to; the number of the run there. Of what a writer before was about
+    to make visible when it died, `unseen` rows are not."""
 
     run: int
+    unseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ wrong.
 import contextlib
 import json
 import math
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ import pyarrow as pa
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.system import processes
+from netwatch.core.system.workers import WorkerProcess
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.views import TABLES, FilesError, Views, quoted
@@ -66,11 +66,8 @@ class _QueryError(Exception):
     """A query that is wrong or not allowed."""
 
 
-def serve(to: Connection, other: Connection, request: Request, parent: int) -> None:
-    """Answer a request. An interrupt from the keyboard is for the process that asked."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    processes.die_with(parent)
-    other.close()
+def serve(request: Request, to: Connection) -> None:
+    """Answer a request."""
     with contextlib.suppress(BrokenPipeError):
         try:
             for message in _results(request):
@@ -165,21 +162,18 @@ def run(
     needs too much memory, or the store cannot be read."""
     # A fork would not have the threads of what reads from URLs, and wait for them for ever.
     is_remote = "://" in options.path
-    context = multiprocessing.get_context("spawn") if is_remote else processes.context()
-    ours, theirs = context.Pipe(duplex=False)
-    request = Request(options, query, timeout)
-    process = context.Process(target=serve, args=(theirs, ours, request, os.getpid()), daemon=True)
-    process.start()
-    theirs.close()
+    worker = WorkerProcess(
+        partial(serve, Request(options, query, timeout)),
+        is_forked=processes.CAN_FORK and not is_remote,
+        dies_with_this=True,
+    )
     try:
-        answers = _Answers(ours, timeout)
+        answers = _Answers(worker.connection, timeout)
         columns = json.loads(answers.next())
         schema = pa.ipc.read_schema(pa.py_buffer(answers.next()))
         yield [*zip(schema, columns, strict=True)], answers.batches()
     finally:
-        process.kill()
-        process.join()
-        ours.close()
+        worker.end()
 
 
 class _Answers:

@@ -50,6 +50,9 @@ class Counts(Protocol):
 
     stored: int
     """Rows in files that readers see."""
+    claimed: int
+    """How many these are once the file at the path `claim` is one of them."""
+    claim: bytes
     lost: int
     """Rows that were dropped."""
     received: int
@@ -80,11 +83,12 @@ def serve(
     error: what others send is stored."""
     try:
         writer = make_writer()
+        unseen = _settled(counts, writer)
     except (ConfigError, NetwatchError) as error:
         _send(control, messages.Failed(error))
         return
     with contextlib.closing(writer):
-        _send(control, messages.Opened(writer.run))
+        _send(control, messages.Opened(writer.run, unseen))
         service = (
             RunService(control, listener, counts, writer)
             if maintain is None or senders is None
@@ -94,6 +98,15 @@ def serve(
             service.run()
         except NetwatchError as error:
             _send(control, messages.Failed(error))
+
+
+def _settled(counts: Counts, writer: Writer) -> int:
+    """The rows that the writer before was about to make visible when it died, unless they are."""
+    rows = counts.claimed - counts.stored
+    if rows > 0 and writer.has_file(counts.claim.decode()):
+        counts.stored, rows = counts.claimed, 0
+    counts.claimed = counts.stored
+    return max(0, rows)
 
 
 def _send(control: Connection, message: object) -> None:
@@ -206,10 +219,15 @@ class LiveService(_Service):
         self._retry_at = now
         self._flush_at = now + FLUSH_INTERVAL
         self._maintain_at = now + MAINTENANCE_INTERVAL
-        writer.note_progress(self._progress)
+        writer.note_progress(self._progress, self._claim)
 
     def _progress(self) -> None:
+        self._note_stored()
         self._counts.steps += 1
+
+    def _claim(self, path: str, rows: int) -> None:
+        self._counts.claim = path.encode()
+        self._counts.claimed = self._stored_before + self._writer.stored + rows
 
     def run(self) -> None:
         """Until the capture has ended; what cannot be written then is lost."""

@@ -154,9 +154,16 @@ class Writer:
         """Rows in files that readers see."""
         return self._landing.stored
 
-    def note_progress(self, progress: Callable[[], None]) -> None:
-        """From now on `progress` is called with each file that is written."""
-        self._landing.progress = progress
+    def note_progress(
+        self, progress: Callable[[], None], claim: Callable[[str, int], None]
+    ) -> None:
+        """From now on `progress` is called with each file that is written, and `claim` before files
+        are registered (`netwatch.store.landing.Landing`)."""
+        self._landing.progress, self._landing.claim = progress, claim
+
+    def has_file(self, path: str) -> bool:
+        """Whether readers see the file at a path."""
+        return self._catalogue.has_file(path)
 
     def take(self, message: object) -> None:
         """Do what a message asks for."""

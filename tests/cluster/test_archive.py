@@ -349,7 +349,8 @@ def test_a_flood_of_unknown_clients_is_summed_up_as_without_a_ledger(
     # The one that had connections is proven.
     assert {each for each in devices if each.startswith("10.20.9.")} == {"10.20.9.200"}
     assert "clients-unproven" in plain[2]
-    for options in (["--jobs", "2"], ["--ledger", "done"], ["--ledger", "done", "--jobs", "2"]):
+    ledger = ["--ledger", str(tmp_path / "done")]
+    for options in (["--jobs", "2"], ledger, [*ledger, "--jobs", "2"]):
         found = scan(folder, *options)
         assert found[1] == plain[1]
         assert without_units(found[2]) == without_units(plain[2])

@@ -1,7 +1,7 @@
 """A channel: messages arrive whole and in order, nobody blocks, discarded ones are counted."""
 
-import socket
 import threading
+from multiprocessing import Pipe
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ from netwatch.live.channel import Channel, pair
 
 
 def limited_pair(limit: int) -> tuple[Channel, Channel]:
-    one, other = socket.socketpair()
+    one, other = Pipe()
     return Channel(one, limit), Channel(other, limit)
 
 

@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from netwatch.engine.record_facts import Recorder
 from netwatch.engine.writer_host import new_counts
 from netwatch.formats.values import json_line
 from netwatch.store import messages, service
+from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.writer import Writer
 
@@ -222,7 +223,7 @@ def test_flows_that_go_on_are_stored_when_the_main_process_is_killed(
             kill(live)
             wait_until(lambda: process.poll() or process.restarts == 1)
         assert process._control is not None
-        for each in (process._control, process._host._pipe, process._host._senders):
+        for each in (process._control, process._host._process.connection, process._host._senders):
             each.close()
         # The first writer cannot know: workers that were forked later have that end, too.
         wait_until(lambda: process._counts.decided == is_second)
@@ -254,6 +255,42 @@ def test_what_a_writer_had_in_memory_is_counted(
     lost = live.statistics.recorded_rows - process.stored
     assert lost == recorded
     assert catalogue_rows(tmp_path, "SELECT state, lost_rows FROM capture") == [("partial", lost)]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_what_a_writer_was_about_to_make_visible_is_counted_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    """It may be killed behind the transaction and before it can say so: then nothing is lost."""
+    monkeypatch.setattr(live_facts, "RESTART_DELAYS", (0.1,))
+    register = Catalogue.register_files
+    may_write, was_killed = tmp_path / "may-write", tmp_path / "killed"
+
+    def killed_once(self: Catalogue, files: Sequence[FileRow]) -> None:
+        if not may_write.exists():
+            raise NetwatchError("not yet")
+        if was_killed.exists():
+            register(self, files)
+            return
+        was_killed.touch()
+        if is_committed:
+            register(self, files)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(Catalogue, "register_files", killed_once)
+    live = Live(tmp_path / "store")
+    with live.process as process:
+        recorder = live.record()
+        wait_until(lambda: process._counts.received == live.statistics.recorded_rows)
+        may_write.touch()
+        wait_until(lambda: process.poll() or process.restarts == 1)
+        recorder.finish()
+        process.end(live.statistics.recorded_rows)
+    lost = live.statistics.recorded_rows - process.stored
+    assert (lost == 0, process.lost) == (is_committed, lost)
+    counted = catalogue_rows(tmp_path / "store", "SELECT count FROM loss WHERE kind = 'killed'")
+    assert sum(count for (count,) in counted) == lost
 
 
 def test_a_store_that_stays_away_is_tried_more_and_more_rarely(

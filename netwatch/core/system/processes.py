@@ -1,20 +1,13 @@
-"""Processes: how workers are made, what ends them, and what limits them.
+"""Processes: whether they can be forked, what ends them, and what limits them. How workers live is
+in `netwatch.core.system.workers`.
 
-Where forking is safe, workers are forked: they have all that this process has loaded, at once. It
-is not safe on macOS, whose frameworks have threads of their own, and Windows has no fork(2). There
-workers are spawned: each is a new interpreter, which imports netwatch and gets its work pickled.
+Forking is not safe on macOS, whose frameworks have threads of their own, and Windows has no
+fork(2). There workers are spawned: each is a new interpreter, which imports netwatch.
 """
 
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from multiprocessing.context import SpawnContext
-
-    if sys.platform != "win32":
-        from multiprocessing.context import ForkContext
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -23,24 +16,6 @@ CAN_FORK = sys.platform not in ("win32", "darwin")
 
 MAX_WORKERS = 61 if sys.platform == "win32" else 256
 """Processes of a pool at most; Windows cannot wait for more."""
-
-if sys.platform != "win32":
-
-    def context() -> "ForkContext | SpawnContext":
-        """How `multiprocessing` makes processes here."""
-        import multiprocessing
-
-        if CAN_FORK:
-            return multiprocessing.get_context("fork")
-        return multiprocessing.get_context("spawn")
-
-else:
-
-    def context() -> "SpawnContext":
-        """As above."""
-        import multiprocessing
-
-        return multiprocessing.get_context("spawn")
 
 
 def usable_cpus() -> int:

@@ -1,4 +1,4 @@
-"""How workers are made here, and what they may take."""
+"""What processes may take."""
 
 import os
 import subprocess
@@ -14,14 +14,6 @@ limit_seconds(1)
 limit_memory(1 << 30)
 {rest}
 """
-
-
-def test_workers_are_forked_on_linux_and_spawned_elsewhere(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert processes.context().get_start_method() == "fork"
-    monkeypatch.setattr(processes, "CAN_FORK", False)
-    assert processes.context().get_start_method() == "spawn"
 
 
 @pytest.mark.parametrize(
