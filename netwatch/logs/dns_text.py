@@ -17,7 +17,7 @@ from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.verdict import Outcome
 from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName, Place
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogName, Place
 
 
 class Others(TypedDict, total=False):
@@ -31,6 +31,7 @@ class Others(TypedDict, total=False):
     parts: tuple[Place, ...]
 
 
+_MAPPED = bytes(10) + b"\xff\xff"
 _NO_PLACES: Mapping[str, Place | None] = {}
 _ESCAPED = re.compile(rb"\\(\d{3}|[^\d])", re.DOTALL)
 _TYPE_NUMBER = re.compile(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
@@ -46,11 +47,7 @@ def address(text: bytes) -> bytes:
     packed = parse_ip(text.decode("latin-1").partition("%")[0])
     if packed is None:
         raise RecordError("address-invalid")
-    return (
-        packed[12:]
-        if packed.startswith(b"\0" * 10 + b"\xff\xff") and len(packed) == 16
-        else (packed)
-    )
+    return packed[12:] if packed.startswith(_MAPPED) else packed
 
 
 @lru_cache(maxsize=4096)
@@ -128,11 +125,11 @@ def shown(
     transport: Literal["tcp", "udp"] = "udp",
     aliases_at: Mapping[str, Place | None] = _NO_PLACES,
     **others: Unpack[Others],
-) -> Iterable[LogEntry]:
-    """What a lookup of `name` shows, as `netwatch.logs.dns_values.lookup` has it, made for lines in
-    large numbers. `when` is the time with its digits, `aliases_at` are the records that have
-    aliases, where these are not the one that was read last. The name may end in a dot; the root
-    shows nothing, as in packets."""
+) -> Iterable[LogName]:
+    """What a lookup of `name` shows: with a response code in `dns` a ``dns-answer``, and behind it
+    the aliases (`with_aliases`); otherwise a ``dns-query``. `when` is the time with its digits,
+    `aliases_at` are the records that have aliases, where these are not the one that was read last.
+    The name may end in a dot; the root shows nothing, as in packets."""
     if name[-1:] == b".":
         name = name[:-1]
     if not name:
@@ -151,7 +148,16 @@ def shown(
         raw=raw_name(name, asked),
         **others,
     )
-    if rcode is None or not dns.chain:
+    return with_aliases(first, aliases_at)
+
+
+def with_aliases(
+    first: LogName, aliases_at: Mapping[str, Place | None] = _NO_PLACES
+) -> Iterable[LogName]:
+    """What an answer shows: the name asked for, and behind it each alias that it leads to, as in
+    packets."""
+    dns, asked = first.dns, first.name
+    if dns is None or dns.rcode is None or not dns.chain:
         return (first,)
     return first, *(
         replace(

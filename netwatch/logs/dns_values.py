@@ -1,21 +1,18 @@
-"""DNS answers in logs: as records in text form, as whole messages, and as the names that a lookup
-shows.
+"""DNS answers in logs: as records in text form, and as whole messages.
 
 Records lead from the name asked for over aliases to addresses, as those of
 `netwatch.protocols.dns_answers` do. AdGuard Home and the DNS server of Windows keep whole messages.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, Unpack
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ParseError
 from netwatch.core.message import DnsInfo
-from netwatch.core.names import normalise_name, raw_name
+from netwatch.core.names import normalise_name
 from netwatch.logs.dns_text import Others
 from netwatch.logs.json_values import packed_ip
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
 from netwatch.protocols.dns import parse
 
@@ -124,29 +121,3 @@ def message_names(
         )
         for each in read.names
     ] or None
-
-
-def lookup(asked: bytes, dns: DnsInfo, template: LogName) -> Iterator[LogName]:
-    """What a lookup of `asked` shows, with the time, the sides and whatever else `template` has.
-
-    Where `dns` has a response code it is an answer: the name is a ``dns-answer``, and each alias in
-    `dns.chain` behind the name asked for a ``dns-cname``, as in packets. Else it is a
-    ``dns-query``. Raises `RecordError` where there is no name.
-    """
-    name = normalise_name(asked)
-    if not name:
-        raise RecordError("name-missing")
-    is_answer = dns.rcode is not None
-    yield replace(
-        template,
-        evidence="dns-answer" if is_answer else "dns-query",
-        name=name,
-        raw=raw_name(asked, name),
-        dns=dns,
-    )
-    if is_answer:
-        for alias in dns.chain:
-            if alias != name:
-                yield replace(
-                    template, evidence="dns-cname", name=alias, raw="", asked=name, dns=dns
-                )

@@ -6,16 +6,14 @@ the address of the device itself, else its host name, else the address after tra
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import orjson
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.message import Evidence
-from netwatch.core.names import normalise_name, raw_name
+from netwatch.core.names import normalise_name
 from netwatch.logs.reading import RecordError
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogName
+from netwatch.logs.records import NOWHERE, Endpoint, Lack
 
 MAX_ANSWERS = 256
 """Addresses and aliases that are read of one lookup."""
@@ -138,37 +136,11 @@ def _is_private(packed: bytes) -> bool:
     )
 
 
-def contact(evidence: Evidence, host: str, template: LogName) -> Iterator[LogName]:
-    """What a handshake or a request with `host` shows: its name, or the address that it is, as in
-    packets. Raises `RecordError` where there is none."""
-    asked = octets(host.strip("[]"))
-    name = normalise_name(asked)
-    if not name:
-        raise RecordError("name-missing")
-    # `dataclasses.replace` takes several times as long as the constructor.
-    yield LogName(
-        time=template.time,
-        time_digits=template.time_digits,
-        evidence=evidence,
-        name=name,
-        client=template.client,
-        server=template.server,
-        transport=template.transport,
-        client_host=template.client_host,
-        client_mac=template.client_mac,
-        flow=template.flow,
-        raw=raw_name(asked, name),
-        outcome=template.outcome,
-        blocked_by=template.blocked_by,
-        lacks=template.lacks,
-    )
-
-
 def columns(names: str) -> list[str]:
     """The columns of a row, by their names in order with blanks between them."""
     return names.split()
 
 
-def field(row: Sequence[str], index: int) -> str:
-    """A field of a row, empty where the row is shorter."""
-    return row[index].strip() if index < len(row) else ""
+def renamed(pairs: str) -> dict[str, str]:
+    """Names of fields and others that stand for the same, ``name=other``, with blanks between."""
+    return dict(pair.split("=") for pair in pairs.split())

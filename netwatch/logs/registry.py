@@ -1,6 +1,7 @@
 """The table of log formats: everything that must know them reads it.
 
-A new format is a module beside this one and a row here. The command line (``--as``), recognition,
+A new format is a module beside this one and a row here; one that is only fields is a row of
+`netwatch.logs.products`. The command line (``--as``), recognition,
 the documentation and the tests follow.
 """
 
@@ -11,27 +12,24 @@ from typing import Literal
 from netwatch.logs import (
     adguard,
     bind,
-    cloudflare_gateway,
     coredns,
     dnsmasq,
     dnstap,
-    fortigate,
+    firewall_products,
+    gateway_products,
     haproxy,
     knot,
     nginx,
-    palo_alto,
     pihole_ftl,
     powerdns,
-    route53,
+    products,
     squid,
     suricata_eve,
     sysmon,
-    umbrella,
     unbound,
     windows_dns,
     windows_dns_events,
     zeek,
-    zscaler,
 )
 from netwatch.logs.reading import ReaderContext, RecordReader, Sample
 from netwatch.logs.records import Lack
@@ -81,6 +79,9 @@ class LogFormat:
     around: int = 0
     tables: tuple[str, ...] = ()
 
+
+PRODUCTS = gateway_products.PRODUCTS | products.PRODUCTS | firewall_products.PRODUCTS
+"""The products whose logs are only fields."""
 
 LOG_FORMATS: dict[str, LogFormat] = {
     "dnsmasq": LogFormat(
@@ -208,39 +209,10 @@ LOG_FORMATS: dict[str, LogFormat] = {
         ("client-port", "server", "query-type"),
         container="evtx",
     ),
-    "umbrella": LogFormat(
-        "Cisco Umbrella, DNS and web logs",
-        umbrella.recognise,
-        umbrella.Reader,
-        ("client-port",),
-        always=(b"Timestamp", b"timestamp"),
-    ),
-    "zscaler": LogFormat(
-        "Zscaler Internet Access, web, DNS and firewall feeds",
-        zscaler.recognise,
-        zscaler.Reader,
-        ("client-port",),
-        flows=(b"zscalernss-fw", b"csip="),
-    ),
-    "cloudflare-gateway": LogFormat(
-        "Cloudflare Gateway, DNS, HTTP and network logs",
-        cloudflare_gateway.recognise,
-        cloudflare_gateway.Reader,
-    ),
-    "route53": LogFormat(
-        "Amazon Route 53 Resolver query logs", route53.recognise, route53.Reader, ("server",)
-    ),
-    "fortigate": LogFormat(
-        "FortiGate, UTM and traffic logs",
-        fortigate.recognise,
-        fortigate.Reader,
-        flows=(b'type="traffic"', b"type=traffic", b"cat=traffic:"),
-    ),
-    "palo-alto": LogFormat(
-        "Palo Alto Networks PAN-OS, URL, DNS threat and traffic logs",
-        palo_alto.recognise,
-        palo_alto.Reader,
-        flows=(b",TRAFFIC,",),
-    ),
+} | {
+    name: LogFormat(
+        row.title, row.recognise, row.reader, row.lacks, always=row.always, flows=row.flows
+    )
+    for name, row in PRODUCTS.items()
 }
 """The formats by their name, as ``--as`` and `log.format` of a record have it."""

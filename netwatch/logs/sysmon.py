@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
-from netwatch.logs.dns_values import lookup
+from netwatch.core.names import normalise_name
+from netwatch.logs.dns_text import shown
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     address,
@@ -24,7 +25,7 @@ from netwatch.logs.fields import (
     text,
 )
 from netwatch.logs.reading import MAX_PARTS, Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, LogEntry, LogName, Place
+from netwatch.logs.records import NOWHERE, Lack, LogEntry, LogName, Place
 from netwatch.logs.timestamps import rfc3339
 
 MAX_EVENT = 65_536
@@ -149,18 +150,12 @@ class Reader:
         if not name:
             raise RecordError("name-missing")
         asked = text(event.data.get("UtcTime"))
-        time, digits = rfc3339(asked + "Z" if asked else event.time)
-        host = event.computer
-        template = LogName(
-            time=time,
-            time_digits=digits,
-            evidence="dns-query",
-            name="",
-            client=NOWHERE,
-            client_host=host,
-            lacks=() if host else ("client",),
-        )
-        return lookup(octets(name), _dns(event.data), template)
+        when = rfc3339(asked + "Z" if asked else event.time)
+        if not normalise_name(octets(name)):
+            raise RecordError("name-missing")
+        lacks: tuple[Lack, ...] = () if event.computer else ("client",)
+        host, dns = event.computer, _dns(event.data)
+        return shown(octets(name), dns, when, NOWHERE, client_host=host, lacks=lacks)
 
 
 def _with_lines(names: Iterable[LogName], lines: list[Place]) -> Iterator[LogName]:

@@ -6,7 +6,6 @@ from netwatch.core.addresses import parse_ip
 from netwatch.logs.fields import (
     Sides,
     address,
-    contact,
     csv_row,
     host_of_url,
     json_object,
@@ -16,7 +15,7 @@ from netwatch.logs.fields import (
     sides,
 )
 from netwatch.logs.reading import RecordError
-from netwatch.logs.records import NOWHERE, Endpoint, LogName
+from netwatch.logs.records import NOWHERE, Endpoint
 
 INNER, OUTER = parse_ip("10.0.0.1"), parse_ip("203.0.113.1")
 
@@ -71,14 +70,6 @@ def test_numbers() -> None:
 def test_names_of_any_bytes() -> None:
     assert octets("www.tiktok.com.") == b"www.tiktok.com"
     assert octets("a\udcff.example") == b"a\xff.example"
-
-
-def test_a_contact_with_an_address() -> None:
-    template = LogName(0, 0, "http-host", "", NOWHERE)
-    (entry,) = contact("http-host", "[2001:db8::7]", template)
-    assert entry.name == "2001:db8::7"
-    with pytest.raises(RecordError, match="name-missing"):
-        list(contact("http-host", "", template))
 
 
 def test_what_is_no_object_or_row() -> None:

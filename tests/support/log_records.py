@@ -10,6 +10,7 @@ import orjson
 from netwatch.core.addresses import ip_text
 from netwatch.logs.reading import PLAIN, Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
+from netwatch.logs.registry import LogFormat
 from netwatch.logs.times import LocalTimes
 
 SAMPLES = Path(__file__).parents[1] / "logs" / "samples"
@@ -33,10 +34,11 @@ def sample_lines(path: Path) -> list[bytes]:
 
 
 def read(
-    module: ModuleType, lines: Iterable[bytes], carried: Carried = PLAIN, **zone: Any
+    module: ModuleType | LogFormat, lines: Iterable[bytes], carried: Carried = PLAIN, **zone: Any
 ) -> list[LogEntry]:
     """What the lines of a log say. Raises `RecordError` for the first that cannot be read."""
-    reader = module.Reader(ReaderContext(LocalTimes(**zone)))
+    context = ReaderContext(LocalTimes(**zone))
+    reader = module.reader(context) if isinstance(module, LogFormat) else module.Reader(context)
     entries = [entry for line in lines for entry in reader.read(line, carried)]
     return [*entries, *reader.flush()]
 
