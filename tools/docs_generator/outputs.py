@@ -1,26 +1,37 @@
 """Types of outputs with their keys, from the table of sinks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from docs_generator.markdown import code, duration, table
-from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTPUT_OPTIONS
-from netwatch.sinks.options import Option
+from netwatch.core.file_keys import Key, sections
+from netwatch.delivery.configuration import FormatKeys, OutputKeys
+from netwatch.delivery.output import DigestKeys
 from netwatch.sinks.registry import SINKS
-from netwatch.sinks.tls import TLS_OPTIONS
-
-SHARED: dict[str, Sequence[Option]] = {
-    "every": OUTPUT_OPTIONS,
-    "tls": TLS_OPTIONS,
-}
-"""Keys that are no type's own: of outputs of every type, and below ``tls``."""
+from netwatch.sinks.tls import TlsOptions
 
 
-def keys() -> set[str]:
-    """Every key of an output, without the path before it."""
-    options = [*OUTPUT_OPTIONS, *TLS_OPTIONS, *DIGEST_OPTIONS]
-    options += [option for sink in SINKS.values() for option in sink.options]
-    return {part for option in options for part in option.key.split(".")}
+def keys_of(name: str) -> list[Key]:
+    """The keys of a type of output that are its own, or those of every type (``every``), or below
+    ``tls``. A key of a mapping inside has its path."""
+    if name == "tls":
+        declaring: tuple[type, ...] = (TlsOptions,)
+    elif name == "every":
+        declaring = (OutputKeys, FormatKeys)
+    else:
+        form = (DigestKeys,) if SINKS[name].digest_interval else ()
+        declaring = (SINKS[name].options, *form)
+    found = [
+        replace(key, name=f"{section.path}.{key.name}".lstrip("."))
+        for section in sections("", *declaring)
+        if section.path != "tls"
+        for key in section.keys
+    ]
+    interval = SINKS[name].digest_interval if name in SINKS else 0
+    return [
+        replace(key, default=f"`{duration(interval)}`") if interval and key.name == "every" else key
+        for key in found
+    ]
 
 
 def types_block(_: str) -> str:
@@ -40,30 +51,18 @@ def types_block(_: str) -> str:
 
 
 def block(name: str) -> str:
-    """A type of output: what it does, its keys, how ``doctor`` checks it. Or one of `SHARED`."""
-    if name in SHARED:
-        return _table(SHARED[name])
+    """A type of output: what it does, its keys, how ``doctor`` checks it. Or keys that are no
+    type's own."""
+    shown = key_table(keys_of(name))
+    if name not in SINKS:
+        return shown
     sink = SINKS[name]
-    options = [option for option in sink.options if option not in TLS_OPTIONS]
-    if sink.digest_interval:
-        every, *others = DIGEST_OPTIONS
-        options += [replace(every, default=duration(sink.digest_interval)), *others]
-    has_tls = any(option in TLS_OPTIONS for option in sink.options)
-    tls = " Besides, the keys of [`tls`](#tls)." if has_tls else ""
-    check = f"`netwatch doctor`: {sink.connection_check}.{tls}"
-    return "\n\n".join([sink.description, _table(options), check])
+    return "\n\n".join([sink.description, shown, f"`netwatch doctor`: {sink.connection_check}."])
 
 
-def _table(options: Iterable[Option]) -> str:
+def key_table(keys: Iterable[Key]) -> str:
+    """The rows of keys."""
     return table(
         ("key", "type", "default", "meaning"),
-        (
-            [
-                code(option.key),
-                option.kind,
-                "required" if option.required else option.default or "none",
-                option.description,
-            ]
-            for option in options
-        ),
+        ([code(each.name), each.type, each.default, each.description] for each in keys),
     )
