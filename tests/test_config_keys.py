@@ -12,7 +12,6 @@ from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Section
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.delivery.configuration import OUTPUT_OPTIONS
 from netwatch.privacy.keys import write_new_key
 from netwatch.rules import bans as packs
 from netwatch.rules.ban_keys import (
@@ -151,8 +150,7 @@ def test_the_configuration_has_exactly_the_keys_of_the_table(
     )
     with pytest.raises(Exception, match="unknown key"):
         load("netwatch.yaml")
-    table = described(CONFIGURATION_KEYS)
-    assert {each.key for each in OUTPUT_OPTIONS} <= asked["an output"]
+    table = described(each for each in CONFIGURATION_KEYS if ":" not in each.path)
     assert {subject: asked[subject] for subject in table} == table
 
 

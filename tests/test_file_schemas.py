@@ -151,12 +151,17 @@ def _properties(name: str) -> dict[str, Any]:
 
 
 def _below(schema: dict[str, Any], part: str) -> Iterator[dict[str, Any]]:
-    """The schemas under a part of a path: a key, with ``[]`` its items, or ``*`` for any key."""
+    """The schemas under a part of a path: a key, with ``[]`` its items, behind a colon those of a
+    type, or ``*`` for any key."""
+    part, _, type_name = part.partition(":")
     word = part.removesuffix("[]")
     for each in [schema, *schema.get("anyOf", ()), schema.get("then", {}), schema.get("else", {})]:
         inner = each.get("additionalProperties") if word == "*" else None
         inner = inner or each.get("properties", {}).get(word)
-        if inner:
+        if inner and type_name:
+            of_type = {"properties": {"type": {"const": type_name}}, "required": ["type"]}
+            yield from (form["then"] for form in inner["items"]["allOf"] if form["if"] == of_type)
+        elif inner:
             yield inner["items"] if part.endswith("[]") else inner
 
 

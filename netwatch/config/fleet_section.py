@@ -9,7 +9,7 @@ from netwatch.core.file_keys import Key, Kind, nested, read_section
 from netwatch.core.file_keys import key as declare
 from netwatch.core.sensor_name import EXPECTED, is_sensor_name
 from netwatch.core.user_yaml import Fields
-from netwatch.core.value_kinds import PATH, TEXT, duration, parsed, size, texts
+from netwatch.core.value_kinds import DURATION, PATH, TEXT, parsed, size, texts
 from netwatch.sinks.options import FILE, url_of
 from netwatch.watch.endpoint_options import parse_listen_address
 
@@ -24,9 +24,6 @@ MIN_SILENCE = 15.0
 
 PUBLISHED_FOLDER = SYSTEM_FOLDER / "published"
 """Where a sensor keeps what was published to it unless the configuration names a folder."""
-
-
-_SECONDS = duration("a duration like 90s, 30m, 2h, 1d", "duration", second=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +74,9 @@ class ServerOptions:
     max_bytes: int = declare(
         size(64 << 20), "what waits on the server at most; `64M` at least", "4G"
     )
-    max_age: float = declare(_SECONDS, "how long it waits there; sensors send it again", "7d")
+    max_age: float = declare(DURATION, "how long it waits there; sensors send it again", "7d")
     silence: float = declare(
-        _SECONDS,
+        DURATION,
         "time without a sign of life after which a sensor is silent; `15s` at least",
         "60s",
     )

@@ -1,8 +1,6 @@
 """The keys of netwatch.yaml, from which the reference of the configuration is generated.
 
-Most are declared beside their section. A test compares the rows of others with the keys that their
-readers ask for. The keys of outputs are beside their readers, in `netwatch.delivery.configuration`
-and `netwatch.sinks`.
+Each is declared beside its section.
 """
 
 from netwatch.config.ban_sections import ExemptionKeys
@@ -10,12 +8,13 @@ from netwatch.config.console_section import ConsoleOptions
 from netwatch.config.data_protection import DataProtection
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.config.privacy_section import PrivacyKeys
-from netwatch.config.sections import GeoKeys, Incidents, SensorKeys
+from netwatch.config.sections import DeviceKeys, GeoKeys, Incidents, SensorKeys
 from netwatch.core.file_keys import REQUIRED, Section, row, sections
+from netwatch.delivery.configuration import output_sections
 from netwatch.delivery.output import OutboxOptions
 from netwatch.inventory.lease_files import LeaseFile
 from netwatch.inventory.networks import NetworkKeys
-from netwatch.refresh.options import CLASS_KEYS, SOURCE_KEYS
+from netwatch.refresh.options import TYPES, source_sections
 from netwatch.rules.ban_keys import (
     BAN_KEYS,
     PACK_ENTRY_KEYS,
@@ -23,6 +22,7 @@ from netwatch.rules.ban_keys import (
     TEXT_KEYS,
     TEXTS_KEYS,
 )
+from netwatch.sinks.registry import SINKS
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.updates.options import UpdateOptions
 from netwatch.watch.endpoint_options import EndpointOptions
@@ -90,67 +90,12 @@ _TOP = Section(
     ),
 )
 
-_DEVICES = Section(
-    "devices",
-    (
-        row(
-            "inventory",
-            "path",
-            "none",
-            "a CSV file of devices, or a folder of dated ones: `devices-2023-03-01.csv` is valid "
-            "from that day until that of the next one",
-        ),
-        row(
-            "timezone",
-            "IANA name",
-            "`UTC`",
-            "time zone of the days in the inventory and in the names of dated files",
-        ),
-        row("columns", "mapping", "their own names", "what its columns are called"),
-        row(
-            "sources",
-            "list of mappings",
-            "none",
-            "where `netwatch inventory refresh` reads devices, to write `inventory`; the first one "
-            "takes precedence",
-        ),
-        row("keep", "time", "for ever", "a refresh leaves out rows that ended longer ago"),
-        row("leases", "list of mappings", "none", "lease files of DHCP servers"),
-        row(
-            "learn",
-            "list of words",
-            "none",
-            "protocols from which devices are learned: `dhcp` (DHCPv4 and DHCPv6), `mdns`, `arp` "
-            "(ARP and IPv6 neighbor discovery)",
-        ),
-    ),
-)
-
-_COLUMNS = Section(
-    "devices.columns",
-    tuple(
-        row(column, "text", f"`{column}`", meaning)
-        for column, meaning in {
-            "id": "the id of the device",
-            "mac": "its MAC address",
-            "ip": "its IP addresses",
-            "hostname": "its host name",
-            "owner": "its owner",
-            "class": "its class",
-            "from": "the first day on which the row is valid",
-            "until": "the last day on which the row is valid",
-        }.items()
-    ),
-)
-
 CONFIGURATION_KEYS = (
     _TOP,
     *sections("networks[]", NetworkKeys),
-    _DEVICES,
-    _COLUMNS,
+    *sections("devices", DeviceKeys),
     *sections("devices.leases[]", LeaseFile),
-    SOURCE_KEYS,
-    CLASS_KEYS,
+    *(each for name in TYPES for each in source_sections(f"devices.sources[]:{name}", name)),
     PACK_ENTRY_KEYS,
     BAN_KEYS,
     PERIOD_KEYS,
@@ -161,6 +106,7 @@ CONFIGURATION_KEYS = (
     *sections("incidents", Incidents),
     *sections("sensor", SensorKeys),
     *sections("metrics", EndpointOptions),
+    *(each for name in SINKS for each in output_sections(f"outputs[]:{name}", name)),
     *sections("spool", OutboxOptions),
     *sections("updates", UpdateOptions),
     *sections("privacy", PrivacyKeys),
@@ -170,5 +116,5 @@ CONFIGURATION_KEYS = (
     *sections("data_protection", DataProtection),
     *sections("console", ConsoleOptions),
 )
-"""The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
-`outputs` are in `netwatch.delivery.configuration` and beside each type of output."""
+"""The mappings of netwatch.yaml, with their keys, in the order of the reference. Behind a colon in
+the path is the type of an entry, which says what keys it has."""

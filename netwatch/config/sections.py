@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from netwatch.config.layers import Layers
 from netwatch.core.errors import ConfigError
-from netwatch.core.file_keys import key, read_section
+from netwatch.core.file_keys import Key, Kind, key, mappings, read_section
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
-from netwatch.core.period import read_timezone
+from netwatch.core.period import UTC_ZONE
 from netwatch.core.system.files import host_name
-from netwatch.core.user_yaml import Fields, describe, did_you_mean
-from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, number
+from netwatch.core.user_yaml import Fields, describe
+from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, TIMEZONE, number, words_of
 from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
-from netwatch.inventory.inventory_columns import COLUMNS
+from netwatch.inventory.inventory_columns import HEADERS
 from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
 from netwatch.inventory.networks import Scope, Sinkholes, built_in, check, read_range, read_scope
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from netwatch.config.data_protection import DataProtection
     from netwatch.config.fleet_section import FleetOptions
     from netwatch.config.published import Published
+    from netwatch.inventory.lease_files import LeaseFile
     from netwatch.privacy.options import Privacy
-    from netwatch.refresh.options import RefreshOptions
+    from netwatch.refresh.options import RefreshOptions, Source
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
 
@@ -58,85 +59,120 @@ def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
     return scopes
 
 
+def _read_sources(entry: Fields, declared: Key, base: Path) -> "tuple[Source, ...] | None":
+    if entry.value(declared.name) is None:
+        return None
+    from netwatch.refresh.options import read_sources
+
+    return read_sources(entry, base)
+
+
+def _read_lease_files(entry: Fields, declared: Key, base: Path) -> "tuple[LeaseFile, ...] | None":
+    if entry.value(declared.name) is None:
+        return None
+    from netwatch.inventory.lease_files import LeaseFile
+
+    files: tuple[LeaseFile, ...] = mappings(LeaseFile, "a lease file").read(entry, declared, base)
+    return tuple(file for file in files if file.path is not None)
+
+
+_LIST = {"type": "array", "items": {"type": "object"}}
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class DeviceKeys:
+    """The keys of ``devices``."""
+
+    inventory: str = key(
+        TEXT,
+        "a CSV file of devices, or a folder of dated ones: `devices-2023-03-01.csv` is valid from"
+        " that day until that of the next one",
+        words="path",
+    )
+    timezone: str = key(
+        TIMEZONE, "time zone of the days in the inventory and in the names of dated files", UTC_ZONE
+    )
+    columns: dict[str, str] = key(
+        HEADERS, "what its columns are called", {}, shown="their own names"
+    )
+    sources: "tuple[Source, ...]" = key(
+        Kind("list of mappings", _LIST, _read_sources, empty=()),
+        "where `netwatch inventory refresh` reads devices, to write `inventory`; the first one "
+        "takes precedence",
+    )
+    keep: int | None = key(
+        NANOSECONDS, "a refresh leaves out rows that ended longer ago", shown="for ever"
+    )
+    leases: "tuple[LeaseFile, ...]" = key(
+        Kind("list of mappings", _LIST, _read_lease_files, empty=()), "lease files of DHCP servers"
+    )
+    learn: tuple[str, ...] = key(
+        words_of(LEARNING_SOURCES),
+        "protocols from which devices are learned: `dhcp` (DHCPv4 and DHCPv6), `mdns`, `arp` "
+        "(ARP and IPv6 neighbor discovery)",
+    )
+
+
 def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...]]:
     """The inventory, and the protocols from which devices are learned."""
     section = fields.nested("devices", "devices")
     if section is None:
         return Devices(), ()
-    entries = _inventory(section, base)
-    leases = _leases(section, base)
-    if section.has("sources") or section.has("keep"):
-        read_refresh(fields, base, section)
-    learn = section.texts("learn")
-    for line, word in learn:
-        if word not in LEARNING_SOURCES:
-            expected = f"one of {', '.join(LEARNING_SOURCES)}"
-            hint = did_you_mean(word, LEARNING_SOURCES)
-            message = f"'learn': expected {expected}, found {describe(word)}{hint}"
-            fields.problems.add(fields.file, line, message)
-    section.reject_unknown()
-    return Devices(entries, leases), tuple(word for _, word in learn)
+    found = read_section(DeviceKeys, section, base)
+    _refresh(found, section, base)
+    if section.has("columns") and not section.has("inventory"):
+        section.add_problem("columns", "'columns': expected 'inventory' beside it, found none")
+    return Devices(_inventory(found, section, base), _leases(found, section)), found.learn
 
 
-def _inventory(devices: Fields, base: Path) -> EntryTable:
+def _inventory(found: DeviceKeys, section: Fields, base: Path) -> EntryTable:
     """The rows of the inventory file, or of the dated files of the inventory folder."""
-    path, timezone = devices.text("inventory"), read_timezone(devices)
-    columns = _columns(devices)
-    if not path:
+    if not found.inventory:
         return EntryTable()
-    place = base / path
-    if devices.has("sources") and not place.exists():
-        devices.add_problem(
+    place = base / found.inventory
+    if section.has("sources") and not place.exists():
+        section.add_problem(
             "inventory",
             f"'inventory': there is no {place} yet: 'netwatch inventory refresh' writes it",
         )
         return EntryTable()
     if not place.is_dir():
-        return read_inventory(place, devices.problems, columns, timezone)
+        return read_inventory(place, section.problems, found.columns, found.timezone)
     from netwatch.inventory.inventory_file import read_inventory_folder
 
-    return read_inventory_folder(place, devices.problems, columns, timezone)
+    return read_inventory_folder(place, section.problems, found.columns, found.timezone)
 
 
-def read_refresh(
-    fields: Fields, base: Path, devices: Fields | None = None
-) -> "RefreshOptions | None":
+def _leases(found: DeviceKeys, section: Fields) -> LeaseTable:
+    """The leases of all lease files."""
+    if not found.leases:
+        return LeaseTable()
+    from netwatch.inventory.lease_files import read_leases
+
+    leases = [lease for file in found.leases for lease in read_leases(file, section.problems)]
+    if len(leases) > LEASE_LIMIT:
+        message = f"'leases': expected at most {LEASE_LIMIT:,} leases together, found more"
+        section.add_problem("leases", message)
+    return LeaseTable(leases[:LEASE_LIMIT])
+
+
+def read_refresh(fields: Fields, base: Path) -> "RefreshOptions | None":
     """Where the inventory is refreshed from; None where it is not."""
-    section = devices or fields.nested("devices", "devices")
+    section = fields.nested("devices", "devices")
     if section is None:
         return None
-    from netwatch.refresh.options import read_refresh_options
-
-    return read_refresh_options(section, base, read_timezone(section))
+    return _refresh(read_section(DeviceKeys, section, base), section, base)
 
 
-def _columns(devices: Fields) -> dict[str, str]:
-    """The headers of the inventory for our columns, as ``columns`` maps them."""
-    section = devices.nested("columns", "columns")
-    if section is None:
-        return {}
-    headers = {column: section.text(column) for column in COLUMNS}
-    section.reject_unknown()
-    if not devices.has("inventory"):
-        devices.add_problem("columns", "'columns': expected 'inventory' beside it, found none")
-    return {column: header for column, header in headers.items() if header}
+def _refresh(found: DeviceKeys, section: Fields, base: Path) -> "RefreshOptions | None":
+    if not (section.has("sources") or section.has("keep")):
+        return None
+    from netwatch.refresh.options import RefreshOptions, check_refresh
 
-
-def _leases(devices: Fields, base: Path) -> LeaseTable:
-    """The leases of all lease files."""
-    if devices.value("leases") is None:
-        return LeaseTable()
-    from netwatch.inventory.lease_files import LeaseFile, read_leases
-
-    files = devices.build_each(
-        "leases", lambda entry: read_section(LeaseFile, entry, base), "a lease file"
-    )
-    named = [file for file in files if file.path is not None]
-    found = [lease for file in named for lease in read_leases(file, devices.problems)]
-    if len(found) > LEASE_LIMIT:
-        message = f"'leases': expected at most {LEASE_LIMIT:,} leases together, found more"
-        devices.add_problem("leases", message)
-    return LeaseTable(found[:LEASE_LIMIT])
+    place = base / found.inventory
+    is_folder = found.inventory.endswith("/") or place.is_dir()
+    options = RefreshOptions(found.sources, place, is_folder, found.timezone, found.keep)
+    return check_refresh(options, section)
 
 
 def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
@@ -273,12 +309,13 @@ def read_delivery(
     fields: Fields, base: Path, *, with_secrets: bool = False
 ) -> tuple[tuple[Output, ...], OutboxOptions]:
     """The outputs and the outbox."""
-    if [fields.value("outputs"), fields.value("spool")] == [None, None]:
-        return (), OutboxOptions()
-    from netwatch.delivery.configuration import read_outbox_options, read_outputs
+    part = fields.nested("spool", "spool")
+    spool = OutboxOptions() if part is None else read_section(OutboxOptions, part, base)
+    if fields.value("outputs") is None:
+        return (), spool
+    from netwatch.delivery.configuration import read_outputs
 
-    outputs = read_outputs(fields, base, with_secrets=with_secrets)
-    return outputs, read_outbox_options(fields, base)
+    return read_outputs(fields, base, with_secrets=with_secrets), spool
 
 
 def read_privacy(layers: Layers, base: Path) -> "tuple[Privacy | None, Retention | None]":

@@ -142,11 +142,33 @@ def nested(
     return Kind("mapping", {"type": "object"}, read, empty=empty, below=declaring)
 
 
-def beside(declaring: type) -> Kind:
-    """The keys that a dataclass declares for several mappings, in the same mapping."""
+def mappings(
+    declaring: type, subject: str, check: Callable[..., Any] | None = None, words: str = ""
+) -> Kind:
+    """A list of mappings with keys of their own, each of which messages call `subject`. `check` is
+    as of `nested`; items of which it gives None are left out. None where the key is absent."""
+
+    def read(entry: Fields, declared: Key, base: Path) -> Any:
+        if entry.value(declared.name, declared.required) is None:
+            return None
+        return tuple(
+            entry.build_each(
+                declared.name, lambda part: _checked(declaring, part, base, check), subject
+            )
+        )
+
+    words = words or "list of mappings"
+    schema = {"type": "array", "items": {"type": "object"}}
+    return Kind(words, schema, read, empty=(), below=declaring, place="[]")
+
+
+def beside(declaring: type, check: Callable[..., Any] | None = None) -> Kind:
+    """The keys that a dataclass declares for several mappings, in the same mapping; `check` is as
+    of `nested`."""
 
     def read(entry: Fields, _: Key, base: Path) -> Any:
-        return read_keys(declaring, entry, base)
+        found: Any = read_keys(declaring, entry, base)
+        return found if check is None else check(found, entry, base)
 
     return Kind("", {}, read, empty=declaring(), below=declaring, place="=")
 
@@ -156,11 +178,12 @@ def _checked(declaring: type, part: Fields, base: Path, check: Callable[..., Any
     return found if check is None else check(found, part, base)
 
 
-def sections(path: str, declaring: type) -> Iterator[Section]:
-    """The mapping at `path` whose keys a dataclass declares, and those below it."""
+def sections(path: str, *declaring: type) -> Iterator[Section]:
+    """The mapping at `path` whose keys dataclasses declare, and those below it."""
     below: list[Section] = []
     found: list[Key] = []
-    _collect(path, declaring, found, below)
+    for each in declaring:
+        _collect(path, each, found, below)
     yield Section(path, tuple(found))
     yield from below
 

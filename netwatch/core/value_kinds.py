@@ -87,6 +87,9 @@ def duration(
 SECONDS = duration(second=1.0)
 """A time, in s."""
 
+DURATION = duration("a duration like 90s, 30m, 2h, 1d", "duration", second=1.0)
+"""The same, where it is called a duration."""
+
 NANOSECONDS = duration(second=1_000_000_000)
 """A time, in ns."""
 

@@ -1,111 +1,111 @@
-"""Reads ``outputs:`` and ``spool:`` of netwatch.yaml.
+"""Reads ``outputs:`` of netwatch.yaml.
 
-The keys that all outputs share are read here, the others by the output's type. Relative paths count
-from the folder `base`. Whatever is not valid is noted with file and line.
+The keys that all outputs share are declared here, the others beside the output's type. Relative
+paths count from the folder `base`. Whatever is not valid is noted with file and line.
 """
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from netwatch.core.file_keys import read_section
+from netwatch.core.file_keys import Section, key, read_keys, sections
 from netwatch.core.user_yaml import Fields
-from netwatch.delivery.output import (
-    QUIET_OPTIONS,
-    OutboxOptions,
-    Output,
-    read_quiet_hours,
-)
+from netwatch.core.value_kinds import TEXT, choice
+from netwatch.delivery.output import DigestKeys, Output
 from netwatch.formats.registry import FORMATS, RENDERERS
-from netwatch.sinks.options import Option, read_duration
 from netwatch.sinks.ranking import SEVERITIES, VERDICTS
-
-if TYPE_CHECKING:
-    from netwatch.sinks.registry import SinkType
+from netwatch.sinks.registry import SINKS, SinkType
 
 MAX_OUTPUTS = 64
 """Outputs of one configuration. Each has a thread."""
 
-OUTPUT_OPTIONS = (
-    Option("type", "word", "The type of the output.", required=True),
-    Option(
-        "name",
-        "text",
-        "Identifies the output in status, logs and metrics. Unique; letters, digits, `_`, `.` and"
-        " `-`.",
-        "the type",
-    ),
-    Option("format", "word", "The format of the alerts.", "that of the type"),
-    Option(
-        "min_verdict",
-        "word",
-        f"The least verdict that is sent: {', '.join(VERDICTS)}.",
-        VERDICTS[0],
-    ),
-    Option(
-        "min_severity",
-        "word",
-        f"The least severity that is sent: {', '.join(SEVERITIES)}.",
-        SEVERITIES[0],
-    ),
-)
-"""The keys of outputs of every type."""
-
-DIGEST_OPTIONS = (
-    Option(
-        "every",
-        "duration",
-        "How long alerts are collected, from the first one, before they are sent.",
-    ),
-    *QUIET_OPTIONS,
-)
-"""The additional keys of types that send digests; the default of the first is that of the type."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputKeys:
+    """The keys of outputs of every type."""
+
+    type: str = key(choice(SINKS), "the type of the output", required=f"one of {', '.join(SINKS)}")
+    name: str = key(
+        TEXT,
+        "identifies the output in status, logs and metrics. Unique; letters, digits, `_`, `.` and"
+        " `-`",
+        shown="the type",
+    )
+    min_verdict: str = key(
+        choice(VERDICTS), f"the least verdict that is sent: {', '.join(VERDICTS)}", VERDICTS[0]
+    )
+    min_severity: str = key(
+        choice(SEVERITIES),
+        f"the least severity that is sent: {', '.join(SEVERITIES)}",
+        SEVERITIES[0],
+    )
+
+
+_FORMAT = {"description": "the format of the alerts", "shown": "that of the type"}
+
+
+@dataclass(frozen=True, slots=True)
+class FormatKeys:
+    """The keys of outputs that send alerts in a format."""
+
+    format: str = key(choice(RENDERERS), **_FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFormatKeys:
+    """The same, where the line of an alert is a JSON object."""
+
+    format: str = key(choice(name for name in RENDERERS if FORMATS[name].json), **_FORMAT)
+
+
+def _keys_of_form(sink: SinkType) -> type[FormatKeys | JsonFormatKeys | DigestKeys]:
+    """What declares the keys that say in which form alerts are sent."""
+    if not sink.default_format:
+        return DigestKeys
+    return JsonFormatKeys if sink.json_only else FormatKeys
+
+
+def output_sections(path: str, type_name: str) -> Iterator[Section]:
+    """The keys of the outputs of a type, whose mappings are at `path`."""
+    sink = SINKS[type_name]
+    return sections(path, OutputKeys, _keys_of_form(sink), sink.options)
 
 
 def read_outputs(fields: Fields, base: Path, *, with_secrets: bool = False) -> tuple[Output, ...]:
     """The valid entries of ``outputs``. If `with_secrets`, a secret that cannot be read now is a
     mistake, also in an entry with others."""
-    if not fields.sequence("outputs"):
-        return ()
-    # Imported here, because a configuration without outputs needs none of the sinks.
-    from netwatch.sinks.registry import SINKS
-
     first_lines: dict[str, int] = {}
 
     def read_output(entry: Fields) -> Output | None:
         problems_before = len(entry.problems.found)
-        type_name = entry.choice("type", SINKS, "", required=f"one of {', '.join(SINKS)}")
-        name = _read_name(entry, type_name, first_lines)
-        min_verdict = entry.choice("min_verdict", VERDICTS, VERDICTS[0])
-        min_severity = entry.choice("min_severity", SEVERITIES, SEVERITIES[0])
-        if not type_name:
-            entry.choice("format", FORMATS, "")
+        shared = read_keys(OutputKeys, entry, base)
+        name = _read_name(entry, shared, first_lines)
+        if not shared.type:
             return None
-        sink_type = SINKS[type_name]
-        format_name = _read_format(entry, sink_type)
-        digest_interval = sink_type.digest_interval
-        quiet_hours = None
-        if digest_interval:
-            digest_interval = read_duration(entry, "every", digest_interval)
-            quiet_hours = read_quiet_hours(entry)
-        options = sink_type.read(entry, base)
+        sink = SINKS[shared.type]
+        form = read_keys(_keys_of_form(sink), entry, base)
+        options = read_keys(sink.options, entry, base).checked(entry, base)
         entry.reject_unknown()
-        for secret in options.secrets() if options is not None and with_secrets else ():
+        for secret in options.secrets() if with_secrets else ():
             reason = secret.problem()
             if reason:
                 entry.add_problem(None, f"output '{name}': {reason}")
-        if options is None or len(entry.problems.found) > problems_before:
+        digest = form if isinstance(form, DigestKeys) else None
+        if digest and entry.has("timezone") and not entry.has("quiet_hours"):
+            entry.add_problem("timezone", "'timezone' needs 'quiet_hours'")
+        if len(entry.problems.found) > problems_before:
             return None
         return Output(
             name=name,
-            type=type_name,
-            format=format_name,
-            min_verdict=VERDICTS.index(min_verdict),
-            min_severity=SEVERITIES.index(min_severity),
-            digest_interval=digest_interval,
-            quiet_hours=quiet_hours,
+            type=shared.type,
+            format="" if isinstance(form, DigestKeys) else form.format or sink.default_format,
+            min_verdict=VERDICTS.index(shared.min_verdict),
+            min_severity=SEVERITIES.index(shared.min_severity),
+            digest_interval=digest.every or sink.digest_interval if digest else 0,
+            quiet_hours=digest.quiet_hours if digest else None,
             options=options,
             file=entry.file,
             line=entry.line_of(),
@@ -117,9 +117,9 @@ def read_outputs(fields: Fields, base: Path, *, with_secrets: bool = False) -> t
     return outputs
 
 
-def _read_name(entry: Fields, default: str, first_lines: dict[str, int]) -> str:
+def _read_name(entry: Fields, shared: OutputKeys, first_lines: dict[str, int]) -> str:
     """The name of an output. `first_lines` has the line of each name so far."""
-    name = entry.text("name", default=default)
+    name = shared.name or shared.type or ""
     if name and not _NAME.fullmatch(name):
         entry.add_mismatch("name", "letters, digits, '_', '.' and '-'")
     if name and name in first_lines:
@@ -130,17 +130,3 @@ def _read_name(entry: Fields, default: str, first_lines: dict[str, int]) -> str:
         )
     first_lines.setdefault(name, entry.line_of())
     return name
-
-
-def _read_format(entry: Fields, sink_type: "SinkType") -> str:
-    """The name of an output's format, empty if its type has a form of its own."""
-    if not sink_type.default_format:
-        return ""
-    formats = [name for name in RENDERERS if FORMATS[name].json or not sink_type.json_only]
-    return str(entry.choice("format", formats, sink_type.default_format))
-
-
-def read_outbox_options(fields: Fields, base: Path) -> OutboxOptions:
-    """The mapping ``spool``."""
-    part = fields.nested("spool", "spool")
-    return OutboxOptions() if part is None else read_section(OutboxOptions, part, base)

@@ -3,7 +3,7 @@ sends nothing: its alerts are collected until they end.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,21 +11,10 @@ from zoneinfo import ZoneInfo
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import Problem
 from netwatch.core.file_keys import key
-from netwatch.core.user_yaml import Fields
-from netwatch.core.value_kinds import PATH, duration, size
+from netwatch.core.period import UTC_ZONE
+from netwatch.core.value_kinds import DURATION, PATH, TIMEZONE, parsed, size
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks.base import SinkOptions
-from netwatch.sinks.options import Option
-
-QUIET_OPTIONS = (
-    Option(
-        "quiet_hours",
-        "hours",
-        "Alerts are collected from the first time of the day to the second: `22:00-07:00`. An"
-        " output of its own with `min_severity: critical` and without quiet hours can wake people.",
-    ),
-    Option("timezone", "text", "The time zone of the quiet hours.", "UTC"),
-)
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 
@@ -65,26 +54,37 @@ class QuietHours:
         return max(1.0, end.timestamp() - now)
 
 
-def read_quiet_hours(fields: Fields) -> QuietHours | None:
-    """Read `QUIET_OPTIONS`; None where there are no quiet hours."""
-    text, name = fields.text("quiet_hours"), fields.text("timezone")
-    found = _HOURS.fullmatch(text) if text else None
-    if text and found is None:
-        fields.add_mismatch("quiet_hours", "hours like 22:00-07:00")
-    if name and not text:
-        fields.add_problem("timezone", "'timezone' needs 'quiet_hours'")
-    try:
-        zone = ZoneInfo(name or "UTC")
-    except (KeyError, ValueError, OSError):
-        fields.add_mismatch("timezone", "a time zone like Europe/Brussels")
-        return None
+def _minutes(text: str) -> tuple[int, int] | None:
+    found = _HOURS.fullmatch(text)
     if found is None:
         return None
     start, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
     if start == end:
-        fields.add_problem("quiet_hours", "'quiet_hours' ends when it begins")
-        return None
-    return QuietHours(start, end, zone)
+        raise ValueError("expected hours that end later than they begin, or on the next day")
+    return start, end
+
+
+@dataclass(frozen=True, slots=True)
+class DigestKeys:
+    """The additional keys of outputs that send digests. `every` is in s, 0 for that of the type."""
+
+    every: float = key(
+        replace(DURATION, empty=0.0),
+        "how long alerts are collected, from the first one, before they are sent",
+        shown="that of the type",
+    )
+    hours: tuple[int, int] | None = key(
+        parsed("hours", _minutes, "hours like 22:00-07:00", pattern=_HOURS.pattern, numbers=False),
+        "alerts are collected from the first time of the day to the second: `22:00-07:00`. An"
+        " output of its own with `min_severity: critical` and without quiet hours can wake people",
+        name="quiet_hours",
+    )
+    timezone: str = key(TIMEZONE, "the time zone of the quiet hours", UTC_ZONE)
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """When nothing is sent; None if there are no such hours."""
+        return QuietHours(*self.hours, ZoneInfo(self.timezone)) if self.hours else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class OutboxOptions:
         size(1 << 20), "above this size the oldest alerts are evicted; `1M` at least", "256M"
     )
     max_age: float = key(
-        duration("a duration like 90s, 30m, 2h, 1d", "duration", second=1.0),
+        DURATION,
         "alerts older than this expire",
         "30d",
     )

@@ -30,7 +30,6 @@ from netwatch.sinks.base import (
     UnavailableError,
 )
 from netwatch.sinks.nats import NatsOptions, NatsSink
-from netwatch.sinks.options import Credentials
 from netwatch.sinks.secrets import Secret
 
 OUTPUT = "fleet"
@@ -110,12 +109,7 @@ class CentreSink(NatsSink):
             NatsOptions(
                 url=options.url,
                 subject=subject(options.fleet.sensor, "alerts"),
-                token=None,
-                credentials=Credentials(),
-                creds_file=None,
                 timeout=options.timeout,
-                tls=None,
-                cleartext="",
             )
         )
         self._peer = peer

@@ -6,9 +6,14 @@ are not mapped are then ignored.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import make_dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from netwatch.core.user_yaml import Problems, did_you_mean
+from netwatch.core.file_keys import key, nested
+from netwatch.core.user_yaml import Fields, Problems, did_you_mean
+from netwatch.core.value_kinds import TEXT
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -25,6 +30,34 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 )
 """The columns of an inventory, each with a description. Any column or cell may be left out, but a
 row needs a MAC, an IP address or a host name."""
+
+_ColumnKeys: Any = make_dataclass(
+    "_ColumnKeys",
+    [
+        (f"{name}_", str, key(TEXT, f"the header of the column with {content}", shown=f"`{name}`"))
+        for name, content in {
+            "id": "the id of the device",
+            "mac": "its MAC address",
+            "ip": "its IP addresses",
+            "hostname": "its host name",
+            "owner": "its owner",
+            "class": "its class",
+            "from": "the first day on which the row is valid",
+            "until": "the last day on which the row is valid",
+        }.items()
+    ],
+    eq=False,
+    repr=False,
+)
+
+
+def _headers(found: Any, _: Fields, __: Path) -> dict[str, str]:
+    written = {column: getattr(found, f"{column}_") for column in COLUMNS}
+    return {column: header for column, header in written.items() if header}
+
+
+HEADERS = nested(_ColumnKeys, check=_headers, empty={})
+"""What the columns of a file are called: its headers by our names."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 """The headers of a file whose columns have our names."""
@@ -61,21 +94,21 @@ def find_columns(
             hint = did_you_mean(header, [cell.strip() for cell in written])
             message = f"expected a column '{header}' for '{column}', found {shown}{hint}"
             problems.add(file, line, message)
-    for key in dict.fromkeys(keys):
-        is_known = key in wanted.values()
-        if is_known and keys.count(key) > 1:
-            problems.add(file, line, f"duplicate column '{key}'")
-        elif key and not is_known and not headers:
+    for found in dict.fromkeys(keys):
+        is_known = found in wanted.values()
+        if is_known and keys.count(found) > 1:
+            problems.add(file, line, f"duplicate column '{found}'")
+        elif found and not is_known and not headers:
             expected = f"columns of {', '.join(COLUMNS)}"
-            hint = did_you_mean(key, COLUMNS)
+            hint = did_you_mean(found, COLUMNS)
             message = (
-                f"unknown column '{key}': expected {expected}{hint}; 'columns' in the"
+                f"unknown column '{found}': expected {expected}{hint}; 'columns' in the"
                 " configuration says what they are called"
             )
             problems.add(file, line, message)
     if len(problems.found) > before:
         return None
-    return {column: keys.index(key) for column, key in wanted.items() if key in keys}
+    return {column: keys.index(found) for column, found in wanted.items() if found in keys}
 
 
 def _key(header: str) -> str:

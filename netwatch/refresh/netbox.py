@@ -150,7 +150,7 @@ class _Session:
         if self._parts > MAX_PARTS:
             raise NetwatchError(f"expected at most {MAX_PARTS:,} parts of lists, found more")
         place = {"ordering": "id", "limit": PART, "offset": offset}
-        url = f"{self._source.http.url.rstrip('/')}/api/{path}/"
+        url = f"{self._source.url.rstrip('/')}/api/{path}/"
         try:
             response = self._client.request(
                 f"{url}?{urlencode([*query, *place.items()])}", b"", self._headers, "GET"

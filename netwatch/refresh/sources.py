@@ -7,13 +7,13 @@ from netwatch.inventory.directory_export import read_computers
 from netwatch.inventory.entry_table import Entry, EntryTable
 from netwatch.inventory.inventory_file import add_rows, read_text
 from netwatch.inventory.registered import Registered, registered
-from netwatch.refresh.options import FileSource, Source
+from netwatch.refresh.options import CsvSource, DirectorySource, NetboxSource, Source
 
 
 def read_source(source: Source, timezone: str, now: int) -> list[Registered]:
     """The devices that a source lists at `now` (ns). Days in a file are those of `timezone`. Raises
     `NetwatchError`, and `ConfigError` with the mistakes in a file."""
-    if not isinstance(source, FileSource):
+    if isinstance(source, NetboxSource):
         # Not at the top: most configurations have no NetBox, and urllib3 takes long.
         from netwatch.refresh.netbox import read_netbox
 
@@ -21,9 +21,9 @@ def read_source(source: Source, timezone: str, now: int) -> list[Registered]:
     problems = Problems()
     devices: list[Registered] = []
     text = read_text(source.path, problems)
-    if text is not None and source.kind == "directory":
+    if text is not None and isinstance(source, DirectorySource):
         devices = read_computers(text, source.name, problems, source.rules, source.owner)
-    elif text is not None:
+    elif text is not None and isinstance(source, CsvSource):
         table = EntryTable(expected=text.count("\n"))
         add_rows(table, text, source.name, problems, source.headers, timezone)
         devices = [_registered(entry) for entry in _valid(table, now)]

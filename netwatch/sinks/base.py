@@ -21,10 +21,12 @@ delivered:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, Self
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.secrets import Secret
 
 
@@ -142,4 +144,14 @@ class SinkOptions(Protocol):
     def open(self) -> Sink:
         """Create the sink, which connects at the first `send`. Raises `NetwatchError` if a
         library that it needs is not installed."""
+        ...
+
+
+class DeclaredOptions(SinkOptions, Protocol):
+    """Options that are a dataclass whose fields declare the keys of an output
+    (`netwatch.core.file_keys`)."""
+
+    def checked(self, fields: Fields, base: Path) -> Self:
+        """The options, checked together; what is wrong is noted in the fields that they were read
+        from. Relative paths count from the folder `base`."""
         ...

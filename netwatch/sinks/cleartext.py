@@ -7,25 +7,31 @@ it. What only proves that a secret is known, such as a signature or SCRAM, is no
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Any
 
+from netwatch.core.file_keys import key
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks.options import Option, read_boolean
-
-INSECURE_OPTION = Option(
-    "insecure",
-    "boolean",
-    "Whether a password or token may be sent without TLS to a host that is not this one.",
-    "false",
-)
+from netwatch.core.value_kinds import BOOLEAN
 
 
-def read_insecure(fields: Fields, credential: str, hosts: Iterable[str], remedy: str) -> str:
-    """The key ``insecure``, and the warning that follows from it; empty if there is none.
+def insecure_key() -> Any:
+    """The key ``insecure``."""
+    return key(
+        BOOLEAN,
+        "whether a password or token may be sent without TLS to a host that is not this one",
+        False,
+    )
+
+
+def cleartext_warning(
+    fields: Fields, accepted: bool, credential: str, hosts: Iterable[str], remedy: str
+) -> str:
+    """The warning that follows from the key ``insecure``, which is `accepted`; empty if there is
+    none.
 
     `credential` is the key of what the output sends without TLS (empty: nothing), and `hosts` are
     those that receive or forward it. If one of these is another host and ``insecure`` is not set,
     that is a problem; `remedy` says how to use TLS."""
-    accepted = read_boolean(fields, "insecure", False)
     others = [host for host in hosts if not is_loopback(host)]
     if not credential or not others:
         return ""

@@ -7,12 +7,14 @@ each item, and each is evaluated on its own: a bulk of which half failed is half
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import beside, key
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import TEXT
 from netwatch.sinks.base import (
     Delivered,
     MisconfiguredError,
@@ -23,34 +25,23 @@ from netwatch.sinks.base import (
     UnavailableError,
 )
 from netwatch.sinks.http_client import (
-    HTTP_OPTIONS,
+    URL,
     HttpClient,
     HttpOptions,
     Response,
     raise_for_status,
-    read_http_options,
 )
 from netwatch.sinks.options import (
-    CREDENTIAL_OPTIONS,
     Credentials,
-    Option,
+    check_credentials,
     first_present,
     only_secrets,
-    read_credentials,
 )
-from netwatch.sinks.secrets import Secret, read_secret
+from netwatch.sinks.secrets import SECRET, Secret
 from netwatch.sinks.webhook import basic_authentication
 
 DATA_STREAM = "logs-netwatch.alert-default"
 """The default data stream, by Elastic's naming scheme: type, dataset, namespace."""
-
-OPTIONS = (
-    Option("url", "URL", "The cluster: scheme, host and port, and a path if any.", required=True),
-    Option("index", "text", "A data stream or an index.", DATA_STREAM),
-    Option("api_key", "secret", "The API key in its encoded form. Excludes `user`."),
-    *CREDENTIAL_OPTIONS,
-    *HTTP_OPTIONS,
-)
 
 _RESPONSE_FILTER = "filter_path=errors,items.*.status,items.*.error"
 _RETRY_STATUSES = {408, 425, 429}
@@ -61,10 +52,22 @@ _MISCONFIGURED_STATUSES = {401, 403, 404}
 class ElasticOptions:
     """`index` is a data stream or an index; `api_key` is the encoded key."""
 
-    http: HttpOptions
-    index: str
-    api_key: Secret | None
-    credentials: Credentials
+    url: str = key(URL, "the cluster: scheme, host and port, and a path if any", required="a URL")
+    index: str = key(TEXT, "a data stream or an index", DATA_STREAM)
+    api_key: Secret | None = key(SECRET, "the API key in its encoded form. Excludes `user`")
+    credentials: Credentials = key(beside(Credentials, check_credentials), "")
+    http: HttpOptions = key(beside(HttpOptions), "")
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        index = self.index
+        # https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
+        if index != index.lower() or set(index) & set('\\/*?"<>| ,#:') or index[0] in "-_+.":
+            fields.add_mismatch("index", "the name of a data stream or index")
+        if self.api_key and self.credentials.user:
+            fields.add_problem("api_key", "'api_key' and 'user' exclude each other")
+        credential = first_present(fields, "api_key", "password")
+        return replace(self, http=self.http.checked(fields, self.url, credential))
 
     def secrets(self) -> tuple[Secret, ...]:
         """The API key or the password."""
@@ -77,19 +80,6 @@ class ElasticOptions:
     def open(self) -> "ElasticSink":
         """Create the sink."""
         return ElasticSink(self)
-
-
-def read(fields: Fields, base: Path) -> ElasticOptions:
-    """Read `OPTIONS`."""
-    http = read_http_options(fields, base, first_present(fields, "api_key", "password"))
-    index = fields.text("index", DATA_STREAM)
-    # https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
-    if index != index.lower() or set(index) & set('\\/*?"<>| ,#:') or index[0] in "-_+.":
-        fields.add_mismatch("index", "the name of a data stream or index")
-    api_key, credentials = read_secret(fields, "api_key", base), read_credentials(fields, base)
-    if api_key and credentials.user:
-        fields.add_problem("api_key", "'api_key' and 'user' exclude each other")
-    return ElasticOptions(http, index, api_key, credentials)
 
 
 class ElasticSink:

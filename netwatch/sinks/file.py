@@ -11,11 +11,14 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
+from netwatch.core.file_keys import key
 from netwatch.core.system.files import O_CLOEXEC, O_NONBLOCK, pread
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import PATH, number, size
 from netwatch.sinks.base import (
     Delivered,
     MisconfiguredError,
@@ -24,7 +27,6 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
-from netwatch.sinks.options import Option, read_integer, read_size
 from netwatch.sinks.secrets import Secret
 
 MAX_ROTATED_FILES = 1000
@@ -33,21 +35,36 @@ MAX_ROTATED_FILES = 1000
 MIN_ROTATE_BYTES = 65536
 """The smallest size at which a file can be rotated."""
 
-OPTIONS = (
-    Option("path", "path", "The file to append to. Its folder must exist.", required=True),
-    Option("rotate", "size", "The size at which the file is rotated; 64k at least.", "never"),
-    Option("keep", "integer", f"Rotated files to retain, 1 to {MAX_ROTATED_FILES}.", "5"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
     """`rotate_bytes` is the size at which the file is rotated, 0 for never; `keep` the number of
     rotated files that are retained."""
 
-    path: Path
-    rotate_bytes: int
-    keep: int
+    path: Path = key(
+        PATH, "the file to append to. Its folder must exist", required="the file to append to"
+    )
+    rotate_bytes: int = key(
+        replace(size(MIN_ROTATE_BYTES), empty=0),
+        "the size at which the file is rotated; 64k at least",
+        name="rotate",
+        shown="never",
+    )
+    keep: int = key(
+        number(1, MAX_ROTATED_FILES, words="integer"),
+        f"rotated files to retain, 1 to {MAX_ROTATED_FILES}",
+        5,
+    )
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        if self.path is not None and self.path.is_dir():
+            fields.add_problem("path", f"'path': expected a file, found the folder {self.path}")
+        if fields.has("keep") and not fields.has("rotate"):
+            fields.add_problem(
+                "keep", "'keep' needs 'rotate', the size at which the file is rotated"
+            )
+        return self
 
     def secrets(self) -> tuple[Secret, ...]:
         """A file needs no secrets."""
@@ -60,18 +77,6 @@ class FileOptions:
     def open(self) -> "FileSink":
         """Create the sink."""
         return FileSink(self)
-
-
-def read(fields: Fields, base: Path) -> FileOptions:
-    """Read `OPTIONS`."""
-    path = fields.text("path", required="the file to append to")
-    rotate_bytes = read_size(fields, "rotate", 0, minimum=MIN_ROTATE_BYTES)
-    keep = read_integer(fields, "keep", 5, minimum=1, maximum=MAX_ROTATED_FILES)
-    if path and (base / path).is_dir():
-        fields.add_problem("path", f"'path': expected a file, found the folder {base / path}")
-    if fields.has("keep") and not fields.has("rotate"):
-        fields.add_problem("keep", "'keep' needs 'rotate', the size at which the file is rotated")
-    return FileOptions(base / path, rotate_bytes, keep)
 
 
 class FileSink:
@@ -149,10 +154,10 @@ class FileSink:
         file is overwritten."""
         path = self._options.path
         self.close()
-        for number in range(self._options.keep - 1, 0, -1):
+        for age in range(self._options.keep - 1, 0, -1):
             with contextlib.suppress(FileNotFoundError):
-                path.with_name(f"{path.name}.{number}").rename(
-                    path.with_name(f"{path.name}.{number + 1}")
+                path.with_name(f"{path.name}.{age}").rename(
+                    path.with_name(f"{path.name}.{age + 1}")
                 )
         path.rename(path.with_name(f"{path.name}.1"))
 

@@ -6,24 +6,25 @@ sends, a request with its response is one `exchange`, limited in time and size.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.exchange import TooLongError, check_size, exchange
+from netwatch.core.file_keys import key
 from netwatch.core.tls_sockets import client_context, describe_error
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import DURATION
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
-from netwatch.sinks.cleartext import INSECURE_OPTION, read_insecure
-from netwatch.sinks.options import Option, read_duration, read_url
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
+from netwatch.sinks.cleartext import cleartext_warning, insecure_key
+from netwatch.sinks.options import url_of
+from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -34,45 +35,39 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _RETRY_STATUSES = {408, 425, 429}
 _MISCONFIGURED_STATUSES = {401, 403, 404, 405, 407, 410}
 
-HTTP_OPTIONS = (
-    Option("proxy", "URL", "An HTTP proxy. The variables of the environment are not used."),
-    Option(
-        "timeout",
-        "duration",
-        "Limit for a request, from connecting until its response is complete.",
-        "10s",
-    ),
-    INSECURE_OPTION,
-    *TLS_OPTIONS,
-)
+URL = url_of("https", "http")
+"""The address of a receiver."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
     """The receiver's URL, the proxy (empty: none), the TLS options, and the `timeout` in s of a
     request, from connecting until its response is complete. `warning` says what is sent in the
-    clear, empty if nothing is."""
+    clear, empty if nothing is. The ``url`` is a key of its own."""
 
-    url: str
-    proxy: str
-    timeout: float
-    tls: TlsOptions | None
-    warning: str
+    proxy: str = key(
+        url_of("http", "https"),
+        "an HTTP proxy; the variables of the environment are not used",
+    )
+    timeout: float = key(
+        DURATION, "limit for a request, from connecting until its response is complete", "10s"
+    )
+    insecure: bool = insecure_key()
+    tls: TlsOptions | None = key(TLS, TLS_MEANING)
+    url: str = ""
+    warning: str = ""
 
-
-def read_http_options(fields: Fields, base: Path, credential: str) -> HttpOptions:
-    """The keys ``url`` and `HTTP_OPTIONS`. `credential` is the key of what is sent in a header,
-    empty if nothing is."""
-    url = read_url(fields)
-    proxy = read_url(fields, "proxy", ("http", "https")) if fields.has("proxy") else ""
-    tls = read_tls_options(fields, base)
-    if tls and url.startswith("http:"):
-        fields.add_problem("tls", "'tls' needs an 'url' that starts with https")
-    is_clear = url.startswith("http:")
-    # A proxy forwards such a request, which it can read.
-    hosts = [urlsplit(each).hostname or "" for each in (url, proxy) if each]
-    warning = read_insecure(fields, credential if is_clear else "", hosts, "use https")
-    return HttpOptions(url, proxy, read_duration(fields, "timeout", 10), tls, warning)
+    def checked(self, fields: Fields, url: str, credential: str) -> Self:
+        """The options with the URL, checked together. `credential` is the key of what is sent in a
+        header, empty if nothing is."""
+        is_clear = url.startswith("http:")
+        if self.tls and is_clear:
+            fields.add_problem("tls", "'tls' needs an 'url' that starts with https")
+        # A proxy forwards such a request, which it can read.
+        hosts = [urlsplit(each).hostname or "" for each in (url, self.proxy) if each]
+        credential = credential if is_clear else ""
+        warning = cleartext_warning(fields, self.insecure, credential, hosts, "use https")
+        return replace(self, url=url, warning=warning)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import Key, key, nested
 from netwatch.core.installing import install_command
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import DURATION, TEXT, choice, matching_text, texts
 from netwatch.sinks.base import (
     Delivered,
     MisconfiguredError,
@@ -25,30 +27,16 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
-from netwatch.sinks.cleartext import INSECURE_OPTION, read_insecure
-from netwatch.sinks.options import Option, only_secrets, parse_host_port, read_duration
-from netwatch.sinks.secrets import Secret, read_secret
-from netwatch.sinks.tls import SERVER_NAME_OPTION, TLS_OPTIONS, TlsOptions, read_tls_options
+from netwatch.sinks.cleartext import cleartext_warning, insecure_key
+from netwatch.sinks.options import only_secrets, parse_host_port
+from netwatch.sinks.secrets import SECRET, Secret
+from netwatch.sinks.tls import TLS, TlsOptions
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 """The SASL mechanisms that librdkafka supports without further libraries."""
 
-OPTIONS = (
-    Option(
-        "brokers",
-        "list of host:port",
-        "Brokers to start from; port 9092 if none is given.",
-        required=True,
-    ),
-    Option("topic", "text", "The topic.", required=True),
-    Option("sasl.mechanism", "word", f"One of {', '.join(MECHANISMS)}.", "SCRAM-SHA-512"),
-    Option("sasl.user", "text", "The user to authenticate as. Required with `sasl`."),
-    Option("sasl.password", "secret", "The password. Required with `sasl`."),
-    Option("timeout", "duration", "Limit for a batch: to connect, send and acknowledge.", "30s"),
-    INSECURE_OPTION,
-    Option("tls", "mapping", "If present, even empty (`{}`), TLS is used.", "no TLS"),
-    *(option for option in TLS_OPTIONS if option is not SERVER_NAME_OPTION),
-)
+DEFAULT_PORT = 9092
+"""The port of Kafka."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _REFUSED = ("MSG_SIZE_TOO_LARGE", "_INVALID_ARG", "INVALID_RECORD", "INVALID_MSG")
@@ -63,24 +51,63 @@ _MISCONFIGURED = (
 _CERTIFICATE_REASONS = "expired, not valid for this name, or not issued by the CA under 'tls'"
 
 
+@dataclass(frozen=True, slots=True)
+class Sasl:
+    """How a client authenticates."""
+
+    mechanism: str = key(choice(MECHANISMS), f"one of {', '.join(MECHANISMS)}", "SCRAM-SHA-512")
+    user: str = key(TEXT, "the user to authenticate as", required="the user to authenticate as")
+    password: Secret | None = key(SECRET, "the password", required="{env: NAME} or {file: path}")
+
+
+def _broker(entry: Fields, declared: Key, _: int, text: str) -> str:
+    host, port = parse_host_port(entry, declared.name, text, DEFAULT_PORT, DEFAULT_PORT)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOptions:
-    """`brokers` are ``host:port``. `mechanism` and `user` are empty if SASL is not used. `timeout`
+    """`brokers` are ``host:port``. `sasl` is None if it is not used. `timeout`
     in s is how long until a batch counts as not delivered. `cleartext` says what is sent in the
     clear, empty if nothing is."""
 
-    brokers: tuple[str, ...]
-    topic: str
-    mechanism: str
-    user: str
-    password: Secret | None
-    timeout: float
-    tls: TlsOptions | None
-    cleartext: str
+    brokers: tuple[str, ...] = key(
+        texts("list of host:port", _broker),
+        f"brokers to start from; port {DEFAULT_PORT} if none is given",
+        required="a list like [kafka.example:9092]",
+    )
+    topic: str = key(
+        matching_text(_TOPIC, "letters, digits, '.', '_' and '-'"),
+        "the topic",
+        required="the name of a topic",
+    )
+    sasl: Sasl | None = key(nested(Sasl), "how to authenticate", shown="without")
+    timeout: float = key(DURATION, "limit for a batch: to connect, send and acknowledge", "30s")
+    insecure: bool = insecure_key()
+    tls: TlsOptions | None = key(
+        TLS,
+        "if present, even empty (`{}`), TLS is used; see [`tls`](outputs.md#tls). There is no"
+        " `server_name`: librdkafka verifies the name of each broker",
+        shown="no TLS",
+    )
+    cleartext: str = ""
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        if self.tls and self.tls.server_name:
+            fields.add_problem(
+                "tls", "'server_name' is not supported: librdkafka verifies the name of each broker"
+            )
+        # SCRAM proves that the password is known, without sending it (RFC 5802).
+        is_plain = self.sasl is not None and self.sasl.mechanism == "PLAIN"
+        credential = "sasl" if is_plain and self.tls is None else ""
+        hosts = [urlsplit(f"//{broker}").hostname or "" for broker in self.brokers]
+        warning = cleartext_warning(fields, self.insecure, credential, hosts, "use 'tls' or SCRAM")
+        return replace(self, cleartext=warning)
 
     def secrets(self) -> tuple[Secret, ...]:
         """The password."""
-        return only_secrets(self.password)
+        return only_secrets(self.sasl.password if self.sasl else None)
 
     def warning(self) -> str:
         """What is sent in the clear."""
@@ -89,43 +116,6 @@ class KafkaOptions:
     def open(self) -> "KafkaSink":
         """Create the sink. Raises `NetwatchError` if the library is not installed."""
         return KafkaSink(self)
-
-
-def read(fields: Fields, base: Path) -> KafkaOptions:
-    """Read `OPTIONS`."""
-    brokers = []
-    for _, text in fields.texts("brokers", required="a list like [kafka.example:9092]"):
-        host, port = parse_host_port(fields, "brokers", text, 9092)
-        brokers.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    topic = fields.text("topic", required="the name of a topic")
-    if topic and not _TOPIC.fullmatch(topic):
-        fields.add_mismatch("topic", "letters, digits, '.', '_' and '-'")
-    mechanism, user, password = "", "", None
-    sasl = fields.nested("sasl", "sasl")
-    if sasl is not None:
-        mechanism = sasl.choice("mechanism", MECHANISMS, "SCRAM-SHA-512")
-        user = sasl.text("user", required="the user to authenticate as")
-        password = read_secret(sasl, "password", base, required="{env: NAME} or {file: path}")
-        password = password and replace(password, user=user)
-        sasl.reject_unknown()
-    timeout, tls = read_duration(fields, "timeout", 30), read_tls_options(fields, base)
-    if tls and tls.server_name:
-        fields.add_problem(
-            "tls", "'server_name' is not supported: librdkafka verifies the name of each broker"
-        )
-    # SCRAM proves that the password is known, without sending it (RFC 5802).
-    credential = "sasl" if mechanism == "PLAIN" and tls is None else ""
-    hosts = [urlsplit(f"//{broker}").hostname or "" for broker in brokers]
-    return KafkaOptions(
-        cleartext=read_insecure(fields, credential, hosts, "use 'tls' or SCRAM"),
-        brokers=tuple(brokers),
-        topic=topic,
-        mechanism=mechanism,
-        user=user,
-        password=password,
-        timeout=timeout,
-        tls=tls,
-    )
 
 
 class KafkaSink:
@@ -156,10 +146,11 @@ class KafkaSink:
             "error_cb": self._on_error,
             "log_level": 0,
         }
-        if options.password is not None:
-            configuration["sasl.mechanism"] = options.mechanism
-            configuration["sasl.username"] = options.user
-            configuration["sasl.password"] = options.password.value()
+        sasl = options.sasl
+        if sasl is not None and sasl.password is not None:
+            configuration["sasl.mechanism"] = sasl.mechanism
+            configuration["sasl.username"] = sasl.user
+            configuration["sasl.password"] = sasl.password.value()
         tls = options.tls
         if tls is not None:
             files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
@@ -167,7 +158,7 @@ class KafkaSink:
                 f"ssl.{name}.location": str(path) for name, path in files.items() if path
             }
         transport = "SSL" if tls else "PLAINTEXT"
-        configuration["security.protocol"] = f"{'SASL_' if options.password else ''}{transport}"
+        configuration["security.protocol"] = f"{'SASL_' if sasl else ''}{transport}"
         return configuration
 
     def _on_error(self, error: Any) -> None:

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from pathlib import Path
+from typing import Self
 
+from netwatch.core.file_keys import Key, beside, key
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import DURATION, choice, parsed, texts
 from netwatch.sinks.base import (
     Delivered,
     Outcome,
@@ -27,17 +30,9 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.digest_lines import digest_line, digest_order, digest_title
 from netwatch.sinks.mail_session import MailServer, in_session, reply_text
-from netwatch.sinks.options import (
-    CREDENTIAL_OPTIONS,
-    Credentials,
-    Option,
-    only_secrets,
-    read_credentials,
-    read_duration,
-    read_host_port,
-)
+from netwatch.sinks.options import Credentials, check_credentials, host_port, only_secrets
 from netwatch.sinks.secrets import Secret
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
+from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 """The default port for each way to secure the connection (RFC 8314, RFC 5321)."""
@@ -48,38 +43,73 @@ MAX_RECIPIENTS = 100
 DIGEST_INTERVAL = 900.0
 """Default length of the period of a digest, in s."""
 
-OPTIONS = (
-    Option(
-        "host",
-        "host:port",
-        "The mail server; the default port depends on `security`: "
-        + ", ".join(f"{port} for `{word}`" for word, port in PORTS.items())
-        + ".",
-        required=True,
-    ),
-    Option("security", "word", f"One of {', '.join(PORTS)}.", "starttls"),
-    Option("from", "address", "The address of the sender.", required=True),
-    Option("to", "list of addresses", f"Up to {MAX_RECIPIENTS} recipients.", required=True),
-    *CREDENTIAL_OPTIONS,
-    Option("timeout", "duration", "Limit for a session, from connecting to the last reply.", "60s"),
-    *TLS_OPTIONS,
-)
-
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+", re.ASCII)
+
+
+def _parse_address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError(f"expected an address like soc@example.org, found '{text}'")
+    return text
+
+
+def _recipient(entry: Fields, declared: Key, line: int, text: str) -> str | None:
+    try:
+        return _parse_address(text)
+    except ValueError as error:
+        entry.problems.add(entry.file, line, f"'{declared.name}': {error}")
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailOptions:
     """`security` is a key of `PORTS`. `timeout` in s applies to a whole session."""
 
-    host: str
-    port: int
-    security: str
-    sender: str
-    recipients: tuple[str, ...]
-    credentials: Credentials
-    timeout: float
-    tls: TlsOptions
+    server: tuple[str, int] = key(
+        host_port(PORTS["starttls"]),
+        "the mail server; the default port depends on `security`: "
+        + ", ".join(f"{port} for `{word}`" for word, port in PORTS.items()),
+        name="host",
+        required="the mail server",
+    )
+    security: str = key(choice(PORTS), f"one of {', '.join(PORTS)}", "starttls")
+    sender: str = key(
+        parsed("address", _parse_address, empty=""),
+        "the address of the sender",
+        name="from",
+        required="the address of the sender",
+    )
+    recipients: tuple[str, ...] = key(
+        texts("list of addresses", _recipient),
+        f"up to {MAX_RECIPIENTS} recipients",
+        name="to",
+        required="a list of addresses",
+    )
+    credentials: Credentials = key(beside(Credentials, check_credentials), "")
+    timeout: float = key(DURATION, "limit for a session, from connecting to the last reply", "60s")
+    tls: TlsOptions | None = key(TLS, TLS_MEANING)
+
+    @property
+    def host(self) -> str:
+        """The name or address of the server."""
+        return self.server[0]
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return self.server[1] or PORTS[self.security]
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        if len(self.recipients) > MAX_RECIPIENTS:
+            fields.add_problem("to", f"'to' has more than {MAX_RECIPIENTS} addresses")
+        if self.credentials.user and self.security == "none":
+            fields.add_problem(
+                "user",
+                "'user' needs 'security: starttls' or 'tls': a password is not sent in the clear",
+            )
+        if self.tls and self.security == "none":
+            fields.add_problem("tls", "'tls' needs 'security: starttls' or 'tls'")
+        return self
 
     def secrets(self) -> tuple[Secret, ...]:
         """The password."""
@@ -92,44 +122,6 @@ class MailOptions:
     def open(self) -> "MailSink":
         """Create the sink."""
         return MailSink(self)
-
-
-def read(fields: Fields, base: Path) -> MailOptions:
-    """Read `OPTIONS`."""
-    security = fields.choice("security", PORTS, "starttls")
-    host, port = read_host_port(fields, "host", PORTS[security], "the mail server")
-    sender = fields.text("from", required="the address of the sender")
-    recipients = fields.texts("to", required="a list of addresses")
-    _check_address(fields, "from", fields.line_of("from"), sender)
-    for line, recipient in recipients:
-        _check_address(fields, "to", line, recipient)
-    if len(recipients) > MAX_RECIPIENTS:
-        fields.add_problem("to", f"'to' has more than {MAX_RECIPIENTS} addresses")
-    credentials = read_credentials(fields, base)
-    if credentials.user and security == "none":
-        fields.add_problem(
-            "user",
-            "'user' needs 'security: starttls' or 'tls': a password is not sent in the clear",
-        )
-    timeout, tls = read_duration(fields, "timeout", 60), read_tls_options(fields, base)
-    if tls and security == "none":
-        fields.add_problem("tls", "'tls' needs 'security: starttls' or 'tls'")
-    return MailOptions(
-        host=host,
-        port=port,
-        security=security,
-        sender=sender,
-        recipients=tuple(recipient for _, recipient in recipients),
-        credentials=credentials,
-        timeout=timeout,
-        tls=tls or TlsOptions(),
-    )
-
-
-def _check_address(fields: Fields, key: str, line: int, address: str) -> None:
-    if address and not _ADDRESS.fullmatch(address):
-        message = f"'{key}': expected an address like soc@example.org, found '{address}'"
-        fields.problems.add(fields.file, line, message)
 
 
 class MailSink:
@@ -145,7 +137,7 @@ class MailSink:
             options.security,
             options.credentials,
             options.timeout,
-            options.tls,
+            options.tls or TlsOptions(),
         )
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:

@@ -7,15 +7,17 @@ its duplicate window. It counts as delivered when the stream has acknowledged it
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import beside, key
 from netwatch.core.installing import install_command
 from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import DURATION, TEXT
 from netwatch.sinks.base import (
     Delivered,
     MisconfiguredError,
@@ -25,32 +27,18 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
-from netwatch.sinks.cleartext import INSECURE_OPTION, read_insecure
+from netwatch.sinks.cleartext import cleartext_warning, insecure_key
 from netwatch.sinks.nats_loop import Loop
 from netwatch.sinks.options import (
-    CREDENTIAL_OPTIONS,
+    FILE,
     Credentials,
-    Option,
+    check_credentials,
     first_present,
     only_secrets,
-    read_credentials,
-    read_duration,
-    read_file_path,
-    read_url,
+    url_of,
 )
-from netwatch.sinks.secrets import Secret, read_secret
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
-
-OPTIONS = (
-    Option("url", "URL", "The server, `nats://` or `tls://`.", required=True),
-    Option("subject", "text", "The subject. A stream must be bound to it.", "netwatch.alert"),
-    Option("token", "secret", "A token. Excludes `user` and `creds`."),
-    *CREDENTIAL_OPTIONS,
-    Option("creds", "path", "A credentials file (JWT and NKey). Excludes `token` and `user`."),
-    Option("timeout", "duration", "Limit for a batch: to connect, send and acknowledge.", "10s"),
-    INSECURE_OPTION,
-    *TLS_OPTIONS,
-)
+from netwatch.sinks.secrets import SECRET, Secret
+from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 _T = TypeVar("_T")
 _CLOSE_TIMEOUT = 0.5
@@ -64,14 +52,31 @@ class NatsOptions:
     set. `timeout` in s applies to a whole batch. `cleartext` says what is sent in the clear, empty
     if nothing is."""
 
-    url: str
-    subject: str
-    token: Secret | None
-    credentials: Credentials
-    creds_file: Path | None
-    timeout: float
-    tls: TlsOptions | None
-    cleartext: str
+    url: str = key(url_of("nats", "tls"), "the server, `nats://` or `tls://`", required="a URL")
+    subject: str = key(TEXT, "the subject. A stream must be bound to it", "netwatch.alert")
+    token: Secret | None = key(SECRET, "a token. Excludes `user` and `creds`")
+    credentials: Credentials = key(beside(Credentials, check_credentials), "")
+    creds_file: Path | None = key(
+        FILE, "a credentials file (JWT and NKey). Excludes `token` and `user`", name="creds"
+    )
+    timeout: float = key(DURATION, "limit for a batch: to connect, send and acknowledge", "10s")
+    insecure: bool = insecure_key()
+    tls: TlsOptions | None = key(TLS, TLS_MEANING)
+    cleartext: str = ""
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        subject = self.subject
+        if not all(subject.split(".")) or set(subject) & set(" *>\t") or not subject.isprintable():
+            fields.add_mismatch("subject", "a subject like netwatch.alert")
+        if sum(map(bool, (self.token, self.credentials.user, self.creds_file))) > 1:
+            fields.add_problem(None, "only one of 'token', 'user' and 'creds' can be used")
+        is_clear = self.tls is None and self.url.startswith("nats:")
+        # A credentials file signs a challenge of the server; its key is not sent.
+        credential = first_present(fields, "token", "password") if is_clear else ""
+        hosts = [urlsplit(self.url).hostname or ""]
+        warning = cleartext_warning(fields, self.insecure, credential, hosts, "use tls:// or 'tls'")
+        return replace(self, cleartext=warning)
 
     def secrets(self) -> tuple[Secret, ...]:
         """The token, the password or the credentials file."""
@@ -85,34 +90,6 @@ class NatsOptions:
     def open(self) -> "NatsSink":
         """Create the sink. Raises `NetwatchError` if the library is not installed."""
         return NatsSink(self)
-
-
-def read(fields: Fields, base: Path) -> NatsOptions:
-    """Read `OPTIONS`."""
-    url = read_url(fields, schemes=("nats", "tls"))
-    subject = fields.text("subject", "netwatch.alert")
-    tokens = subject.split(".")
-    if not all(tokens) or set(subject) & set(" *>\t") or not subject.isprintable():
-        fields.add_mismatch("subject", "a subject like netwatch.alert")
-    token, credentials = read_secret(fields, "token", base), read_credentials(fields, base)
-    creds_file = read_file_path(fields, "creds", base)
-    if sum(map(bool, (token, credentials.user, creds_file))) > 1:
-        fields.add_problem(None, "only one of 'token', 'user' and 'creds' can be used")
-    tls = read_tls_options(fields, base)
-    is_clear = tls is None and url.startswith("nats:")
-    # A credentials file signs a challenge of the server; its key is not sent.
-    credential = first_present(fields, "token", "password") if is_clear else ""
-    hosts = [urlsplit(url).hostname or ""]
-    return NatsOptions(
-        cleartext=read_insecure(fields, credential, hosts, "use tls:// or 'tls'"),
-        url=url,
-        subject=subject,
-        token=token,
-        credentials=credentials,
-        creds_file=creds_file,
-        timeout=read_duration(fields, "timeout", 10),
-        tls=tls,
-    )
 
 
 class NatsSink:

@@ -13,12 +13,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import key
 from netwatch.core.installing import install_command
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import DURATION
 from netwatch.sinks.base import (
     BatchRefusedError,
     Delivered,
@@ -28,35 +30,16 @@ from netwatch.sinks.base import (
     UnavailableError,
 )
 from netwatch.sinks.digest_lines import digest_order, digest_title
-from netwatch.sinks.options import Option, read_duration
 from netwatch.sinks.redaction import redact
 from netwatch.sinks.sample_alert import sample_alert
-from netwatch.sinks.secrets import Secret, read_secret
-from netwatch.sinks.templates import MessageTemplate, plain, read_template
+from netwatch.sinks.secrets import SECRET, Secret
+from netwatch.sinks.templates import MessageTemplate, plain, template_file
 
 DIGEST_INTERVAL = 60.0
 """Default time during which alerts are collected for one message, in s."""
 
 MAX_LINES = 20
 """Alerts that the message without a template lists; it says how many more there are."""
-
-OPTIONS = (
-    Option(
-        "url",
-        "secret",
-        "The address of the service, as apprise writes it: `slack://…`, `msteams://…`,"
-        " `ntfys://…`, `pagerduty://…`.",
-        required=True,
-    ),
-    Option(
-        "template",
-        "path",
-        "A template of Jinja2 for the text. It has `alerts` (records, the most serious first) and"
-        " `title`; the filter `line` makes a line of an alert.",
-        f"a line an alert, at most {MAX_LINES}",
-    ),
-    Option("timeout", "duration", "Limit for one message.", "30s"),
-)
 
 _DEFAULT_TEMPLATE = f"""\
 {{% for alert in alerts[:{MAX_LINES}] %}}
@@ -77,9 +60,23 @@ class NotifyOptions:
     """`url` is the address of apprise, `template` the text of a template, empty for the own one.
     `timeout` is in s."""
 
-    url: Secret | None
-    template: str
-    timeout: float
+    url: Secret | None = key(
+        SECRET,
+        "the address of the service, as apprise writes it: `slack://…`, `msteams://…`,"
+        " `ntfys://…`, `pagerduty://…`",
+        required="the address of the service as a secret",
+    )
+    template: str = key(
+        template_file(escapes=True, example=lambda: _values([sample_alert(0, "", "")])),
+        "a template of Jinja2 for the text. It has `alerts` (records, the most serious first) and"
+        " `title`; the filter `line` makes a line of an alert",
+        shown=f"a line an alert, at most {MAX_LINES}",
+    )
+    timeout: float = key(DURATION, "limit for one message", "30s")
+
+    def checked(self, _: Fields, __: Path) -> Self:
+        """The options, of which none depends on another."""
+        return self
 
     def secrets(self) -> tuple[Secret, ...]:
         """The address."""
@@ -92,14 +89,6 @@ class NotifyOptions:
     def open(self) -> "NotifySink":
         """Create the sink. Raises `NetwatchError` if apprise or Jinja2 is not installed."""
         return NotifySink(self)
-
-
-def read(fields: Fields, base: Path) -> NotifyOptions:
-    """Read `OPTIONS`."""
-    url = read_secret(fields, "url", base, required="the address of the service as a secret")
-    example = _values([sample_alert(0, "", "")])
-    template = read_template(fields, "template", base, escapes=True, example=example)
-    return NotifyOptions(url, template, read_duration(fields, "timeout", 30))
 
 
 class NotifySink:

@@ -1,8 +1,4 @@
-"""Readers for the options of outputs, shared so that every sink spells and checks values alike.
-
-Each reader takes one key of a mapping in netwatch.yaml, notes a problem with its line if the value
-is not valid, and then returns the default. `Option` describes a key for the documentation.
-"""
+"""The kinds of values that only outputs and services have: files, URLs, hosts, and who signs in."""
 
 import re
 from dataclasses import dataclass, replace
@@ -10,54 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.file_keys import Key, Kind
+from netwatch.core.file_keys import Key, Kind, key
 from netwatch.core.user_files import refuse_writable
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import TEXT
-from netwatch.sinks.secrets import Secret, read_secret
-
-_SIZE = re.compile(r"([1-9]\d{0,11})([kMG]?)")
-_SIZE_FACTORS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_DURATION = re.compile(r"([1-9]\d{0,8})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A key of an output, as the reference page describes it. A key of a nested mapping is written
-    with its path (``tls.ca``). `kind` is the kind of value, `default` what applies if the key is
-    absent (empty: nothing), in words or as written in YAML."""
-
-    key: str
-    kind: str
-    description: str
-    default: str = ""
-    required: bool = False
-
-
-def read_size(fields: Fields, key: str, default: int, minimum: int = 1) -> int:
-    """A size in bytes, written as ``65536``, ``64k``, ``10M`` or ``1G`` (powers of 1024)."""
-    text = fields.text(key)
-    if not text:
-        return default
-    match = _SIZE.fullmatch(text)
-    if not match or int(match[1]) * _SIZE_FACTORS[match[2]] < minimum:
-        at_least = f" of at least {minimum:,} bytes" if minimum > 1 else ""
-        fields.add_mismatch(key, f"a size{at_least} like 65536, 64k, 10M, 1G")
-        return default
-    return int(match[1]) * _SIZE_FACTORS[match[2]]
-
-
-def read_duration(fields: Fields, key: str, default: float) -> float:
-    """A duration in s, written as ``90s``, ``30m``, ``2h`` or ``1d``."""
-    text = fields.text(key)
-    if not text:
-        return default
-    match = _DURATION.fullmatch(text)
-    if not match:
-        fields.add_mismatch(key, "a duration like 90s, 30m, 2h, 1d")
-        return default
-    return float(int(match[1]) * _SECONDS[match[2]])
+from netwatch.sinks.secrets import SECRET, Secret
 
 
 def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
@@ -82,53 +35,23 @@ def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
     return base / text
 
 
-def read_integer(fields: Fields, key: str, default: int, *, minimum: int, maximum: int) -> int:
-    """An integer from `minimum` to `maximum`."""
-    value = fields.value(key)
-    if value is None:
-        return default
-    valid = isinstance(value, int) and not isinstance(value, bool)
-    if not valid or not minimum <= value <= maximum:
-        fields.add_mismatch(key, f"an integer from {minimum} to {maximum}")
-        return default
-    return int(value)
-
-
-def read_boolean(fields: Fields, key: str, default: bool) -> bool:
-    """``true`` or ``false``."""
-    value = fields.value(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        fields.add_mismatch(key, "true or false")
-        return default
-    return value
-
-
-def read_url(fields: Fields, key: str = "url", schemes: tuple[str, ...] = ("https", "http")) -> str:
-    """A URL of one of the schemes, without user and password in it. Required."""
-    example = f"{schemes[0]}://siem.example/path"
-    text = fields.text(key, required=f"a URL like {example}")
-    if not text or _has_userinfo(fields, key, text):
-        return ""
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid or not text.isascii() or not text.isprintable() or " " in text:
-        fields.add_mismatch(key, f"a URL like {example}")
-        return ""
-    return text
-
-
 def url_of(*schemes: str) -> Kind:
     """A URL of one of the schemes, without user and password in it."""
+    example = f"a URL like {schemes[0]}://siem.example/path"
 
     def read(entry: Fields, key: Key, _: Path) -> str | None:
-        if entry.value(key.name) is None and not key.required:
+        text = entry.text(key.name, required=key.required and example)
+        if not text or _has_userinfo(entry, key.name, text):
             return None
-        return read_url(entry, key.name, schemes) or None
+        try:
+            parts = urlsplit(text)
+            valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid or not text.isascii() or not text.isprintable() or " " in text:
+            entry.add_mismatch(key.name, example)
+            return None
+        return text
 
     return Kind("URL", TEXT.schema, read, empty="")
 
@@ -147,15 +70,21 @@ def _has_userinfo(fields: Fields, key: str, text: str) -> bool:
     return True
 
 
-def read_host_port(fields: Fields, key: str, default_port: int, required: str) -> tuple[str, int]:
-    """A host name or address, optionally with a port. Required; `required` says what it is."""
-    text = fields.text(key, required=required)
-    return parse_host_port(fields, key, text, default_port) if text else ("", 0)
+def host_port(usual: int) -> Kind:
+    """A host name or address, optionally with a port; the port is 0 if there is none."""
+
+    def read(entry: Fields, key: Key, _: Path) -> tuple[str, int] | None:
+        text = entry.text(key.name, required=key.required)
+        return parse_host_port(entry, key.name, text, 0, usual) if text else None
+
+    return Kind("host:port", TEXT.schema, read, empty=("", 0))
 
 
-def parse_host_port(fields: Fields, key: str, text: str, default_port: int) -> tuple[str, int]:
+def parse_host_port(
+    fields: Fields, key: str, text: str, default_port: int, usual: int
+) -> tuple[str, int]:
     """Host and port of ``host``, ``host:port``, an IPv6 address or ``[address]:port``. A problem
-    is noted at `key`."""
+    is noted at `key`, with the `usual` port as an example."""
     if _has_userinfo(fields, key, text):
         return "", 0
     try:
@@ -166,7 +95,7 @@ def parse_host_port(fields: Fields, key: str, text: str, default_port: int) -> t
     except ValueError:
         valid = False
     if not valid:
-        expected = f"host:port, like siem.example:{default_port}"
+        expected = f"host:port, like siem.example:{usual}"
         fields.add_problem(key, f"'{key}': expected {expected}, found '{text}'")
         return "", 0
     return host, default_port if port is None else port
@@ -176,19 +105,13 @@ def parse_host_port(fields: Fields, key: str, text: str, default_port: int) -> t
 class Credentials:
     """A user with a password, or neither."""
 
-    user: str = ""
-    password: Secret | None = None
+    user: str = key(TEXT, "the user to authenticate as; needs `password`")
+    password: Secret | None = key(SECRET, "the password of `user`")
 
 
-CREDENTIAL_OPTIONS = (
-    Option("user", "text", "The user to authenticate as. Needs `password`."),
-    Option("password", "secret", "The password of `user`."),
-)
-
-
-def read_credentials(fields: Fields, base: Path) -> Credentials:
-    """The keys ``user`` and ``password``: both or neither."""
-    user, password = fields.text("user"), read_secret(fields, "password", base)
+def check_credentials(found: Credentials, fields: Fields, _: Path) -> Credentials:
+    """Note where one of ``user`` and ``password`` is missing."""
+    user, password = found.user, found.password
     if bool(user) != (password is not None) and bool(user) != fields.has("password"):
         missing = "password" if user else "user"
         fields.add_problem(

@@ -3,14 +3,11 @@
 The configuration reader, the delivery worker and the documentation read this table.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from netwatch.core.user_yaml import Fields
 from netwatch.sinks import elastic, file, kafka, mail, nats, notify, splunk, syslog, webhook
-from netwatch.sinks.base import SinkOptions
-from netwatch.sinks.options import Option
+from netwatch.sinks.base import DeclaredOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +15,10 @@ class SinkType:
     """A row of `SINKS`.
 
     `title` and `description` are for the documentation, and so is `connection_check`, which says
-    how far ``netwatch doctor`` goes. `options` describe the keys that `read` takes from an entry of
-    ``outputs``; relative paths count from the folder that it is given. `extra` is the extra of the
-    package that the type needs. `default_format` is empty if the type has a form of its own, and
-    `json_only` is set if it accepts only formats whose lines are JSON objects.
+    how far ``netwatch doctor`` goes. `options` declares the keys of an entry of ``outputs``.
+    `extra` is the extra of the package that the type needs. `default_format` is empty if the type
+    has a form of its own, and `json_only` is set if it accepts only formats whose lines are JSON
+    objects.
     `digest_interval` is the default time in s during which alerts are collected before they are
     sent; 0 if the type sends each alert immediately.
     """
@@ -29,8 +26,7 @@ class SinkType:
     title: str
     description: str
     connection_check: str
-    options: tuple[Option, ...]
-    read: Callable[[Fields, Path], SinkOptions | None]
+    options: type[DeclaredOptions]
     extra: str = ""
     default_format: str = "jsonl"
     json_only: bool = False
@@ -43,8 +39,7 @@ SINKS: Mapping[str, SinkType] = {
         description="Appends a line an alert to a file, each in one write, and syncs them. The file"
         " is reopened when it was renamed, removed or truncated, and on SIGHUP.",
         connection_check="whether the file can be written, or created in its folder",
-        options=file.OPTIONS,
-        read=file.read,
+        options=file.FileOptions,
     ),
     "syslog": SinkType(
         title="Syslog",
@@ -52,8 +47,7 @@ SINKS: Mapping[str, SinkType] = {
         " `alert`, the time of the alert and no structured data.",
         connection_check="UDP: resolves the name. TCP and TLS: connects; TLS verifies both"
         " certificates",
-        options=syslog.OPTIONS,
-        read=syslog.read,
+        options=syslog.SyslogOptions,
     ),
     "http": SinkType(
         title="Webhook",
@@ -61,8 +55,7 @@ SINKS: Mapping[str, SinkType] = {
         " `webhook-id` is the same whenever the same alert is sent.",
         connection_check="sends HEAD with the credentials; any status is accepted except a"
         " redirect, 401, 403 and 407",
-        options=webhook.OPTIONS,
-        read=webhook.read,
+        options=webhook.WebhookOptions,
     ),
     "splunk_hec": SinkType(
         title="Splunk HTTP Event Collector",
@@ -71,8 +64,7 @@ SINKS: Mapping[str, SinkType] = {
         " is sent.",
         connection_check="sends a request without an event, which a collector refuses after it has"
         " accepted the token",
-        options=splunk.OPTIONS,
-        read=splunk.read,
+        options=splunk.SplunkOptions,
     ),
     "elastic": SinkType(
         title="Elasticsearch and OpenSearch",
@@ -81,8 +73,7 @@ SINKS: Mapping[str, SinkType] = {
         " and not a second document.",
         connection_check="sends an empty bulk request, which a cluster refuses after it has"
         " accepted the credentials",
-        options=elastic.OPTIONS,
-        read=elastic.read,
+        options=elastic.ElasticOptions,
         default_format="ecs",
         json_only=True,
     ),
@@ -92,8 +83,7 @@ SINKS: Mapping[str, SinkType] = {
         " is the `id` of the alert; the header `netwatch-key` is the same whenever the same alert"
         " is sent.",
         connection_check="asks the brokers for the metadata of the topic",
-        options=kafka.OPTIONS,
-        read=kafka.read,
+        options=kafka.KafkaOptions,
         extra="kafka",
     ),
     "nats": SinkType(
@@ -101,8 +91,7 @@ SINKS: Mapping[str, SinkType] = {
         description="Publishes to a subject that a stream is bound to. The header `Nats-Msg-Id` is"
         " the same whenever the same alert is sent.",
         connection_check="connects and asks which stream is bound to the subject",
-        options=nats.OPTIONS,
-        read=nats.read,
+        options=nats.NatsOptions,
         extra="nats",
     ),
     "email": SinkType(
@@ -110,8 +99,7 @@ SINKS: Mapping[str, SinkType] = {
         description="Sends a digest: one line an alert, the most serious first. `scan --deliver`"
         " and the end of a live capture send it immediately.",
         connection_check="connects, with TLS and the credentials",
-        options=mail.OPTIONS,
-        read=mail.read,
+        options=mail.MailOptions,
         default_format="",
         digest_interval=mail.DIGEST_INTERVAL,
     ),
@@ -122,8 +110,7 @@ SINKS: Mapping[str, SinkType] = {
         " plain: no name in it becomes markup, a link or a mention. `scan --deliver` and the end of"
         " a live capture send it immediately.",
         connection_check="reads the address; nobody is sent a message",
-        options=notify.OPTIONS,
-        read=notify.read,
+        options=notify.NotifyOptions,
         extra="notify",
         default_format="",
         digest_interval=notify.DIGEST_INTERVAL,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.file_keys import Kind
+from netwatch.core.file_keys import Key, Kind
 from netwatch.core.text import quantity
 from netwatch.core.user_files import read_trusted_file, read_user_file
 from netwatch.core.user_yaml import Fields, YamlMapping
@@ -105,15 +105,13 @@ class Secret:
         return ""
 
 
-def read_secret(fields: Fields, key: str, base: Path, required: str = "") -> Secret | None:
-    """The secret under `key`; None if it is absent or not valid, which is noted as a problem.
-    Relative paths count from the folder `base`."""
-    value = fields.value(key, required)
+def _read_secret(entry: Fields, key: Key, base: Path) -> Secret | None:
+    value = entry.value(key.name, key.required)
     if value is None:
         return None
     secret = parse_secret(value, base)
     if secret is None:
-        fields.add_problem(key, f"'{key}': {_EXPECTED}")
+        entry.add_problem(key.name, f"'{key.name}': {_EXPECTED}")
     return secret
 
 
@@ -126,7 +124,7 @@ SECRET = Kind(
         "minProperties": 1,
         "maxProperties": 1,
     },
-    lambda entry, key, base: read_secret(entry, key.name, base, key.required),
+    _read_secret,
 )
 """The name of a secret: ``{env: NAME}`` or ``{file: path}``."""
 

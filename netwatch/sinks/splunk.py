@@ -8,15 +8,17 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import beside, key
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import BOOLEAN, DURATION, TEXT
 from netwatch.sinks.base import (
     Delivered,
     MisconfiguredError,
@@ -25,34 +27,17 @@ from netwatch.sinks.base import (
     UnavailableError,
 )
 from netwatch.sinks.http_client import (
-    HTTP_OPTIONS,
+    URL,
     HttpClient,
     HttpOptions,
     Response,
     raise_for_status,
-    read_http_options,
 )
-from netwatch.sinks.options import Option, first_present, read_boolean, read_duration
-from netwatch.sinks.secrets import Secret, read_secret
+from netwatch.sinks.options import first_present, only_secrets
+from netwatch.sinks.secrets import SECRET, Secret
 
 EVENT_PATH, ACK_PATH = "/services/collector/event", "/services/collector/ack"
 """The endpoints of HEC for events and for acknowledgements."""
-
-OPTIONS = (
-    Option("url", "URL", "The collector: scheme, host and port.", required=True),
-    Option("token", "secret", "The token of the collector.", required=True),
-    Option("index", "text", "The index.", "that of the token"),
-    Option("source", "text", "The `source` of the events.", "netwatch"),
-    Option("sourcetype", "text", "The `sourcetype` of the events.", "netwatch:alert"),
-    Option(
-        "ack",
-        "boolean",
-        "Whether the token must have indexer acknowledgement. If it has, it is always used.",
-        "false",
-    ),
-    Option("ack_timeout", "duration", "A batch that is not indexed by then is sent again.", "5m"),
-    *HTTP_OPTIONS,
-)
 
 # Error codes of HEC that concern the token, the index or the channel, not an event.
 _MISCONFIGURED_CODES = {1, 2, 3, 4, 7, 10, 11, 14, 16, 21}
@@ -66,17 +51,30 @@ class SplunkOptions:
     """With `require_ack`, a response without `ackId` is an error. `ack_timeout` in s is how long to
     wait until a batch is indexed before it is sent again."""
 
-    http: HttpOptions
-    token: Secret
-    index: str
-    source: str
-    sourcetype: str
-    require_ack: bool
-    ack_timeout: float
+    url: str = key(URL, "the collector: scheme, host and port", required="a URL")
+    token: Secret = key(SECRET, "the token of the collector", required="the token of the collector")
+    index: str = key(TEXT, "the index", shown="that of the token")
+    source: str = key(TEXT, "the `source` of the events", "netwatch")
+    sourcetype: str = key(TEXT, "the `sourcetype` of the events", "netwatch:alert")
+    require_ack: bool = key(
+        BOOLEAN,
+        "whether the token must have indexer acknowledgement. If it has, it is always used",
+        False,
+        name="ack",
+    )
+    ack_timeout: float = key(DURATION, "a batch that is not indexed by then is sent again", "5m")
+    http: HttpOptions = key(beside(HttpOptions), "")
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        if urlsplit(self.url).path.rstrip("/") not in ("", "/services/collector", EVENT_PATH):
+            fields.add_mismatch("url", "a URL like https://splunk.example:8088")
+        credential = first_present(fields, "token")
+        return replace(self, http=self.http.checked(fields, self.url, credential))
 
     def secrets(self) -> tuple[Secret, ...]:
         """The token."""
-        return (self.token,)
+        return only_secrets(self.token)
 
     def warning(self) -> str:
         """What is sent in the clear."""
@@ -85,30 +83,6 @@ class SplunkOptions:
     def open(self) -> "SplunkSink":
         """Create the sink."""
         return SplunkSink(self)
-
-
-def read(fields: Fields, base: Path) -> SplunkOptions | None:
-    """Read `OPTIONS`; None if there is no token."""
-    http = read_http_options(fields, base, first_present(fields, "token"))
-    if urlsplit(http.url).path.rstrip("/") not in ("", "/services/collector", EVENT_PATH):
-        fields.add_mismatch("url", "a URL like https://splunk.example:8088")
-    token = read_secret(fields, "token", base, required="the token of the collector")
-    index = fields.text("index")
-    source = fields.text("source", "netwatch")
-    sourcetype = fields.text("sourcetype", "netwatch:alert")
-    require_ack = read_boolean(fields, "ack", False)
-    ack_timeout = read_duration(fields, "ack_timeout", 300)
-    if token is None:
-        return None
-    return SplunkOptions(
-        http=http,
-        token=token,
-        index=index,
-        source=source,
-        sourcetype=sourcetype,
-        require_ack=require_ack,
-        ack_timeout=ack_timeout,
-    )
 
 
 class SplunkSink:

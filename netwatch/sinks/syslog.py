@@ -10,23 +10,20 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
+from netwatch.core.file_keys import key
 from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import BOOLEAN, DURATION, TEXT, choice, size
 from netwatch.sinks import syslog_message, syslog_transport
 from netwatch.sinks.base import Delivered, Outcome, OutgoingAlert, UnavailableError
-from netwatch.sinks.options import (
-    Option,
-    read_boolean,
-    read_duration,
-    read_host_port,
-    read_size,
-)
+from netwatch.sinks.options import host_port
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.size_limit import encode_within
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
+from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 """The default port of each transport, as registered with IANA (RFC 5426, RFC 3195, RFC 5425)."""
@@ -40,54 +37,74 @@ MIN_MESSAGE = 480
 RESEND_WINDOW = 10.0
 """A receiver that becomes unreachable within so many seconds may have lost the last batch."""
 
-OPTIONS = (
-    Option(
-        "host",
-        "host:port",
-        "The receiver; the default port depends on `transport`: "
-        + ", ".join(f"{port} for `{word}`" for word, port in PORTS.items())
-        + ".",
-        required=True,
-    ),
-    Option("transport", "word", f"One of {', '.join(PORTS)}.", required=True),
-    Option("framing", "word", "`octet-counting` or `lf`, with `tcp` and `tls`.", "octet-counting"),
-    Option(
-        "confirm",
-        "boolean",
-        "Whether a batch counts as delivered only when the receiver has closed the connection after"
-        " we have closed our side. `false` for receivers that never do. With `tcp` and `tls`.",
-        "true",
-    ),
-    Option("facility", "word", f"One of {', '.join(syslog_message.FACILITIES)}.", "local0"),
-    Option("hostname", "text", "HOSTNAME of the messages.", "the name of this host"),
-    Option(
-        "max_bytes",
-        "size",
-        "Limit of a message with its header. A longer alert is shortened, never split.",
-        "8k",
-    ),
-    Option("timeout", "duration", "Limit for a batch: to connect, send and confirm.", "10s"),
-    *TLS_OPTIONS,
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyslogOptions:
     """`transport` is a key of `PORTS` and `framing` one of `syslog_message.FRAMINGS`. With
     `confirm`, the receiver has to close the connection before a batch counts as delivered.
-    `facility` is the numerical code. `max_bytes` limits a message with its header. `timeout` in s
-    applies to a whole batch. `tls` is None unless the transport is ``tls``."""
+    `facility` is a key of `syslog_message.FACILITIES`. `max_bytes` limits a message with its
+    header. `timeout` in s applies to a whole batch. `tls` is None unless the transport is
+    ``tls``."""
 
-    host: str
-    port: int
-    transport: str
-    framing: str
-    confirm: bool
-    facility: int
-    hostname: str
-    max_bytes: int
-    timeout: float
-    tls: TlsOptions | None
+    receiver: tuple[str, int] = key(
+        host_port(PORTS["udp"]),
+        "the receiver; the default port depends on `transport`: "
+        + ", ".join(f"{port} for `{word}`" for word, port in PORTS.items()),
+        name="host",
+        required="the receiver, as host:port",
+    )
+    transport: str = key(
+        choice(PORTS), f"one of {', '.join(PORTS)}", required=f"one of {', '.join(PORTS)}"
+    )
+    framing: str = key(
+        choice(syslog_message.FRAMINGS),
+        "`octet-counting` or `lf`, with `tcp` and `tls`",
+        "octet-counting",
+    )
+    confirm: bool = key(
+        BOOLEAN,
+        "whether a batch counts as delivered only when the receiver has closed the connection after"
+        " we have closed our side. `false` for receivers that never do. With `tcp` and `tls`",
+        True,
+    )
+    facility: str = key(
+        choice(syslog_message.FACILITIES),
+        f"one of {', '.join(syslog_message.FACILITIES)}",
+        "local0",
+    )
+    hostname: str = key(TEXT, "HOSTNAME of the messages", shown="the name of this host")
+    max_bytes: int = key(
+        size(MIN_MESSAGE),
+        "limit of a message with its header. A longer alert is shortened, never split",
+        "8k",
+    )
+    timeout: float = key(DURATION, "limit for a batch: to connect, send and confirm", "10s")
+    tls: TlsOptions | None = key(TLS, TLS_MEANING)
+
+    @property
+    def host(self) -> str:
+        """The name or address of the receiver."""
+        return self.receiver[0]
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return self.receiver[1] or PORTS[self.transport]
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        for name in ("framing", "confirm"):
+            if self.transport == "udp" and fields.has(name):
+                fields.add_problem(name, f"'{name}' has no effect with 'transport: udp'")
+        if self.transport == "udp" and self.max_bytes > MAX_DATAGRAM:
+            fields.add_problem(
+                "max_bytes", f"'max_bytes' exceeds {MAX_DATAGRAM}, the limit of a UDP datagram"
+            )
+        if self.tls and self.transport != "tls":
+            fields.add_problem("tls", "'tls' needs 'transport: tls'")
+        if self.transport == "tls":
+            return replace(self, tls=self.tls or TlsOptions())
+        return self
 
     def secrets(self) -> tuple[Secret, ...]:
         """None: a client authenticates with its certificate."""
@@ -100,42 +117,6 @@ class SyslogOptions:
     def open(self) -> "SyslogSink":
         """Create the sink."""
         return SyslogSink(self)
-
-
-def read(fields: Fields, base: Path) -> SyslogOptions:
-    """Read `OPTIONS`."""
-    transport = fields.choice("transport", PORTS, "udp", required=f"one of {', '.join(PORTS)}")
-    host, port = read_host_port(fields, "host", PORTS[transport], "the receiver, as host:port")
-    framing = fields.choice("framing", syslog_message.FRAMINGS, "octet-counting")
-    confirm = read_boolean(fields, "confirm", True)
-    for key in ("framing", "confirm"):
-        if transport == "udp" and fields.has(key):
-            fields.add_problem(key, f"'{key}' has no effect with 'transport: udp'")
-    facility = fields.choice("facility", syslog_message.FACILITIES, "local0")
-    hostname = fields.text("hostname", socket.gethostname())
-    max_bytes = read_size(fields, "max_bytes", 8192, minimum=MIN_MESSAGE)
-    if transport == "udp" and max_bytes > MAX_DATAGRAM:
-        fields.add_problem(
-            "max_bytes", f"'max_bytes' exceeds {MAX_DATAGRAM}, the limit of a UDP datagram"
-        )
-    timeout = read_duration(fields, "timeout", 10)
-    tls = read_tls_options(fields, base)
-    if tls and transport != "tls":
-        fields.add_problem("tls", "'tls' needs 'transport: tls'")
-    if transport == "tls":
-        tls = tls or TlsOptions()
-    return SyslogOptions(
-        host=host,
-        port=port,
-        transport=transport,
-        framing=framing,
-        confirm=confirm,
-        facility=syslog_message.FACILITIES[facility],
-        hostname=hostname,
-        max_bytes=max_bytes,
-        timeout=timeout,
-        tls=tls,
-    )
 
 
 class SyslogSink:
@@ -172,7 +153,9 @@ class SyslogSink:
     def _message(self, alert: OutgoingAlert) -> tuple[bytes, bool]:
         """The message for an alert, and whether the alert had to be shortened for it."""
         options = self._options
-        header = syslog_message.header(alert.record, options.facility, options.hostname)
+        facility = syslog_message.FACILITIES[options.facility]
+        hostname = options.hostname or socket.gethostname()
+        header = syslog_message.header(alert.record, facility, hostname)
         text, was_shortened = encode_within(alert, max(1, options.max_bytes - len(header)))
         return header + text, was_shortened
 

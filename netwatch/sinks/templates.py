@@ -8,14 +8,16 @@ makes JSON (`tojson`), says where.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import Key, Kind
 from netwatch.core.installing import install_command
 from netwatch.core.user_files import read_trusted_file
 from netwatch.core.user_yaml import Fields
+from netwatch.core.value_kinds import TEXT
 from netwatch.sinks.digest_lines import digest_line, printable
 
 if TYPE_CHECKING:
@@ -66,24 +68,26 @@ class MessageTemplate:
         return "".join(parts)
 
 
-def read_template(
-    fields: Fields, key: str, base: Path, *, escapes: bool, example: Mapping[str, Any]
-) -> str:
-    """The text of the template in the file that `key` names, which is tried with the values of an
-    `example`; empty if it is absent. What is wrong with it is noted as a problem."""
-    name = fields.text(key)
-    if not name:
-        return ""
-    try:
-        text = read_trusted_file(base / name, MAX_TEMPLATE).decode()
-        MessageTemplate(text, escapes=escapes).render(**example)
-    except NetwatchError as error:
-        fields.add_problem(key, f"'{key}': {base / name} {error}")
-        return ""
-    except UnicodeDecodeError:
-        fields.add_problem(key, f"'{key}': {base / name} is not UTF-8 text")
-        return ""
-    return text
+def template_file(*, escapes: bool, example: Callable[[], Mapping[str, Any]]) -> Kind:
+    """The text of the template in a file, which is tried with the values of an `example`; empty if
+    it is absent. What is wrong with it is noted as a problem."""
+
+    def read(fields: Fields, declared: Key, base: Path) -> str | None:
+        name = fields.text(declared.name)
+        if not name:
+            return None
+        try:
+            text = read_trusted_file(base / name, MAX_TEMPLATE).decode()
+            MessageTemplate(text, escapes=escapes).render(**example())
+        except NetwatchError as error:
+            fields.add_problem(declared.name, f"'{declared.name}': {base / name} {error}")
+            return None
+        except UnicodeDecodeError:
+            fields.add_problem(declared.name, f"'{declared.name}': {base / name} is not UTF-8 text")
+            return None
+        return text
+
+    return Kind("path", TEXT.schema, read, empty="")
 
 
 @functools.lru_cache(maxsize=64)

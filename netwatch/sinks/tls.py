@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import key as declare
+from netwatch.core.file_keys import nested
 from netwatch.core.tls_sockets import client_context, reason_of
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks.options import Option, read_file_path
+from netwatch.core.value_kinds import TEXT
+from netwatch.sinks.options import FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +23,16 @@ class TlsOptions:
     `key` are our own, for client authentication. `server_name` is the name that the receiver's
     certificate must be valid for; if empty, the host that we connect to."""
 
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    server_name: str = ""
+    ca: Path | None = declare(
+        FILE, "PEM file of the trusted certificates", shown="those of the system"
+    )
+    certificate: Path | None = declare(
+        FILE, "PEM file of our client certificate with its chain", name="cert"
+    )
+    key: Path | None = declare(FILE, "PEM file of the private key of `cert`, not encrypted")
+    server_name: str = declare(
+        TEXT, "the name that the certificate must be valid for", shown="the host"
+    )
 
     def context(self) -> ssl.SSLContext:
         """A context for client connections, whose sockets end with the exchange that they belong
@@ -40,26 +49,14 @@ class TlsOptions:
         return context
 
 
-SERVER_NAME_OPTION = Option(
-    "tls.server_name", "text", "The name that the certificate must be valid for.", "the host"
-)
-TLS_OPTIONS = (
-    Option("tls.ca", "path", "PEM file of the trusted certificates.", "those of the system"),
-    Option("tls.cert", "path", "PEM file of our client certificate with its chain."),
-    Option("tls.key", "path", "PEM file of the private key of `tls.cert`, not encrypted."),
-    SERVER_NAME_OPTION,
-)
-
-
-def read_tls_options(fields: Fields, base: Path) -> TlsOptions | None:
-    """The mapping ``tls``, or None if it is absent. Files that it names must exist. Relative paths
-    count from the folder `base`."""
-    part = fields.nested("tls", "tls")
-    if part is None:
-        return None
-    ca, certificate, key = (read_file_path(part, name, base) for name in ("ca", "cert", "key"))
-    if key and not certificate:
+def _check(found: TlsOptions, part: Fields, _: Path) -> TlsOptions:
+    if found.key and not found.certificate:
         part.add_problem("key", "'key' needs 'cert', the certificate that it belongs to")
-    server_name = part.text("server_name")
-    part.reject_unknown()
-    return TlsOptions(ca, certificate, key, server_name)
+    return found
+
+
+TLS = nested(TlsOptions, check=_check)
+"""The mapping ``tls``: None if it is absent."""
+
+TLS_MEANING = "how the receiver is verified, and our own certificate, see [`tls`](outputs.md#tls)"
+"""What the key with this mapping means."""

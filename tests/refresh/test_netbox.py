@@ -21,8 +21,7 @@ from netwatch.inventory.netbox_objects import KINDS, NetboxRegister, read_page
 from netwatch.inventory.registered import Registered
 from netwatch.refresh import netbox as client
 from netwatch.refresh.netbox import read_netbox
-from netwatch.refresh.options import NetboxSource
-from netwatch.sinks.http_client import HttpOptions
+from netwatch.refresh.options import NetboxHttp, NetboxSource
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.tls import TlsOptions
 
@@ -48,8 +47,9 @@ def netbox(server: Netbox, monkeypatch: pytest.MonkeyPatch) -> Netbox:
 
 
 def source(netbox: Netbox, **changes: Any) -> NetboxSource:
-    http = HttpOptions(netbox.url, "", 20, None, "")
-    made = NetboxSource(http, Secret("NETBOX_TOKEN", None), ("devices",), (), RULES, "tenant")
+    http = NetboxHttp(url=netbox.url, timeout=20)
+    token = Secret("NETBOX_TOKEN", None)
+    made = NetboxSource(url=netbox.url, http=http, token=token, kinds=("devices",), rules=RULES)
     return replace(made, **changes)
 
 
@@ -254,7 +254,7 @@ def test_the_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(NetwatchError, match="certificate rejected"):
             read_netbox(source(netbox))
         assert netbox.requests == []
-        http = HttpOptions(netbox.url, "", 20, TlsOptions(ca=tmp_path / "ca.pem"), "")
+        http = NetboxHttp(url=netbox.url, timeout=20, tls=TlsOptions(ca=tmp_path / "ca.pem"))
         assert [each.id for each in read_netbox(source(netbox, http=http))] == ["ws-1"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from netwatch.config import load, load_refresh
 from netwatch.core.errors import ConfigError
 from netwatch.inventory.class_rules import ClassRule
-from netwatch.refresh.options import FileSource, NetboxSource
+from netwatch.refresh.options import CsvSource, DirectorySource, NetboxSource
 
 SOURCES = """\
 version: 1
@@ -61,13 +61,12 @@ def test_sources_of_each_type(tmp_path: Path) -> None:
         ClassRule("infrastructure", (("role", ("router", "switch")),)),
         ClassRule("service"),
     )
-    assert directory == FileSource(
-        "directory",
+    assert directory == DirectorySource(
         tmp_path / "computers.ldif",
         rules=(ClassRule("personal", (("under", ("ou=byod,dc=city,dc=example",)),)),),
         owner="description",
     )
-    assert csv == FileSource("csv", tmp_path / "assets.csv", {"hostname": "Device Name"})
+    assert csv == CsvSource(tmp_path / "assets.csv", {"hostname": "Device Name"})
 
 
 def test_without_sources_there_is_nothing_to_refresh(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The keys of netwatch.yaml, of its outputs, of signature files and of ban files."""
 
-from docs_generator import outputs
-from docs_generator.markdown import code, table
+from dataclasses import replace
+
+from docs_generator.outputs import key_table
 from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Section
 from netwatch.rules.ban_keys import BAN_KEYS, PACK_ENTRY_KEYS, PACK_FILE_KEYS
@@ -21,24 +22,14 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
 
 def keys() -> set[str]:
     """Every key that is described."""
-    found = {key.name for sections in SECTIONS.values() for each in sections for key in each.keys}
-    return found | outputs.keys()
+    return {key.name for sections in SECTIONS.values() for each in sections for key in each.keys}
 
 
 def keys_block(name: str) -> str:
     """The keys of a section of netwatch.yaml, of a signature file or a ban."""
     sections = SECTIONS[name]
-    several = len(sections) > 1
-    return table(
-        ("key", "type", "default", "meaning"),
-        (
-            [
-                code(f"{section.path}.{key.name}" if section.path and several else key.name),
-                key.type,
-                key.default,
-                key.description,
-            ]
-            for section in sections
-            for key in section.keys
-        ),
+    return key_table(
+        replace(key, name=f"{section.path}.{key.name}".lstrip(".")) if len(sections) > 1 else key
+        for section in sections
+        for key in section.keys
     )

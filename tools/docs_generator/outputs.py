@@ -1,41 +1,55 @@
 """Types of outputs with their keys, from the table of sinks."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from docs_generator.markdown import code, duration, table
-from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTPUT_OPTIONS
-from netwatch.sinks.options import Option
+from netwatch.core.file_keys import Key, sections
+from netwatch.delivery.configuration import FormatKeys, OutputKeys
+from netwatch.delivery.output import DigestKeys
 from netwatch.sinks.registry import SINKS
-from netwatch.sinks.tls import TLS_OPTIONS
+from netwatch.sinks.tls import TlsOptions
 
 
-def _own(name: str) -> list[Option]:
-    """The keys of a type without those of every type and those below ``tls``."""
-    sink = SINKS[name]
-    options = [option for option in sink.options if option not in TLS_OPTIONS]
-    if sink.digest_interval:
-        every, *others = DIGEST_OPTIONS
-        options += [replace(every, default=duration(sink.digest_interval)), *others]
-    return options
+SHARED = ("every", "several", "tls")
+"""Names of groups of keys that are no type's own: of every type, of several, below ``tls``."""
 
 
-_COUNTS = Counter(option for name in SINKS for option in _own(name))
+def keys_of(name: str) -> list[Key]:
+    """The keys of a type of output, or of a group of `SHARED`. A key of a mapping inside has its
+    path."""
+    if name == "several":
+        return list(_of_several().values())
+    if name == "tls":
+        declaring: tuple[type, ...] = (TlsOptions,)
+    elif name == "every":
+        declaring = (OutputKeys, FormatKeys)
+    else:
+        form = (DigestKeys,) if SINKS[name].digest_interval else ()
+        declaring = (SINKS[name].options, *form)
+    found = [
+        replace(key, name=f"{section.path}.{key.name}".lstrip("."))
+        for section in sections("", *declaring)
+        if section.path != "tls"
+        for key in section.keys
+    ]
+    interval = SINKS[name].digest_interval if name in SINKS else 0
+    return [
+        replace(key, default=f"`{duration(interval)}`") if interval and key.name == "every" else key
+        for key in found
+    ]
 
-SHARED: dict[str, Sequence[Option]] = {
-    "every": OUTPUT_OPTIONS,
-    "several": [option for option, count in _COUNTS.items() if count > 1],
-    "tls": TLS_OPTIONS,
-}
-"""Keys that are no type's own: of outputs of every type, of several, and below ``tls``."""
+
+def _of_several() -> dict[tuple[str, str], Key]:
+    """The keys that types have in the same words, by name and description."""
+    keys = {_words(key): key for name in SINKS for key in keys_of(name)}
+    counts = Counter(_words(key) for name in SINKS for key in keys_of(name))
+    return {words: keys[words] for words, count in counts.items() if count > 1 and words[0] != "tls"}
 
 
-def keys() -> set[str]:
-    """Every key of an output, without the path before it."""
-    options = [*OUTPUT_OPTIONS, *TLS_OPTIONS, *DIGEST_OPTIONS]
-    options += [option for sink in SINKS.values() for option in sink.options]
-    return {part for option in options for part in option.key.split(".")}
+def _words(key: Key) -> tuple[str, str]:
+    return key.name, f"{key.type} {key.default} {key.description}"
 
 
 def types_block(_: str) -> str:
@@ -55,32 +69,23 @@ def types_block(_: str) -> str:
 
 
 def block(name: str) -> str:
-    """A type of output: what it does, its keys, how ``doctor`` checks it. Or one of `SHARED`."""
+    """A type of output: what it does, its keys, how ``doctor`` checks it. Or a group of `SHARED`."""
     if name in SHARED:
-        return _table(SHARED[name])
-    sink = SINKS[name]
-    own = [option for option in _own(name) if option not in SHARED["several"]]
-    also = [code(option.key) for option in _own(name) if option in SHARED["several"]]
-    if also:
-        also = [f"{', '.join(also)} ([keys of several types](#keys-of-several-types))"]
-    if any(option in TLS_OPTIONS for option in sink.options):
-        also.append("[`tls`](#tls)")
-    parts = [sink.description, _table(own)]
-    if also:
-        parts.append(f"Also {', '.join(also)}.")
+        return key_table(keys_of(name))
+    sink, several = SINKS[name], _of_several()
+    own = [key for key in keys_of(name) if _words(key) not in several and key.name != "tls"]
+    also = [code(key.name) for key in keys_of(name) if _words(key) in several]
+    links = [f"{', '.join(also)} ([keys of several types](#keys-of-several-types))"] if also else []
+    links += ["[`tls`](#tls)" for key in keys_of(name) if key.name == "tls"]
+    parts = [sink.description, key_table(own)]
+    if links:
+        parts.append(f"Also {', '.join(links)}.")
     return "\n\n".join([*parts, f"`netwatch doctor`: {sink.connection_check}."])
 
 
-def _table(options: Iterable[Option]) -> str:
+def key_table(keys: Iterable[Key]) -> str:
+    """The rows of keys."""
     return table(
         ("key", "type", "default", "meaning"),
-        (
-            [
-                code(option.key),
-                option.kind,
-                "required" if option.required else option.default or "none",
-                option.description,
-            ]
-            for option in options
-        ),
+        ([code(each.name), each.type, each.default, each.description] for each in keys),
     )

@@ -2,19 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from docs_generator.pages import ROOT
 from netwatch.config.keys import CONFIGURATION_KEYS
-from netwatch.core.file_keys import REQUIRED, Key, Section, row
+from netwatch.core.file_keys import Key, Section
 from netwatch.core.value_kinds import DAY
-from netwatch.delivery.configuration import DIGEST_OPTIONS, OUTPUT_OPTIONS
 from netwatch.inventory.inventory_columns import COLUMNS
 from netwatch.rules.ban_keys import PACK_FILE_KEYS
 from netwatch.rules.signature_keys import SIGNATURE_KEYS
-from netwatch.sinks.options import Option
-from netwatch.sinks.registry import SINKS
 from netwatch.sinks.secrets import SECRET
 
 Schema = dict[str, Any]
@@ -39,9 +36,6 @@ _BY_WORDS: dict[str, Schema] = {
 }
 """The schemas of keys that are read by code of their own, by the kind of value in words."""
 
-_OUTPUT = "outputs[]:"
-"""Before the type of an output in the path of its keys."""
-
 _PLACES = ("", "[]", ".*")
 """Behind the path of a key, where the mappings are whose keys are declared for it."""
 
@@ -49,7 +43,7 @@ _PLACES = ("", "[]", ".*")
 def texts() -> dict[str, str]:
     """The schemas as JSON text, by the path of the file."""
     made = {
-        "config": _configuration(),
+        "config": _mapping(CONFIGURATION_KEYS, "", "The configuration of netwatch"),
         "signature": _mapping(SIGNATURE_KEYS, "", "An app, with the names by which it is seen"),
         "ban": _mapping(_OF_A_BAN, "", "A ban"),
         "inventory": _inventory(),
@@ -77,53 +71,6 @@ _OF_A_BAN = (
         if each.path.startswith("bans[].")
     ),
 )
-
-
-def _outputs() -> Iterator[Section]:
-    """The keys of each type of output, below its own path."""
-    for name, sink in SINKS.items():
-        options = [
-            *OUTPUT_OPTIONS,
-            *sink.options,
-            *(DIGEST_OPTIONS if sink.digest_interval else ()),
-        ]
-        if not sink.default_format:
-            options.remove(OUTPUT_OPTIONS[2])
-        nested = {each.key.partition(".")[0]: "mapping" for each in options if "." in each.key}
-        plain = [_option(each) for each in options if "." not in each.key]
-        names = {each.name for each in plain}
-        plain += [row(key, kind, "none", "") for key, kind in nested.items() if key not in names]
-        yield Section(f"{_OUTPUT}{name}", tuple(plain))
-        for key in nested:
-            inner = (each for each in options if each.key.startswith(f"{key}."))
-            yield Section(f"{_OUTPUT}{name}.{key}", tuple(_option(each) for each in inner))
-
-
-def _option(option: Option) -> Key:
-    default = REQUIRED if option.required else option.default
-    return row(option.key.rpartition(".")[2], option.kind, default, option.description)
-
-
-def _with_types(schema: Schema, sections: Iterable[Section]) -> Schema:
-    """The schema of an output, which depends on its type."""
-    types = [*SINKS]
-    kinds = {"properties": {"type": {"enum": types}}, "required": ["type"]}
-    forms = [
-        {
-            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
-            "then": _mapping(sections, f"{_OUTPUT}{name}"),
-        }
-        for name in types
-    ]
-    return {**schema, "items": {"type": "object", **kinds, "allOf": forms}}
-
-
-def _configuration() -> Schema:
-    sections = [*CONFIGURATION_KEYS, *_outputs()]
-    schema = _mapping(sections, "", "The configuration of netwatch")
-    outputs = schema["properties"]["outputs"]
-    schema["properties"]["outputs"] = _with_types(outputs, sections)
-    return schema
 
 
 def _mapping(sections: Iterable[Section], path: str, title: str = "") -> Schema:
@@ -162,6 +109,10 @@ def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
             schema = {"type": "object", "additionalProperties": inner}
         else:
             schema = inner
+    types = [each.path for each in sections if each.path.startswith(f"{below}[]:")]
+    types = [each for each in types if "." not in each.rpartition(":")[2]]
+    if types:
+        schema = {"type": "array", "items": _of_types(types, sections)}
     if not key.required:
         schema = _or_nothing(schema)
     words: Schema = {}
@@ -170,6 +121,21 @@ def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
     if key.written is not None:
         words["default"] = key.written
     return {**words, **schema}
+
+
+def _of_types(paths: Iterable[str], sections: Iterable[Section]) -> Schema:
+    """The schema of mappings whose keys depend on their type, which is behind the colon of a
+    path."""
+    types = {path.rpartition(":")[2]: path for path in paths}
+    forms = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": _mapping(sections, path),
+        }
+        for name, path in types.items()
+    ]
+    known = {"properties": {"type": {"enum": [*types]}}, "required": ["type"]}
+    return {"type": "object", **known, "allOf": forms}
 
 
 def _of_words(words: str) -> Schema:

@@ -8,11 +8,9 @@ from docs_generator.pages import ROOT
 
 from manual_generator import roff
 from netwatch.config.keys import CONFIGURATION_KEYS
-from netwatch.core.file_keys import Section
+from netwatch.core.file_keys import Key, Section
 from netwatch.rules.ban_keys import BAN_KEYS, PACK_ENTRY_KEYS
-from netwatch.sinks.options import Option
 from netwatch.sinks.registry import SINKS
-from netwatch.sinks.tls import TLS_OPTIONS
 
 _EXAMPLE_PAGE = ROOT / "docs" / "getting-started.md"
 _DESCRIPTION = (
@@ -26,7 +24,7 @@ _SHARED = {
     "every": "outputs[], of every type",
     "tls": "outputs[].tls, of types that use TLS",
 }
-"""The titles of the keys that `docs_generator.outputs` has for several types."""
+"""The titles of the keys that several types of outputs have."""
 
 
 def page(day: str) -> str:
@@ -42,15 +40,16 @@ def _lines() -> Iterator[str]:
         yield from roff.paragraph(text)
     yield roff.section("Keys")
     for mapping in CONFIGURATION_KEYS:
-        yield from _mapping(mapping)
+        if not mapping.path.startswith("outputs"):
+            yield from _mapping(mapping)
     yield roff.section("Outputs")
     for name, title in _SHARED.items():
         yield roff.subsection(title)
-        yield from _options(outputs.SHARED[name])
+        yield from _keys(outputs.keys_of(name))
     for name, sink in SINKS.items():
         yield roff.subsection(f"outputs[], type {name}")
         yield from roff.prose(sink.description)
-        yield from _options(option for option in sink.options if option not in TLS_OPTIONS)
+        yield from _keys(outputs.keys_of(name))
     yield roff.section("Files")
     yield from roff.item(roff.code_tag("/etc/netwatch/netwatch.yaml"), "the file of a service")
     yield roff.section("Examples")
@@ -62,27 +61,23 @@ def _lines() -> Iterator[str]:
 def title(mapping: Section) -> str:
     """The heading of the keys of a mapping. Entries of `bans` have one of two forms."""
     form = {PACK_ENTRY_KEYS: ", of a pack", BAN_KEYS: ", written out"}.get(mapping, "")
-    return f"{mapping.path or 'Top level'}{form}"
+    path, _, of_type = mapping.path.partition(":")
+    type_name, _, below = of_type.partition(".")
+    path = f"{path}.{below}" if below else path
+    form = f", of type {type_name}" if type_name else form
+    return f"{path or 'Top level'}{form}"
 
 
 def _mapping(mapping: Section) -> Iterator[str]:
     yield roff.subsection(title(mapping))
-    for key in mapping.keys:
-        yield from _key(key.name, key.type, key.default, key.description)
+    yield from _keys(mapping.keys)
 
 
-def _options(options: Iterable[Option]) -> Iterator[str]:
-    for option in options:
-        default = "required" if option.required else option.default
-        yield from _key(option.key, option.kind, default, option.description)
-
-
-def _key(name: str, kind: str, default: str, description: str) -> list[str]:
-    if default in ("", "none", "required", "see below"):
-        end = "; required" if default == "required" else ""
-    else:
-        end = f"; default: {default}"
-    return roff.item(roff.code_tag(name), f"{description} ({kind}{end})")
+def _keys(keys: Iterable[Key]) -> Iterator[str]:
+    for key in keys:
+        end = "" if key.default in ("none", "see below") else f"; default: {key.default}"
+        end = "; required" if key.required else end
+        yield from roff.item(roff.code_tag(key.name), f"{key.description} ({key.type}{end})")
 
 
 def _example() -> str:
