@@ -161,3 +161,19 @@ def _text(expected: str, read: Convert) -> Convert:
             raise RecordError(f"expected {expected}, found {reprlib.repr(value)}") from None
 
     return converted
+
+
+@cache
+def containers(cls: Any) -> tuple[tuple[str, type, Any], ...]:
+    """The keys of a class that are lists or objects in a record: the name, ``list`` or ``dict``,
+    and the class of the objects that it has, None where it has others."""
+    found: list[tuple[str, type, Any]] = []
+    for name, hint in get_type_hints(cls).items():
+        if get_origin(hint) in (Union, types.UnionType):
+            hint = next(each for each in get_args(hint) if each is not type(None))
+        origin = get_origin(hint)
+        inner = get_args(hint)[0] if origin is tuple else hint
+        if origin is tuple or origin is Mapping or is_dataclass(hint):
+            key, kind = name.removesuffix("_"), list if origin is tuple else dict
+            found.append((key, kind, inner if is_dataclass(inner) else None))
+    return tuple(each for each in found if each[0] != "_record")
