@@ -7,7 +7,26 @@ this one.
 """
 
 from netwatch.api.naming import Match, Observations, match, names
-from netwatch.api.parts import (
+from netwatch.api.records import (
+    Coverage,
+    DeviceCoverage,
+    Dns,
+    Endpoint,
+    Flows,
+    NetworkCoverage,
+    Observation,
+    Packets,
+    Quic,
+)
+from netwatch.api.scanning import ScanResult, Summary, scan
+from netwatch.core.alert import IncidentKind
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import NetwatchError as Error
+from netwatch.core.message import Evidence as EvidenceType
+from netwatch.core.seen import ContradictionType
+from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity
+from netwatch.core.verdict import VerdictKind as Verdict
+from netwatch.formats.alert_record import (
     Answer,
     App,
     Ban,
@@ -19,39 +38,20 @@ from netwatch.api.parts import (
     Counts,
     Destination,
     Device,
-    Dns,
-    Endpoint,
     Evidence,
     Exemption,
+    Incident,
     InstalledSet,
     Kind,
     Log,
     Network,
     Outcomes,
-    Quic,
     Rule,
     Sensor,
     Tls,
     Unheard,
     Versions,
 )
-from netwatch.api.records import (
-    Coverage,
-    DeviceCoverage,
-    Flows,
-    Incident,
-    NetworkCoverage,
-    Observation,
-    Packets,
-)
-from netwatch.api.scanning import ScanResult, Summary, scan
-from netwatch.core.alert import IncidentKind
-from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.errors import NetwatchError as Error
-from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import ContradictionType
-from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity
-from netwatch.core.verdict import VerdictKind as Verdict
 
 __all__ = [
     "Answer",

@@ -31,10 +31,10 @@ from typing import overload
 
 from netwatch import config as configuration
 from netwatch.api.options import host_name, load_apart, source_list
-from netwatch.api.parts import App
-from netwatch.api.records import Record
 from netwatch.config.replacements import Replacements
 from netwatch.core.verdict import Confidence, Role
+from netwatch.formats.alert_record import App
+from netwatch.formats.typed_records import Record
 from netwatch.rules.explain import MatchRecords
 
 Batches = Generator[ObservationBatch, None, None]

@@ -22,7 +22,7 @@ from netwatch.api.options import (
     readable_errors,
     source_list,
 )
-from netwatch.api.records import Coverage, Incident
+from netwatch.api.records import Coverage
 from netwatch.config.replacements import Replacements
 from netwatch.core.alert import Alert
 from netwatch.core.anomalies import limit_ether_types
@@ -31,6 +31,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import Coverage as FlowCoverage
 from netwatch.engine import jobs as engine
+from netwatch.formats.alert_record import Incident
 from netwatch.formats.coverage import report_record
 from netwatch.formats.jsonl import alert_record
 from netwatch.logs.options import Only

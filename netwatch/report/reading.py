@@ -11,7 +11,6 @@ that saw an incident are in place of it.
 """
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,10 +18,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from sqlalchemy import func, or_, select
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.alert import UNHEARD
+from netwatch.core.alert import UNHEARD, AlertRecord
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import Ban, BanPeriod
 from netwatch.inventory.networks import BUILT_IN
@@ -43,12 +43,6 @@ _HEAD = 1 << 14
 """Characters of a record of coverage in which its packets are: networks come after them."""
 
 _decode = json.JSONDecoder().raw_decode
-
-# In a string of JSON quotes are escaped, so these are keys.
-_SEEN = re.compile(r'"seen": ?\{')
-_SERVER_SEEN = re.compile(r'"seen": ?\{"server": ?true')
-_BOTH_SEEN = re.compile(r'"directions": ?"(both|server)"')
-_UNHEARD = re.compile(rf'"{UNHEARD}": ?\{{"since": ?"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +125,8 @@ class Incident:
     """What a report needs of the record of an incident, or of a case at a centre; times are ns. A
     case has the sensors that saw it in `seen_by`, what speaks for it that they saw one incident in
     `joined_by`, and 0 as its `run`. `server` says what was seen of servers (`server_seen`),
-    `unheard` when the sensor was last heard whose silence has closed it (`unheard_since`)."""
+    `unheard` when the sensor was last heard whose silence has closed it, otherwise empty
+    (`netwatch.store.unheard`)."""
 
     id: str
     run: int
@@ -225,22 +220,16 @@ def _cases(catalogue: Catalogue, span: Span, bans: Collection[str]) -> Iterator[
     if bans:
         statement = statement.where(columns.ban.in_(sorted(bans)))
     for id_, *row, joined_by in streamed(catalogue, statement):
-        seen, _ = _member(row[-1], "seen_by", row[-1].rindex('"seen_by":'))
-        sensors = tuple(dict.fromkeys(each["sensor"] for each in seen))
-        yield replace(_incident(id_, 0, *row), seen_by=sensors, joined_by=joined_by)
+        yield replace(_incident(id_, 0, *row), joined_by=joined_by)
 
 
 def _incident(
     id_: str, run: int, ban: str, verdict: str, confidence: str, kind: str, outcome: str,
     device_id: str, network: str, first: int, last: int, text: str,
 ) -> Incident:  # fmt: skip
-    """An incident from its columns and from the parts of its record that no column has. A record
-    is some kilobytes of JSON, and a report reads very many of them."""
-    app, at = _member(text, "app", 0)
-    exemption, at = _member(text, "exemption", at)
-    device, at = _member(text, "device", at)
-    has_versions = text.rfind('"versions":')
-    versions = _member(text, "versions", has_versions)[0] if has_versions >= 0 else {}
+    """An incident from its columns and from what of its record no column has."""
+    record = orjson.loads(text)
+    app, device = record["app"], record["device"]
     return Incident(
         id=id_,
         run=run,
@@ -257,36 +246,26 @@ def _incident(
         device_class=device["class"],
         first_seen=first,
         last_seen=last,
-        exemption=exemption,
-        bans_version=versions.get("bans", ""),
-        server=server_seen(text),
-        unheard=unheard_since(text),
+        exemption=record["exemption"],
+        bans_version=record.get("versions", {}).get("bans", ""),
+        seen_by=tuple(dict.fromkeys(each["sensor"] for each in record.get("seen_by", ()))),
+        server=server_seen(record),
+        unheard=record.get(UNHEARD, {}).get("since", ""),
     )
 
 
-def server_seen(text: str) -> str:
+def server_seen(record: AlertRecord) -> str:
     """What the evidence of a record shows of servers: that one took part, that one was seen and did
     not take part, or nothing but what the client has sent. Empty for an older record."""
-    if _SERVER_SEEN.search(text):
+    found = [
+        seen for each in record.get("evidence", ()) if isinstance(seen := each.get("seen"), dict)
+    ]
+    if any(seen.get("server") is True for seen in found):
         return "acknowledged"
-    if not _SEEN.search(text):
+    if not found:
         return ""
-    return "not-acknowledged" if _BOTH_SEEN.search(text) else "client-only"
-
-
-def unheard_since(text: str) -> str:
-    """When the sensor was last heard, as a record says that was closed because of its silence
-    (`netwatch.store.unheard`); otherwise empty."""
-    found = _UNHEARD.search(text)
-    return found[1] if found else ""
-
-
-def _member(text: str, name: str, start: int) -> tuple[Any, int]:
-    """The value of a member of a record behind `start`, and where it ends. Within a string of JSON
-    quotes are escaped, so a name in quotes with a colon behind it is a name."""
-    key = f'"{name}":'
-    at = text.index(key, start) + len(key)
-    return _decode(text, at + text.startswith(" ", at))
+    is_seen = any(seen.get("directions") in ("both", "server") for seen in found)
+    return "not-acknowledged" if is_seen else "client-only"
 
 
 def packets(catalogue: Catalogue, span: Span) -> Packets:

@@ -45,9 +45,7 @@ class StoredState:
     @property
     def rank(self) -> Rank:
         """How new the state is, like `Member.rank`."""
-        # No text in JSON has this: its quotes are escaped there.
-        is_marked = self.status == "closed" and f'"{UNHEARD}":' in self.line
-        unheard = orjson.loads(self.line).get(UNHEARD) if is_marked else None
+        unheard = orjson.loads(self.line).get(UNHEARD) if self.status == "closed" else None
         return rank_of(self.status, self.seen, unheard)
 
     def member(self, sensor: str) -> Member:

@@ -14,6 +14,8 @@ from netwatch.core.alert import UNHEARD, number_of
 from netwatch.core.errors import NetwatchError
 from netwatch.core.seen import CONTRADICTION_TYPES
 from netwatch.core.verdict import CONFIDENCE_RANK
+from netwatch.formats.alert_record import Incident
+from netwatch.formats.typed_records import containers
 from netwatch.formats.values import epoch_ns, line_of
 from netwatch.store.case_members import DEVICES, NETWORKS
 from netwatch.store.cases import SensorAlert
@@ -86,11 +88,16 @@ def _check(record: Any) -> None:
         raise ValueError("first_seen is after last_seen, or a time is out of range")
     if not 0 <= record["duration"] <= _LATEST / 1e9:
         raise ValueError("duration is out of range")
+    _check_shape(Incident, record)
     for name, fields in _NEEDED.items():
         _words(record[name], fields)
     if not (record["app"]["id"] and record["ban"]["id"]):
         raise ValueError("the id of the app or of the ban is empty")
-    _check_lists(record)
+    for name in ("names", "community_ids"):
+        for value in record[name]:
+            if not isinstance(value, str) or len(value) > MAX_WORD:
+                raise ValueError(f"{name} has something that is no name")
+    _check_parts(record)
     _numbers(record["counts"], _COUNTS)
     _numbers(record["counts"]["outcomes"], _OUTCOMES)
     versions = record["versions"]
@@ -100,30 +107,29 @@ def _check(record: Any) -> None:
         _words(binding, ("source",))
 
 
-def _check_lists(record: Mapping[str, Any]) -> None:
-    for name in ("names", "community_ids", "destinations", "evidence"):
-        values = record[name]
-        if not isinstance(values, list) or len(values) > MAX_VALUES:
+def _check_shape(cls: Any, record: Mapping[str, Any]) -> None:
+    """Refuse what is no list or object where the record has one, or a list that is too long. What
+    is missing is checked elsewhere."""
+    for name, kind, inner in containers(cls):
+        value: Any = record.get(name)
+        if value is None and (kind is dict or name not in record):
+            continue
+        if type(value) is not kind:
+            raise ValueError(f"{name} is no {'list' if kind is list else 'object'}")
+        if kind is list and len(value) > MAX_VALUES:
             raise ValueError(f"{name} is no list of at most {MAX_VALUES} values")
-    contradictions = record.get("contradictions", [])
-    if not isinstance(contradictions, list) or len(contradictions) > MAX_VALUES:
-        raise ValueError(f"contradictions is no list of at most {MAX_VALUES} values")
-    for each in contradictions:
-        _words(each, ("type", "text"))
-        _numbers(each, ("count",))
-        if not isinstance(each["evidence"], list):
-            raise ValueError("a contradiction whose evidence is no list")
-    for name in ("names", "community_ids"):
-        for value in record[name]:
-            if not isinstance(value, str) or len(value) > MAX_WORD:
-                raise ValueError(f"{name} has something that is no name")
+        if inner is not None:
+            for each in value if kind is list else (value,):
+                _check_shape(inner, each)
+
+
+def _check_parts(record: Mapping[str, Any]) -> None:
     for server in record["destinations"]:
         _words(server, ("ip",))
         if server["ip"] is None:
             raise ValueError("a destination without an address")
         if type(server["port"]) is not int or not 0 <= server["port"] < 1 << 16:
             raise ValueError("a port that is no number of 16 bits")
-
     if not record["evidence"]:
         raise ValueError("no evidence")
     for item in record["evidence"]:
@@ -136,21 +142,13 @@ def _check_lists(record: Mapping[str, Any]) -> None:
             _words(log, ("format",))
     if record["exemption"] is not None:
         _words(record["exemption"], _EXEMPTION)
-    _check_contradictions(record.get("contradictions", []))
-
-
-def _check_contradictions(found: Any) -> None:
-    if not isinstance(found, list) or len(found) > MAX_VALUES:
-        raise ValueError(f"contradictions is no list of at most {MAX_VALUES} values")
-    for each in found:
+    for each in record.get("contradictions", ()):
         if each["type"] not in CONTRADICTION_TYPES:
             raise ValueError(f"contradiction {str(each['type'])[:40]!r}")
         _words(each, ("text",))
         if not each["text"]:
             raise ValueError("a contradiction without a text")
         _numbers(each, ("count",))
-        if not isinstance(each["evidence"], list) or len(each["evidence"]) > MAX_VALUES:
-            raise ValueError("a contradiction whose evidence is no list")
         for item in each["evidence"]:
             _words(item, ("type", "name", "source"))
             epoch_ns(item["time"])

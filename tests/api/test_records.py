@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from support.made_records import ALERT, FULL_ALERT
 
 from netwatch import api
-from netwatch.api.records import view
 from netwatch.formats import schemas
 from netwatch.formats.jsonl import alert_record
+from netwatch.formats.typed_records import view
 
 # Keys that are the same in other words, or whose names are data.
 MAPPINGS = {"left_out", "shortened"}

@@ -330,21 +330,18 @@ bans:
 
 
 def test_incidents_say_what_was_seen_of_servers() -> None:
-    def text(*seen: tuple[bool, str]) -> str:
-        return json.dumps(
-            {
-                "evidence": [
-                    {"seen": {"server": server, "directions": directions, "checksum": "right"}}
-                    for server, directions in seen
-                ]
-            }
-        )
+    def record(*seen: tuple[bool, str]) -> dict[str, Any]:
+        return {
+            "evidence": [
+                {"seen": {"server": server, "directions": directions, "checksum": "right"}}
+                for server, directions in seen
+            ]
+        }
 
-    assert server_seen(text((False, "client"), (True, "both"))) == "acknowledged"
-    assert server_seen(text((False, "client"), (False, "both"))) == "not-acknowledged"
-    assert server_seen(text((False, "client"), (False, "client"))) == "client-only"
-    assert server_seen(text((True, "both")).replace(" ", "")) == "acknowledged"
-    assert server_seen(json.dumps({"evidence": [{"name": '"seen": {"server": true'}]})) == ""
+    assert server_seen(record((False, "client"), (True, "both"))) == "acknowledged"
+    assert server_seen(record((False, "client"), (False, "both"))) == "not-acknowledged"
+    assert server_seen(record((False, "client"), (False, "client"))) == "client-only"
+    assert server_seen({"evidence": [{"name": '"seen": {"server": true'}]}) == ""
 
 
 def test_hostile_names_are_escaped_in_the_record(office: Office) -> None:

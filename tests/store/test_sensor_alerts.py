@@ -39,6 +39,7 @@ def test_a_field_of_another_version_is_kept() -> None:
     assert read_record("a", record).record["new"] == 1
 
 
+EVIDENCE = fleet_alert("a", 0).record["evidence"][0]
 AGAINST = {"type": "overlap", "text": "Something.", "count": 1, "evidence": []}
 
 
@@ -62,6 +63,10 @@ AGAINST = {"type": "overlap", "text": "Something.", "count": 1, "evidence": []}
         ({"contradictions": [AGAINST | {"count": -1}]}, "no number from 0"),
         ({"contradictions": [AGAINST | {"evidence": None}]}, "evidence is no list"),
         ({"contradictions": [AGAINST | {"evidence": [{}]}]}, "is missing"),
+        ({"evidence": [EVIDENCE | {"seen": "both"}]}, "seen is no object"),
+        ({"evidence": [EVIDENCE | {"chain": "a"}]}, "chain is no list"),
+        ({"kind": {"value": "session", "reasons": 1}}, "reasons is no list"),
+        ({"left_out": []}, "left_out is no object"),
     ],
 )
 def test_refuses_with_the_reason(change: dict[str, Any], expected: str) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from docs_generator import schemas
@@ -14,14 +15,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="docs_generator", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if out of date")
     args = parser.parse_args()
-    files = {Path(name): text for name, text in schemas.texts().items()}
-    for page in documents():
-        try:
-            files[page] = filled(page.read_text(encoding="utf-8"), BLOCKS)
-        except ValueError as error:
-            sys.exit(f"{page.relative_to(ROOT)}: {error}")
     stale = []
-    for page, fresh in files.items():
+    for page, fresh in _files():
         if not page.exists() or page.read_text(encoding="utf-8") != fresh:
             stale.append(str(page.relative_to(ROOT)))
             if not args.check:
@@ -30,6 +25,17 @@ def main() -> int:
     for name in stale:
         print(f"{name}: {verb}")
     return 1 if args.check and stale else 0
+
+
+def _files() -> Iterator[tuple[Path, str]]:
+    """Each file with its text, the schemas before the pages that are made of them."""
+    for name, text in schemas.texts().items():
+        yield Path(name), text
+    for page in documents():
+        try:
+            yield page, filled(page.read_text(encoding="utf-8"), BLOCKS)
+        except ValueError as error:
+            sys.exit(f"{page.relative_to(ROOT)}: {error}")
 
 
 if __name__ == "__main__":

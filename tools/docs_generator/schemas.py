@@ -1,4 +1,5 @@
-"""The JSON Schemas of the files that a user writes, from the declarations of their keys."""
+"""The JSON Schemas of the files that a user writes, from the declarations of their keys, and those
+of alerts and cases."""
 
 import json
 import re
@@ -6,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from docs_generator.pages import ROOT
+from docs_generator.record_schemas import record_schemas
 from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Key, Section
 from netwatch.core.value_kinds import DAY
@@ -47,6 +49,7 @@ def texts() -> dict[str, str]:
         "signature": _mapping(SIGNATURE_KEYS, "", "An app, with the names by which it is seen"),
         "ban": _mapping(_OF_A_BAN, "", "A ban"),
         "inventory": _inventory(),
+        **record_schemas(),
     }
     return {
         str(_FOLDER / f"{name}.json"): json.dumps(

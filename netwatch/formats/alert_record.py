@@ -1,0 +1,418 @@
+"""The record of an alert, and of a case, which is an incident that one or more sensors saw.
+
+Each class is an object inside the record, with its keys as attributes, as the Python API gives them
+(`netwatch.formats.typed_records`). The annotations say all that a program can check: the JSON
+Schemas in ``netwatch/schemas/`` are made of them, with a description for each key, which is in
+``tools/docs_generator/data/alert_fields.yaml``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from netwatch.core.alert import IncidentKind
+from netwatch.core.message import Evidence as EvidenceType
+from netwatch.core.seen import Checksum, ContradictionType, Directions
+from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity, VerdictKind
+from netwatch.formats.typed_records import Mark, Record, Says
+
+DEFINITIONS: Mapping[str, Mapping[str, Any]] = {
+    "time": {
+        "type": "string",
+        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$",
+        "description": "RFC 3339, UTC, with the resolution of the capture",
+    },
+    "day": {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2}$"},
+    "address": {"type": "string", "pattern": r"^([0-9.]{7,15}|[0-9a-f:.]{2,45})$"},
+    "port": {"type": "integer", "minimum": 0, "maximum": 65535},
+    "mac": {"type": ["string", "null"], "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"},
+    "vlan": {"type": ["integer", "null"], "minimum": 0, "maximum": 4095},
+}
+"""Kinds of values by the names that the schemas give them."""
+
+
+def _of_kind(name: str) -> Says:
+    return Says(**{"$ref": f"#/$defs/{name}"})
+
+
+Time = Annotated[datetime, _of_kind("time")]
+Moment = Annotated[datetime, Says(format="date-time")]
+Day = Annotated[date | None, _of_kind("day")]
+Address = Annotated[str, _of_kind("address")]
+Port = Annotated[int, _of_kind("port")]
+Mac = Annotated[str | None, _of_kind("mac")]
+Vlan = Annotated[int | None, _of_kind("vlan")]
+Count = Annotated[int, Says(minimum=0)]
+Positive = Annotated[int, Says(minimum=1)]
+Filled = Annotated[str, Says(minLength=1)]
+Hash = Annotated[str, Says(pattern="^[0-9a-f]{32}$")]
+CommunityId = Annotated[str, Says(pattern="^1:[A-Za-z0-9+/=]+$")]
+
+_LISTED = Says(maxItems=256)
+_SHORT = Says(maxItems=64)
+_LACKS = ("client", "client-port", "server", "answer", "query-type", "year", "time-zone",
+          "device-behind-nat")  # fmt: skip
+
+
+def _counted(*names: str) -> Says:
+    """A mapping with some of these counts."""
+    counts = {name: {"type": "integer", "minimum": 0} for name in names}
+    return Says(type="object", required=[], properties=counts)
+
+
+_LISTS = ("names", "evidence", "destinations", "community_ids", "contradictions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """A product whose servers are known by name; `category` is known where a name is matched."""
+
+    id: Filled
+    name: Filled
+    vendor: str
+    category: Annotated[str | None, Mark.ELSEWHERE] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BanPeriod:
+    """One of several periods of a ban: first and last day, None where there is no limit."""
+
+    from_: Day
+    until: Day
+    basis: str
+    kind: Literal["ban", "advice"] = "ban"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ban:
+    """A rule by an authority, with the period in force at the first contact; all `periods` where it
+    has several."""
+
+    id: Filled
+    authority: str
+    legal_basis: str
+    from_: Day
+    until: Day
+    review: Day
+    basis: str = ""
+    periods: Annotated[tuple[BanPeriod, ...], Says(minItems=2)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemption:
+    """What exempts a device from a ban; without `apps` it is from all apps of the ban."""
+
+    ban: Filled
+    device: Filled
+    apps: tuple[Filled, ...]
+    from_: Day
+    until: Day
+    reason: str
+    approved_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Who the client is."""
+
+    id: Filled
+    ip: Address | None
+    mac: Mac
+    hostname: str | None
+    owner: str | None
+    class_: DeviceClass
+    reason: str = ""
+    randomised_mac: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The configured network of the client, and the VLAN of its traffic."""
+
+    name: str
+    class_: DeviceClass
+    authority: str
+    vlan: Vlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A server that the device connected to."""
+
+    ip: Address
+    port: Port
+    asn: int | None
+    as_org: str | None
+    country: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The rule of a signature that took a name, and where it is written."""
+
+    text: str
+    file: str
+    line: Count
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The record of a log that shows a name, in place of a packet."""
+
+    format: str
+    line: Positive
+    lacks: Annotated[tuple[str, ...], Says(items={"enum": [*_LACKS]}), Mark.ALWAYS] = ()
+    outcome: Annotated[str | None, Mark.ELSEWHERE] = None
+    blocked_by: Annotated[str | None, Mark.ELSEWHERE] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer of a resolver; `ttl` is in seconds."""
+
+    address: str | None
+    ttl: Count | None
+    rcode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateSet:
+    """Names of which `count` contacts had one each, without showing which, and why these."""
+
+    names: tuple[str, ...]
+    count: Positive
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """Since when nothing was heard of a sensor, and the last status of an incident that it
+    reported. Nobody knows when that ended."""
+
+    since: Moment
+    status: Literal["open", "update"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """What a ClientHello says beside its name."""
+
+    version: Annotated[str | None, Mark.ELSEWHERE] = None
+    alpn: Annotated[tuple[str, ...], Mark.ELSEWHERE] = ()
+    ja4: Annotated[str | None, Says(type="string"), Mark.ALWAYS] = None
+    ech: Annotated[str | None, Mark.ELSEWHERE] = None
+    ech_config_id: Annotated[str | None, Mark.ELSEWHERE] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """How a piece of evidence was seen: whether the server took part, which sides of the
+    conversation were seen, and what the checksum of the packet with the name is."""
+
+    server: bool
+    directions: Directions
+    checksum: Checksum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The first observation of a name by one kind of evidence, and how often it was observed. A
+    piece that comes from a log has `log` in place of `packet`."""
+
+    time: Time
+    type: EvidenceType
+    name: str
+    rule: Rule
+    role: Role
+    source: str
+    packet: Count | None = None
+    log: Log | None = None
+    count: Positive
+    app_only: Annotated[bool, Mark.ALWAYS] = False
+    raw: Annotated[str | None, Mark.ALWAYS] = None
+    chain: Annotated[tuple[str, ...], Mark.ALWAYS] = ()
+    answer: Annotated[Answer | None, Mark.ALWAYS] = None
+    tls: Annotated[Tls | None, Mark.ALWAYS] = None
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContradictionPlace:
+    """A contact that something speaks against, and the packet or the record of a log that it is."""
+
+    time: Time
+    type: Annotated[EvidenceType, Says(type="string")]
+    name: str
+    source: str
+    packet: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """What was seen that speaks against `count` contacts, as a sentence, with the first of them."""
+
+    type: ContradictionType
+    text: str
+    count: Positive
+    evidence: tuple[ContradictionPlace, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What an incident looks like, and the reasons."""
+
+    value: IncidentKind
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """Contacts by what came of them."""
+
+    reached: Count
+    attempted: Count
+    blocked: Count
+    unknown: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactCounts:
+    """What was counted; bytes are payload."""
+
+    lookups: Count
+    handshakes: Count
+    flows: Count
+    bytes_out: Count
+    bytes_in: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts(ContactCounts):
+    """What an incident consists of."""
+
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensor:
+    """The netwatch that reports."""
+
+    name: str
+    version: str
+    signatures: str = ""
+    policy: str = ""
+    networks: tuple[str, ...] | None = None
+    devices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledSet:
+    """An installed set of signatures and bans."""
+
+    version: Positive
+    hash: str
+    expires: Annotated[str, Says(format="date-time")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Hashes of the content of what decided."""
+
+    netwatch: str
+    signatures: str
+    bans: str
+    configuration: str
+    set: Annotated[InstalledSet | None, Mark.ALWAYS] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """How it is known that the address belonged to the device, and when."""
+
+    source: str
+    from_: Moment | None
+    until: Moment | None
+    file: Annotated[str | None, Mark.NULL] = None
+    line: Annotated[Positive | None, Mark.NULL] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident(Record):
+    """One device, one app, one ban, until a quiet gap: the record of an alert with its keys as
+    attributes. Times are aware and in UTC, in microseconds; `record` has them as fine as the
+    capture. `duration` is in seconds."""
+
+    __hash__ = Record.__hash__
+
+    schema: Annotated[str, Says(const="netwatch.alert/1")]
+    id: Hash
+    status: Literal["open", "update", "closed"]
+    verdict: VerdictKind
+    severity: Severity
+    confidence: Confidence
+    kind: Kind
+    outcome: Outcome
+    blocked_by: tuple[str, ...]
+    confidence_reasons: tuple[str, ...] = field(repr=False)
+    contradictions: Annotated[tuple[Contradiction, ...], _SHORT] = field(default=(), repr=False)
+    candidates: tuple[CandidateSet, ...] = field(default=(), repr=False)
+    first_seen: Time
+    last_seen: Time
+    duration: Annotated[float, Says(minimum=0)]
+    app: App
+    ban: Ban
+    exemption: Exemption | None
+    device: Device
+    network: Network
+    destinations: Annotated[tuple[Destination, ...], _LISTED] = field(repr=False)
+    names: Annotated[tuple[str, ...], _LISTED] = field(repr=False)
+    evidence: Annotated[tuple[Evidence, ...], _LISTED] = field(repr=False)
+    counts: Counts
+    community_ids: Annotated[tuple[CommunityId, ...], _SHORT] = field(repr=False)
+    sensor: Sensor = field(repr=False)
+    versions: Versions | None = field(default=None, repr=False)
+    binding: Annotated[Binding | None, Mark.NULL] = field(default=None, repr=False)
+    left_out: Annotated[Mapping[str, int], _counted(*_LISTS)] = field(
+        default_factory=dict, repr=False
+    )
+    clients: Positive | None = field(default=None, repr=False)
+    shortened: Annotated[
+        Mapping[str, int], _counted(*_LISTS, "sightings", "reasons", "candidates")
+    ] = field(default_factory=dict, repr=False)
+    evidence_file: str | None = field(default=None, repr=False)
+    evidence_lines: str | None = field(default=None, repr=False)
+    unheard: Unheard | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What one sensor saw of a case, in its own words and by its own clock. `clock_offset` is in
+    seconds."""
+
+    sensor: str
+    incident: str
+    status: Literal["open", "update", "closed"]
+    verdict: VerdictKind
+    confidence: Confidence
+    first_seen: Time
+    last_seen: Time
+    clock_offset: float
+    device: str | None
+    network: str | None
+    counts: ContactCounts
+    community_ids: Count
+    shared_community_ids: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(Incident):
+    """An incident that one or more sensors saw, and what speaks for it that it is one."""
+
+    __hash__ = Record.__hash__
+
+    schema: Annotated[str, Says(const="netwatch.case/1")]
+    community_ids: Annotated[tuple[CommunityId, ...], _LISTED] = field(repr=False)
+    joined_by: Literal["community_id", "time"] | None
+    seen_by: Annotated[tuple[Sighting, ...], Says(minItems=1, maxItems=256)] = field(repr=False)

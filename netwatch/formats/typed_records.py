@@ -1,0 +1,179 @@
+"""How a record becomes a typed value.
+
+A class has the keys of a record as its attributes, with an underscore behind a keyword of Python
+(``from_``, ``class_``). `view` follows its annotations. Keys that a class does not know are left to
+`Record.record`. For the schema of the record an annotation may have a part of one, `Says`, and a
+`Mark`.
+"""
+
+import copy
+import reprlib
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import date, datetime
+from enum import Enum
+from functools import cache
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from netwatch.core.errors import NetwatchError
+from netwatch.core.text import escaped
+from netwatch.formats.values import json_line
+
+T = TypeVar("T")
+
+Convert = Callable[[Any], Any]
+
+
+class Mark(Enum):
+    """What the type of a key that may be missing does not say: `ALWAYS` records have it, unless
+    they are old. It may be `NULL`, too. Only what is `ELSEWHERE`, in other records, has it."""
+
+    ALWAYS = "always"
+    NULL = "null"
+    ELSEWHERE = "elsewhere"
+
+
+class Says:
+    """A part of a schema: what it has of ``$ref``, ``const`` or ``type`` is in place of what the
+    type of Python says, everything else is added to it."""
+
+    def __init__(self, **schema: Any) -> None:
+        self.schema: Mapping[str, Any] = schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A value that is a record as a whole. Two are equal where their records are. Subclasses take
+    `__hash__` of this class, because a record has parts that have none."""
+
+    _record: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """The value with this record, which may be read from a file of records. Words and numbers
+        are taken as they are. Raises `netwatch.Error`, which names the key, where one is missing or
+        its value cannot be that of the key."""
+        return view(cls, record, _record=record)
+
+    def __hash__(self) -> int:
+        return hash(self.json())
+
+    def record(self) -> dict[str, Any]:
+        """The record as the command line writes it, as objects of JSON: a copy."""
+        return copy.deepcopy(dict(self._record))
+
+    def json(self) -> str:
+        """The record as the line of JSON that the command line writes, without its end."""
+        return json_line(self._record)
+
+
+def view(cls: type[T], record: Mapping[str, Any], **more: Any) -> T:
+    """An object of a dataclass from the keys of a record, and from `more` fields. A field without a
+    default needs its key. Raises `RecordError`."""
+    if type(record) is not dict and not isinstance(record, Mapping):
+        raise RecordError(f"expected an object, found {reprlib.repr(record)}")
+    hashable: Any = cls
+    for name, key, convert, is_needed in _plan(hashable):
+        if key in record:
+            value = record[key]
+            if convert is not None:
+                try:
+                    value = convert(value)
+                except RecordError as error:
+                    raise RecordError(error.message, key, *error.keys) from None
+            more[name] = value
+        elif is_needed:
+            raise RecordError("expected this key", key)
+    return cls(**more)
+
+
+class RecordError(NetwatchError):
+    """A record is not one of its class: what was expected, at which keys in each other."""
+
+    def __init__(self, message: str, *keys: str) -> None:
+        super().__init__(escaped(f"{'.'.join(keys)}: {message}" if keys else message))
+        self.message = message
+        self.keys = keys
+
+
+@cache
+def _plan(cls: Any) -> tuple[tuple[str, str, Convert | None, bool], ...]:
+    """The fields of a class: name, key of the record, what converts its value, and whether there
+    is no object without it."""
+    hints = get_type_hints(cls)
+    return tuple(
+        (
+            each.name,
+            each.name.removesuffix("_"),
+            _converter(hints[each.name]),
+            each.default is MISSING and each.default_factory is MISSING,
+        )
+        for each in fields(cls)
+        if each.name != "_record"
+    )
+
+
+def _converter(hint: Any) -> Convert | None:
+    """What makes a value of this type of one of JSON; None where that is the same."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        (inner,) = [each for each in arguments if each is not type(None)]
+        return _optional(_converter(inner))
+    if origin is tuple:
+        return _each(_converter(arguments[0]))
+    if hint is datetime:
+        return _text("a time such as 2023-03-20T09:31:07Z", datetime.fromisoformat)
+    if hint is date:
+        return _text("a day such as 2023-03-20", date.fromisoformat)
+    if origin is Mapping:
+        return _mapping
+    if is_dataclass(hint):
+        return lambda value: view(hint, value)  # type: ignore[arg-type]
+    assert origin is Literal or hint in (str, int, float, bool), hint
+    return None
+
+
+def _optional(convert: Convert | None) -> Convert | None:
+    return None if convert is None else lambda value: None if value is None else convert(value)
+
+
+def _each(convert: Convert | None) -> Convert:
+    def converted(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise RecordError(f"expected a list, found {reprlib.repr(value)}")
+        return tuple(value) if convert is None else tuple(map(convert, value))
+
+    return converted
+
+
+def _mapping(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise RecordError(f"expected an object, found {reprlib.repr(value)}")
+    return dict(value)
+
+
+def _text(expected: str, read: Convert) -> Convert:
+    def converted(value: Any) -> Any:
+        try:
+            return read(value)
+        except (TypeError, ValueError):
+            raise RecordError(f"expected {expected}, found {reprlib.repr(value)}") from None
+
+    return converted
+
+
+@cache
+def containers(cls: Any) -> tuple[tuple[str, type, Any], ...]:
+    """The keys of a class that are lists or objects in a record: the name, ``list`` or ``dict``,
+    and the class of the objects that it has, None where it has others."""
+    found: list[tuple[str, type, Any]] = []
+    for name, hint in get_type_hints(cls).items():
+        if get_origin(hint) in (Union, types.UnionType):
+            hint = next(each for each in get_args(hint) if each is not type(None))
+        origin = get_origin(hint)
+        inner = get_args(hint)[0] if origin is tuple else hint
+        if origin is tuple or origin is Mapping or is_dataclass(hint):
+            key, kind = name.removesuffix("_"), list if origin is tuple else dict
+            found.append((key, kind, inner if is_dataclass(inner) else None))
+    return tuple(each for each in found if each[0] != "_record")
