@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from support.protocol_samples import sound_outcome
 
 from netwatch.core.errors import Incomplete, ParseError
+from netwatch.dissect.loop.http_requests import MAX_HEAD
 from netwatch.protocols import http
 
 
@@ -173,12 +174,12 @@ def test_http2_unencrypted_is_reported_apart():
 
 
 def test_a_head_without_end_is_read_to_the_limit():
-    raw = get(b"Host: a.example", b"X: " + b"x" * http.MAX_HEAD)
+    raw = get(b"Host: a.example", b"X: " + b"x" * MAX_HEAD)
     found = http.parse(raw)
     assert [one.name for one in found.names] == ["a.example"]
     assert found.anomalies == ("http-head-limit",)
     with pytest.raises(ParseError) as raised:
-        http.parse(b"GET /" + b"x" * http.MAX_HEAD)
+        http.parse(b"GET /" + b"x" * MAX_HEAD)
     assert raised.value.anomaly == "http-head-limit"
 
 

@@ -29,11 +29,11 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
     from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
     from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
-    from cython.cimports.netwatch.dissect.loop.fill_http import HttpRequests
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup, IcmpErrors
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
     from cython.cimports.netwatch.dissect.loop.hellos import QuicHellos, TlsHellos
+    from cython.cimports.netwatch.dissect.loop.http_requests import HttpRequests
     from cython.cimports.netwatch.dissect.loop.link_types import next_subframe
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
     from cython.cimports.netwatch.dissect.loop.octets import fetch_ahead
@@ -52,11 +52,11 @@ else:
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
     from netwatch.dissect.loop.fill_dns import DnsMessages
     from netwatch.dissect.loop.fill_hello import HelloRows
-    from netwatch.dissect.loop.fill_http import HttpRequests
     from netwatch.dissect.loop.flow_lookup import FlowLookup, IcmpErrors
     from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
     from netwatch.dissect.loop.hellos import QuicHellos, TlsHellos
+    from netwatch.dissect.loop.http_requests import HttpRequests
     from netwatch.dissect.loop.link_types import next_subframe
     from netwatch.dissect.loop.observation_rows import ObservationRows
     from netwatch.dissect.loop.octets import fetch_ahead
@@ -171,7 +171,7 @@ class Loop:
         self.icmp_errors = IcmpErrors(self.cursor, self.lookup, state)
         self.quic_hellos = QuicHellos(self.cursor, state, self.hellos)
         self.requests = HttpRequests(
-            self.rows, self.prefilter.requests, self.prefilter.counts, filling_flows
+            self.rows, self.prefilter.domains, self.prefilter.counts, filling_flows
         )
         self.share = Share(self.cursor, self.candidates, self.prefilter.counts, division, worker)
         self.tcp = TcpSegments(

@@ -8,18 +8,6 @@ from netwatch.dissect.loop.protocol_masks cimport ProtocolMasks
 
 
 @cython.final
-cdef class RequestPrefilter(Window):
-    cdef DomainFilter domains
-    cdef long long[::1] counts
-
-    cdef bint uninteresting(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
-    cdef Py_ssize_t request_line(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
-    cdef Py_ssize_t field_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
-    cdef Py_ssize_t line_end(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
-    cdef bint host_uninteresting(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
-
-
-@cython.final
 cdef class HelloPrefilter(Window):
     cdef DomainFilter domains
     cdef long long[::1] counts
@@ -36,7 +24,6 @@ cdef class Prefilter:
     cdef readonly PrefaceMasks prefaces
     cdef readonly DnsPrefilter dns
     cdef readonly HelloPrefilter hellos
-    cdef readonly RequestPrefilter requests
     cdef readonly HelloPrefilter messages
     cdef readonly object counts
     cdef readonly object given

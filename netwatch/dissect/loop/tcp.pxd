@@ -4,7 +4,7 @@ from netwatch.dissect.flows.tcp_state cimport TcpState
 from netwatch.dissect.loop.answers cimport Answers
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
-from netwatch.dissect.loop.fill_http cimport HttpRequests
+from netwatch.dissect.loop.http_requests cimport HttpRequests
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
 from netwatch.dissect.loop.prefilter cimport Prefilter

@@ -16,10 +16,10 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.answers import Answers
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.fill_http import HttpRequests
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
     from cython.cimports.netwatch.dissect.loop.hellos import TlsHellos
+    from cython.cimports.netwatch.dissect.loop.http_requests import HttpRequests
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
 else:
     from netwatch.dissect.flows.tcp_state import TcpState
@@ -27,10 +27,10 @@ else:
     from netwatch.dissect.loop.answers import Answers
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.fill_http import HttpRequests
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
     from netwatch.dissect.loop.hellos import TlsHellos
+    from netwatch.dissect.loop.http_requests import HttpRequests
     from netwatch.dissect.loop.prefilter import Prefilter
 
 SYN = cython.declare(cython.int, 2)
@@ -445,13 +445,15 @@ class TcpSegments:
         the `first` thing of its side, which is known when it comes again."""
         if self.cursor.end < self.cursor.wire_end:
             return False
-        if self.prefilter.requests.uninteresting(at, self.cursor.end):
+        if not self.requests.read(at, self.cursor.end):
+            return False
+        if self.requests.uninteresting():
             return True
         if (
             not first
             or not self.hellos.buffering
             or self.flows.table[slot + layout.FLOW_FLAGS] & layout.FLAG_HELLO_REPORTED
-            or not self.requests.request(at, self.cursor.end, self.flows.name(slot))
+            or not self.requests.add_rows(self.flows.name(slot))
         ):
             return False
         self.flows.report_stream_hello(
