@@ -29,7 +29,7 @@ def test_each_picture_has_its_table_in_each_language() -> None:
             widths = {len(row) for row in picture.table.rows} | {len(picture.table.headers)}
             assert len(widths) == 1
             assert max(picture.table.numbers) < len(picture.table.headers)
-    assert len(titles) == len(LANGUAGES) * 5
+    assert len(titles) == len(LANGUAGES) * 4
 
 
 def test_the_table_of_weeks_has_each_number_and_what_was_not_captured() -> None:
