@@ -15,8 +15,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from netwatch.cli.group import Group
-from netwatch.cli.printing import print_line, print_message, print_record
+from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.config import Config, load
+from netwatch.core.tabular import aligned
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
 from netwatch.rules.ban_review import Finding, review_ban, state_on
@@ -173,13 +174,13 @@ def _list(args: argparse.Namespace) -> int:
         for row, day, state in shown:
             print_record({"on": str(day), "state": state, **_record(row)})
         return 0
-    table = [["BAN", "STATE", "PERIOD", "FORBIDS", "ADVISES", "APPS", "CONFIGURED"]]
+    table = [("BAN", "STATE", "PERIOD", "FORBIDS", "ADVISES", "APPS", "CONFIGURED")]
     for row, day, state in shown:
         ban = row.ban
         forbids, advises = (", ".join(sorted(part)) or "-" for part in (ban.forbids, ban.advises))
         apps = ", ".join(sorted(ban.apps))
-        table.append([ban.id, state, _period(ban, day), forbids, advises, apps, _mark(row)])
-    _columns(table if args.config else [cells[:-1] for cells in table])
+        table.append((ban.id, state, _period(ban, day), forbids, advises, apps, _mark(row)))
+    print_columns(table if args.config else [cells[:-1] for cells in table])
     return 0
 
 
@@ -223,10 +224,10 @@ def _review(args: argparse.Namespace) -> int:
     if not findings:
         print_line("nothing is due")
         return 0
-    _columns(
-        [["BAN", "FINDING", "DAY", ""]]
-        + [[ban.id, each.kind, day_text(each.day) or "-", each.text] for ban, each in findings]
-    )
+    head = ("BAN", "FINDING", "DAY", "")
+    rows = [(ban.id, each.kind, day_text(each.day) or "-", each.text) for ban, each in findings]
+    for line in aligned([head, *rows]):
+        print_line(line.rstrip())
     return 0
 
 
@@ -328,10 +329,3 @@ def _within(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= MAX_WITHIN:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected 0 to {MAX_WITHIN} days, found {text!r}")
-
-
-def _columns(rows: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print_line("  ".join(cells).rstrip())

@@ -15,6 +15,7 @@ from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.tabular import aligned
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.delivery import dead_letters
@@ -174,10 +175,8 @@ def _status_table(records: Sequence[dict[str, Any]]) -> Iterator[str]:
                 f"{record['dead_letters']:,}",
             ]
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row, record in zip(rows, [{}, *records], strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    for line, record in zip(aligned(rows), [{}, *records], strict=True):
+        yield line.rstrip()
         if record.get("reason"):
             yield f"    {record['reason']}"
         if record.get("dropped"):

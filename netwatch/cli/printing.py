@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
+from netwatch.core.tabular import aligned
 from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
 
 _BATCH = 512
@@ -77,13 +78,9 @@ class Lines:
 def print_columns(rows: Sequence[tuple[str, ...]], indent: int = 0) -> None:
     """Print rows in aligned columns; a last column of numbers is right-aligned. Each line begins
     with `indent` spaces."""
-    escaped_rows = [tuple(map(escaped, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*escaped_rows, strict=True)]
-    is_number = all(row[-1].isdigit() for row in escaped_rows[1:])
-    for row in escaped_rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
-        last = row[-1].rjust(widths[-1]) if is_number else row[-1]
-        print_line(" " * indent + "  ".join([*cells, last]))
+    is_number = all(row[-1].isdigit() for row in rows[1:])
+    for line in aligned(rows, [len(rows[0]) - 1] if is_number else []):
+        print_line(" " * indent + line)
 
 
 def print_record(record: Mapping[str, Any]) -> None:

@@ -243,16 +243,14 @@ def _write_cases(
     if args.format != "csv":
         _write_alerts(args, cases(catalogue, wanted))
         return
-    import csv
-
     from netwatch.cli import terminal
+    from netwatch.core.tabular import CsvWriter
     from netwatch.formats.csv import CASE_COLUMNS, case_row
 
     with terminal.output(args.output) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(CASE_COLUMNS)
-        for text in cases(catalogue, wanted):
-            writer.writerow(case_row(json.loads(text)))
+        writer = CsvWriter(stream)
+        writer.row(CASE_COLUMNS)
+        writer.rows(case_row(json.loads(text)) for text in cases(catalogue, wanted))
 
 
 def _write_alerts(args: argparse.Namespace, lines: Iterator[str]) -> None:
@@ -369,13 +367,11 @@ def _write_hours(
     args: argparse.Namespace, catalogue: "Catalogue", config: "Config", wanted: "Filter"
 ) -> None:
     """Write judged coverage by hour and network."""
-    import csv
     from itertools import islice
 
     from netwatch.cli import terminal
     from netwatch.cli.ban_judges import ban_judges
-    from netwatch.core.text import escaped
-    from netwatch.formats.csv import cell
+    from netwatch.core.tabular import CsvWriter, aligned
     from netwatch.formats.values import json_line
     from netwatch.store.judged_coverage import COLUMNS, captured_span, hour_records, judged_coverage
 
@@ -393,15 +389,9 @@ def _write_hours(
             return
         rows = ([_cell(each[name]) for name in COLUMNS] for each in found)
         if args.format == "csv":
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([cell(each) for each in row] for row in rows)
+            CsvWriter(stream).rows([COLUMNS, *rows])
         else:
-            table = [list(COLUMNS), *([escaped(each) for each in row] for row in rows)]
-            widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-            for row in table:
-                cells = (each.ljust(width) for each, width in zip(row, widths, strict=True))
-                stream.write(f"{'  '.join(cells).rstrip()}\n")
+            stream.writelines(f"{line.rstrip()}\n" for line in aligned([COLUMNS, *rows]))
 
 
 def _cell(value: Any) -> str:
@@ -412,15 +402,12 @@ def _cell(value: Any) -> str:
 
 
 def _write_csv(stream: Any, columns: tuple[str, ...], records: Iterator[Any]) -> None:
-    import csv
+    from netwatch.core.tabular import CsvWriter
 
-    from netwatch.formats.csv import cell
-
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("first", "last", *columns))
+    writer = CsvWriter(stream)
+    writer.row(("first", "last", *columns))
     for period, rows in records:
-        for row in rows:
-            writer.writerow([cell(each) for each in (*period, *row)])
+        writer.rows((*period, *row) for row in rows)
 
 
 def _period(first: int | None, last: int | None) -> tuple[str, str]:

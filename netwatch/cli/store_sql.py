@@ -4,19 +4,16 @@ Rows of any columns are shown to people aligned, and not wider than the terminal
 """
 
 import argparse
-import csv
 import decimal
 import json
-import os
-import textwrap
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.store import store_options
-from netwatch.core.text import escaped
+from netwatch.core.tabular import CsvWriter, ResultTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,12 +34,6 @@ The query is one SELECT of DuckDB's SQL. It reads the tables of the store and no
 write, and is ended after --timeout seconds. Comparisons with `day` and `time_ns` are the fast ones:
 they leave out files.
 """  # noqa: E501
-
-BLOCK = 500
-"""Rows whose widths are found out together."""
-
-_MIN_WIDTH = 6
-_GAP = 2
 
 
 def add_sql(group: Group) -> None:
@@ -213,13 +204,11 @@ class _Jsonl:
 
 class _Csv:
     def __init__(self, stream: TextIO, columns: list[str]) -> None:
-        self._writer = csv.writer(stream, lineterminator="\n")
-        self._writer.writerow(columns)
+        self._writer = CsvWriter(stream)
+        self._writer.row(columns)
 
     def row(self, values: Any) -> None:
-        from netwatch.formats.csv import cell
-
-        self._writer.writerow([cell(_text(each)) for each in values])
+        self._writer.row(map(_text, values))
 
     def end(self) -> None:
         pass
@@ -227,7 +216,6 @@ class _Csv:
 
 class _Table:
     def __init__(self, stream: TextIO, columns: list[str], numbers: list[bool]) -> None:
-
         self._table = ResultTable(stream, columns, numbers)
 
     def row(self, values: Any) -> None:
@@ -257,97 +245,3 @@ def _text(value: Any) -> str:
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return str(value)
-
-
-def terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal that a stream goes to; None where it goes elsewhere, and lines
-    may be as long as they are."""
-    if not stream.isatty():
-        return None
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
-
-
-class ResultTable:
-    """Writes rows of texts, which may have several lines, below a header. Numbers are
-    right-aligned. Rows are written in blocks of `BLOCK`, whose columns are as wide as their cells;
-    `end` writes the last one."""
-
-    def __init__(self, stream: TextIO, columns: Sequence[str], numbers: Sequence[bool]) -> None:
-        self._stream = stream
-        self._width = terminal_width(stream)
-        self._numbers = list(numbers)
-        self._header = [escaped(each) for each in columns]
-        self._widths = [0] * len(columns)
-        self._rows: list[list[str]] = []
-        self._begun = False
-
-    def row(self, cells: Sequence[str]) -> None:
-        """Write a row."""
-        self._rows.append(["\n".join(map(escaped, each.split("\n"))) for each in cells])
-        if len(self._rows) >= BLOCK:
-            self._write()
-
-    def end(self) -> None:
-        """Write what is left, and the header where there is no row."""
-        self._write()
-        self._stream.flush()
-
-    def _write(self) -> None:
-        rows = self._rows if self._begun else [self._header, *self._rows]
-        self._begun, self._rows = True, []
-        # Columns only ever get wider, so that blocks line up as far as they can.
-        for row in rows:
-            self._widths = [
-                max(width, *map(len, cell.split("\n")))
-                for width, cell in zip(self._widths, row, strict=True)
-            ]
-        widths = _fitting(self._widths, self._width)
-        for row in rows:
-            self._stream.write("".join(self._lines(row, widths)))
-
-    def _lines(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
-        """The lines of a row: a cell that is too wide goes on below."""
-        columns = [
-            [piece for line in cell.split("\n") for piece in _wrapped(line, width)]
-            for cell, width in zip(row, widths, strict=True)
-        ]
-        lines = []
-        for number in range(max((len(column) for column in columns), default=0)):
-            cells = [
-                text.rjust(width) if is_number else text.ljust(width)
-                for text, width, is_number in zip(
-                    (column[number] if number < len(column) else "" for column in columns),
-                    widths,
-                    self._numbers,
-                    strict=True,
-                )
-            ]
-            lines.append((" " * _GAP).join(cells).rstrip() + "\n")
-        return lines
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    """A line of a cell in pieces that fit."""
-    if len(line) <= width:
-        return [line]
-    return textwrap.wrap(line, width, break_on_hyphens=False)
-
-
-def _fitting(widths: Sequence[int], available: int | None) -> list[int]:
-    """The widths of columns, of which the widest get narrower until they fit."""
-    fitted = list(widths)
-    if available is None:
-        return fitted
-    excess = sum(fitted) + _GAP * (len(fitted) - 1) - available
-    while excess > 0:
-        widest = max(range(len(fitted)), key=fitted.__getitem__)
-        others = [width for at, width in enumerate(fitted) if at != widest]
-        step = min(excess, max(1, fitted[widest] - max(others, default=0)))
-        if fitted[widest] - step < _MIN_WIDTH:
-            break
-        fitted[widest] -= step
-        excess -= step
-    return fitted

@@ -11,6 +11,7 @@ from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.config import load
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.core.tabular import aligned
 from netwatch.core.text import quantity
 from netwatch.core.user_files import read_user_file
 from netwatch.formats.values import rfc3339
@@ -240,11 +241,8 @@ def _records_of_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _print(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """The pieces of one file as aligned columns; differences stand below their piece."""
     print_line(f"{path}")
-    rows = [_row(record) for record in records]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for record, row in zip(records, rows, strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print_line("  " + "  ".join(cells).rstrip())
+    for record, line in zip(records, aligned(map(_row, records)), strict=True):
+        print_line(f"  {line}".rstrip())
         if record["expected"]:
             print_line(f"      expected  {record['expected']}")
             print_line(f"      found     {record['found']}")

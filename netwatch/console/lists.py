@@ -3,8 +3,6 @@ as a file, which is made of one page after the other while it is sent, and the f
 gave a name, of each account alone.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +15,7 @@ from netwatch.console import tables
 from netwatch.console.rendering import address_of
 from netwatch.console.view import Download, Redirect, View, bad_request
 from netwatch.core.errors import NetwatchError
-from netwatch.formats.csv import cell
+from netwatch.core.tabular import csv_line
 from netwatch.formats.values import json_line
 from netwatch.store.database import Database
 from netwatch.store.incident_pages import Cursor
@@ -128,9 +126,9 @@ def csv_file(
     """
 
     def lines() -> Iterator[bytes]:
-        yield csv_line(columns)
+        yield csv_row(columns)
         for row in rows:
-            yield csv_line(getattr(row, column) for column in columns)
+            yield csv_row(getattr(row, column) for column in columns)
 
     return _file(view, f"{name}.csv", "text/csv; charset=utf-8", filters, lines(), is_csv=True)
 
@@ -151,11 +149,9 @@ def _file(
     )  # fmt: skip
 
 
-def csv_line(cells: Iterable[object]) -> bytes:
+def csv_row(cells: Iterable[object]) -> bytes:
     """A line of CSV (RFC 4180) of cells that are safe to open in a spreadsheet."""
-    text = io.StringIO()
-    csv.writer(text).writerow([cell(each) for each in cells])
-    return text.getvalue().encode()
+    return csv_line(cells, "\r\n").encode()
 
 
 def joined(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -182,7 +178,7 @@ def cut_line(view: View, *, is_csv: bool) -> bytes:
         "The export was cut here, since it took too long or the store could not be read: ask for a"
         " shorter period."
     )
-    return csv_line([text]) if is_csv else f"{json_line({'cut': text})}\n".encode()
+    return csv_row([text]) if is_csv else f"{json_line({'cut': text})}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from typing import Any
 from uuid import uuid5
 
 from netwatch.core.period import days_text
-from netwatch.core.text import escaped
+from netwatch.core.tabular import CsvWriter
 from netwatch.exports.export_format import (
     EVERYWHERE,
     Blocklist,
@@ -221,8 +221,8 @@ MISP = ExportFormat(
 
 def _write_defender(export: Export, rules: tuple[Rule, ...]) -> str:
     ban, stream = export.ban, io.StringIO()
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    writer = CsvWriter(stream, "\r\n")
+    writer.row(COLUMNS)
     ends = [end for _, end in export.periods]
     expires = ends[-1].strftime("%Y-%m-%dT%H:%M:%S.0Z") if ends and ends[-1] else ""
     severity = _SEVERITIES[ban.severity] if ban else "Medium"
@@ -233,7 +233,7 @@ def _write_defender(export: Export, rules: tuple[Rule, ...]) -> str:
             f" {export.selection.digest[:16]}, netwatch {export.netwatch}"
         )
         row = ("DomainName", rule.name, expires, "Block", severity, f"netwatch {export.title}")
-        writer.writerow((*row, escaped(says), "", "", "UnwantedSoftware", "", "TRUE"))
+        writer.row((*row, says, "", "", "UnwantedSoftware", "", "TRUE"))
     return stream.getvalue()
 
 

@@ -251,11 +251,6 @@ class Connection:
     async def _on_closed(self) -> None:
         self.closed.set()
 
-    @property
-    def last_error(self) -> Exception | None:
-        """What the server or the library said last, as on a subject that is forbidden."""
-        return self._last_error
-
     async def close(self) -> None:
         """Close it, in a bounded time."""
         self.closed.set()

@@ -121,13 +121,12 @@ class SpoolWriter:
 
 
 class Spool:
-    """The files in `folder`, of which the oldest are evicted above `max_bytes`. `evicted_files` and
-    `evicted_rows` count those. For one process."""
+    """The files in `folder`, of which the oldest are evicted above `max_bytes`. `evicted_rows`
+    counts their rows. For one process."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        self.evicted_files = 0
         self.evicted_rows = 0
         self.problem = ""
 
@@ -166,7 +165,6 @@ class Spool:
 
     def evict(self, file: SpoolFile) -> None:
         """Delete a file that the centre does not have, and count that."""
-        self.evicted_files += 1
         self.evicted_rows += file.rows
         self.remove([file])
 

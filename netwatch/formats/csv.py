@@ -1,20 +1,16 @@
 """Records as CSV (RFC 4180) for spreadsheets: one header, then one flat row a record.
 
-Lists are joined by a space, and unknown values are empty cells. A cell that a spreadsheet would
-take for a formula (it starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return) is
-prefixed with an apostrophe. Characters that could break a line or control a terminal are written
-as ``\\uXXXX``.
+Cells are those of `netwatch.core.tabular`; unknown values are empty.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from netwatch.core import tabular
 from netwatch.core.alert import Alert, AlertRecord, RecordKind, sentences
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import COLUMNS, Column
-from netwatch.core.text import escaped
+from netwatch.core.tabular import cell, csv_line
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
 from netwatch.formats.alert_summary import contradiction_texts, seen_words
@@ -145,8 +141,6 @@ CASE_COLUMNS: tuple[str, ...] = (*ALERT_COLUMNS, "joined_by", "seen_by")
 """The columns of a case: those of an alert, what speaks for it that its sensors saw one incident,
 and `seen_by` (``sensor=incident``)."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
 
 def alert_row(record: AlertRecord) -> list[str]:
     """The cells of an alert's record, in the order of `ALERT_COLUMNS`."""
@@ -180,9 +174,7 @@ def case_row(record: Mapping[str, Any]) -> list[str]:
 
 def render(record: AlertRecord) -> str:
     """Render an alert's record as one row, without a header and without a line terminator."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(alert_row(record))
-    return line.getvalue()
+    return csv_line(alert_row(record))
 
 
 def _flat(record: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -199,25 +191,12 @@ def _row(columns: Iterable[str], flat: dict[str, Any]) -> list[str]:
     return [cell(flat.get(column)) for column in columns]
 
 
-def cell(value: Any) -> str:
-    """The text of one cell, which is safe to open in a spreadsheet."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    text = value if isinstance(value, str) else " ".join(map(str, value))
-    prefix = "'" if text.startswith(FORMULA_STARTS) else ""
-    return prefix + escaped(text)
-
-
 class CsvWriter:
     """Writes a header and one row a record. A stream contains records of one kind only."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._writer = csv.writer(stream, lineterminator="\n")
+        self._writer = tabular.CsvWriter(stream)
         self._lines: ObservationLines | None = None
         self._columns: tuple[str, ...] = ()
 
@@ -242,7 +221,7 @@ class CsvWriter:
     def alert_record(self, record: AlertRecord) -> None:
         """Write one alert by its record."""
         self._write_header(ALERT_COLUMNS)
-        self._writer.writerow(alert_row(record))
+        self._writer.row(alert_row(record))
 
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write nothing: the rows of the report would not match the header."""
@@ -254,6 +233,6 @@ class CsvWriter:
     def _write_header(self, columns: tuple[str, ...]) -> None:
         if not self._columns:
             self._columns = columns
-            self._writer.writerow(columns)
+            self._writer.row(columns)
         elif self._columns is not columns:
             raise ValueError("observations and alerts cannot share a CSV stream")

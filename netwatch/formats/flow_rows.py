@@ -1,14 +1,13 @@
 """Stored flows as records, as lines for people and as CSV."""
 
-import csv
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.community_id import community_id
 from netwatch.core.observation_columns import TRANSPORTS
+from netwatch.core.tabular import GAP, Columns, CsvWriter
 from netwatch.core.text import escaped
-from netwatch.formats.csv import cell
 from netwatch.formats.values import endpoint, json_line, rfc3339
 
 FORMATS = ("table", "jsonl", "csv")
@@ -83,19 +82,19 @@ class _Lines:
 
 class _Csv:
     def __init__(self, stream: TextIO) -> None:
-        self._writer = csv.writer(stream, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
+        self._writer = CsvWriter(stream)
+        self._writer.row(COLUMNS)
 
     def flow(self, row: Mapping[str, Any]) -> None:
         record = flow_record(row)
         flat = {**record, **{f"{g}_{k}": v for g in _GROUPS for k, v in record.get(g, {}).items()}}
-        self._writer.writerow([cell(flat.get(column)) for column in COLUMNS])
+        self._writer.row(map(flat.get, COLUMNS))
 
 
 class _Table:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._widths = [27, 21, 4, 21, 10, 10]
+        self._columns = Columns([27, 21, 4, 21, 10, 10], numbers={4, 5})
 
     def flow(self, row: Mapping[str, Any]) -> None:
         cells = [
@@ -106,20 +105,11 @@ class _Table:
             f"{row['bytes_out']:,} out",
             f"{row['bytes_in']:,} in",
         ]
-        # Columns only ever get wider, so a line can be written before the next one is known.
-        self._widths = [max(w, len(text)) for w, text in zip(self._widths, cells, strict=True)]
-        time, client, transport, server, out, received = cells
-        padded = [
-            time.ljust(self._widths[0]),
-            client.ljust(self._widths[1]),
-            transport.ljust(self._widths[2]),
-            server.ljust(self._widths[3]),
-            out.rjust(self._widths[4]),
-            received.rjust(self._widths[5]),
-        ]
+        self._columns.widen(cells)
+        padded = self._columns.padded(cells)
         # Sites often have the same addresses, so that one says little without these two.
         where = f"{row['client_network'] or '-'}  {row['sensor'] or '-'}"
-        self._stream.write(escaped("  ".join([*padded, row["name_status"], where])) + "\n")
+        self._stream.write(escaped(GAP.join([*padded, row["name_status"], where])) + "\n")
 
 
 def flow_writer(name: str, stream: TextIO) -> FlowWriter:

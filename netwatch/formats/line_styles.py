@@ -1,11 +1,10 @@
 """How an observation is written as JSON and as CSV: the styles of `ObservationLines`."""
 
-import csv
-import io
 from typing import Any
 
 from netwatch.core.observation_columns import COLUMNS, Column
-from netwatch.formats.csv import FORMULA_STARTS, ORDERED_COLUMNS, cell
+from netwatch.core.tabular import FORMULA_STARTS, csv_line
+from netwatch.formats.csv import ORDERED_COLUMNS
 from netwatch.formats.quoted_texts import LineStyle
 from netwatch.formats.values import json_line
 
@@ -43,9 +42,7 @@ JSON = LineStyle(
 
 def _csv_cell(value: Any) -> str:
     """A cell as it is in a row."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([cell(value), ""])
-    return line.getvalue()[:-1]
+    return csv_line([value, ""])[:-1]
 
 
 CSV = LineStyle(

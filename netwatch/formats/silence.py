@@ -6,14 +6,13 @@ device, only a sensor and a time. `netwatch.formats.registry` gives records of t
 `render`.
 """
 
-import csv as csv_module
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.tabular import csv_line
 from netwatch.core.text import quantity
 from netwatch.formats import cef, csv, eve, gelf, leef, ocsf
 from netwatch.formats.alert_summary import PRODUCT, without_empty
@@ -79,11 +78,8 @@ def _ms(text: str) -> int:
 
 
 def _csv(record: AlertRecord) -> str:
-    line = io.StringIO()
     flat = {**record, **{f"sensor_{key}": value for key, value in record["sensor"].items()}}
-    cells = [csv.cell(flat.get(column)) for column in csv.ALERT_COLUMNS]
-    csv_module.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
+    return csv_line(map(flat.get, csv.ALERT_COLUMNS))
 
 
 def _ecs(record: AlertRecord) -> str:

@@ -25,6 +25,7 @@ from netwatch.core.observation_columns import (
     WORD_TIME,
     WORD_TIME_DIGITS,
 )
+from netwatch.core.tabular import Columns
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import coverage
@@ -64,7 +65,7 @@ class TableWriter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._widths = [0, 21, 10, 40]
+        self._columns = Columns([0, 21, 10, 40])
         self._console: Console | None = None
         self._paint: Callable[[str, str], str] | None = None
         self._has_alerts = False
@@ -90,11 +91,8 @@ class TableWriter:
             evidence,
             escaped(batch.text(word(row, WORD_NAME))),
         ]
-        # Columns only ever get wider, so a line can be written before the next one is known.
-        self._widths = [
-            max(width, len(cell)) for width, cell in zip(self._widths, cells, strict=True)
-        ]
-        time, client, kind, name = map(str.ljust, cells, self._widths)
+        self._columns.widen(cells)
+        time, client, kind, name = self._columns.padded(cells)
         if self._paint is None:
             self._paint = _painter(self._rich())
         kind = self._paint(kind, _EVIDENCE_COLOURS.get(evidence[:3], "none"))

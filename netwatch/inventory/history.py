@@ -5,13 +5,13 @@ that ends now; what it is from now on is a new row. So a contact of last month i
 listed last month, however often the inventory was refreshed since.
 """
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from netwatch.core.addresses import ip_text, mac_text
+from netwatch.core.tabular import CsvWriter
 from netwatch.core.verdict import DeviceClass
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.inventory_columns import COLUMNS
@@ -131,9 +131,9 @@ def inventory_text(rows: Iterable[Row]) -> str:
     file = io.StringIO()
     file.write(f"{MARKER}\n{','.join(COLUMNS)}\n")
     # All cells are quoted: a line that begins with # would be a comment.
-    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer = CsvWriter(file, exact=True)
     for row in rows:
-        writer.writerow(
+        writer.row(
             (
                 row.id,
                 " ".join(map(mac_text, row.macs)),

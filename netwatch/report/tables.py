@@ -1,7 +1,6 @@
 """The tables of a report in a language. A long one is cut in HTML and PDF; its whole is a CSV file,
 which a PDF has as an attachment."""
 
-import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 
 from netwatch.charts.picture import Table
 from netwatch.charts.weeks import category_words, used_categories
+from netwatch.core.tabular import CsvWriter
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report import labels, words
@@ -18,7 +18,6 @@ ROWS = 200
 """Rows of a table that HTML and PDF show."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,9 @@ def file_name(ban: BanReport, what: str) -> str:
 
 
 def csv_text(table: Table) -> str:
-    """A table as CSV. A cell that a spreadsheet would take for a formula begins with an
-    apostrophe."""
+    """A table as CSV."""
     stream = io.StringIO()
-    writer = csv.writer(stream)
-    for row in (table.headers, *table.rows):
-        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row])
+    CsvWriter(stream, "\r\n").rows((table.headers, *table.rows))
     return stream.getvalue()
 
 

@@ -65,7 +65,6 @@ class Catalog:
     __slots__ = (
         "_addresses",
         "_apps_of_tail",
-        "_asns",
         "_contained",
         "_glob_tails",
         "_globs",
@@ -108,7 +107,6 @@ class Catalog:
         self._ids: IdsInside | None = None
         self._zones: Sequence[bytes] | None = None
         self._groups: dict[str, set[str]] | None = None
-        self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
         self._apps_of_tail: dict[str, tuple[str, ...]] = {}
         for signature in self.signatures.values():
@@ -116,8 +114,6 @@ class Catalog:
             for alias in signature.aliases:
                 apps = self._apps_of_tail.get(alias.tail, ())
                 self._apps_of_tail[alias.tail] = (*apps, signature.app.id)
-            for asn in signature.asns:
-                self._asns[asn.number] = (*self._asns.get(asn.number, ()), signature.app)
 
     def __reduce__(self) -> tuple[Callable[..., "Catalog"], tuple[Any, ...]]:
         if self._index.rebuild is not None:
@@ -250,10 +246,6 @@ class Catalog:
     def apps(self) -> Mapping[str, App]:
         """The apps by their ids, sorted."""
         return {app_id: signature.app for app_id, signature in self.signatures.items()}
-
-    def apps_of_asn(self, number: int) -> tuple[App, ...]:
-        """The apps whose vendor is the only user of this AS."""
-        return self._asns.get(number, ())
 
     def apps_by_address(self) -> Mapping[bytes, App]:
         """The apps that have servers at packed addresses, according to the signatures."""

@@ -6,7 +6,7 @@ twice is the same as once.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, delete, func, select
@@ -151,16 +151,6 @@ def lost_quarters(connection: Connection, since: int, until: int) -> dict[int, d
         )
     ):
         found.setdefault(run, {}).setdefault(position, set()).add(quarter)
-    return found
-
-
-def runs_with_losses(connection: Connection, runs: Collection[int]) -> dict[int, set[int]]:
-    """Of these runs the positions at which anything is lost."""
-    column = tables.loss.c
-    found: dict[int, set[int]] = {}
-    for run, position in connection.execute(select(column.run, column.position).distinct()):
-        if run in runs:
-            found.setdefault(run, set()).add(position)
     return found
 
 

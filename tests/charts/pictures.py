@@ -1,19 +1,16 @@
-"""The five pictures with values that are as unlike as they come, hostile names among them."""
+"""The four pictures with values that are as unlike as they come, hostile names among them."""
 
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 from netwatch.charts.before_after import NetworkChange, Seen, before_after
 from netwatch.charts.coverage import NetworkCoverage, coverage_picture
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.picture import Picture
-from netwatch.charts.timeline import Sighting, timeline
 from netwatch.charts.weeks import BanDay, Week, WeeklyIncidents, weeks_picture
 from netwatch.language.language import Language
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\x1b[31m=1+1"
 MONDAY = date(2023, 2, 27)
-BEGIN = datetime(2023, 3, 20, 8, 12, 41, tzinfo=UTC)
 
 
 def weekly(weeks: int = 9) -> WeeklyIncidents:
@@ -42,7 +39,7 @@ def weekly(weeks: int = 9) -> WeeklyIncidents:
 
 
 def all_pictures(language: Language) -> list[Picture]:
-    """The five pictures."""
+    """The four pictures."""
     networks = [
         NetworkCoverage("hq", 107, 104, {"one-direction": 1, "no-hello": 2}),
         NetworkCoverage(HOSTILE, 388, 9, {"encrypted-dns": 300, "vpn": 61, "no-data": 18}),
@@ -56,14 +53,9 @@ def all_pictures(language: Language) -> list[Picture]:
         NetworkChange("hq", Seen(30, 0.95), Seen(8, 0.9)),
         NetworkChange(HOSTILE, Seen(None, None), Seen(2, 0.0)),
     ]
-    sightings = [
-        Sighting(BEGIN, "www.tiktok.com", "dns-query", "lookup", 2, "office.pcap#63"),
-        Sighting(BEGIN + timedelta(seconds=1), HOSTILE, "tls-sni", "handshake"),
-    ]
     return [
         weeks_picture(weekly(), language),
         coverage_picture(networks, language),
         heat_map(devices, MONDAY, MONDAY + timedelta(weeks=8), language),
-        timeline(sightings, ZoneInfo("Europe/Brussels"), language),
         before_after(changes, ("January", HOSTILE), language),
     ]

@@ -1,9 +1,8 @@
 """What pictures say: their tables, their summaries, and which colours they use."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 import pytest
 from charts.pictures import HOSTILE, MONDAY, all_pictures, weekly
@@ -14,7 +13,6 @@ from netwatch.charts.before_after import NetworkChange, Seen, before_after
 from netwatch.charts.coverage import GROUPS, NetworkCoverage, coverage_picture, reason_words
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.render import number_locale, time_locale
-from netwatch.charts.timeline import Sighting, timeline
 from netwatch.charts.weeks import MAX_MARKS, BanDay, Week, WeeklyIncidents, weeks_picture
 from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.language.language import LANGUAGES, language
@@ -31,7 +29,7 @@ def test_each_picture_has_its_table_in_each_language() -> None:
             widths = {len(row) for row in picture.table.rows} | {len(picture.table.headers)}
             assert len(widths) == 1
             assert max(picture.table.numbers) < len(picture.table.headers)
-    assert len(titles) == len(LANGUAGES) * 5
+    assert len(titles) == len(LANGUAGES) * 4
 
 
 def test_the_table_of_weeks_has_each_number_and_what_was_not_captured() -> None:
@@ -135,24 +133,6 @@ def test_devices_of_most_weeks_come_first() -> None:
 )
 def test_what_blind_spots_leave(seen: Seen, at_most: float | None) -> None:
     assert seen.at_most == at_most
-
-
-def test_times_are_those_of_the_zone_on_both_sides_of_a_change_of_clocks() -> None:
-    zone = ZoneInfo("Europe/Brussels")
-    sightings = [
-        Sighting(datetime(2023, 3, 26, 0, 59, tzinfo=UTC), "a.example", "tls-sni", "handshake"),
-        Sighting(datetime(2023, 3, 26, 1, 1, tzinfo=UTC), "a.example", "tls-sni", "handshake"),
-    ]
-    picture = timeline(sightings, zone, ENGLISH)
-    assert [row[0] for row in picture.table.rows] == [
-        "26 March 2023 01:59:00.000",
-        "26 March 2023 03:01:00.000",
-    ]
-    values = picture.specifications["wide"]["layer"][0]["data"]["values"]
-    assert [row["time"] for row in values] == [
-        "2023-03-26T01:59:00.000Z",
-        "2023-03-26T03:01:00.000Z",
-    ]
 
 
 def test_names_of_senders_are_values_and_never_part_of_an_expression() -> None:

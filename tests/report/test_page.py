@@ -152,7 +152,7 @@ def test_a_long_table_is_cut_and_its_rest_is_a_file(pages: dict[str, tuple[Page,
 def test_formulas_in_csv_are_text() -> None:
     table = Table(("a",), (("=1+1",), ("+1",), ("-1",), ("@x",), ("plain",), ("\tx",)))
     rows = list(csv.reader(io.StringIO(tables.csv_text(table))))
-    assert [row[0] for row in rows] == ["a", "'=1+1", "'+1", "'-1", "'@x", "plain", "'\tx"]
+    assert [row[0] for row in rows] == ["a", "'=1+1", "'+1", "'-1", "'@x", "plain", r"'\u0009x"]
 
 
 def test_every_reason_has_a_sentence_in_each_language() -> None:

@@ -102,7 +102,6 @@ def test_a_compiled_catalogue_gives_the_same_answers(
     assert lint(compiled) == lint(catalog)
     assert dict(compiled.signatures) == dict(catalog.signatures)
     assert (compiled.version, compiled.complete) == (catalog.version, True)
-    assert compiled.apps_of_asn(64500) == catalog.apps_of_asn(64500)
     assert compiled.apps_by_address()[bytes([192, 0, 2, 1])] == catalog.signatures["chat"].app
     assert compiled.apps_by_address() == catalog.apps_by_address()
     words = [(1, "vendor:acme"), (2, "vidoe")]

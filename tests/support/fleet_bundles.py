@@ -22,10 +22,6 @@ bans:
 """
 
 
-def no_problems(kind: str, folder: Path) -> Sequence[Problem]:
-    return []
-
-
 def examine(kind: str, folder: Path) -> Sequence[Problem]:
     return check_set(folder) if kind == "set" else []
 

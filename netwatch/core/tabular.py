@@ -1,0 +1,185 @@
+"""Rows as CSV (RFC 4180) that is safe to open in a spreadsheet, and as aligned columns for people.
+
+Cells are escaped (`netwatch.core.text.escaped`). Rows of a query are written in blocks and fit the
+terminal; a cell that is too wide goes on below.
+"""
+
+import csv
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TextIO
+
+from netwatch.core.text import escaped
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would take for a formula."""
+
+BLOCK = 500
+"""Rows of a query whose widths are found out together."""
+
+GAP = "  "
+"""Between two columns."""
+
+_MIN_WIDTH = 6
+
+
+def cell(value: Any) -> str:
+    """The text of one cell of CSV. Lists are joined by a space, and a text that a spreadsheet would
+    take for a formula begins with an apostrophe."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    text = value if isinstance(value, str) else " ".join(map(str, value))
+    prefix = "'" if text.startswith(FORMULA_STARTS) else ""
+    return prefix + escaped(text)
+
+
+class _Target(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+
+class CsvWriter:
+    """Writes rows of CSV. With `exact`, texts are quoted and stay as they are, for a program."""
+
+    def __init__(self, target: _Target, end: str = "\n", *, exact: bool = False) -> None:
+        writer = csv.writer(target, lineterminator=end)
+        if exact:
+            writer = csv.writer(target, lineterminator=end, quoting=csv.QUOTE_ALL)
+        self._write = writer.writerow
+        self._exact = exact
+
+    def row(self, values: Iterable[Any]) -> Any:
+        """Write a row; what `write` of the target returned."""
+        return self._write(values if self._exact else [cell(value) for value in values])
+
+    def rows(self, rows: Iterable[Iterable[Any]]) -> None:
+        """Write several rows."""
+        for row in rows:
+            self.row(row)
+
+
+class _Echo:
+    """Returns what is written."""
+
+    def write(self, text: str, /) -> str:
+        return text
+
+
+def csv_line(values: Iterable[Any], end: str = "") -> str:
+    """One row of CSV."""
+    line: str = CsvWriter(_Echo(), end).row(values)
+    return line
+
+
+class Columns:
+    """Columns that only ever get wider, so that a line can be written before the next one is known.
+    Those whose places are in `numbers` are right-aligned."""
+
+    def __init__(self, widths: Iterable[int], numbers: Collection[int] = ()) -> None:
+        self.widths = list(widths)
+        self._numbers = frozenset(numbers)
+
+    def widen(self, cells: Sequence[str]) -> None:
+        """Make room for the lines of cells."""
+        self.widths = [
+            max(width, *map(len, cell.split("\n")))
+            for width, cell in zip(self.widths, cells, strict=True)
+        ]
+
+    def padded(self, cells: Iterable[str], widths: Sequence[int] | None = None) -> list[str]:
+        """Cells of one line, as wide as their columns or as `widths`."""
+        return [
+            text.rjust(width) if place in self._numbers else text.ljust(width)
+            for place, (text, width) in enumerate(zip(cells, widths or self.widths, strict=True))
+        ]
+
+
+def aligned(rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> Iterator[str]:
+    """Rows as lines of aligned columns; see `Columns`. The last cell is not padded behind."""
+    texts = [[*map(escaped, row)] for row in rows]
+    columns = Columns((max(map(len, column)) for column in zip(*texts, strict=True)), numbers)
+    for row in texts:
+        *others, last = columns.padded(row)
+        yield GAP.join([*others, last if len(others) in numbers else row[-1]])
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """The columns of the terminal that a stream goes to; None where it goes elsewhere, and lines
+    may be as long as they are."""
+    if not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+class ResultTable:
+    """Writes rows of texts, which may have several lines, below a header. Numbers are
+    right-aligned. Rows are written in blocks of `BLOCK`, whose columns are as wide as their cells;
+    `end` writes the last one."""
+
+    def __init__(self, stream: TextIO, columns: Sequence[str], numbers: Sequence[bool]) -> None:
+        self._stream = stream
+        self._width = terminal_width(stream)
+        self._columns = Columns([0] * len(columns), [n for n, is_ in enumerate(numbers) if is_])
+        self._rows = [[escaped(each) for each in columns]]
+        self._block = BLOCK + 1  # with the header
+
+    def row(self, cells: Sequence[str]) -> None:
+        """Write a row."""
+        self._rows.append(["\n".join(map(escaped, each.split("\n"))) for each in cells])
+        if len(self._rows) >= self._block:
+            self._write()
+
+    def end(self) -> None:
+        """Write what is left, and the header where there is no row."""
+        self._write()
+        self._stream.flush()
+
+    def _write(self) -> None:
+        rows, self._rows, self._block = self._rows, [], BLOCK
+        # Widths never get smaller, so that blocks line up as far as they can.
+        for row in rows:
+            self._columns.widen(row)
+        widths = _fitting(self._columns.widths, self._width)
+        for row in rows:
+            self._stream.write("".join(self._lines(row, widths)))
+
+    def _lines(self, row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+        columns = [
+            [piece for line in cell.split("\n") for piece in _wrapped(line, width)]
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        for number in range(max(map(len, columns), default=0)):
+            cells = (column[number] if number < len(column) else "" for column in columns)
+            yield GAP.join(self._columns.padded(cells, widths)).rstrip() + "\n"
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """A line of a cell in pieces that fit."""
+    if len(line) <= width:
+        return [line]
+    import textwrap
+
+    return textwrap.wrap(line, width, break_on_hyphens=False)
+
+
+def _fitting(widths: Sequence[int], available: int | None) -> list[int]:
+    """The widths of columns, of which the widest get narrower until they fit."""
+    fitted = list(widths)
+    if available is None:
+        return fitted
+    excess = sum(fitted) + len(GAP) * (len(fitted) - 1) - available
+    while excess > 0:
+        widest = max(range(len(fitted)), key=fitted.__getitem__)
+        others = [width for at, width in enumerate(fitted) if at != widest]
+        step = min(excess, max(1, fitted[widest] - max(others, default=0)))
+        if fitted[widest] - step < _MIN_WIDTH:
+            break
+        fitted[widest] -= step
+        excess -= step
+    return fitted
