@@ -45,7 +45,8 @@ def _of_several() -> dict[tuple[str, str], Key]:
     """The keys that types have in the same words, by name and description."""
     keys = {_words(key): key for name in SINKS for key in keys_of(name)}
     counts = Counter(_words(key) for name in SINKS for key in keys_of(name))
-    return {words: keys[words] for words, count in counts.items() if count > 1 and words[0] != "tls"}
+    shared = (words for words, count in counts.items() if count > 1 and words[0] != "tls")
+    return {words: keys[words] for words in shared}
 
 
 def _words(key: Key) -> tuple[str, str]:
@@ -69,7 +70,8 @@ def types_block(_: str) -> str:
 
 
 def block(name: str) -> str:
-    """A type of output: what it does, its keys, how ``doctor`` checks it. Or a group of `SHARED`."""
+    """A type of output: what it does, its keys, how ``doctor`` checks it; or a group of
+    `SHARED`."""
     if name in SHARED:
         return key_table(keys_of(name))
     sink, several = SINKS[name], _of_several()
