@@ -1,8 +1,9 @@
 """The command that adds what is missing to the installation that is running.
 
-The distribution is netwatch-bans: `netwatch` on the index is a project of somebody else. The command
-names the interpreter that runs and where netwatch was installed from. An environment of a package of the system gets another package. Where modules that
-are to be compiled are not, `INTERPRETED` says why.
+The distribution is netwatch-bans: `netwatch` on the index is a project of somebody else. The
+command names the interpreter that runs and where netwatch was installed from. An environment of a
+package of the system gets another package. If modules that are to be compiled are not,
+`why_interpreted` tells the cause.
 """
 
 import json

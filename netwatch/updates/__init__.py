@@ -1,8 +1,8 @@
 """Sets: signatures and bans of one version, signed, installed without a release of netwatch.
 
 A set is published with The Update Framework (theupdateframework.io, by python-tuf, the extra
-``netwatch-bans[updates]``) and verified against a root that the operator was given. The modules by what
-they do:
+``netwatch-bans[updates]``) and verified against a root that the operator was given. The modules by
+what they do:
 
 - `set_format`: the manifest and the archive of a set, and what bounds them;
 - `store`: the folder with the installed sets, where one replaces another in a single step;

@@ -11,7 +11,6 @@ from netwatch.delivery.output import DigestKeys
 from netwatch.sinks.registry import SINKS
 from netwatch.sinks.tls import TlsOptions
 
-
 SHARED = ("every", "several", "tls")
 """Names of groups of keys that are no type's own: of every type, of several, below ``tls``."""
 

@@ -95,7 +95,8 @@ def _require_pdf(view: View) -> None:
     try:
         require_weasyprint("netwatch serve")
     except ConfigError:
-        raise bad_request(view.say("PDF needs the extra netwatch-bans[report] on the server.")) from None
+        text = view.say("PDF needs the extra netwatch-bans[report] on the server.")
+        raise bad_request(text) from None
 
 
 def _months(view: View) -> list[tuple[date, date]]:
