@@ -2,7 +2,8 @@
 shows.
 
 Records lead from the name asked for over aliases to addresses, as those of
-`netwatch.protocols.dns_answers` do. AdGuard Home and the DNS server of Windows keep whole messages.
+`netwatch.dissect.loop.dns_records` do. AdGuard Home and the DNS server of Windows keep whole
+messages.
 """
 
 from collections.abc import Iterable, Iterator
