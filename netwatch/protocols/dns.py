@@ -1,3 +1,4 @@
+# cython: language_level=3
 """DNS messages: the names that are looked up, and their aliases and addresses.
 
 `netwatch.dissect.loop.dns_messages` reads them, whoever asks. Most are read in the packet loop;
