@@ -46,7 +46,7 @@ class _NoGil:
         return function
 
 
-nogil = _NoGil()
+gil = nogil = _NoGil()
 
 
 def _unchanged(decorated: T) -> T:

@@ -1,7 +1,8 @@
 """DNS answers in logs: as records in text form, and as whole messages.
 
 Records lead from the name asked for over aliases to addresses, as those of
-`netwatch.protocols.dns_answers` do. AdGuard Home and the DNS server of Windows keep whole messages.
+`netwatch.dissect.loop.dns_records` do. AdGuard Home and the DNS server of Windows keep whole
+messages.
 """
 
 from collections.abc import Iterable

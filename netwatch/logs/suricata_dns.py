@@ -16,13 +16,13 @@ from typing import NamedTuple
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import escape_bytes, normalise_name, raw_name
 from netwatch.core.protocol_numbers import RCODES, TYPES
+from netwatch.dissect.loop.dns_messages import MAX_QUESTIONS
 from netwatch.logs.dns_values import MAX_RECORDS, MAX_TTL, TextRecord, answer
 from netwatch.logs.json_values import Object, inner, number, objects, text, texts
 from netwatch.logs.reading import MAX_PARTS, CurrentRecord, RecordError
 from netwatch.logs.records import LogEntry, LogName, Place
 from netwatch.logs.suricata_event import Event
 from netwatch.logs.times import SECOND
-from netwatch.protocols.dns import MAX_QUESTIONS
 
 MAX_PENDING = 64
 """Maximum number of answers of version 1 of which more records may come; the oldest one is then

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from netwatch.core.message import TlsInfo
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.dissect.loop.http_requests import MAX_NAME
-from netwatch.protocols.http import host_of
+from netwatch.protocols.http import MAX_NAME, host_of
 
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?#\\]*)")
 _PORT = re.compile(rb":([0-9]{1,5})$")

@@ -1,49 +1,33 @@
 # cython: language_level=3
 """DNS messages: the names that are looked up, and their aliases and addresses.
 
-The format is that of RFC 1035 section 4 for DNS over UDP and TCP, and the same for mDNS (RFC 6762)
-and LLMNR (RFC 4795). Only the question and the answer section are read: the other two do not tell
-what the client looked up. A truncated message yields everything before the truncation, with an
-anomaly.
+`netwatch.dissect.loop.dns_messages` reads them, whoever asks. Most are read in the packet loop;
+here single ones are: those of streams, those that the loop has left, and those in logs. A truncated
+message yields everything before the truncation, with an anomaly.
 """
 
 import struct
-from functools import lru_cache
+import threading
 
-try:
-    import cython
-except ImportError:
-    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
-
+from netwatch.core.buffers import array
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.protocol_numbers import rcode_text, type_text
-from netwatch.protocols.dns_answers import record
-from netwatch.protocols.dns_name import (
-    HOST_NAME_BYTES,
-    MAX_NAME,
-    join_raw_labels,
-    name_at,
-    plain_labels,
-    plain_name,
-    raw_name_at,
-)
+from netwatch.core.message import Message
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.dissect.loop.cursor import Cursor
+from netwatch.dissect.loop.dns_messages import DnsMessages
+from netwatch.dissect.loop.dns_names import HOST_NAME_BYTES, MAX_NAME
+from netwatch.dissect.loop.observation_rows import ObservationRows
 
-if not cython.compiled:
-    from netwatch.core.message import DnsInfo, Message, ShownName
-    from netwatch.protocols.dns_answers import Answers
-else:
-    from cython.cimports.netwatch.core.message import DnsInfo, Message, ShownName
-    from cython.cimports.netwatch.protocols.dns_answers import Answers
+_readers = threading.local()
 
-MAX_QUESTIONS = 64
-"""Maximum number of questions per message (mDNS queries may have several); further ones are the
-anomaly ``dns-many-questions``."""
 
-_OPT = 41
-_RESPONSE = cython.declare(cython.int, 0x8000)
-_TRUNCATED = cython.declare(cython.int, 0x0200)
-
-_header = struct.Struct(">HHHHHH").unpack_from
+def _reader() -> DnsMessages:
+    """The reader of this thread."""
+    reader: DnsMessages | None = getattr(_readers, "messages", None)
+    if reader is None:
+        rows = ObservationRows(Cursor(), ObservationBatch(), False, False)
+        reader = _readers.messages = DnsMessages(rows, array("q", [0]))
+    return reader
 
 
 def parse(payload: bytes) -> Message:
@@ -63,7 +47,7 @@ def parse(payload: bytes) -> Message:
     parsing after the first question. Raises `ParseError` if the first question cannot be read:
     ``dns-cut``, ``dns-label-type``, ``dns-label-loop``, ``dns-name-length``.
     """
-    return _message(payload, len(payload))
+    return _reader().read_alone(payload, len(payload), False)
 
 
 def begins_stream(data: bytes) -> bool:
@@ -72,13 +56,12 @@ def begins_stream(data: bytes) -> bool:
     much of the question is looked at as there is."""
     if len(data) < 19 or (data[0] << 8 | data[1]) < 17:
         return False
-    _, flags, questions, answers, authorities, _ = _header(data, 2)
+    flags, questions, answers, authorities = struct.unpack_from(">4H", data, 4)
     if questions != 1 or flags & 0x7840 or flags & 0xF > 10:
         return False
-    if not flags & _RESPONSE and (answers or authorities):
+    if not flags & 0x8000 and (answers or authorities):
         return False
-    pos: cython.Py_ssize_t = 14
-    size: cython.Py_ssize_t
+    pos = 14
     while pos < len(data) and data[pos]:
         size = data[pos]
         label = data[pos + 1 : pos + 1 + size]
@@ -104,136 +87,7 @@ def parse_stream(data: bytes, last: bool = False) -> Message:
         if size < 14:
             raise ParseError("dns-tcp-length")
     if len(data) >= size:
-        return _message(data[2:size], size)
+        return _reader().read_alone(data[2:size], size, False)
     if last:
-        return _message(data[2:], len(data), truncated=True)
+        return _reader().read_alone(data[2:], len(data), True)
     raise Incomplete(size)
-
-
-def _message(data: bytes, size: int, truncated: bool = False) -> Message:
-    if len(data) < 12:
-        raise ParseError("dns-cut")
-    flags: cython.int
-    questions: cython.int
-    answers: cython.int
-    opcode: cython.int
-    rcode: cython.int
-    kind: cython.int = 0
-    pos: cython.Py_ssize_t = 12
-    _, flags, questions, answers, authorities, additionals = _header(data)
-    anomalies = ["dns-cut"] if truncated else []
-    opcode = flags >> 11 & 0xF
-    if opcode:
-        return Message((), size, anomalies=(*anomalies, f"dns-opcode-{opcode}"))
-    queried: list[str] = []
-    raws: list[str] = []
-    if questions:
-        kind, pos = _questions(data, questions, queried, raws, anomalies)
-    if not flags & _RESPONSE:
-        shown = tuple(
-            [
-                ShownName("dns-query", name, False, raw)
-                for name, raw in zip(queried, raws, strict=True)
-                if name
-            ]
-        )
-        return Message(shown, size, _query_info(kind), anomalies=tuple(anomalies))
-
-    if flags & _TRUNCATED:
-        anomalies.append("dns-truncated")
-    section: Answers = Answers()
-    if answers and pos:
-        section.read(data, pos, answers, queried[0] if queried else None)
-        anomalies += section.anomalies
-    rcode = flags & 0xF
-    if additionals and pos and not answers and not authorities:
-        rcode |= _extended_rcode(data, pos)
-    if not queried and section.has_aliases():
-        queried.append(section.first_owner)
-        raws.append(raw_name_at(data, pos, section.first_owner))
-    places = section.chain(queried)
-    chain = tuple(places)
-    names = {*queried, *chain}
-    targets = section.service_targets(names)
-    info = DnsInfo(
-        type_text(kind or section.first_type),
-        rcode_text(rcode),
-        section.addresses({*names, *targets} if queried else None),
-        chain,
-        section.ech_public_names(),
-        targets,
-        section.ech_configs(names if queried else None),
-    )
-    shown = tuple(
-        [
-            ShownName("dns-answer", name, True, raw)
-            for name, raw in zip(queried, raws, strict=True)
-            if name
-        ]
-        + [
-            ShownName("dns-cname", name, True, raw_name_at(data, place, name), queried[0])
-            for name, place in places.items()
-        ]
-    )
-    return Message(shown, size, info, anomalies=tuple(dict.fromkeys(anomalies)))
-
-
-def _questions(
-    data: bytes, count: int, queried: list[str], raws: list[str], anomalies: list[str]
-) -> tuple[int, int]:
-    """Read the questions into `queried`, each name once, and into `raws` in the letters of the
-    packet where these differ.
-
-    Returns the type of the first question and the offset behind the last one; 0 if that is not
-    known because the section is truncated or exceeds the limit.
-    """
-    number: cython.Py_ssize_t
-    end: cython.Py_ssize_t
-    kind: cython.int = 0
-    pos: cython.Py_ssize_t = 12
-    for number in range(count):
-        if number == MAX_QUESTIONS:
-            anomalies.append("dns-many-questions")
-            return kind, 0
-        try:
-            end = data.find(b"\0", pos, pos + MAX_NAME + 1)
-            encoded = data[pos:end] if end >= 0 else b""
-            lower = encoded.lower()
-            name = plain_name(lower) if end >= 0 else None
-            raw = ""
-            if name is None:
-                name, end = name_at(data, pos)
-                raw = raw_name_at(data, pos, name)
-                pos = end
-            else:
-                if encoded != lower:
-                    raw = join_raw_labels(plain_labels(encoded) or [], name)
-                pos = end + 1
-            if pos + 4 > len(data):
-                raise ParseError("dns-cut")
-        except ParseError as error:
-            if number == 0:
-                raise
-            anomalies.append(error.anomaly)
-            return kind, 0
-        if number == 0:
-            kind = data[pos] << 8 | data[pos + 1]
-        pos += 4
-        if name not in queried:
-            queried.append(name)
-            raws.append(raw)
-    return kind, pos
-
-
-@lru_cache(maxsize=256)
-def _query_info(kind: int) -> DnsInfo | None:
-    return DnsInfo(type_text(kind)) if kind else None
-
-
-def _extended_rcode(data: bytes, pos: int) -> int:
-    """The upper bits of the response code in an OPT record at `pos` (RFC 6891 section 6.1.3)."""
-    try:
-        kind, _, ttl, _ = record(data, pos + 1)
-    except struct.error:
-        return 0
-    return ttl >> 24 << 4 if data[pos] == 0 and kind == _OPT else 0

@@ -6,7 +6,7 @@ that it can neither break a line of output nor imitate another name.
 
 from netwatch.core.errors import ParseError
 from netwatch.core.names import normalise_name
-from netwatch.protocols.dns_name import join_labels
+from netwatch.dissect.loop.dns_names import join_labels
 from netwatch.protocols.reader import Reader
 
 MAX_NAME = 255

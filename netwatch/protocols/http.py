@@ -11,34 +11,29 @@ import re
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.dissect.loop.http_requests import (
-    BARE_LF,
-    CUT,
-    FOLDED,
-    MANY_HOSTS,
-    MAX_NAME,
-    MORE,
-    NO_LINE,
-    ODD_VERSION,
-    OTHER,
-    PREFACE,
-    SPACE,
-    RequestHead,
-)
+from netwatch.dissect.loop.http_requests import RequestHead
 
+MAX_NAME = 255
+"""The longest host that is accepted, in bytes."""
 MAX_REQUESTS = 64
 """Maximum number of pipelined requests per call; the next call continues."""
 MAX_HOSTS = 8
 """Maximum number of names in the fields of one head."""
 
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-_DEVIATIONS = {
-    ODD_VERSION: "http-version",
-    BARE_LF: "http-bare-lf",
-    FOLDED: "http-obs-fold",
-    SPACE: "http-space-before-colon",
-    MANY_HOSTS: "http-many-hosts",
-}
+FOUND = ("", "", "", "", "http-not-a-request", "http2-preface")
+"""What `RequestHead.read` finds: more bytes are needed; a head; the complete lines of one that is
+cut or too long; of such a one not even the request line; something else, with its anomaly."""
+_MORE, _CUT, _NO_LINE = 0, 2, 3
+DEVIATIONS = (
+    "http-version",
+    "http-bare-lf",
+    "http-obs-fold",
+    "http-space-before-colon",
+    "http-many-hosts",
+)
+"""The anomalies of a head, as bits of `RequestHead.deviations`."""
+_FOLDED, _OF_FIELDS = 4, 8
 
 
 def parse(data: bytes, last: bool = False) -> Message:
@@ -62,21 +57,21 @@ def parse(data: bytes, last: bool = False) -> Message:
     head.set_data(data)
     pos = 0
     for number in range(MAX_REQUESTS):
-        status = head.read(pos, len(data), last)
+        found = head.read(pos, len(data), last)
         cut = "http-head-limit" if head.too_long else "http-head-cut"
-        if status in _REFUSED:
+        if found == _MORE or found >= _NO_LINE:
             if number:
                 break
-            if status == MORE:
+            if found == _MORE:
                 raise Incomplete(len(data) + 1)
-            raise ParseError(_REFUSED[status] or cut)
-        if status == CUT:
+            raise ParseError(FOUND[found] or cut)
+        if found == _CUT:
             anomalies[cut] = None
         body = _read_fields(data, head, names, anomalies)
         pos = head.end
         if head.connect:
             break
-        if status == CUT or body < 0 or pos + body >= len(data):
+        if found == _CUT or body is None or pos + body >= len(data):
             pos = len(data)
             break
         pos += body
@@ -84,32 +79,36 @@ def parse(data: bytes, last: bool = False) -> Message:
     return Message(shown, pos, anomalies=tuple(anomalies))
 
 
-_REFUSED = {MORE: "", NO_LINE: "", OTHER: "http-not-a-request", PREFACE: "http2-preface"}
-"""What is not a head, with its anomaly where that does not depend on the length."""
-
-
 def _read_fields(
     data: bytes, head: RequestHead, names: dict[str, str], anomalies: dict[str, None]
-) -> int:
+) -> int | None:
     """Add the names in the fields of a head and in its target, with their letters in the packet
-    where these differ, and what deviates from the RFC. The size of its body, -1 if unknown."""
+    where these differ, and what deviates from the RFC. The size of its body, None if unknown."""
     fields, source, at, end = head, data, head.fields, head.fields_end
-    if head.deviations & FOLDED:
+    if head.deviations & _FOLDED:
         source = _FOLD.sub(b" ", data[at:end]).lstrip(b" \t")
         fields, at, end = RequestHead(), 0, len(source)
         fields.set_data(source)
         fields.read_fields(at, end)
     hosts: dict[str, str] = {}
-    while len(hosts) < MAX_HOSTS and fields.next_host(at, end):
+    body: int | None = 0
+    while at < end:
+        kind = fields.field(at, end)
         at = fields.next
-        _add_host(source[fields.value : fields.value_end], hosts, anomalies)
+        value = source[fields.value : fields.value_end] if kind else b""
+        if kind == 1 and len(hosts) < MAX_HOSTS:
+            _add_host(value, hosts, anomalies)
+        elif kind == 2 and body is not None:
+            body = int(value) if value.isdigit() and len(value) < 16 else None
+        elif kind == 3:
+            body = None
     _add_host(data[head.authority : head.authority_end], hosts, anomalies)
     for name, raw in hosts.items():
         names.setdefault(name, raw)
-    for bit, anomaly in _DEVIATIONS.items():
-        if (head if bit <= FOLDED else fields).deviations & bit:
+    for number, anomaly in enumerate(DEVIATIONS):
+        if (fields if 1 << number >= _OF_FIELDS else head).deviations & 1 << number:
             anomalies[anomaly] = None
-    return fields.body
+    return body
 
 
 def _add_host(authority: bytes, hosts: dict[str, str], anomalies: dict[str, None]) -> None:

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from netwatch.core.errors import ParseError
 from netwatch.core.message import AddressClaim, Message
+from netwatch.dissect.loop.dns_messages import MAX_QUESTIONS
+from netwatch.dissect.loop.dns_names import name_at
+from netwatch.dissect.loop.dns_records import MAX_RECORDS
 from netwatch.protocols import dns
-from netwatch.protocols.dns_answers import AAAA, MAX_RECORDS, A, record
-from netwatch.protocols.dns_name import name_at
 
 _LOCAL = ".local"
 _IN, _CLASS = 1, 0x7FFF
-_SIZES = {A: 4, AAAA: 16}
+_SIZES = {1: 4, 28: 16}  # A and AAAA
 _RESPONSE = 0x80
 
 
@@ -49,13 +50,13 @@ def _read_addresses(data: bytes, addresses: dict[str, list[bytes]]) -> None:
     """Read the addresses in all complete records into `addresses`, by name."""
     questions, answers, authorities, additionals = struct.unpack_from(">4H", data, 4)
     pos = 12
-    for _ in range(min(questions, dns.MAX_QUESTIONS)):
+    for _ in range(min(questions, MAX_QUESTIONS)):
         pos = name_at(data, pos)[1] + 4
-    if questions > dns.MAX_QUESTIONS:
+    if questions > MAX_QUESTIONS:
         return
     for _ in range(min(answers + authorities + additionals, MAX_RECORDS)):
         owner, pos = name_at(data, pos)
-        kind, klass, ttl, length = record(data, pos)
+        kind, klass, ttl, length = struct.unpack_from(">HHIH", data, pos)
         start, pos = pos + 10, pos + 10 + length
         if pos > len(data):
             raise ParseError("dns-cut")

@@ -12,8 +12,9 @@ from support.protocol_samples import sound_outcome, vector
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
 from netwatch.core.protocol_numbers import EchConfig
+from netwatch.dissect.loop.dns_messages import MAX_QUESTIONS
+from netwatch.dissect.loop.dns_records import MAX_ECH_CONFIGS, MAX_RECORDS
 from netwatch.protocols import dns
-from netwatch.protocols.dns_answers import MAX_ECH_CONFIGS, MAX_RECORDS
 
 QUERY, RESPONSE = 0x0100, 0x8180
 
@@ -368,9 +369,9 @@ def test_no_more_records_are_read_than_the_limit():
 
 
 def test_no_more_questions_are_read_than_the_limit():
-    raw = message(QUERY, [question(f"{at}.example") for at in range(dns.MAX_QUESTIONS + 1)])
+    raw = message(QUERY, [question(f"{at}.example") for at in range(MAX_QUESTIONS + 1)])
     found = dns.parse(raw)
-    assert len(found.names) == dns.MAX_QUESTIONS
+    assert len(found.names) == MAX_QUESTIONS
     assert found.anomalies == ("dns-many-questions",)
 
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from support.protocol_samples import vector
 
 from netwatch.core.errors import ParseError
+from netwatch.dissect.loop.dns_names import join_labels, name_at
 from netwatch.protocols import dns
-from netwatch.protocols.dns_name import join_labels, name_at, plain_name
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,8 @@ def test_names_are_spelled_so_that_they_cannot_imitate_another(labels, text):
 
 
 @given(st.lists(st.binary(min_size=1, max_size=12), max_size=12))
-def test_both_ways_of_reading_agree(labels):
+def test_a_name_is_that_of_its_labels(labels):
     raw = b"".join(vector(1, label) for label in labels)
-    assert plain_name(raw.lower()) == join_labels(labels)
     assert name_at(raw + b"\0", 0) == (join_labels(labels), len(raw) + 1)
     assert name_at(raw + b"\0" + b"\xc0\0", len(raw) + 1) == (join_labels(labels), len(raw) + 3)
 
@@ -77,10 +76,3 @@ def test_both_ways_of_reading_agree(labels):
 def test_distinct_names_have_distinct_spellings(one, other):
     lowered = [[label.lower() for label in labels] for labels in (one, other)]
     assert (join_labels(one) == join_labels(other)) == (lowered[0] == lowered[1])
-
-
-@pytest.mark.parametrize(
-    "raw", [b"\x05abc", b"\x40" + b"a" * 64, b"\x01a\xc0", b"\x00", b"\x01a\x00"]
-)
-def test_bytes_that_are_no_labels_are_not_cached(raw):
-    assert plain_name(raw) is None

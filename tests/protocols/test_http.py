@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 from support.protocol_samples import sound_outcome
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.dissect.loop.http_requests import MAX_HEAD
 from netwatch.protocols import http
+
+MAX_HEAD = 65536
 
 
 def names(raw: bytes, last: bool = False) -> list[str]:

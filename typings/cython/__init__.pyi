@@ -47,3 +47,4 @@ class _NoGil:
     def __call__(self, decorated: _T) -> _T: ...
 
 nogil: _NoGil
+gil: _NoGil

@@ -16,7 +16,6 @@ cdef class RequestHead(Window):
     cdef Py_ssize_t host_end
     cdef readonly Py_ssize_t authority
     cdef readonly Py_ssize_t authority_end
-    cdef readonly long long body
     cdef readonly bint connect
     cdef readonly bint too_long
     cdef readonly int deviations
@@ -35,10 +34,8 @@ cdef class RequestHead(Window):
     cdef bint version(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef void find_authority(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cpdef void read_fields(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
-    cpdef bint next_host(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
-    cdef int field(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cpdef int field(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef Py_ssize_t word_end(self, Py_ssize_t at, Py_ssize_t end, Py_ssize_t word, Py_ssize_t size) noexcept nogil
-    cdef long long number(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cpdef void find_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
 
 

@@ -27,45 +27,35 @@ else:
 
 from netwatch.core.buffers import Octets, Words
 
-MAX_HEAD = 65536
+MAX_HEAD = cython.declare(cython.Py_ssize_t, 65536)
 """The longest head that is read, in bytes."""
-MAX_METHOD = 32
+MAX_METHOD = cython.declare(cython.Py_ssize_t, 32)
 """The longest plausible method, in bytes."""
-MAX_NAME = 255
-"""The longest host that is accepted, in bytes."""
-MAX_BREAKS = 8
+LONGEST_HOST = cython.declare(cython.Py_ssize_t, 255)
+"""The longest host that is no anomaly, in bytes."""
+MAX_BREAKS = cython.declare(cython.int, 8)
 """Empty lines before a request that are skipped (RFC 9112 section 2.2)."""
 
-_HEAD = cython.declare(cython.Py_ssize_t, MAX_HEAD)
-_METHOD = cython.declare(cython.Py_ssize_t, MAX_METHOD)
-_NAME = cython.declare(cython.Py_ssize_t, MAX_NAME)
-_BREAKS = cython.declare(cython.int, MAX_BREAKS)
+# What `RequestHead.read` finds, in the order of `FOUND` in `netwatch.protocols.http`.
+MORE = cython.declare(cython.int, 0)
+WHOLE = cython.declare(cython.int, 1)
+CUT = cython.declare(cython.int, 2)
+NO_LINE = cython.declare(cython.int, 3)
+OTHER = cython.declare(cython.int, 4)
+PREFACE = cython.declare(cython.int, 5)
 
-MORE, WHOLE, CUT, NO_LINE, OTHER, PREFACE = range(6)
-"""What `RequestHead.read` finds: more bytes are needed; a head; the complete lines of one that is
-cut or too long; such a one without even a request line; something else; HTTP/2."""
+# Deviations of a head, as bits in the order of `DEVIATIONS` there.
+ODD_VERSION = cython.declare(cython.int, 1)
+BARE_LF = cython.declare(cython.int, 2)
+FOLDED = cython.declare(cython.int, 4)
+SPACE = cython.declare(cython.int, 8)
+MANY_HOSTS = cython.declare(cython.int, 16)
 
-_MORE = cython.declare(cython.int, MORE)
-_WHOLE = cython.declare(cython.int, WHOLE)
-_CUT = cython.declare(cython.int, CUT)
-_NO_LINE = cython.declare(cython.int, NO_LINE)
-_OTHER = cython.declare(cython.int, OTHER)
-_PREFACE = cython.declare(cython.int, PREFACE)
-
-ODD_VERSION, BARE_LF, FOLDED, SPACE, MANY_HOSTS = 1, 2, 4, 8, 16
-"""Deviations of a head, the bits of `RequestHead.deviations`."""
-
-_ODD_VERSION = cython.declare(cython.int, ODD_VERSION)
-_BARE_LF = cython.declare(cython.int, BARE_LF)
-_FOLDED = cython.declare(cython.int, FOLDED)
-_SPACE = cython.declare(cython.int, SPACE)
-_MANY_HOSTS = cython.declare(cython.int, MANY_HOSTS)
-
-# The fields that are read, and where their names are in `_FIELDS`.
-_FIELDS = b"hostcontent-lengthtransfer-encoding"
+# The fields that are read, and all their names.
 HOST = cython.declare(cython.int, 1)
 LENGTH = cython.declare(cython.int, 2)
 CODING = cython.declare(cython.int, 3)
+_FIELDS = b"hostcontent-lengthtransfer-encoding"
 
 LF = cython.declare(cython.int, 10)
 CR = cython.declare(cython.int, 13)
@@ -85,33 +75,22 @@ class RequestHead(Window):
     """Reads the head of one request, with what servers accept beyond the RFC.
 
     Of the head that was read last, `end` is where it ends. The fields are from `fields` to
-    `fields_end`; there are so many `hosts` among them, the first of which has its value from `host`
-    to `host_end`. `authority` to `authority_end` is that of the target, if it has one. The body has
-    `body` bytes, -1 if that is not known. `connect` says that a tunnel follows, `too_long` that it
-    exceeds `MAX_HEAD`. `next` is where the line behind the field ends that was read last.
+    `fields_end`, with so many `hosts` among them, the first of which is from `host` to `host_end`.
+    `authority` to `authority_end` is that of the target, if it has one. `connect` says that a
+    tunnel follows, `too_long` that the head exceeds `MAX_HEAD`.
     """
 
     def __init__(self) -> None:
         Window.__init__(self)
         self.token: Octets = _TOKEN
         self.words: Octets = _FIELDS
-        self.end = 0
-        self.fields = 0
-        self.fields_end = 0
-        self.hosts = 0
-        self.host = 0
-        self.host_end = 0
-        self.authority = 0
-        self.authority_end = 0
-        self.body = 0
-        self.connect = False
-        self.too_long = False
+        self.end = self.fields = self.fields_end = 0
+        self.hosts = self.host = self.host_end = 0
+        self.authority = self.authority_end = 0
+        self.value = self.value_end = self.next = 0
+        self.name = self.name_end = 0
         self.deviations = 0
-        self.next = 0
-        self.value = 0
-        self.value_end = 0
-        self.name = 0
-        self.name_end = 0
+        self.connect = self.too_long = False
 
     def read(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, last: cython.bint) -> cython.int:
         """Read the head at `at`, which empty lines may precede, of the bytes up to `end`, which
@@ -120,39 +99,39 @@ class RequestHead(Window):
         stop: cython.Py_ssize_t
         status: cython.int
         self.deviations = 0
-        for _ in range(_BREAKS):
+        for _ in range(MAX_BREAKS):
             if at < end and self.data[at] == LF:
                 at += 1
             elif at + 1 < end and self.u16(at) == 0x0D0A:
                 at += 2
-        limit = min(end, at + _HEAD)
+        limit = min(end, at + MAX_HEAD)
         self.too_long = limit < end
         stop = self.line_end(at, limit)
         if stop < 0:
             if not self.may_be_method(at, end):
-                return _OTHER
-            return _NO_LINE if last or self.too_long else _MORE
+                return OTHER
+            return NO_LINE if last or self.too_long else MORE
         status = self.request_line(at, stop)
-        if status != _WHOLE:
+        if status != WHOLE:
             return status
         self.fields = self.fields_end = stop + 1
         while True:
             stop = self.line_end(self.fields_end, limit)
             if stop < 0:
                 if not (last or self.too_long):
-                    return _MORE
-                status = _CUT
+                    return MORE
+                status = CUT
                 self.end = end
                 break
             if self.data[stop - 1] != CR:
-                self.deviations |= _BARE_LF
+                self.deviations |= BARE_LF
             if stop == self.fields_end or (
                 stop == self.fields_end + 1 and self.data[self.fields_end] == CR
             ):
                 self.end = stop + 1
                 break
             if self.data[self.fields_end] == 32 or self.data[self.fields_end] == 9:
-                self.deviations |= _FOLDED
+                self.deviations |= FOLDED
             self.fields_end = stop + 1
         self.read_fields(self.fields, self.fields_end)
         return status
@@ -167,7 +146,7 @@ class RequestHead(Window):
 
     def method_end(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Where the method at `at` ends, or what exceeds its limit."""
-        end = min(end, at + _METHOD + 1)
+        end = min(end, at + MAX_METHOD + 1)
         while at < end and self.token[self.data[at]]:
             at += 1
         return at
@@ -175,7 +154,7 @@ class RequestHead(Window):
     def may_be_method(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Whether an incomplete line can become a request line."""
         stop: cython.Py_ssize_t = self.method_end(at, end)
-        if stop - at > _METHOD:
+        if stop - at > MAX_METHOD:
             return False
         return stop == end or (stop > at and self.data[stop] == 32)
 
@@ -186,8 +165,8 @@ class RequestHead(Window):
         method: cython.Py_ssize_t = start - at
         version: cython.Py_ssize_t
         stop: cython.Py_ssize_t
-        if method == 0 or method > _METHOD or start >= end or self.data[start] != 32:
-            return _OTHER
+        if method == 0 or method > MAX_METHOD or start >= end or self.data[start] != 32:
+            return OTHER
         while start < end and self.is_blank(start):
             start += 1
         while end > start and self.is_blank(end - 1):
@@ -199,7 +178,7 @@ class RequestHead(Window):
         while stop > start and self.data[stop - 1] == 32:
             stop -= 1
         if not self.version(version, end):
-            return _OTHER
+            return OTHER
         # "PRI ", "HTTP", "/2", ".0"
         if (
             method == 3
@@ -208,13 +187,13 @@ class RequestHead(Window):
             and self.u32(version) == 0x48545450
             and self.u32(version + 4) == 0x2F322E30
         ):
-            return _PREFACE
+            return PREFACE
         if stop == start:
-            return _OTHER
+            return OTHER
         # "CONNECT"
         self.connect = method == 7 and self.u32(at) == 0x434F4E4E and self.u32(at + 3) == 0x4E454354
         self.find_authority(start, stop)
-        return _WHOLE
+        return WHOLE
 
     def is_blank(self, at: cython.Py_ssize_t) -> cython.bint:
         """Whether there is white space that servers accept between the parts of a line."""
@@ -241,7 +220,7 @@ class RequestHead(Window):
             or self.data[at + 6] != DOT
             or not 48 <= self.data[at + 7] <= 57
         ):
-            self.deviations |= _ODD_VERSION
+            self.deviations |= ODD_VERSION
         return True
 
     def find_authority(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.void:
@@ -269,37 +248,22 @@ class RequestHead(Window):
         self.authority_end = pos
 
     def read_fields(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.void:
-        """Read the fields from `at` to `end`, none of which is folded."""
-        kind: cython.int
+        """Look for Hosts in the fields from `at` to `end`, none of which is folded."""
         self.hosts = 0
-        self.body = 0
-        self.deviations &= ~(_SPACE | _MANY_HOSTS)
-        while at < end:
-            kind = self.field(at, end)
-            at = self.next
-            if kind == HOST:
-                if self.hosts == 0:
-                    self.host = self.value
-                    self.host_end = self.value_end
-                else:
-                    self.deviations |= _MANY_HOSTS
-                self.hosts += 1
-            elif kind == CODING:
-                self.body = -1
-            elif kind == LENGTH and self.body >= 0:
-                self.body = self.number(self.value, self.value_end)
-
-    def next_host(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether there is a Host in the fields from `at` on: its value is from `value` to
-        `value_end` then."""
+        self.deviations &= ~(SPACE | MANY_HOSTS)
         while at < end:
             if self.field(at, end) == HOST:
-                return True
+                self.hosts += 1
+                if self.hosts > 1:
+                    self.deviations |= MANY_HOSTS
+                else:
+                    self.host = self.value
+                    self.host_end = self.value_end
             at = self.next
-        return False
 
     def field(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """Read the line at `at`: which field it is, 0 for one of no interest."""
+        """Read the line at `at`: 1 for a Host, 2 for Content-Length, 3 for Transfer-Encoding, 0 for
+        any other. Its value is from `value` to `value_end`; the next line is at `next`."""
         stop: cython.Py_ssize_t = self.line_end(at, end)
         kind: cython.int = 0
         self.next = end if stop < 0 else stop + 1
@@ -320,7 +284,7 @@ class RequestHead(Window):
         if at >= stop or self.data[at] != COLON:
             return 0
         if at > self.value:
-            self.deviations |= _SPACE
+            self.deviations |= SPACE
         at += 1
         while at < stop and self.is_blank(at):
             at += 1
@@ -346,18 +310,6 @@ class RequestHead(Window):
             if self.token[self.data[at + i]] != self.words[word + i]:
                 return -1
         return at + size
-
-    def number(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """A number of at most 15 digits, -1 where there is none."""
-        number: cython.longlong = 0
-        if not 0 < end - at < 16:
-            return -1
-        while at < end:
-            if not 48 <= self.data[at] <= 57:
-                return -1
-            number = number * 10 + self.data[at] - 48
-            at += 1
-        return number
 
     def find_name(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.void:
         """The host in an authority (RFC 3986 section 3.2), from `name` to `name_end`: without user
@@ -419,7 +371,7 @@ class HttpRequests:
         """Whether the bytes are the head of one request, which deviates in nothing."""
         return (
             (self.active or self.domains.domains.active)
-            and self.head.read(at, end, False) == _WHOLE
+            and self.head.read(at, end, False) == WHOLE
             and self.head.end == end
             and self.head.deviations == 0
         )
@@ -487,7 +439,7 @@ class HttpRequests:
     def text(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
         """The text of the host in an authority; 0 where `NameTexts.host` has none."""
         self.head.find_name(at, end)
-        if self.head.name_end - self.head.name > _NAME:
+        if self.head.name_end - self.head.name > LONGEST_HOST:
             return 0
         return self.names.host(self.head.name, self.head.name_end)
 

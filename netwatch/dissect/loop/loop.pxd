@@ -4,7 +4,7 @@ from netwatch.dissect.flows.table cimport FlowTable
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
-from netwatch.dissect.loop.fill_dns cimport DnsMessages
+from netwatch.dissect.loop.dns_messages cimport DnsMessages
 from netwatch.dissect.loop.http_requests cimport HttpRequests
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly

@@ -27,7 +27,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates, Learning
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
-    from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
+    from cython.cimports.netwatch.dissect.loop.dns_messages import DnsMessages
     from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup, IcmpErrors
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
@@ -50,7 +50,7 @@ else:
     from netwatch.dissect.loop.candidates import Candidates, Learning
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
-    from netwatch.dissect.loop.fill_dns import DnsMessages
+    from netwatch.dissect.loop.dns_messages import DnsMessages
     from netwatch.dissect.loop.fill_hello import HelloRows
     from netwatch.dissect.loop.flow_lookup import FlowLookup, IcmpErrors
     from netwatch.dissect.loop.headers import read_layers

@@ -5,7 +5,7 @@ from netwatch.dissect.loop.answers cimport Answers
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
-from netwatch.dissect.loop.fill_dns cimport DnsMessages
+from netwatch.dissect.loop.dns_messages cimport DnsMessages
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.candidates cimport Learning
 from netwatch.dissect.loop.observation_rows cimport ObservationRows

@@ -13,7 +13,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates, Learning
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
-    from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
+    from cython.cimports.netwatch.dissect.loop.dns_messages import DnsMessages
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.hellos import QuicHellos
@@ -28,7 +28,7 @@ else:
     from netwatch.dissect.loop.candidates import Candidates, Learning
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
-    from netwatch.dissect.loop.fill_dns import DnsMessages
+    from netwatch.dissect.loop.dns_messages import DnsMessages
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.hellos import QuicHellos

@@ -1,12 +1,10 @@
 # cython: language_level=3
 """Domain names in DNS messages: labels, and compression pointers to earlier labels.
 
-The same names occur again and again, so the text of names without pointers is cached by their
-bytes. Pointers may only go backwards (RFC 1035 section 4.1.4 requires a *prior* occurrence), so
+The packet loop reads the names of hosts itself (`netwatch.dissect.loop.observation_rows`). Pointers
+may only go backwards (RFC 1035 section 4.1.4 requires a *prior* occurrence), so
 that loops are impossible.
 """
-
-from functools import lru_cache
 
 try:
     import cython
@@ -37,37 +35,6 @@ def join_labels(labels: list[bytes]) -> str:
     return ".".join(escape_bytes(label.lower()).replace(".", "\\.") for label in labels)
 
 
-def join_raw_labels(labels: list[bytes], name: str) -> str:
-    """The same name in the letters of the packet; empty where that is `name`."""
-    text = ".".join([escape_bytes(label).replace(".", "\\.") for label in labels])
-    return "" if text == name else text
-
-
-@lru_cache(maxsize=8192)
-def plain_name(raw: bytes) -> str | None:
-    """The name in `raw`, which has length octets and labels without the root label.
-
-    None if `raw` is not a sequence of complete labels, for example because it has a pointer.
-    """
-    labels = plain_labels(raw)
-    return None if labels is None else join_labels(labels)
-
-
-def plain_labels(raw: bytes) -> list[bytes] | None:
-    """The labels of such a name; None as `plain_name` says."""
-    labels = []
-    start: cython.Py_ssize_t
-    pos: cython.Py_ssize_t = 0
-    end: cython.Py_ssize_t = len(raw)
-    while pos < end:
-        start = pos + 1
-        pos = start + raw[pos]
-        if not start < pos <= end or pos - start > 63:
-            return None
-        labels.append(raw[start:pos])
-    return labels
-
-
 def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
     """The name at offset `pos` of the message `data`, and the offset behind it.
 
@@ -82,7 +49,9 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
 def raw_name_at(data: bytes, pos: cython.Py_ssize_t, name: str) -> str:
     """The name at offset `pos`, which `name_at` has read, in the letters of the packet; empty where
     that is `name`."""
-    return join_raw_labels(_labels_at(data, pos)[0], name)
+    labels, _ = _labels_at(data, pos)
+    text = ".".join([escape_bytes(label).replace(".", "\\.") for label in labels])
+    return "" if text == name else text
 
 
 def _labels_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[list[bytes], int]:
