@@ -468,13 +468,13 @@ def test_user_files_of_every_kind_are_read(
 ) -> None:
     """Whether a mark is met depends on the machine; a command that fails is said to standard
     error."""
-    sizes = [f"--{task.what}=300" for task in user_files.TASKS]
+    sizes = [f"--{task.what}=60" for task in user_files.TASKS]
     monkeypatch.setattr(sys, "argv", ["user_files.py", *sizes])
     user_files.main()
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
-    assert [line.split()[:2] for line in lines] == [[task.what, "300"] for task in user_files.TASKS]
+    assert [line.split()[:2] for line in lines] == [[task.what, "60"] for task in user_files.TASKS]
 
 
 def test_user_files_says_which_mark_is_missed(

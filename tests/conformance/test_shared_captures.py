@@ -18,6 +18,7 @@ from support.conformance_scoring import (
     scores,
     spelled,
 )
+from support.examples import only_long
 from support.observing import observations
 
 from netwatch.capture.files import find_captures
@@ -83,8 +84,10 @@ def test_a_difference_that_is_not_explained_is_found(captures: list[Capture]) ->
     assert missed([changed], "required")[(capture.name, "sni_tcp")] > 0
 
 
-@pytest.mark.parametrize("command", ["names", "scan"])
-@pytest.mark.parametrize("jobs_", ["1", "2"])
+@pytest.mark.parametrize(
+    ("command", "jobs_"),
+    [only_long("names", "1"), ("names", "2"), ("scan", "1"), only_long("scan", "2")],
+)
 def test_all_at_once_ends_well_in_bounded_memory(command: str, jobs_: str) -> None:
     """The captures one after the other, in one process and in two."""
     limits = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support import divided
 from support.captures import pcap, timed
+from support.examples import only_long
 from support.frames import ETHERNET, udp
 from support.office import CONFIG, configured
 from support.paths import ROOT
@@ -101,7 +102,7 @@ def scan(paths: list[str], site: Config, workers: int, *, frames: bool = False) 
     return {**found, "records": stream.getvalue(), "frames": kept, "limits": result.limits}
 
 
-@pytest.mark.parametrize("workers", [2, 3, 4])
+@pytest.mark.parametrize("workers", [only_long(2), 3, only_long(4)])
 @pytest.mark.parametrize("name", ["plain", "cut", "tunnels", "fragments"])
 def test_a_scan_is_the_same(
     made: dict[str, Path],

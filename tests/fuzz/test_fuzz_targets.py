@@ -6,17 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.examples import only_long
 from support.fuzz_corpus import MAX_BYTES, load, smallest
 from support.fuzz_targets import TARGETS, BrokenPromiseError, hold, seeds
 
-RUNS = 500
+RUNS = 100
 LONG_RUNS = 20_000
 
 
+@pytest.mark.parametrize("cuts", [60, only_long(300)])
 @pytest.mark.parametrize("name", TARGETS)
-def test_seeds_and_all_their_beginnings_keep_the_promises(name):
+def test_seeds_and_their_beginnings_keep_the_promises(name, cuts):
     for seed in seeds(name):
-        for end in range(0, len(seed) + 1, max(1, len(seed) // 300)):
+        for end in range(0, len(seed) + 1, max(1, len(seed) // cuts)):
             TARGETS[name](seed[:end])
         TARGETS[name](seed)
 
@@ -40,7 +42,7 @@ def test_a_broken_promise_is_a_finding():
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
-@pytest.mark.parametrize("runs", [RUNS, pytest.param(LONG_RUNS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("runs", [RUNS, only_long(LONG_RUNS)])
 def test_a_short_run(runs):
     """One program for all targets, since it takes seconds to import what is fuzzed."""
     script = Path(__file__).parent / "fuzz_parsers.py"

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.contacts import GAP, NOON, SECOND, SENSOR, contact
+from support.examples import examples
 
 from netwatch.core.alert import Alert
 from netwatch.core.verdict import RESET, Contact, Outcome, Severity
@@ -297,7 +298,7 @@ fates = st.builds(
 
 
 @pytest.mark.parametrize("limit", [3, 2048])
-@settings(deadline=None)
+@examples(120)
 @given(data=st.data())
 def test_neither_order_nor_parts_nor_disk_change_the_alert(limit: int, data: st.DataObject) -> None:
     drawn = data.draw(st.lists(st.tuples(hellos, fates), max_size=12))

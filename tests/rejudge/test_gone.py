@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from craft import Wire
+from support.examples import only_long
 from support.office import CONFIG, DURING, FAR, PERSONAL, SERVICE, capture, configured, hello
 
 from netwatch.cli import main
@@ -25,7 +26,7 @@ def day(tmp_path: Path) -> str:
     return capture(tmp_path / "day.pcap", wire)
 
 
-@pytest.mark.parametrize("place", ["postgresql", "s3"])
+@pytest.mark.parametrize("place", [only_long("postgresql"), "s3"])
 def test_stores_of_other_kinds_give_the_same_again(
     run: Run, request: pytest.FixtureRequest, day: str, tmp_path: Path, place: str
 ) -> None:

@@ -3,10 +3,11 @@ import sys
 
 import pytest
 from support.documents import ROOT, rows
+from support.examples import only_long
 from support.programs import require_programs
 
 
-@pytest.mark.parametrize("receiver", ["rsyslog", "bulk", "file"])
+@pytest.mark.parametrize("receiver", ["rsyslog", only_long("bulk"), only_long("file")])
 def test_the_bench_delivers_all_and_prints_a_row(receiver):
     if receiver == "rsyslog":
         require_programs("rsyslogd")

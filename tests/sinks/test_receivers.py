@@ -78,7 +78,7 @@ def test_formats_are_received_unchanged(run, forms):
 
 ELSEWHERE = ("none", "kill -9")
 SLOW = {("tansu", "expired certificate")}
-"""What takes a quarter of a minute, and is refused by the library that refuses a wrong host name."""
+"""It takes a quarter of a minute, and is refused by the library that refuses a wrong host name."""
 
 
 def faults() -> Iterator[Any]:

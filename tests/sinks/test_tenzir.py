@@ -93,7 +93,7 @@ def read(folder, lines, reader, stages=""):
     ],
 )
 def test_documents_are_received_unchanged(form, reader, stages, tmp_path):
-    lines = [RENDERERS[form](each) for each in list(hostile(1000))]
+    lines = [RENDERERS[form](each) for each in list(hostile(300))]
     got = read(tmp_path, lines, reader, stages)
     assert [normalize_times(each) for each in got] == [
         normalize_times(json.loads(line)) for line in lines
@@ -109,7 +109,7 @@ def test_messages_by_syslog_are_parsed_field_by_field(
     stage = f"message = message.{parser}(raw=true)"
     receiver = Tenzir("syslog", tmp_path, certificates, stage)
     receiver.start()
-    sent = list(hostile(1000))
+    sent = list(hostile(300))
     try:
         delivery = deliver(output(tmp_path, **receiver.keys(receiver.port), format=form))
         delivery.put(*sent)

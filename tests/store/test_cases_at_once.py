@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.examples import only_long
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
 from support.postgres_server import new_database
 
@@ -92,9 +93,7 @@ def store_at_once(options: StoreOptions, alerts: dict[str, list[SensorAlert]], s
     assert problems == []
 
 
-@pytest.mark.parametrize(
-    ("seed", "size"), [pytest.param(1, 3, marks=pytest.mark.long), (2, 10), (3, 1)]
-)
+@pytest.mark.parametrize(("seed", "size"), [only_long(1, 3), only_long(2, 10), (3, 1)])
 def test_cases_are_those_of_one_process(
     options: StoreOptions, tmp_path: Path, seed: int, size: int
 ) -> None:

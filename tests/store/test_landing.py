@@ -15,7 +15,8 @@ from netwatch.store.fact_tables import read_file, schema, write_file
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions
 
-ROWS = 4000
+ROWS = 1600
+BUCKETS = 4
 
 
 class Store:
@@ -23,12 +24,11 @@ class Store:
 
     def __init__(self, options: StoreOptions) -> None:
         self.files = FactFiles(options.path)
-        self.is_remote = "://" in options.path
         self.catalogue = Catalogue.open(options, create=True)
         self.run = self.catalogue.begin_run("scan", "test")
         assert self.catalogue.begin_capture(self.run, 0, []) == 1
 
-    def write(self, seed: int = 1, part: int = 500) -> Landing:
+    def write(self, seed: int = 1, part: int = 200) -> Landing:
         rows = Landing(self.files, self.catalogue)
         for batch in made_batches(ROWS, devices=50, names=300, seed=seed):
             for at in range(0, batch.num_rows, part):
@@ -50,7 +50,7 @@ class Store:
 
 @pytest.fixture
 def store(options: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setattr(landing, "LANDING_ROWS", 1000)
+    monkeypatch.setattr(landing, "LANDING_ROWS", ROWS // 4)
     opened = Store(options)
     with opened.catalogue:
         yield opened
@@ -73,11 +73,8 @@ def test_rows_are_read_as_they_were_written(store: Store) -> None:
 def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A compacted file has the clients of one bucket, ordered by name and time; a second compaction
     takes small files in, and leaves large ones."""
-    buckets = 32
-    if store.is_remote:
-        buckets = 4
-        monkeypatch.setattr(landing, "BUCKETS", buckets)
-    monkeypatch.setattr(landing, "BUCKET_ROWS", 2000)
+    monkeypatch.setattr(landing, "BUCKETS", BUCKETS)
+    monkeypatch.setattr(landing, "BUCKET_ROWS", ROWS // 2)
     store.write()
     before = store.rows()
     done = landing.compact(store.files, store.catalogue)
@@ -85,7 +82,7 @@ def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.Monkey
     assert (done.rows, done.removed) == (ROWS, 4)
     for row in store.catalogue.files("observation"):
         table = read_file(store.files, row).to_pylist()
-        assert {each["client"] % buckets for each in table} == {row.bucket}
+        assert {each["client"] % BUCKETS for each in table} == {row.bucket}
         order = [(each["name"], each["time"]) for each in table]
         assert order == sorted(order)
         assert (row.first, row.last) == (min(t for _, t in order), max(t for _, t in order))
@@ -95,7 +92,7 @@ def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.Monkey
     landing.compact(store.files, store.catalogue)
     assert store.rows() == both
     assert len(store.catalogue.files("observation")) == files
-    monkeypatch.setattr(landing, "FILE_ROWS", 1000)
+    monkeypatch.setattr(landing, "FILE_ROWS", ROWS // 4)
     store.write(seed=3)
     landing.compact(store.files, store.catalogue)
     assert store.rows().total() == 3 * ROWS
@@ -121,7 +118,7 @@ def test_a_file_that_another_process_has_just_replaced_ends_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is gone although the catalogue has it is an error, as before."""
-    monkeypatch.setattr(landing, "BUCKET_ROWS", 2000)
+    monkeypatch.setattr(landing, "BUCKET_ROWS", ROWS // 2)
     monkeypatch.setattr(landing, "BUCKETS", 4)
     store.write()
     before = store.rows()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.examples import only_long
 from support.made_store import EMPTY, write_rows
 from support.paths import ROOT
 
@@ -74,7 +75,9 @@ def expected(facts_days: int, personal_days: int) -> Counter[tuple[str, str, int
     )
 
 
-@pytest.mark.parametrize(("facts_days", "personal_days"), [(30, 7), (7, 30), (5, 2), (100, 100)])
+@pytest.mark.parametrize(
+    ("facts_days", "personal_days"), [(30, 7), (7, 30), only_long(5, 2), only_long(100, 100)]
+)
 def test_days_go_and_rows_of_people_earlier(
     facts: FactRemoval, facts_days: int, personal_days: int
 ) -> None:

@@ -290,7 +290,7 @@ def test_rows_of_both_come_in_the_order_of_packets(source: ModuleType) -> None:
     for module in (None, source):
         assert held(mixed, module) > 20
     # More rows than a batch has room for at first.
-    frames = [datagram(each) for each in mixed * 80]
+    frames = [datagram(each) for each in mixed * 60]
     blocks = [block(timed(frames), RAW), block(timed(frames), RAW, first=1 + len(frames))]
     assert hold_to_parsers(blocks) > 4096
 
