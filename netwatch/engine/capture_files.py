@@ -20,25 +20,21 @@ from netwatch.capture.files import (
     CaptureFile,
     NotACaptureError,
     OwnEvidenceError,
+    find_captures,
     has_capture_name,
+    may_be_text,
     open_source,
 )
 from netwatch.capture.stream import ReadFailure, Windows
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
-from netwatch.core.statistics import RunStatistics
-
-if TYPE_CHECKING:
-    from netwatch.logs.log_files import Log
-    from netwatch.logs.options import LogOptions
-from typing import TYPE_CHECKING
-
-from netwatch.capture.files import find_captures, may_be_text
 from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.statistics import RunStatistics
 from netwatch.logs.options import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.logs.log_files import Log
+    from netwatch.logs.options import LogOptions
 
 Progress = Callable[[RunStatistics, Named, int], None]
 """Called after each block with the statistics so far, the source, and the bytes of it read."""

@@ -12,7 +12,7 @@ together, so that a device that one of them names is known to the others.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from netwatch.capture.block import Named
@@ -21,6 +21,7 @@ from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
 from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics, TableUsage
+from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.flow_visibility import visibility_of
 from netwatch.engine.capture_files import LogUnit
@@ -28,18 +29,11 @@ from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.directory import ConfiguredDirectory
 from netwatch.engine.log_events import LogEvents
 from netwatch.engine.replay import BATCH_ROWS, Event, EventBatch, Replay
+from netwatch.incidents.contacts import ContactProgress
 from netwatch.inventory.bindings import are_different_hosts
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.lease_table import Lease
 from netwatch.logs.log_files import items
-
-if TYPE_CHECKING:
-    from netwatch.engine.record_facts import EventRecorder
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from netwatch.core.verdict import Contact
-from netwatch.incidents.contacts import ContactProgress
 from netwatch.logs.log_reader import LogItem
 
 if TYPE_CHECKING:

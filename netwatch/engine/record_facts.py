@@ -11,14 +11,16 @@ incidents when they are judged again (`netwatch.rejudge`).
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import STDIN, CaptureFile
 from netwatch.capture.framing import latest_time
+from netwatch.core.flow import Flow
 from netwatch.core.message import LEARNING_SOURCES, Message
+from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
@@ -27,8 +29,9 @@ from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine.capture_files import capture_seed
-from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, stream_of
+from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row, stream_of
 from netwatch.engine.observe import Observer
+from netwatch.engine.replay import ClaimEvent, Event, EventBatch
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
 from netwatch.store.losses import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
@@ -36,12 +39,6 @@ from netwatch.store.observation_rows import observation_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from collections.abc import Iterator
-
-from netwatch.core.flow import Flow
-from netwatch.core.observation import Observation
-from netwatch.engine.fact_sinks import flow_row
-from netwatch.engine.replay import ClaimEvent, Event, EventBatch
 
 CHUNK_ROWS = 16_384
 """Rows of a table after which they are sent to the writer."""

@@ -10,9 +10,16 @@ that the other end does not read yet are queued in memory up to a limit; beyond 
 discarded and counted. Messages are pickled, which is safe because both ends are the same program.
 """
 
+import os
+import pickle
+import select
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
 from netwatch.core.message import Message
@@ -25,14 +32,6 @@ from netwatch.incidents.contacts import ContactProgress, strip_frames, without_d
 
 if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
-import os
-import pickle
-import select
-import time
-from collections import deque
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Any
 
 SENDER_LIMIT = 4096
 """Pairs of a MAC and a client that were sent and are not sent again, until there are more."""
