@@ -226,7 +226,7 @@ def _written(storage: Any, name: str) -> Any:
 
 def _fold_units(storage: Any, units: int) -> None:
     from netwatch.cluster import tasks
-    from netwatch.cluster.units import code_version
+    from netwatch.cluster.ledger import code_version
 
     parts = tuple(_written(storage, f"results/bench/unit-{unit}") for unit in range(units))
     task = tasks.FoldTask(storage, code_version(), "runs/bench/fold", parts)
@@ -237,8 +237,8 @@ def _fold_units(storage: Any, units: int) -> None:
 
 def _select(storage: Any, folds: int, partition: int) -> None:
     from netwatch.cluster import tasks
+    from netwatch.cluster.ledger import code_version
     from netwatch.cluster.storage import write
-    from netwatch.cluster.units import code_version
 
     names = tuple(_written(storage, f"results/bench/fold-{number}") for number in range(folds))
     report = f"runs/bench/report-{partition}"

@@ -31,7 +31,7 @@ from shared import ROOT, Namespace, created, wait_until
 
 import netwatch.api
 from netwatch.cli import main
-from netwatch.engine.ech_candidates import EchCandidates
+from netwatch.engine.resolved_addresses import EchCandidates
 
 APP = ("www.tiktok.com", "api16-normal.tiktokv.com", "m.tiktok.com", "v16-webapp.tiktok.com")
 BLOGS = tuple(f"www.blog{number}.example" for number in range(6))

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import escaped
-from netwatch.engine.capture_files import Capture, LogUnit
-from netwatch.engine.inputs import find_units
+from netwatch.engine.capture_files import Capture, LogUnit, find_units
 from netwatch.engine.jobs import MOST_WORKERS
 from netwatch.logs.options import LogOptions, Only, format_of, year_of, zone_of
 

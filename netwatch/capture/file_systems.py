@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from netwatch.capture.locations import shown_url
-from netwatch.capture.name_patterns import has_magic
+from netwatch.capture.locations import has_magic, shown_url
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.installing import install_command, install_library
 from netwatch.core.text import without_secrets

@@ -20,8 +20,15 @@ from queue import SimpleQueue
 from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 from netwatch.capture.http_requests import Answer, ask, body_of
-from netwatch.capture.locations import FileInfo, FoundUrl, OpenFile, shown_url
-from netwatch.capture.name_patterns import fixed_part, is_hidden, matcher
+from netwatch.capture.locations import (
+    FileInfo,
+    FoundUrl,
+    OpenFile,
+    fixed_part,
+    is_hidden,
+    matcher,
+    shown_url,
+)
 from netwatch.capture.remote_file import (
     FIRST_RANGE,
     Attempts,

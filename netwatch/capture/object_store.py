@@ -34,8 +34,16 @@ from netwatch.capture.file_systems import (
     reason_of,
     scheme_of,
 )
-from netwatch.capture.locations import FileInfo, FoundUrl, OpenFile, shown_url
-from netwatch.capture.name_patterns import fixed_part, has_magic, is_hidden, matcher
+from netwatch.capture.locations import (
+    FileInfo,
+    FoundUrl,
+    OpenFile,
+    fixed_part,
+    has_magic,
+    is_hidden,
+    matcher,
+    shown_url,
+)
 from netwatch.capture.remote_file import (
     ATTEMPTS,
     Pace,

@@ -185,7 +185,7 @@ def _units(
 ) -> "tuple[list[Capture], list[LogUnit]]":
     """The files of each capture, and the logs, of whose flows the coverage is wanted."""
     from netwatch.cli.capture_options import log_options
-    from netwatch.engine.inputs import find_units
+    from netwatch.engine.capture_files import find_units
 
     return find_units(
         args.paths,

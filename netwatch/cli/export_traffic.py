@@ -96,7 +96,7 @@ class Traffic:
                 captures.append(path)
         if not captures:
             return
-        from netwatch.engine.inputs import observations
+        from netwatch.engine.capture_files import observations
 
         unread = len(self._statistics.unread)
         yield from observations(captures, self._statistics)

@@ -1,6 +1,6 @@
 """A scan of an archive: plan, units, fold, report.
 
-1. Each capture and each log becomes a unit with an id (`netwatch.cluster.units`). Those whose
+1. Each capture and each log becomes a unit with an id (`netwatch.cluster.ledger`). Those whose
    results the ledger has, signed (`netwatch.cluster.signatures`), are done.
 2. Workers judge the others. One whose worker dies is tried again alone, when all others are done;
    if it dies again, the unit is reported as unread. So is whatever else fails.
@@ -22,12 +22,11 @@ from typing import Any, Self, TypeVar
 
 from netwatch.capture.files import CaptureFile
 from netwatch.cluster import tasks
-from netwatch.cluster.ledger import Ledger
+from netwatch.cluster.ledger import Ledger, Unit, Unread, code_version, judged_by, plan
 from netwatch.cluster.reports import Chunk, Report
 from netwatch.cluster.result_file import Written, read_head
 from netwatch.cluster.signatures import LedgerKey, Signatures
 from netwatch.cluster.storage import open_storage
-from netwatch.cluster.units import Unit, Unread, code_version, judged_by, plan
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError

@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from netwatch.cluster.ledger import Ledger
+from netwatch.cluster.ledger import Ledger, Unit
 from netwatch.cluster.result_file import Written
 from netwatch.cluster.storage import MissingError, write
-from netwatch.cluster.units import Unit
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
 from netwatch.core.user_files import read_trusted_file

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from netwatch.cluster.ledger import Unit, Unread, changed, code_version
 from netwatch.cluster.reports import Chunk, write_report
 from netwatch.cluster.result_file import (
     Entry,
@@ -26,7 +27,6 @@ from netwatch.cluster.result_file import (
     write_result,
 )
 from netwatch.cluster.storage import MissingError, Storage
-from netwatch.cluster.units import Unit, Unread, changed, code_version
 from netwatch.config import Config
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics

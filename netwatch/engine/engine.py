@@ -21,11 +21,10 @@ from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.domain_filter import hash_table
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.directory import ConfiguredDirectory, flow_options
-from netwatch.engine.ech_candidates import EchCandidates
 from netwatch.engine.judge import Judge
 from netwatch.engine.judging import CaptureTables, Judging
 from netwatch.engine.observe import Observer
-from netwatch.engine.resolved_addresses import ResolvedAddresses
+from netwatch.engine.resolved_addresses import EchCandidates, ResolvedAddresses
 
 FLOW_TIMEOUT = 600_000_000_000
 """Time without packets after which a flow of a live capture has ended, in ns."""

@@ -24,8 +24,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.system.workers import ENDINGS, DiedError, WorkerProcess
 from netwatch.engine.fact_sinks import FactSink, QueuedSink, WriterConnection
 from netwatch.engine.judge import HidingApps
-from netwatch.engine.record_events import EventRecorder
-from netwatch.engine.record_facts import Recorder
+from netwatch.engine.record_facts import EventRecorder, Recorder
 from netwatch.engine.writer_host import (
     WRITER,
     closing_folder,

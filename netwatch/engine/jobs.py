@@ -6,7 +6,7 @@ Observations, of which there can be any number, come back through temporary file
 
 A scan of fewer captures reads one after the other, and shares out the clients in each among all
 workers (`netwatch.engine.scan_share`), unless all of them are small. For the names in one capture,
-a second process reads what this one writes (`netwatch.engine.names_process`). Both need workers
+a second process reads what this one writes (`netwatch.engine.sharing`). Both need workers
 that are forked: where a system cannot (`netwatch.core.system.processes`), one process reads one
 capture.
 
@@ -180,7 +180,7 @@ def names(
             )
         return
     if len(units) == 1:
-        from netwatch.engine.names_process import names_of
+        from netwatch.engine.sharing import names_of
 
         yield from names_of(captures[0], statistics, recording)
         return

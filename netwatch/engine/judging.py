@@ -33,11 +33,11 @@ from netwatch.engine.contact_flows import (
     outcome_of,
 )
 from netwatch.engine.contact_groups import ContactGroups
-from netwatch.engine.ech_candidates import LIMIT as ECH_LIMIT
-from netwatch.engine.ech_candidates import EchCandidates
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.engine.resolved_addresses import (
+    ECH_LIMIT,
     LIMIT,
+    EchCandidates,
     KnownPairs,
     ResolvedAddresses,
     UninterestingAddresses,

@@ -9,16 +9,21 @@ The shared memory is a ring of windows. The process that reads the capture takes
 piece of it, and a slot for the records of each block. Both may be used again when every worker has
 said that it is done with their blocks. The memory is mapped before the workers are forked; the
 system provides only the pages that are written.
+
+The names in one capture are read on two cores: another process reads it, this one writes the
+records. Observations have to come in the order of packets, and one of a message that times out
+comes with the next message of any flow. So the packets are not divided among workers as for a scan;
+the work is. The batches come through a pipe, which bounds how far the reader is ahead.
 """
 
 import mmap
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.files import CaptureFile
@@ -26,12 +31,17 @@ from netwatch.capture.pcap import RECORDS
 from netwatch.capture.stream import MAX_BUFFER_SIZE
 from netwatch.core.buffers import Words, array
 from netwatch.core.errors import NetwatchError
+from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.system.kernel import Readable
 from netwatch.core.system.workers import DiedError, WorkerProcess, failures_sent
 from netwatch.dissect.loop.division import MAX_WORKERS, Division, inside_table
 from netwatch.dissect.loop.loop import outermost_layers
+from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
+
+if TYPE_CHECKING:
+    from netwatch.engine.facts_process import Recording
 
 WINDOWS = 8
 """Windows of the ring: pieces of the capture that workers may be behind its reader."""
@@ -340,3 +350,34 @@ class ShareWorkers:
             else:
                 connection.send(reader.result())
                 return
+
+
+def names_of(
+    files: Sequence[CaptureFile],
+    statistics: RunStatistics,
+    recording: "Recording | None" = None,
+) -> Iterator[ObservationBatch]:
+    """Every observation of one capture, which another process reads, and whose facts it sends to
+    the store that `recording` leads to. Raises `NetwatchError` where
+    that dies, and its exception where it fails."""
+    worker = WorkerProcess(
+        partial(_read, files, recording), name=f"the process that reads {files[0].path}"
+    )
+    try:
+        while True:
+            received = worker.receive()
+            if isinstance(received, RunStatistics):
+                statistics.merge(received)
+                return
+            yield received
+    finally:
+        worker.end()
+
+
+def _read(files: Sequence[CaptureFile], recording: "Recording | None", to: Connection) -> None:
+    """Send the batches of a capture, and then the counts."""
+    statistics = RunStatistics()
+    with failures_sent(to):
+        for batch in pipeline.names(files, statistics, recording=recording):
+            to.send(batch)
+        to.send(statistics)

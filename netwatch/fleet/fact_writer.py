@@ -7,10 +7,15 @@ It takes the place of the writer of a store in the process that writes facts
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netwatch.config import Config
+from netwatch.engine.live_facts import Destination, maintain
+from netwatch.engine.writer_host import Start, run_description
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.spool import RunNote, SpoolWriter
 from netwatch.store import messages
@@ -18,18 +23,12 @@ from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
 from netwatch.store.losses import LossCounter, Losses, LossKind
 from netwatch.store.messages import ClientKey
+from netwatch.store.options import StoreOptions
+from netwatch.store.use_lock import UseLock
 from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from contextlib import nullcontext
-from functools import partial
-
-from netwatch.config import Config
-from netwatch.engine.live_facts import Destination, maintain
-from netwatch.engine.writer_host import Start, run_description
-from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
 
 BATCH_ROWS = 30_000
 """Rows after which a batch is written; some 0.5 MB."""

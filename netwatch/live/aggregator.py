@@ -11,16 +11,14 @@ from dataclasses import dataclass
 
 from netwatch.config import Config
 from netwatch.core.alert import Alert
-from netwatch.live.alert_sender import AlertDelivery, AlertEvidence, AlertSender
 from netwatch.live.config_update import ConfigUpdate, Reloader
 from netwatch.live.events import Event, Listener, Note, Schedule, Started, Stopped, TrafficReporter
 from netwatch.live.findings_receiver import FindingsReceiver
 from netwatch.live.messages import Resume, StatusReport
 from netwatch.live.open_incidents import OpenIncidents
-from netwatch.live.record_output import RecordOutput
+from netwatch.live.record_output import AlertDelivery, AlertEvidence, AlertSender, RecordOutput
 from netwatch.live.service import ServiceManager, Stopping
-from netwatch.live.state_file import StateFile
-from netwatch.live.state_saver import StateSaver
+from netwatch.live.state_file import StateFile, StateSaver
 from netwatch.live.worker_pool import WorkerPool
 
 RECEIVE_TIMEOUT = 0.1
@@ -44,7 +42,7 @@ def _nothing() -> None:
 class Parts:
     """What an aggregator works with.
 
-    `evidence` writes the packets of alerts, see `netwatch.live.alert_sender`.
+    `evidence` writes the packets of alerts, see `netwatch.live.record_output`.
     `listeners` get every event; `watchers` are called once a second with the aggregator.
     `reads_logs`: the workers read logs, and go on where the last run has ended. `user` is whom the
     process became when it dropped its privileges, empty if it did not. `stopping` hears of the

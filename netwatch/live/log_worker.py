@@ -12,9 +12,9 @@ from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.live_logs import LiveLogs
-from netwatch.live.channel import Channel
+from netwatch.engine.log_scan import LiveLogs
 from netwatch.live.messages import (
+    Channel,
     Findings,
     FindingsBuffer,
     FollowUp,

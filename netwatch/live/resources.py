@@ -14,7 +14,7 @@ from netwatch.delivery.delivery import Delivery
 from netwatch.fleet.sensor import is_sensor, outputs_of
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
-from netwatch.live.config_update import Reloader
+from netwatch.live.config_update import Reloader, UpdateChecker
 from netwatch.live.events import AlertSent, Event, Listener, Note, Reloaded, ReloadRefused
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.record_output import RecordOutput
@@ -22,7 +22,6 @@ from netwatch.live.service import ServiceManager, Stopping
 from netwatch.live.snapshots import Snapshots
 from netwatch.live.source_openers import LiveOptions
 from netwatch.live.state_file import StateFile, state_path
-from netwatch.live.update_checker import UpdateChecker
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.watch.endpoint import Endpoint
 from netwatch.watch.endpoint_options import EndpointOptions

@@ -23,6 +23,7 @@ from netwatch.coverage.counts import CoverageReport
 from netwatch.fleet.sensor import is_sensor, outputs_of
 from netwatch.fleet.sensor import require_extra as require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
+from netwatch.live.config_update import prepare
 from netwatch.live.events import Listener
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
@@ -37,7 +38,6 @@ from netwatch.live.source_openers import (
     log_opener,
     source_openers,
 )
-from netwatch.live.update_checker import prepare
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.store.options import require_extra
 

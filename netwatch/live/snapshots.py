@@ -17,8 +17,15 @@ from netwatch.delivery.queue_values import OutputStatus
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.incidents.aggregate import INCIDENT_LIMIT
 from netwatch.live.aggregator import Aggregator
-from netwatch.live.events import AlertSent, Event, PacketsDropped, Reloaded, ReloadRefused
-from netwatch.live.log import is_warning, lines
+from netwatch.live.events import (
+    AlertSent,
+    Event,
+    PacketsDropped,
+    Reloaded,
+    ReloadRefused,
+    is_warning,
+    lines,
+)
 from netwatch.live.messages import StatusReport
 from netwatch.live.open_incidents import ENDED_LIMIT, OpenIncidents
 from netwatch.watch.snapshot import (

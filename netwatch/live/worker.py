@@ -20,9 +20,9 @@ from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.engine import FLOW_TIMEOUT, Engine
-from netwatch.live.channel import Channel
 from netwatch.live.messages import (
     AddressClaims,
+    Channel,
     Findings,
     FindingsBuffer,
     Reload,

@@ -24,8 +24,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.system.processes import end_with_parent
 from netwatch.core.system.workers import WorkerProcess
 from netwatch.coverage.counts import Coverage, FlowCounts
-from netwatch.live.channel import Channel
-from netwatch.live.messages import StatusReport, Stop, WorkerEnded, WorkerOptions
+from netwatch.live.messages import Channel, StatusReport, Stop, WorkerEnded, WorkerOptions
 from netwatch.live.source_openers import LogOpener, SourceOpener
 from netwatch.live.worker import Worker
 

@@ -19,25 +19,24 @@ Rows of captures that the catalogue does not have any more, because a later run 
 left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
-
-from netwatch.store.catalogue import Catalogue, FileRow
-from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_tables import CAPTURE, TIME_COLUMN, schema, write_file
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import NetwatchError
-from netwatch.store.catalogue import StaleFilesError
-from netwatch.store.fact_files import LEFTOVER_AGE
-from netwatch.store.fact_tables import CLIENT, combined, read_file
+from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
+from netwatch.store.fact_files import LEFTOVER_AGE, FactFiles
+from netwatch.store.fact_tables import (
+    CAPTURE,
+    CLIENT,
+    TIME_COLUMN,
+    combined,
+    read_file,
+    schema,
+    write_file,
+)
 from netwatch.store.tables import BUCKETS, FACTS
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from netwatch.console.oidc import ProviderClient, ProviderError
 from netwatch.core import exchange
 from netwatch.core.errors import CaptureError
 from netwatch.core.exchange import CAPTURES, PROVIDER, UPDATES, WHOLE_UPDATE, Exchange, Limits
-from netwatch.live.update_checker import UpdateChecker
+from netwatch.live.config_update import UpdateChecker
 from netwatch.rules.load import use_builtin
 from netwatch.updates.set_format import SetError
 from netwatch.updates.update import update

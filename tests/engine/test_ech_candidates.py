@@ -14,9 +14,13 @@ from netwatch.core.message import DnsInfo, TlsInfo
 from netwatch.core.observation import Observation
 from netwatch.core.protocol_numbers import EchConfig
 from netwatch.dissect.flows.address_tables import AddressFilter
-from netwatch.engine.ech_candidates import MAX_ANSWERS, MAX_NAMES, EchCandidates
 from netwatch.engine.replay import _Answers
-from netwatch.engine.resolved_addresses import ResolvedAddresses
+from netwatch.engine.resolved_addresses import (
+    ECH_ANSWERS,
+    MAX_NAMES,
+    EchCandidates,
+    ResolvedAddresses,
+)
 
 SECOND = 1_000_000_000
 GRACE = DNS_TTL_GRACE // SECOND
@@ -163,7 +167,7 @@ def test_tables_are_bounded_and_count() -> None:
         table.add(answer(APP, HERE, client=client))
     assert [bool(table.names(hello(client=each))) for each in (1, 2, 3)] == [False, True, True]
     assert (len(table.candidates), table.candidates.evicted) == (2, 2)
-    table = Table(answer(APP, THERE), *[answer(APP, HERE)] * (MAX_ANSWERS - 1))
+    table = Table(answer(APP, THERE), *[answer(APP, HERE)] * (ECH_ANSWERS - 1))
     assert table.names(hello(THERE)) == [APP]
     table.add(answer(APP, HERE))
     assert table.names(hello(THERE)) == []

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from netwatch.formats.log_line import log_line
-from netwatch.live.events import Note, Stopped
-from netwatch.live.log import Log
+from netwatch.live.events import Log, Note, Stopped
 
 NOW = 1_679_302_800_123_456_789
 HOSTILE = 'a "b"\n\x1b[31m\ud800 ü'

@@ -12,8 +12,7 @@ from support.waiting import wait_until
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.live.config_update import ConfigUpdate, Reloader, fingerprint
-from netwatch.live.events import Event, Note, ReloadRefused
-from netwatch.live.log import is_warning
+from netwatch.live.events import Event, Note, ReloadRefused, is_warning
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from support.sets import Publisher, served
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch.config import Config, load
-from netwatch.live import update_checker
+from netwatch.live import config_update
+from netwatch.live.config_update import UpdateChecker, prepare, update_status
 from netwatch.live.events import Event, Note
-from netwatch.live.update_checker import UpdateChecker, prepare, update_status
 from netwatch.rules.load import use_builtin
 from netwatch.updates.update import update
 from netwatch.watch.health import Thresholds, troubles
@@ -218,7 +218,7 @@ class Checked:
 def test_a_check_is_made_again_after_the_interval(
     publisher: Publisher, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(update_checker, "POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(config_update, "POLL_INTERVAL", 0.01)
     checked = Checked(configured(publisher, url))
     options = checked.config.updates
     assert options is not None
@@ -262,7 +262,7 @@ def test_an_unexpected_error_is_told_too(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(update_checker, "update", fail)
+    monkeypatch.setattr(config_update, "update", fail)
     checked = Checked(configured(publisher, url))
     assert checked.config.updates is not None
     checked.checker.check(checked.config.updates.options)

@@ -11,7 +11,7 @@ from support.logs import SAMPLES, items_of
 
 from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.core.statistics import RunStatistics
-from netwatch.engine.inputs import find_units
+from netwatch.engine.capture_files import find_units
 from netwatch.logs.log_files import divide, items
 from netwatch.logs.options import LogOptions
 from netwatch.logs.recognise import recognise

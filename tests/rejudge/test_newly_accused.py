@@ -17,8 +17,8 @@ from support.sets import Publisher, signatures
 
 from netwatch.cli import main
 from netwatch.config import load
+from netwatch.live.config_update import UpdateChecker, update_status
 from netwatch.live.events import Event, Note
-from netwatch.live.update_checker import UpdateChecker, update_status
 from netwatch.rejudge.newly_accused import newly_accused
 from netwatch.rules.load import use_builtin
 from netwatch.updates.set_format import SetError

@@ -22,8 +22,7 @@ from netwatch.core.verdict import Device
 from netwatch.delivery import dead_letters
 from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.live.open_incidents import OpenIncidents
-from netwatch.live.state_file import StateFile
-from netwatch.live.state_saver import StateSaver
+from netwatch.live.state_file import StateFile, StateSaver
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions

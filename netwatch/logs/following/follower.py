@@ -200,7 +200,7 @@ class Follower:
 
 
 def _matches(path: str, argument: str) -> bool:
-    from netwatch.capture.name_patterns import matcher
+    from netwatch.capture.locations import matcher
 
     return bool(matcher(argument)(path))
 

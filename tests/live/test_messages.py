@@ -6,7 +6,7 @@ from multiprocessing import Pipe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.live.channel import Channel, pair
+from netwatch.live.messages import Channel, pair
 
 
 def limited_pair(limit: int) -> tuple[Channel, Channel]:
