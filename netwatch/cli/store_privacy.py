@@ -109,7 +109,10 @@ def add_erase(group: Group) -> None:
 def add_identify(group: Group) -> None:
     """Add ``netwatch store identify``."""
     parser = group.command(
-        "identify", _identify, "resolve a pseudonym to a device, and note who asked", _IDENTIFY_EPILOG
+        "identify",
+        _identify,
+        "resolve a pseudonym to a device; noted in the journal",
+        _IDENTIFY_EPILOG,
     )
     add_store_option(parser)
     parser.add_argument("pseudonym", metavar="PSEUDONYM", help="a pseudonym of an alert")

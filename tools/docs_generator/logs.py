@@ -79,9 +79,7 @@ def _said(name: str, lines: list[bytes]) -> str:
     found = list(_read(name, lines))
     if not found:
         raise ValueError(f"the example of {name} says nothing")
-    return table(
-        ("time", "evidence", "name", "client", "server", "outcome"), map(_row, found)
-    )
+    return table(("time", "evidence", "name", "client", "server", "outcome"), map(_row, found))
 
 
 def _read(name: str, lines: list[bytes]) -> Iterator[LogEntry]:
