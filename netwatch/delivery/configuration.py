@@ -35,7 +35,7 @@ OUTPUT_OPTIONS = (
         " `-`.",
         "the type",
     ),
-    Option("format", "word", "The format of the alerts.", "that of the type"),
+    Option("format", "word", "The format of the alerts.", "the type's"),
     Option(
         "min_verdict",
         "word",

@@ -41,7 +41,7 @@ EVENT_PATH, ACK_PATH = "/services/collector/event", "/services/collector/ack"
 OPTIONS = (
     Option("url", "URL", "The collector: scheme, host and port.", required=True),
     Option("token", "secret", "The token of the collector.", required=True),
-    Option("index", "text", "The index.", "that of the token"),
+    Option("index", "text", "The index.", "the token's"),
     Option("source", "text", "The `source` of the events.", "netwatch"),
     Option("sourcetype", "text", "The `sourcetype` of the events.", "netwatch:alert"),
     Option(

@@ -44,7 +44,7 @@ SERVER_NAME_OPTION = Option(
     "tls.server_name", "text", "The name that the certificate must be valid for.", "the host"
 )
 TLS_OPTIONS = (
-    Option("tls.ca", "path", "PEM file of the trusted certificates.", "those of the system"),
+    Option("tls.ca", "path", "PEM file of the trusted certificates.", "the system's"),
     Option("tls.cert", "path", "PEM file of our client certificate with its chain."),
     Option("tls.key", "path", "PEM file of the private key of `tls.cert`, not encrypted."),
     SERVER_NAME_OPTION,
