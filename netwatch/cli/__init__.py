@@ -54,8 +54,7 @@ COMMANDS: Mapping[str, Command] = {
         "netwatch.cli.explain:add", "show one incident, every step from packet to clause"
     ),
     "report": Command(
-        "netwatch.cli.report:add",
-        "was a ban complied with? The period report as HTML, PDF and JSON",
+        "netwatch.cli.report:add", "was a ban complied with? A report as HTML, PDF and JSON"
     ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "inventory": Command(

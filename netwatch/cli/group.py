@@ -73,7 +73,7 @@ def add_store_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store-path",
         metavar="URL",
-        help="the folder or URL of the store (default: `store` of the configuration, else"
+        help="the folder or URL of the store (default: `store` of the configuration, or"
         " ~/.local/share/netwatch/store)",
     )
 

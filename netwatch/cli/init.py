@@ -179,7 +179,7 @@ def add(
         help="a shipped ban, as netwatch bans list shows it; may be repeated",
     )
     parser.add_argument(
-        "--yes", action="store_true", help="ask nothing, take what is said and what is proposed"
+        "--yes", action="store_true", help="ask nothing, use the options and proposals"
     )
     parser.set_defaults(func=init)
 

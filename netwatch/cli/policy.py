@@ -213,7 +213,7 @@ def add(
     )
     explaining.add_argument("--vlan", type=int, metavar="V", help="the VLAN tag of the packet")
     explaining.add_argument(
-        "--mac", metavar="M", help="the MAC address in the frame; alone: of the device"
+        "--mac", metavar="M", help="the MAC address in the frame; without --ip: the device's"
     )
 
 

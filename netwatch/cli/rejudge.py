@@ -88,7 +88,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--bans",
         metavar="FILE",
         default="",
-        help="judge by the bans and exemptions in FILE instead of those of the configuration",
+        help="judge by the bans and exemptions in FILE instead of the configuration's",
     )
     parser.add_argument(
         "--at",
@@ -114,7 +114,7 @@ def _add_output_options(parser: argparse.ArgumentParser, formats: Iterable[str])
     parser.add_argument(
         "--all",
         action="store_true",
-        help="print all alerts as judged again, in place of the differences",
+        help="print all re-judged alerts instead of the differences",
     )
     parser.add_argument(
         "--format",

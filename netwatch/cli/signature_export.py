@@ -62,7 +62,7 @@ def add(group: Group) -> None:
         metavar="ID",
         action="append",
         default=[],
-        help="an app, vendor:… or category:…, in place of a ban, or of its apps only this one"
+        help="an app, vendor:… or category:…, instead of a ban, or only this one of its apps"
         " (repeatable)",
     )
     parser.add_argument(

@@ -99,7 +99,7 @@ def add(
             "paths",
             metavar="PATH",
             nargs="*",
-            help="a signature file, a folder, or builtin (default: those of the configuration)",
+            help="a signature file, a folder, or builtin (default: the configuration's)",
         )
 
 

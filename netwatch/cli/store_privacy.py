@@ -111,7 +111,7 @@ def add_identify(group: Group) -> None:
     parser = group.command(
         "identify",
         _identify,
-        "resolve a pseudonym to a device, and note who asked",
+        "resolve a pseudonym to a device; noted in the journal",
         _IDENTIFY_EPILOG,
     )
     add_store_option(parser)

@@ -141,7 +141,7 @@ class OidcOptions:
     name_claim: str = declare(TEXT, "the claim that names the account", "preferred_username")
     scope: str = declare(TEXT, "the scopes that are asked for", "openid profile")
     ca_file: Path | None = declare(
-        PATH, "the certificates of authorities, PEM", shown="those of the system"
+        PATH, "the certificates of authorities, PEM", shown="the system's"
     )
 
 
@@ -227,7 +227,7 @@ class ConsoleOptions:
     idle: int = declare(_TIME(), "a session ends this long after its last request", "30m")
     absolute: int = declare(_TIME(), "a session ends this long after its begin", "12h")
     language: str = declare(
-        choice(LANGUAGES), "`en`, `fr`, `nl` or `de`, for who has chosen none", "en"
+        choice(LANGUAGES), "`en`, `fr`, `nl` or `de`, unless the user has chosen another", "en"
     )
     timezone: str = declare(TIMEZONE, "the time zone of pages that are of no single ban", "UTC")
     metrics: str = declare(_URL, "the URL of the metrics endpoint of a sensor")

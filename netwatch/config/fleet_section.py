@@ -65,7 +65,7 @@ class ServerOptions:
     )
     key: Path | None = declare(FILE, "its private key, PEM", shown="one that the centre makes")
     ca: Path | None = declare(
-        FILE, "the authority that sensors verify it with, PEM", shown="that of the centre"
+        FILE, "the authority that sensors verify it with, PEM", shown="the centre's"
     )
     join: str = declare(
         url_of("tls", "nats"), "a server that runs already, instead of one of its own"
@@ -99,7 +99,7 @@ class SensorLimit:
 
     networks: frozenset[str] | None = declare(
         replace(texts(), empty=None),
-        "the networks that the sensor sees; what it says of others is kept as a contradiction,"
+        "the networks that the sensor sees; reports about others are kept as a contradiction,"
         " and raises no confidence",
         shown="all",
     )

@@ -63,7 +63,7 @@ class PrivacyKeys:
     pseudonyms: tuple[str, ...] = declare(
         words_of(CLASSES),
         "the classes whose devices are called by a pseudonym: `personal`, `guest`, `service`, "
-        "`infrastructure`. A device that cannot be told from others has that of its network",
+        "`infrastructure`. A device that cannot be told from others has its network's",
         required=_REQUIRED_CLASSES,
     )
     key: PseudonymKey | None = declare(

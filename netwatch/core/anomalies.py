@@ -12,32 +12,29 @@ from collections import Counter
 from collections.abc import Mapping
 
 ANOMALIES: Mapping[str, str] = {
-    "address-claimed-twice": "A contact of an incident is from an address that two MACs claimed"
-    " at the time: it gives at most `probable`.",
+    "address-claimed-twice": "Two MACs claimed the address of a contact at the time: it gives at"
+    " most `probable`.",
     "amsdu-bad": "A frame inside a WLAN aggregate (A-MSDU) does not fit into the aggregate.",
     "arp-cut": "An ARP packet is truncated.",
     "arp-operation": "An ARP packet has an operation other than request and reply.",
     "arp-type": "An ARP packet is not for IPv4 over Ethernet.",
-    "capture-dropped": "A packet is missing from the capture: the pcapng file says, in its"
-    " interface statistics or with the next packet, that the interface or the system dropped it.",
-    "clients-unproven": "A contact of a client that the inventory does not have, and of which no"
-    " handshake proves that it is there, is in the incident of all such clients of its network:"
-    " there were too many of them in an hour.",
-    "contact-flows-full": "A flow contacted an app while the table of such flows was full: its"
-    " bytes are missing from the incident.",
-    "contact-sightings-full": "A flow contacted apps under more names than are followed: of further"
-    " ones it is not known whether the server took part.",
-    "device-address-shared": "Two devices had the address of a contact at the same time: the"
-    " contact is attributed to neither.",
-    "device-behind-nat": "There are several devices behind the address of a contact, by the TLS"
-    " stacks that were seen: the contact is attributed to none of them.",
-    "device-claim-refused": "A message claims an address that cannot be learned: it is not the"
-    " address of a host, the MAC differs from that of the frame, or it is announced for another"
-    " host.",
-    "device-is-proxy": "A contact comes from an address that others ask for hosts of apps by HTTP"
-    " or SOCKS: it is attributed to none of them.",
-    "device-mac-shared": "Two devices had the MAC address of a contact at the same time: the"
-    " contact is attributed to neither.",
+    "capture-dropped": "By the pcapng file, the interface or the system dropped a packet.",
+    "clients-unproven": "A contact of an unproven client that is not in the inventory: there were"
+    " too many of them in an hour, so they share one incident.",
+    "contact-flows-full": "The table of flows that contact apps was full: bytes are missing from an"
+    " incident.",
+    "contact-sightings-full": "A flow showed too many names of apps: for further ones it is unknown"
+    " whether the server took part.",
+    "device-address-shared": "Two devices had the address of a contact at the same time: the device"
+    " is unknown.",
+    "device-behind-nat": "Several devices are behind the address of a contact, by their TLS stacks:"
+    " the device is unknown.",
+    "device-claim-refused": "A message claims an address that is no host's, with another MAC than"
+    " the frame's, or for another host.",
+    "device-is-proxy": "A contact comes from a proxy that others ask for hosts of apps: the device"
+    " is unknown.",
+    "device-mac-shared": "Two devices had the MAC of a contact at the same time: the device is"
+    " unknown.",
     "devices-full": "A learned address, device or pending request was evicted because its table"
     " was full.",
     "dhcp-cookie": "A BOOTP message has no DHCP options.",
@@ -78,22 +75,22 @@ ANOMALIES: Mapping[str, str] = {
     "dtls-no-hello": "A DTLS datagram contains no ClientHello.",
     "dtls-record": "A DTLS record has an invalid header or length.",
     "dtls-record-cut": "A DTLS record exceeds its datagram.",
-    "ech-candidates-full": "An ECH configuration that a device was given was evicted, with its"
-    " names or their addresses, because the table was full.",
+    "ech-candidates-full": "An ECH configuration of a device was evicted, with its names or their"
+    " addresses, because the table was full.",
     "ech-candidates-many": "A hello with ECH has no candidates, because its device was given the"
     " key for too many names.",
-    "ech-keys-full": "An ECH configuration that a device was given was evicted because the table"
-    " was full: its outer hellos may be taken for GREASE.",
-    "ech-name-shared": "A hello with ECH can be for several names, not all of which are banned:"
-    " it is `possible` at most.",
+    "ech-keys-full": "An ECH configuration of a device was evicted because the table was full:"
+    " outer hellos may be mistaken for GREASE.",
+    "ech-name-shared": "A hello with ECH may be for a name that is not banned: it is at most"
+    " `possible`.",
     "encrypted-ip": "The packet is IPsec ESP; its content cannot be read.",
     "encrypted-link": "The frame is encrypted by MACsec; its content cannot be read.",
     "encrypted-tunnel": "The content of a tunnel is encrypted (CAPWAP over DTLS, LISP with a key)"
     " and cannot be read.",
-    "flow-names-full": "The name that the hello of a flow showed was evicted because the table is"
-    " full: a second name in the flow is not noticed.",
-    "flow-table-full": "A flow that had been silent for less than 60 s was evicted from the flow"
-    " table for a newer one: its later packets count as another flow.",
+    "flow-names-full": "The name of a flow was evicted because the table was full: a second name in"
+    " the flow is not noticed.",
+    "flow-table-full": "A flow with a packet in the last 60 s was evicted: its later packets count"
+    " as another flow.",
     "geo-record-damaged": "A record of a GeoIP database is damaged: the destination has no country"
     " or network operator.",
     "gquic-frame": "A frame of Google QUIC exceeds its packet.",
@@ -132,8 +129,8 @@ ANOMALIES: Mapping[str, str] = {
     " with either.",
     "ip-fragment-repeated": "An IP fragment was received twice.",
     "ip-fragment-too-long": "An IP fragment ends beyond 64 KiB.",
-    "ip-fragments-incomplete": "Fragments of an IP datagram or of a CAPWAP packet are missing; it"
-    " is read as far as it is contiguous.",
+    "ip-fragments-incomplete": "Fragments of an IP datagram or CAPWAP packet are missing; it is"
+    " read as far as it is contiguous.",
     "ip-fragments-many": "An IP datagram or a CAPWAP packet has more than 128 fragments; the rest"
     " is ignored.",
     "ip-header-bad": "An IP header has the wrong version or length.",
@@ -146,32 +143,29 @@ ANOMALIES: Mapping[str, str] = {
     " was judged again.",
     "link-header-cut": "A packet ends inside its link-layer header or VLAN tag.",
     "link-type-unknown": "The link type of a packet is not supported.",
-    "log-flows-full": "The table of the flows of a log is full: the end of the oldest one is not"
-    " found any more.",
-    "log-nul-bytes": "A log of text has a run of NUL bytes, as after a loss of power. The run is"
-    " skipped, and what it cut off of a line is not read.",
-    "log-record-late": "A record of a log is earlier than one that was judged before it, and so"
-    " many others came in between that it was not put in order.",
-    "mac-not-bound": "The MAC in the frame of a contact of an incident is neither that of the"
-    " device nor known to be a router's: the contact gives at most `probable`.",
+    "log-flows-full": "The table of a log's flows was full: the end of the oldest is not found.",
+    "log-nul-bytes": "A text log has a run of NUL bytes, as after a loss of power; it is skipped"
+    " with the line that it cut.",
+    "log-record-late": "A log record came too late to be put in order.",
+    "mac-not-bound": "The frame of a contact has a MAC that is neither the device's nor a known"
+    " router's: it gives at most `probable`.",
     "nd-cut": "A neighbour discovery message is truncated.",
-    "nd-fragmented": "A neighbour discovery message came in fragments, or with the header of one."
-    " No host takes it (RFC 6980), and it is not read.",
-    "nd-hop-limit": "A neighbour discovery message has a hop limit other than 255, so it may come"
-    " from another network; it is not read.",
+    "nd-fragmented": "A neighbour discovery message came in fragments, which hosts ignore (RFC"
+    " 6980); it is not read.",
+    "nd-hop-limit": "A neighbour discovery message has a hop limit other than 255; it is not read.",
     "nd-many-options": "A neighbour discovery message has more than 64 options; the rest is not"
     " read.",
     "nd-option": "A neighbour discovery option has length 0 or exceeds its message.",
     "nd-type": "A neighbour discovery message has an unknown type or code.",
-    "not-ip": "The frame contains no IP but a known protocol: ARP, LLDP, control frames and"
-    " others. Shown with `-v` only, as `no names in`.",
+    "not-ip": "The frame contains ARP, LLDP or another known protocol that is not IP. Shown with"
+    " `-v` only, as `no names in`.",
     "payload-cut": "The payload of a packet was not captured.",
     "proof-device-lost": "Packets that prove which device had an address could not be stored: an"
     " evidence capture may report another device.",
-    "proof-first-packet-lost": "With `--evidence`: the first packet of a flow was evicted before"
-    " the flow ended; `ip-from-dns` is then reported without its packets.",
-    "proof-trail-lost": "With `--evidence`: a message has so many packets, or so many messages"
-    " were incomplete at the time, that not all packets were stored; it is reported without them.",
+    "proof-first-packet-lost": "With `--evidence`: the first packet of a flow was evicted;"
+    " `ip-from-dns` is reported without its packets.",
+    "proof-trail-lost": "With `--evidence`: too many packets belong to incomplete messages; a"
+    " message is reported without all of its packets.",
     "quic-crypto-limit": "The handshake bytes of a QUIC client exceed 64 KiB, or too many pieces"
     " of them are buffered.",
     "quic-crypto-overlap": "QUIC handshake bytes were sent twice with different content; the first"
@@ -183,12 +177,11 @@ ANOMALIES: Mapping[str, str] = {
     " often it comes from a server.",
     "quic-short": "A QUIC packet is too short to be protected.",
     "resolved-address-shared": "A flow without a name goes to an address that its device had"
-    " resolved for several apps or names: it is no evidence.",
+    " resolved for several apps or names: no evidence.",
     "resolved-addresses-full": "A resolved address was evicted because the table was full.",
-    "senders-full": "Of a MAC is not stored whose packets it sends, because the table is full: if"
-    " it is a router's, that is not noticed.",
-    "shared-clients-full": "An address of which it was noted what tells several devices behind it"
-    " apart was evicted because the table was full.",
+    "senders-full": "The table of senders was full: a router's MAC may not be recognised.",
+    "shared-clients-full": "What tells several devices behind an address apart was evicted because"
+    " the table was full.",
     "socks-cut": "A SOCKS request is truncated.",
     "socks-request": "A message looked like a SOCKS request and is not one.",
     "tcp-gap": "Bytes are missing in a connection with several messages.",
@@ -197,9 +190,8 @@ ANOMALIES: Mapping[str, str] = {
     "tcp-overlap": "Bytes of a hello or request were sent twice with different content; both are"
     " read.",
     "tcp-retransmission": "A hello or request head was retransmitted; it counts once.",
-    "tcp-stray": "A hello or request came in a segment that no server takes: without ACK, or"
-    " outside of the window behind the SYN. Its name is reported, but its flow does not count as"
-    " named by it.",
+    "tcp-stray": "A hello or request came in a segment that no server accepts (without ACK, or"
+    " outside the window). Its name is reported, but does not name the flow.",
     "tcp-stream-aged": "A message was still incomplete after 60 s.",
     "tcp-stream-too-long": "A message is longer than 128 KiB.",
     "tcp-streams-full": "An incomplete message was evicted because the stream table was full.",
@@ -238,14 +230,14 @@ ANOMALIES: Mapping[str, str] = {
     "tls-warning-alert": "Warning alerts precede or interrupt a hello; they are skipped, as some"
     " servers skip them.",
     "transport-header-cut": "A packet ends inside its TCP or UDP header.",
-    "transport-unknown": "The packet is ICMP, SCTP or another protocol that is neither TCP nor"
-    " UDP. Shown with `-v` only, as `no names in`.",
+    "transport-unknown": "The packet is ICMP, SCTP or another protocol but TCP and UDP. Shown with"
+    " `-v` only, as `no names in`.",
     "two-names": "A connection of an incident shows two names of servers: its contacts give at"
     " most `probable`.",
     "udp-length-bad": "The length field of a UDP datagram is smaller than its header.",
     "wlan-protected": "A WLAN frame is encrypted.",
-    "wrapped-too-deep": "A packet has more than eight IP headers, more than sixteen other"
-    " encapsulations, or fragments nested more than eight levels deep.",
+    "wrapped-too-deep": "A packet has more than eight IP headers, sixteen other encapsulations, or"
+    " eight levels of fragments.",
     "wrapping-header-cut": "A packet ends inside a tunnel header or label.",
     "wrapping-unknown": "The content of a tunnel is not supported, or the frame is a later"
     " fragment of a WLAN frame.",

@@ -44,7 +44,7 @@ class OutputKeys:
     )
 
 
-_FORMAT = {"description": "the format of the alerts", "shown": "that of the type"}
+_FORMAT = {"description": "the format of the alerts", "shown": "the type's"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ CENTRE_METRICS = (
         "netwatch_fleet_alerts_new_total",
         "counter",
         (),
-        "Alerts that said something new when they were committed.",
+        "Alerts with something new when they were committed.",
         lambda status: status.new_alerts,
     ),
     CentreMetric(

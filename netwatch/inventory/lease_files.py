@@ -51,7 +51,7 @@ class LeaseFile:
     )
     lease_time: int = key(
         NANOSECONDS,
-        "for how long dnsmasq grants a lease: its file has the end of a lease alone",
+        "for how long dnsmasq grants a lease: its file has only the end of a lease",
         "1h",
     )
 

@@ -10,15 +10,15 @@ PACK_ENTRY_KEYS = Section(
     "bans[]",
     (
         row("pack", "id", REQUIRED, "the id of a shipped ban"),
-        row("severity", "word", "that of the pack", f"severity of alerts: {_SEVERITIES}"),
+        row("severity", "word", "the pack's", f"severity of alerts: {_SEVERITIES}"),
         row(
             "min_confidence",
             "word",
-            "that of the pack",
+            "the pack's",
             f"confidence from which an incident is reported: {_CONFIDENCES}",
         ),
-        row("networks", "list of names", "that of the pack", "networks in which the ban applies"),
-        row("bypass", "word", "that of the pack", "as in a ban that is written out"),
+        row("networks", "list of names", "the pack's", "networks in which the ban applies"),
+        row("bypass", "word", "the pack's", "as in a ban that is written out"),
     ),
 )
 """The keys of an entry of ``bans`` that names a pack."""
@@ -46,8 +46,8 @@ BAN_KEYS = Section(
         row(
             "periods",
             "list of periods",
-            "that of `from` and `until`",
-            "in place of `from` and `until`: the periods in which the ban is in force, in order; "
+            "from `from` and `until`",
+            "instead of `from` and `until`: the periods in which the ban is in force, in order; "
             "between two of them it is not",
         ),
         row("review", "day", "none", "day on which the ban is to be reviewed, shown in alerts"),
@@ -90,12 +90,12 @@ TEXTS_KEYS = Section(
 TEXT_KEYS = Section(
     "bans[].texts.LANGUAGE",
     (
-        row("authority", "text", "that of the ban", "who issued the ban"),
-        row("legal_basis", "text", "that of the ban", "its legal basis"),
+        row("authority", "text", "the ban's", "who issued the ban"),
+        row("legal_basis", "text", "the ban's", "its legal basis"),
         row(
             "bases",
             "list of texts",
-            "those of the periods",
+            "the periods'",
             "the `basis` of each period, in the order of `periods`",
         ),
     ),
@@ -136,7 +136,7 @@ PACK_FILE_KEYS = Section(
             "unconfirmed",
             "list of words",
             "none",
-            "what no source confirms, as `status` says in words: `announced`, `from`, `until`, "
+            "what no source confirms, as `status` explains: `announced`, `from`, `until`, "
             "`in_force`, `legal_basis` or `scope`",
         ),
         row("notes", "text", "empty", "further remarks"),

@@ -58,7 +58,7 @@ SIGNATURE_KEYS = (
                 "verified",
                 "true or false",
                 "true",
-                "`false` where nobody confirmed whose the name is; the grade is then at most "
+                "`false` if the owner of the name is not confirmed; the grade is then at most "
                 "`probable`",
             ),
             row(

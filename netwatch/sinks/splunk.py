@@ -53,7 +53,7 @@ class SplunkOptions:
 
     url: str = key(URL, "the collector: scheme, host and port", required="a URL")
     token: Secret = key(SECRET, "the token of the collector", required="the token of the collector")
-    index: str = key(TEXT, "the index", shown="that of the token")
+    index: str = key(TEXT, "the index", shown="the token's")
     source: str = key(TEXT, "the `source` of the events", "netwatch")
     sourcetype: str = key(TEXT, "the `sourcetype` of the events", "netwatch:alert")
     require_ack: bool = key(

@@ -19,12 +19,12 @@ from netwatch.sinks.options import FILE
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """`ca` is a PEM file of trusted certificates, None for those of the system. `certificate` and
+    """`ca` is a PEM file of trusted certificates, None for the system's. `certificate` and
     `key` are our own, for client authentication. `server_name` is the name that the receiver's
     certificate must be valid for; if empty, the host that we connect to."""
 
     ca: Path | None = declare(
-        FILE, "PEM file of the trusted certificates", shown="those of the system"
+        FILE, "PEM file of the trusted certificates", shown="the system's"
     )
     certificate: Path | None = declare(
         FILE, "PEM file of our client certificate with its chain", name="cert"

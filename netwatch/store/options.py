@@ -67,7 +67,7 @@ class Retention:
     personal: int | None = key(
         RETENTION,
         "facts of clients in networks of class `personal` and `guest`, where it is shorter",
-        shown="that of `observations`",
+        shown="as `observations`",
     )
 
 

@@ -111,7 +111,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     gauge(
         "netwatch_log_lag_seconds",
-        "Age of the last record that was read where logs have more to read, else 0.",
+        "Age of the last record that was read if logs have more to read, otherwise 0.",
         lambda snapshot: snapshot.log_lag,
     ),
     counter(
@@ -133,7 +133,7 @@ METRICS: tuple[Metric, ...] = (
         "netwatch_interface_up",
         "gauge",
         ("interface",),
-        "1 where packets can arrive on the interface, or the log can be read, else 0.",
+        "1 where packets can arrive on the interface, or the log can be read, otherwise 0.",
         interface_up,
     ),
     counts(

@@ -41,6 +41,8 @@ def block(command: str) -> str:
     of_scan = {} if command == "scan" else described(parsers()["scan"])
     elsewhere: dict[str, list[str]] = {}
     for spelled, text in described(parser).items():
+        if _short(spelled) == "`-c`":
+            continue
         if (spelled, text) in known:
             elsewhere.setdefault("[shared options](#shared-options)", []).append(spelled)
         elif of_scan.get(spelled) == text:
@@ -59,8 +61,14 @@ def _short(spelled: str) -> str:
 
 
 def shared_block(_: str) -> str:
-    """The options that many commands have."""
-    return table(("option", "meaning"), (list(each) for each in shared()))
+    """The options that many commands have, and which lack the first."""
+    rest = [each for each, parser in parsers().items() if not any(map(_is_config, options(parser)))]
+    known = table(("option", "meaning"), (list(each) for each in shared()))
+    return f"{known}\n\nAll commands but {code(*rest)} accept `-c`."
+
+
+def _is_config(action: argparse.Action) -> bool:
+    return "-c" in action.option_strings
 
 
 def described(parser: argparse.ArgumentParser) -> dict[str, str]:

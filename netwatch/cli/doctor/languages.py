@@ -34,7 +34,10 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     except ConfigError:
         return  # The check of the configuration has reported it.
     if console is not None:
-        yield ok("languages", f"the console is in '{console.language}' for who has chosen none")
+        yield ok(
+            "languages",
+            f"the console is in '{console.language}' unless the user has chosen another",
+        )
 
 
 def check_catalogues(folder: Path, codes: tuple[str, ...]) -> Iterator[Finding]:
