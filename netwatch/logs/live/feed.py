@@ -14,11 +14,12 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.live.follower import Follower
 from netwatch.logs.live.receivers import Received, Receivers
-from netwatch.logs.live.written import RecordReading, WrittenLog, frame_format, time_of
+from netwatch.logs.live.written import RecordReading, WrittenLog, frame_format
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import PLAIN, Carried, RecordError
 from netwatch.logs.recognise import recognise_head
+from netwatch.logs.records import time_of
 from netwatch.logs.times import SECOND, LocalTimes
 
 MAX_SENT_LOGS = 1024

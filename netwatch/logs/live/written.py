@@ -32,7 +32,7 @@ from netwatch.logs.recognise import (
     recognise_head,
     recognise_tables,
 )
-from netwatch.logs.records import Lack, LogEntry, LogFlow
+from netwatch.logs.records import Lack, time_of
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.sqlite_rows import MAGIC
 from netwatch.logs.times import SECOND, LocalTimes
@@ -170,11 +170,6 @@ class RecordReading:
             self.notes.append(
                 f"{self.source}: times without a zone are read as UTC; --timezone sets another"
             )
-
-
-def time_of(entry: LogEntry) -> int:
-    """The time of what a record says, of a flow its end, ns since the epoch."""
-    return entry.last if isinstance(entry, LogFlow) else entry.time
 
 
 class WrittenLog:
