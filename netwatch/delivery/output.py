@@ -71,7 +71,7 @@ class DigestKeys:
     every: float = key(
         replace(DURATION, empty=0.0),
         "how long alerts are collected, from the first one, before they are sent",
-        shown="that of the type",
+        shown="the type's",
     )
     hours: tuple[int, int] | None = key(
         parsed("hours", _minutes, "hours like 22:00-07:00", pattern=_HOURS.pattern, numbers=False),

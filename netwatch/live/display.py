@@ -17,8 +17,8 @@ from netwatch.formats.log_line import LogFormat
 from netwatch.live.events import Event, Log
 from netwatch.live.message_stream import MESSAGE_LIMIT, MessageStream, ScreenStream, StreamWriter
 from netwatch.watch.health import Thresholds
+from netwatch.watch.screen import View, can_show
 from netwatch.watch.snapshot import TakeSnapshot
-from netwatch.watch.view import View, can_show
 
 END_TIMEOUT = 2.0
 """Seconds that the reader of standard error has at the end to accept the next piece."""

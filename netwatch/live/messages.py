@@ -73,7 +73,7 @@ class Findings:
 
     `config_serial` numbers the configuration that judged it (see `Reload`), `packet_time`
     is the time of the block's last packet in ns since the epoch. `positions` says how far the logs
-    were read with these items, by the keys of `netwatch.logs.following.follower`; None removes one.
+    were read with these items, by the keys of `netwatch.logs.live.follower`; None removes one.
     """
 
     config_serial: int

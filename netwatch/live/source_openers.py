@@ -26,7 +26,7 @@ from netwatch.logs.options import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.logs.live.feed import LogFeed
-    from netwatch.logs.receiving.receivers import Receivers
+    from netwatch.logs.live.receivers import Receivers
 
 FILE = "file"
 """The source that reads captures and pipes instead of interfaces."""
@@ -137,8 +137,8 @@ class LogOpener:
 def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
     """The opener of the logs that a user has named. Raises `NetwatchError` for an address that
     cannot be listened at, and for a file that exists and is no log."""
-    from netwatch.logs.receiving.address import is_receiver, parse
-    from netwatch.logs.receiving.receivers import Receivers
+    from netwatch.logs.live.receivers import Receivers
+    from netwatch.logs.live.senders import is_receiver, parse
 
     addresses = [parse(argument) for argument in arguments if is_receiver(argument)]
     paths = tuple(dict.fromkeys(each for each in arguments if not is_receiver(each)))

@@ -13,8 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from netwatch.core.message import DnsInfo
-from netwatch.logs.dns_text import Others, address, record_type, shown
-from netwatch.logs.dns_values import MAX_MESSAGE, message_names
+from netwatch.logs.dns_values import MAX_MESSAGE, Others, address, message_names, record_type, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.timestamps import rfc3339

@@ -19,7 +19,7 @@ from functools import lru_cache
 from itertools import islice
 
 from netwatch.core.message import DnsInfo
-from netwatch.logs.dns_text import (
+from netwatch.logs.dns_values import (
     address,
     address_text,
     alias,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from netwatch.logs.dns_text import (
+from netwatch.logs.dns_values import (
     address,
     answer_info,
     carried_time,

@@ -1,21 +1,195 @@
-"""DNS answers in logs: as records in text form, and as whole messages.
+"""Lookups in logs: addresses, record types and names as resolvers write them, answers as records in
+text form, and whole messages, which AdGuard Home and the DNS server of Windows keep.
 
 Records lead from the name asked for over aliases to addresses, as those of
-`netwatch.dissect.loop.dns_records` do. AdGuard Home and the DNS server of Windows keep whole
-messages.
+`netwatch.dissect.loop.dns_records` do. Resolvers write names as in a zone file (RFC 1035 section 5.1),
+with or without the last dot, and the names of record types and response codes that IANA has
+registered. Addresses and types recur in a log, so their values are kept.
 """
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple, Unpack
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
-from netwatch.core.addresses import ip_text
+from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.errors import ParseError
 from netwatch.core.message import DnsInfo
-from netwatch.core.names import normalise_name
-from netwatch.logs.dns_text import Others
-from netwatch.logs.json_values import packed_ip
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
+from netwatch.core.names import normalise_name, raw_name
+from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
+from netwatch.core.verdict import Outcome
+from netwatch.logs.reading import Carried, RecordError
+from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName, Place
+from netwatch.logs.web_values import packed_ip
 from netwatch.protocols.dns import parse
+
+
+class Others(TypedDict, total=False):
+    """Further fields of `LogName` that an answer may have."""
+
+    outcome: Outcome | None
+    blocked_by: str
+    client_host: str
+    lacks: tuple[Lack, ...]
+    shown_at: Place | None
+    parts: tuple[Place, ...]
+
+
+_MAPPED = bytes(10) + b"\xff\xff"
+_NO_PLACES: Mapping[str, Place | None] = {}
+_ESCAPED = re.compile(rb"\\(\d{3}|[^\d])", re.DOTALL)
+_TYPE_NUMBER = re.compile(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
+_TYPE_NAME = re.compile(r"[A-Z][A-Z0-9-]{0,15}", re.IGNORECASE | re.ASCII)
+_KNOWN_TYPES = {name: name for name in TYPES.values()}
+_KNOWN_RCODES = {name: name for name in RCODES.values()} | {"NOTIMPL": "NOTIMP"}
+
+
+@lru_cache(maxsize=4096)
+def address(text: bytes) -> bytes:
+    """A packed address. The zone of a link-local one (RFC 4007) is left out, and IPv4 in IPv6
+    (``::ffff:192.0.2.1``) is the IPv4 address. Raises `RecordError`."""
+    packed = parse_ip(text.decode("latin-1").partition("%")[0])
+    if packed is None:
+        raise RecordError("address-invalid")
+    return packed[12:] if packed.startswith(_MAPPED) else packed
+
+
+@lru_cache(maxsize=4096)
+def address_text(text: bytes) -> str:
+    """An address in its usual spelling, empty where the text is none."""
+    packed = parse_ip(text.decode("latin-1"))
+    return "" if packed is None else ip_text(packed)
+
+
+def port(text: bytes) -> int:
+    """The number of a port. Raises `RecordError`."""
+    number = int(text) if text.isdigit() and len(text) < 6 else 65536
+    if number > 65535:
+        raise RecordError("port-invalid")
+    return number
+
+
+@lru_cache(maxsize=1024)
+def record_type(text: str) -> str:
+    """The name of a record type as in DNS messages (``TYPE65`` is ``HTTPS``). Raises
+    `RecordError`."""
+    upper = text.upper()
+    if upper in _KNOWN_TYPES:
+        return upper
+    if (found := _TYPE_NUMBER.fullmatch(text)) and (number := int(found[1])) < 65536:
+        return type_text(number)
+    if _TYPE_NAME.fullmatch(text):
+        return upper
+    raise RecordError("query-type-invalid")
+
+
+@lru_cache(maxsize=256)
+def response_code(text: str) -> str:
+    """The name of a response code, given as a name or a number. Raises `RecordError`."""
+    upper = text.strip().upper().replace("SERVER_FAILURE", "SERVFAIL")
+    if upper in _KNOWN_RCODES:
+        return _KNOWN_RCODES[upper]
+    if upper.isdigit() and len(upper) < 5:
+        return rcode_text(int(upper))
+    if upper.startswith("RCODE") and upper[5:].isdigit():
+        return upper
+    raise RecordError("response-code-invalid")
+
+
+@lru_cache(maxsize=1024)
+def query_info(kind: bytes) -> DnsInfo:
+    """What a query for records of this type contains. Raises `RecordError`."""
+    return DnsInfo(record_type(kind.decode("latin-1")))
+
+
+@lru_cache(maxsize=4096)
+def answer_info(kind: bytes, rcode: bytes) -> DnsInfo:
+    """What a response contains of which type and code are known. Raises `RecordError`."""
+    return DnsInfo(record_type(kind.decode("latin-1")), response_code(rcode.decode("latin-1")))
+
+
+def unescaped(name: bytes) -> bytes:
+    """The bytes of a name that is written as in a zone file."""
+    if b"\\" not in name:
+        return name
+    return _ESCAPED.sub(_unescape, name)
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    text = found[1]
+    return bytes((int(text) & 0xFF,)) if len(text) == 3 else text
+
+
+def shown(
+    name: bytes,
+    dns: DnsInfo,
+    when: tuple[int, int],
+    client: Endpoint,
+    server: Endpoint = NOWHERE,
+    transport: Literal["tcp", "udp"] = "udp",
+    aliases_at: Mapping[str, Place | None] = _NO_PLACES,
+    **others: Unpack[Others],
+) -> Iterable[LogName]:
+    """What a lookup of `name` shows: with a response code in `dns` a ``dns-answer``, and behind it
+    the aliases (`with_aliases`); otherwise a ``dns-query``. `when` is the time with its digits,
+    `aliases_at` are the records that have aliases, where these are not the one that was read last.
+    The name may end in a dot; the root shows nothing, as in packets."""
+    if name[-1:] == b".":
+        name = name[:-1]
+    if not name:
+        return ()
+    asked = normalise_name(name)
+    rcode = dns.rcode
+    first = LogName(
+        when[0],
+        when[1],
+        "dns-query" if rcode is None else "dns-answer",
+        asked,
+        client,
+        server,
+        transport,
+        dns=dns,
+        raw=raw_name(name, asked),
+        **others,
+    )
+    return with_aliases(first, aliases_at)
+
+
+def with_aliases(
+    first: LogName, aliases_at: Mapping[str, Place | None] = _NO_PLACES
+) -> Iterable[LogName]:
+    """What an answer shows: the name asked for, and behind it each alias that it leads to, as in
+    packets."""
+    dns, asked = first.dns, first.name
+    if dns is None or dns.rcode is None or not dns.chain:
+        return (first,)
+    return first, *(
+        replace(
+            first,
+            evidence="dns-cname",
+            name=alias,
+            raw="",
+            asked=asked,
+            shown_at=aliases_at.get(alias),
+        )
+        for alias in dns.chain
+        if alias != asked
+    )
+
+
+def alias(name: bytes) -> str:
+    """The normal spelling of an alias."""
+    return normalise_name(unescaped(name))
+
+
+def carried_time(carried: Carried) -> tuple[int, int]:
+    """The time that the carrier of a line has, with its digits. Raises `RecordError` where there is
+    none."""
+    if carried.time is None:
+        raise RecordError("time-missing")
+    return carried.time, carried.time_digits
+
 
 MAX_RECORDS = 512
 """Maximum number of records of one answer that are read, as in packets."""

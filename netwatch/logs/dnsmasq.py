@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
 from netwatch.core.names import escape_bytes
-from netwatch.logs.dns_text import (
+from netwatch.logs.dns_values import (
     address,
     address_text,
     alias,

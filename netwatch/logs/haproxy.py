@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable
 
 from netwatch.core.verdict import Outcome
-from netwatch.logs.json_values import packed_ip
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import access_time
-from netwatch.logs.web_values import HOST_NAME, Target, authority, target
+from netwatch.logs.web_values import HOST_NAME, Target, authority, packed_ip, target
 
 FORWARD_PROXY = "Its log is mostly of servers, whose clients are not devices of this network."
 """Why the format is read only where it is named."""
@@ -48,7 +47,7 @@ class Reader:
         self._times = context.times
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says (see `netwatch.logs.reading.RecordReader`)."""
+        """What a line says (see `netwatch.logs.records.RecordReader`)."""
         found = _LINE.match(record)
         if found is None:
             return ()  # starts and stops of servers, errors

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from netwatch.core.message import DnsInfo
-from netwatch.logs.dns_text import (
+from netwatch.logs.dns_values import (
     address,
     address_text,
     alias,

@@ -22,7 +22,7 @@ from netwatch.core.addresses import ip_text
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs import log_stream
-from netwatch.logs.frame_streams import FrameError, file_frames
+from netwatch.logs.dnstap import FrameError, file_frames
 from netwatch.logs.log_stream import (
     MAX_LINE,
     NUL_BYTES,

@@ -27,7 +27,7 @@ from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import LogItem, LogReader
 from netwatch.logs.options import LogOptions
 from netwatch.logs.recognise import Recognised, recognise
-from netwatch.logs.records import LogEntry, LogFlow
+from netwatch.logs.records import time_of
 from netwatch.logs.registry import LOG_FORMATS
 
 _COMPRESSED = frozenset({"gz", "bz2", "xz", "zst", "lz4", *COMPRESSIONS})
@@ -178,7 +178,7 @@ def _first_time(file: CaptureFile, name: str, options: LogOptions) -> int:
     statistics = RunStatistics()
     reader = LogReader((file,), name, options, statistics)
     for item in reader.items(Interest(None), limit=RECORDS_TO_DATE):
-        return _time_of(item.entry)
+        return time_of(item.entry)
     return LogFile(file, LOG_FORMATS[name], statistics).written()
 
 
@@ -210,11 +210,7 @@ def _collect(
 
 def _timed(found: Iterable[LogItem]) -> Iterator[tuple[int, LogItem]]:
     for item in found:
-        yield _time_of(item.entry), item
-
-
-def _time_of(entry: LogEntry) -> int:
-    return entry.last if isinstance(entry, LogFlow) else entry.time
+        yield time_of(item.entry), item
 
 
 def _time(timed: tuple[int, LogItem]) -> int:

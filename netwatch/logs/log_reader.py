@@ -18,7 +18,7 @@ from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import CurrentRecord, ReaderContext, RecordError
 from netwatch.logs.recognise import fits
-from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow, LogName
+from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow, LogName, time_of
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, LocalTimes
 
@@ -128,7 +128,7 @@ class LogReader:
             taken = self._carriers.take_off(record)
             if taken is not None:
                 for entry in self._current.with_pieces(self._reader.read(*taken)):
-                    if not 0 <= _earliest(entry) <= _time(entry) < LAST:
+                    if not 0 <= _earliest(entry) <= time_of(entry) < LAST:
                         raise RecordError("time-invalid")
                     # A reader that takes the time of the carrier takes this very number; one that
                     # reads a time of the record may have an equal one.
@@ -198,10 +198,6 @@ class LogReader:
                 f"{path}: the year of times follows from when the file was written; --year sets"
                 " another"
             )
-
-
-def _time(entry: LogEntry) -> int:
-    return entry.last if isinstance(entry, LogFlow) else entry.time
 
 
 def _earliest(entry: LogEntry) -> int:

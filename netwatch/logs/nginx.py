@@ -17,11 +17,19 @@ import orjson
 
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.json_values import Object, number, packed_ip, port, text
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.timestamps import access_time
-from netwatch.logs.web_values import Target, authority, target
+from netwatch.logs.web_values import (
+    Object,
+    Target,
+    authority,
+    number,
+    packed_ip,
+    port,
+    target,
+    text,
+)
 
 FORWARD_PROXY = "Its log is mostly of sites, whose clients are not devices of this network."
 """Why the format is read only where it is named."""
@@ -72,7 +80,7 @@ class Reader:
         self._times = context.times
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says (see `netwatch.logs.reading.RecordReader`)."""
+        """What a line says (see `netwatch.logs.records.RecordReader`)."""
         if record.startswith(b"{"):
             return self._json(record)
         if not record.strip():

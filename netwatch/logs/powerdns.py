@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import orjson
 
 from netwatch.core.message import DnsInfo
-from netwatch.logs.dns_text import (
+from netwatch.logs.dns_values import (
     address,
     answer_info,
     carried_time,

@@ -15,7 +15,7 @@ from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.protocol_numbers import rcode_text, type_text
-from netwatch.logs.dns_text import with_aliases
+from netwatch.logs.dns_values import with_aliases
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     Sides,

@@ -21,7 +21,7 @@ from netwatch.capture.not_read import EVIDENCE_HEAD_BYTES, is_own_evidence
 from netwatch.core.errors import CaptureError
 from netwatch.logs import log_stream
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.frame_streams import FrameError, file_frames, is_frame_streams
+from netwatch.logs.dnstap import FrameError, file_frames, is_frame_streams
 from netwatch.logs.log_stream import MAX_LINE, is_without_mark, on_disk, open_text, text_of
 from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container

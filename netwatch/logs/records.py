@@ -126,3 +126,8 @@ class LogClaim:
 
 LogEntry = LogName | LogFlow | LogClaim
 """What a record says. A record may say several things."""
+
+
+def time_of(entry: LogEntry) -> int:
+    """The time of what a record says, of a flow its end, ns since the epoch."""
+    return entry.last if isinstance(entry, LogFlow) else entry.time

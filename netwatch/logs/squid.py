@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.json_values import packed_ip
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogFlow, LogName
 from netwatch.logs.timestamps import access_time
-from netwatch.logs.web_values import HOST_NAME, Target, target
+from netwatch.logs.web_values import HOST_NAME, Target, packed_ip, target
 
 MAX_DURATION = 10**13
 """A longer request, in ms, is no duration."""
@@ -71,7 +70,7 @@ class Reader:
         self._tunnels = 0
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says (see `netwatch.logs.reading.RecordReader`)."""
+        """What a line says (see `netwatch.logs.records.RecordReader`)."""
         if not record.strip() or record.startswith(b"#"):
             return ()
         found = _NATIVE.match(record) or _COMBINED.match(record)

@@ -1,7 +1,7 @@
 """EVE, the JSON log of Suricata: its events of DNS, TLS, QUIC, HTTP, DHCP and flows.
 
 The fields are those of "EVE JSON Format" in the user guide of Suricata 3 to 8; how versions write
-lookups is in `suricata_dns`. An ``alert`` repeats the names of the transaction that it is about,
+lookups is in `suricata_event`. An ``alert`` repeats the names of the transaction that it is about,
 which has an event of its own, so that these are not read; nor are ``netflow`` events, which say
 what ``flow`` says. The source of an event is the client, but for answers in some versions.
 """
@@ -15,22 +15,25 @@ import orjson
 
 from netwatch.core.message import QuicInfo
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.logs.json_values import (
+from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.records import Endpoint, LogEntry, LogName
+from netwatch.logs.suricata_event import DnsEvents, Event, claims, flow
+from netwatch.logs.timestamps import MinuteTimes
+from netwatch.logs.web_values import (
     Object,
+    Target,
+    authority,
+    certificate_names,
     inner,
     objects,
     packed_ip,
     packed_mac,
     port,
+    target,
     text,
     texts,
+    tls_info,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.suricata_dns import DnsEvents
-from netwatch.logs.suricata_event import Event, claims, flow
-from netwatch.logs.timestamps import MinuteTimes
-from netwatch.logs.web_values import Target, authority, certificate_names, target, tls_info
 
 MAX_HELLOS = 4096
 """Maximum number of hellos of QUIC that are remembered; one that comes again counts once."""
@@ -64,7 +67,7 @@ class Reader:
         self._hellos: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What an event says (see `netwatch.logs.reading.RecordReader`)."""
+        """What an event says (see `netwatch.logs.records.RecordReader`)."""
         found = _TYPE.search(record)
         if found is None:
             if record.strip():

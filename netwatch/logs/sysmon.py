@@ -14,7 +14,7 @@ from dataclasses import replace
 from netwatch.core.addresses import ip_text
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
-from netwatch.logs.dns_text import shown
+from netwatch.logs.dns_values import shown
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     address,

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from netwatch.logs.dns_text import address, answer_info, carried_time, port, query_info, shown
+from netwatch.logs.dns_values import address, answer_info, carried_time, port, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND

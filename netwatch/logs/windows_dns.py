@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from netwatch.logs.dns_text import address, answer_info, query_info, shown
+from netwatch.logs.dns_values import address, answer_info, query_info, shown
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 

@@ -18,8 +18,15 @@ import orjson
 
 from netwatch.core.message import DnsInfo
 from netwatch.core.protocol_numbers import rcode_text, type_text
-from netwatch.logs.dns_text import Others, address, carried_time, port, shown
-from netwatch.logs.dns_values import MAX_MESSAGE, message_names
+from netwatch.logs.dns_values import (
+    MAX_MESSAGE,
+    Others,
+    address,
+    carried_time,
+    message_names,
+    port,
+    shown,
+)
 from netwatch.logs.fields import is_cut_object
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry

@@ -5,27 +5,311 @@ Zeek); a file may have several headers, where rotated logs were put together. JS
 name of the log as ``_path`` where the package json-streaming-logs or the option of Zeek adds it;
 else the log is recognised by the keys. Records of other logs say nothing that is read here.
 
-What a log says is in `zeek_records`; each log has a row in `_LOGS`.
+Each log has a row in `_LOGS`: ``dns``, ``ssl``, ``quic`` and ``http`` have names, ``conn`` flows,
+and ``dhcp`` leases. Since Zeek 2.6 a record of ``dhcp`` is a whole conversation, with its messages
+in order (``msg_types``); before, it is one acknowledged lease.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
-from netwatch.logs import zeek_records
+from netwatch.core.flow import NameStatus, Sent
+from netwatch.core.message import (
+    AddressClaim,
+    AddressClaimKind,
+    DnsInfo,
+    Evidence,
+    QuicInfo,
+    TlsInfo,
+)
+from netwatch.core.names import escape_bytes, normalise_name, raw_name
+from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
+from netwatch.core.verdict import Outcome
+from netwatch.logs.dns_values import MAX_TTL, listed
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import LogEntry
+from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
+from netwatch.logs.times import SECOND
 from netwatch.logs.timestamps import MinuteTimes
-from netwatch.logs.zeek_row import Header, Row, json_row, unescaped
+from netwatch.logs.web_values import authority, certificate_names, packed_ip, target, tls_info
+from netwatch.logs.zeek_row import Header, Row, json_row, seconds, unescaped
+
+_NETBIOS = 137
+_TYPES = frozenset(TYPES.values())
+_RCODES = frozenset(RCODES.values())
+_QUIC_VERSIONS = {"quicv2": "2", "1": "1"}
+_INITIAL_ONLY = re.compile(r"[Cj]+C?s")
+
+LOOKUP_PORTS = frozenset({53, 5353, 5355})
+"""Ports of lookups, whose packets are no flows here."""
+
+_NO_START = frozenset({"OTH", "SHR", "RSTRH"})
+"""States in which no SYN of the side was seen that opened the connection."""
+_REFUSED = frozenset({"REJ"})
+
+_UNSPECIFIED = bytes(4)
+_KINDS: dict[str, AddressClaimKind] = {
+    "ACK": "lease",
+    "NAK": "nak",
+    "RELEASE": "release",
+    "DECLINE": "release",
+    "INFORM": "announcement",
+}
+
+
+def dns(row: Row) -> Iterator[LogName]:
+    """A lookup: the query and its answer are one record, which is an answer where there was one."""
+    client, server = row.sides()
+    if server.port == _NETBIOS or row.number("opcode"):
+        return  # names of NetBIOS are no host names, and an update of a zone is no lookup
+    raw = _bytes(row.text("query"))
+    name = normalise_name(raw)
+    if not name:
+        return
+    time, digits = row.time()
+    kind = _type(row)
+    rcode = _rcode(row)
+    info = DnsInfo(kind)
+    if rcode is not None:
+        values = row.texts("answers")
+        ttls = row.values.get("TTLs")
+        times = ttls if isinstance(ttls, list) else []
+        info = listed(
+            kind,
+            rcode,
+            [
+                (value, min(seconds(times[at]) // SECOND, MAX_TTL) if at < len(times) else 0)
+                for at, value in enumerate(values)
+            ],
+        )
+    transport = row.transport() or "udp"
+    vlan, uid, mac = row.vlan(), row.text("uid"), row.mac("orig_l2_addr")
+    evidence: Evidence = "dns-query" if rcode is None else "dns-answer"
+    yield LogName(
+        time, digits, evidence, name, client, server, transport,
+        client_mac=mac, vlan=vlan, flow=uid, dns=info, raw=raw_name(raw, name),
+    )  # fmt: skip
+    for alias in info.chain:
+        if alias != name:
+            yield LogName(
+                time, digits, "dns-cname", alias, client, server, transport,
+                client_mac=mac, vlan=vlan, flow=uid, dns=info, asked=name,
+            )  # fmt: skip
+
+
+def _type(row: Row) -> str:
+    kind = row.text("qtype_name")
+    if kind in _TYPES:
+        return kind
+    if "qtype" in row.values:
+        # Zeek has its own words for some types, such as ``*`` for ANY.
+        return type_text(row.number("qtype") & 0xFFFF)
+    return escape_bytes(_bytes(kind))[:32]
+
+
+def _rcode(row: Row) -> str | None:
+    """The response code, None where there was no answer."""
+    if "rcode" in row.values:
+        return rcode_text(row.number("rcode") & 0xFFFF)
+    code = row.text("rcode_name")
+    if code in _RCODES:
+        return code
+    if row.values.get("answers"):
+        return "NOERROR"
+    return None
+
+
+def ssl(row: Row) -> Iterator[LogName]:
+    """A TLS or DTLS handshake: the name in the hello of the client, and in the certificate.
+
+    Zeek also writes the handshakes of QUIC into this log, and their names into ``quic`` as well:
+    one that comes twice is counted once (`netwatch.engine.log_events`). Here they are the ones of
+    TLS 1.3 of which nothing was seen behind the ServerHello; over TCP the records that follow
+    establish the connection.
+    """
+    version = row.text("version")
+    established = row.flag("established")
+    is_quic = (
+        version == "TLSv13"
+        and not established
+        and _INITIAL_ONLY.fullmatch(row.text("ssl_history")) is not None
+        and not row.text("last_alert")
+    )
+    protocol = row.text("next_protocol")
+    info = tls_info(version, [protocol] if protocol else [], row.text("ja4"))
+    if is_quic:
+        yield from _handshake(row, "quic-sni", info, None, "reached")
+        return
+    is_dtls = version.startswith("DTLS")
+    # A version was agreed on once the server has answered with its hello.
+    outcome: Outcome | None = "reached" if established or version or row.text("cipher") else None
+    yield from _handshake(row, "dtls-sni" if is_dtls else "tls-sni", info, None, outcome)
+    for name, raw in certificate_names(row.text("subject"), row.texts("san.dns")):
+        client, server = row.sides()
+        time, digits = row.time()
+        yield LogName(
+            time, digits, "tls-cert", name, client, server, "udp" if is_dtls else "tcp",
+            client_mac=row.mac("orig_l2_addr"), vlan=row.vlan(), flow=row.text("uid"),
+            tls=info, raw=raw, outcome="reached",
+        )  # fmt: skip
+
+
+def quic(row: Row) -> Iterator[LogName]:
+    """A QUIC connection: the name in the ClientHello of its Initial packets."""
+    protocol = row.text("client_protocol")
+    version = row.text("version")
+    info = QuicInfo(_QUIC_VERSIONS.get(version) or escape_bytes(_bytes(version))[:32])
+    # The server has chosen its connection identifier in an Initial packet of its own.
+    outcome: Outcome | None = "reached" if row.text("server_scid") else None
+    tls = tls_info("", [protocol] if protocol else [], "")
+    yield from _handshake(row, "quic-sni", tls, info, outcome)
+
+
+def _handshake(
+    row: Row,
+    evidence: Evidence,
+    tls: TlsInfo | None,
+    quic_info: QuicInfo | None,
+    outcome: Outcome | None,
+) -> Iterator[LogName]:
+    """The name in a ClientHello, if it has one."""
+    raw = _bytes(row.text("server_name"))
+    name = normalise_name(raw)
+    if name:
+        client, server = row.sides()
+        time, digits = row.time()
+        yield LogName(
+            time, digits, evidence, name, client, server, "tcp" if evidence == "tls-sni" else "udp",
+            client_mac=row.mac("orig_l2_addr"), vlan=row.vlan(), flow=row.text("uid"),
+            tls=tls, quic=quic_info, raw=raw_name(raw, name), outcome=outcome,
+        )  # fmt: skip
+
+
+def http(row: Row) -> Iterator[LogName]:
+    """A request: its Host, and the host of a target that is a URL, or of CONNECT; each once."""
+    client, server = row.sides()
+    time, digits = row.time()
+    method = row.text("method")
+    status = row.number("status_code")
+    denied = method == "CONNECT" and status in (403, 407)
+    hosts: dict[str, str] = {}
+    for found in (
+        authority(_bytes(row.text("host"))),
+        target(_bytes(method), _bytes(row.text("uri"))),
+    ):
+        if found is not None:
+            hosts.setdefault(found.name, found.raw)
+    for name, raw in hosts.items():
+        yield LogName(
+            time, digits, "http-host", name, client, server, "tcp",
+            client_mac=row.mac("orig_l2_addr"), vlan=row.vlan(), flow=row.text("uid"), raw=raw,
+            outcome="blocked" if denied else "reached" if status else None,
+            blocked_by=f"HTTP {status}" if denied else "",
+        )  # fmt: skip
+
+
+def _bytes(written: str) -> bytes:
+    """A name as bytes. Raises `RecordError` for text that stands for no bytes."""
+    try:
+        return written.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise RecordError("name-invalid") from None
+
+
+def conn(row: Row) -> Iterator[LogFlow]:
+    """A connection that has ended, with the payload of both sides."""
+    transport = row.transport()
+    if transport is None:
+        return
+    client, server = row.sides()
+    service = row.text("service")
+    if service == "dns" or not LOOKUP_PORTS.isdisjoint((client.port, server.port)):
+        return
+    time, _ = row.time()
+    sent, received = row.number("orig_bytes"), row.number("resp_bytes")
+    history, state = row.text("history"), row.text("conn_state")
+    is_tcp = transport == "tcp"
+    yield LogFlow(
+        time,
+        time + row.seconds("duration"),
+        transport,
+        client,
+        server,
+        sent,
+        received,
+        row.text("uid"),
+        _name_status(service),
+        _sent(history, "DRSHAF", sent, row.number("orig_pkts"), False),
+        _sent(history, "drshaf", received, row.number("resp_pkts"), state in _REFUSED),
+        not is_tcp or ("S" in history if history else state not in _NO_START),
+        row.mac("orig_l2_addr"),
+        row.vlan(),
+    )
+
+
+def _name_status(service: str) -> NameStatus:
+    """Connections of these protocols have a name, or would have one: the engine knows whether it
+    was in the log. A protocol with a minus was dropped."""
+    return "no-sni" if not {"ssl", "quic"}.isdisjoint(service.split(",")) else "none"
+
+
+def _sent(history: str, letters: str, size: int, packets: int, refused: bool) -> Sent:
+    """What a side sent, by its letters in the history: data, a reset, or anything else."""
+    if letters[0] in history or size:
+        return "payload"
+    if letters[1] in history or refused:
+        return "refusal"
+    return "headers" if packets or not set(letters).isdisjoint(history) else "nothing"
+
+
+def dhcp(row: Row) -> Iterator[LogClaim]:
+    """The claim that a conversation ends with, and a lease that was granted before that. Records
+    without a MAC address claim nothing."""
+    mac = row.mac("mac")
+    if mac is None:
+        return
+    time, digits = row.time()
+    granted = packed_ip(row.text("assigned_addr") or row.text("assigned_ip")) or _UNSPECIFIED
+    own = packed_ip(row.text("client_addr")) or _UNSPECIFIED
+    messages = row.texts("msg_types") if "msg_types" in row.values else ["ACK"]
+    # An ACK without an address answers an INFORM.
+    relevant = [
+        _KINDS[each]
+        for each in messages
+        if each in _KINDS and (each != "ACK" or granted != _UNSPECIFIED)
+    ]
+    last = relevant[-1] if relevant else None
+    server = packed_ip(row.text("server_addr"))
+    host = row.text("client_fqdn") or row.text("host_name")
+    name = normalise_name(host.encode("utf-8", "surrogateescape")[:255])
+    if "lease" in relevant:
+        lifetime = row.seconds("lease_time") // SECOND
+        yield LogClaim(
+            time, digits,
+            AddressClaim("lease", (granted,), mac, False, name, lifetime or None, mac, mac,
+                         server or b""),
+            server,
+        )  # fmt: skip
+    if last in ("release", "announcement", "nak"):
+        address = own if own != _UNSPECIFIED or last != "release" else granted
+        known = address != _UNSPECIFIED and last != "nak"
+        if known or last == "nak":
+            yield LogClaim(
+                time + row.seconds("duration"), digits,
+                AddressClaim(last, (address,) if known else (), mac, False, name, None, mac, mac,
+                             server or b""),
+                own if own != _UNSPECIFIED else None,
+            )  # fmt: skip
+
 
 _LOGS: Mapping[str, tuple[Callable[[Row], Iterable[LogEntry]], frozenset[str]]] = {
-    "dns": (zeek_records.dns, frozenset({"query", "qtype", "qtype_name", "rcode", "rcode_name"})),
-    "quic": (zeek_records.quic, frozenset({"client_initial_dcid", "client_scid", "server_scid"})),
-    "ssl": (zeek_records.ssl, frozenset({"established", "ssl_history", "curve"})),
-    "http": (zeek_records.http, frozenset({"request_body_len", "status_code"})),
-    "conn": (zeek_records.conn, frozenset({"conn_state", "local_orig", "missed_bytes"})),
-    "dhcp": (zeek_records.dhcp, frozenset({"assigned_addr", "msg_types", "assigned_ip"})),
+    "dns": (dns, frozenset({"query", "qtype", "qtype_name", "rcode", "rcode_name"})),
+    "quic": (quic, frozenset({"client_initial_dcid", "client_scid", "server_scid"})),
+    "ssl": (ssl, frozenset({"established", "ssl_history", "curve"})),
+    "http": (http, frozenset({"request_body_len", "status_code"})),
+    "conn": (conn, frozenset({"conn_state", "local_orig", "missed_bytes"})),
+    "dhcp": (dhcp, frozenset({"assigned_addr", "msg_types", "assigned_ip"})),
 }
 """How the records of a log are read, and keys of which no other log has one."""
 
@@ -62,7 +346,7 @@ class Reader:
         self._header = Header(self._times)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a record says (see `netwatch.logs.reading.RecordReader`)."""
+        """What a record says (see `netwatch.logs.records.RecordReader`)."""
         if record.startswith(b"#"):
             self._header.read(record)
             return ()

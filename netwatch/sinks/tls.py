@@ -23,9 +23,7 @@ class TlsOptions:
     `key` are our own, for client authentication. `server_name` is the name that the receiver's
     certificate must be valid for; if empty, the host that we connect to."""
 
-    ca: Path | None = declare(
-        FILE, "PEM file of the trusted certificates", shown="the system's"
-    )
+    ca: Path | None = declare(FILE, "PEM file of the trusted certificates", shown="the system's")
     certificate: Path | None = declare(
         FILE, "PEM file of our client certificate with its chain", name="cert"
     )

@@ -16,7 +16,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs import log_stream, sqlite_rows
-from netwatch.logs.frame_streams import FrameError, file_frames
+from netwatch.logs.dnstap import FrameError, file_frames
 from netwatch.logs.log_stream import on_disk
 from netwatch.logs.recognise import recognise
 

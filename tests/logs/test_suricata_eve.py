@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.log_records import SAMPLES, read, read_any, sample_lines, sample_of, short
 
-from netwatch.logs import suricata_dns, suricata_eve
+from netwatch.logs import suricata_eve, suricata_event
 from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogClaim, LogFlow, LogName
 
@@ -82,7 +82,7 @@ def test_answers_of_version_1_may_be_between_each_other():
 
 
 def test_pending_answers_of_version_1_are_bounded():
-    reader_limit = suricata_dns.MAX_PENDING
+    reader_limit = suricata_event.MAX_PENDING
     lines = [
         lookup({"type": "answer", "id": at, "rcode": "NOERROR", "rrname": f"n{at}.example.org"})
         for at in range(3 * reader_limit)

@@ -25,7 +25,7 @@ OTHER = "other-json"
 
 
 class Reader:
-    """The `netwatch.logs.reading.RecordReader` of the format."""
+    """The `netwatch.logs.records.RecordReader` of the format."""
 
     def __init__(self, context: ReaderContext) -> None:
         pass

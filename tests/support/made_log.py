@@ -4,9 +4,9 @@ from contextlib import contextmanager
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.message import DnsInfo
-from netwatch.logs.dns_values import lookup
+from netwatch.logs.dns_values import shown
 from netwatch.logs.reading import RecordError
-from netwatch.logs.records import Endpoint, LogFlow, LogName
+from netwatch.logs.records import Endpoint, LogFlow
 from netwatch.logs.registry import LOG_FORMATS, LogFormat
 from netwatch.logs.timestamps import epoch
 
@@ -31,10 +31,9 @@ class Reader:
             server = Endpoint(parse_ip(words[3]), 443)
             yield LogFlow(time, time, "tcp", client, server, 10, 20, flow=words[4])
             return
-        template = LogName(time, digits, "dns-query", "x", client)
         answers = tuple((word, 60) for word in words[3:])
         info = DnsInfo("A", "NOERROR" if answers else None, answers)
-        yield from lookup(words[2].encode(), info, template)
+        yield from shown(words[2].encode(), info, (time, digits), client)
 
     def flush(self):
         return ()

@@ -16,8 +16,8 @@ POSIX_ONLY = (
     "netwatch.engine.writer_host",
     "netwatch.fleet",
     "netwatch.live",
-    "netwatch.logs.following",
-    "netwatch.logs.receiving",
+    "netwatch.logs.live",
+    "netwatch.logs.live",
     "netwatch.updates.repository",
 )
 """Packages and modules that need what Windows does not have: fork(2), signals, Unix sockets."""

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.following.follower import Follower
-from netwatch.logs.live.written import RecordReading, WrittenLog, frame_format, time_of
+from netwatch.logs.live.follower import Follower
+from netwatch.logs.live.receivers import Received, Receivers
+from netwatch.logs.live.written import RecordReading, WrittenLog, frame_format
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import PLAIN, Carried, RecordError
-from netwatch.logs.receiving.receivers import Received, Receivers
 from netwatch.logs.recognise import recognise_head
+from netwatch.logs.records import time_of
 from netwatch.logs.times import SECOND, LocalTimes
 
 MAX_SENT_LOGS = 1024
@@ -53,7 +54,7 @@ class _SentLog:
 
 
 class SentLogs:
-    """Reads what `netwatch.logs.receiving.receivers` receives.
+    """Reads what `netwatch.logs.live.receivers` receives.
 
     `others` counts records of programs whose format is none that is known, `evicted` logs that gave
     way to others. `notes` are sentences, which the caller may remove.
@@ -217,8 +218,8 @@ class LogFeed:
     @property
     def tables(self) -> dict[str, tuple[int, int, int]]:
         """How full the tables are: entries, limit, evictions."""
-        from netwatch.logs.following.follower import MAX_LOGS
-        from netwatch.logs.receiving.receivers import MAX_CONNECTIONS
+        from netwatch.logs.live.follower import MAX_LOGS
+        from netwatch.logs.live.receivers import MAX_CONNECTIONS
 
         evicted = self._receivers.events["connection-evicted"]
         return {

@@ -1,23 +1,40 @@
-"""The log of one followed path: its format, and what its records say as they come."""
+"""The log of one followed path: its format, what its records say as they come, and whether what a
+user wants to follow or receive can be read."""
 
+import os
+import time
 from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
 
 from netwatch.capture.files import is_capture
+from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs import log_stream
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.following.followed_database import FollowedDatabase
-from netwatch.logs.following.followed_file import FollowedFile, divide_lines
-from netwatch.logs.following.followed_log import FollowedLog
-from netwatch.logs.frame_streams import is_frame_streams
+from netwatch.logs.dnstap import is_frame_streams
+from netwatch.logs.live.followed_database import FollowedDatabase
+from netwatch.logs.live.followed_file import FollowedFile, divide_lines
+from netwatch.logs.live.followed_log import FollowedLog
+from netwatch.logs.live.follower import Follower
+from netwatch.logs.live.receivers import Receivers
+from netwatch.logs.live.senders import is_receiver, parse
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem
-from netwatch.logs.log_stream import NUL_BYTES
+from netwatch.logs.log_stream import NUL_BYTES, read_head
 from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import Carried, CurrentRecord, ReaderContext, RecordError
-from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
-from netwatch.logs.records import Lack, LogEntry, LogFlow
+from netwatch.logs.recognise import (
+    NEITHER,
+    SAMPLE_BYTES,
+    Recognised,
+    recognise_head,
+    recognise_tables,
+)
+from netwatch.logs.records import Lack, time_of
 from netwatch.logs.registry import LOG_FORMATS
+from netwatch.logs.sqlite_rows import MAGIC
 from netwatch.logs.times import SECOND, LocalTimes
 
 FUTURE = 86_400 * SECOND
@@ -153,11 +170,6 @@ class RecordReading:
             self.notes.append(
                 f"{self.source}: times without a zone are read as UTC; --timezone sets another"
             )
-
-
-def time_of(entry: LogEntry) -> int:
-    """The time of what a record says, of a flow its end, ns since the epoch."""
-    return entry.last if isinstance(entry, LogFlow) else entry.time
 
 
 class WrittenLog:
@@ -307,3 +319,90 @@ def frame_format() -> str | None:
     return next(
         (name for name, row in LOG_FORMATS.items() if row.container == "frame-streams"), None
     )
+
+
+_MOMENT = 0.25
+"""Seconds in which a database that was written has become quiet."""
+
+Examined = tuple[bool, str, tuple[str, ...]]
+"""Whether it is in order, a sentence on that, and what to do about it."""
+
+
+def examine(argument: str) -> Examined:
+    """What can be said of one PATH of ``live --source logs``. A receiver listens for a moment."""
+    if is_receiver(argument):
+        try:
+            Receivers([parse(argument)]).close()
+        except NetwatchError as error:
+            return False, str(error).removeprefix(f"{argument}: "), ()
+        return True, "logs can be received here", ()
+    follower = Follower([argument], {}, 0.0)
+    try:
+        paths = [log.path for log in follower.logs]
+    finally:
+        follower.close()
+    if paths != [argument]:
+        return _several(argument, paths)
+    return _file(argument)
+
+
+def _several(argument: str, paths: list[str]) -> Examined:
+    """A folder or a pattern: each log that is recognised in it."""
+    try:
+        if Path(argument).is_dir():
+            os.listdir(argument)  # noqa: PTH208
+    except OSError as error:
+        return False, f"cannot be read: {error.strerror}", (_grant(argument),)
+    found = [(path, _file(path)) for path in paths]
+    known = [f"{Path(path).name}: {text}" for path, (is_ok, text, _) in found if is_ok]
+    text = "; ".join(known) if known else "has no log yet; files that appear are read"
+    return True, text, ()
+
+
+def _read_at(file: BinaryIO, size: int, at: int) -> bytes:
+    file.seek(at)
+    return file.read(size)
+
+
+def _file(path: str) -> Examined:
+    try:
+        with Path(path).open("rb") as file:
+            head = read_head(partial(_read_at, file), SAMPLE_BYTES)
+    except FileNotFoundError:
+        return False, "there is no such file; it is read once it appears", ()
+    except OSError as error:
+        return False, f"cannot be read: {error.strerror}", (_grant(path),)
+    if head.startswith(MAGIC):
+        try:
+            database = FollowedDatabase(path)
+        except OSError as error:
+            return False, f"cannot be read: {error.strerror}", ()
+        found = recognised_database(database, None)
+        if found == NEITHER:
+            time.sleep(_MOMENT)
+            found = recognised_database(database, None)
+        database.close()
+        if found == NEITHER:
+            return (
+                True,
+                "a database that is being written; it is read as soon as that has ended",
+                (),
+            )
+    else:
+        found = recognised(head, None)
+    if found.format is not None:
+        return True, f"a log of {LOG_FORMATS[found.format].title}", ()
+    if not head:
+        return True, "is empty so far", ()
+    if found.is_capture:
+        return False, "is a capture, which --source file reads", ()
+    return False, found.doubt or found.hint or "is no log of a format that netwatch knows", ()
+
+
+def _grant(path: str) -> str:
+    """How to let a user read a file."""
+    try:
+        group = Path(path).group()
+    except (OSError, KeyError):
+        group = "adm"
+    return f"add the user to the group of the file: usermod -aG {group} USER"

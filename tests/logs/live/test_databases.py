@@ -12,11 +12,11 @@ import pytest
 from support.waiting import wait_until
 
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.following.followed_database import BATCH
 from netwatch.logs.live.feed import LogFeed
+from netwatch.logs.live.followed_database import BATCH
+from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.options import LogOptions
-from netwatch.logs.receiving.receivers import Receivers
 
 NOW = int(time.time())
 

@@ -10,10 +10,10 @@ from support.waiting import wait_until
 
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.live.feed import LogFeed
+from netwatch.logs.live.receivers import Receivers
+from netwatch.logs.live.senders import parse
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.options import LogOptions
-from netwatch.logs.receiving.address import parse
-from netwatch.logs.receiving.receivers import Receivers
 from netwatch.logs.records import LogName
 
 NOW = int(time.time())

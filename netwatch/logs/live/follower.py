@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from netwatch.core.text import quantity
-from netwatch.logs.following.followed_log import FollowedLog
-from netwatch.logs.following.position import Position, bases, decode, encode, is_compressed
+from netwatch.logs.live.followed_file import Position, bases, decode, encode, is_compressed
+from netwatch.logs.live.followed_log import FollowedLog
 
 MAX_LOGS = 1000
 """Logs that are followed at a time; further ones are not read, with a note."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.resolver_logs import SAMPLES
 
-from netwatch.logs.live.examine import examine
+from netwatch.logs.live.written import examine
 
 UNBOUND = "[1795746910] unbound[1:0] info: 10.0.0.12 www.example.org. A IN NOERROR 0.01 0 60\n"
 

@@ -13,9 +13,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from netwatch.logs.following.followed_database import FollowedDatabase
-from netwatch.logs.following.followed_file import Chunk, FollowedFile
-from netwatch.logs.following.position import Position, is_compressed, is_rotated_from
+from netwatch.logs.live.followed_database import FollowedDatabase
+from netwatch.logs.live.followed_file import (
+    Chunk,
+    FollowedFile,
+    Position,
+    is_compressed,
+    is_rotated_from,
+)
 
 ASIDE_SECONDS = 60.0
 """Seconds without an addition after which a file that was put aside is complete."""

@@ -3,7 +3,7 @@
 import pytest
 
 from netwatch.core.errors import NetwatchError
-from netwatch.logs.receiving.address import is_receiver, parse
+from netwatch.logs.live.senders import is_receiver, parse
 
 
 def test_loopback_is_the_default() -> None:

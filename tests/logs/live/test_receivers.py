@@ -14,23 +14,10 @@ import trustme
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch.core.errors import NetwatchError
-from netwatch.logs.frame_streams import (
-    ACCEPT,
-    DNSTAP,
-    FINISH,
-    READY,
-    START,
-    STOP,
-    control_frame,
-)
-from netwatch.logs.receiving import receivers
-from netwatch.logs.receiving.address import parse
-from netwatch.logs.receiving.receivers import (
-    BEGIN_SECONDS,
-    IDLE_SECONDS,
-    MAX_CONNECTIONS,
-    Receivers,
-)
+from netwatch.logs.dnstap import ACCEPT, DNSTAP, FINISH, READY, START, STOP, control_frame
+from netwatch.logs.live import receivers
+from netwatch.logs.live.receivers import BEGIN_SECONDS, IDLE_SECONDS, MAX_CONNECTIONS, Receivers
+from netwatch.logs.live.senders import parse
 
 
 class Listening:

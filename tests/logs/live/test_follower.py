@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from netwatch.logs.following import follower
-from netwatch.logs.following.follower import Follower
+from netwatch.logs.live import follower
+from netwatch.logs.live.follower import Follower
 
 
 class Reader:

@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from sqlite3 import Connection
 
 from netwatch.logs import pihole_ftl
-from netwatch.logs.following.followed_file import Chunk, FollowedFile
-from netwatch.logs.following.position import Position, mark_of
+from netwatch.logs.live.followed_file import Chunk, FollowedFile, Position, mark_of
 from netwatch.logs.sqlite_rows import (
     BusyError,
     DatabaseError,

@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from netwatch.core.errors import NetwatchError
-from netwatch.logs.receiving.address import ReceiverAddress
-from netwatch.logs.receiving.senders import DnstapSender, Sender, SyslogSender
+from netwatch.logs.live.senders import DnstapSender, ReceiverAddress, Sender, SyslogSender
 
 RECEIVE_BUFFER = 8 << 20
 """Bytes of datagrams that the kernel keeps while nobody reads; more than ``net.core.rmem_max`` only
