@@ -15,13 +15,7 @@ from netwatch.delivery.output import OutboxOptions
 from netwatch.inventory.lease_files import LeaseFile
 from netwatch.inventory.networks import NetworkKeys
 from netwatch.refresh.options import TYPES, source_sections
-from netwatch.rules.ban_keys import (
-    BAN_KEYS,
-    PACK_ENTRY_KEYS,
-    PERIOD_KEYS,
-    TEXT_KEYS,
-    TEXTS_KEYS,
-)
+from netwatch.rules.ban_keys import BanKeys, PackEntryKeys
 from netwatch.sinks.registry import SINKS
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.updates.options import UpdateOptions
@@ -96,11 +90,8 @@ CONFIGURATION_KEYS = (
     *sections("devices", DeviceKeys),
     *sections("devices.leases[]", LeaseFile),
     *(each for name in TYPES for each in source_sections(f"devices.sources[]:{name}", name)),
-    PACK_ENTRY_KEYS,
-    BAN_KEYS,
-    PERIOD_KEYS,
-    TEXTS_KEYS,
-    TEXT_KEYS,
+    *sections("bans[]", PackEntryKeys),
+    *sections("bans[]", BanKeys),
     *sections("exemptions[]", ExemptionKeys),
     *sections("geoip", GeoKeys),
     *sections("incidents", Incidents),

@@ -143,7 +143,11 @@ def nested(
 
 
 def mappings(
-    declaring: type, subject: str, check: Callable[..., Any] | None = None, words: str = ""
+    declaring: type,
+    subject: str,
+    check: Callable[..., Any] | None = None,
+    words: str = "list of mappings",
+    empty: Any = (),
 ) -> Kind:
     """A list of mappings with keys of their own, each of which messages call `subject`. `check` is
     as of `nested`; items of which it gives None are left out. None where the key is absent."""
@@ -157,9 +161,8 @@ def mappings(
             )
         )
 
-    words = words or "list of mappings"
     schema = {"type": "array", "items": {"type": "object"}}
-    return Kind(words, schema, read, empty=(), below=declaring, place="[]")
+    return Kind(words, schema, read, empty=empty, below=declaring, place="[]")
 
 
 def beside(declaring: type, check: Callable[..., Any] | None = None) -> Kind:

@@ -7,11 +7,11 @@ from typing import Any
 
 from docs_generator.pages import ROOT
 from netwatch.config.keys import CONFIGURATION_KEYS
-from netwatch.core.file_keys import Key, Section
+from netwatch.core.file_keys import Key, Section, sections
 from netwatch.core.value_kinds import DAY
 from netwatch.inventory.inventory_columns import COLUMNS
-from netwatch.rules.ban_keys import PACK_FILE_KEYS
-from netwatch.rules.signature_keys import SIGNATURE_KEYS
+from netwatch.rules.ban_keys import PackKeys
+from netwatch.rules.signature_keys import SignatureKeys
 from netwatch.sinks.secrets import SECRET
 
 Schema = dict[str, Any]
@@ -44,8 +44,10 @@ def texts() -> dict[str, str]:
     """The schemas as JSON text, by the path of the file."""
     made = {
         "config": _mapping(CONFIGURATION_KEYS, "", "The configuration of netwatch"),
-        "signature": _mapping(SIGNATURE_KEYS, "", "An app, with the names by which it is seen"),
-        "ban": _mapping(_OF_A_BAN, "", "A ban"),
+        "signature": _mapping(
+            sections("", SignatureKeys), "", "An app, with the names by which it is seen"
+        ),
+        "ban": _mapping(sections("", PackKeys), "", "A ban"),
         "inventory": _inventory(),
     }
     return {
@@ -61,16 +63,6 @@ def texts() -> dict[str, str]:
         + "\n"
         for name, schema in made.items()
     }
-
-
-_OF_A_BAN = (
-    PACK_FILE_KEYS,
-    *(
-        Section(each.path.removeprefix("bans[]."), each.keys)
-        for each in CONFIGURATION_KEYS
-        if each.path.startswith("bans[].")
-    ),
-)
 
 
 def _mapping(sections: Iterable[Section], path: str, title: str = "") -> Schema:
@@ -106,7 +98,7 @@ def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
         if place == "[]":
             schema = {"type": "array", "items": inner}
         elif place:
-            schema = {"type": "object", "additionalProperties": inner}
+            schema = {**schema, "additionalProperties": inner}
         else:
             schema = inner
     types = [each.path for each in sections if each.path.startswith(f"{below}[]:")]
