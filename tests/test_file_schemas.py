@@ -20,6 +20,7 @@ from support.paths import ROOT
 
 from netwatch.config import load
 from netwatch.config.keys import CONFIGURATION_KEYS
+from netwatch.config.sections import read_by_section
 from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import Key, Section
 from netwatch.core.user_yaml import Fields, Problems
@@ -104,7 +105,7 @@ def declared() -> Iterator[tuple[str, Key]]:
     """The keys whose kind reads them."""
     for section in CONFIGURATION_KEYS:
         for key in section.keys:
-            if key.kind.schema:
+            if key.kind.read is not read_by_section:
                 yield f"{section.path}.{key.name}", key
 
 

@@ -24,6 +24,7 @@ from netwatch.config.ban_sections import read_bans, read_exemptions
 from netwatch.config.layers import Layers
 from netwatch.config.replacements import NOTHING_REPLACED, Replacements
 from netwatch.config.sections import (
+    TopKeys,
     devices_section,
     geoip_section,
     incidents_section,
@@ -45,6 +46,7 @@ from netwatch.config.sections import (
 from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.file_keys import know_keys, read_key
 from netwatch.core.user_files import foreign_owner
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import CLIENT_LIMIT
@@ -200,9 +202,8 @@ def load(
         notes.append(sentence("note-no-file"))
     elif (owner := foreign_owner(Path(fields.file))) is not None:
         notes.append(sentence("note-foreign-file", file=fields.file, owner=str(owner)))
-    version = fields.value("version", required="1, the version of this format")
-    if version is not None and (version != 1 or isinstance(version, bool)):
-        fields.add_mismatch("version", "1")
+    know_keys(TopKeys, fields)
+    read_key(TopKeys, "version", fields, base)
     updates = read_updates(fields, base, notes, candidate)
     fleet = read_fleet(fields, base)
     layers, published = read_layers(fields, fleet, notes, (candidate, candidate_configuration))
@@ -213,8 +214,8 @@ def load(
     bans, ban_ids = read_bans(layers.of("bans")[0], catalog, scopes, notes)
     exemptions = read_exemptions(layers.of("exemptions")[0], catalog, ban_ids, devices, notes)
     geo = geoip_section(fields, base)
-    search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
-    sinkholes = sinkholes_section(layers.of("sinkholes")[0])
+    search_suffixes = search_suffixes_section(*layers.of("search_suffixes"))
+    sinkholes = sinkholes_section(*layers.of("sinkholes"))
     incidents = incidents_section(layers.of("incidents")[0])
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")

@@ -8,34 +8,14 @@ from typing import Any
 from docs_generator.pages import ROOT
 from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Key, Section, sections
-from netwatch.core.value_kinds import DAY
 from netwatch.inventory.inventory_columns import COLUMNS
 from netwatch.rules.ban_keys import PackKeys
 from netwatch.rules.signature_keys import SignatureKeys
-from netwatch.sinks.secrets import SECRET
 
 Schema = dict[str, Any]
 
 _FOLDER = ROOT / "netwatch" / "schemas"
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_TEXT: Schema = {"type": ["string", "number"]}
-_BY_WORDS: dict[str, Schema] = {
-    "boolean": {"type": "boolean"},
-    "integer": {"type": "integer"},
-    "day": DAY.schema,
-    "duration": {"type": "string"},
-    "list of mappings": {"type": "array", "items": {"type": "object"}},
-    "list of numbers and spans": {"type": "array", "items": {"type": ["string", "integer"]}},
-    "list of periods": {"type": "array", "items": {"type": "object"}},
-    "mapping": {"type": "object"},
-    "number": {"type": "integer"},
-    "secret": SECRET.schema,
-    "size": {"type": ["string", "integer"]},
-    "text or list": {"type": ["string", "number", "array"]},
-    "true or false": {"type": "boolean"},
-}
-"""The schemas of keys that are read by code of their own, by the kind of value in words."""
-
 _PLACES = ("", "[]", ".*")
 """Behind the path of a key, where the mappings are whose keys are declared for it."""
 
@@ -89,7 +69,7 @@ def _section(section: Section, sections: Iterable[Section]) -> Schema:
 
 
 def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
-    schema = {**(key.kind.schema or _of_words(key.type))}
+    schema = {**key.kind.schema}
     below = f"{path}.{key.name}".lstrip(".")
     for place in _PLACES:
         if not any(each.path == below + place for each in sections):
@@ -128,12 +108,6 @@ def _of_types(paths: Iterable[str], sections: Iterable[Section]) -> Schema:
     ]
     known = {"properties": {"type": {"enum": [*types]}}, "required": ["type"]}
     return {"type": "object", **known, "allOf": forms}
-
-
-def _of_words(words: str) -> Schema:
-    if words.startswith("list ") and words not in _BY_WORDS:
-        return {"type": "array", "items": {"type": "string", "pattern": r"\S"}}
-    return _BY_WORDS.get(words, _TEXT)
 
 
 def _or_nothing(schema: Mapping[str, Any]) -> Schema:
