@@ -20,8 +20,9 @@ from support.paths import ROOT
 
 from netwatch.config import load
 from netwatch.config.keys import CONFIGURATION_KEYS
+from netwatch.config.sections import read_by_section
 from netwatch.core.errors import ConfigError
-from netwatch.core.file_keys import Key
+from netwatch.core.file_keys import Key, Section
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.formats.schemas import FILE_SCHEMAS, text
@@ -91,11 +92,20 @@ def test_the_inventory_of_the_samples_is_accepted() -> None:
     assert mistakes("inventory", [{**rows[0], "room": "12"}])
 
 
+@pytest.mark.parametrize("section", CONFIGURATION_KEYS, ids=lambda section: section.path)
+def test_each_key_is_described_once(section: Section) -> None:
+    names = [key.name for key in section.keys]
+    assert len(set(names)) == len(names)
+    for key in section.keys:
+        assert all((key.type, key.default, key.description))
+        assert not key.description.endswith(".")
+
+
 def declared() -> Iterator[tuple[str, Key]]:
     """The keys whose kind reads them."""
     for section in CONFIGURATION_KEYS:
         for key in section.keys:
-            if key.kind.schema:
+            if key.kind.read is not read_by_section:
                 yield f"{section.path}.{key.name}", key
 
 

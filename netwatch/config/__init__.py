@@ -14,16 +14,17 @@ import gc
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from netwatch import __version__
 from netwatch.config.ban_sections import read_bans, read_exemptions
 from netwatch.config.layers import Layers
 from netwatch.config.replacements import NOTHING_REPLACED, Replacements
 from netwatch.config.sections import (
+    TopKeys,
     devices_section,
     geoip_section,
     incidents_section,
@@ -45,6 +46,7 @@ from netwatch.config.sections import (
 from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.file_keys import know_keys, read_key
 from netwatch.core.user_files import foreign_owner
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import CLIENT_LIMIT
@@ -200,34 +202,24 @@ def load(
         notes.append(sentence("note-no-file"))
     elif (owner := foreign_owner(Path(fields.file))) is not None:
         notes.append(sentence("note-foreign-file", file=fields.file, owner=str(owner)))
-    version = fields.value("version", required="1, the version of this format")
-    if version is not None and (version != 1 or isinstance(version, bool)):
-        fields.add_mismatch("version", "1")
+    know_keys(TopKeys, fields)
+    read_key(TopKeys, "version", fields, base)
     updates = read_updates(fields, base, notes, candidate)
     fleet = read_fleet(fields, base)
     layers, published = read_layers(fields, fleet, notes, (candidate, candidate_configuration))
     replacements.replace_in(layers)
-    scopes = networks_section(layers.of("networks")[0], notes)
-    devices, learn = devices_section(*layers.of("devices"))
-    catalog = signatures_section(*layers.of("signatures"), notes)
-    bans, ban_ids = read_bans(layers.of("bans")[0], catalog, scopes, notes)
-    exemptions = read_exemptions(layers.of("exemptions")[0], catalog, ban_ids, devices, notes)
-    geo = geoip_section(fields, base)
-    search_suffixes = search_suffixes_section(layers.of("search_suffixes")[0])
-    sinkholes = sinkholes_section(layers.of("sinkholes")[0])
-    incidents = incidents_section(layers.of("incidents")[0])
+    rules = _read_rules(layers, notes)
+    reading = _Reading(fields, base, layers, with_secrets)
+    values = {name: read(reading) for name, read in _SECTIONS.items()}
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
-    metrics = metrics_section(fields)
+    incidents = incidents_section(layers.of("incidents")[0])
     privacy, retention = read_privacy(layers, base)
     store = read_store(fields, base)
     if store is not None:
         store = replace(store, retention=retention or store.retention, unheard=incidents.unheard)
-    data_protection = read_data_protection(fields)
-    console = read_console(fields, base, with_secrets=with_secrets)
     fields.reject_unknown()
     fields.problems.raise_if_any()
-    version_of_bans = bans_version(bans, exemptions)
     files = [fields.file, *_named_files(layers)] if fields.file else []
     if updates is not None:
         files.append(str(updates.state_file))
@@ -235,34 +227,68 @@ def load(
         files.extend(published.state_files)
     return Config(
         path=fields.file or None,
-        networks=Networks(scopes),
-        devices=devices,
-        learn=learn,
-        catalog=catalog,
-        policy=Policy(bans, exemptions),
-        geo=geo,
-        search_suffixes=search_suffixes,
         quiet_gap=incidents.quiet_gap,
         client_limit=incidents.unknown_clients,
         sensor_name=sensor_name,
         is_sensor_named=is_sensor_named,
-        metrics=metrics,
         notes=tuple(notes),
         outputs=outputs,
         outbox=outbox,
-        sinkholes=sinkholes,
         files=tuple(files),
-        version=_version(layers, devices, catalog, version_of_bans),
-        bans_version=version_of_bans,
         updates=updates,
         privacy=privacy,
         retention=retention,
         store=store,
-        data_protection=data_protection,
-        console=console,
         fleet=fleet,
         published=published,
+        **values,
+        **rules(),
     )
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Reading:
+    """What sections are read from."""
+
+    fields: Fields
+    base: Path
+    layers: Layers
+    with_secrets: bool
+
+
+_SECTIONS: Mapping[str, Callable[[_Reading], Any]] = {
+    "geo": lambda each: geoip_section(each.fields, each.base),
+    "search_suffixes": lambda each: search_suffixes_section(*each.layers.of("search_suffixes")),
+    "sinkholes": lambda each: sinkholes_section(*each.layers.of("sinkholes")),
+    "metrics": lambda each: metrics_section(each.fields),
+    "data_protection": lambda each: read_data_protection(each.fields),
+    "console": lambda each: read_console(each.fields, each.base, with_secrets=each.with_secrets),
+}
+"""The sections that depend on no other, by their attribute of a `Config`."""
+
+
+def _read_rules(layers: Layers, notes: list[str]) -> Callable[[], dict[str, Any]]:
+    """Whom the configuration knows, and what is forbidden to them: gives attributes of a `Config`,
+    if there are no mistakes."""
+    scopes = networks_section(layers.of("networks")[0], notes)
+    devices, learn = devices_section(*layers.of("devices"))
+    catalog = signatures_section(*layers.of("signatures"), notes)
+    bans, ban_ids = read_bans(layers.of("bans")[0], catalog, scopes, notes)
+    exemptions = read_exemptions(layers.of("exemptions")[0], catalog, ban_ids, devices, notes)
+
+    def attributes() -> dict[str, Any]:
+        version_of_bans = bans_version(bans, exemptions)
+        return {
+            "networks": Networks(scopes),
+            "devices": devices,
+            "learn": learn,
+            "catalog": catalog,
+            "policy": Policy(bans, exemptions),
+            "version": _version(layers, devices, catalog, version_of_bans),
+            "bans_version": version_of_bans,
+        }
+
+    return attributes
 
 
 @_without_collection

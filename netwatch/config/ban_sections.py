@@ -8,12 +8,13 @@ from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import key, read_section
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
-from netwatch.core.value_kinds import DAY, TEXT, texts
+from netwatch.core.value_kinds import DAY, TEXT, with_lines
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.networks import Scope
 from netwatch.language.sentences import sentence
-from netwatch.rules.bans import DEFAULT_BAN, check_days, load_pack, read_ban
+from netwatch.rules.ban_keys import check_days
+from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
 
 
@@ -69,7 +70,7 @@ class ExemptionKeys:
         required="an id of the inventory, an IP or a MAC address",
     )
     apps: tuple[tuple[int, str], ...] = key(
-        texts(item=lambda _, __, line, text: (line, text)),
+        with_lines(),
         "app ids, `vendor:…` and `category:…`",
         shown="all apps of the ban",
     )

@@ -22,8 +22,6 @@ class Layers:
             found = self.replaced[key]
         elif self.published is not None and self.published.has(key):
             found = self.published
-        # Of the local file no key is unknown because another one took its place.
-        self.local.value(key)
         return found, Path(found.file).parent
 
     def mapping(self) -> dict[str, object]:

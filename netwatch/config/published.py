@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from netwatch.config.layers import Layers
+from netwatch.config.sections import TopKeys
+from netwatch.core.file_keys import read_key
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import use_builtin
@@ -98,9 +100,7 @@ def published_fields(folder: Path, problems: Problems) -> Fields | None:
     if mapping is None:
         return None
     fields = Fields(mapping, str(path), problems, "the published configuration")
-    version = fields.value("version", required="1, the version of this format")
-    if version is not None and (version != 1 or isinstance(version, bool)):
-        fields.add_mismatch("version", "1")
+    read_key(TopKeys, "version", fields, folder)
     _reject_local(fields, mapping)
     return fields
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.config.layers import Layers
+from netwatch.config.sections import TopKeys
+from netwatch.core.file_keys import know_keys
 from netwatch.core.user_yaml import Fields, YamlSequence
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import BUILTIN
@@ -45,11 +47,8 @@ class Replacements:
         if not replaced.has("bans"):
             replaced.add_problem(None, "the file of bans needs 'bans': expected a list of bans")
         # It may be the whole configuration of another site, of which the other sections do not
-        # matter. The tables of all keys are imported here, because few runs replace anything.
-        from netwatch.config.keys import CONFIGURATION_KEYS
-
-        for section_key in CONFIGURATION_KEYS[0].keys:
-            replaced.value(section_key.name)
+        # matter.
+        know_keys(TopKeys, replaced)
         replaced.reject_unknown()
         return replaced
 

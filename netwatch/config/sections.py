@@ -6,19 +6,19 @@ sentences on what a user may not expect.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netwatch.config.layers import Layers
 from netwatch.core.errors import ConfigError
-from netwatch.core.file_keys import Key, Kind, key, mappings, read_section
+from netwatch.core.file_keys import Key, Kind, key, mappings, read_key, read_section
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.period import UTC_ZONE
 from netwatch.core.system.files import host_name
 from netwatch.core.user_yaml import Fields, describe
-from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, TIMEZONE, number, words_of
+from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, TIMEZONE, number, texts, words_of
 from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
@@ -27,7 +27,15 @@ from netwatch.inventory.geo import Geo
 from netwatch.inventory.inventory_columns import HEADERS
 from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
-from netwatch.inventory.networks import Scope, Sinkholes, built_in, check, read_range, read_scope
+from netwatch.inventory.networks import (
+    Range,
+    Scope,
+    Sinkholes,
+    built_in,
+    check,
+    read_cidr,
+    read_scope,
+)
 from netwatch.language.sentences import sentence
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
@@ -45,6 +53,92 @@ if TYPE_CHECKING:
     from netwatch.watch.endpoint_options import EndpointOptions
 
 _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+def _read_suffix(entry: Fields, declared: Key, line: int, text: str) -> str | None:
+    suffix = normalise_name(text.removeprefix(".").encode())
+    if _SUFFIX.fullmatch(suffix):
+        return suffix
+    expected = f"expected a domain name like corp.example, found {describe(text)}"
+    entry.problems.add(entry.file, line, f"'{declared.name}': {expected}")
+    return None
+
+
+def read_by_section(entry: Fields, declared: Key, _: Path) -> Any:
+    """A value as it is written, which the function of its section reads."""
+    return entry.value(declared.name)
+
+
+# What is in these is read by the function of the section, which is imported where it is there.
+_LIST = Kind("list of mappings", {"type": "array", "items": {"type": "object"}}, read_by_section)
+_MAPPING = Kind("mapping", {"type": "object"}, read_by_section)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class TopKeys:
+    """The keys at the top level."""
+
+    version: int = key(
+        number(1, 1, "1"),
+        "1, the version of this format",
+        required="1, the version of this format",
+    )
+    networks: Any = key(
+        _LIST,
+        "the networks whose clients are judged; with an empty list every client is outside",
+        shown="private ranges, class `service`",
+    )
+    devices: Any = key(_MAPPING, "the inventory, and what devices are learned from")
+    bans: Any = key(
+        _LIST, "the bans; with an empty list nothing is forbidden", shown="the pack `default`"
+    )
+    exemptions: Any = key(_LIST, "registered exemptions from bans")
+    signatures: tuple[str, ...] = key(
+        texts(),
+        "the word `builtin`, signature files and folders of them; later ones override earlier",
+        shown="`[builtin]`",
+    )
+    geoip: Any = key(_MAPPING, "databases that locate destinations")
+    search_suffixes: tuple[str, ...] = key(
+        texts("list of names", _read_suffix),
+        "suffixes that resolvers append to names, such as `corp.example`; the longest one that fits"
+        " is removed before matching",
+    )
+    sinkholes: tuple[Range, ...] = key(
+        texts("list of ranges", read_cidr),
+        "addresses and ranges, such as `10.20.0.80`, that a filter answers with: a lookup answered "
+        "with one of them, or a connection to it, is `blocked`, as with `0.0.0.0` and `::` without "
+        "being listed",
+    )
+    incidents: Any = key(_MAPPING, "how contacts become incidents", shown="see below")
+    sensor: Any = key(_MAPPING, "how this sensor is called in alerts", shown="see below")
+    metrics: Any = key(_MAPPING, "the metrics and health endpoint of a live capture")
+    outputs: Any = key(_LIST, "the receivers of alerts")
+    spool: Any = key(
+        _MAPPING, "the outbox on disk, from which alerts are delivered", shown="see below"
+    )
+    updates: Any = key(
+        _MAPPING,
+        "where signed sets of signatures and bans come from; `builtin` then stands for the"
+        " installed set",
+    )
+    privacy: Any = key(_MAPPING, "whose devices have pseudonyms, in alerts and in a store")
+    retention: Any = key(_MAPPING, "how long a store keeps what", shown="for ever")
+    store: Any = key(_MAPPING, "where what was seen is kept")
+    fleet: Any = key(_MAPPING, "a sensor that reports to a centre, or the centre itself")
+    data_protection: Any = key(_MAPPING, "whom a person concerned by a record may ask")
+    console: Any = key(_MAPPING, "the web console (`netwatch serve`)", shown="see below")
+
+
+def search_suffixes_section(fields: Fields, base: Path) -> tuple[str, ...]:
+    """The search suffixes, normalised, the longest first."""
+    found = set(read_key(TopKeys, "search_suffixes", fields, base))
+    return tuple(sorted(found, key=lambda suffix: (-len(suffix), suffix)))
+
+
+def sinkholes_section(fields: Fields, base: Path) -> Sinkholes:
+    """The addresses that filters answer with."""
+    return Sinkholes(read_key(TopKeys, "sinkholes", fields, base))
 
 
 def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
@@ -76,9 +170,6 @@ def _read_lease_files(entry: Fields, declared: Key, base: Path) -> "tuple[LeaseF
     return tuple(file for file in files if file.path is not None)
 
 
-_LIST = {"type": "array", "items": {"type": "object"}}
-
-
 @dataclass(slots=True, eq=False, repr=False)
 class DeviceKeys:
     """The keys of ``devices``."""
@@ -96,7 +187,7 @@ class DeviceKeys:
         HEADERS, "what its columns are called", {}, shown="their own names"
     )
     sources: "tuple[Source, ...]" = key(
-        Kind("list of mappings", _LIST, _read_sources, empty=()),
+        replace(_LIST, read=_read_sources, empty=()),
         "where `netwatch inventory refresh` reads devices, to write `inventory`; the first one "
         "takes precedence",
     )
@@ -104,7 +195,7 @@ class DeviceKeys:
         NANOSECONDS, "a refresh leaves out rows that ended longer ago", shown="for ever"
     )
     leases: "tuple[LeaseFile, ...]" = key(
-        Kind("list of mappings", _LIST, _read_lease_files, empty=()), "lease files of DHCP servers"
+        replace(_LIST, read=_read_lease_files, empty=()), "lease files of DHCP servers"
     )
     learn: tuple[str, ...] = key(
         words_of(LEARNING_SOURCES),
@@ -178,7 +269,7 @@ def _refresh(found: DeviceKeys, section: Fields, base: Path) -> "RefreshOptions 
 def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
     """The catalogue of the signatures; not `complete` where one has a mistake. Of names in an
     installed set that nobody decided there is a note."""
-    sources = [text for _, text in fields.texts("signatures")]
+    sources = [*read_key(TopKeys, "signatures", fields, base)]
     if not sources and fields.has("signatures"):
         fields.add_problem(
             "signatures", f"'signatures': expected {BUILTIN} or a path, found an empty list"
@@ -211,30 +302,6 @@ def geoip_section(fields: Fields, base: Path) -> Geo:
     except ConfigError as error:
         fields.problems.found.extend(error.problems)
     return geo
-
-
-def search_suffixes_section(fields: Fields) -> tuple[str, ...]:
-    """The search suffixes, normalised, the longest first."""
-    found = []
-    for line, text in fields.texts("search_suffixes"):
-        suffix = normalise_name(text.removeprefix(".").encode())
-        if _SUFFIX.fullmatch(suffix):
-            found.append(suffix)
-        else:
-            message = (
-                f"'search_suffixes': expected a domain name like corp.example, found"
-                f" {describe(text)}"
-            )
-            fields.problems.add(fields.file, line, message)
-    return tuple(sorted(set(found), key=lambda suffix: (-len(suffix), suffix)))
-
-
-def sinkholes_section(fields: Fields) -> Sinkholes:
-    """The addresses that filters answer with."""
-    ranges = (
-        read_range(fields, "sinkholes", line, text) for line, text in fields.texts("sinkholes")
-    )
-    return Sinkholes(each for each in ranges if each is not None)
 
 
 MOST_CLIENTS = 1_000_000

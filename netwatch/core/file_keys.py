@@ -128,6 +128,19 @@ def read_section(declaring: type[T], entry: Fields, base: Path) -> T:
     return found
 
 
+def read_key(declaring: type, name: str, entry: Fields, base: Path) -> Any:
+    """The value of one of the keys that a dataclass declares."""
+    default, declared = next((each[1:]) for each in keys_of(declaring) if each[2].name == name)
+    value = declared.kind.read(entry, declared, base)
+    return default if value is None else value
+
+
+def know_keys(declaring: type, entry: Fields) -> None:
+    """Make the keys that a dataclass declares known, so that none of them is a mistake."""
+    for _, _, declared in keys_of(declaring):
+        entry.value(declared.name)
+
+
 def nested(
     declaring: type, subject: str = "", check: Callable[..., Any] | None = None, empty: Any = None
 ) -> Kind:
@@ -143,7 +156,11 @@ def nested(
 
 
 def mappings(
-    declaring: type, subject: str, check: Callable[..., Any] | None = None, words: str = ""
+    declaring: type,
+    subject: str,
+    check: Callable[..., Any] | None = None,
+    words: str = "list of mappings",
+    empty: Any = (),
 ) -> Kind:
     """A list of mappings with keys of their own, each of which messages call `subject`. `check` is
     as of `nested`; items of which it gives None are left out. None where the key is absent."""
@@ -157,9 +174,8 @@ def mappings(
             )
         )
 
-    words = words or "list of mappings"
     schema = {"type": "array", "items": {"type": "object"}}
-    return Kind(words, schema, read, empty=(), below=declaring, place="[]")
+    return Kind(words, schema, read, empty=empty, below=declaring, place="[]")
 
 
 def beside(declaring: type, check: Callable[..., Any] | None = None) -> Kind:
@@ -198,13 +214,3 @@ def _collect(path: str, declaring: type, found: list[Key], below: list[Section])
         if inner is not None:
             place = f"{path}.{declared.name}".lstrip(".") + declared.kind.place
             below.extend(sections(place, inner))
-
-
-def row(name: str, words: str, default: str, description: str) -> Key:
-    """A key that is read by code of its own."""
-    required = words if default == REQUIRED else ""
-    return Key(name, Kind(words, {}, _unread), description, default, required)
-
-
-def _unread(entry: Fields, declared: Key, _: Path) -> Any:
-    return entry.value(declared.name)

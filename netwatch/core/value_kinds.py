@@ -173,17 +173,24 @@ def texts(
     *,
     items: dict[str, Any] | None = None,
 ) -> Kind:
-    """A list of texts, as a tuple. `item` gives the value of a text; None where it is wrong, which
-    it notes. `items` is the JSON Schema of a text."""
+    """A list of texts, as a tuple; None where the key is absent. `item` gives the value of a text;
+    None where it is wrong, which it notes. `items` is the JSON Schema of a text."""
 
     def read(entry: Fields, key: Key, _: Path) -> Any:
         found = entry.texts(key.name, key.required)
+        if entry.mapping.get(key.name) is None:
+            return None
         if item is None:
             return tuple(text for _, text in found)
         values = (item(entry, key, line, text) for line, text in found)
         return tuple(value for value in values if value is not None)
 
     return Kind(words, {"type": "array", "items": items or _ITEM}, read, empty=())
+
+
+def with_lines(words: str = "list of texts") -> Kind:
+    """A list of texts, each with its line."""
+    return texts(words, lambda _, __, line, text: (line, text))
 
 
 def matching_text(pattern: "re.Pattern[str]", expected: str) -> Kind:

@@ -84,6 +84,7 @@ def read_outputs(fields: Fields, base: Path, *, with_secrets: bool = False) -> t
         shared = read_keys(OutputKeys, entry, base)
         name = _read_name(entry, shared, first_lines)
         if not shared.type:
+            read_keys(FormatKeys, entry, base)
             return None
         sink = SINKS[shared.type]
         form = read_keys(_keys_of_form(sink), entry, base)

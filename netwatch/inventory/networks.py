@@ -74,8 +74,8 @@ def built_in() -> list[Scope]:
     return [Scope(Network(BUILT_IN, "service"), ranges)]
 
 
-def read_range(fields: Fields, key: str, line: int, text: str) -> IPv4Network | IPv6Network | None:
-    """A range, or a single address, in the list under `key`; None where it is none, which is
+def read_cidr(entry: Fields, declared: Key, line: int, text: str) -> Range | None:
+    """A range, or a single address, in the list of a key; None where it is none, which is
     noted."""
     try:
         return _range(text)
@@ -86,8 +86,8 @@ def read_range(fields: Fields, key: str, line: int, text: str) -> IPv4Network | 
         found = f"{describe(text)}, which has bits set behind its prefix; did you mean '{masked}'?"
     except ValueError:
         found = describe(text)
-    message = f"'{key}': expected a range of addresses like 10.20.0.0/16, found {found}"
-    fields.problems.add(fields.file, line, message)
+    message = f"'{declared.name}': expected a range of addresses like 10.20.0.0/16, found {found}"
+    entry.problems.add(entry.file, line, message)
     return None
 
 
@@ -100,10 +100,6 @@ def _range(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text)
     kind = IPv4Network if len(packed) == 4 else IPv6Network
     return kind((packed, int(length)))
-
-
-def _read_cidr(entry: Fields, declared: Key, line: int, text: str) -> Range | None:
-    return read_range(entry, declared.name, line, text)
 
 
 def _read_vlans(entry: Fields, declared: Key, _: Path) -> frozenset[int]:
@@ -140,7 +136,7 @@ _VLANS = Kind(
     empty=frozenset(),
 )
 
-RANGES = texts("list of ranges", _read_cidr)
+RANGES = texts("list of ranges", read_cidr)
 """Ranges of addresses, or single ones."""
 
 

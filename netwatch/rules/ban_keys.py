@@ -1,146 +1,229 @@
-"""The keys of bans and exemptions in a configuration, and of the files of shipped packs."""
+"""The keys of bans in a configuration, and of the files of shipped packs."""
 
-from netwatch.core.file_keys import REQUIRED, Section, row
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import get_args
 
-_APPS = "app ids, `vendor:…` and `category:…`"
+from netwatch.core.file_keys import Key, Kind, key, mappings, read_section
+from netwatch.core.period import UTC_ZONE
+from netwatch.core.user_yaml import Fields, YamlSequence
+from netwatch.core.value_kinds import DAY, TEXT, TIMEZONE, choice, texts, with_lines, words_of
+from netwatch.core.verdict import BanPeriod, BanTexts, Confidence, Severity
+from netwatch.rules.ban_texts import LANGUAGES
+
+BANNED_CLASSES = ("service", "personal", "guest")
+"""Classes of devices that a ban can name. The class ``infrastructure`` is not among them, because
+a resolver only asks for others."""
+
+UNCONFIRMED = ("announced", "from", "until", "in_force", "legal_basis", "scope")
+"""What a pack can say that no source confirms."""
+
+_CONFIDENCE = choice(get_args(Confidence))
 _CONFIDENCES = "`possible`, `probable` or `confirmed`"
-_SEVERITIES = "`low`, `medium`, `high` or `critical`"
+_SEVERITY = choice(get_args(Severity))
+_SEVERITIES = "severity of alerts: `low`, `medium`, `high` or `critical`"
+_NAMES = texts("list of names")
+_CLASSES = words_of(BANNED_CLASSES, "list of classes")
+_BYPASS = choice(("count", "alert"))
 
-PACK_ENTRY_KEYS = Section(
-    "bans[]",
-    (
-        row("pack", "id", REQUIRED, "the id of a shipped ban"),
-        row("severity", "word", "the pack's", f"severity of alerts: {_SEVERITIES}"),
-        row(
-            "min_confidence",
-            "word",
-            "the pack's",
-            f"confidence from which an incident is reported: {_CONFIDENCES}",
-        ),
-        row("networks", "list of names", "the pack's", "networks in which the ban applies"),
-        row("bypass", "word", "the pack's", "as in a ban that is written out"),
-    ),
-)
-"""The keys of an entry of ``bans`` that names a pack."""
 
-BAN_KEYS = Section(
-    "bans[]",
-    (
-        row("id", "text", REQUIRED, "a unique name, shown in alerts"),
-        row("authority", "text", REQUIRED, "who issued the ban"),
-        row("apps", "list of texts", REQUIRED, f"the banned apps, at least one: {_APPS}"),
-        row(
-            "forbids",
-            "list of classes",
-            "`[service]`",
-            "classes of devices whose contacts are violations: `service`, `personal`, `guest`",
-        ),
-        row(
-            "advises",
-            "list of classes",
-            "none",
-            "classes of devices whose contacts are advisories; a class must not be in both lists",
-        ),
-        row("from", "day", "open", "first day in force, `YYYY-MM-DD`, in `timezone`"),
-        row("until", "day", "open", "last day in force, `YYYY-MM-DD`, in `timezone`"),
-        row(
-            "periods",
-            "list of periods",
-            "from `from` and `until`",
-            "instead of `from` and `until`: the periods in which the ban is in force, in order; "
-            "between two of them it is not",
-        ),
-        row("review", "day", "none", "day on which the ban is to be reviewed, shown in alerts"),
-        row("timezone", "IANA name", "`UTC`", "time zone in which its days begin and end"),
-        row("legal_basis", "text", "empty", "shown in alerts"),
-        row(
-            "min_confidence",
-            "word",
-            "`probable`",
-            f"{_CONFIDENCES}: incidents with weaker evidence are counted, but not reported",
-        ),
-        row("severity", "word", "`high`", f"severity of alerts: {_SEVERITIES}"),
-        row("networks", "list of names", "all networks", "networks in which the ban applies"),
-        row(
-            "bypass",
-            "word",
-            "`count`",
-            "`alert`: the ban also covers every app that hides names (VPN, relay, Tor, encrypted "
-            "DNS). `count`: flows of such apps are only counted as blind spots",
-        ),
-        row(
-            "texts",
-            "mapping",
-            "none",
-            "its words in other languages, for reports and pages: under `en`, `fr`, `nl` and `de`",
-        ),
-    ),
-)
-"""The keys of an entry of ``bans`` that is written out."""
+@dataclass(slots=True, eq=False, repr=False)
+class PackEntryKeys:
+    """The keys of an entry of ``bans`` that names a pack. None is as the pack has it."""
 
-TEXTS_KEYS = Section(
-    "bans[].texts",
-    tuple(
-        row(code, "mapping", "none", f"the words in {name}")
-        for code, name in (("en", "English"), ("fr", "French"), ("nl", "Dutch"), ("de", "German"))
-    ),
-)
-"""The languages of the words of a ban."""
+    pack: str = key(TEXT, "the id of a shipped ban", words="id", required="the id of a shipped ban")
+    severity: Severity | None = key(_SEVERITY, _SEVERITIES, shown="the pack's")
+    min_confidence: Confidence | None = key(
+        _CONFIDENCE,
+        f"confidence from which an incident is reported: {_CONFIDENCES}",
+        shown="the pack's",
+    )
+    networks: tuple[str, ...] = key(_NAMES, "networks in which the ban applies", shown="the pack's")
+    bypass: str | None = key(_BYPASS, "as in a ban that is written out", shown="the pack's")
 
-TEXT_KEYS = Section(
-    "bans[].texts.LANGUAGE",
-    (
-        row("authority", "text", "the ban's", "who issued the ban"),
-        row("legal_basis", "text", "the ban's", "its legal basis"),
-        row(
-            "bases",
-            "list of texts",
-            "the periods'",
-            "the `basis` of each period, in the order of `periods`",
-        ),
-    ),
-)
-"""The keys of the words of a ban in a language."""
 
-PERIOD_KEYS = Section(
-    "bans[].periods[]",
-    (
-        row("from", "day", "open", "first day; only the first period may be without"),
-        row("until", "day", "open", "last day; only the last period may be without"),
-        row("basis", "text", "empty", "the decision that it rests on, shown in alerts"),
-        row(
-            "kind",
-            "word",
-            "`ban`",
-            "`ban` or `advice`: with `advice` the classes under `forbids` give advisories",
-        ),
-    ),
-)
-"""The keys of a period of a ban."""
+@dataclass(slots=True, eq=False, repr=False)
+class PeriodKeys:
+    """The keys of a period of a ban."""
 
-PACK_FILE_KEYS = Section(
-    "",
-    (
-        *BAN_KEYS.keys,
-        row("jurisdiction", "text", "empty", "ISO 3166 code (`BE`, `US-TX`), `EU` or `NATO`"),
-        row("announced", "day", "none", "day on which the ban was announced"),
-        row("clean_by", "day", "none", "day by which devices had to be without the apps"),
-        row("scope", "text", "empty", "whom the ban covers, in words"),
-        row(
-            "status",
-            "text",
-            "empty",
-            "whether it is still in force, and what about it is not known or not confirmed",
-        ),
-        row(
-            "unconfirmed",
-            "list of words",
-            "none",
-            "what no source confirms, as `status` explains: `announced`, `from`, `until`, "
-            "`in_force`, `legal_basis` or `scope`",
-        ),
-        row("notes", "text", "empty", "further remarks"),
-        row("sources", "list of texts", "none", "where the ban was published or described"),
-    ),
+    from_: date | None = key(DAY, "first day; only the first period may be without", shown="open")
+    until: date | None = key(DAY, "last day; only the last period may be without", shown="open")
+    basis: str = key(TEXT, "the decision that it rests on, shown in alerts", shown="empty")
+    kind: str = key(
+        choice(("ban", "advice")),
+        "`ban` or `advice`: with `advice` the classes under `forbids` give advisories",
+        "ban",
+    )
+
+
+def _period(found: PeriodKeys, fields: Fields, _: Path) -> BanPeriod:
+    check_days(fields, found.from_, found.until)
+    return BanPeriod(found.from_, found.until, found.basis, found.kind == "advice")
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class TextKeys:
+    """The keys of the words of a ban in a language."""
+
+    authority: str = key(TEXT, "who issued the ban", shown="the ban's")
+    legal_basis: str = key(TEXT, "its legal basis", shown="the ban's")
+    bases: tuple[str, ...] = key(
+        texts(),
+        "the `basis` of each period, in the order of `periods`",
+        shown="the periods'",
+    )
+
+
+def _read_texts(entry: Fields, declared: Key, base: Path) -> tuple[BanTexts, ...] | None:
+    listed = entry.nested(declared.name, declared.name)
+    if listed is None:
+        return None
+    periods = entry.mapping.get("periods")
+    count = len(periods) if isinstance(periods, list) else 1
+    found = []
+    for language in LANGUAGES:
+        words = listed.nested(language, "a text")
+        if words is None:
+            continue
+        keys = read_section(TextKeys, words, base)
+        found.append(BanTexts(language, keys.authority, keys.legal_basis, keys.bases))
+        if keys.bases and len(keys.bases) != count:
+            expected = f"expected a text for each of the {count} periods, found {len(keys.bases)}"
+            words.add_problem("bases", f"'bases': {expected}")
+    listed.reject_unknown()
+    return tuple(found)
+
+
+_TEXTS = Kind(
+    "mapping",
+    {"type": "object", "propertyNames": {"enum": [*LANGUAGES]}},
+    _read_texts,
+    empty=(),
+    below=TextKeys,
+    place=".*",
 )
-"""The keys of the file of a shipped pack."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class BanKeys:
+    """The keys of an entry of ``bans`` that is written out. `apps` have their lines."""
+
+    id: str = key(
+        TEXT, "a unique name, shown in alerts", required="a unique name, which alerts show"
+    )
+    authority: str = key(TEXT, "who issued the ban", required="who issued the ban")
+    apps: tuple[tuple[int, str], ...] = key(
+        with_lines(),
+        "the banned apps, at least one: app ids, `vendor:…` and `category:…`",
+        required="the banned apps: ids, vendor:… or category:…",
+    )
+    forbids: tuple[str, ...] = key(
+        _CLASSES,
+        "classes of devices whose contacts are violations: `service`, `personal`, `guest`",
+        ("service",),
+        shown="`[service]`",
+    )
+    advises: tuple[str, ...] = key(
+        _CLASSES,
+        "classes of devices whose contacts are advisories; a class must not be in both lists",
+    )
+    from_: date | None = key(DAY, "first day in force, `YYYY-MM-DD`, in `timezone`", shown="open")
+    until: date | None = key(DAY, "last day in force, `YYYY-MM-DD`, in `timezone`", shown="open")
+    periods: tuple[BanPeriod, ...] | None = key(
+        mappings(PeriodKeys, "a period", _period, "list of periods", empty=None),
+        "instead of `from` and `until`: the periods in which the ban is in force, in order; "
+        "between two of them it is not",
+        shown="from `from` and `until`",
+    )
+    review: date | None = key(DAY, "day on which the ban is to be reviewed, shown in alerts")
+    timezone: str = key(TIMEZONE, "time zone in which its days begin and end", UTC_ZONE)
+    legal_basis: str = key(TEXT, "shown in alerts", shown="empty")
+    min_confidence: Confidence = key(
+        _CONFIDENCE,
+        f"{_CONFIDENCES}: incidents with weaker evidence are counted, but not reported",
+        "probable",
+    )
+    severity: Severity = key(_SEVERITY, _SEVERITIES, "high")
+    networks: tuple[str, ...] = key(
+        _NAMES, "networks in which the ban applies", shown="all networks"
+    )
+    bypass: str = key(
+        _BYPASS,
+        "`alert`: the ban also covers every app that hides names (VPN, relay, Tor, encrypted "
+        "DNS). `count`: flows of such apps are only counted as blind spots",
+        "count",
+    )
+    texts: tuple[BanTexts, ...] = key(
+        _TEXTS,
+        "its words in other languages, for reports and pages: under `en`, `fr`, `nl` and `de`",
+    )
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class PackKeys(BanKeys):
+    """The keys of the file of a shipped pack."""
+
+    jurisdiction: str = key(TEXT, "ISO 3166 code (`BE`, `US-TX`), `EU` or `NATO`", shown="empty")
+    announced: date | None = key(DAY, "day on which the ban was announced")
+    clean_by: date | None = key(DAY, "day by which devices had to be without the apps")
+    scope: str = key(TEXT, "whom the ban covers, in words", shown="empty")
+    status: str = key(
+        TEXT,
+        "whether it is still in force, and what about it is not known or not confirmed",
+        shown="empty",
+    )
+    unconfirmed: tuple[str, ...] = key(
+        words_of(UNCONFIRMED),
+        "what no source confirms, as `status` explains: `announced`, `from`, `until`, "
+        "`in_force`, `legal_basis` or `scope`",
+    )
+    notes: str = key(TEXT, "further remarks", shown="empty")
+    sources: tuple[str, ...] = key(texts(), "where the ban was published or described")
+
+
+def periods_of(found: BanKeys, fields: Fields) -> tuple[BanPeriod, ...]:
+    """The periods of a ban, at least one; without any key it is open at both ends. Mistakes are
+    noted."""
+    start, end = found.from_, found.until
+    check_days(fields, start, end)
+    if not fields.has("periods"):
+        return (BanPeriod(start, end),)
+    if fields.has("from") or fields.has("until"):
+        fields.add_problem(
+            "periods", "a ban: expected either 'periods' or 'from' and 'until', found both"
+        )
+    listed = fields.mapping["periods"]
+    if listed in (None, []):
+        fields.add_problem("periods", "'periods': expected at least one period, found none")
+    periods = found.periods or ()
+    if isinstance(listed, YamlSequence) and len(listed) == len(periods):
+        _check_order(fields, listed.lines, periods)
+    return periods or (BanPeriod(None, None),)
+
+
+def check_days(fields: Fields, start: date | None, end: date | None) -> None:
+    """Note where the keys ``from`` and ``until`` are in the wrong order."""
+    if start and end and end < start:
+        fields.add_problem(
+            "until", f"'until': expected a day not before 'from' ({start}), found {end}"
+        )
+
+
+def _check_order(fields: Fields, lines: Sequence[int], periods: Sequence[BanPeriod]) -> None:
+    """Note where periods, each with its line, are not in order, or overlap."""
+    for line, (earlier, later) in zip(lines[1:], pairwise(periods), strict=True):
+        if earlier.end is None:
+            message = "expected only the last period without 'until', found another one behind it"
+        elif later.start is None:
+            message = "expected 'from' in every period but the first, found none"
+        elif later.start <= earlier.end:
+            message = (
+                f"expected a period from a day after {earlier.end}, on which the one before it"
+                f" ends, found {later.start}"
+            )
+        else:
+            continue
+        fields.problems.add(fields.file, line, f"'periods': {message}")

@@ -8,33 +8,24 @@ ban that is written out, and in addition where the ban comes from (`netwatch.rul
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from netwatch.core.errors import ConfigError
+from netwatch.core.file_keys import read_section
 from netwatch.core.flow import BYPASS_CATEGORIES
-from netwatch.core.period import read_timezone
-from netwatch.core.user_yaml import Fields, Problems, YamlSequence, describe, did_you_mean
-from netwatch.core.verdict import Ban, BanPeriod, Confidence, Exemption, Severity
-from netwatch.rules.ban_texts import read_texts
+from netwatch.core.user_yaml import Fields, Problems, describe
+from netwatch.core.verdict import Ban, BanPeriod, Exemption
+from netwatch.rules.ban_keys import BanKeys, PackEntryKeys, PackKeys, periods_of
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import shipped
 
-BANNED_CLASSES = ("service", "personal", "guest")
-"""Classes of devices that a ban can name. The class ``infrastructure`` is not among them, because
-a resolver only asks for others."""
-
-
 DEFAULT_BAN = "default"
 """The shipped ban that applies where a configuration has no ``bans``."""
-
-UNCONFIRMED = ("announced", "from", "until", "in_force", "legal_basis", "scope")
-"""What a pack can say that no source confirms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +58,8 @@ def read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
     """
     if fields.has("pack"):
         return _read_pack_entry(fields, catalog)
-    ban = _read_ban(fields, catalog)
-    fields.reject_unknown()
-    return ban
+    before = len(fields.problems.found)
+    return _ban(read_section(BanKeys, fields, Path()), fields, catalog, before)
 
 
 def load_pack(ban_id: str, catalog: Catalog) -> Pack:
@@ -102,14 +92,9 @@ def read_pack(file: Path, catalog: Catalog, problems: Problems) -> Pack | None:
     if mapping is None:
         return None
     fields = Fields(mapping, str(file), problems, "a pack")
-    ban = _read_ban(fields, catalog)
-    jurisdiction, scope, status, notes = (
-        fields.text(key) for key in ("jurisdiction", "scope", "status", "notes")
-    )
-    announced, clean_by = fields.date("announced"), fields.date("clean_by")
-    sources = tuple(source for _, source in fields.texts("sources"))
-    unconfirmed = _unconfirmed(fields)
-    fields.reject_unknown()
+    before = len(problems.found)
+    found = read_section(PackKeys, fields, file.parent)
+    ban = _ban(found, fields, catalog, before)
     if ban is None:
         return None
     if f"{ban.id}.yaml" != file.name:
@@ -118,28 +103,16 @@ def read_pack(file: Path, catalog: Catalog, problems: Problems) -> Pack | None:
         )
     return Pack(
         ban=ban,
-        jurisdiction=jurisdiction,
-        announced=announced,
-        clean_by=clean_by,
-        scope=scope,
-        status=status,
-        unconfirmed=unconfirmed,
-        notes=notes,
-        sources=sources,
+        jurisdiction=found.jurisdiction,
+        announced=found.announced,
+        clean_by=found.clean_by,
+        scope=found.scope,
+        status=found.status,
+        unconfirmed=found.unconfirmed,
+        notes=found.notes,
+        sources=found.sources,
         file=str(file),
     )
-
-
-def _unconfirmed(fields: Fields) -> tuple[str, ...]:
-    found = []
-    for line, word in fields.texts("unconfirmed"):
-        if word in UNCONFIRMED:
-            found.append(word)
-        else:
-            expected = f"expected words of {', '.join(UNCONFIRMED)}, found {describe(word)}"
-            message = f"'unconfirmed': {expected}{did_you_mean(word, UNCONFIRMED)}"
-            fields.problems.add(fields.file, line, message)
-    return tuple(found)
 
 
 def _shipped_packs() -> dict[str, Path]:
@@ -157,50 +130,47 @@ def _unknown_pack(ban_id: str) -> str:
 
 
 def _read_pack_entry(fields: Fields, catalog: Catalog) -> Ban | None:
-    ban_id = fields.text("pack", required="the id of a shipped ban")
+    found = read_section(PackEntryKeys, fields, Path())
     changes: dict[str, Any] = {
-        "severity": fields.choice("severity", get_args(Severity), None),
-        "min_confidence": fields.choice("min_confidence", get_args(Confidence), None),
-        "networks": frozenset(name for _, name in fields.texts("networks")) or None,
-        "bypass": _bypass(fields, catalog),
+        "severity": found.severity,
+        "min_confidence": found.min_confidence,
+        "networks": frozenset(found.networks) or None,
+        "bypass": None if found.bypass is None else _bypass(found.bypass, fields, catalog),
     }
-    fields.reject_unknown()
-    if not ban_id:
+    if not found.pack:
         return None
-    if ban_id not in _shipped_packs():
-        fields.add_problem("pack", _unknown_pack(ban_id))
+    if found.pack not in _shipped_packs():
+        fields.add_problem("pack", _unknown_pack(found.pack))
         return None
     try:
-        pack = load_pack(ban_id, catalog)
+        pack = load_pack(found.pack, catalog)
     except ConfigError as error:
         fields.problems.found.extend(error.problems)
         return None
     return replace(pack.ban, **{key: value for key, value in changes.items() if value is not None})
 
 
-def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
-    before = len(fields.problems.found)
-    words = fields.texts("apps", required="the banned apps: ids, vendor:… or category:…")
+def _ban(found: BanKeys, fields: Fields, catalog: Catalog, before: int) -> Ban | None:
+    """The ban with these keys; None where its file has more than the `before` mistakes that it had
+    before these were read."""
     if fields.mapping.get("apps") == []:
         fields.add_problem("apps", "'apps': expected at least one app, found an empty list")
-    forbids = _classes(fields, "forbids", frozenset({"service"}))
-    advises = _classes(fields, "advises", frozenset())
-    periods = read_periods(fields)
+    forbids, advises = frozenset(found.forbids), frozenset(found.advises)
     ban = Ban(
-        id=fields.text("id", required="a unique name, which alerts show"),
-        authority=fields.text("authority", required="who issued the ban"),
-        apps=catalog.resolve_apps(words, fields.file, fields.problems),
+        id=found.id,
+        authority=found.authority,
+        apps=catalog.resolve_apps([*found.apps], fields.file, fields.problems),
         forbids=forbids,
         advises=advises,
-        periods=periods,
-        review=fields.date("review"),
-        timezone=read_timezone(fields),
-        legal_basis=fields.text("legal_basis"),
-        min_confidence=fields.choice("min_confidence", get_args(Confidence), "probable"),
-        severity=fields.choice("severity", get_args(Severity), "high"),
-        networks=frozenset(name for _, name in fields.texts("networks")),
-        bypass=_bypass(fields, catalog) or frozenset(),
-        texts=read_texts(fields, len(periods)),
+        periods=periods_of(found, fields),
+        review=found.review,
+        timezone=found.timezone,
+        legal_basis=found.legal_basis,
+        min_confidence=found.min_confidence,
+        severity=found.severity,
+        networks=frozenset(found.networks),
+        bypass=_bypass(found.bypass, fields, catalog),
+        texts=found.texts,
     )
     if not (forbids or advises or len(fields.problems.found) > before):
         fields.add_problem(
@@ -211,62 +181,6 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
             "advises", f"'{both}': expected in 'forbids' or 'advises', found in both"
         )
     return ban if len(fields.problems.found) == before else None
-
-
-def read_periods(fields: Fields) -> tuple[BanPeriod, ...]:
-    """The periods of a ban, at least one; without any key it is open at both ends. Mistakes are
-    noted."""
-    start, end = fields.date("from"), fields.date("until")
-    check_days(fields, start, end)
-    listed = fields.value("periods")
-    if not fields.has("periods"):
-        return (BanPeriod(start, end),)
-    before = len(fields.problems.found)
-    if fields.has("from") or fields.has("until"):
-        fields.add_problem(
-            "periods", "a ban: expected either 'periods' or 'from' and 'until', found both"
-        )
-    if listed in (None, []):
-        fields.add_problem("periods", "'periods': expected at least one period, found none")
-    periods = fields.build_each("periods", _read_period, "a period")
-    if len(fields.problems.found) == before:
-        assert isinstance(listed, YamlSequence)
-        _check_order(fields, listed.lines, periods)
-    return tuple(periods) or (BanPeriod(None, None),)
-
-
-def check_days(fields: Fields, start: datetime.date | None, end: datetime.date | None) -> None:
-    """Note where the keys ``from`` and ``until`` are in the wrong order."""
-    if start and end and end < start:
-        fields.add_problem(
-            "until", f"'until': expected a day not before 'from' ({start}), found {end}"
-        )
-
-
-def _read_period(fields: Fields) -> BanPeriod:
-    start, end = fields.date("from"), fields.date("until")
-    advice = fields.choice("kind", ("ban", "advice"), "ban") == "advice"
-    period = BanPeriod(start, end, fields.text("basis"), advice)
-    check_days(fields, period.start, period.end)
-    fields.reject_unknown()
-    return period
-
-
-def _check_order(fields: Fields, lines: Sequence[int], periods: list[BanPeriod]) -> None:
-    """Note where periods, each with its line, are not in order, or overlap."""
-    for line, (earlier, later) in zip(lines[1:], pairwise(periods), strict=True):
-        if earlier.end is None:
-            message = "expected only the last period without 'until', found another one behind it"
-        elif later.start is None:
-            message = "expected 'from' in every period but the first, found none"
-        elif later.start <= earlier.end:
-            message = (
-                f"expected a period from a day after {earlier.end}, on which the one before it"
-                f" ends, found {later.start}"
-            )
-        else:
-            continue
-        fields.problems.add(fields.file, line, f"'periods': {message}")
 
 
 def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> str:
@@ -287,12 +201,11 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:
+def _bypass(word: str, fields: Fields, catalog: Catalog) -> frozenset[str]:
     """The apps that a ban with ``bypass: alert`` covers in addition: those that hide names. Empty
-    with ``count``, None where the key is absent."""
-    word = fields.choice("bypass", ("count", "alert"), None)
+    with ``count``."""
     if word != "alert":
-        return frozenset() if word else None
+        return frozenset()
     apps = [app.id for app in catalog.apps().values() if app.category in BYPASS_CATEGORIES]
     if not apps and catalog.complete:
         expected = (
@@ -304,16 +217,3 @@ def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:
             " 'signatures'",
         )
     return frozenset(apps)
-
-
-def _classes(fields: Fields, key: str, default: frozenset[str]) -> frozenset[str]:
-    found = set()
-    for line, name in fields.texts(key):
-        if name in BANNED_CLASSES:
-            found.add(name)
-        else:
-            expected = ", ".join(BANNED_CLASSES)
-            hint = did_you_mean(name, BANNED_CLASSES)
-            message = f"'{key}': expected classes of {expected}, found {describe(name)}{hint}"
-            fields.problems.add(fields.file, line, message)
-    return frozenset(found) if fields.has(key) else default

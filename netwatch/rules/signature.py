@@ -10,15 +10,17 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Literal, get_args
 
+from netwatch.core.file_keys import read_section
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
-from netwatch.core.verdict import App, Confidence, Match, Role, RulePlace
+from netwatch.core.verdict import App, Match, Role, RulePlace
 from netwatch.core.yaml_scalars import Row, read_word
 from netwatch.rules.grade import UNMARKED, Grade, Marks, grade, marks
 from netwatch.rules.rule_name import MAX_NAME, name_fault
+from netwatch.rules.signature_keys import CAPS, ROLES, DomainKeys, ExampleKeys, SignatureKeys
 
 Kind = Literal["host", "glob", "suffix"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -35,14 +37,6 @@ MAX_SOURCES = 64
 
 MAX_EXAMPLES = 100_000
 """Names under ``tests`` of an app."""
-
-MIN_DECISION = 10
-"""Letters that the reason under ``decide`` has at least."""
-
-MAX_DECISION = 300
-"""Letters that it has at most."""
-
-_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,59 +145,39 @@ def read_signature(
     one run finds the mistakes between files too.
     """
     fields = Fields(mapping, file, problems, "a signature")
-    app = App(
-        id=_slug(fields, "app", "the app's id, a word like tiktok"),
-        name=fields.text("name", required="the app's name as people write it"),
-        vendor=_slug(fields, "vendor", "a word like bytedance"),
-        category=_slug(fields, "category", "a word like video"),
-    )
-    stem = PurePath(file).stem
+    found = read_section(SignatureKeys, fields, Path())
+    app, stem = App(found.app, found.name, found.vendor, found.category), PurePath(file).stem
     if app.id and app.id != stem:
-        found = PurePath(file).name
         fields.add_problem(
-            "app", f"app '{app.id}': expected the file name {app.id}.yaml, found {found}"
+            "app",
+            f"app '{app.id}': expected the file name {app.id}.yaml, found {PurePath(file).name}",
         )
-    fields.items("domains", required="the names of the app, at least one")
-    domains = fields.mapping.get("domains")
-    if isinstance(domains, list) and len(domains) > MAX_RULES:
-        expected = f"expected at most {MAX_RULES:,} names, found {len(domains):,}"
+    if found.domains is not None and len(found.domains) > MAX_RULES:
+        expected = f"expected at most {MAX_RULES:,} names, found {len(found.domains):,}"
         fields.add_problem("domains", f"'domains': {expected}")
         return None
-    if domains == []:
+    if found.domains == []:
         fields.add_problem("domains", "'domains': expected at least one name, found an empty list")
     rules = tuple(_read_rules(fields, app, shipped))
-    aliases = _aliases(fields)
-    asns = fields.build_each("asns", _asn, "an AS")
-    addresses = _addresses(fields)
-    examples = _examples(fields)
-    fields.reject_unknown()
+    aliases, addresses = _aliases(found, fields), _addresses(found, fields)
+    examples = _examples(found.tests, fields)
+    asns = tuple(Asn(each.number, each.name) for each in found.asns if each.number is not None)
     if not app.id:
         return None
     line = fields.line_of("app")
-    return Signature(app, rules, tuple(asns), examples, file, line, addresses, aliases)
+    return Signature(app, rules, asns, examples, file, line, addresses, aliases)
 
 
-def _slug(fields: Fields, key: str, expected: str) -> str:
-    text = fields.text(key, required=expected)
-    if text and not _SLUG.match(text):
-        fields.add_mismatch(key, "a-z, 0-9 and single hyphens")
-        return ""
-    return text
-
-
-_ROLES: tuple[str, ...] = get_args(Role)
-_ROLE_OF: dict[str, Role] = {role: role for role in get_args(Role)}
+_ROLE_OF: dict[str, Role] = {role: role for role in ROLES}
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
-_ROLE_EXPECTED = f"one of {', '.join(_ROLES)}"
-_CAP_OF: dict[str, Confidence] = {"probable": "probable", "possible": "possible"}
 
 # The usual form of a domain with a name that has no fault. Other forms mean the same, and take some
 # five times longer to read.
 _USUAL_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}+(?<!-))?+\."
 _USUAL_ROW = re.compile(
     rf"\{{(host|suffix): ((?:{_USUAL_LABEL}){{1,126}}+[a-z][a-z0-9]{{0,62}}+),"
-    rf" role: ({'|'.join(_ROLES)}),"
-    rf"((?: confidence: ({'|'.join(_CAP_OF)}),)?"
+    rf" role: ({'|'.join(ROLES)}),"
+    rf"((?: confidence: ({'|'.join(CAPS)}),)?"
     r"(?: verified: (false),)?(?: embed_reachable: (true),)?)"
     r" sources: \[([a-z][a-z0-9-]*+(?:, [a-z][a-z0-9-]*+)*+)\]\}"
 )
@@ -260,77 +234,39 @@ def _usual_rule(
         return None
     chosen = unmarked
     if marked:
-        chosen = marks(_CAP_OF.get(cap), not unverified, bool(reachable), unmarked.shipped)
+        chosen = marks(CAPS.get(cap), not unverified, bool(reachable), unmarked.shipped)
     return Rule(_KIND_OF[kind], name, app, _ROLE_OF[role], sources, file, line, chosen)
 
 
 def _rule(fields: Fields, app: App, unmarked: Marks) -> Rule | None:
+    found = read_section(DomainKeys, fields, Path())
     kinds = [kind for kind in KINDS if fields.has(kind)]
-    names = {kind: fields.text(kind) for kind in KINDS}
-    role = fields.choice("role", _ROLES, None, required=_ROLE_EXPECTED)
-    cap = fields.choice("confidence", _CAP_OF, None)
-    verified, reachable = _flag(fields, "verified", True), _flag(fields, "embed_reachable", False)
-    sources = tuple(tag for _, tag in fields.texts("sources"))
-    if not sources:
-        expected = "at least one tag of a source that lists the name"
-        fields.add_problem(
-            "sources", f"a domain needs 'sources': expected {expected}, found nothing"
-        )
-    if len(sources) > MAX_SOURCES:
-        expected = f"expected at most {MAX_SOURCES} tags, found {len(sources)}"
+    if fields.mapping.get("sources") == []:
+        expected = "expected at least one tag of a source that lists the name, found nothing"
+        fields.add_problem("sources", f"a domain needs 'sources': {expected}")
+    if len(found.sources) > MAX_SOURCES:
+        expected = f"expected at most {MAX_SOURCES} tags, found {len(found.sources)}"
         fields.add_problem("sources", f"'sources': {expected}")
-    decide = _decision(fields)
-    fields.reject_unknown()
     if len(kinds) != 1:
-        found = " and ".join(kinds) or "none"
-        fields.add_problem(None, f"a domain: expected one of suffix, host or glob, found {found}")
+        written = " and ".join(kinds) or "none"
+        fields.add_problem(None, f"a domain: expected one of suffix, host or glob, found {written}")
         return None
     kind = kinds[0]
-    fault = name_fault(names[kind], kind)
+    name = str(getattr(found, kind))
+    fault = name_fault(name, kind)
     if fault:
-        fields.add_problem(kind, f"{kind} {describe(names[kind])} {fault}")
+        fields.add_problem(kind, f"{kind} {describe(name)} {fault}")
         return None
-    if role is None:
+    if found.role is None:
         return None
-    chosen = marks(cap, verified, reachable, unmarked.shipped)
-    line = fields.line_of(kind)
-    return Rule(kind, names[kind], app, role, sources, fields.file, line, chosen, decide)
+    chosen = marks(found.confidence, found.verified, found.embed_reachable, unmarked.shipped)
+    place = fields.file, fields.line_of(kind)
+    return Rule(kind, name, app, found.role, found.sources, *place, chosen, found.decide)
 
 
-def _decision(fields: Fields) -> str:
-    """The reason under ``decide``, which has to say something."""
-    reason = fields.text("decide")
-    is_text = isinstance(fields.value("decide"), str)
-    if is_text and not MIN_DECISION <= len(reason.strip()) <= MAX_DECISION:
-        expected = f"a reason of {MIN_DECISION} to {MAX_DECISION} letters"
-        fields.add_mismatch("decide", expected)
-    return reason.strip()
-
-
-def _flag(fields: Fields, key: str, default: bool) -> bool:
-    value = fields.value(key)
-    if isinstance(value, bool):
-        return value
-    if value is not None:
-        fields.add_mismatch(key, "true or false")
-    return default
-
-
-def _asn(fields: Fields) -> Asn | None:
-    number = fields.value("number", required="the AS number, without AS before it")
-    name = fields.text("name", required="the holder of the AS")
-    fields.reject_unknown()
-    if number is None:
-        return None
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 1 << 32:
-        fields.add_mismatch("number", "1 to 4294967295 (RFC 6793)")
-        return None
-    return Asn(number, name)
-
-
-def _addresses(fields: Fields) -> tuple[bytes, ...]:
+def _addresses(keys: SignatureKeys, fields: Fields) -> tuple[bytes, ...]:
     found: dict[bytes, int] = {}
-    for line, text in fields.texts("addresses"):
+    for line, text in keys.addresses:
         try:
             packed = ip_address(text).packed
         except ValueError:
@@ -345,9 +281,9 @@ def _addresses(fields: Fields) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def _aliases(fields: Fields) -> tuple[Alias, ...]:
+def _aliases(keys: SignatureKeys, fields: Fields) -> tuple[Alias, ...]:
     found: dict[str, Alias] = {}
-    for line, tail in fields.texts("aliases"):
+    for line, tail in keys.aliases:
         fault = name_fault(tail, "suffix")
         if fault:
             fields.problems.add(fields.file, line, f"CDN tail {describe(tail)} {fault}")
@@ -362,16 +298,12 @@ def _aliases(fields: Fields) -> tuple[Alias, ...]:
     return tuple(found.values())[:MAX_ALIASES]
 
 
-def _examples(fields: Fields) -> tuple[Example, ...]:
-    tests = fields.nested("tests", "the tests")
-    if tests is None:
-        return ()
+def _examples(keys: ExampleKeys, fields: Fields) -> tuple[Example, ...]:
     found = [
         Example(normalise_name(name.encode()), wanted, fields.file, line)
-        for key, wanted in (("match", True), ("ignore", False))
-        for line, name in tests.texts(key)
+        for names, wanted in ((keys.match, True), (keys.ignore, False))
+        for line, name in names
     ]
-    tests.reject_unknown()
     if len(found) > MAX_EXAMPLES:
         expected = f"expected at most {MAX_EXAMPLES:,} names, found {len(found):,}"
         fields.add_problem("tests", f"'tests': {expected}")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.core.file_keys import keys_of
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import Network
 from netwatch.core.yaml_reader import parse_yaml
@@ -279,7 +280,8 @@ OTHERS = st.sampled_from(
 def test_a_range_is_what_the_standard_library_says(text: str) -> None:
     problems = Problems()
     fields = Fields(YamlMapping(1), "n.yaml", problems, "a network")
-    found = networks.read_range(fields, "cidrs", 1, text)
+    (declared,) = [key for _, _, key in keys_of(networks.NetworkKeys) if key.name == "cidrs"]
+    found = networks.read_cidr(fields, declared, 1, text)
     try:
         expected = ip_network(text)
     except ValueError:

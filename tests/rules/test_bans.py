@@ -89,8 +89,8 @@ def test_first_and_last_day_may_be_the_same(shipped_catalog: Catalog) -> None:
         ("[tiktok, vendor:tencent]", "[]", 3, "at least one app"),
         ("[tiktok, vendor:tencent]", "[tiktock]", 3, "did you mean 'tiktok'"),
         ("vendor:tencent", "vendor:tencet", 3, "did you mean 'vendor:tencent'"),
-        ("forbids: [service]", "forbids: [resolver]", 4, "expected classes of service"),
-        ("forbids: [service]", "forbids: [infrastructure]", 4, "expected classes of service"),
+        ("forbids: [service]", "forbids: [resolver]", 4, "expected one of service"),
+        ("forbids: [service]", "forbids: [infrastructure]", 4, "expected one of service"),
         ("forbids: [service]", "forbids: service", 4, "expected a list, found 'service'"),
         ("advises: [personal]", "advises: [service]", 5, "found in both"),
         (

@@ -9,35 +9,15 @@ from typing import Any
 from docs_generator.pages import ROOT
 from docs_generator.record_schemas import record_schemas
 from netwatch.config.keys import CONFIGURATION_KEYS
-from netwatch.core.file_keys import Key, Section
-from netwatch.core.value_kinds import DAY
+from netwatch.core.file_keys import Key, Section, sections
 from netwatch.inventory.inventory_columns import COLUMNS
-from netwatch.rules.ban_keys import PACK_FILE_KEYS
-from netwatch.rules.signature_keys import SIGNATURE_KEYS
-from netwatch.sinks.secrets import SECRET
+from netwatch.rules.ban_keys import PackKeys
+from netwatch.rules.signature_keys import SignatureKeys
 
 Schema = dict[str, Any]
 
 _FOLDER = ROOT / "netwatch" / "schemas"
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_TEXT: Schema = {"type": ["string", "number"]}
-_BY_WORDS: dict[str, Schema] = {
-    "boolean": {"type": "boolean"},
-    "integer": {"type": "integer"},
-    "day": DAY.schema,
-    "duration": {"type": "string"},
-    "list of mappings": {"type": "array", "items": {"type": "object"}},
-    "list of numbers and spans": {"type": "array", "items": {"type": ["string", "integer"]}},
-    "list of periods": {"type": "array", "items": {"type": "object"}},
-    "mapping": {"type": "object"},
-    "number": {"type": "integer"},
-    "secret": SECRET.schema,
-    "size": {"type": ["string", "integer"]},
-    "text or list": {"type": ["string", "number", "array"]},
-    "true or false": {"type": "boolean"},
-}
-"""The schemas of keys that are read by code of their own, by the kind of value in words."""
-
 _PLACES = ("", "[]", ".*")
 """Behind the path of a key, where the mappings are whose keys are declared for it."""
 
@@ -46,8 +26,10 @@ def texts() -> dict[str, str]:
     """The schemas as JSON text, by the path of the file."""
     made = {
         "config": _mapping(CONFIGURATION_KEYS, "", "The configuration of netwatch"),
-        "signature": _mapping(SIGNATURE_KEYS, "", "An app, with the names by which it is seen"),
-        "ban": _mapping(_OF_A_BAN, "", "A ban"),
+        "signature": _mapping(
+            sections("", SignatureKeys), "", "An app, with the names by which it is seen"
+        ),
+        "ban": _mapping(sections("", PackKeys), "", "A ban"),
         "inventory": _inventory(),
         **record_schemas(),
     }
@@ -64,16 +46,6 @@ def texts() -> dict[str, str]:
         + "\n"
         for name, schema in made.items()
     }
-
-
-_OF_A_BAN = (
-    PACK_FILE_KEYS,
-    *(
-        Section(each.path.removeprefix("bans[]."), each.keys)
-        for each in CONFIGURATION_KEYS
-        if each.path.startswith("bans[].")
-    ),
-)
 
 
 def _mapping(sections: Iterable[Section], path: str, title: str = "") -> Schema:
@@ -100,7 +72,7 @@ def _section(section: Section, sections: Iterable[Section]) -> Schema:
 
 
 def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
-    schema = {**(key.kind.schema or _of_words(key.type))}
+    schema = {**key.kind.schema}
     below = f"{path}.{key.name}".lstrip(".")
     for place in _PLACES:
         if not any(each.path == below + place for each in sections):
@@ -109,7 +81,7 @@ def _key(key: Key, path: str, sections: Iterable[Section]) -> Schema:
         if place == "[]":
             schema = {"type": "array", "items": inner}
         elif place:
-            schema = {"type": "object", "additionalProperties": inner}
+            schema = {**schema, "additionalProperties": inner}
         else:
             schema = inner
     types = [each.path for each in sections if each.path.startswith(f"{below}[]:")]
@@ -139,12 +111,6 @@ def _of_types(paths: Iterable[str], sections: Iterable[Section]) -> Schema:
     ]
     known = {"properties": {"type": {"enum": [*types]}}, "required": ["type"]}
     return {"type": "object", **known, "allOf": forms}
-
-
-def _of_words(words: str) -> Schema:
-    if words.startswith("list ") and words not in _BY_WORDS:
-        return {"type": "array", "items": {"type": "string", "pattern": r"\S"}}
-    return _BY_WORDS.get(words, _TEXT)
 
 
 def _or_nothing(schema: Mapping[str, Any]) -> Schema:

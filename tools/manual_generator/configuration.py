@@ -9,7 +9,6 @@ from docs_generator.pages import ROOT
 from manual_generator import roff
 from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Key, Section
-from netwatch.rules.ban_keys import BAN_KEYS, PACK_ENTRY_KEYS
 from netwatch.sinks.registry import SINKS
 
 _EXAMPLE_PAGE = ROOT / "docs" / "getting-started.md"
@@ -60,7 +59,9 @@ def _lines() -> Iterator[str]:
 
 def title(mapping: Section) -> str:
     """The heading of the keys of a mapping. Entries of `bans` have one of two forms."""
-    form = {PACK_ENTRY_KEYS: ", of a pack", BAN_KEYS: ", written out"}.get(mapping, "")
+    form = ""
+    if mapping.path == "bans[]":
+        form = ", of a pack" if mapping.keys[0].name == "pack" else ", written out"
     path, _, of_type = mapping.path.partition(":")
     type_name, _, below = of_type.partition(".")
     path = f"{path}.{below}" if below else path
