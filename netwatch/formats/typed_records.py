@@ -164,10 +164,10 @@ def _text(expected: str, read: Convert) -> Convert:
 
 
 @cache
-def containers(cls: Any) -> tuple[tuple[str, type, Any], ...]:
+def containers(cls: Any) -> tuple[tuple[str, Any, Any], ...]:
     """The keys of a class that are lists or objects in a record: the name, ``list`` or ``dict``,
     and the class of the objects that it has, None where it has others."""
-    found: list[tuple[str, type, Any]] = []
+    found: list[tuple[str, Any, Any]] = []
     for name, hint in get_type_hints(cls).items():
         if get_origin(hint) in (Union, types.UnionType):
             hint = next(each for each in get_args(hint) if each is not type(None))
