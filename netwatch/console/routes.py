@@ -96,11 +96,11 @@ ROUTES: tuple[Route, ...] = (
     Route("/filters", "POST", incidents.save, {"analyst", "auditor"}),
     Route("/filters/remove", "POST", incidents.remove, {"analyst", "auditor"}),
     Route(
-        "/incidents.csv", "GET", incidents.export_csv, {"analyst", "auditor"},
+        "/incidents.csv", "GET", incidents.INCIDENTS.csv, {"analyst", "auditor"},
         audited="export", people=(DEVICE,),
     ),
     Route(
-        "/incidents.jsonl", "GET", incidents.export_lines, {"analyst"},
+        "/incidents.jsonl", "GET", incidents.INCIDENTS.lines, {"analyst"},
         audited="export", people=(DEVICE,),
     ),
     Route(
@@ -120,11 +120,11 @@ ROUTES: tuple[Route, ...] = (
         menu=mark("Cases"), group=PEOPLE,
     ),
     Route(
-        "/cases.csv", "GET", cases.export_csv, {"analyst", "auditor"},
+        "/cases.csv", "GET", cases.CASES.csv, {"analyst", "auditor"},
         audited="export", people=(DEVICE,),
     ),
     Route(
-        "/cases.jsonl", "GET", cases.export_lines, {"analyst"},
+        "/cases.jsonl", "GET", cases.CASES.lines, {"analyst"},
         audited="export", people=(DEVICE,),
     ),
     Route("/cases/{id}", "GET", cases.one, {"analyst"}, audited="case", purpose=cases.person),

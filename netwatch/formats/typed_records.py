@@ -164,10 +164,10 @@ def _text(expected: str, read: Convert) -> Convert:
 
 
 @cache
-def containers(cls: Any) -> tuple[tuple[str, type, Any], ...]:
+def containers(cls: Any) -> tuple[tuple[str, Any, Any], ...]:
     """The keys of a class that are lists or objects in a record: the name, ``list`` or ``dict``,
-    and the class of the objects that it has, None where it has others."""
-    found: list[tuple[str, type, Any]] = []
+    and the class of the objects that it has, None where it has others, or is one without any."""
+    found: list[tuple[str, Any, Any]] = []
     for name, hint in get_type_hints(cls).items():
         if get_origin(hint) in (Union, types.UnionType):
             hint = next(each for each in get_args(hint) if each is not type(None))
@@ -175,5 +175,6 @@ def containers(cls: Any) -> tuple[tuple[str, type, Any], ...]:
         inner = get_args(hint)[0] if origin is tuple else hint
         if origin is tuple or origin is Mapping or is_dataclass(hint):
             key, kind = name.removesuffix("_"), list if origin is tuple else dict
-            found.append((key, kind, inner if is_dataclass(inner) else None))
+            is_deep = is_dataclass(inner) and (kind is list or containers(hint))
+            found.append((key, kind, inner if is_deep else None))
     return tuple(each for each in found if each[0] != "_record")

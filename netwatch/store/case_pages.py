@@ -6,76 +6,32 @@ A page begins behind the last row of the one before it, as those of incidents do
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import Row, func, or_, select, tuple_
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.filters import Filter, is_device, name_matches
-from netwatch.store.incident_pages import NO_WORDS, PAGE, Cursor
+from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
+from netwatch.store.incident_rows import SORTS
 from netwatch.store.views import streamed
 
-FILTERED = (
-    "verdict", "confidence", "kind", "outcome", "status", "app", "ban", "network", "device",
-    "joined_by",
-)  # fmt: skip
+FILTERED = (*SORTS, "device", "joined_by")
 """The columns that a filter has words of."""
 
-
-@dataclass(frozen=True, slots=True)
-class CaseFilter:
-    """Which cases are wanted: all that began from `since` up to, but without, `until` (ns), with
-    one of the words of each set that is not empty, that one of `sensor` saw, and at least `seen`
-    sensors."""
-
-    since: int | None = None
-    until: int | None = None
-    verdict: frozenset[str] = NO_WORDS
-    confidence: frozenset[str] = NO_WORDS
-    kind: frozenset[str] = NO_WORDS
-    outcome: frozenset[str] = NO_WORDS
-    status: frozenset[str] = NO_WORDS
-    app: frozenset[str] = NO_WORDS
-    ban: frozenset[str] = NO_WORDS
-    network: frozenset[str] = NO_WORDS
-    device: frozenset[str] = NO_WORDS
-    joined_by: frozenset[str] = NO_WORDS
-    sensor: frozenset[str] = NO_WORDS
-    seen: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class CaseRow:
-    """A case of a list: `sensors` is how many saw it, `record` is its line of JSON."""
-
-    id: str
-    first_seen: int
-    last_seen: int
-    sensors: int
-    record: str
-
-
-@dataclass(frozen=True, slots=True)
-class CasePage:
-    """Some cases, and the cursor behind which the next ones are; None after the last ones."""
-
-    rows: tuple[CaseRow, ...]
-    following: Cursor | None
-
-
-_COLUMNS = tuple(tables.fleet_case.c[name] for name in CaseRow.__dataclass_fields__)
+_NAMES = ("id", "first_seen", "last_seen", "record", "sensors")
+_COLUMNS = tuple(tables.fleet_case.c[name] for name in _NAMES)
 
 
 def case_page(
     catalogue: Catalogue,
-    wanted: CaseFilter,
+    wanted: IncidentFilter,
     after: Cursor | None = None,
     *,
     size: int = PAGE,
     timeout: float | None = None,
-) -> CasePage:
+) -> IncidentPage:
     """A page of cases, the newest first. Raises `NetwatchError`, and `QueryTimeoutError` after
     `timeout` s."""
     case, member = tables.fleet_case.c, tables.fleet_case_incident.c
@@ -99,14 +55,15 @@ def case_page(
         statement = statement.where(tuple_(case.first_seen, case.id) < place)
     statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(size + 1)
     with catalogue.database.reading(timeout) as connection:
-        rows = [CaseRow(*row) for row in connection.execute(statement)]
-    if len(rows) <= size:
-        return CasePage(tuple(rows), None)
-    last = rows[size - 1]
-    return CasePage(tuple(rows[:size]), Cursor(last.first_seen, last.id))
+        rows = [_row(row) for row in connection.execute(statement)]
+    return IncidentPage.of(rows, size)
 
 
-def case_row(catalogue: Catalogue, identity: str) -> CaseRow | None:
+def _row(row: Row[Any]) -> IncidentRow:
+    return IncidentRow(row.id, row.first_seen, row.last_seen, row.record, sensors=row.sensors)
+
+
+def case_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
     """The case with an id. The id that it had before an earlier incident came, and the ids of its
     incidents, lead to it as well. Raises `NetwatchError`."""
     case, member = tables.fleet_case.c, tables.fleet_case_incident.c
@@ -118,7 +75,7 @@ def case_row(catalogue: Catalogue, identity: str) -> CaseRow | None:
             found = connection.execute(of_member).scalar()
             if found is not None:
                 row = connection.execute(select(*_COLUMNS).where(case.id == found)).first()
-    return None if row is None else CaseRow(*row)
+    return None if row is None else _row(row)
 
 
 def cases_of_incident(catalogue: Catalogue, incident: str) -> list[str]:

@@ -44,7 +44,8 @@ _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
     with one of the words of each set that is not empty. The names are those of the columns;
-    `sensor` are those that saw them."""
+    `sensor` are those that saw them. Of cases, `joined_by` is what speaks for it that they are one,
+    and at least `seen` sensors saw each."""
 
     since: int | None = None
     until: int | None = None
@@ -58,6 +59,8 @@ class IncidentFilter:
     network: frozenset[str] = NO_WORDS
     device: frozenset[str] = NO_WORDS
     sensor: frozenset[str] = NO_WORDS
+    joined_by: frozenset[str] = NO_WORDS
+    seen: int = 1
 
     @property
     def sorts(self) -> Mapping[str, frozenset[str]]:
@@ -75,13 +78,15 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """An incident of a list; `record` is the alert as its line of JSON."""
+    """An incident of a list, or a case that so many `sensors` saw; `record` is the alert as its
+    line of JSON. A case has no `run`."""
 
     id: str
-    run: int
     first_seen: int
     last_seen: int
     record: str
+    run: int = 0
+    sensors: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,19 @@ class IncidentPage:
 
     rows: tuple[IncidentRow, ...]
     following: Cursor | None
+
+    @classmethod
+    def of(cls, rows: Sequence[IncidentRow], size: int) -> "IncidentPage":
+        """The page of so many rows, of which one more was asked for."""
+        if len(rows) <= size:
+            return cls(tuple(rows), None)
+        last = rows[size - 1]
+        return cls(tuple(rows[:size]), Cursor(last.first_seen, last.id))
+
+
+_COLUMNS = tuple(
+    tables.incident.c[name] for name in ("id", "first_seen", "last_seen", "record", "run")
+)
 
 
 def incident_page(
@@ -111,9 +129,8 @@ def incident_page(
             statement = statement.limit(size + 1 - len(rows))
             rows += [IncidentRow(*row) for row in connection.execute(statement)]
             if len(rows) > size:
-                last = rows[size - 1]
-                return IncidentPage(tuple(rows[:size]), Cursor(last.first_seen, last.id))
-    return IncidentPage(tuple(rows), None)
+                break
+    return IncidentPage.of(rows, size)
 
 
 class _OfDevices(NamedTuple):
@@ -151,9 +168,7 @@ def _rows(
     has found a page of them, which is all incidents. A sum is in no index."""
     column = tables.incident.c
     began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
-    statement = select(
-        column.id, column.run, column.first_seen, column.last_seen, column.record
-    ).where(column.shown == 1, began >= first, began < end)
+    statement = select(*_COLUMNS).where(column.shown == 1, began >= first, began < end)
     for name in (*SORTS, "device"):
         if words := getattr(wanted, name):
             statement = statement.where(column[name].in_(sorted(words)))
@@ -232,9 +247,7 @@ def incident_counts(
 def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
     """The shown incident with an id. Raises `NetwatchError`."""
     column = tables.incident.c
-    statement = select(
-        column.id, column.run, column.first_seen, column.last_seen, column.record
-    ).where(column.id == identity, column.shown == 1)
+    statement = select(*_COLUMNS).where(column.id == identity, column.shown == 1)
     with catalogue.database.reading() as connection:
         row = connection.execute(statement).first()
     return None if row is None else IncidentRow(*row)

@@ -68,15 +68,15 @@ def test_a_query_that_is_cut_in_the_middle_of_an_export_is_said(
     console: Console, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auditor = visit("auditor")
-    whole = incidents._page
+    whole = incidents.Listing.rows
     calls = iter(range(100))
 
-    def cut(view: object, size: int, after: object) -> IncidentPage:
+    def cut(listing: object, view: object, size: int, after: object) -> IncidentPage:
         if next(calls) == 2:  # the first one only asks whether the filter can be read
             raise QueryTimeoutError("the query took too long")
-        return whole(view, 5, after)  # type: ignore[arg-type]
+        return whole(listing, view, 5, after)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(incidents, "_page", cut)
+    monkeypatch.setattr(incidents.Listing, "rows", cut)
     rows = list(csv.reader(io.StringIO(auditor.get("/incidents.csv").text)))
     assert [row[2] for row in rows[1:-1]] == ids(console)[:5]
     assert rows[-1][0].startswith(CUT)

@@ -16,10 +16,11 @@ from netwatch.console import lists
 from netwatch.console.console import Console
 from netwatch.console.pages import reports
 from netwatch.console.pages.cases import CASE_COLUMNS
-from netwatch.store.case_pages import CaseFilter, case_page
+from netwatch.store.case_pages import case_page
 from netwatch.store.cases import keep_alerts
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.fleet_sensors import applied, enrolled, heard
+from netwatch.store.incident_pages import IncidentFilter
 from netwatch.store.sensor_alerts import read_record
 
 
@@ -177,7 +178,7 @@ def test_cases_as_files(fleet: Console, visit: Callable[[str], Visitor]) -> None
     assert (kiosk_3["joined_by"], kiosk_3["state"]) == ("time", "update")
     answer = visitor.get("/cases.jsonl")
     assert answer.headers["content-disposition"] == 'attachment; filename="cases.jsonl"'
-    kept = [row.record for row in case_page(fleet.catalogue, CaseFilter()).rows]
+    kept = [row.record for row in case_page(fleet.catalogue, IncidentFilter()).rows]
     assert answer.text.splitlines() == kept
 
 
@@ -297,7 +298,7 @@ def too_long(*_: object, **__: object) -> None:
 
 
 def test_one_case_and_the_ways_to_it(fleet: Console, visit: Callable[[str], Visitor]) -> None:
-    (row,) = case_page(fleet.catalogue, CaseFilter(sensor=frozenset({"liege"}))).rows
+    (row,) = case_page(fleet.catalogue, IncidentFilter(sensor=frozenset({"liege"}))).rows
     visitor = visit("analyst")
     visitor.state_purpose(f"/cases/{row.id}")
     text = visitor.get(f"/cases/{row.id}").text
@@ -321,7 +322,7 @@ def test_one_case_and_the_ways_to_it(fleet: Console, visit: Callable[[str], Visi
 
 
 def test_a_purpose_is_asked_for_a_case(fleet: Console, visit: Callable[[str], Visitor]) -> None:
-    (row,) = case_page(fleet.catalogue, CaseFilter(app=frozenset({"wechat"}))).rows
+    (row,) = case_page(fleet.catalogue, IncidentFilter(app=frozenset({"wechat"}))).rows
     assert "kiosk-2" not in visit("analyst").get(f"/cases/{row.id}").text
 
 

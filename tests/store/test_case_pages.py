@@ -13,7 +13,6 @@ from netwatch.cli import main
 from netwatch.formats.csv import CASE_COLUMNS
 from netwatch.formats.registry import FORMATS
 from netwatch.store.case_pages import (
-    CaseFilter,
     case_counts,
     case_page,
     case_row,
@@ -24,6 +23,7 @@ from netwatch.store.case_pages import (
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import enrolled
+from netwatch.store.incident_pages import IncidentFilter
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import column_titles
 
@@ -59,7 +59,7 @@ def test_pages(catalogue: Catalogue) -> None:
     fill(catalogue)
     found, after = [], None
     while True:
-        page = case_page(catalogue, CaseFilter(), after, size=3)
+        page = case_page(catalogue, IncidentFilter(), after, size=3)
         found += [row.first_seen for row in page.rows]
         assert len(page.rows) <= 3
         after = page.following
@@ -71,16 +71,16 @@ def test_pages(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize(
     ("wanted", "numbers"),
     [
-        (CaseFilter(since=DAY + 4 * HOUR, until=DAY + 8 * HOUR), [3, 2]),
-        (CaseFilter(app=frozenset({"wechat"})), [9, 8, 7]),
-        (CaseFilter(sensor=frozenset({"liege"}), app=frozenset({"wechat"})), [8]),
-        (CaseFilter(joined_by=frozenset({"community_id"}), until=DAY + 5 * HOUR), [2, 0]),
-        (CaseFilter(seen=2, since=DAY + 15 * HOUR), [8]),
-        (CaseFilter(status=frozenset({"open"})), [9]),
-        (CaseFilter(device=frozenset({"other"})), []),
+        (IncidentFilter(since=DAY + 4 * HOUR, until=DAY + 8 * HOUR), [3, 2]),
+        (IncidentFilter(app=frozenset({"wechat"})), [9, 8, 7]),
+        (IncidentFilter(sensor=frozenset({"liege"}), app=frozenset({"wechat"})), [8]),
+        (IncidentFilter(joined_by=frozenset({"community_id"}), until=DAY + 5 * HOUR), [2, 0]),
+        (IncidentFilter(seen=2, since=DAY + 15 * HOUR), [8]),
+        (IncidentFilter(status=frozenset({"open"})), [9]),
+        (IncidentFilter(device=frozenset({"other"})), []),
     ],
 )
-def test_filters(catalogue: Catalogue, wanted: CaseFilter, numbers: list[int]) -> None:
+def test_filters(catalogue: Catalogue, wanted: IncidentFilter, numbers: list[int]) -> None:
     fill(catalogue)
     found = [(row.first_seen - DAY) // (2 * HOUR) for row in case_page(catalogue, wanted).rows]
     assert found == numbers
@@ -91,9 +91,9 @@ def test_filters(catalogue: Catalogue, wanted: CaseFilter, numbers: list[int]) -
 def test_former_ids_and_those_of_incidents_lead_to_a_case(catalogue: Catalogue) -> None:
     later, earlier = fleet_alert("ghent", MINUTE), fleet_alert("liege", 0)
     keep_alerts(catalogue, [later], GAP)
-    (before,) = case_page(catalogue, CaseFilter()).rows
+    (before,) = case_page(catalogue, IncidentFilter()).rows
     keep_alerts(catalogue, [earlier], GAP)
-    (after,) = case_page(catalogue, CaseFilter()).rows
+    (after,) = case_page(catalogue, IncidentFilter()).rows
     assert before.id != after.id
     for identity in (before.id, after.id, later.record["id"], earlier.record["id"]):
         row = case_row(catalogue, identity)

@@ -6,8 +6,8 @@ A filter of a list can be given a name, and forgotten.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from netwatch.console.lists import (
 )
 from netwatch.console.rendering import address_of
 from netwatch.console.view import Answer, Page, Redirect, View, bad_request, parse_pairs
+from netwatch.formats.alert_record import ContactCounts
 from netwatch.store.incident_pages import (
     PAGE,
     Cursor,
@@ -61,10 +62,17 @@ LISTS = {"/incidents": FILTERS}
 """The lists whose filters can be saved, and the values of their addresses."""
 
 
+COUNTS = tuple(each.name for each in fields(ContactCounts))
+"""The counts of an incident that lists have."""
+
+_SHOWN_SENSORS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An incident of the list. `device` is a pseudonym before an auditor, and `ip` is empty.
-    `sensor` is what saw it."""
+    """An incident of a list, or a case. `device` is a pseudonym before an auditor, and `ip` is
+    empty. `sensor` is what saw it; of a case `sensors` is how many did, and `seen_by` those that
+    its record names."""
 
     id: str
     first_seen: str
@@ -82,64 +90,104 @@ class Listed:
     outcome: str
     state: str
     zone: ZoneInfo
+    joined_by: str
+    sensors: int
+    seen_by: tuple[str, ...]
+    lookups: int
+    handshakes: int
+    flows: int
+    bytes_out: int
+    bytes_in: int
+
+    @property
+    def first_sensors(self) -> tuple[str, ...]:
+        """The sensors that the list names."""
+        return self.seen_by[:_SHOWN_SENSORS]
+
+    @property
+    def more(self) -> int:
+        """How many others saw it."""
+        return self.sensors - len(self.first_sensors)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list: its name, what filters it, the columns of its CSV file, what the address asks for
+    (which raises `Refused` for a value that cannot be), and a page of its rows."""
+
+    name: str
+    filters: tuple[str, ...]
+    columns: tuple[str, ...]
+    wanted: Callable[[View], IncidentFilter]
+    page: Callable[..., IncidentPage]
+
+    def show(self, view: View, **more: object) -> Answer:
+        """One page of the list, the newest incidents first."""
+        query = view.query
+        if (tidy := tidied(view, self.filters)) is not None:
+            return tidy
+        page = self.rows(view, PAGE, cursor_of(view))
+        pairs = query.kept(self.filters)
+        following = page.following
+        config = view.console.config
+        values = {
+            "rows": [listed(view, row) for row in page.rows],
+            "older": [*pairs, ("after", cursor_text(following))] if following else [],
+            "is_first": not query.text("after"),
+            "pairs": pairs,
+            "wanted": {name: query.text(name) for name in self.filters} | time_inputs(view),
+            "choices": WORDS,
+            "networks": sorted({scope.network.name for scope in config.networks.scopes}),
+            "bans": sorted({ban.id for ban in config.policy.bans}),
+            "sees_devices": view.role == "analyst",
+            **more,
+        }
+        return Page(self.name, values, detail={"filter": dict(pairs)})
+
+    def csv(self, view: View) -> Answer:
+        """The filtered list as CSV, which is safe to open in a spreadsheet."""
+        rows = (listed(view, row) for row in self._all(view))
+        return csv_file(view, self.name, self.filters, self.columns, rows)
+
+    def lines(self, view: View) -> Answer:
+        """The filtered list as JSON lines: the records as they are stored."""
+        records = (row.record for row in self._all(view))
+        return json_file(view, self.name, self.filters, records)
+
+    def rows(self, view: View, size: int, after: Cursor | None) -> IncidentPage:
+        """So many rows behind a place."""
+        catalogue, wanted = view.console.catalogue, self.wanted(view)
+        return self.page(catalogue, wanted, after, size=size, timeout=QUERY_SECONDS)
+
+    def _all(self, view: View) -> Iterator[IncidentRow]:
+        # What cannot be read is refused here, before anything is sent.
+        self.rows(view, 1, None)
+        return all_rows(partial(self.rows, view))
 
 
 def show(view: View) -> Answer:
     """One page of the list, the newest incidents first."""
-    query = view.query
-    if (tidy := tidied(view, FILTERS)) is not None:
-        return tidy
-    page = _page(view, PAGE, cursor_of(view))
-    pairs = query.kept(FILTERS)
-    config = view.console.config
-    following = page.following
-    values = {
-        "rows": [listed(view, row) for row in page.rows],
-        "older": [*pairs, ("after", cursor_text(following))] if following else [],
-        "is_first": not query.text("after"),
-        "pairs": pairs,
-        "saved": view.console.filters.of(view.who.account, "/incidents"),
-        "query": urlencode(pairs),
-        "wanted": {name: query.text(name) for name in FILTERS} | time_inputs(view),
-        "choices": WORDS,
-        "networks": sorted({scope.network.name for scope in config.networks.scopes}),
-        "bans": sorted({ban.id for ban in config.policy.bans}),
-        "sees_devices": view.role == "analyst",
-    }
-    return Page("incidents", values, detail={"filter": dict(pairs)})
+    saved = view.console.filters.of(view.who.account, "/incidents")
+    query = urlencode(view.query.kept(FILTERS))
+    return INCIDENTS.show(view, saved=saved, query=query)
 
 
-def export_csv(view: View) -> Answer:
-    """The filtered list as CSV, which is safe to open in a spreadsheet."""
-    rows = (listed(view, row) for row in _all(view))
-    return csv_file(view, "incidents", FILTERS, COLUMNS, rows)
-
-
-def export_lines(view: View) -> Answer:
-    """The filtered list as JSON lines: the records as `scan --format jsonl` wrote them."""
-    return json_file(view, "incidents", FILTERS, (row.record for row in _all(view)))
-
-
-def _all(view: View) -> Iterator[IncidentRow]:
-    # What cannot be read is refused here, before anything is sent.
-    _page(view, 1, None)
-    return all_rows(partial(_page, view))
-
-
-def _page(view: View, size: int, after: Cursor | None) -> IncidentPage:
-    return incident_page(
-        view.console.catalogue, wanted_incidents(view), after, size=size, timeout=QUERY_SECONDS
-    )
-
-
-def wanted_incidents(view: View) -> IncidentFilter:
-    """What the address asks for. Raises `Refused` for a value that cannot be."""
-    query = view.query
-    sets = known_names(view, NAMES)
+def words_of(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """The words that the address asks for, by column."""
+    sets = known_names(view, names)
     for name, words in WORDS.items():
-        if word := query.word(name, words):
+        if word := view.query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})
-    return IncidentFilter(since=query.moment("from"), until=query.moment("to"), **sets)
+    return sets
+
+
+def _wanted(view: View) -> IncidentFilter:
+    query, sets = view.query, words_of(view, NAMES)
+    return IncidentFilter(since=query.moment("from"), until=query.moment("to"), seen=1, **sets)
+
+
+INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page)
+"""The list of incidents."""
 
 
 def listed(view: View, row: IncidentRow) -> Listed:
@@ -156,7 +204,9 @@ def listed(view: View, row: IncidentRow) -> Listed:
         record["network"]["name"] or "", record["sensor"]["name"] or "", record["ban"]["id"],
         kind.get("value") or "",
         record.get("outcome") or "unknown", record["status"],
-        view.console.zone_of(record["ban"]["id"]),
+        view.console.zone_of(record["ban"]["id"]), record.get("joined_by") or "", row.sensors,
+        tuple(dict.fromkeys(each["sensor"] for each in record.get("seen_by", ()))),
+        **{each: record["counts"][each] for each in COUNTS},
     )  # fmt: skip
 
 

@@ -13,13 +13,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from netwatch.console.console import Console
-from netwatch.console.pages.cases import listed
-from netwatch.console.pages.incidents import QUERY_SECONDS
-from netwatch.console.pages.incidents import listed as listed_incident
+from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.reports import days_until_review
 from netwatch.console.view import Answer, Events, Page, View, bad_request, not_found
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import CaseFilter, case_page, is_centre, open_cases
+from netwatch.store.case_pages import case_page, is_centre, open_cases
 from netwatch.store.fleet_sensors import Applied, FleetSensor, PublishedKind, roster, silences
 from netwatch.store.incident_pages import PAGE, IncidentFilter, incident_counts, incident_page
 from netwatch.store.incident_rows import DAY, VERDICTS
@@ -137,7 +135,7 @@ def one(view: View) -> Answer:
         raise not_found(view.say("There is no such sensor."))
     catalogue, now = view.console.catalogue, view.console.now()
     quiet = silences(catalogue, 0, now, name, limit=_SILENCES)
-    wanted = CaseFilter(sensor=frozenset({name}))
+    wanted = IncidentFilter(sensor=frozenset({name}))
     cases = case_page(catalogue, wanted, size=_CASES, timeout=QUERY_SECONDS)
     values = {
         "sensor": sensor,
@@ -266,7 +264,7 @@ def show_now(view: View) -> Answer:
         "is_centre": is_centre(console.catalogue),
         "open": {verdict: open_now.get((verdict,), 0) for verdict in VERDICTS},
         "week": {verdict: recent.get((verdict,), 0) for verdict in VERDICTS},
-        "rows": [listed_incident(view, row) for row in latest.rows],
+        "rows": [listed(view, row) for row in latest.rows],
         "sees_devices": view.role == "analyst",
         "reviews": _reviews(view, now),
         "signatures": console.config.catalog.version,
