@@ -13,7 +13,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row, stream_of
 from netwatch.engine.replay import ClaimEvent, Event, EventBatch
-from netwatch.store.losses import LossCounter
+from netwatch.store.hour_rows import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
 from netwatch.store.observation_rows import observation_columns
 

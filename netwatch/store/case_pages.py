@@ -13,8 +13,8 @@ from sqlalchemy import func, or_, select, tuple_
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.filters import Filter, is_device, name_matches
 from netwatch.store.incident_pages import NO_WORDS, PAGE, Cursor
+from netwatch.store.statements import Filter, is_device, name_matches
 from netwatch.store.views import streamed
 
 FILTERED = (
