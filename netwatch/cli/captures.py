@@ -18,7 +18,7 @@ from netwatch.cli.capture_options import FAIL_ON, add_capture_options, add_scan_
 from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
-    from netwatch.cli.deliver import RunDelivery
+    from netwatch.cli.outputs import RunDelivery
     from netwatch.cli.run_store import RunStore
     from netwatch.cluster.archive import UnitCounts
     from netwatch.config import Config
@@ -239,9 +239,9 @@ def _found_in_archive(
     store: "RunStore | None",
 ) -> "Iterator[tuple[ScanResult, UnitCounts]]":
     """The same with a ledger or a cluster, where there is no store."""
-    from netwatch.cli import archive
+    from netwatch.cli import ledger
 
-    with archive.scan(args, captures, logs, config, statistics, coverage) as found:
+    with ledger.scan(args, captures, logs, config, statistics, coverage) as found:
         yield found
 
 
@@ -287,7 +287,7 @@ def _delivery(args: argparse.Namespace, config: "Config") -> "RunDelivery | None
     """The delivery to the outputs; raises `ConfigError` and `NetwatchError`."""
     if not args.deliver:
         return None
-    from netwatch.cli.deliver import RunDelivery
+    from netwatch.cli.outputs import RunDelivery
 
     return RunDelivery(config, once=args.once)
 

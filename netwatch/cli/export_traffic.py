@@ -116,8 +116,8 @@ class Traffic:
 
         require_extra("netwatch signatures export")
         from netwatch.store.catalogue import Catalogue
-        from netwatch.store.filters import Filter
         from netwatch.store.queries import observations
+        from netwatch.store.statements import Filter
 
         configured = self._config.store
         if configured is None or plain_path(path) != configured.path:

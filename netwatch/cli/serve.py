@@ -71,7 +71,7 @@ def serve_console(args: argparse.Namespace) -> int:
     require_extra("netwatch serve")
     from netwatch.config.console_section import wide_addresses
     from netwatch.console.console import Console
-    from netwatch.console.heads import HeadLog, log_writer
+    from netwatch.console.erasing import HeadLog, log_writer
     from netwatch.console.server import check_exposure, serve
 
     report = _reporter(args.log_format)

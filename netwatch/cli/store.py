@@ -13,6 +13,9 @@ from netwatch.cli.group import Group
 
 if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions
+from netwatch.config import Config
+from netwatch.coverage.judged import Wanted, says
+from netwatch.rules.ban_contents import ban_contents
 
 SUBCOMMANDS = (
     "netwatch.cli.store_status:add_status",
@@ -68,3 +71,12 @@ def store_options(args: argparse.Namespace) -> "StoreOptions":
 
     require_extra("netwatch store")
     return chosen_store(args, config.load_store(args.config))
+
+
+def ban_judges(config: Config) -> dict[str, Wanted]:
+    """Of each ban of a configuration, whether a version has judged by it."""
+    sensor = config.sensor
+    contents = ban_contents(config.policy.bans, config.catalog)
+    return {
+        ban: says(ban, content, sensor.signatures, sensor.bans) for ban, content in contents.items()
+    }

@@ -16,8 +16,8 @@ from netwatch.core.private_files import below
 if TYPE_CHECKING:
     from netwatch.config import Config
     from netwatch.store.catalogue import Catalogue
-    from netwatch.store.filters import Filter
     from netwatch.store.options import StoreOptions
+    from netwatch.store.statements import Filter
 
 RECORDS = ("incidents", "cases", "observations", "flows", "coverage")
 """What can be asked for."""
@@ -145,7 +145,7 @@ def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
     """The filter of the options. Raises `ConfigError`."""
     from netwatch.core.period import parse_moment
     from netwatch.core.user_yaml import Problems
-    from netwatch.store.filters import Filter, name_pattern
+    from netwatch.store.statements import Filter, name_pattern
 
     problems = Problems()
     now = time.time_ns()
@@ -370,7 +370,7 @@ def _write_hours(
     from itertools import islice
 
     from netwatch.cli import terminal
-    from netwatch.cli.ban_judges import ban_judges
+    from netwatch.cli.store import ban_judges
     from netwatch.core.tabular import CsvWriter, aligned
     from netwatch.formats.values import json_line
     from netwatch.store.judged_coverage import COLUMNS, captured_span, hour_records, judged_coverage

@@ -71,7 +71,7 @@ def _status(args: argparse.Namespace) -> int:
 def _hours(catalogue: "Catalogue", config: "Config") -> dict[str, Any]:
     """For how many hours something was captured, and in how many something was lost; of each ban of
     the configuration, for how many hours its networks were captured together, and judged."""
-    from netwatch.cli.ban_judges import ban_judges
+    from netwatch.cli.store import ban_judges
     from netwatch.coverage.hours import QUARTERS
     from netwatch.store.judged_coverage import judged_coverage
 
@@ -256,7 +256,7 @@ def add_upgrade(group: Group) -> None:
 def _upgrade(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch.store.catalogue_tables import SCHEMA_VERSION
-    from netwatch.store.examine import needed_upgrade, upgrade
+    from netwatch.store.status import needed_upgrade, upgrade
 
     found = needed_upgrade(options)
     if found is None:

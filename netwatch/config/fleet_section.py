@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from netwatch.core.file_keys import Key, Kind, nested, read_section
 from netwatch.core.file_keys import key as declare
-from netwatch.core.sensor_name import EXPECTED, is_sensor_name
+from netwatch.core.text import EXPECTED, is_sensor_name
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import DURATION, PATH, TEXT, parsed, size, texts
 from netwatch.sinks.options import FILE, url_of

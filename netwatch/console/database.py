@@ -20,8 +20,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.store.database import Database, file_engine, open_database
 from netwatch.store.erasing import vacuum
-from netwatch.store.examine import open_unchanged
 from netwatch.store.options import StoreOptions
+from netwatch.store.status import open_unchanged
 
 FILE = "console.sqlite"
 """The name of the SQLite database in the folder of the store."""

@@ -25,9 +25,8 @@ from netwatch.store.case_pages import is_centre
 from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import FACT_TABLES
-from netwatch.store.filters import Filter, client_places, device_clients
 from netwatch.store.queries import flows, observations
-from netwatch.store.statements import chunks
+from netwatch.store.statements import Filter, chunks, client_places, device_clients
 
 Code = Literal["inventory", "client", "observation", "flow", "claim", "incident", "case",
                "evidence", "coverage", "audit"]  # fmt: skip

@@ -24,8 +24,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped
 from netwatch.core.verdict import Ban
 from netwatch.explain.subject import CATALOGUES, period_text
-from netwatch.language.language import LANGUAGES, Language, language
-from netwatch.language.translated import translated
+from netwatch.language.language import LANGUAGES, Language, language, translated
 
 _NAMES = {"en": "English", "fr": "Français", "nl": "Nederlands", "de": "Deutsch"}
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

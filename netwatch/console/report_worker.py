@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from netwatch.charts.render import Renderer
 from netwatch.config import Config
-from netwatch.console.heads import with_audit
+from netwatch.console.erasing import with_audit
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import PrivateFolder, below
 from netwatch.core.system.processes import yield_to_others

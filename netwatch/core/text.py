@@ -86,3 +86,14 @@ def _parameter(match: "re.Match[str]") -> str:
     mark, name, value = match.groups()
     is_secret = _SECRET.search(name) is not None or len(value) > _LONGEST_SHOWN
     return f"{mark}{name}={'***' if is_secret else value}"
+
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+EXPECTED = "lower-case letters, digits and '-', at most 63, like brussels-1"
+"""What a name looks like, for people."""
+
+
+def is_sensor_name(text: str) -> bool:
+    """Whether a text can name a sensor: a label of a host name in lower case."""
+    return _NAME.fullmatch(text) is not None

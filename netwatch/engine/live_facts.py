@@ -34,7 +34,7 @@ from netwatch.store import landing, messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
-from netwatch.store.losses import LossCounter
+from netwatch.store.hour_rows import LossCounter
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
 from netwatch.store.unheard import close_of_ended_runs

@@ -33,7 +33,7 @@ from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row,
 from netwatch.engine.observe import Observer
 from netwatch.engine.replay import ClaimEvent, Event, EventBatch
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
-from netwatch.store.losses import LossCounter
+from netwatch.store.hour_rows import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
 from netwatch.store.observation_rows import observation_columns
 

@@ -20,10 +20,14 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.delivery.delivery import Delivery
 from netwatch.engine.judge import HidingApps
 from netwatch.engine.live_facts import maintain
-from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
-from netwatch.fleet.commit_process import CommitProcess, close_processes, process_count
+from netwatch.fleet.commit_process import (
+    AlertCommits,
+    CommitProcess,
+    close_processes,
+    process_count,
+)
 from netwatch.fleet.connection import Connection, run_together
 from netwatch.fleet.consumers import Consumers
 from netwatch.fleet.fact_commits import FactCommits

@@ -5,15 +5,21 @@ have one processor for everything. A process that commits has an interpreter and
 catalogue of its own. It is started when there is something for it, and ends with the centre. If it
 is killed, for want of memory for example, another one takes its place and gets the same messages:
 to commit twice is the same as once.
+
+The alerts of sensors are committed with the cases that they belong to. Messages are read first
+(`AlertCommits.prepare`), then stored in transactions of bounded length (`store`), between which
+others can write to the catalogue. An alert that is sent again says what is stored already, so to
+store it twice is the same as once.
 """
 
 import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -21,6 +27,15 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.processes import usable_cpus
 from netwatch.core.system.workers import ENDINGS, DiedError, WorkerProcess, serve
+from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
+from netwatch.fleet.envelope import Envelope, EnvelopeError
+from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
+from netwatch.formats.values import epoch_ns
+from netwatch.store.cases import SensorAlert, keep_alerts
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+from netwatch.store.sensor_alerts import BadAlertError, read_record, stored_alert
+from netwatch.store.use_lock import UseLock
 
 MAX_PROCESSES = 4
 """Processes that commit alerts, and processes that commit facts."""
@@ -130,3 +145,160 @@ def _commit(threshold: tuple[int, int, int], connection: Connection) -> None:
         return method(commits, *arguments, **keywords)
 
     serve(answer, connection)
+
+
+MAX_ALERTS = 5000
+"""Alerts of one message."""
+
+TRANSACTION, TRANSACTION_BESIDE = 2000, 400
+"""Alerts that are stored in one transaction, and the same where several processes store alerts:
+those lock some words of each, for which the server has limited room."""
+
+MAX_REASON = 200
+"""Characters of why an alert is refused."""
+
+_MAX_KEY = 200
+
+
+@dataclass(slots=True)
+class AlertsCommitted:
+    """The result of a commit: by sensor, the keys of alerts that are stored, and those that are
+    `refused` with the reasons; which of the messages are `spoiled`, by something in them that was
+    refused, with the reason; how many alerts said something new; by sensor, of what it
+    spoke that is not its own."""
+
+    stored: dict[str, list[str]] = field(default_factory=dict)
+    refused: dict[str, dict[str, str]] = field(default_factory=dict)
+    spoiled: dict[int, str] = field(default_factory=dict)
+    new: int = 0
+    outside: dict[str, Outside] = field(default_factory=dict)
+
+
+class AlertCommits:
+    """Stores alerts. `gap` is the quiet gap of incidents in ns; `limits` are what sensors may
+    speak of; `beside_others` says that other processes store those of other sensors. For one thread
+    at a time. Raises `ConfigError` and `NetwatchError` where the store cannot be opened."""
+
+    def __init__(
+        self,
+        options: StoreOptions,
+        gap: int,
+        limits: SensorLimits = UNLIMITED,
+        *,
+        beside_others: bool = False,
+    ) -> None:
+        self._limits = limits
+        self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue.database.expect_many_rows()
+        self._lock = UseLock(options)
+        self._gap = gap
+        self._beside_others = beside_others
+        self._size = TRANSACTION_BESIDE if beside_others else TRANSACTION
+        self._result = AlertsCommitted()
+        self._alerts: list[tuple[str, SensorAlert]] | None = None
+        self._from: dict[tuple[str, str], int] = {}
+
+    def close(self) -> None:
+        """Close the catalogue."""
+        self._lock.close()
+        self._catalogue.close()
+
+    def prepare(self, envelopes: Sequence[Envelope], offsets: Mapping[str, int]) -> None:
+        """Read the alerts of messages, which are to be stored; `offsets` are how far the clocks of
+        sensors are ahead (ns). Alerts that nobody could store are refused."""
+        self._alerts = None
+        self._result = result = AlertsCommitted()
+        alerts: list[tuple[str, SensorAlert]] = []
+        self._from.clear()
+        now = time.time_ns()
+        for position, envelope in enumerate(envelopes):
+            sensor = envelope.sensor
+            try:
+                entries = _entries(envelope)
+            except BorderError as error:
+                result.spoiled[position] = str(error)
+                continue
+            for key, record in entries:
+                self._from[sensor, key] = position
+                try:
+                    alerts.append((key, self._read(sensor, record, offsets.get(sensor, 0), now)))
+                except BadAlertError as error:
+                    self._refuse(sensor, key, str(error))
+        self._alerts = alerts
+
+    def _read(self, sensor: str, record: Any, offset: int, now: int) -> SensorAlert:
+        """The alert in a record that came at `now` (ns). Raises `BadAlertError` for what is none,
+        or is of another sensor."""
+        said = record.get("sensor") if isinstance(record, dict) else None
+        if not isinstance(said, dict) or said.get("name") != sensor:
+            raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
+        alert = read_record(sensor, record, offset)
+        if epoch_ns(alert.record["last_seen"]) > now + CLOCK_SLACK:
+            raise BadAlertError("last_seen is in the future")
+        found = self._limits.marked(sensor, alert.record)
+        if found is None:
+            return alert
+        marked, outside = found
+        stored = stored_alert(sensor, marked, offset)
+        if outside:
+            noted = self._result.outside.setdefault(sensor, Outside())
+            noted.networks |= outside.networks
+            noted.devices |= outside.devices
+        return stored
+
+    def _refuse(self, sensor: str, key: str, reason: str) -> None:
+        self._result.refused.setdefault(sensor, {})[key] = reason[:MAX_REASON]
+        self._result.spoiled.setdefault(self._from[sensor, key], reason[:MAX_REASON])
+
+    def store(self) -> AlertsCommitted | None:
+        """Store the next of the alerts that were prepared; the result once all are. Raises
+        `NetwatchError`; then some may be stored, and to prepare and store all again is right."""
+        if self._alerts is None:
+            raise NetwatchError("nothing is prepared: another process had begun")
+        self._store(self._alerts[: self._size], self._result)
+        del self._alerts[: self._size]
+        if self._alerts:
+            return None
+        self._alerts = None
+        return self._result
+
+    def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
+        """Store alerts, and find those that cannot be stored by halves."""
+        if not alerts:
+            return
+        try:
+            result.new += keep_alerts(
+                self._catalogue,
+                [alert for _, alert in alerts],
+                self._gap,
+                beside_others=self._beside_others,
+            )
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if len(alerts) == 1:
+                key, alert = alerts[0]
+                reason = f"the record is not that of an alert: {type(error).__name__}: {error}"
+                self._refuse(alert.sensor, key, reason)
+                return
+            half = len(alerts) // 2
+            self._store(alerts[:half], result)
+            self._store(alerts[half:], result)
+            return
+        for key, alert in alerts:
+            result.stored.setdefault(alert.sensor, []).append(key)
+
+
+def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
+    """The alerts of a message with their keys; nothing of one that has none. Raises
+    `EnvelopeError` where the content is none."""
+    body = envelope.value()
+    entries = body.get("alerts") if isinstance(body, dict) else None
+    if not isinstance(entries, list) or len(entries) > MAX_ALERTS:
+        raise EnvelopeError(f"the content has no list of at most {MAX_ALERTS:,} alerts")
+    found = []
+    for entry in entries:
+        try:
+            key = text(entry.get("key") if isinstance(entry, dict) else None, _MAX_KEY)
+        except BorderError:
+            raise EnvelopeError("the content has an alert without a key") from None
+        found.append((key, entry.get("record")))
+    return found

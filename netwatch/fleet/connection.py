@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.sensor_name import EXPECTED, is_sensor_name
+from netwatch.core.text import EXPECTED, is_sensor_name
 from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.fleet.keys import public_key

@@ -14,9 +14,14 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.alert_commits import MAX_REASON, AlertCommits, AlertsCommitted
 from netwatch.fleet.centre_status import CentreStatus
-from netwatch.fleet.commit_process import CommitProcess, KilledError
+from netwatch.fleet.commit_process import (
+    MAX_REASON,
+    AlertCommits,
+    AlertsCommitted,
+    CommitProcess,
+    KilledError,
+)
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_commits import Committed, FactCommits
 from netwatch.fleet.receiver import Puller, Receiver, Turns

@@ -39,16 +39,17 @@ from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import TIME_COLUMN
 from netwatch.store.flow_rows import FlowNames
 from netwatch.store.hour_counting import Hidden, Hides, HourCounter
-from netwatch.store.hour_rows import add_hours, store_coverage
-from netwatch.store.landing import Landing, numbered
-from netwatch.store.losses import (
+from netwatch.store.hour_rows import (
     ALL,
     Losses,
+    add_hours,
     add_losses,
     lost_positions,
     shifted,
+    store_coverage,
     store_losses,
 )
+from netwatch.store.landing import Landing, numbered
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import upsert
 from netwatch.store.use_lock import UseLock

@@ -21,7 +21,7 @@ from netwatch.fleet.spool import RunNote, SpoolWriter
 from netwatch.store import messages
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
-from netwatch.store.losses import LossCounter, Losses, LossKind
+from netwatch.store.hour_rows import LossCounter, Losses, LossKind
 from netwatch.store.messages import ClientKey
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock

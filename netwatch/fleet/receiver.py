@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.sensor_name import is_sensor_name
+from netwatch.core.text import is_sensor_name
 from netwatch.fleet.border import MAX_SENTENCE, BorderError
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.connection import write_private

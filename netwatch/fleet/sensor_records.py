@@ -14,8 +14,7 @@ from netwatch.fleet.border import BorderError
 from netwatch.fleet.fact_batch import RunKey
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.hour_rows import change_judge
-from netwatch.store.losses import KINDS, Losses
+from netwatch.store.hour_rows import KINDS, Losses, change_judge
 from netwatch.store.run_rows import (
     VersionHashes,
     add_capture,

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netwatch.core.errors import NetwatchError
 from netwatch.fleet.envelope import CONTENT_BYTES
-from netwatch.store.losses import UNSEEN
+from netwatch.store.hour_rows import UNSEEN
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ centre can take the name in a subject as that of the sender.
 from collections.abc import Mapping
 from typing import Any
 
-from netwatch.core.sensor_name import is_sensor_name
+from netwatch.core.text import is_sensor_name
 
 CENTRE = "NETWATCH"
 """The account of the centre on the server, with its streams and buckets."""

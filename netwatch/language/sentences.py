@@ -3,7 +3,7 @@ is, what troubles a sensor has, and what a configuration does not say.
 
 Records are in English and have whole sentences. What writes one takes it from here
 (`sentence`), and what shows it to people in another language finds it here again
-(`netwatch.language.translated`). So a sentence stands once, and one that is in no language but
+(`netwatch.language.language`). So a sentence stands once, and one that is in no language but
 English is noticed by the tests of this package. Nothing here needs Babel: captures import it.
 
 Texts that are translated where they are shown are marked with `mark`.
@@ -328,7 +328,7 @@ TEXTS: Mapping[str, str] = {
     "note-set-expires": mark("set %(version)s expires soon, at %(moment)s"),
     "did-you-mean": mark("%(reason)s; did you mean '%(similar)s'?"),
 }
-"""The sentences by code, with the names of their values; `netwatch.language.translated` has what
+"""The sentences by code, with the names of their values; `netwatch.language.language` has what
 kinds of values these are."""
 
 

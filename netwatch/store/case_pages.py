@@ -12,9 +12,9 @@ from sqlalchemy import Row, func, or_, select, tuple_
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.filters import Filter, is_device, name_matches
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS
+from netwatch.store.statements import Filter, is_device, name_matches
 from netwatch.store.views import streamed
 
 FILTERED = (*SORTS, "device", "joined_by")

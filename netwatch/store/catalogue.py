@@ -29,9 +29,15 @@ from netwatch.store.catalogue_clients import (
 )
 from netwatch.store.database import Database, open_database
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.hour_rows import add_hours, add_judged, change_judge, store_coverage
+from netwatch.store.hour_rows import (
+    Losses,
+    add_hours,
+    add_judged,
+    change_judge,
+    store_coverage,
+    store_losses,
+)
 from netwatch.store.incident_rows import store_incidents
-from netwatch.store.losses import Losses, store_losses
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import VersionHashes, note_heard, supersede, version_with
 from netwatch.store.statements import chunks

@@ -253,7 +253,7 @@ loss = Table(
     Column("quarter", Integer, primary_key=True, comment="15 minutes since the epoch"),
     Column("count", BigInteger, nullable=False, comment="0: how much is not known"),
 )
-"""What the store does not have of a run, and when that was seen (`netwatch.store.losses`)."""
+"""What the store does not have of a run, and when that was seen (`netwatch.store.hour_rows`)."""
 
 run_writing = Table(
     "run_writing",

@@ -21,8 +21,7 @@ from netwatch.coverage.judged import (
 from netwatch.formats.values import rfc3339
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.hour_rows import read_bits
-from netwatch.store.losses import ALL, lost_quarters
+from netwatch.store.hour_rows import ALL, lost_quarters, read_bits
 
 _Part = tuple[int, int]
 """A run and a part of it."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netwatch.formats.values import json_line
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.hour_counting import Hides
-from netwatch.store.losses import Losses
+from netwatch.store.hour_rows import Losses
 from netwatch.store.run_rows import VersionHashes
 
 if TYPE_CHECKING:

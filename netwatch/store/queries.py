@@ -22,8 +22,14 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.filters import Filter, device_clients, is_device, name_condition, name_matches
 from netwatch.store.options import StoreOptions
+from netwatch.store.statements import (
+    Filter,
+    device_clients,
+    is_device,
+    name_condition,
+    name_matches,
+)
 from netwatch.store.stored_observations import (
     COLUMNS,
     StoredClient,

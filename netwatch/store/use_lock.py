@@ -32,7 +32,7 @@ from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database, server_url
-from netwatch.store.losses import UNSEEN, LossCounter, add_losses
+from netwatch.store.hour_rows import UNSEEN, LossCounter, add_losses
 from netwatch.store.options import StoreOptions
 
 NAME = "use.lock"

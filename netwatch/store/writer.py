@@ -24,16 +24,16 @@ from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import TIME_COLUMN
 from netwatch.store.hour_counting import Hides, HourCounter
-from netwatch.store.hour_rows import add_hours
-from netwatch.store.landing import Landing, numbered
-from netwatch.store.losses import (
+from netwatch.store.hour_rows import (
     ALL,
     LossCounter,
     LossKind,
+    add_hours,
     add_losses,
     lost_positions,
     lost_rows,
 )
+from netwatch.store.landing import Landing, numbered
 from netwatch.store.messages import ClientKey
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import VersionHashes

@@ -17,8 +17,16 @@ from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 from netwatch.verify import messages, quic
 from netwatch.verify.evidence_file import EvidenceFile
-from netwatch.verify.flows import Datagram, FlowKey, Flows, Stream, guarded
-from netwatch.verify.layers import DnsMessage, Reader, same_name
+from netwatch.verify.flows import (
+    Datagram,
+    DnsMessage,
+    FlowKey,
+    Flows,
+    Reader,
+    Stream,
+    guarded,
+    same_name,
+)
 from netwatch.verify.pieces import Claims, Client, Contact, Piece
 
 Result = Literal["shown", "differs", "missing", "unread"]

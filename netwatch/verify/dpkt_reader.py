@@ -14,7 +14,7 @@ import dpkt  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from netwatch.verify.layers import Binding, DnsMessage, Fragment, IpPacket, Link, Segment
+from netwatch.verify.flows import Binding, DnsMessage, Fragment, IpPacket, Link, Segment
 
 _RAW_IP = (12, 14, 101, 228, 229)
 _LINKS = {
@@ -32,7 +32,7 @@ _MAX_LAYERS = 64
 
 
 class DpktReader:
-    """Reads by dpkt, see `netwatch.verify.layers.Reader`."""
+    """Reads by dpkt, see `netwatch.verify.flows.Reader`."""
 
     name = "dpkt"
 

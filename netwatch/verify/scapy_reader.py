@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from netwatch.verify.layers import Binding, DnsMessage, Fragment, IpPacket, Link, Segment
+from netwatch.verify.flows import Binding, DnsMessage, Fragment, IpPacket, Link, Segment
 
 logging.getLogger("scapy").setLevel(logging.CRITICAL)
 with warnings.catch_warnings():
@@ -74,7 +74,7 @@ def hello_layers(hello: bytes) -> Any:
 
 
 class ScapyReader:
-    """Reads by scapy, see `netwatch.verify.layers.Reader`."""
+    """Reads by scapy, see `netwatch.verify.flows.Reader`."""
 
     name = "scapy"
 

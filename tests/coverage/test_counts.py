@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_flows import BYOD, HQ
 
+from netwatch.cluster.result_file import coverage_state, restored_coverage
 from netwatch.core.flow import FlowClient
 from netwatch.core.typed_json import MISMATCHES, dumps, loads
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import CACHE_LIMIT, Coverage, FlowCounter, FlowCounts, Location
-from netwatch.coverage.saved import coverage_state, restored_coverage
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 
 CountedFlow = tuple[Network | None, str, Visibility]

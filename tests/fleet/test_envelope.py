@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.core.sensor_name import is_sensor_name
+from netwatch.core.text import is_sensor_name
 from netwatch.fleet import envelope as envelopes
 from netwatch.fleet.envelope import (
     ASSEMBLY_BYTES,

@@ -10,8 +10,8 @@ from support.fleet_local import LocalCentre
 from support.fleet_messages import coverage, coverage_record, facts, message
 
 from netwatch.config.fleet_section import SensorLimit
-from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.centre_status import CENTRE_METRICS, CentreStatus
+from netwatch.fleet.commit_process import AlertCommits
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.sensor_limits import Outside, SensorLimits
 from netwatch.store import catalogue_tables as tables

@@ -9,9 +9,15 @@ from support.paths import ROOT
 
 from netwatch.config import load
 from netwatch.incidents.kind_thresholds import THRESHOLDS, limit
-from netwatch.language.language import LANGUAGES, language
+from netwatch.language.language import (
+    CATALOGUES,
+    LANGUAGES,
+    MAX_SENTENCE,
+    Translated,
+    language,
+    translated,
+)
 from netwatch.language.sentences import TEXTS, sentence
-from netwatch.language.translated import CATALOGUES, MAX_SENTENCE, Translated, translated
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.snapshot import OutboxBacklog, Snapshot
 

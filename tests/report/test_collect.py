@@ -21,7 +21,7 @@ from netwatch.report.page import report_language
 from netwatch.report.reading import server_seen
 from netwatch.report.values import BanReport, Report, Thresholds
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.losses import ALL
+from netwatch.store.hour_rows import ALL
 
 MARCH = date(2023, 3, 1), date(2023, 3, 31)
 SUMMER = date(2023, 6, 1), date(2023, 6, 30)

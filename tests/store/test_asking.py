@@ -18,8 +18,8 @@ from support.store_servers import new_bucket
 from netwatch import config as netwatch_config
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.device_facts import DeviceFactReader
-from netwatch.store.filters import Filter, device_clients
 from netwatch.store.queries import records_of_incidents
+from netwatch.store.statements import Filter, device_clients
 
 END = (1 << 63) - 1
 KINDS = ("folder", "s3, postgresql")

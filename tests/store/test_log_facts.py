@@ -16,8 +16,8 @@ from netwatch.engine import jobs
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.store.filters import Filter
 from netwatch.store.options import StoreOptions
+from netwatch.store.statements import Filter
 
 pytest.importorskip("duckdb")
 

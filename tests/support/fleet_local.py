@@ -7,9 +7,9 @@ from pathlib import Path
 
 from support.fleet_alerts import GAP
 
-from netwatch.fleet.alert_commits import AlertCommits
 from netwatch.fleet.border import BorderError, read_health
 from netwatch.fleet.centre_status import CentreStatus
+from netwatch.fleet.commit_process import AlertCommits
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.receiver import Receiver, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper

@@ -14,7 +14,7 @@ from typing import Any
 
 from netwatch.cli import main
 from netwatch.fleet import consumers
-from netwatch.fleet.alert_commits import AlertCommits
+from netwatch.fleet.commit_process import AlertCommits
 from netwatch.fleet.fact_commits import FactCommits
 
 

@@ -25,8 +25,7 @@ from netwatch.engine import jobs
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.verify.log_contents import Found, look_up
-from netwatch.verify.log_lines import check_lines, read_lines
-from netwatch.verify.log_names import shows
+from netwatch.verify.log_lines import check_lines, read_lines, shows
 
 LINES = b"\xef\xbb\xbffirst\r\n" + b"x" * 100 + b"\nwww.tiktok.com\nlast"
 

@@ -18,8 +18,7 @@ from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.incidents.evidence_pcapng import lines_text
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.verify.log_lines import check_lines, read_lines
-from netwatch.verify.log_names import has_name
+from netwatch.verify.log_lines import check_lines, has_name, read_lines
 
 NOON = 1_679_313_600_000_000_000
 Captured = pytest.CaptureFixture[str]

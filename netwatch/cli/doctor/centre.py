@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from netwatch.cli.doctor import places
+from netwatch.cli.doctor import finding as findings
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
@@ -67,7 +67,7 @@ def _folder(options: "FleetOptions", server: "ServerOptions") -> Iterator[Findin
 
     seed = server.folder / "centre.seed"
     names = ("centre.seed", "ca.pem", "server.key", FLOW_KEY)
-    finding = places.writable("centre", server.folder, names)
+    finding = findings.writable("centre", server.folder, names)
     if finding.level == "bad":
         yield finding
         return
@@ -84,8 +84,9 @@ def _folder(options: "FleetOptions", server: "ServerOptions") -> Iterator[Findin
     yield _reachable(options, server, folder)
     if not server.join:
         needed = server.max_bytes + BUCKET_BYTES - _used(server.folder / "jetstream")
-        room = places.free(server.folder)
-        text = f"{places.amount(room)} free; the stream may take {places.amount(max(0, needed))}"
+        room = findings.free(server.folder)
+        most = findings.amount(max(0, needed))
+        text = f"{findings.amount(room)} free; the stream may take {most}"
         if room < needed:
             yield warn("stream", f"{text} more", "lower 'max_bytes' of 'server', or free some")
         else:
@@ -98,11 +99,11 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
         return
     host = urlsplit(options.centre).hostname or ""
     if server.certificate and server.key:
-        yield places.pair("centre TLS", server.certificate, server.key, host)
+        yield findings.pair("centre TLS", server.certificate, server.key, host)
         return
     certificate, key = server.folder / "server.pem", server.folder / "server.key"
     if certificate.exists():
-        finding = places.pair("centre TLS", certificate, key, host)
+        finding = findings.pair("centre TLS", certificate, key, host)
         if finding.level == "warn":
             todo = "'netwatch fleet centre' makes a new one when it starts"
             finding = warn(finding.subject, finding.text, todo)
@@ -110,7 +111,7 @@ def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[F
     authority = server.folder / "ca.pem"
     if authority.exists():
         pem = authority.read_bytes().partition(b"-----BEGIN PRIVATE KEY-----")[0]
-        yield places.validity("authority", pem, str(authority))
+        yield findings.validity("authority", pem, str(authority))
 
 
 def _reachable(options: "FleetOptions", server: "ServerOptions", folder: "CentreFolder") -> Finding:
@@ -141,9 +142,9 @@ def _used(folder: Path) -> int:
 def _sensors(store: "StoreOptions", silence: float) -> Finding:
     """Which sensors are not heard, and which reject what was published?"""
     from netwatch.store.catalogue import Catalogue
-    from netwatch.store.examine import open_unchanged
     from netwatch.store.fleet_sensors import FleetSensor, roster
     from netwatch.store.options import require_extra
+    from netwatch.store.status import open_unchanged
 
     def read() -> "list[FleetSensor]":
         with Catalogue(open_unchanged(store, ANSWER_SECONDS - 1)) as catalogue:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from netwatch.cli.doctor import places
+from netwatch.cli.doctor import finding
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 
@@ -42,7 +42,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     yield _accounts(options, store or StoreOptions(default_path()))
     if options.tls.certificate and options.tls.key:
         host = urlsplit(options.url).hostname or ""
-        yield places.pair("console TLS", options.tls.certificate, options.tls.key, host)
+        yield finding.pair("console TLS", options.tls.certificate, options.tls.key, host)
     elif not _is_loopback(options.host):
         text = f"{options.host} is not an address of loopback, so that 'serve' refuses to start"
         yield bad("console TLS", text, "give it 'tls' under 'console', or a proxy before it")
@@ -70,7 +70,7 @@ def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:
     from netwatch.console.database import FILE, account_counts
 
     if not store.catalogue and "://" not in store.path:
-        place = places.writable("accounts", Path(store.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
+        place = finding.writable("accounts", Path(store.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
         if place.level == "bad":
             return place
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from netwatch.cli.doctor import places
+from netwatch.cli.doctor import finding as findings
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import escaped, quantity
@@ -73,7 +73,7 @@ def _credentials(options: "FleetOptions") -> Iterator[Finding]:
         yield warn("credentials", text, "is it the same centre under another name?")
     if found.ca:
         place = f"the authority in {options.credentials}"
-        yield places.validity("credentials", found.ca.encode(), place)
+        yield findings.validity("credentials", found.ca.encode(), place)
     else:
         yield ok("credentials", f"{options.credentials} is for {found.sensor}")
 
@@ -147,7 +147,7 @@ def _spool(options: "SpoolOptions") -> Iterator[Finding]:
     """Can the spool be written, and how much waits in it?"""
     from netwatch.fleet.spool import Spool
 
-    place = places.writable("spool", options.folder)
+    place = findings.writable("spool", options.folder)
     if place.level != "ok":
         yield place
         return
@@ -158,14 +158,14 @@ def _spool(options: "SpoolOptions") -> Iterator[Finding]:
         yield bad("spool", spool.problem)
         return
     size = sum(file.size for file in files)
-    text = f"{options.folder}: {quantity(len(files), 'file')}, {places.amount(size)} of"
-    text += f" {places.amount(options.max_bytes)}"
-    room = places.free(options.folder)
+    text = f"{options.folder}: {quantity(len(files), 'file')}, {findings.amount(size)} of"
+    text += f" {findings.amount(options.max_bytes)}"
+    room = findings.free(options.folder)
     if size > options.max_bytes / 2:
         todo = "above its limit the oldest rows are evicted: does the centre answer?"
         yield warn("spool", text, todo)
     elif room < options.max_bytes - size:
-        text += f", and {places.amount(room)} are free on the disk"
+        text += f", and {findings.amount(room)} are free on the disk"
         yield warn("spool", text, "the disk fills before the spool: lower 'max_bytes'")
     else:
         yield ok("spool", text)

@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.cli.doctor import places
+from netwatch.cli.doctor import finding as findings
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
-    from netwatch.store.examine import Examination
     from netwatch.store.options import StoreOptions
+    from netwatch.store.status import Examination
 
 COMPACTION_HOURS = 3
 """Hours after which a file that waits for compaction was forgotten: a live capture compacts every
@@ -77,7 +77,7 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
     if "://" not in options.path:
         from netwatch.store.database import FILE
 
-        yield places.writable("store", Path(options.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
+        yield findings.writable("store", Path(options.path), (FILE, f"{FILE}-wal", f"{FILE}-shm"))
         return
     shown = options.shown
     try:
@@ -130,7 +130,7 @@ def _list(url: str) -> None:
 
 def _catalogue(options: "StoreOptions") -> "tuple[Examination | None, Finding]":
     """What is in the store, and what is to be said of its catalogue."""
-    from netwatch.store.examine import NoStoreError, OlderSchemaError, examine
+    from netwatch.store.status import NoStoreError, OlderSchemaError, examine
     from netwatch.store.tables import FORMAT_VERSION
 
     try:
@@ -182,17 +182,17 @@ def _moment(time_ns: int) -> str:
 def _room(folder: Path, found: "Examination | None") -> Finding:
     """How long the disk suffices at the rate of the last days."""
     try:
-        free = places.free(folder)
+        free = findings.free(folder)
     except OSError as error:
         return bad("room", f"{folder}: {error.strerror}")
-    text = f"{places.amount(free)} free"
+    text = f"{findings.amount(free)} free"
     if free < LEAST_FREE:
         return bad("room", text, "free some, or shorten 'retention'")
     rate = daily_rate({} if found is None else found.bytes_by_day, datetime.now(UTC).date())
     if not rate:
         return ok("room", text)
     days = free / rate
-    text += f", {places.amount(rate)} a day: enough for {quantity(int(days), 'day')}"
+    text += f", {findings.amount(rate)} a day: enough for {quantity(int(days), 'day')}"
     if days < ROOM_DAYS:
         return warn("room", text, "shorten 'retention', or use a larger disk")
     return ok("room", text)

@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from netwatch.cli.doctor import places
+from netwatch.cli.doctor import finding
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import PrivateFolder
@@ -39,7 +39,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     if updates is None:
         return
     yield _installed(updates, describe_builtin(updates.installed))
-    yield places.writable("sets", updates.options.folder)
+    yield finding.writable("sets", updates.options.folder)
     try:
         require_tuf("updates")
     except ConfigError as error:

@@ -25,7 +25,6 @@ from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
-from netwatch.store.filters import Filter, Place, client_places, device_clients
 from netwatch.store.incident_pages import (
     DeviceFilter,
     DeviceRow,
@@ -38,6 +37,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY
+from netwatch.store.statements import Filter, Place, client_places, device_clients
 
 LIST_FILTERS = ("from", "to", "device", "network", "verdict")
 """The values of an address that filter the list."""

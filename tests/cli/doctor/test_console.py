@@ -13,7 +13,8 @@ from support.diagnosed import brief, files, findings, of
 from support.identity_provider import IdentityProvider, identity_provider
 from support.ports import free_port
 
-from netwatch.cli.doctor import console, places
+from netwatch.cli.doctor import console
+from netwatch.cli.doctor import finding as places
 from netwatch.console import accounts
 from netwatch.console.accounts import Accounts
 from netwatch.console.database import open_console

@@ -15,7 +15,8 @@ from support.paths import PCAPS
 from support.ports import free_port
 from support.temporary import leave_temporary
 
-from netwatch.cli.doctor import places, store
+from netwatch.cli.doctor import finding as places
+from netwatch.cli.doctor import store
 from netwatch.core.installing import install_command
 from netwatch.store import catalogue_tables
 from netwatch.store.catalogue import Catalogue, FileRow

@@ -19,8 +19,8 @@ from netwatch.engine.record_facts import Recorder
 from netwatch.store import messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.hour_rows import LossCounter, shifted
 from netwatch.store.judged_coverage import judged_coverage
-from netwatch.store.losses import LossCounter, shifted
 from netwatch.store.messages import ClientKey
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
