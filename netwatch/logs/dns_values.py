@@ -2,8 +2,8 @@
 text form, and whole messages, which AdGuard Home and the DNS server of Windows keep.
 
 Records lead from the name asked for over aliases to addresses, as those of
-`netwatch.dissect.loop.dns_records` do. Resolvers write names as in a zone file (RFC 1035 section 5.1),
-with or without the last dot, and the names of record types and response codes that IANA has
+`netwatch.dissect.loop.dns_records` do. Resolvers write names as in a zone file (RFC 1035
+section 5.1), with or without the last dot, and the names of record types and codes that IANA has
 registered. Addresses and types recur in a log, so their values are kept.
 """
 
