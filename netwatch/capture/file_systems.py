@@ -98,7 +98,7 @@ def _answer(error: BaseException) -> tuple[str, str]:
         return "403", text
     # Of Azure, of gcsfs, and of aiohttp below gcsfs.
     numbers = (getattr(error, name, None) for name in ("status_code", "code", "status"))
-    status = next((str(each) for each in numbers if _is_status(each)), "")
+    status = next((str(number) for number in numbers if _is_status(number)), "")
     named = getattr(error, "error_code", None)
     code = str(getattr(named, "value", named) or "") or status
     return code, text.removeprefix(_NO_TEXT).removesuffix(f", {status}").strip("'")

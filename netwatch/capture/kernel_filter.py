@@ -266,7 +266,7 @@ def _version(do: _Assembler) -> None:
 
 def attach(to: socket.socket, instructions: Sequence[Instruction]) -> None:
     """Have the kernel run a program on each packet of a socket; raises `OSError`."""
-    code = b"".join(struct.pack("=HBBI", *each) for each in instructions)
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     buffer = ctypes.create_string_buffer(code, len(code))
     to.setsockopt(
         socket.SOL_SOCKET,

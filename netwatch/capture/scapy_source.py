@@ -272,13 +272,16 @@ class ScapySource:
             self.close()
             raise
         self._interfaces = {
-            each.name: (Interface(each.link_type, 6, each.name),) for each in self._listeners
+            listener.name: (Interface(listener.link_type, 6, listener.name),)
+            for listener in self._listeners
         }
 
     @property
     def down(self) -> tuple[str, ...]:
         """The interfaces that were removed or created again, are down, or have no link."""
-        return tuple(each.name for each in self._listeners if not self._can_receive(each))
+        return tuple(
+            listener.name for listener in self._listeners if not self._can_receive(listener)
+        )
 
     def _can_receive(self, listener: Listener) -> bool:
         if self._query_socket is None or self._closed:
@@ -296,9 +299,9 @@ class ScapySource:
         if self._closed:
             return
         self._closed = True
-        for each in self._listeners:
-            self._update_dropped(each)
-            each.close()
+        for listener in self._listeners:
+            self._update_dropped(listener)
+            listener.close()
         if self._query_socket is not None:
             self._query_socket.close()
 
@@ -307,8 +310,8 @@ class ScapySource:
         Linux they stay open, because closing one would affect the other process."""
         if not self._closed and self._query_socket is not None:
             self._closed = True
-            for each in self._listeners:
-                each.detach()
+            for listener in self._listeners:
+                listener.detach()
             self._query_socket.close()
 
     def blocks(self) -> Iterator[Block]:
@@ -321,7 +324,7 @@ class ScapySource:
 
     def _blocks(self) -> Iterator[Block]:
         first, position = 1, 0
-        longest = max(each.delay for each in self._listeners)
+        longest = max(listener.delay for listener in self._listeners)
         is_last = False
         while not self._closed:
             stopping = self._stopping
@@ -350,9 +353,13 @@ class ScapySource:
 
     def _ready(self, seconds: float) -> list[Listener]:
         """The listeners that may have packets, after waiting `seconds` at most."""
-        waiting = {each.name for each in self._listeners if each.has_more()}
+        waiting = {listener.name for listener in self._listeners if listener.has_more()}
         readable, _, _ = select.select(self._listeners, [], [], 0 if waiting else seconds)
-        return [each for each in self._listeners if each in readable or each.name in waiting]
+        return [
+            listener
+            for listener in self._listeners
+            if listener in readable or listener.name in waiting
+        ]
 
     def _collect(self, listener: Listener) -> tuple[bytearray, "array[int]"]:
         """The packets that arrive at a listener within a short time, and their records."""

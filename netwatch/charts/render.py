@@ -138,8 +138,8 @@ def _hatch(root: Element, name: str) -> None:
     marks = [each for each in root.iter() if each.get("fill") == HATCH]
     if not marks:
         return
-    for each in marks:
-        each.set("fill", f"url(#{name})")
+    for mark in marks:
+        mark.set("fill", f"url(#{name})")
     size = {"width": "7", "height": "7"}
     pattern = ElementTree.Element(
         f"{{{SVG}}}pattern", {"id": name, "patternUnits": "userSpaceOnUse", **size}

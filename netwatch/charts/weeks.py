@@ -150,7 +150,7 @@ def _specification(values: WeeklyIncidents, language: Language, size: Size) -> A
     largest = max(1, *(week.total for week in values.weeks))
     words = category_words(language)
     totals = _totals(values)
-    colours = [each for each in _COLOURS if totals[each[0]]] or list(_COLOURS[:1])
+    colours = [colour for colour in _COLOURS if totals[colour[0]]] or list(_COLOURS[:1])
     domain = [words[category] for category, _, _ in colours]
     x = {
         "field": "from",
@@ -354,9 +354,9 @@ def _table(values: WeeklyIncidents, language: Language) -> Table:
     rows = []
     for week in values.weeks:
         notes = [
-            _on(language.day(each.day), events[each.event], language)
-            for each in values.days
-            if week.monday <= each.day < week.monday + _WEEK
+            _on(language.day(day.day), events[day.event], language)
+            for day in values.days
+            if week.monday <= day.day < week.monday + _WEEK
         ]
         is_blank = not week.captured and not week.total
         if is_blank:

@@ -62,12 +62,12 @@ def period_records(ban: Ban) -> list[dict[str, Any]]:
     """The periods of a ban."""
     return [
         {
-            "from": day_text(each.start),
-            "until": day_text(each.end),
-            "basis": each.basis,
-            "kind": "advice" if each.advice else "ban",
+            "from": day_text(period.start),
+            "until": day_text(period.end),
+            "basis": period.basis,
+            "kind": "advice" if period.advice else "ban",
         }
-        for each in ban.periods
+        for period in ban.periods
     ]
 
 
@@ -278,10 +278,10 @@ def _facts(row: _Row, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("jurisdiction", "announced"):
         if record[key]:
             yield key, record[key]
-    for each in ban.periods:
-        days = f"{each.start or 'open'} to {each.end or 'open'}"
-        kind = "advice only, " if each.advice else ""
-        yield "period", f"{days}  {kind}{each.basis}".rstrip(" ,")
+    for period in ban.periods:
+        days = f"{period.start or 'open'} to {period.end or 'open'}"
+        kind = "advice only, " if period.advice else ""
+        yield "period", f"{days}  {kind}{period.basis}".rstrip(" ,")
     for first, last in ban.gaps:
         yield "gap", f"{first} to {last}  not in force"
     for key in ("clean_by", "review", "legal_basis", "scope", "status", "notes"):
@@ -306,7 +306,9 @@ def _mark(row: _Row) -> str:
 def _period(ban: Ban, day: date) -> str:
     """The days of the period in force on a day, or of all periods."""
     current = [
-        each for each in ban.periods if (each.start or date.min) <= day <= (each.end or date.max)
+        period
+        for period in ban.periods
+        if (period.start or date.min) <= day <= (period.end or date.max)
     ]
     return ", ".join(
         f"{each.start or 'open'} to {each.end or 'open'}" for each in current or ban.periods

@@ -233,4 +233,4 @@ def outcome(counts: Mapping[str, int]) -> dict[str, Any]:
 
 def not_reached() -> list[str]:
     """A sentence for each place that an erasure does not reach."""
-    return [f"{each.what}: {each.how}" for each in PLACES if each.reach == "not reached"]
+    return [f"{place.what}: {place.how}" for place in PLACES if place.reach == "not reached"]

@@ -65,10 +65,10 @@ def packet_lines(incident: Explanation, capture: str | None) -> Iterator[str]:
         yield from evidence_lines(file, claims, incident.id)
         return
     by_source: dict[str, list[Named]] = {}
-    for each in incident.contacts:
-        if not each.log:
-            place = each.packet.source, each.packet.number
-            by_source.setdefault(place[0], []).append(Named(each.evidence, each.name, *place))
+    for contact in incident.contacts:
+        if not contact.log:
+            place = contact.packet.source, contact.packet.number
+            by_source.setdefault(place[0], []).append(Named(contact.evidence, contact.name, *place))
     found = [source for source in by_source if Path(source).is_file()]
     if not found:
         sources = ", ".join(by_source) or "logs"

@@ -130,8 +130,8 @@ def print_report(report: PreviewReport, output_format: str) -> None:
     """Print a preview: what is stopped of others first, as nobody expects it."""
     if output_format == "jsonl":
         print_record(_summary(report))
-        for each in report.names:
-            print_record(_name(each))
+        for name in report.names:
+            print_record(_name(name))
         return
     app = quantity(report.app_devices, "device")
     print_line(
@@ -147,7 +147,7 @@ def print_report(report: PreviewReport, output_format: str) -> None:
         if count:
             print_line(f"left aside: {quantity(count, 'observation')} {words}")
     for result, title in _TITLES.items():
-        found = [each for each in report.names if each.result == result]
+        found = [name for name in report.names if name.result == result]
         print_line()
         print_line(f"{title} ({quantity(len(found), 'name')})")
         if found:

@@ -168,7 +168,7 @@ def _centre(path: str | None) -> "tuple[Config, Publications, list[str]]":
                                                 " the configuration of a centre")])  # fmt: skip
     folder = CentreFolder(config.fleet)
     folder.prepare()
-    sensors = [each.name for each in folder.sensors()]
+    sensors = [sensor.name for sensor in folder.sensors()]
     return config, open_publications(folder.path), sensors
 
 

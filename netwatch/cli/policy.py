@@ -137,7 +137,7 @@ def _ban(ban: Ban, state: str) -> Row:
     }
     effects = [f"forbids {', '.join(sorted(ban.forbids))}"] if ban.forbids else []
     effects += [f"advises against {', '.join(sorted(ban.advises))}"] if ban.advises else []
-    advice = [(each.start, each.end) for each in ban.periods if each.advice]
+    advice = [(period.start, period.end) for period in ban.periods if period.advice]
     effects += [f"advice only {days_text(advice, ban.timezone)}"] if advice else []
     effects += [f"only in {', '.join(sorted(ban.networks))}"] if ban.networks else []
     apps = ", ".join(sorted(ban.apps))

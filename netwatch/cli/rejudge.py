@@ -248,12 +248,12 @@ def _write_differences(format_: str, again: "Again", stream: TextIO) -> Counter[
     from netwatch.formats.values import json_line
 
     found: Counter[str] = Counter()
-    for each in again.differences():
-        found[each.difference.change] += 1
+    for difference in again.differences():
+        found[difference.difference.change] += 1
         if format_ == "jsonl":
-            stream.write(f"{json_line(each.record())}\n")
+            stream.write(f"{json_line(difference.record())}\n")
         else:
-            lines = _lines(each, has_sensors=again.has_sensors)
+            lines = _lines(difference, has_sensors=again.has_sensors)
             stream.writelines(f"{escaped(line)}\n" for line in lines)
     return found
 

@@ -151,25 +151,25 @@ def _problem(message: str) -> ConfigError:
 def _outputs(args: argparse.Namespace) -> list[Path]:
     """The files to write; with `--sign` the JSON is one of them. Raises `ConfigError`."""
     outputs = [Path(each) for each in args.output]
-    for each in outputs:
-        if each.suffix not in _ENDS:
+    for output in outputs:
+        if output.suffix not in _ENDS:
             expected = "a name that ends with .html, .pdf or .json"
-            raise _problem(f"--output: expected {expected}, found '{each}'")
+            raise _problem(f"--output: expected {expected}, found '{output}'")
     if args.sign:
         if not outputs:
             raise _problem("--sign: expected --output too: a signature is about files")
-        if len({each.parent for each in outputs}) > 1:
+        if len({output.parent for output in outputs}) > 1:
             raise _problem("--sign: expected all files in one folder")
-        if not any(each.suffix == ".json" for each in outputs):
+        if not any(output.suffix == ".json" for output in outputs):
             outputs.append(outputs[0].with_suffix(".json"))
-    if any(each.suffix != ".json" for each in outputs):
+    if any(output.suffix != ".json" for output in outputs):
         from netwatch.charts.render import require_renderer
         from netwatch.report.files import require_weasyprint
         from netwatch.report.page import require_templates
 
         require_templates(_COMMAND)
         require_renderer(_COMMAND, "report")
-        if any(each.suffix == ".pdf" for each in outputs):
+        if any(output.suffix == ".pdf" for output in outputs):
             require_weasyprint(_COMMAND)
     return list(dict.fromkeys(outputs))
 
@@ -234,10 +234,10 @@ def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:
     """Write all files. Raises `NetwatchError`."""
     from netwatch.report.files import report_json
 
-    pages = [each for each in outputs if each.suffix != ".json"]
-    for each in outputs:
-        if each.suffix == ".json":
-            _write_text(each, report_json(made))
+    pages = [output for output in outputs if output.suffix != ".json"]
+    for output in outputs:
+        if output.suffix == ".json":
+            _write_text(output, report_json(made))
     if not pages:
         return
     from netwatch.charts.render import Renderer

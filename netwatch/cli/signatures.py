@@ -168,7 +168,11 @@ def _show(args: argparse.Namespace) -> int:
 def _find_signature(catalog: Catalog, word: str) -> Signature | None:
     """The signature of the app that has this id or this name, in upper or lower case."""
     folded = word.casefold()
-    named = (each for each in catalog.signatures.values() if each.app.name.casefold() == folded)
+    named = (
+        signature
+        for signature in catalog.signatures.values()
+        if signature.app.name.casefold() == folded
+    )
     return catalog.signatures.get(folded) or next(named, None)
 
 

@@ -115,7 +115,7 @@ def _check(args: argparse.Namespace) -> None:
     problems = []
     for name in sorted(set().union(*_FILTERS.values()) - _FILTERS[args.records]):
         if getattr(args, name) not in (None, []):
-            known = ", ".join(each for each in RECORDS if name in _FILTERS[each])
+            known = ", ".join(record for record in RECORDS if name in _FILTERS[record])
             problems.append(f"--{name} is not a filter of {args.records}; it is one of {known}")
     if args.hours and args.records != "coverage":
         problems.append(f"--hours is of coverage, found {args.records}")
@@ -168,9 +168,9 @@ def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
     device = args.device or ""
     entries = _entries(config, device) if device else []
     addresses: list[tuple[bytes | None, bytes | None]] = [
-        (ip, None) for each in entries for ip in each.ips
+        (ip, None) for entry in entries for ip in entry.ips
     ]
-    addresses += [(None, each.mac) for each in entries if each.mac]
+    addresses += [(None, entry.mac) for entry in entries if entry.mac]
     return Filter(
         since=times["since"],
         until=times["until"],
@@ -191,10 +191,10 @@ def _entries(config: "Config", word: str) -> list[Any]:
 
     lower, mac = word.lower(), parse_mac(word)
     return [
-        each
-        for each in config.devices.entries
-        if lower in (each.id.lower(), (each.hostname or "").lower(), (each.owner or "").lower())
-        or (mac is not None and each.mac == mac)
+        entry
+        for entry in config.devices.entries
+        if lower in (entry.id.lower(), (entry.hostname or "").lower(), (entry.owner or "").lower())
+        or (mac is not None and entry.mac == mac)
     ]
 
 
@@ -214,7 +214,7 @@ def _refuse_unknown(catalogue: "Catalogue", config: "Config", wanted: "Filter") 
     word = wanted.device
     if word and not _entries(config, word) and not queries.is_known_device(catalogue, word):
         expected = "--device: expected a device of the inventory or the store, or an address"
-        hint = did_you_mean(word, (each.id for each in config.devices.entries), 0.5)
+        hint = did_you_mean(word, (entry.id for entry in config.devices.entries), 0.5)
         problems.add("netwatch store query", 0, f"{expected}, found '{word}'{hint}")
     problems.raise_if_any()
 

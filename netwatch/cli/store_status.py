@@ -111,12 +111,12 @@ def _record(found: "StoreStatus", options: "StoreOptions") -> dict[str, Any]:
     for key in ("created", "last_run"):
         record[key] = _time(record[key])
     record["tables"] = {
-        each.table: {
-            **{key: value for key, value in asdict(each).items() if key != "table"},
-            "first": _time(each.first),
-            "last": _time(each.last),
+        table.table: {
+            **{key: value for key, value in asdict(table).items() if key != "table"},
+            "first": _time(table.first),
+            "last": _time(table.last),
         }
-        for each in found.tables
+        for table in found.tables
     }
     return record
 
@@ -125,18 +125,18 @@ def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
     print_line(f"store {options.shown} (format {found.format}, since {_time(found.created)})")
     print_line()
     rows = [("table", "rows", "days", "from", "to", "files", "landing", "bytes", "B/row")]
-    for each in found.tables:
-        share = f"{each.bytes / each.rows:.1f}" if each.rows else "-"
+    for table in found.tables:
+        share = f"{table.bytes / table.rows:.1f}" if table.rows else "-"
         rows.append(
             (
-                each.table,
-                f"{each.rows:,}",
-                f"{each.days:,}",
-                _time(each.first) or "-",
-                _time(each.last) or "-",
-                f"{each.files:,}",
-                f"{each.landing:,}",
-                f"{each.bytes:,}",
+                table.table,
+                f"{table.rows:,}",
+                f"{table.days:,}",
+                _time(table.first) or "-",
+                _time(table.last) or "-",
+                f"{table.files:,}",
+                f"{table.landing:,}",
+                f"{table.bytes:,}",
                 share,
             )
         )
@@ -198,7 +198,7 @@ def _verify(args: argparse.Namespace) -> int:
                 print_record(asdict(flaw))
             else:
                 print_line(f"{flaw.found:<10}  {flaw.path}: {flaw.reason}")
-        files = sum(each.files for each in status(catalogue).tables)
+        files = sum(table.files for table in status(catalogue).tables)
     left = f", and {quantity(strays, 'stray file')}" if strays else ""
     state = f"{quantity(wrong, 'file')} wrong" if wrong else "all as they were written"
     print_message(f"netwatch: {quantity(files, 'file')} read: {state}{left}")

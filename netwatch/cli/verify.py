@@ -185,7 +185,7 @@ def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator
     flows = [Flows(reader, file.packets) for reader in readers]
     found = list(check(file, claims, flows))
     if find is not None:
-        alerts = [alert for each in sorted(claims.incidents) if (alert := find(each))]
+        alerts = [alert for incident in sorted(claims.incidents) if (alert := find(incident))]
         if not alerts:
             print_message(f"netwatch: {path}: there is no alert of its incident")
         for alert in alerts:
@@ -217,12 +217,12 @@ def _records_of_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The same of a file of lines of logs. Raises `NetwatchError`."""
     from netwatch.verify.log_lines import check_lines, read_lines
 
-    for each in check_lines(*read_lines(path)):
-        piece = each.piece
+    for line in check_lines(*read_lines(path)):
+        piece = line.piece
         yield {
             "file": str(path),
             "incident": piece.incident,
-            "result": each.result,
+            "result": line.result,
             "evidence": piece.type,
             "name": piece.name,
             "time": piece.time or None,
@@ -231,10 +231,10 @@ def _records_of_lines(path: Path) -> Iterator[dict[str, Any]]:
             "packet": None,
             "line": piece.number,
             "file_packet": None,
-            "readers": {"the log": each.result} if each.result != "unread" else {},
+            "readers": {"the log": line.result} if line.result != "unread" else {},
             "bindings": [],
-            "expected": each.expected or None,
-            "found": each.found or None,
+            "expected": line.expected or None,
+            "found": line.found or None,
         }
 
 

@@ -315,8 +315,12 @@ def unneeded(storage: Storage, days: int) -> list[Stored]:
             for name, each in found.failures.items()
             if name.rpartition("/")[2].removesuffix(".json") not in ids
         ),
-        *(each for each in found.signatures if each.name.split("/")[1] not in configurations),
-        *(each for each in found.runs if now - each.written > RUN_DAYS * DAY),
+        *(
+            signature
+            for signature in found.signatures
+            if signature.name.split("/")[1] not in configurations
+        ),
+        *(run for run in found.runs if now - run.written > RUN_DAYS * DAY),
     ]
 
 

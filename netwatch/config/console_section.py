@@ -290,18 +290,18 @@ def _check_provider(section: Fields, found: OidcOptions, base: Path) -> None:
 
 def _has_everybody(addresses: Sequence[Address]) -> bool:
     """Whether ranges have all addresses of IPv4 or of IPv6 together."""
-    v4 = [each for each in addresses if isinstance(each, ipaddress.IPv4Network)]
-    v6 = [each for each in addresses if isinstance(each, ipaddress.IPv6Network)]
+    v4 = [address for address in addresses if isinstance(address, ipaddress.IPv4Network)]
+    v6 = [address for address in addresses if isinstance(address, ipaddress.IPv6Network)]
     wholes: list[Address] = [*ipaddress.collapse_addresses(v4)]
     wholes += ipaddress.collapse_addresses(v6)
-    return any(each.prefixlen == 0 for each in wholes)
+    return any(whole.prefixlen == 0 for whole in wholes)
 
 
 def wide_addresses(proxy: ProxyOptions) -> tuple[Address, ...]:
     """The ranges of a proxy that have others in them as well: public ones above `/24` or `/64`,
     private ones above `/16` or `/48`. Each machine there can sign in as anybody."""
     return tuple(
-        each
-        for each in proxy.addresses
-        if each.prefixlen < _NARROW[each.version][each.is_private or each.is_link_local]
+        address
+        for address in proxy.addresses
+        if address.prefixlen < _NARROW[address.version][address.is_private or address.is_link_local]
     )

@@ -90,7 +90,7 @@ def privacy_section(fields: Fields, base: Path) -> Privacy | None:
         section.add_problem("pseudonyms", f"'pseudonyms': expected {_REQUIRED_CLASSES}, found none")
     current, previous = found.key, found.previous
     keys = [*previous] if current is None else [current, *previous]
-    if len({each.id for each in keys}) < len(keys):
+    if len({key.id for key in keys}) < len(keys):
         section.add_problem("previous", "'previous': expected other keys than the one in use, found"
                                         " one twice")  # fmt: skip
     if current is None or len(fields.problems.found) > before:

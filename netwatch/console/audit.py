@@ -185,7 +185,7 @@ class Audit:
             size = _BATCH if subject else limit
             rows = self._newest(size, before, accounts, action, start, end)
             entries = map(self._entry, rows)
-            found += [each for each in entries if not subject or self._is_about(each, subject)]
+            found += [entry for entry in entries if not subject or self._is_about(entry, subject)]
             if len(rows) < size:
                 break
             before = rows[-1]["number"]
@@ -239,9 +239,9 @@ class Audit:
         """Delete the keys of the rows whose subject, purpose or detail mentions a person; how many
         rows nobody can open any more. A row says which. Raises `NetwatchError`."""
         numbers = [
-            each.number
-            for each in self.entries()
-            if not each.is_erased and mentions([each.subject, each.purpose, each.detail])
+            entry.number
+            for entry in self.entries()
+            if not entry.is_erased and mentions([entry.subject, entry.purpose, entry.detail])
         ]
         if numbers:
             self.add("erase", account=account, detail={"rows": _ranges(numbers)})

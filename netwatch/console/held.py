@@ -79,7 +79,7 @@ class Held:
 
 def held(console: Console, device: str, timeout: float) -> Held:
     """What is held on a device. No query takes longer than `timeout` s."""
-    entries = tuple(each for each in console.config.devices.entries if _is_meant(each, device))
+    entries = tuple(entry for entry in console.config.devices.entries if _is_meant(entry, device))
     ids = _ids(console, device, entries)
     clients = _clients(console, device, ids, entries)
     looks = looks_at(console, ids)
@@ -146,8 +146,8 @@ def _facts(console: Console, clients: Sequence[int], timeout: float) -> Iterator
     """Its addresses and facts, by where they are."""
     retention = console.config.retention
     kept = retention.observations if retention else None
-    classes = {each.network.name: each.network.device_class
-               for each in console.config.networks.scopes}  # fmt: skip
+    classes = {scope.network.name: scope.network.device_class
+               for scope in console.config.networks.scopes}  # fmt: skip
     places = client_places(console.catalogue, clients)
     if not places:
         yield HeldKind("client", 0, rule="facts")
@@ -222,7 +222,7 @@ def looks_at(console: Console, ids: Sequence[str]) -> tuple[Look, ...]:
 def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]:
     """All that is held, by kind, as values of JSON that are made one by one. Raises
     `NetwatchError` while they are read."""
-    yield "inventory", (_entry(each) for each in found.entries)
+    yield "inventory", (_entry(entry) for entry in found.entries)
     yield "observations", _observations(console, found)
     yield "flows", map(flow_record, flows(console.catalogue, console.store, _wanted(found)))
     yield "claims", _claims(console, found)

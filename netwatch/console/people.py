@@ -158,12 +158,12 @@ PERSON_FILTERS = {each.name: each for each in (DEVICE, ACCOUNT, SUBJECT)}
 def admitted(route: "Route", view: View) -> View:
     """A request as the page of a route may see it. Raises `Refused` for a filter that the role may
     not use."""
-    for each in route.people:
-        if view.query.text(each.name) and view.role not in each.roles:
+    for person in route.people:
+        if view.query.text(person.name) and view.role not in person.roles:
             raise Refused(403, view.say(
                 "Your role sees devices by pseudonyms, so it cannot filter by a device."
             ))  # fmt: skip
-    unknown = PERSON_FILTERS.keys() - {each.name for each in route.people}
+    unknown = PERSON_FILTERS.keys() - {person.name for person in route.people}
     pairs, raw = (
         tuple(pair for pair in each if pair[0] not in unknown)
         for each in (view.query.pairs, view.raw_query)
@@ -176,8 +176,8 @@ def persons(route: "Route", view: View) -> tuple[str, ...]:
     there is not."""
     found = [
         subject
-        for each in route.people
-        if (text := view.query.text(each.name)) and (subject := each.subject(text))
+        for person in route.people
+        if (text := view.query.text(person.name)) and (subject := person.subject(text))
     ]
     if not found and route.purpose is not None:
         found = [route.purpose(view)]

@@ -182,7 +182,7 @@ class PeriodReports:
             ]
             is_open = connection.execute(select(run.id).where(run.ended.is_(None)).limit(1)).first()
         part = time.monotonic() // OLDEST_SECONDS if is_open else 0
-        return found, [tuple(each) for each in numbers], part
+        return found, [tuple(number) for number in numbers], part
 
     def _collect(self, wanted: Wanted) -> Report:
         # No page shows the blind spots of devices; the files do.

@@ -215,7 +215,7 @@ ROUTES: tuple[Route, ...] = (
 
 def first_page(role: str) -> str:
     """The page that a role begins with: the first of the menu that it may see."""
-    return next(each.path for each in ROUTES if each.menu and may(each, role))
+    return next(route.path for route in ROUTES if route.menu and may(route, role))
 
 
 def may(route: Route, role: str) -> bool:

@@ -126,7 +126,7 @@ class ExpectedUse:
 
     def on(self, weekday: int) -> list[tuple[int, int]]:
         """The minutes of a day of the week."""
-        return [(each.begin, each.end) for each in self.spans if weekday in each.days]
+        return [(span.begin, span.end) for span in self.spans if weekday in span.days]
 
 
 def parse_expected(text: str) -> ExpectedUse | None:
@@ -136,7 +136,7 @@ def parse_expected(text: str) -> ExpectedUse | None:
     if text == "always":
         return ExpectedUse((UseSpan(frozenset(range(7)), 0, DAY_MINUTES),))
     spans = [_span(part.strip()) for part in text.split(",")]
-    found = tuple(each for each in spans if each is not None)
+    found = tuple(span for span in spans if span is not None)
     return ExpectedUse(found) if len(found) == len(spans) else None
 
 

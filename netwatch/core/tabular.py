@@ -126,7 +126,7 @@ class ResultTable:
         self._stream = stream
         self._width = terminal_width(stream)
         self._columns = Columns([0] * len(columns), [n for n, is_ in enumerate(numbers) if is_])
-        self._rows = [[escaped(each) for each in columns]]
+        self._rows = [[escaped(column) for column in columns]]
         self._block = BLOCK + 1  # with the header
 
     def row(self, cells: Sequence[str]) -> None:

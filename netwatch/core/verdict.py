@@ -326,15 +326,15 @@ class Decision:
 
     def kind_of(self, ban: str) -> VerdictKind | None:
         """The kind of the verdict of a ban, by its id; None where it has none."""
-        return next((each.kind for each in self.rulings if each.ban.id == ban), None)
+        return next((ruling.kind for ruling in self.rulings if ruling.ban.id == ban), None)
 
     def ruling_of(self, ban: str) -> Ruling:
         """The ruling of a ban, by its id. Raises `StopIteration` where it has none."""
-        return next(each for each in self.rulings if each.ban.id == ban)
+        return next(ruling for ruling in self.rulings if ruling.ban.id == ban)
 
 
 def _key_of(rulings: tuple[Ruling, ...]) -> tuple[str, ...]:
-    said = [(each.ban.id, each.kind) for each in rulings]
+    said = [(ruling.ban.id, ruling.kind) for ruling in rulings]
     if len(said) == 1:
         return said[0]
     return (hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest(),)

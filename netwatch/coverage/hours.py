@@ -100,8 +100,8 @@ def narrowed(bits: int, factor: int) -> int:
 def bits_or(parts: Iterable[int]) -> int:
     """The union of sets."""
     found = 0
-    for each in parts:
-        found |= each
+    for part in parts:
+        found |= part
     return found
 
 
@@ -179,4 +179,4 @@ def _cells(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 def by_name(counts: Mapping[int, int]) -> dict[str, int]:
     """Flows by the words of `VISIBILITIES`, in their order."""
-    return {VISIBILITIES[each]: counts[each] for each in sorted(counts) if counts[each]}
+    return {VISIBILITIES[count]: counts[count] for count in sorted(counts) if counts[count]}

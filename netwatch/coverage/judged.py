@@ -132,11 +132,11 @@ class JudgedCoverage:
     @cached_property
     def captured_at_all(self) -> int:
         """The quarters in which any source had packets."""
-        return bits_or(each.quarters for each in self.sources)
+        return bits_or(source.quarters for source in self.sources)
 
     def networks(self) -> list[str]:
         """The networks that were seen."""
-        return sorted({name for each in self.sources for name in each.networks})
+        return sorted({name for source in self.sources for name in source.networks})
 
     def captured(self, network: str, *, by_anyone: bool = False) -> int:
         """The quarters in which sources of sensors that see a network had packets; with
@@ -150,12 +150,12 @@ class JudgedCoverage:
     @cached_property
     def lost_at_all(self) -> int:
         """The quarters in which any source had more than is stored."""
-        return bits_or(each.lost for each in self.sources)
+        return bits_or(source.lost for source in self.sources)
 
     def seen(self, network: str) -> int:
         """The hours in which a network was seen."""
         return bits_or(
-            seen.hours for each in self.sources for seen in each.networks.get(network, ())
+            seen.hours for source in self.sources for seen in source.networks.get(network, ())
         )
 
     def judged(
@@ -204,7 +204,7 @@ class JudgedCoverage:
         sensors = self.listeners.get(network, frozenset())
         if not sensors and by_anyone:
             return self.sources
-        return [each for each in self.sources if each.sensor in sensors]
+        return [source for source in self.sources if source.sensor in sensors]
 
     # Flows
 
@@ -232,7 +232,11 @@ class JudgedCoverage:
         """The flows of a network in a time (ns), by its class and by visibility."""
         found = {}
         for kind in sorted(
-            {seen.device_class for each in self.sources for seen in each.networks.get(network, ())}
+            {
+                seen.device_class
+                for source in self.sources
+                for seen in source.networks.get(network, ())
+            }
         ):
             total: Counter[int] = Counter()
             for counts in self.hourly(network, [(begin, end)], kind).values():

@@ -96,12 +96,12 @@ def add(database: sqlite3.Connection, output: str, deferrals: Sequence[Deferral]
         [
             (
                 output,
-                deduplication_key(each.record),
-                each.stored,
-                json.dumps(each.recipients),
-                encode(each.record),
+                deduplication_key(deferral.record),
+                deferral.stored,
+                json.dumps(deferral.recipients),
+                encode(deferral.record),
             )
-            for each in deferrals
+            for deferral in deferrals
         ],
     )
 

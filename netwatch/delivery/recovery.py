@@ -113,8 +113,15 @@ def _complete(
         "INSERT OR IGNORE INTO output (name, type, format, verdict, severity, cursor, configured)"
         " VALUES (?, ?, ?, ?, ?, ?, 1)",
         [
-            (each.name, each.type, each.format, each.min_verdict, each.min_severity, first - 1)
-            for each in outputs
+            (
+                output.name,
+                output.type,
+                output.format,
+                output.min_verdict,
+                output.min_severity,
+                first - 1,
+            )
+            for output in outputs
         ],
     )
     passed = database.execute("SELECT min(cursor) FROM output WHERE configured").fetchone()[0]

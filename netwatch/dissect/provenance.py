@@ -189,7 +189,7 @@ class PacketProvenance:
         frames = self._flows_by_address.frames((flow.source, flow.packet))
         if not frames:
             return flow
-        answers = (each for each in self.answers(flow.flow_id) if each not in frames)
+        answers = (answer for answer in self.answers(flow.flow_id) if answer not in frames)
         return replace(flow, frames=(*frames, *answers))
 
     def add(self, candidate: Candidate, frames: Frames) -> None:

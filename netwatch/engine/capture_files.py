@@ -123,7 +123,7 @@ class _LinkTypes:
         """Look at the interfaces of a block, which most often are those of the one before."""
         if interfaces is not self._interfaces:
             self._interfaces = interfaces
-            self._unknown |= {each.link_type for each in interfaces} - _READ_LINK_TYPES
+            self._unknown |= {interface.link_type for interface in interfaces} - _READ_LINK_TYPES
 
     def notes(self) -> Iterator[str]:
         """A sentence where there are any."""

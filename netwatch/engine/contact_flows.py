@@ -149,7 +149,7 @@ class _Sighting:
 
     def _contest(self) -> None:
         """Nobody can tell whether the server took this; another name that came says more."""
-        if all(each.type != "two-names" for each in self.contact.contradictions):
+        if all(contradiction.type != "two-names" for contradiction in self.contact.contradictions):
             self._contradict(_CONTESTED)
 
     def _contradict(self, found: Contradiction) -> None:
@@ -229,7 +229,7 @@ class _Followed:
             return
         if decision is not None:
             self._split(decision)
-        said = {each.ban.id: each.kind for each in contact.decision.rulings}
+        said = {ruling.ban.id: ruling.kind for ruling in contact.decision.rulings}
         parts: list[_Part] = []
         for part in self.parts:
             bans = part.bans or frozenset()
@@ -252,8 +252,8 @@ class _Followed:
         (whole,) = self.parts
         self.decision = None
         self.parts = []
-        for kind in dict.fromkeys(each.kind for each in decision.rulings):
-            bans = frozenset(each.ban.id for each in decision.rulings if each.kind == kind)
+        for kind in dict.fromkeys(ruling.kind for ruling in decision.rulings):
+            bans = frozenset(ruling.ban.id for ruling in decision.rulings if ruling.kind == kind)
             self.parts.append(whole.copy(bans, kind))
 
 
@@ -299,12 +299,14 @@ class ContactFlows:
                 return
             followed = self._flows[flow] = _Followed(contact)
         followed.add(contact, _At(place.port, place.time, self.quiet_gap))
-        if any(each.type == "two-names" for each in contact.contradictions):
-            for each in followed.sightings:
-                each.contradict(contact.observation.name)
+        if any(contradiction.type == "two-names" for contradiction in contact.contradictions):
+            for sighting in followed.sightings:
+                sighting.contradict(contact.observation.name)
         if len(followed.sightings) >= SIGHTING_LIMIT:
             self._report_sightings(flow, followed)
-            followed.sightings = [each for each in followed.sightings if not each.seen.server]
+            followed.sightings = [
+                sighting for sighting in followed.sightings if not sighting.seen.server
+            ]
         if len(followed.sightings) < SIGHTING_LIMIT:
             followed.sightings.append(_Sighting(strip_frames(contact), place, contact.seen))
         else:
@@ -327,11 +329,11 @@ class ContactFlows:
                 else:
                     progress = _of_server(flow)
                 self._report(groups, progress, part.bans)
-        for each in followed.sightings:
-            client = each.contact.observation.client_ip, each.place.port
+        for sighting in followed.sightings:
+            client = sighting.contact.observation.client_ip, sighting.place.port
             is_client = client == (flow.client_ip, flow.client_port)
             progress = _of_client(flow) if is_client else _of_server(flow)
-            each.report(progress, self._collector, self._table.answers_in(flow.flow_id))
+            sighting.report(progress, self._collector, self._table.answers_in(flow.flow_id))
         return True
 
     def report(self, devices: set[str] | None = None) -> None:
@@ -354,11 +356,13 @@ class ContactFlows:
 
     def _report_sightings(self, flow: int, followed: _Followed) -> None:
         """Report how contacts of a flow were seen by now."""
-        for each in followed.sightings:
-            shown = replace(each.contact.observation, flow_id=flow, client_port=each.place.port)
+        for sighting in followed.sightings:
+            shown = replace(
+                sighting.contact.observation, flow_id=flow, client_port=sighting.place.port
+            )
             progress = self._table.progress_of(shown)
             if progress is not None:
-                each.report(progress, self._collector, self._table.answers_in(flow))
+                sighting.report(progress, self._collector, self._table.answers_in(flow))
 
     def report_recent(self) -> None:
         """The same of the flows of devices that had a contact since the last call: what is reported

@@ -63,7 +63,7 @@ def detail_of(observation: Observation) -> ContactDetail:
     answers = dns.answers[:MAX_ADDRESSES]
     if evidence == "ip-from-dns":
         server = ip_text(observation.server_ip)
-        answers = tuple(each for each in dns.answers if each[0] == server)
+        answers = tuple(answer for answer in dns.answers if answer[0] == server)
     return ContactDetail(raw, alias_path(observation), answers, dns.rcode)
 
 
@@ -166,7 +166,9 @@ class Judge:
         match = self.match(name)
         if match is None or match.role not in ("exclusive", "vendor"):
             return None
-        return next((each for each in BYPASS_CATEGORIES if each == match.app.category), None)
+        return next(
+            (category for category in BYPASS_CATEGORIES if category == match.app.category), None
+        )
 
     def contacted(self, name: str) -> Match | None:
         """The rule that makes the observation of a name a contact. None where no rule matches it,
@@ -310,7 +312,7 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
     if evidence not in LOOKUPS and observation.server_ip in config.sinkholes:
         return "blocked"
     if log is not None and log.outcome and (log.outcome == "blocked" or evidence not in LOOKUPS):
-        return next(each for each in OUTCOMES if each == log.outcome)
+        return next(outcome for outcome in OUTCOMES if outcome == log.outcome)
     if evidence in ("dns-answer", "dns-cname") and dns is not None:
         if dns.rcode == "REFUSED" or (
             dns.rcode == "NXDOMAIN"

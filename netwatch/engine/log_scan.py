@@ -67,9 +67,11 @@ class ClientHosts:
             return None
         label = name.partition(".")[0]
         entries = self._listed(label, time)
-        equal = [each for each in entries if (each.hostname or "").lower() == name]
+        equal = [entry for entry in entries if (entry.hostname or "").lower() == name]
         found = equal or [
-            each for each in entries if not are_different_hosts((each.hostname or "").lower(), name)
+            entry
+            for entry in entries
+            if not are_different_hosts((entry.hostname or "").lower(), name)
         ]
         if found:
             return self._of_entry(found[0], time) if len(found) == 1 else None

@@ -259,7 +259,7 @@ class Recorder:
             self._sink.send(CaptureLosses(self._position, self._losses.take()))
 
     def _send(self, table: str, batches: "list[pa.RecordBatch]", clients: Clients) -> None:
-        rows = sum(each.num_rows for each in batches)
+        rows = sum(batch.num_rows for batch in batches)
         chunk = Chunk(self._position, table, rows, stream_of(batches), tuple(clients.keys))
         self._statistics.recorded_rows += rows
         if not self._sink.send(chunk):

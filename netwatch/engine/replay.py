@@ -222,7 +222,7 @@ class Replay:
         return flow
 
     def _claimed(self, event: ClaimEvent) -> None:
-        claims = tuple(each for each in event.claims if _protocol_of(each) in self._learn)
+        claims = tuple(claim for claim in event.claims if _protocol_of(claim) in self._learn)
         if claims:
             self._judging.learn(event.packet, Message((), 0, claims=claims))
 

@@ -376,7 +376,7 @@ class EchCandidates:
     def _fits(self, given: GivenName, hello: Observation) -> bool:
         """Whether the server of a hello has an address that its client was given for a name."""
         client, time = hello.client_ip, hello.time
-        if any(self._has(hello, each) for each in given.hosts):
+        if any(self._has(hello, host) for host in given.hosts):
             return True
         return self._resolved.had_other(client, hello.server_ip, time) and any(
             self._resolved.had_name(client, each, time) for each in given.others

@@ -81,7 +81,7 @@ class SiteSurvey:
                 for address in map(ip_address, self._clients)
                 if address.version == version and _is_unicast(address)
             ]
-            found += [each for each in clients if _is_private(each)] or clients
+            found += [client for client in clients if _is_private(client)] or clients
         return _ranges(found)
 
     def resolvers(self) -> list[str]:

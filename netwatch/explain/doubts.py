@@ -97,13 +97,13 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
         yield "lookup-only", {"app": incident.app}
     elif incident.outcome in ("blocked", "attempted", "unknown"):
         yield "attempt-only", {"app": incident.app, "outcome": incident.outcome}
-    if not any(each.app_only for each in incident.contacts):
+    if not any(contact.app_only for contact in incident.contacts):
         yield "embed" if incident.is_page_possible else "other-apps", {"app": incident.app}
     elif incident.kind == "background":
         yield "unattended", {"app": incident.app}
     if device.is_address_only and device.binding is None:
         yield "address-only", {"ip": device.ip}
-    if any(each.evidence == "ip-from-dns" for each in incident.contacts):
+    if any(contact.evidence == "ip-from-dns" for contact in incident.contacts):
         yield "shared-address", {"app": incident.app}
     if incident.candidates:
         yield "hidden-name", {"app": incident.app}
@@ -116,17 +116,17 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
 
 def _doubts_of_logs(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]]:
     """What packets prove and logs do not."""
-    of_logs = [each for each in incident.contacts if each.log is not None]
+    of_logs = [contact for contact in incident.contacts if contact.log is not None]
     if len(of_logs) < len(incident.contacts):
         yield "clock", {"sensor": incident.sensor}
     if not of_logs:
         return
-    sources = ", ".join(dict.fromkeys(each.packet.source for each in of_logs))
+    sources = ", ".join(dict.fromkeys(log.packet.source for log in of_logs))
     yield "log-clock", {"source": sources}
     if len(of_logs) == len(incident.contacts):
-        formats = dict.fromkeys(each.log.format for each in of_logs if each.log)
+        formats = dict.fromkeys(log.log.format for log in of_logs if log.log)
         yield "log-truth", {"source": sources, "format": ", ".join(formats)}
-    lacks = dict.fromkeys(lack for each in of_logs if each.log for lack in each.log.lacks)
+    lacks = dict.fromkeys(lack for log in of_logs if log.log for lack in log.log.lacks)
     if lacks:
         yield "log-lacks", {"lacks": ", ".join(lacks)}
     if incident.outcome == "blocked" and incident.traffic.handshakes:
@@ -144,13 +144,13 @@ def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]
         yield "log-packets", {"name": best.name}
     if packet.file and packet.file.sha256:
         yield "file-hash", {"source": packet.source, "sha256": packet.file.sha256}
-    for type_ in dict.fromkeys(each.type for each in incident.contradictions):
+    for type_ in dict.fromkeys(contradiction.type for contradiction in incident.contradictions):
         yield type_, {"device": device.id, "time": incident.first_seen}
     yield "binding", {"ip": device.ip or device.id, "time": incident.first_seen}
     yield "class", {"device": device.id, "class": device.device_class}
     yield "translation", {"ip": device.ip or device.id}
     yield "rule", {"name": best.name, "rule": best.rule.text, "app": incident.app}
-    if not any(each.app_only for each in incident.contacts):
+    if not any(contact.app_only for contact in incident.contacts):
         if incident.is_page_possible:
             yield "page-history", {"app": incident.app, "time": incident.first_seen}
         else:
@@ -172,16 +172,16 @@ def exemptions_asked(record: AlertRecord, policy: Policy) -> tuple[Exemption, ..
         return ()
     return tuple(
         Exemption(
-            each.device,
-            tuple(sorted(each.apps)),
-            each.start.isoformat() if each.start else None,
-            each.end.isoformat() if each.end else None,
-            each.reason,
-            each.approved_by,
-            _why_not(each, record, policy),
+            exemption.device,
+            tuple(sorted(exemption.apps)),
+            exemption.start.isoformat() if exemption.start else None,
+            exemption.end.isoformat() if exemption.end else None,
+            exemption.reason,
+            exemption.approved_by,
+            _why_not(exemption, record, policy),
         )
-        for each in policy.exemptions
-        if each.ban == record["ban"]["id"]
+        for exemption in policy.exemptions
+        if exemption.ban == record["ban"]["id"]
     )
 
 

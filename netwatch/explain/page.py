@@ -100,7 +100,7 @@ def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Itera
 
 def _shown_by(incident: Explanation) -> str:
     """What the incident was seen in: packets, lines of logs, or both."""
-    of_logs = [each.log is not None for each in incident.contacts]
+    of_logs = [contact.log is not None for contact in incident.contacts]
     if not any(of_logs):
         return "The packets"
     return "The lines of logs" if all(of_logs) else "The packets and the lines of logs"
@@ -122,7 +122,7 @@ def _contact(number: int, contact: Contact) -> Iterator[str]:
     if contact.log:
         where = f"line {contact.log.line:,} of {packet.source} ({contact.log.format})"
         yield from value("log", where, 4)
-        lacks = (wording.LACKS.get(each, each) for each in contact.log.lacks)
+        lacks = (wording.LACKS.get(lack, lack) for lack in contact.log.lacks)
         yield from value("not said", ", ".join(lacks), 4)
     else:
         yield from value("packet", f"{packet.number:,} of {packet.source}", 4)
@@ -190,9 +190,9 @@ def _ban(incident: Explanation) -> Iterator[str]:
     yield from value("authority", ban.authority)
     yield from value("legal basis", ban.legal_basis)
     yield from value("in force", _period(ban.period))
-    for each in ban.periods:
-        if (each.start, each.end) != (ban.period.start, ban.period.end):
-            yield from value("other period", _period(each))
+    for period in ban.periods:
+        if (period.start, period.end) != (ban.period.start, ban.period.end):
+            yield from value("other period", _period(period))
     yield from value("review", ban.review or "")
 
 
@@ -216,7 +216,7 @@ def _exemptions(incident: Explanation) -> Iterator[str]:
     else:
         count = quantity(len(incident.exemptions), "exemption")
         yield from paragraph(f"The register has {count} from {incident.ban.id}. Looked at:")
-        yield from points(_exemption(each) for each in incident.exemptions)
+        yield from points(_exemption(exemption) for exemption in incident.exemptions)
 
 
 def _exemption(exemption: Exemption) -> str:
@@ -244,7 +244,7 @@ def _outcome(incident: Explanation) -> Iterator[str]:
 
 
 def _what_came(incident: Explanation) -> str:
-    app, seen_alone = incident.app, any(each.app_only for each in incident.contacts)
+    app, seen_alone = incident.app, any(contact.app_only for contact in incident.contacts)
     if incident.outcome == "reached":
         return f"A server answered: the device and servers of {app} exchanged data."
     if incident.outcome == "attempted":
@@ -268,7 +268,7 @@ def _confidence(incident: Explanation) -> Iterator[str]:
     yield from points(incident.confidence_reasons)
     if incident.contradictions:
         yield from paragraph("What speaks against it:")
-        yield from points(each.text for each in incident.contradictions)
+        yield from points(contradiction.text for contradiction in incident.contradictions)
     for candidates in incident.candidates:
         yield from value("one of", ", ".join(candidates.names))
         yield from value("contacts", str(candidates.count))
@@ -307,7 +307,9 @@ def _not_proved(incident: Explanation) -> Iterator[str]:
 
 
 def _refutations(incident: Explanation) -> Iterator[str]:
-    yield from points(wording.sentence(each, wording.REFUTATIONS) for each in refutations(incident))
+    yield from points(
+        wording.sentence(refutation, wording.REFUTATIONS) for refutation in refutations(incident)
+    )
 
 
 def as_record(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> dict[str, Any]:
@@ -318,7 +320,9 @@ def as_record(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> 
     return {
         **values,
         "not_proved": [_statement(each, wording.NOT_PROVED) for each in not_proved(incident)],
-        "refutations": [_statement(each, wording.REFUTATIONS) for each in refutations(incident)],
+        "refutations": [
+            _statement(refutation, wording.REFUTATIONS) for refutation in refutations(incident)
+        ],
         "origin": origin,
         "notes": list(notes),
         "alert": alert,

@@ -272,12 +272,12 @@ class Explanation:
     @property
     def is_page_possible(self) -> bool:
         """Whether a page may have called one of the names."""
-        return any(each.is_on_pages for each in self.contacts)
+        return any(contact.is_on_pages for contact in self.contacts)
 
     @property
     def ja4(self) -> tuple[str, ...]:
         """The JA4 fingerprints of the client, each once."""
-        return tuple(dict.fromkeys(each.ja4 for each in self.contacts if each.ja4))
+        return tuple(dict.fromkeys(contact.ja4 for contact in self.contacts if contact.ja4))
 
 
 def explanation(
@@ -296,7 +296,10 @@ def explanation(
         record["severity"],
         record["confidence"],
         tuple(record.get("confidence_reasons") or ()),
-        tuple(Contradiction(each["type"], each["text"]) for each in _contradictions(record)),
+        tuple(
+            Contradiction(contradiction["type"], contradiction["text"])
+            for contradiction in _contradictions(record)
+        ),
         tuple(
             CandidateSet(tuple(each["names"]), each["count"], each["why"])
             for each in record.get("candidates") or ()

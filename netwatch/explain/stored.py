@@ -88,7 +88,9 @@ def original_captures(incident: Explanation) -> Mapping[str, CaptureFile]:
     packets are cut out."""
     found: dict[str, CaptureFile] = {}
     for source in _named(incident):
-        file = next(each.packet.file for each in incident.contacts if each.packet.source == source)
+        file = next(
+            contact.packet.file for contact in incident.contacts if contact.packet.source == source
+        )
         if file is None or not file.sha256 or _size(file.path) != file.size:
             return {}
         found[source] = file
@@ -123,10 +125,12 @@ def cut_packets(incident: Explanation) -> bytes:
 def _named(incident: Explanation) -> dict[str, dict[int, list[str]]]:
     """The packets that the evidence names, by source."""
     found: dict[str, dict[int, list[str]]] = {}
-    for each in incident.contacts:
-        if each.log is None:
-            numbers = found.setdefault(each.packet.source, {})
-            numbers.setdefault(each.packet.number, []).append(f"{each.evidence} {each.name}")
+    for contact in incident.contacts:
+        if contact.log is None:
+            numbers = found.setdefault(contact.packet.source, {})
+            numbers.setdefault(contact.packet.number, []).append(
+                f"{contact.evidence} {contact.name}"
+            )
     return found
 
 

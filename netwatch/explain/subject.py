@@ -84,7 +84,9 @@ def _cut(incident: Explanation, text: int, word: int) -> Explanation:
         ban=replace(
             ban, authority=_short(ban.authority, text), legal_basis=_short(ban.legal_basis, text)
         ),
-        contacts=tuple(replace(each, name=_short(each.name, word)) for each in incident.contacts),
+        contacts=tuple(
+            replace(contact, name=_short(contact.name, word)) for contact in incident.contacts
+        ),
     )
 
 
@@ -166,7 +168,7 @@ def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterat
         duration = language.duration(seconds)
         time = say("%(time)s, over %(duration)s", time=time, duration=duration)
     yield say("When"), time
-    names = list(dict.fromkeys(each.name for each in incident.contacts))
+    names = list(dict.fromkeys(contact.name for contact in incident.contacts))
     listed = names[:MAX_NAMES]
     if len(names) > MAX_NAMES:
         more = len(names) - MAX_NAMES

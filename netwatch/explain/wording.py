@@ -200,5 +200,5 @@ def sentence(
     }
     if "lacks" in values:
         lacks = values["lacks"].split(", ")
-        values["lacks"] = ", ".join(say(LACKS[each]) if each in LACKS else each for each in lacks)
+        values["lacks"] = ", ".join(say(LACKS[lack]) if lack in LACKS else lack for lack in lacks)
     return say(words[statement.code]).format_map(values)

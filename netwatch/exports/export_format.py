@@ -80,7 +80,7 @@ class Blocklist:
             if name[dot + 1 :] in self.below:
                 return len(name) - dot
             dot = name.find(".", dot + 1)
-        return int(any(each.search(name) for each in self.patterns))
+        return int(any(pattern.search(name) for pattern in self.patterns))
 
     def has_address(self, packed: bytes) -> bool:
         """Whether an entry contains an address."""
@@ -98,7 +98,7 @@ def blocklist(
     longest: bool = False,
 ) -> Blocklist:
     """A list of names; `patterns` are regular expressions, which match anywhere in a name."""
-    compiled = tuple(re.compile(each, re.IGNORECASE | re.ASCII) for each in patterns)
+    compiled = tuple(re.compile(pattern, re.IGNORECASE | re.ASCII) for pattern in patterns)
     return Blocklist(frozenset(exact), frozenset(below), compiled, spared=spared, longest=longest)
 
 
@@ -163,7 +163,7 @@ class Export:
         spans = self.ban.days if self.ban else []
         zone = self.ban.timezone if self.ban else "UTC"
         days = (period(first, last, zone) for first, last in spans)
-        return [(_moment(each.start), _moment(each.end)) for each in days]
+        return [(_moment(day.start), _moment(day.end)) for day in days]
 
 
 @dataclass(frozen=True, slots=True)

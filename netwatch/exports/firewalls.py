@@ -55,15 +55,15 @@ def _write_nftables(export: Export, _: tuple[Rule, ...]) -> str:
     table = f"inet netwatch_{_UNSAFE_NFTABLES.sub('_', export.title.lower())}"
     lines = [
         *comments(export, NFTABLES, "nft -f FILE puts this table in the place of an earlier one"),
-        *sorted({f"# {each.text} {each.origin}" for each in export.addresses}),
+        *sorted({f"# {address.text} {address.origin}" for address in export.addresses}),
         f"table {table}",
         f"delete table {table}",
         f"table {table} {{",
     ]
-    networks = [ip_network(each.text) for each in export.addresses]
+    networks = [ip_network(address.text) for address in export.addresses]
     # Apart for each version, because networks of both cannot be compared.
-    v4 = collapse_addresses(each for each in networks if isinstance(each, IPv4Network))
-    v6 = collapse_addresses(each for each in networks if isinstance(each, IPv6Network))
+    v4 = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    v6 = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
     lines += [*_set(4, v4), *_set(6, v6)]
     lines += [
         "\tchain forward {",
@@ -78,7 +78,7 @@ def _write_nftables(export: Export, _: tuple[Rule, ...]) -> str:
 
 def _set(version: int, networks: Iterable[IPv4Network | IPv6Network]) -> list[str]:
     head = [f"\tset servers{version} {{", f"\t\ttype ipv{version}_addr", "\t\tflags interval"]
-    elements = [f"\t\t\t{_element(each)}," for each in networks]
+    elements = [f"\t\t\t{_element(network)}," for network in networks]
     return [*head, *(["\t\telements = {", *elements, "\t\t}"] if elements else []), "\t}"]
 
 
@@ -88,7 +88,9 @@ def _element(network: IPv4Network | IPv6Network) -> str:
 
 def _read_nftables(text: str) -> Blocklist:
     networks = [ip_network(each) for each in _ELEMENT.findall(text)]
-    spans = [(each.network_address.packed, each.broadcast_address.packed) for each in networks]
+    spans = [
+        (network.network_address.packed, network.broadcast_address.packed) for network in networks
+    ]
     return Blocklist(spans=tuple(spans))
 
 
@@ -133,7 +135,9 @@ def _write_fortigate(_: Export, rules: tuple[Rule, ...]) -> str:
 def _read_fortigate(text: str) -> Blocklist:
     patterns = (re.escape(line).replace(r"\*", ".*") for line in text.split() if "*" in line)
     return blocklist(
-        (line for line in text.split() if "*" not in line), (), (f"^{each}$" for each in patterns)
+        (line for line in text.split() if "*" not in line),
+        (),
+        (f"^{pattern}$" for pattern in patterns),
     )
 
 

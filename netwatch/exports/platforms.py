@@ -204,8 +204,8 @@ def _seconds(export: Export) -> str:
 
 def _read_misp(text: str) -> Blocklist:
     attributes = json.loads(text)["Event"]["Attribute"]
-    domains = [each["value"] for each in attributes if each["type"] == "domain"]
-    hosts = (each["value"] for each in attributes if each["type"] == "hostname")
+    domains = [attribute["value"] for attribute in attributes if attribute["type"] == "domain"]
+    hosts = (attribute["value"] for attribute in attributes if attribute["type"] == "hostname")
     return blocklist([*domains, *hosts], domains)
 
 

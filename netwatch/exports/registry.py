@@ -57,4 +57,4 @@ EXPORTS: Mapping[str, "ExportFormat"] = _Formats(
 def feeds() -> Mapping[str, "ExportFormat"]:
     """The lists that firewalls fetch from the console, by the name of their file. They have no
     comments, so that they change when a name does, and not with each day."""
-    return {each.feed: each for each in EXPORTS.values() if each.feed}
+    return {export.feed: export for export in EXPORTS.values() if export.feed}

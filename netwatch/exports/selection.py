@@ -81,7 +81,7 @@ def select(
         tuple(sorted(names)),
         tuple(others),
         tuple(_spareable(others, rules)),
-        tuple(sorted({each for signature in signatures for each in signature.addresses})),
+        tuple(sorted({address for signature in signatures for address in signature.addresses})),
     )
 
 

@@ -119,7 +119,7 @@ def _line(export: Export, rule: Rule, exceptions: Sequence[Rule], at: int, sid: 
     protocol, buffer = BUFFERS[at]
     priority = _SEVERITIES[export.ban.severity] if export.ban else 2
     nocase = "" if buffer == "http.host" else " nocase;"
-    matches = [_match(rule, nocase), *(_exception(each, nocase) for each in exceptions)]
+    matches = [_match(rule, nocase), *(_exception(exception, nocase) for exception in exceptions)]
     options = [
         f'msg:"netwatch {export.title} {rule.app.id} in {buffer}"',
         f"{buffer}; {'; '.join(matches)}",
@@ -234,7 +234,7 @@ ZEEK_INTEL = ExportFormat(
 
 def _write_sigma(export: Export, rules: tuple[Rule, ...]) -> str:
     documents = [_rule(export, rules, *log) for log in _LOGS]
-    texts = [yaml.safe_dump(each, sort_keys=False, width=100) for each in documents]
+    texts = [yaml.safe_dump(document, sort_keys=False, width=100) for document in documents]
     return joined(comments(export, SIGMA)) + "---\n".join(texts)
 
 

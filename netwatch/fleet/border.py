@@ -187,7 +187,7 @@ def read_coverage(record: Any) -> dict[str, Any]:
             _share(share)
             field(share, "name", text)
             field(share, "class", text)
-        if len({each["name"] for each in networks}) < len(networks):
+        if len({network["name"] for network in networks}) < len(networks):
             raise BorderError("expected each network once")
         _share(record.get("outside"))
         try:

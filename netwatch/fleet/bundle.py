@@ -207,9 +207,9 @@ def _verified(header: Mapping[str, Any], keys: Mapping[str, Ed25519PublicKey]) -
     try:
         statement = base64.b64decode(header["statement"], validate=True)
         signatures: Sequence[Any] = header["signatures"][:MAX_SIGNATURES]
-        for each in signatures:
-            key = keys.get(each["key"])
-            if key is not None and _is_by(key, each["signature"], statement):
+        for signature in signatures:
+            key = keys.get(signature["key"])
+            if key is not None and _is_by(key, signature["signature"], statement):
                 return statement
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise BundleError("forged", "the bundle has no signature that can be read") from None

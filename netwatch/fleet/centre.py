@@ -232,7 +232,7 @@ class Centre:
         reloads = 0
         while True:
             with suppress(NetwatchError):
-                sensors = {each.name: each.enrolled for each in self.folder.sensors()}
+                sensors = {sensor.name: sensor.enrolled for sensor in self.folder.sensors()}
                 # The server gives an account that is new its imports with the next reload.
                 reloads = 2 if self.folder.write_configuration() else reloads - 1
                 if reloads > 0:

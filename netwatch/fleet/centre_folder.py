@@ -237,7 +237,7 @@ class CentreFolder:
         return "\n".join(lines) + "\naccounts {\n" + self._accounts(sensors) + "}\n"
 
     def _accounts(self, sensors: Sequence[EnrolledSensor]) -> str:
-        users = {each.name: each.user for each in sensors}
+        users = {sensor.name: sensor.user for sensor in sensors}
         accounts = accounts_of(public_key(self.seed), users)
         return "".join(
             f"{json.dumps(name)}: {json.dumps(each, indent=1)}\n" for name, each in accounts.items()

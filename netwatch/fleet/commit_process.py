@@ -123,10 +123,10 @@ class CommitProcess(Generic[C]):
 def close_processes(processes: Sequence[CommitProcess[Any]]) -> None:
     """End processes, all at the same time."""
     deadline = time.monotonic() + CLOSE_SECONDS
-    for each in processes:
-        each.stop()
-    for each in processes:
-        each.close(deadline)
+    for process in processes:
+        process.stop()
+    for process in processes:
+        process.close(deadline)
 
 
 def _commit(threshold: tuple[int, int, int], connection: Connection) -> None:

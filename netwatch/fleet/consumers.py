@@ -146,7 +146,7 @@ class Consumers:
         self, process: CommitProcess[AlertCommits], envelopes: Sequence[Envelope]
     ) -> None:
         known = self._status.offsets
-        offsets = {each.sensor: known.get(each.sensor, 0) for each in envelopes}
+        offsets = {envelope.sensor: known.get(envelope.sensor, 0) for envelope in envelopes}
 
         async def commit() -> AlertsCommitted:
             await process.run(AlertCommits.prepare, envelopes, offsets)
@@ -177,7 +177,7 @@ class Consumers:
         self, process: CommitProcess[FactCommits], envelopes: Sequence[Envelope]
     ) -> None:
         known = self._status.offsets
-        offsets = {each.sensor: known.get(each.sensor, 0) for each in envelopes}
+        offsets = {envelope.sensor: known.get(envelope.sensor, 0) for envelope in envelopes}
 
         async def commit() -> Committed:
             await process.run(FactCommits.prepare, envelopes, offsets)

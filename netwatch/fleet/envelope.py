@@ -234,7 +234,7 @@ class Assembler:
     def waiting(self, sensor: str) -> tuple[int, int]:
         """The parts that wait of a sensor, and their bytes."""
         parts = [each for of in self._waiting.get(sensor, {}).values() for each in of.values()]
-        return len(parts), sum(len(each.payload) for each in parts)
+        return len(parts), sum(len(part.payload) for part in parts)
 
     def add(self, envelope: Envelope) -> Envelope | None:
         """The whole envelope, once all its parts are there. Raises `EnvelopeError` where the parts
@@ -272,7 +272,7 @@ def key_of(envelope: Envelope) -> Key:
 
 
 def _joined(parts: list[Envelope]) -> Envelope:
-    content = b"".join(each.payload for each in parts)
+    content = b"".join(part.payload for part in parts)
     fields = dict(parts[0].fields)
     limit = CONTENT_BYTES.get(parts[0].kind, PART_BYTES)
     if len(content) > limit:

@@ -235,7 +235,7 @@ class FactCommits:
         numbers = self._catalogue.client_numbers(batch.clients, sensor)
         from pyarrow import compute
 
-        networks = [each.network_and_class for each in batch.clients]
+        networks = [client.network_and_class for client in batch.clients]
         run = self._numbers.run(sensor, batch.run)
         times = batch.rows[TIME_COLUMN[batch.table]]
         offset = self._offsets.get(sensor, 0)

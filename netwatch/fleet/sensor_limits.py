@@ -96,15 +96,17 @@ class SensorLimits:
     ) -> tuple[Sequence[ClientAddress], set[str]]:
         """Clients as they count, and the networks that are not the sensor's own."""
         outside = {
-            each.network
-            for each in clients
-            if each.network is not None and not self.allows(sensor, each.network)
+            client.network
+            for client in clients
+            if client.network is not None and not self.allows(sensor, client.network)
         }
         if not outside:
             return clients, outside
         return [
-            replace(each, network=None, network_class=None) if each.network in outside else each
-            for each in clients
+            replace(client, network=None, network_class=None)
+            if client.network in outside
+            else client
+            for client in clients
         ], outside
 
     def coverage(self, sensor: str, record: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:

@@ -96,8 +96,8 @@ def accounts_of(centre: str, sensors: Mapping[str, str]) -> Mapping[str, Any]:
     account that it imports, so an answer to it, whoever gives it, the server's own acknowledgements
     too, goes back into the account of the sensor, whatever subject it asked for.
     """
-    exports = [_export("service", each) for each in _services("*")]
-    exports += [_export("stream", each) for each in _streams("*")]
+    exports = [_export("service", service) for service in _services("*")]
+    exports += [_export("stream", stream) for stream in _streams("*")]
     accounts: dict[str, Any] = {
         CENTRE: {"jetstream": "enabled", "users": [{"nkey": centre}], "exports": exports}
     }
@@ -110,8 +110,8 @@ def accounts_of(centre: str, sensors: Mapping[str, str]) -> Mapping[str, Any]:
         accounts[sensor] = {
             "users": [{"nkey": user, "permissions": permissions}],
             "imports": [
-                *({"service": {"account": CENTRE, "subject": each}} for each in services),
-                *({"stream": {"account": CENTRE, "subject": each}} for each in streams),
+                *({"service": {"account": CENTRE, "subject": service}} for service in services),
+                *({"stream": {"account": CENTRE, "subject": stream}} for stream in streams),
             ],
         }
     return accounts

@@ -42,8 +42,8 @@ class ArrowWriter:
 
         found = record_batch(batch, self._layout)
         columns = [
-            each.dictionary_decode() if isinstance(each, pa.DictionaryArray) else each
-            for each in found.columns
+            column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+            for column in found.columns
         ]
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._plain))
 

@@ -74,7 +74,9 @@ def read_report(record: Mapping[str, Any]) -> CoverageReport:
 
 def _read_share(record: Mapping[str, Any]) -> FlowCounts:
     counts = {"named": record["named"], **record["unnamed"]}
-    return FlowCounts({each: counts[each] for each in VISIBILITIES if counts.get(each)})
+    return FlowCounts(
+        {visibility: counts[visibility] for visibility in VISIBILITIES if counts.get(visibility)}
+    )
 
 
 def csv_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, int, str]]:

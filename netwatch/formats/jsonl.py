@@ -46,8 +46,8 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "confidence_reasons": list(alert.confidence_reasons),
         "contradictions": [_contradiction(item) for item in alert.contradictions],
         "candidates": [
-            {"names": list(each.names), "count": each.count, "why": each.why}
-            for each in alert.candidates
+            {"names": list(candidate.names), "count": candidate.count, "why": candidate.why}
+            for candidate in alert.candidates
         ],
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
@@ -174,12 +174,12 @@ def _ban(ban: Ban, first_seen: int) -> dict[str, Any]:
     if len(ban.periods) > 1:
         record["periods"] = [
             {
-                "from": _day(each.start),
-                "until": _day(each.end),
-                "basis": each.basis,
-                "kind": "advice" if each.advice else "ban",
+                "from": _day(period.start),
+                "until": _day(period.end),
+                "basis": period.basis,
+                "kind": "advice" if period.advice else "ban",
             }
-            for each in ban.periods
+            for period in ban.periods
         ]
     return record
 

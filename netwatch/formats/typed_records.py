@@ -118,7 +118,7 @@ def _converter(hint: Any) -> Convert | None:
     """What makes a value of this type of one of JSON; None where that is the same."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        (inner,) = [each for each in arguments if each is not type(None)]
+        (inner,) = [argument for argument in arguments if argument is not type(None)]
         return _optional(_converter(inner))
     if origin is tuple:
         return _each(_converter(arguments[0]))

@@ -121,7 +121,9 @@ class IncidentConfidence:
         limits = (*log_reasons(observation), *contact.limits)
         if contact.contradictions:
             confidence = HIGHEST if confidence == "confirmed" else confidence
-            limits += tuple(_contradicted(each.text) for each in contact.contradictions)
+            limits += tuple(
+                _contradicted(contradiction.text) for contradiction in contact.contradictions
+            )
         is_lone = (
             not limits
             and match.lone_family != ""

@@ -105,7 +105,7 @@ class IncidentFrames:
         ends = self._by_interval.get(number)
         if ends is not None:
             first, last = (
-                _with_answers(each, answers) if each[0][:5] == about else each for each in ends
+                _with_answers(end, answers) if end[0][:5] == about else end for end in ends
             )
             self._by_interval[number] = first, last
 

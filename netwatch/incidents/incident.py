@@ -316,7 +316,7 @@ class Incident:
     def reportable(self, rulings: Iterable[Ruling]) -> list[Ruling]:
         """Those of the rulings whose ban requires no higher confidence."""
         rank = CONFIDENCE_RANK.get(self.confidence or "", 0)
-        return [each for each in rulings if CONFIDENCE_RANK[each.ban.min_confidence] <= rank]
+        return [ruling for ruling in rulings if CONFIDENCE_RANK[ruling.ban.min_confidence] <= rank]
 
     @property
     def outcome(self) -> Outcome:

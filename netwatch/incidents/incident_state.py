@@ -142,7 +142,7 @@ class SharedValues:
 def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
     """Everything known of an incident, as JSON can have it."""
     state = {
-        "contacts": [_contact(each, shared) for each in incident.firsts],
+        "contacts": [_contact(first, shared) for first in incident.firsts],
         "counts": [getattr(incident, name) for name in _COUNTS],
         "grounds": grounds_state(incident.grounds),
         "tables": {name: table_state(getattr(incident, name)) for name in TABLES},

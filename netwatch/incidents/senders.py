@@ -161,13 +161,15 @@ class Contradictions:
             shown.evidence,
             shown.name,
         )
-        for each in contact.contradictions:
-            self.table.add((each.type, each.text, each.sender), first, count)
+        for contradiction in contact.contradictions:
+            self.table.add(
+                (contradiction.type, contradiction.text, contradiction.sender), first, count
+            )
 
     def add_grounds(self, contact: Contact) -> None:
         """Take what a contact gives if its sender is a router, unless something else speaks
         against it too."""
-        senders = {each.sender for each in contact.contradictions}
+        senders = {contradiction.sender for contradiction in contact.contradictions}
         if len(senders) == 1 and (sender := senders.pop()):
             self.grounds_of(sender).add(replace(contact, contradictions=()))
             self._limit_senders()

@@ -108,7 +108,7 @@ def _declaration(
     if ip is None:
         found = describe(block.words[1])
         raise LeaseSyntaxError(block.line, f"'lease': expected an IP address, found {found}")
-    values = {each.words[0].lower(): each for each in statements if each.words}
+    values = {statement.words[0].lower(): statement for statement in statements if statement.words}
     since = _time(values.get("starts") or values.get("cltt")) or 0
     until = _time(values.get("ends"))
     state = values.get("binding")

@@ -73,7 +73,7 @@ def find_delimiter(header: str) -> str:
     bare = "".join(header.split('"')[::2])
     if "," in bare and bare.count(",") >= bare.count(";") and "\t" not in bare:
         return ","
-    return next((each for each in DELIMITERS if each in bare), ",")
+    return next((delimiter for delimiter in DELIMITERS if delimiter in bare), ",")
 
 
 def find_columns(

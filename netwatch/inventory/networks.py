@@ -175,7 +175,7 @@ def read_scope(fields: Fields) -> Scope:
     keys = read_section(NetworkKeys, fields, Path())
     ranges, vlans, name = keys.cidrs, keys.vlans, keys.name
     mistakes = fields.problems.found[before:]
-    if any(each.message.startswith(("'cidrs'", "'vlans'")) for each in mistakes):
+    if any(mistake.message.startswith(("'cidrs'", "'vlans'")) for mistake in mistakes):
         ranges, vlans = (), frozenset()
     if not fields.has("cidrs") and not fields.has("vlans"):
         expected = "'cidrs', 'vlans' or both"

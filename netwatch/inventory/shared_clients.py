@@ -112,7 +112,7 @@ class SharedClients:
         client = self._clients.get(key)
         if client is None:
             return ""
-        found = {each.reason for each in client.periods if each.since <= time < each.until}
+        found = {period.reason for period in client.periods if period.since <= time < period.until}
         return next((reason for reason in (PROXY, NAT) if reason in found), "")
 
     def _use(self, key: Key) -> _Client:

@@ -308,7 +308,7 @@ def encode(entry: OpenIncident) -> str:
         "reported_kind": entry.reported_kind,
         "key": entry.key,
         "sensor": entry.sensor,
-        "contacts": [_contact(each) for each in incident.firsts],
+        "contacts": [_contact(first) for first in incident.firsts],
         "grounds": grounds_state(incident.grounds),
         "contradictions": contradictions_state(incident.contradictions),
         "counts": {name: getattr(incident, name) for name in _COUNTS},

@@ -158,7 +158,7 @@ class OpenIncidents:
     def _is_open(self, contact: Contact) -> bool:
         """Whether a contact belongs to an open incident, under any ban."""
         subject = contact.device.id, contact.match.app.id
-        keys = ((*subject, each.ban.id, each.kind) for each in contact.decision.rulings)
+        keys = ((*subject, ruling.ban.id, ruling.kind) for ruling in contact.decision.rulings)
         return any(key in self._open or self._evicted.has(key) for key in keys)
 
     def _summed(self, contact: Contact, progress: ContactProgress) -> Contact:

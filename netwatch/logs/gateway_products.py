@@ -189,7 +189,7 @@ def _zscaler_values(line: bytes) -> dict[str, str]:
         return _specified((str(key), str(each)) for key, each in event.items() if each is not None)
     if b"\t" in line:
         fields = (each.strip() for each in line.decode("utf-8", "surrogateescape").split("\t"))
-        pairs = (each.partition("=") for each in fields)
+        pairs = (field.partition("=") for field in fields)
         # The time comes first, without a name.
         return _specified(
             (name, value.strip('"')) if equals else ("time", name.strip('"'))
@@ -202,7 +202,7 @@ def _zscaler_values(line: bytes) -> dict[str, str]:
         (_ZSCALER_FIREWALL, 14, ("csip", "cdip")),
     ):
         values = dict(zip(names, row, strict=False))
-        if len(row) >= size and all(address(values.get(each)) is not None for each in shows):
+        if len(row) >= size and all(address(values.get(show)) is not None for show in shows):
             return values
     raise RecordError("columns-unknown")
 

@@ -163,7 +163,7 @@ def _together(found: Iterable[tuple[CaptureFile, str]], options: LogOptions) -> 
         family = LOG_FORMATS[name].family
         key = (folder, family) if family else (folder, name, stem)
         logs.setdefault(key, []).append((file, name))
-    return [_in_order_of_time(each, options) for each in logs.values()]
+    return [_in_order_of_time(log, options) for log in logs.values()]
 
 
 def _in_order_of_time(found: list[tuple[CaptureFile, str]], options: LogOptions) -> Log:

@@ -234,7 +234,7 @@ def _side(ends: Ends, values: Values) -> Sides:
     """Which device asked."""
     at = port(values.get(ends.client_port))
     fields = ends.client.split()
-    own = next((found for each in fields if (found := address(values.get(each)))), None)
+    own = next((found for field in fields if (found := address(values.get(field)))), None)
     if ends.outer or ends.device:
         return sides(own, address(values.get(ends.outer)), text(values.get(ends.device)), at)
     return Sides(Endpoint(own, at), "", () if own else ("client",))
@@ -276,11 +276,14 @@ def _route53_dns(values: Values) -> DnsInfo:
     answers = values.get("answers")
     if answers is not None and not isinstance(answers, list):
         raise RecordError("answers-invalid")
-    for each in (answers or [])[:MAX_ANSWERS]:
-        if not isinstance(each, dict):
+    for answer in (answers or [])[:MAX_ANSWERS]:
+        if not isinstance(answer, dict):
             raise RecordError("answers-invalid")
         # Written ``Rdata`` in logs, ``rdata`` in some exports of them.
-        data, kind = text(each.get("Rdata", each.get("rdata"))), each.get("Type", each.get("type"))
+        data, kind = (
+            text(answer.get("Rdata", answer.get("rdata"))),
+            answer.get("Type", answer.get("type")),
+        )
         if kind in ("A", "AAAA") and address(data) is not None:
             addresses.append((data, 0))
         elif kind == "CNAME" and data:

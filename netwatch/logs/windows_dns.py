@@ -104,7 +104,7 @@ class Reader:
                 datetime(year, second, first, *clock),
                 datetime(year, first, second, *clock),
             )
-            past = [self._times.is_past(each) for each in candidates]
+            past = [self._times.is_past(candidate) for candidate in candidates]
             day_first = past[0] if past[0] != past[1] else separator != b"/" or half is None
         day, month = (first, second) if day_first else (second, first)
         return datetime(year, month, day, *clock)

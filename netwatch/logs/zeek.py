@@ -275,9 +275,9 @@ def dhcp(row: Row) -> Iterator[LogClaim]:
     messages = row.texts("msg_types") if "msg_types" in row.values else ["ACK"]
     # An ACK without an address answers an INFORM.
     relevant = [
-        _KINDS[each]
-        for each in messages
-        if each in _KINDS and (each != "ACK" or granted != _UNSPECIFIED)
+        _KINDS[message]
+        for message in messages
+        if message in _KINDS and (message != "ACK" or granted != _UNSPECIFIED)
     ]
     last = relevant[-1] if relevant else None
     server = packed_ip(row.text("server_addr"))

@@ -154,10 +154,12 @@ class Privacy:
     def decision(self, decision: Decision, device: Device) -> Decision:
         """A decision on contacts of a device, which `device` gave: its exemptions name the device
         as alerts do."""
-        if not device.has_pseudonym or all(each.exemption is None for each in decision.rulings):
+        if not device.has_pseudonym or all(ruling.exemption is None for ruling in decision.rulings):
             return decision
         rulings = (
-            replace(each, exemption=each.exemption and replace(each.exemption, device=device.id))
-            for each in decision.rulings
+            replace(
+                ruling, exemption=ruling.exemption and replace(ruling.exemption, device=device.id)
+            )
+            for ruling in decision.rulings
         )
         return replace(decision, rulings=tuple(rulings))

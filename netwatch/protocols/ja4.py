@@ -69,7 +69,9 @@ def _ciphers(offered: tuple[int, ...]) -> tuple[str, str]:
 @lru_cache(maxsize=1024)
 def _extensions_hash(kinds: tuple[int, ...], signatures: tuple[int, ...]) -> str:
     """The hash of the extension types and of the signature algorithms."""
-    return _hash(kinds, [each for each in signatures if each not in GREASE] if kinds else ())
+    return _hash(
+        kinds, [signature for signature in signatures if signature not in GREASE] if kinds else ()
+    )
 
 
 def _hash(numbers: Sequence[int], more: Sequence[int]) -> str:

@@ -67,7 +67,11 @@ _ClassKeys: Any = make_dataclass(
 
 
 def _rule(found: Any, _: Fields, __: Path) -> ClassRule | None:
-    wanted = tuple((each, getattr(found, each)) for each in ATTRIBUTES if getattr(found, each))
+    wanted = tuple(
+        (attribute, getattr(found, attribute))
+        for attribute in ATTRIBUTES
+        if getattr(found, attribute)
+    )
     return ClassRule(found.class_, wanted) if found.class_ else None
 
 
@@ -140,7 +144,7 @@ class NetboxSource:
     url: str = key(URL, "its address, without `/api`", required="a URL")
     token: Secret | None = key(SECRET, "a token that may read; `{file: …}` or `{env: …}`")
     kinds: tuple[str, ...] = key(
-        words_of(KINDS), " and ".join(f"`{each}`" for each in KINDS), name="objects",
+        words_of(KINDS), " and ".join(f"`{kind}`" for kind in KINDS), name="objects",
         shown="`[devices]`",
     )  # fmt: skip
     filters: tuple[tuple[str, str], ...] = key(
@@ -227,7 +231,7 @@ def check_refresh(options: RefreshOptions, devices: Fields) -> RefreshOptions | 
     if len(options.sources) > MAX_SOURCES:
         found = f"expected at most {MAX_SOURCES}, found {len(options.sources)}"
         devices.add_problem("sources", f"'sources': {found}")
-    files = {each.path for each in options.sources if isinstance(each, FileSource)}
+    files = {source.path for source in options.sources if isinstance(source, FileSource)}
     if options.path in files:
         devices.add_problem(
             "sources", f"'sources': {options.path} is the inventory that is written"

@@ -55,9 +55,9 @@ class OneDay:
         bans = [each for each in (_on(ban, day) for ban in policy.bans) if each is not None]
         ids = {ban.id for ban in bans}
         self._exemptions: dict[Exemption, Exemption] = {}
-        for each in policy.exemptions:
-            if each.ban in ids and _is_valid(each, day):
-                self._exemptions.setdefault(replace(each, start=None, end=None), each)
+        for exemption in policy.exemptions:
+            if exemption.ban in ids and _is_valid(exemption, day):
+                self._exemptions.setdefault(replace(exemption, start=None, end=None), exemption)
         self.policy = Policy(bans, self._exemptions)
 
     def as_written(self, alert: Alert) -> Alert:
@@ -211,9 +211,9 @@ class Again:
         seen: set[tuple[str, str]] = set()
         for run, alerts in self._judged():
             before = (
-                each.record
-                for each in stored_incidents(self._catalogue, run.number)
-                if self._is_wanted(each.first_seen)
+                incident.record
+                for incident in stored_incidents(self._catalogue, run.number)
+                if self._is_wanted(incident.first_seen)
             )
             after = map(_as_read, alerts)
             has_gaps = any(capture.number in gone for capture in run.captures)
@@ -246,7 +246,7 @@ class Again:
         """Each run with those alerts that are wanted."""
         one_day = self._one_day
         for run, alerts in judged_runs(self._runs, self._facts, self._config):
-            wanted = (each for each in alerts if self._is_wanted(each.first_seen))
+            wanted = (alert for alert in alerts if self._is_wanted(alert.first_seen))
             yield run, wanted if one_day is None else map(one_day.as_written, wanted)
 
     def _reason(self, run: StoredRun, difference: Difference) -> str:

@@ -224,13 +224,13 @@ class Recording:
         parts = complete_parts(run, spans)
         found: list[tuple[int, AlertRecord, str]] = []
         old: list[str] = []
-        for each in differences:
-            self.changes[each.change] += 1
-            if each.after is None:
+        for difference in differences:
+            self.changes[difference.change] += 1
+            if difference.after is None:
                 continue
-            found.append((run.number, each.after, json_line(each.after)))
-            if each.before is not None and each.before["id"] != each.after["id"]:
-                old.append(each.before["id"])
+            found.append((run.number, difference.after, json_line(difference.after)))
+            if difference.before is not None and difference.before["id"] != difference.after["id"]:
+                old.append(difference.before["id"])
         with self._catalogue.database.writing(numbers=True) as connection:
             incident = tables.incident.c
             for id_ in old:

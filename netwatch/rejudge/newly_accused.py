@@ -61,8 +61,8 @@ def _has_store(store: StoreOptions) -> bool:
 def _accused(store: StoreOptions, config: Config, since: int) -> Accused:
     found = set()
     with Again(store, config, since=since) as again:
-        for each in again.differences():
-            before, after = each.difference.before, each.difference.after
+        for difference in again.differences():
+            before, after = difference.difference.before, difference.difference.after
             if after is None or after["verdict"] != "violation":
                 continue
             if before is None or before["verdict"] != "violation":

@@ -196,10 +196,14 @@ def complete_parts(
 ) -> list[tuple[int, CompleteSpan]]:
     """The parts of a run (`netwatch.coverage.hours`) with the time of which all facts are there."""
     if run.command != "live":
-        return [(each.number, spans[each.number]) for each in run.captures if each.number in spans]
-    if any(each.number not in spans for each in run.captures):
+        return [
+            (capture.number, spans[capture.number])
+            for capture in run.captures
+            if capture.number in spans
+        ]
+    if any(capture.number not in spans for capture in run.captures):
         return []
-    found = [spans[each.number] for each in run.captures]
+    found = [spans[capture.number] for capture in run.captures]
     begins = [each.since for each in found if each.since is not None]
     ends = [each.until for each in found if each.until is not None]
     whole = CompleteSpan(max(begins, default=None), min(ends, default=None))

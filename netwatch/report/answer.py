@@ -177,9 +177,9 @@ def by_weight(violations: Iterable[Violation]) -> dict[str, Mapping[str, Value]]
     """The numbers of incidents and devices by weight."""
     incidents: Counter[str] = Counter()
     devices: dict[str, set[str]] = {}
-    for each in violations:
-        incidents[each.weight] += 1
-        devices.setdefault(each.weight, set()).add(each.device)
+    for violation in violations:
+        incidents[violation.weight] += 1
+        devices.setdefault(violation.weight, set()).add(violation.device)
     return {
         code: {"incidents": count, "devices": len(devices[code])}
         for code, count in incidents.items()

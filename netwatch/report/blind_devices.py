@@ -195,7 +195,9 @@ def bound_of(
     if counted.uncounted or counted.read < counted.records:
         return None, Reason("not-all-devices", {})
     contacts = {
-        (each.network, address) for each in incidents for address in (*each.addresses, each.device)
+        (incident.network, address)
+        for incident in incidents
+        for address in (*incident.addresses, incident.device)
     }
     flows = {
         key: counts

@@ -100,8 +100,8 @@ def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:
 def _texts(ban: Ban, periods: Sequence[int]) -> tuple[BanTexts, ...]:
     """The words of a ban by language, with those of some of its periods."""
     return tuple(
-        replace(each, bases=tuple(each.bases[place] for place in periods) if each.bases else ())
-        for each in ban.texts
+        replace(text, bases=tuple(text.bases[place] for place in periods) if text.bases else ())
+        for text in ban.texts
     )
 
 
@@ -131,7 +131,7 @@ class _Collector:
         days = self._days
         wide = in_every_zone(days)
         span = in_every_zone(days.previous)[0], wide[1]
-        sensors = {each.run: each.sensor for each in self._captures}
+        sensors = {capture.run: capture.sensor for capture in self._captures}
         found = told_apart(reading.incidents(self._catalogue, span, self._wanted.bans), sensors)
         known = {ban.id for ban in bans}
         others = Counter(each.ban for each in found if each.ban not in known and is_in(each, days))
@@ -174,9 +174,11 @@ class _Collector:
         )
         spans = [part.span for _, part in forbidden]
         covered = self._covering.of_ban(ban, spans)
-        violations = [each for each in incidents if each.verdict == "violation"]
-        inside = [each for each in violations if is_within(each, spans)]
-        notes = self._notes(ban, days, incidents, sum(each.after_expiry for each in exemptions))
+        violations = [incident for incident in incidents if incident.verdict == "violation"]
+        inside = [violation for violation in violations if is_within(violation, spans)]
+        notes = self._notes(
+            ban, days, incidents, sum(exemption.after_expiry for exemption in exemptions)
+        )
         if len(inside) < len(violations):
             outside = {"incidents": len(violations) - len(inside)}
             notes.insert(0, Reason("outside-periods", outside))
@@ -236,7 +238,9 @@ class _Collector:
         if not self._wanted.counts_devices:
             return None, Reason("not-counted", {})
         counted = self._by_device((spans[0][0], spans[-1][1]))
-        return bound_of(ban, counted, [each for each in incidents if is_within(each, spans)])
+        return bound_of(
+            ban, counted, [incident for incident in incidents if is_within(incident, spans)]
+        )
 
     def _app_names(self, ban: Ban) -> list[str]:
         apps = self._config.catalog.apps()
@@ -255,8 +259,8 @@ class _Collector:
             if count:
                 notes.append(Reason(code, {"incidents": count}))
         others = sum(
-            bool(each.bans_version) and each.bans_version != self._config.bans_version
-            for each in incidents
+            bool(incident.bans_version) and incident.bans_version != self._config.bans_version
+            for incident in incidents
         )
         if others:
             notes.append(Reason("other-versions", {"incidents": others}))
@@ -272,15 +276,19 @@ class _Collector:
         whole = spans[0][0], spans[-1][1]
         tolerance = self._wanted.thresholds.gap * 1_000_000_000
         packets = self._packets(whole)
-        own = [each for each in self._captures if overlaps(each, whole)]
+        own = [capture for capture in self._captures if overlaps(capture, whole)]
         retention = self._config.retention.incidents if self._config.retention else None
         erased, pruned = reading.deletions(self._catalogue, whole[0], retention)
         lost = packets.dropped + packets.unreadable
         tolerance = self._wanted.thresholds.gap * 1_000_000_000
         unseen = [
-            each for each in covered.networks if not each.is_known and each.captured != each.wanted
+            network
+            for network in covered.networks
+            if not network.is_known and network.captured != network.wanted
         ]
-        holes = bits_or(each.missing["not-captured"] for each in covered.networks if each.is_known)
+        holes = bits_or(
+            network.missing["not-captured"] for network in covered.networks if network.is_known
+        )
         quiet = [
             (sensor, span)
             for sensor, span in reading.silences(self._catalogue, whole, self._now)
@@ -288,7 +296,9 @@ class _Collector:
         ]
         return Visible(
             networks=[
-                network_row(covering.flows_of(each)) for each in covered.networks if each.flows
+                network_row(covering.flows_of(network))
+                for network in covered.networks
+                if network.flows
             ],
             unseen=[each.network.name for each in unseen],
             gaps=sum(1 for _ in runs(holes)),
@@ -393,7 +403,11 @@ class _Collector:
 
     def _sources(self) -> Sources:
         span = self._days.span
-        own = [each for each in self._captures if overlaps(each, span) or each.state == "open"]
+        own = [
+            capture
+            for capture in self._captures
+            if overlaps(capture, span) or capture.state == "open"
+        ]
         sensor = self._config.sensor
         return Sources(
             store=reading.store_id(self._catalogue),
@@ -402,8 +416,8 @@ class _Collector:
             ),
             configuration=VersionRow(sensor.version, sensor.signatures, sensor.bans, sensor.policy),
             versions=tuple(
-                VersionRow(*each)
-                for each in reading.versions(self._catalogue, {each.run for each in own})
+                VersionRow(*version)
+                for version in reading.versions(self._catalogue, {each.run for each in own})
             ),
             captures=tuple(
                 CaptureRow(

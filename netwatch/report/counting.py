@@ -58,7 +58,7 @@ def _strength(incident: Incident) -> tuple[int, int, int]:
 
 def counts(incidents: Iterable[Incident]) -> Counts:
     """How many incidents there are, by verdict and by weight."""
-    found = Counter((each.verdict, weight_of(each)) for each in incidents)
+    found = Counter((incident.verdict, weight_of(incident)) for incident in incidents)
     weights = {each: found["violation", each] for each in WEIGHTS}
     return Counts(sum(weights.values()), found["advisory", ""], found["exempt", ""], **weights)
 
@@ -66,8 +66,8 @@ def counts(incidents: Iterable[Incident]) -> Counts:
 def by(incidents: Iterable[Incident], key: Callable[[Incident], str]) -> dict[str, Counts]:
     """How many incidents there are by a property, the most frequent first."""
     groups: defaultdict[str, list[Incident]] = defaultdict(list)
-    for each in incidents:
-        groups[key(each)].append(each)
+    for incident in incidents:
+        groups[key(incident)].append(incident)
     ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     return {value: counts(found) for value, found in ranked}
 
@@ -95,8 +95,8 @@ def weekly(
     """The incidents by the week in which they began; `captured` says for how many hours of a time
     anything was captured, `missing` are the days without any."""
     groups: defaultdict[date, list[Incident]] = defaultdict(list)
-    for each in incidents:
-        groups[monday_of(days.day_of(each.first_seen))].append(each)
+    for incident in incidents:
+        groups[monday_of(days.day_of(incident.first_seen))].append(incident)
     found = []
     for monday in days.mondays:
         begin, end = Days(monday, date.fromordinal(monday.toordinal() + 6), days.timezone).span
@@ -118,8 +118,8 @@ def weekly(
 def device_rows(incidents: Iterable[Incident], days: Days, name: Naming) -> tuple[DeviceRow, ...]:
     """The devices, those with incidents on most days first."""
     groups: defaultdict[str, list[Incident]] = defaultdict(list)
-    for each in incidents:
-        groups[each.device].append(each)
+    for incident in incidents:
+        groups[incident.device].append(incident)
     rows = [_device_row(name(device), found, days) for device, found in groups.items()]
     return tuple(sorted(rows, key=lambda row: (-row.days, -row.counts.total, row.device)))
 
@@ -145,24 +145,24 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
     """The incidents, each with how it counts for the answer; in the order of time."""
     return tuple(
         IncidentRow(
-            id=each.id,
-            first_seen=rfc3339(each.first_seen, 0),
-            last_seen=rfc3339(each.last_seen, 0),
-            verdict=each.verdict,
-            confidence=each.confidence,
-            kind=each.kind,
-            outcome=each.outcome,
-            weight=weight_of(each),
-            app=each.app,
-            device=name(each.device),
-            network=each.network,
-            device_class=each.device_class,
-            seen_by=each.seen_by,
-            joined_by=each.joined_by,
-            server=each.server,
-            unheard=each.unheard,
+            id=incident.id,
+            first_seen=rfc3339(incident.first_seen, 0),
+            last_seen=rfc3339(incident.last_seen, 0),
+            verdict=incident.verdict,
+            confidence=incident.confidence,
+            kind=incident.kind,
+            outcome=incident.outcome,
+            weight=weight_of(incident),
+            app=incident.app,
+            device=name(incident.device),
+            network=incident.network,
+            device_class=incident.device_class,
+            seen_by=incident.seen_by,
+            joined_by=incident.joined_by,
+            server=incident.server,
+            unheard=incident.unheard,
         )
-        for each in incidents
+        for incident in incidents
     )
 
 
@@ -196,7 +196,7 @@ def _row(
     ban: Ban, exemption: Exemption, incidents: Sequence[Incident], name: Naming
 ) -> ExemptionRow:
     days = period(exemption.start, exemption.end, ban.timezone)
-    own = [each for each in incidents if _is_of(exemption, each)]
+    own = [incident for incident in incidents if _is_of(exemption, incident)]
     used = sum(each.verdict == "exempt" and each.first_seen in days for each in own)
     after = sum(each.verdict == "violation" and days.is_before(each.first_seen) for each in own)
     state: ExemptionState = "used-after-expiry" if after else "used" if used else "unused"
@@ -226,10 +226,10 @@ def _not_registered(
     known = {each.device for each in register}
     used: Counter[str] = Counter()
     seen: dict[str, Incident] = {}
-    for each in incidents:
-        if each.verdict == "exempt" and not known & set(each.addresses):
-            used[each.device] += 1
-            seen.setdefault(each.device, each)
+    for incident in incidents:
+        if incident.verdict == "exempt" and not known & set(incident.addresses):
+            used[incident.device] += 1
+            seen.setdefault(incident.device, incident)
     return [
         ExemptionRow(
             ban=ban.id,

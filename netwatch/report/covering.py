@@ -83,11 +83,11 @@ def ban_days(ban: Ban, days: Days) -> tuple[BanDayRow, ...]:
     found: list[tuple[date | None, str]] = [
         (each.start, "extended" if number else "from") for number, each in enumerate(ban.periods)
     ]
-    followed = {each.start for each in ban.periods[1:]}
+    followed = {period.start for period in ban.periods[1:]}
     found += [
-        (each.end, "until")
-        for each in ban.periods
-        if each.end and date.fromordinal(each.end.toordinal() + 1) not in followed
+        (period.end, "until")
+        for period in ban.periods
+        if period.end and date.fromordinal(period.end.toordinal() + 1) not in followed
     ]
     found.append((ban.review, "review"))
     return tuple(
@@ -111,7 +111,7 @@ def measure_days(
         if each.ban == ban.id:
             found += [(each.start, "exemption"), (each.end, "exemption-ends")]
     if not any(each.outcome == "blocked" for each in before):
-        blocked = [each.first_seen for each in incidents if each.outcome == "blocked"]
+        blocked = [incident.first_seen for incident in incidents if incident.outcome == "blocked"]
         found += [(days.day_of(min(blocked)), "block")] if blocked else []
     return tuple(
         BanDayRow(day.isoformat(), event)  # type: ignore[arg-type]
@@ -130,11 +130,11 @@ class Covered:
 
     def hours(self, reason: str) -> float:
         """For how long something is missing for this reason, at any of the networks."""
-        return _hours(bits_or(each.missing[reason] for each in self.networks))  # type: ignore[index]
+        return _hours(bits_or(network.missing[reason] for network in self.networks))  # type: ignore[index]
 
     def by_network(self, reason: str) -> dict[str, float]:
         """The same by network."""
-        found = {each.network.name: _hours(each.missing[reason]) for each in self.networks}  # type: ignore[index]
+        found = {network.network.name: _hours(network.missing[reason]) for network in self.networks}  # type: ignore[index]
         return {name: hours for name, hours in found.items() if hours}
 
 

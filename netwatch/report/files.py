@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
         return {**times, "network": value.network, "reason": value.reason,
                 "command": value.command}  # fmt: skip
     if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, tuple):

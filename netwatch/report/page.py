@@ -32,13 +32,13 @@ def _weeks_picture(ban: BanReport, language: Language) -> Picture:
     """Incidents by week, and how they count."""
     found = [
         Week(
-            date.fromisoformat(each.monday),
-            each.counts.categories if each.counts else {},
-            [date.fromisoformat(day) for day in each.missing],
-            each.captured,
+            date.fromisoformat(week.monday),
+            week.counts.categories if week.counts else {},
+            [date.fromisoformat(day) for day in week.missing],
+            week.captured,
         )
-        for each in ban.weeks
-        for found in [each.counts]
+        for week in ban.weeks
+        for found in [week.counts]
     ]
     days = [BanDay(date.fromisoformat(each.day), each.event) for each in ban.days]
     return weeks_picture(WeeklyIncidents(found, days), language)
@@ -47,8 +47,8 @@ def _weeks_picture(ban: BanReport, language: Language) -> Picture:
 def _coverage_picture(values: Coverage, language: Language) -> Picture:
     """What could be read, by network."""
     rows = [
-        NetworkCoverage(each.network, each.flows, each.named, each.unnamed)
-        for each in values.networks
+        NetworkCoverage(network.network, network.flows, network.named, network.unnamed)
+        for network in values.networks
     ]
     return coverage_picture(rows, language)
 
@@ -59,10 +59,10 @@ def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
         return None
     rows = [
         DeviceWeeks(
-            each.device,
-            {date.fromisoformat(monday): count for monday, count in each.weeks.items()},
+            device.device,
+            {date.fromisoformat(monday): count for monday, count in device.weeks.items()},
         )
-        for each in ban.devices
+        for device in ban.devices
     ]
     first, last = ban.weeks[0].monday, ban.weeks[-1].monday
     return heat_map(rows, date.fromisoformat(first), date.fromisoformat(last), language)
@@ -312,8 +312,8 @@ def _block(ban: BanReport, used: Language) -> Block:
         meaning=labels.answers_explained(used)[ban.answer.word],
         unnamed=words.unnamed(ban.answer, used) if ban.answer.days_in_force else "",
         bound=words.bound(ban, used),
-        reasons=[words.reason(each, used) for each in ban.answer.reasons],
-        notes=[words.reason(each, used) for each in ban.answer.notes],
+        reasons=[words.reason(reason, used) for reason in ban.answer.reasons],
+        notes=[words.reason(note, used) for note in ban.answer.notes],
     )
 
 
@@ -333,9 +333,12 @@ def _ban_facts(ban: BanReport, used: Language) -> list[tuple[str, str]]:
         (used.say("Authority"), escaped(texts.authority)),
         (used.say("Legal basis"), escaped(texts.legal_basis)),
         (used.say("Apps"), escaped(used.listed(ban.apps))),
-        (used.say("Forbidden for"), used.listed(classes[each] for each in ban.forbids)),
-        (used.say("Only advised against for"), used.listed(classes[each] for each in ban.advises)),
-        *((used.say("In force in this period"), each) for each in periods),
+        (used.say("Forbidden for"), used.listed(classes[forbid] for forbid in ban.forbids)),
+        (
+            used.say("Only advised against for"),
+            used.listed(classes[advise] for advise in ban.advises),
+        ),
+        *((used.say("In force in this period"), period) for period in periods),
         (used.say("Review"), words.day(ban.review, used) if ban.review else ""),
         (used.say("Time zone"), ban.timezone),
     ]

@@ -314,10 +314,10 @@ def captures(catalogue: Catalogue, span: Span) -> list[Capture]:
 def silences(catalogue: Catalogue, span: Span, now: int) -> list[tuple[str, Span]]:
     """The parts of a time in which sensors of a fleet were not heard, by `now` (ns)."""
     found = []
-    for each in fleet_sensors.silences(catalogue, *span):
-        begin, end = max(each.since, span[0]), min(each.until or now, span[1])
+    for silence in fleet_sensors.silences(catalogue, *span):
+        begin, end = max(silence.since, span[0]), min(silence.until or now, span[1])
         if begin < end:
-            found.append((each.sensor, (begin, end)))
+            found.append((silence.sensor, (begin, end)))
     return found
 
 

@@ -91,17 +91,17 @@ def repeat_devices(ban: BanReport, language: Language) -> Grid:
     used = used_categories(ban.totals.all.categories)
     rows = tuple(
         (
-            escaped(each.device),
-            escaped(each.network),
-            names.get(each.device_class, each.device_class),
-            escaped(language.listed(each.apps)),
-            language.number(each.days),
-            *_counts(each.counts, used, language),
-            words.short_moment(each.first_seen, ban.timezone, language),
-            words.short_moment(each.last_seen, ban.timezone, language),
+            escaped(device.device),
+            escaped(device.network),
+            names.get(device.device_class, device.device_class),
+            escaped(language.listed(device.apps)),
+            language.number(device.days),
+            *_counts(device.counts, used, language),
+            words.short_moment(device.first_seen, ban.timezone, language),
+            words.short_moment(device.last_seen, ban.timezone, language),
         )
-        for each in ban.devices
-        if each.days > 1
+        for device in ban.devices
+        if device.days > 1
     )
     headers = (
         language.say("Device"),
@@ -123,16 +123,16 @@ def exemptions(ban: BanReport, language: Language) -> Grid:
     states = labels.exemption_states(language)
     rows = tuple(
         (
-            escaped(each.device),
-            escaped(each.reason),
-            escaped(each.approved_by),
-            words.day(each.first, language),
-            words.day(each.last, language),
-            states[each.state],
-            language.number(each.used),
-            language.number(each.after_expiry),
+            escaped(exemption.device),
+            escaped(exemption.reason),
+            escaped(exemption.approved_by),
+            words.day(exemption.first, language),
+            words.day(exemption.last, language),
+            states[exemption.state],
+            language.number(exemption.used),
+            language.number(exemption.after_expiry),
         )
-        for each in ban.exemptions
+        for exemption in ban.exemptions
     )
     headers = (
         language.say("Device"),
@@ -158,25 +158,25 @@ def incidents(ban: BanReport, language: Language) -> Grid:
         labels.servers(language),
         labels.weights(language),
     ]
-    is_marked = any(each.unheard for each in ban.incidents)
+    is_marked = any(incident.unheard for incident in ban.incidents)
     rows = tuple(
         (
-            words.short_moment(each.first_seen, ban.timezone, language),
-            escaped(each.device),
-            escaped(each.network),
-            escaped(each.app),
+            words.short_moment(incident.first_seen, ban.timezone, language),
+            escaped(incident.device),
+            escaped(incident.network),
+            escaped(incident.app),
             *(
                 names.get(value, escaped(value))
                 for names, value in zip(
                     named,
-                    _codes(each),
+                    _codes(incident),
                     strict=True,
                 )
             ),
-            *([_last_heard(each, ban, language)] if is_marked else []),
-            each.id[:12],
+            *([_last_heard(incident, ban, language)] if is_marked else []),
+            incident.id[:12],
         )
-        for each in ban.incidents
+        for incident in ban.incidents
     )
     headers = (
         language.say("Begun"),
@@ -273,14 +273,14 @@ def blind_spots(coverage: Coverage, language: Language) -> Grid:
     names, cures = labels.reasons(language), labels.cures(language)
     rows = tuple(
         (
-            escaped(each.network),
+            escaped(network.network),
             names.get(reason, escaped(reason)),
             language.number(count),
-            words.share(count / each.flows, language),
+            words.share(count / network.flows, language),
             cures.get(reason, ""),
         )
-        for each in coverage.networks
-        for reason, count in sorted(each.unnamed.items(), key=lambda item: (-item[1], item[0]))
+        for network in coverage.networks
+        for reason, count in sorted(network.unnamed.items(), key=lambda item: (-item[1], item[0]))
     )
     headers = (
         language.say("Network"),
@@ -300,16 +300,16 @@ def blind_devices(found: BlindDevices, language: Language) -> Grid:
     classes = labels.classes(language)
     rows = tuple(
         (
-            escaped(each.device),
-            escaped(each.network),
-            classes.get(each.device_class, escaped(each.device_class)),
-            language.number(each.flows),
-            words.share(each.unnamed_share, language),
+            escaped(device.device),
+            escaped(device.network),
+            classes.get(device.device_class, escaped(device.device_class)),
+            language.number(device.flows),
+            words.share(device.unnamed_share, language),
             names.get(reason, escaped(reason)),
             cures.get(reason, ""),
         )
-        for each in found.devices
-        for reason in [next(iter(each.unnamed))]
+        for device in found.devices
+        for reason in [next(iter(device.unnamed))]
     )
     headers = (
         language.say("Device"),
@@ -331,11 +331,11 @@ def gaps(report: Report, language: Language) -> Grid:
     """Times without a capture."""
     rows = tuple(
         (
-            words.moment(each.begin, report.timezone, language),
-            words.moment(each.end, report.timezone, language),
-            language.number(each.hours),
+            words.moment(gap.begin, report.timezone, language),
+            words.moment(gap.end, report.timezone, language),
+            language.number(gap.hours),
         )
-        for each in report.coverage.gaps
+        for gap in report.coverage.gaps
     )
     headers = (language.say("From"), language.say("To"), language.say("Hours"))
     return Grid(
@@ -347,12 +347,12 @@ def silences(report: Report, language: Language) -> Grid:
     """Times in which a sensor of a fleet was not heard: what it would have seen is not known."""
     rows = tuple(
         (
-            escaped(each.sensor),
-            words.moment(each.begin, report.timezone, language),
-            words.moment(each.end, report.timezone, language),
-            language.number(each.hours),
+            escaped(silence.sensor),
+            words.moment(silence.begin, report.timezone, language),
+            words.moment(silence.end, report.timezone, language),
+            language.number(silence.hours),
         )
-        for each in report.coverage.silences
+        for silence in report.coverage.silences
     )
     headers = (
         language.say("Sensor"),
@@ -372,7 +372,7 @@ def versions(report: Report, language: Language) -> Grid:
     rows = tuple(
         (role, each.netwatch, each.signatures, each.bans, each.configuration)
         for role, each in (
-            *((decided, each) for each in sources.versions),
+            *((decided, version) for version in sources.versions),
             (at_hand, sources.configuration),
         )
     )
@@ -395,14 +395,14 @@ def captures(report: Report, language: Language) -> Grid:
     }
     rows = tuple(
         (
-            escaped(each.path),
-            words.short_moment(each.first, report.timezone, language),
-            words.short_moment(each.last, report.timezone, language),
-            states.get(each.state, each.state),
-            "" if each.size is None else language.number(each.size),
-            each.sha256,
+            escaped(capture.path),
+            words.short_moment(capture.first, report.timezone, language),
+            words.short_moment(capture.last, report.timezone, language),
+            states.get(capture.state, capture.state),
+            "" if capture.size is None else language.number(capture.size),
+            capture.sha256,
         )
-        for each in report.sources.captures
+        for capture in report.sources.captures
     )
     headers = (
         language.say("Capture"),
@@ -417,4 +417,4 @@ def captures(report: Report, language: Language) -> Grid:
 
 def files(grids: Iterable[Grid]) -> dict[str, str]:
     """The CSV files of the tables that are cut."""
-    return {each.file: csv_text(each.table) for each in grids if each.left}
+    return {grid.file: csv_text(grid.table) for grid in grids if grid.left}

@@ -375,12 +375,12 @@ class BanReport:
 
     def words(self, language: str) -> BanTexts:
         """Its words in a language; those that have no translation are as they were written."""
-        found = next((each for each in self.texts if each.language == language), BanTexts(language))
+        found = next((text for text in self.texts if text.language == language), BanTexts(language))
         return BanTexts(
             language,
             found.authority or self.authority,
             found.legal_basis or self.legal_basis,
-            found.bases or tuple(each.basis for each in self.periods),
+            found.bases or tuple(period.basis for period in self.periods),
         )
 
 

@@ -366,7 +366,7 @@ def limits(report: Report, language: Language) -> list[str]:
             " hides a contact may hide just these."
         ),
     ]
-    unheard = sum(bool(each.unheard) for ban in report.bans for each in ban.incidents)
+    unheard = sum(bool(incident.unheard) for ban in report.bans for incident in ban.incidents)
     if unheard:
         found.append(
             language.say_count(

@@ -32,7 +32,7 @@ def ban_contents(bans: Iterable[Ban], catalog: Catalog) -> dict[str, str]:
             sorted(ban.forbids),
             sorted(ban.advises),
             sorted(ban.networks),
-            [[str(each.start), str(each.end), each.advice] for each in ban.periods],
+            [[str(period.start), str(period.end), period.advice] for period in ban.periods],
             ban.timezone,
             ban.min_confidence,
             [signatures[app] for app in apps],
@@ -48,8 +48,8 @@ def _signature(app: str, catalog: Catalog) -> list[object]:
     if signature is None:
         return []
     return [
-        sorted((each.text, each.role, each.grade.value) for each in signature.rules),
-        sorted(each.number for each in signature.asns),
-        sorted(each.hex() for each in signature.addresses),
-        sorted(each.tail for each in signature.aliases),
+        sorted((rule.text, rule.role, rule.grade.value) for rule in signature.rules),
+        sorted(asn.number for asn in signature.asns),
+        sorted(address.hex() for address in signature.addresses),
+        sorted(alias.tail for alias in signature.aliases),
     ]

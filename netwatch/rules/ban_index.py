@@ -177,10 +177,10 @@ class BanIndex:
         def made() -> Decision:
             bans = {ban for word in words for ban in self._exempt[word][0]}
             rulings = (
-                self._ruling(each.ban, question) if each.ban.id in bans else each
-                for each in decision.rulings
+                self._ruling(ruling.ban, question) if ruling.ban.id in bans else ruling
+                for ruling in decision.rulings
             )
-            return self._decision(tuple(each for each in rulings if each), days, question)
+            return self._decision(tuple(ruling for ruling in rulings if ruling), days, question)
 
         name, kind = question.network.name, question.device.device_class
         return self._stored((words, place, kind, name if name in self._networks else None), made)

@@ -65,7 +65,7 @@ def open_review(ban: Ban, known: date = date.max) -> date | None:
     review = ban.review
     if review is None:
         return None
-    is_settled = any(each.start and review <= each.start <= known for each in ban.periods[1:])
+    is_settled = any(period.start and review <= period.start <= known for period in ban.periods[1:])
     return None if is_settled else review
 
 

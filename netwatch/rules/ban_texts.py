@@ -9,7 +9,7 @@ LANGUAGES = ("en", "fr", "nl", "de")
 
 def words_in(ban: Ban, language: str) -> BanTexts:
     """The words of a ban in a language; those that have no translation are as they were written."""
-    found = next((each for each in ban.texts if each.language == language), BanTexts(language))
+    found = next((text for text in ban.texts if text.language == language), BanTexts(language))
     return BanTexts(
         language,
         found.authority or ban.authority,

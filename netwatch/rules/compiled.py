@@ -106,12 +106,15 @@ def _packed_signature(signature: Signature, tables: _Tables) -> list[Any]:
         len(signature.rules),
         [[asn.number, asn.name] for asn in signature.asns],
         [
-            [each.name, each.wanted, tables.number("files", each.file), each.line]
-            for each in signature.examples
+            [example.name, example.wanted, tables.number("files", example.file), example.line]
+            for example in signature.examples
         ],
         [tables.number("files", signature.file), signature.line],
         [address.hex() for address in signature.addresses],
-        [[each.tail, tables.number("files", each.file), each.line] for each in signature.aliases],
+        [
+            [alias.tail, tables.number("files", alias.file), alias.line]
+            for alias in signature.aliases
+        ],
     ]
 
 

@@ -213,7 +213,7 @@ def verified_by_many(catalog: Catalog) -> Iterator[Finding]:
 def few_ignored_names(catalog: Catalog) -> Iterator[Finding]:
     """Apps with too few names that they must not match."""
     for app_id, signature in catalog.signatures.items():
-        count = len({each.name for each in signature.examples if not each.wanted})
+        count = len({example.name for example in signature.examples if not example.wanted})
         if count < MIN_IGNORED and any(rule.marks.shipped for rule in signature.rules):
             yield (
                 signature,

@@ -69,9 +69,9 @@ def _status(pack: Pack) -> Iterator[str]:
 
 def _bases(pack: Pack) -> Iterator[str]:
     if len(pack.ban.periods) > 1:
-        for each in pack.ban.periods:
-            if not each.basis:
-                yield f"has a period from {each.start} without 'basis'; expected the decision"
+        for period in pack.ban.periods:
+            if not period.basis:
+                yield f"has a period from {period.start} without 'basis'; expected the decision"
 
 
 def _background(pack: Pack) -> Iterator[str]:

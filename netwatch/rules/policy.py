@@ -114,7 +114,8 @@ class Policy:
             for app_id in ban.apps | ban.bypass:
                 self._by_app.setdefault(app_id, []).append(ban)
         self._exemptions = ExemptionIndex(
-            (each, period(each.start, each.end, self._zones[each.ban])) for each in self.exemptions
+            (exemption, period(exemption.start, exemption.end, self._zones[exemption.ban]))
+            for exemption in self.exemptions
         )
         self._decided: dict[str, BanIndex] = {}
         self._undecided: dict[str, Decision] = {}

@@ -161,7 +161,7 @@ def read_signature(
     rules = tuple(_read_rules(fields, app, shipped))
     aliases, addresses = _aliases(found, fields), _addresses(found, fields)
     examples = _examples(found.tests, fields)
-    asns = tuple(Asn(each.number, each.name) for each in found.asns if each.number is not None)
+    asns = tuple(Asn(asn.number, asn.name) for asn in found.asns if asn.number is not None)
     if not app.id:
         return None
     line = fields.line_of("app")

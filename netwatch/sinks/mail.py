@@ -168,7 +168,9 @@ class MailSink:
         except smtplib.SMTPRecipientsRefused as error:
             # Nobody gets the message. With 421 the server leaves, so it was not asked for all.
             last_reply = list(error.recipients.values())[-1]
-            return {each: error.recipients.get(each, last_reply) for each in recipients}
+            return {
+                recipient: error.recipients.get(recipient, last_reply) for recipient in recipients
+            }
 
     def _outcome(
         self, wanted: Sequence[str], deferred: Mapping[str, str], refused: Mapping[str, str]

@@ -230,7 +230,9 @@ class NatsSink:
         """Publish a batch; the outcome of each alert."""
         client = await self.connect()
         jetstream = client.jetstream(timeout=self._options.timeout)
-        return list(await asyncio.gather(*(self._publish_one(jetstream, each) for each in alerts)))
+        return list(
+            await asyncio.gather(*(self._publish_one(jetstream, alert) for alert in alerts))
+        )
 
     async def _publish_one(self, jetstream: Any, alert: OutgoingAlert) -> Outcome:
         errors = self._library.errors

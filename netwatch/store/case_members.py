@@ -242,7 +242,7 @@ def _words(record: AlertRecord, flows: frozenset[str]) -> Iterator[str]:
     names = [("id", device["id"]), ("ip", device["ip"]), ("mac", device["mac"]),
              ("hostname", (device["hostname"] or "").lower())]  # fmt: skip
     if not device["ip"]:
-        names += [("flow", each) for each in sorted(flows)[:_SKETCH]]
+        names += [("flow", flow) for flow in sorted(flows)[:_SKETCH]]
     said = _said(record["app"]["id"], record["ban"]["id"])
     for kind, name in names:
         if name:
@@ -417,7 +417,7 @@ class _Sets:
             return
         named = self._named[one] | self._named[other]
         patterns = self._patterns[one] | self._patterns[other]
-        if not all(is_among(device, each) for device in named for each in patterns):
+        if not all(is_among(device, pattern) for device in named for pattern in patterns):
             return
         self._parents[other] = one
         self._networks[one], self._limits[one] = networks, limits

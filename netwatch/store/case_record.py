@@ -137,7 +137,7 @@ def _set_unheard(record: dict[str, Any], members: Sequence[Member]) -> None:
     """Say of a case that is over that nobody knows its end, if that is so of an incident that was
     open when its sensor was last heard."""
     record.pop(UNHEARD, None)
-    marks = [each.record[UNHEARD] for each in members if UNHEARD in each.record]
+    marks = [member.record[UNHEARD] for member in members if UNHEARD in member.record]
     if marks and record["status"] == "closed":
         record[UNHEARD] = min(marks, key=lambda mark: (mark["since"], mark["status"]))
 

@@ -70,7 +70,7 @@ def remove_words(connection: Connection, keys: Collection[Key]) -> None:
 
 def stored_words(connection: Connection, members: Collection[Member]) -> Words:
     """The words that are stored of those members that are."""
-    keys = [each.key for each in members if each.case]
+    keys = [member.key for member in members if member.case]
     found: defaultdict[Key, dict[str, tuple[int, int]]] = defaultdict(dict)
     if not keys:
         return found
@@ -100,8 +100,8 @@ def write_members(connection: Connection, near: Neighbours, known: Words) -> Non
     before: set[str] = set()
     left: set[str] = set()
     for case in cases:
-        for each in case.members:
-            was = near.members[each.key].case
+        for member in case.members:
+            was = near.members[member.key].case
             before.add(was)
             if was != case.id:
                 left.add(was)
@@ -111,10 +111,13 @@ def write_members(connection: Connection, near: Neighbours, known: Words) -> Non
         for case in cases
         if case.id in left
         or case.id not in before
-        or any(each.key in keys or near.members[each.key].case != case.id for each in case.members)
+        or any(
+            member.key in keys or near.members[member.key].case != case.id
+            for member in case.members
+        )
     ]
     _write_cases(connection, written, before - identities, near.gap)
-    rows = [each for case in written for each in case.members]
+    rows = [member for case in written for member in case.members]
     _write_incidents(connection, rows)
     write_words(connection, changed, known)
 
@@ -200,16 +203,16 @@ def _write_incidents(connection: Connection, members: Sequence[Member]) -> None:
         tables.fleet_case_incident,
         [
             {
-                "sensor": each.key[0],
-                "incident": each.key[1],
-                "run": each.run,
-                "case": each.case,
-                "begins": each.begins,
-                "clock_offset": each.clock_offset,
-                "first_seen": each.first_seen,
-                "last_seen": each.last_seen,
+                "sensor": member.key[0],
+                "incident": member.key[1],
+                "run": member.run,
+                "case": member.case,
+                "begins": member.begins,
+                "clock_offset": member.clock_offset,
+                "first_seen": member.first_seen,
+                "last_seen": member.last_seen,
             }
-            for each in members
+            for member in members
         ],
         lambda new: {name: new[name] for name in _MEMBER},
     )

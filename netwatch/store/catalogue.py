@@ -463,5 +463,7 @@ def has_run(connection: Connection, run: int) -> bool:
 
 
 def _sources(sources: Sequence[SourceFile]) -> str:
-    records = [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in sources]
+    records = [
+        {"path": source.path, "size": source.size, "sha256": source.sha256} for source in sources
+    ]
     return json.dumps(records, ensure_ascii=False, separators=(",", ":"))

@@ -168,5 +168,5 @@ def stored_claims(facts: FactRemoval, sealing: Sealing | None) -> Iterator[Store
                 time,
                 record.get("mac") or "",
                 record.get("hostname") or "",
-                tuple(each for each in addresses if each),
+                tuple(address for address in addresses if address),
             )

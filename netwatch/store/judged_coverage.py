@@ -179,13 +179,13 @@ def _origins(connection: Connection, parts: Sequence[_Part]) -> dict[_Part, tupl
         )
     }
     found = {}
-    for each in parts:
-        if each[0] not in runs:
+    for part in parts:
+        if part[0] not in runs:
             continue
-        command, sensor = runs[each[0]]
-        content, sources = captures.get(each[1], ("", ""))
-        place = sources if each[1] else command
-        found[each] = content or f"{each[0]}/{each[1]}", sensor, place
+        command, sensor = runs[part[0]]
+        content, sources = captures.get(part[1], ("", ""))
+        place = sources if part[1] else command
+        found[part] = content or f"{part[0]}/{part[1]}", sensor, place
     return found
 
 
@@ -254,10 +254,10 @@ def hour_records(
                 "unnamed": counts if there else None,
                 "sensors": sorted(
                     {
-                        each.sensor
-                        for each in coverage.sources
-                        if each.quarters & part
-                        and each.sensor in coverage.listeners.get(name, frozenset())
+                        source.sensor
+                        for source in coverage.sources
+                        if source.quarters & part
+                        and source.sensor in coverage.listeners.get(name, frozenset())
                     }
                 ),
             }

@@ -38,7 +38,7 @@ def _add_counts(connection: Connection) -> None:
 
 def _add_fleet(connection: Connection) -> None:
     """Version 3: the roster of sensors, which has the status of live ones too, and cases."""
-    new = [each for each in tables.metadata.sorted_tables if each.name.startswith("fleet_")]
+    new = [table for table in tables.metadata.sorted_tables if table.name.startswith("fleet_")]
     tables.metadata.create_all(connection, tables=new)
     connection.execute(
         text("INSERT INTO fleet_sensor (name, heard, status) SELECT name, time, status FROM sensor")
@@ -48,7 +48,7 @@ def _add_fleet(connection: Connection) -> None:
 
 def _add_index(connection: Connection) -> None:
     """Version 4: the last place in the output of a run is found without reading all of it."""
-    wanted = next(each for each in tables.incident.indexes if each.name == "incident_position")
+    wanted = next(index for index in tables.incident.indexes if index.name == "incident_position")
     # Version 2 makes all indexes that incidents have now.
     wanted.create(connection, checkfirst=True)
 
@@ -61,7 +61,7 @@ def _tell_sensors_apart(connection: Connection) -> None:
     client = tables.client
     connection.execute(text("ALTER TABLE client ADD COLUMN sensor TEXT"))
     connection.execute(text("DROP INDEX client_address"))
-    next(each for each in client.indexes if each.name == "client_address").create(connection)
+    next(index for index in client.indexes if index.name == "client_address").create(connection)
     sensors = connection.execute(select(tables.run.c.sensor).distinct()).scalars().all()
     if len(sensors) == 1:
         connection.execute(update(client).values(sensor=sensors[0]))

@@ -94,7 +94,7 @@ class Resolver:
         self._claims = list(stored_claims(facts, sealing))
         self._devices = list(_incident_devices(facts))
         named = {client.network for client in self._clients if client.network}
-        self._networks = {*networks, *named, *(each.network for each in self._devices)}
+        self._networks = {*networks, *named, *(device.network for device in self._devices)}
         self._macs: set[str] = set()
         self._words: set[str] = set()
         self._spans: defaultdict[str, set[Span]] = defaultdict(set)
@@ -124,7 +124,7 @@ class Resolver:
             shared=shared,
         )
         devices = sorted(each for each in {*self._words, *self._macs} if key_id_of(each) is None)
-        devices += sorted(each for each in self._spans if key_id_of(each) is None)
+        devices += sorted(span for span in self._spans if key_id_of(span) is None)
         return Resolved(person, tuple(dict.fromkeys(devices)), tuple(self._notes))
 
     def _begin(self, text: str) -> None:
@@ -257,9 +257,9 @@ class Resolver:
                     "the owner has other devices in the inventory, which stay: name the owner to"
                     " erase all of them"
                 )
-        for each in self._devices:
-            if _same(each.device["owner"], text):
-                self._words.add(each.device["owner"])
+        for device in self._devices:
+            if _same(device.device["owner"], text):
+                self._words.add(device.device["owner"])
 
     def _add_sightings(self) -> None:
         """An address that her MAC was seen with was hers from the first to the last time."""

@@ -240,4 +240,4 @@ def _of_runs(connection: Connection) -> Sequence[Any]:
 def _heard(row: Any) -> int:
     """When something was last heard of a run: its end, or what it wrote last (ns)."""
     times = (row.started, row.ended, row.at, row.last, row.last_seen)
-    return max(int(each) for each in times if each is not None)
+    return max(int(time) for time in times if time is not None)

@@ -300,7 +300,7 @@ class Writer:
         """Store the coverage of the run, whose time is that of all its captures."""
         if self._coverage is None:
             return
-        ended = [each.ended for each in self._captures.values() if each.ended is not None]
+        ended = [capture.ended for capture in self._captures.values() if capture.ended is not None]
         first = min((each.first for each in ended if each.first is not None), default=None)
         last = max((each.last for each in ended if each.last is not None), default=None)
         self._catalogue.add_coverage(self.run, 0, first, last, self._coverage.line)
@@ -340,7 +340,9 @@ class Writer:
         from pyarrow import compute
 
         part = 0 if self._is_live else capture
-        self._hours.add(part, capture, table, rows, [each.network_and_class for each in clients])
+        self._hours.add(
+            part, capture, table, rows, [client.network_and_class for client in clients]
+        )
         if rows.num_rows:
             span = compute.min_max(rows.column(TIME_COLUMN[table])).as_py()
             self._first_seen = min(span["min"], self._first_seen or span["min"])

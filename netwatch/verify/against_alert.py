@@ -159,9 +159,9 @@ def differences(
 
 def _shown(piece: Piece, claims: Claims, flows: Sequence[Flows]) -> Iterator[Shown]:
     """How the packet of a piece was seen, by each reader that shows the piece."""
-    for each in flows:
-        if answer(piece, each).result == "shown":
-            shown = shown_of(piece, claims, each)
+    for flow in flows:
+        if answer(piece, flow).result == "shown":
+            shown = shown_of(piece, claims, flow)
             if shown is not None:
                 yield shown
 
@@ -204,12 +204,12 @@ def _confidence(
 def _instead(claimed: AlertPiece, pieces: Sequence[Piece]) -> str:
     """What the capture has in place of a piece."""
     place = claimed.source, claimed.number
-    same = [each.contact for each in pieces if (each.source, each.number) == place]
+    same = [piece.contact for piece in pieces if (piece.source, piece.number) == place]
     if same:
         names = sorted({f"{each.type} {each.name}" for each in same})
         return f"that packet shows {', '.join(names[:4])}"
     name = claimed.type, claimed.name
-    if any((each.contact.type, each.contact.name) == name for each in pieces):
+    if any((piece.contact.type, piece.contact.name) == name for piece in pieces):
         return "the name in other packets only"
     return "no packet for it in the capture"
 
@@ -223,7 +223,7 @@ def _device(
         raise NetwatchError("expected the record of an alert with its device") from None
     if parse_ip(address) is None:
         return  # a pseudonym, of which packets show nothing
-    clients = [each.contact.client.ip for each in pieces if each.contact.client is not None]
+    clients = [piece.contact.client.ip for piece in pieces if piece.contact.client is not None]
     if clients and address not in clients:
         contact = Contact("device", address, identifier, None, None)
         found = f"contacts of {', '.join(sorted(set(clients))[:4])}"

@@ -80,7 +80,7 @@ def check(file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Iterato
 
 
 def _check(piece: Piece, file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Finding:
-    answers = {each.reader.name: answer(piece, each) for each in flows}
+    answers = {flow.reader.name: answer(piece, flow) for flow in flows}
     results: dict[str, Result] = {name: each.result for name, each in answers.items()}
     contact, packet = piece.contact, file.packets[piece.frame]
     place = contact, piece.source, piece.number, piece.frame
@@ -422,15 +422,15 @@ def _parts(
     show nothing of the contact."""
     bindings, unexplained = [], []
     client = piece.contact.client or _device(piece, flows)
-    known = [_connections(each, piece.frame, used) for each in flows]
+    known = [_connections(flow, piece.frame, used) for flow in flows]
     for at in piece.parts:
         if at in used or any(map(_is_of, flows, repeat(at), known)):
             continue
         packet = file.packets[at]
         told = [
             binding
-            for each in flows
-            for binding in guarded(each.reader.bindings, packet.link_type, packet.data) or ()
+            for flow in flows
+            for binding in guarded(flow.reader.bindings, packet.link_type, packet.data) or ()
         ]
         ends = {client.ip.lower(), client.mac} - {None} if client else set()
         if any({binding.ip.lower(), binding.mac} & ends for binding in told):
@@ -468,8 +468,8 @@ def _is_of(flows: Flows, frame: int, connections: set[tuple[_Connection, int]]) 
 
 def _device(piece: Piece, flows: Sequence[Flows]) -> Client | None:
     """The device of a piece whose comment does not say it, as the packets show it."""
-    for each in flows:
-        datagram = each.by_frame.get(piece.frame)
+    for flow in flows:
+        datagram = flow.by_frame.get(piece.frame)
         if datagram is not None:
             to_client = piece.contact.type in _TO_CLIENT
             ip = datagram.ip.destination if to_client else datagram.ip.source

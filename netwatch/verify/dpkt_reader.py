@@ -62,7 +62,7 @@ class DpktReader:
                 fragment = Fragment(int(found.id), int(found.offset) * 8, bool(found.mf))
             size = int(found.len) - int(found.hl) * 4
             return IpPacket(*ends, int(found.p), payload, link, fragment, size)
-        size = int(found.plen) - sum(each.length for each in found.all_extension_headers)
+        size = int(found.plen) - sum(header.length for header in found.all_extension_headers)
         extension = found.extension_hdrs.get(44)
         if extension is None:
             return IpPacket(*ends, int(found.p), payload, link, size=size)
@@ -124,7 +124,7 @@ class DpktReader:
             names.append(target)
         elif "://" in target:
             names.append(urlsplit(target).netloc)
-        return [each.encode() for each in names]
+        return [name.encode() for name in names]
 
     def certificate_names(self, message: bytes) -> Sequence[bytes]:
         """The host names of the first certificate, which `cryptography` reads: dpkt gives its

@@ -149,7 +149,7 @@ def _by_scapy(section: bytes, comments: list[str]) -> list[CapturedPacket]:
         if about.tshigh is None:
             continue  # a Simple Packet Block, which has no time
         ticks = about.tshigh << 32 | about.tslow
-        texts = tuple(_text(each) for each in about.comments or ())
+        texts = tuple(_text(comment) for comment in about.comments or ())
         time = ticks * _EPOCH_DIGITS // about.tsresol
         packets.append(CapturedPacket(time, about.linktype, bytes(data), about.wirelen, texts))
     return packets
@@ -165,7 +165,7 @@ def _by_dpkt(section: bytes, comments: list[str]) -> list[CapturedPacket]:
     for kind, _, block in _blocks(section):
         if kind == _SECTION:
             header = getattr(pcapng, f"SectionHeaderBlock{end}")(block)
-            comments += [_text(each.data) for each in header.opts if each.code == _COMMENT]
+            comments += [_text(opt.data) for opt in header.opts if opt.code == _COMMENT]
         elif kind == _INTERFACE:
             described = getattr(pcapng, f"InterfaceDescriptionBlock{end}")(block)
             interfaces.append((described.linktype, _ticks(described.opts)))
@@ -188,11 +188,11 @@ def _by_dpkt(section: bytes, comments: list[str]) -> list[CapturedPacket]:
 
 def _ticks(options: Any) -> int:
     """Ticks a second of an interface (section 4.2, if_tsresol)."""
-    for each in options:
-        if each.code == _RESOLUTION and each.data:
-            value = each.data[0]
+    for option in options:
+        if option.code == _RESOLUTION and option.data:
+            value = option.data[0]
             return int((2 if value & 128 else 10) ** (value & 127))
-        if each.code == _OFFSET:
+        if option.code == _OFFSET:
             raise NetwatchError("cannot be read: expected times without an offset (if_tsoffset)")
     return 1_000_000
 

@@ -286,7 +286,7 @@ class Flows:
             starts.append(segments[begun].segment.sequence + 1)
             segments = segments[begun:]
         target = datagram.segment.sequence
-        filled = [each for each in segments if each.segment.payload]
+        filled = [segment for segment in segments if segment.segment.payload]
         places = {each.segment.sequence + each.segment.begins for each in filled}
         behind = sorted(places, key=lambda place: -((target - place) % (1 << 32)))
         starts += [place for place in behind if (target - place) % (1 << 32) < _WINDOW]

@@ -161,12 +161,12 @@ def _check(
         return LineFinding(piece, "differs", f"record {place} as it was", what + why)
     if piece.is_part or shows(found.record + b"\n" + found.referred, piece.type, piece.name):
         return LineFinding(piece, "shown")
-    if piece.type == "ip-from-dns" and any(_leads_to(piece, each) for each in parts):
+    if piece.type == "ip-from-dns" and any(_leads_to(piece, part) for part in parts):
         return LineFinding(piece, "shown")
     expected = f"{piece.name} in record {place}"
-    for each in parts:
-        if shows(each.record, piece.type, piece.name):
-            return LineFinding(piece, "unread", expected, f"the name in record {each.number:,}")
+    for part in parts:
+        if shows(part.record, piece.type, piece.name):
+            return LineFinding(piece, "unread", expected, f"the name in record {part.number:,}")
     return LineFinding(
         piece, "differs", expected, "the record is as it was, and does not have the name"
     )
@@ -219,8 +219,8 @@ def has_name(text: bytes, name: str) -> bool:
     if "xn--" in name:
         with suppress(UnicodeError):
             spellings.append(name.encode("ascii").decode("idna"))
-    for each in spellings:
-        written = re.escape(each.encode("utf-8", "surrogatepass"))
+    for spelling in spellings:
+        written = re.escape(spelling.encode("utf-8", "surrogatepass"))
         # The escape of a control character in JSON may stand before it.
         if re.search(rb"(?:(?<![\w.-])|(?<=\\[nrt]))" + written + rb"(?!\.?[\w-])", lower):
             return True

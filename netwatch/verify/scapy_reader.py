@@ -257,4 +257,4 @@ _LINK_OPTIONS = (ICMPv6NDOptSrcLLAddr, ICMPv6NDOptDstLLAddr)
 
 def _dhcp_options(layer: Any) -> list[tuple[Any, ...]]:
     options = layer[DHCP].options if DHCP in layer else ()
-    return [each for each in options if isinstance(each, tuple) and len(each) >= 2]
+    return [option for option in options if isinstance(option, tuple) and len(option) >= 2]

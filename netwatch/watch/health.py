@@ -286,8 +286,8 @@ def status_record(
         "flows": dict(snapshot.flows),
         "open_incidents": dict(snapshot.open_incidents),
         "troubles": [
-            {"kind": each.kind, "where": each.where, "message": each.message}
-            for each in troubles(snapshot, thresholds)
+            {"kind": trouble.kind, "where": trouble.where, "message": trouble.message}
+            for trouble in troubles(snapshot, thresholds)
         ],
         "outputs": [
             {"name": name, "waiting": queue.waiting, "oldest": queue.oldest, "lost": queue.lost}

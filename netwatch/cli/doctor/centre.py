@@ -157,16 +157,16 @@ def _sensors(store: "StoreOptions", silence: float) -> Finding:
         return warn("sensors", reason(error))
     now = time.time_ns()
     silent = [
-        each.name
-        for each in sensors
-        if (each.heard is None or now - each.heard > silence * 1e9)
-        and each.status.get("state") != "stopped"
+        sensor.name
+        for sensor in sensors
+        if (sensor.heard is None or now - sensor.heard > silence * 1e9)
+        and sensor.status.get("state") != "stopped"
     ]
     rejecting = [
-        f"{each.name} rejects the {kind} {each.rejected[kind].version}"
-        for each in sensors
-        for kind in each.rejected
-        if each.is_rejecting(kind)  # type: ignore[arg-type]
+        f"{sensor.name} rejects the {kind} {sensor.rejected[kind].version}"
+        for sensor in sensors
+        for kind in sensor.rejected
+        if sensor.is_rejecting(kind)  # type: ignore[arg-type]
     ]
     applied = sorted({f"{kind} {a.version}" for s in sensors for kind, a in s.applied.items()})
     text = quantity(len(sensors), "sensor")

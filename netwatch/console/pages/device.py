@@ -84,7 +84,7 @@ def show_devices(view: View) -> Answer:
         "pairs": pairs,
         "wanted": {name: query.text(name) for name in LIST_FILTERS} | time_inputs(view),
         "verdicts": WORDS["verdict"],
-        "networks": sorted({each.network.name for each in view.console.config.networks.scopes}),
+        "networks": sorted({scope.network.name for scope in view.console.config.networks.scopes}),
         "shared": shared,
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }

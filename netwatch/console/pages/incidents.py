@@ -62,7 +62,7 @@ LISTS = {"/incidents": FILTERS}
 """The lists whose filters can be saved, and the values of their addresses."""
 
 
-COUNTS = tuple(each.name for each in fields(ContactCounts))
+COUNTS = tuple(field.name for field in fields(ContactCounts))
 """The counts of an incident that lists have."""
 
 _SHOWN_SENSORS = 2
@@ -206,7 +206,7 @@ def listed(view: View, row: IncidentRow) -> Listed:
         record.get("outcome") or "unknown", record["status"],
         view.console.zone_of(record["ban"]["id"]), record.get("joined_by") or "", row.sensors,
         tuple(dict.fromkeys(each["sensor"] for each in record.get("seen_by", ()))),
-        **{each: record["counts"][each] for each in COUNTS},
+        **{count: record["counts"][count] for count in COUNTS},
     )  # fmt: skip
 
 

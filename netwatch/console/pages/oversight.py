@@ -134,7 +134,7 @@ def show_configuration(view: View) -> Answer:
             for ban in config.policy.bans
         ],
         "devices": config.devices.entries.count_at(now),
-        "outputs": [(each.name, each.type) for each in config.outputs],
+        "outputs": [(output.name, output.type) for output in config.outputs],
         "retention": [
             (view.say("Observations, flows and claims"), kept.observations if kept else None),
             (view.say("The same of personal devices and guests"), kept.personal if kept else None),

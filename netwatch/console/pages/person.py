@@ -99,10 +99,10 @@ def _shown(view: View, device: str) -> dict[str, Any]:
     texts = _texts(view)
     return {
         "device": device,
-        "kinds": [ShownKind(each, *texts[each.code], _rule(view, each)) for each in found.kinds],
-        "places": len({(each.network, each.sensor) for each in found.kinds if each.network}),
+        "kinds": [ShownKind(kind, *texts[kind.code], _rule(view, kind)) for kind in found.kinds],
+        "places": len({(kind.network, kind.sensor) for kind in found.kinds if kind.network}),
         "looks": found.looks[:_SHOWN],
-        "accounts": view.console.names.shown({each.account for each in found.looks[:_SHOWN]}),
+        "accounts": view.console.names.shown({look.account for look in found.looks[:_SHOWN]}),
         "more_looks": len(found.looks) - len(found.looks[:_SHOWN]),
         "incidents": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
@@ -174,7 +174,7 @@ def _file(view: View, found: Held) -> Iterator[bytes]:
             {"ban": ban.id, "legal_basis": ban.legal_basis} for ban in console.config.policy.bans
         ],
         "recipients": [output.name for output in console.config.outputs],
-        "kinds": [overview(each) for each in found.kinds],
+        "kinds": [overview(kind) for kind in found.kinds],
     }
     yield json_line(head).removesuffix("}").encode()
     for name, values in copies(console, found):
@@ -184,6 +184,6 @@ def _file(view: View, found: Held) -> Iterator[bytes]:
             yield f"{',' if number else ''}\n{text}".encode()
         yield b"]"
     entries = looks_at(console, found.ids)
-    names = console.names.of({each.account for each in entries})
-    looks = ",\n".join(json_line(entry_record(each, names)) for each in entries)
+    names = console.names.of({entry.account for entry in entries})
+    looks = ",\n".join(json_line(entry_record(entry, names)) for entry in entries)
     yield f',\n"looks":[{looks}]}}\n'.encode()

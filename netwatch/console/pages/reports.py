@@ -254,8 +254,8 @@ def show_blind_spots(view: View) -> Answer:
         "zone_of_days": days.timezone,
         "missing": len(missing_days(judged, days)),
         "silences": [
-            (each, ((each.until or view.console.now()) - each.since) / 1e9)
-            for each in silences(catalogue, begin, end, limit=_SILENCES)
+            (silence, ((silence.until or view.console.now()) - silence.since) / 1e9)
+            for silence in silences(catalogue, begin, end, limit=_SILENCES)
         ],
         "outside": outside,
         "beyond": beyond,

@@ -103,7 +103,9 @@ def show(view: View) -> Answer:
     text = view.query.text("name").lower()
     sensors = shown_sensors(view)
     wanted = [
-        each for each in sensors if (not state or each.state == state) and text in each.name.lower()
+        sensor
+        for sensor in sensors
+        if (not state or sensor.state == state) and text in sensor.name.lower()
     ]
     after = view.query.text("after")
     if after and not after.isascii():
@@ -119,9 +121,9 @@ def show(view: View) -> Answer:
         "pairs": pairs,
         "wanted": {name: view.query.text(name) for name in ("state", "name")},
         "states": STATES,
-        "counts": {name: sum(each.state == name for each in sensors) for name in STATES},
-        "rejecting": sum(each.is_rejecting for each in sensors),
-        "clocks": sum(each.is_clock_off for each in sensors),
+        "counts": {name: sum(sensor.state == name for sensor in sensors) for name in STATES},
+        "rejecting": sum(sensor.is_rejecting for sensor in sensors),
+        "clocks": sum(sensor.is_clock_off for sensor in sensors),
         "is_centre": is_centre(view.console.catalogue),
     }
     return Page("sensors", values)
@@ -180,12 +182,16 @@ def _shown(sensor: FleetSensor, now: int) -> ShownSensor:
         dropped=_number(status, "dropped"),
         rates=_rates(status),
         interfaces=tuple(
-            (str(each.get("name")), bool(each.get("up")))
-            for each in _mappings(status, "interfaces")
+            (str(mapping.get("name")), bool(mapping.get("up")))
+            for mapping in _mappings(status, "interfaces")
         ),
         outputs=tuple(
-            (str(each.get("name")), _number(each, "waiting") or 0, _number(each, "lost") or 0)
-            for each in _mappings(status, "outputs")
+            (
+                str(mapping.get("name")),
+                _number(mapping, "waiting") or 0,
+                _number(mapping, "lost") or 0,
+            )
+            for mapping in _mappings(status, "outputs")
         ),
         rows=_number(store, "rows"),
         rows_lost=_number(store, "lost") if lost is None else lost,
@@ -207,10 +213,10 @@ def _state(sensor: FleetSensor, troubles: tuple[str, ...], now: int) -> str:
 
 def _troubles(status: Mapping[str, Any]) -> tuple[str, ...]:
     """What is wrong, as sentences."""
-    found = [str(each.get("message")) for each in _mappings(status, "troubles")]
+    found = [str(mapping.get("message")) for mapping in _mappings(status, "troubles")]
     reasons = status.get("reasons")
     if isinstance(reasons, list):
-        found += [each for each in reasons if isinstance(each, str)]
+        found += [reason for reason in reasons if isinstance(reason, str)]
     return tuple(dict.fromkeys(found))
 
 
@@ -252,14 +258,14 @@ def show_now(view: View) -> Answer:
     )  # fmt: skip
     latest = incident_page(console.catalogue, IncidentFilter(), size=_LATEST, timeout=QUERY_SECONDS)
     sensors = shown_sensors(view)
-    unhealthy = sorted((each for each in sensors if not each.is_healthy), key=cursor)
+    unhealthy = sorted((sensor for sensor in sensors if not sensor.is_healthy), key=cursor)
     cards = sensors if len(sensors) <= _CARDS else unhealthy
     values = {
         "sensors": sensors,
         "healthy": len(sensors) - len(unhealthy),
         "cards": cards[:_CARDS],
         "more_sensors": max(0, len(cards) - _CARDS),
-        "rejecting": sum(each.is_rejecting for each in sensors),
+        "rejecting": sum(sensor.is_rejecting for sensor in sensors),
         "open_cases": open_cases(console.catalogue, timeout=QUERY_SECONDS),
         "is_centre": is_centre(console.catalogue),
         "open": {verdict: open_now.get((verdict,), 0) for verdict in VERDICTS},

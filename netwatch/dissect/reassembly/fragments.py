@@ -260,7 +260,7 @@ def _readings(
     """The datagrams that were reassembled: one, or two where bytes came twice with different
     content."""
     readings = [data] if data == other else [data, other]
-    return [_rebuild(key, each, length, packet) for each in readings]
+    return [_rebuild(key, reading, length, packet) for reading in readings]
 
 
 def _rebuild(key: DatagramKey, data: bytes, length: int, packet: Packet) -> Reassembled:
