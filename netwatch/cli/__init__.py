@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from netwatch import __version__
-from netwatch.cli.printing import escape_unencodable, print_message, replace_closed_streams
+from netwatch.cli.printing import (
+    escape_unencodable,
+    print_line,
+    print_message,
+    replace_closed_streams,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     escape_unencodable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
-        print(SHORT_HELP, end="")
+        for line in SHORT_HELP.splitlines():
+            print_line(line)
         return 0
     command, arguments = _command_first(arguments)
     listed = COMMANDS if command is None or command != arguments[0] else (command,)

@@ -133,7 +133,7 @@ def _weakness(item: AlertRecord) -> tuple[bool, int, int, bool, int]:
     category = 0 if kind in HANDSHAKES else 1 if kind in LOOKUPS else 2
     return (
         kind.startswith(("ip-", "ech-")),
-        _ROLES.index(item["role"]),
+        _ROLES.index(item["role"]) if item["role"] in _ROLES else len(_ROLES),
         category,
         seen_fields(item).get("server") != "true",
         epoch_ns(item["time"]),

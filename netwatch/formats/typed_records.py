@@ -14,7 +14,18 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped
@@ -23,6 +34,10 @@ from netwatch.formats.values import json_line
 T = TypeVar("T")
 
 Convert = Callable[[Any], Any]
+
+MAX_NUMBER = 1_000_000_000_000_000
+"""What a number of a record from elsewhere is at most: some 9,000 of them fit into 63 bits as a
+sum."""
 
 
 class Mark(Enum):
@@ -123,9 +138,9 @@ def _converter(hint: Any) -> Convert | None:
     if origin is tuple:
         return _each(_converter(arguments[0]))
     if hint is datetime:
-        return _text("a time such as 2023-03-20T09:31:07Z", datetime.fromisoformat)
+        return _TIME
     if hint is date:
-        return _text("a day such as 2023-03-20", date.fromisoformat)
+        return _DAY
     if origin is Mapping:
         return _mapping
     if is_dataclass(hint):
@@ -163,18 +178,111 @@ def _text(expected: str, read: Convert) -> Convert:
     return converted
 
 
+_TIME = _text("a time such as 2023-03-20T09:31:07Z", datetime.fromisoformat)
+_DAY = _text("a day such as 2023-03-20", date.fromisoformat)
+
+
+_WORDS: Mapping[Any, str] = {
+    str: "text",
+    int: "a number of at most 10^15",
+    float: "a number",
+    bool: "true or false",
+    dict: "an object",
+    NoneType: "null",
+}
+
+
+class _Key(NamedTuple):
+    """What a key of a record may have: `kinds` are types of Python, None among them if it may be
+    null. `is_plain` is a value that is neither read nor a list or an object. `read` raises
+    `RecordError` for a wrong text. For a list these are about its values. `inner` is the class of
+    an object, or int for a mapping to numbers."""
+
+    name: str
+    is_plain: bool
+    kinds: frozenset[Any]
+    is_needed: bool
+    is_list: bool
+    read: Convert | None
+    inner: Any
+
+
+def check(cls: Any, record: Mapping[str, Any], max_values: int) -> None:
+    """Refuse a record with a value that is not of the type that the class has for its key, which
+    lacks a key, or has a list of more than `max_values`. Words are not compared, and keys that the
+    class does not know are not looked at: a newer netwatch may have more. Raises `RecordError`."""
+    for key in _keys(cls):
+        name, is_plain, kinds = key[:3]
+        value = record.get(name, MISSING)
+        # Most values are texts.
+        if is_plain and type(value) in kinds and type(value) is not int:
+            continue
+        if value is MISSING:
+            if key.is_needed:
+                raise RecordError("expected this key", name)
+            continue
+        if value is None and key.is_list and NoneType in kinds:
+            continue
+        try:
+            if not key.is_list:
+                _check_value(key, value, max_values)
+                continue
+            if type(value) is not list or len(value) > max_values:
+                found = f"{len(value)} values" if type(value) is list else reprlib.repr(value)
+                raise RecordError(f"expected a list of at most {max_values} values, found {found}")
+            for part in value:
+                _check_value(key, part, max_values)
+        except RecordError as error:
+            raise RecordError(error.message, name, *error.keys) from None
+
+
+def _check_value(key: _Key, value: Any, max_values: int) -> None:
+    if type(value) not in key.kinds or (type(value) is int and abs(value) > MAX_NUMBER):
+        expected = " or ".join(sorted(_WORDS[kind] for kind in key.kinds))
+        raise RecordError(f"expected {expected}, found {reprlib.repr(value)}")
+    if value is None:
+        return
+    if key.read is not None:
+        key.read(value)
+    elif key.inner is int:
+        if any(type(part) is not int or abs(part) > MAX_NUMBER for part in value.values()):
+            raise RecordError("expected numbers")
+    elif key.inner is not None:
+        check(key.inner, value, max_values)
+
+
 @cache
-def containers(cls: Any) -> tuple[tuple[str, Any, Any], ...]:
-    """The keys of a class that are lists or objects in a record: the name, ``list`` or ``dict``,
-    and the class of the objects that it has, None where it has others, or is one without any."""
-    found: list[tuple[str, Any, Any]] = []
-    for name, hint in get_type_hints(cls).items():
-        if get_origin(hint) in (Union, types.UnionType):
-            hint = next(each for each in get_args(hint) if each is not type(None))
-        origin = get_origin(hint)
-        inner = get_args(hint)[0] if origin is tuple else hint
-        if origin is tuple or origin is Mapping or is_dataclass(hint):
-            key, kind = name.removesuffix("_"), list if origin is tuple else dict
-            is_deep = is_dataclass(inner) and (kind is list or containers(hint))
-            found.append((key, kind, inner if is_deep else None))
-    return tuple(each for each in found if each[0] != "_record")
+def _keys(cls: Any) -> tuple[_Key, ...]:
+    hints = get_type_hints(cls)
+    return tuple(
+        _key(
+            each.name.removesuffix("_"),
+            hints[each.name],
+            each.default is MISSING and each.default_factory is MISSING,
+        )
+        for each in fields(cls)
+        if each.name != "_record"
+    )
+
+
+def _key(name: str, hint: Any, is_needed: bool) -> _Key:
+    kinds: set[Any] = set()
+    if get_origin(hint) in (Union, types.UnionType):
+        kinds.add(NoneType)
+        (hint,) = (argument for argument in get_args(hint) if argument is not NoneType)
+    if is_list := get_origin(hint) is tuple:
+        hint = get_args(hint)[0]
+    read = {datetime: _TIME, date: _DAY}.get(hint)
+    inner = None
+    if is_dataclass(hint):
+        kinds.add(dict)
+        inner = hint
+    elif get_origin(hint) is Mapping:
+        kinds.add(dict)
+        inner = int
+    elif hint is float:
+        kinds |= {float, int}
+    else:
+        kinds.add(hint if hint in (int, bool) else str)
+    is_plain = not is_list and read is None and inner is None
+    return _Key(name, is_plain, frozenset(kinds), is_needed, is_list, read, inner)

@@ -15,7 +15,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.seen import CONTRADICTION_TYPES
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.alert_record import Incident
-from netwatch.formats.typed_records import containers
+from netwatch.formats.typed_records import MAX_NUMBER, RecordError, check
 from netwatch.formats.values import epoch_ns, line_of
 from netwatch.store.case_members import DEVICES, NETWORKS
 from netwatch.store.cases import SensorAlert
@@ -25,9 +25,6 @@ MAX_VALUES = 4096
 
 MAX_WORD = 512
 """Characters of an id or a name."""
-
-MAX_COUNT = 1_000_000_000_000_000
-"""What one count of an alert is at most: some 9,000 of them fit into 63 bits as a sum."""
 
 _WORDS = {
     "status": ("open", "update", "closed"),
@@ -64,7 +61,7 @@ def check_alert(record: Any) -> None:
         _check(record)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadAlertError(f"an alert without what it needs: {_named(error)}") from None
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, RecordError) as error:
         raise BadAlertError(f"an alert with a wrong value: {error}") from None
 
 
@@ -88,7 +85,7 @@ def _check(record: Any) -> None:
         raise ValueError("first_seen is after last_seen, or a time is out of range")
     if not 0 <= record["duration"] <= _LATEST / 1e9:
         raise ValueError("duration is out of range")
-    _check_shape(Incident, record)
+    check(Incident, record, MAX_VALUES)
     for name, fields in _NEEDED.items():
         _words(record[name], fields)
     if not (record["app"]["id"] and record["ban"]["id"]):
@@ -105,22 +102,6 @@ def _check(record: Any) -> None:
     binding = record.get("binding")
     if binding is not None:
         _words(binding, ("source",))
-
-
-def _check_shape(cls: Any, record: Mapping[str, Any]) -> None:
-    """Refuse what is no list or object where the record has one, or a list that is too long. What
-    is missing is checked elsewhere."""
-    for name, kind, inner in containers(cls):
-        value: Any = record.get(name)
-        if value is None and (kind is dict or name not in record):
-            continue
-        if type(value) is not kind:
-            raise ValueError(f"{name} is no {'list' if kind is list else 'object'}")
-        if kind is list and len(value) > MAX_VALUES:
-            raise ValueError(f"{name} is no list of at most {MAX_VALUES} values")
-        if inner is not None:
-            for each in value if kind is list else (value,):
-                _check_shape(inner, each)
 
 
 def _check_parts(record: Mapping[str, Any]) -> None:
@@ -178,7 +159,7 @@ def _numbers(counts: Mapping[str, Any], names: Sequence[str]) -> None:
     """Refuse counts that are none, or do not fit into a database as a sum."""
     for name in names:
         value = counts[name]
-        if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        if type(value) is not int or not 0 <= value <= MAX_NUMBER:
             raise ValueError("a count is no number from 0 on")
 
 

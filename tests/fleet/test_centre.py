@@ -261,11 +261,11 @@ def test_sensor_cannot_publish_as_another_or_read_what_is_for_it(centre):
         for name in ("alerts", "committed"):
             with pytest.raises(Exception, match=r"timeout|^$"):
                 await client.jetstream(timeout=0.5).publish(subject("liege-1", name), b"x")
-            assert "permissions violation for publish" in str(connection.last_error).lower()
+            assert "permissions violation for publish" in str(client.last_error).lower()
         await client.subscribe(subject("liege-1", "committed"))
         # The server says so when it likes, not before it answers the next ping.
         async with asyncio.timeout(TIMEOUT):
-            while "for subscription" not in str(connection.last_error).lower():
+            while "for subscription" not in str(client.last_error).lower():
                 await asyncio.sleep(0.01)
         with pytest.raises(Exception, match=r"timeout|^$"):
             await client.jetstream(timeout=0.5).delete_stream(STREAM)

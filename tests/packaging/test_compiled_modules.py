@@ -183,7 +183,10 @@ def test_an_editable_installation_is_a_path(project: Project) -> None:
 
 def test_every_package_is_listed() -> None:
     folders = {path.parent.relative_to(ROOT) for path in ROOT.glob("netwatch/**/*.py")}
-    packages = {".".join(folder.parts) for folder in folders} | {"netwatch.signatures"}
+    packages = {".".join(folder.parts) for folder in folders} | {
+        "netwatch.pcaps",
+        "netwatch.signatures",
+    }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages
 
 

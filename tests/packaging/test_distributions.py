@@ -78,6 +78,8 @@ def test_the_wheel_contains_the_package_and_its_data(wheel: Path) -> None:
     expected = files(ROOT, "netwatch", ("*.py", *data))
     expected |= {f"netwatch/{name}" for name in files(ROOT, "signatures", TREES["signatures"])}
     expected.add("netwatch_bans-0.1.0.data/data/share/netwatch/netwatch.service")
+    samples = ("*.pcap", "devices.csv", "netwatch.yaml")
+    expected |= {f"netwatch/{name}" for name in files(ROOT, "pcaps", samples)}
     expected.add("netwatch/rules/common_zones.yaml")
     # Why it is interpreted.
     expected.add("netwatch/not-compiled.txt")

@@ -19,7 +19,6 @@ from support.receivers import Listener
 from netwatch.core import exchange
 from netwatch.core.exchange import TooLongError
 from netwatch.delivery import attempt
-from netwatch.sinks import options
 
 LIMIT = 0.3
 """The `timeout` of the outputs in seconds, of which a configuration has whole ones only."""
@@ -89,7 +88,7 @@ def hostile():
 
 def seconds_until_given_up(tmp_path, alert=None, **keys):
     """How long an attempt takes, whose alert must not count as delivered, and its reason."""
-    with mock.patch.dict(options._SECONDS, s=LIMIT):
+    with mock.patch.dict(value_kinds._SCALES, s=LIMIT):
         made = output(tmp_path, timeout="1s", **keys)
     alert = alert or record(1)
     start = time.monotonic()

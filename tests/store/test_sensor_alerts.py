@@ -4,16 +4,18 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from support.examples import examples
 from support.fleet_alerts import GAP, fleet_alert
 
+from netwatch.formats.registry import RENDERERS
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import BadAlertError, read_record
+from netwatch.store.sensor_alerts import BadAlertError, check_alert, read_record
 
 
 @pytest.fixture(scope="module")
@@ -51,22 +53,33 @@ AGAINST = {"type": "overlap", "text": "Something.", "count": 1, "evidence": []}
         ({"verdict": "guilty"}, "verdict 'guilty'"),
         ({"first_seen": "yesterday"}, "wrong value"),
         ({"last_seen": "2001-01-01T00:00:00Z"}, "first_seen is after last_seen"),
-        ({"counts": {}}, "'lookups' is missing"),
-        ({"device": None}, "without what it needs"),
+        ({"counts": {}}, "counts.lookups: expected this key"),
+        ({"device": None}, "device: expected an object, found None"),
         ({"names": ["x" * 600]}, "no name"),
         ({"names": ["x"] * 5000}, "at most 4096"),
         ({"device": fleet_alert("a", 0).record["device"] | {"id": "a\0b"}}, "no text"),
-        ({"contradictions": {}}, "contradictions is no list"),
+        ({"contradictions": {}}, "contradictions: expected a list"),
         ({"contradictions": [AGAINST | {"type": "guilty"}]}, "contradiction 'guilty'"),
-        ({"contradictions": [AGAINST | {"text": None}]}, "without a text"),
+        ({"contradictions": [AGAINST | {"text": None}]}, "contradictions.text: expected text"),
         ({"contradictions": [AGAINST | {"text": "x" * 600}]}, "text is no text"),
         ({"contradictions": [AGAINST | {"count": -1}]}, "no number from 0"),
-        ({"contradictions": [AGAINST | {"evidence": None}]}, "evidence is no list"),
-        ({"contradictions": [AGAINST | {"evidence": [{}]}]}, "is missing"),
-        ({"evidence": [EVIDENCE | {"seen": "both"}]}, "seen is no object"),
-        ({"evidence": [EVIDENCE | {"chain": "a"}]}, "chain is no list"),
-        ({"kind": {"value": "session", "reasons": 1}}, "reasons is no list"),
-        ({"left_out": []}, "left_out is no object"),
+        (
+            {"contradictions": [AGAINST | {"evidence": None}]},
+            "contradictions.evidence: expected a list",
+        ),
+        ({"contradictions": [AGAINST | {"evidence": [{}]}]}, "evidence.time: expected this key"),
+        (
+            {"evidence": [EVIDENCE | {"seen": "both"}]},
+            "seen: expected an object or null, found 'both'",
+        ),
+        ({"evidence": [EVIDENCE | {"chain": "a"}]}, "evidence.chain: expected a list"),
+        ({"kind": {"value": "session", "reasons": 1}}, "kind.reasons: expected a list"),
+        ({"blocked_by": [7]}, "blocked_by: expected text, found 7"),
+        ({"network": {}}, "network.name: expected this key"),
+        ({"sensor": {"name": "a", "version": 3}}, "sensor.version: expected text"),
+        ({"evidence": [EVIDENCE | {"packet": 10**16}]}, r"expected a number of at most 10\^15"),
+        ({"left_out": {"names": "1"}}, "left_out: expected numbers"),
+        ({"left_out": []}, "left_out: expected an object"),
     ],
 )
 def test_refuses_with_the_reason(change: dict[str, Any], expected: str) -> None:
@@ -115,3 +128,35 @@ def test_whatever_a_sensor_sends_is_refused_or_stored(
     except BadAlertError:
         return
     keep_alerts(catalogue, [alert], GAP)
+
+
+def values(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all values inside of a record."""
+    parts = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list):
+        parts = enumerate(value[:1])
+    for key, part in parts:
+        yield (*path, key)
+        yield from values(part, (*path, key))
+
+
+@pytest.mark.parametrize("other", ["zz", None, -1, 1.5, True, [], {}, ["x"], {"a": 1}])
+def test_what_is_accepted_is_written_in_every_format(other: Any) -> None:
+    """No sensor breaks an output or a page for others by a value that nobody expects."""
+    record = orjson.dumps(dict(fleet_alert("a", 0).record))
+    is_refused = set()
+    for place in values(orjson.loads(record)):
+        changed = orjson.loads(record)
+        inside: Any = changed
+        for key in place[:-1]:
+            inside = inside[key]
+        inside[place[-1]] = other
+        try:
+            check_alert(changed)
+        except BadAlertError:
+            is_refused.add(True)
+            continue
+        is_refused.add(False)
+        for render in RENDERERS.values():
+            render(changed)
+    assert is_refused == {True, False}
