@@ -41,20 +41,14 @@ def pack_lint_block(_: str) -> str:
 
 
 def apps_block(_: str) -> str:
-    """The shipped apps."""
+    """The shipped apps, by category."""
     signatures = load_signatures([BUILTIN], ROOT).signatures.values()
-    return table(
-        ("app", "name", "vendor", "category"),
-        (
-            [
-                code(each.app.id),
-                each.app.name,
-                code(each.app.vendor),
-                code(each.app.category),
-            ]
-            for each in sorted(signatures, key=lambda each: each.app.id)
-        ),
-    )
+    groups: dict[str, list[str]] = {}
+    for app in sorted((each.app for each in signatures), key=lambda app: (app.category, app.id)):
+        named = f"{app.name} ({code(app.id, app.vendor)})"
+        groups.setdefault(app.category, []).append(named)
+    rows = ([code(category), "; ".join(apps)] for category, apps in groups.items())
+    return table(("category", "name (app, vendor)"), rows)
 
 
 def sources_block(_: str) -> str:
