@@ -74,7 +74,6 @@ BLOCKS: Mapping[str, Block] = {
     "sources": catalogue.sources_block,
     "titles": siem_formats.titles_block,
     "troubles": metrics.troubles_block,
-    "store-columns": views.columns_block,
     "store-tables": views.tables_block,
     "udp-tunnels": protocols.udp_tunnels_block,
 }

@@ -17,12 +17,13 @@ def packs_block(_: str) -> str:
     for ban_id in pack_ids():
         pack = load_pack(ban_id, catalog)
         ban = pack.ban
-        lists = [", ".join(sorted(part)) for part in (ban.apps, ban.forbids, ban.advises)]
+        classes = [*sorted(ban.forbids), *(f"{each} (advice)" for each in sorted(ban.advises))]
+        lists = [", ".join(part) for part in (sorted(ban.apps), classes)]
         days = [_period(each) for each in ban.periods]
         rows.append(
             [code(ban_id), pack.jurisdiction or "", ban.authority, *lists, "<br>".join(days)]
         )
-    titles = ("pack", "where", "authority", "apps", "forbids", "advises", "in force")
+    titles = ("pack", "where", "authority", "apps", "classes", "in force")
     return table(titles, rows)
 
 
@@ -40,21 +41,14 @@ def pack_lint_block(_: str) -> str:
 
 
 def apps_block(_: str) -> str:
-    """The shipped apps."""
+    """The shipped apps, by category."""
     signatures = load_signatures([BUILTIN], ROOT).signatures.values()
-    return table(
-        ("app", "name", "vendor", "category", "rules"),
-        (
-            [
-                code(each.app.id),
-                each.app.name,
-                code(each.app.vendor),
-                code(each.app.category),
-                str(len(each.rules)),
-            ]
-            for each in sorted(signatures, key=lambda each: each.app.id)
-        ),
-    )
+    groups: dict[str, list[str]] = {}
+    for app in sorted((each.app for each in signatures), key=lambda app: (app.category, app.id)):
+        named = f"{app.name} ({code(app.id, app.vendor)})"
+        groups.setdefault(app.category, []).append(named)
+    rows = ([code(category), "; ".join(apps)] for category, apps in groups.items())
+    return table(("category", "name (app, vendor)"), rows)
 
 
 def sources_block(_: str) -> str:

@@ -6,9 +6,12 @@ from netwatch.incidents.kind_thresholds import THRESHOLDS
 
 
 def thresholds_block(_: str) -> str:
-    """The thresholds of the judgement."""
-    rows = [(code(row.name), f"{row.value:,}", row.unit, row.reason) for row in THRESHOLDS]
-    return table(("threshold", "value", "unit", "what it is, and why"), rows)
+    """The thresholds of the judgement, without their reasons."""
+    rows = [
+        (code(row.name), f"{row.value:,} {row.unit}", row.reason.partition("; ")[0])
+        for row in THRESHOLDS
+    ]
+    return table(("threshold", "value", "what it is"), rows)
 
 
 def lowering_block(_: str) -> str:

@@ -9,9 +9,12 @@ from netwatch.watch.metrics import METRICS
 def block(centre: str) -> str:
     """All metrics of a live capture, or those of the ``centre`` of a fleet."""
     return table(
-        ("metric", "type", "labels", "meaning"),
+        ("metric", "meaning"),
         (
-            [code(each.name), each.type, code(*each.labels), each.help]
+            [
+                code(f"{each.name}{{{','.join(each.labels)}}}" if each.labels else each.name),
+                each.help,
+            ]
             for each in (CENTRE_METRICS if centre else METRICS)
         ),
     )

@@ -40,22 +40,26 @@ def ip_protocols_block(_: str) -> str:
 
 def udp_tunnels_block(_: str) -> str:
     """The tunnels over UDP."""
-    return table(
-        ("UDP port", "name", "specification", "of"),
+    return _by_action(
+        "UDP port, specification",
         (
-            [str(row.port), row.name, row.source, "either port" if row.either else "destination"]
+            (
+                "to or from the port" if row.either else "to the port",
+                f"{row.name} ({row.port}, {row.source})",
+            )
             for row in UDP_TUNNELS
         ),
+        "datagrams",
     )
 
 
 def gre_block(_: str) -> str:
-    """The protocol types of GRE that the packet loop knows beside the EtherTypes; those in a row
-    with the same meaning together."""
+    """The protocol types of GRE that the packet loop knows beside the EtherTypes."""
     groups = groupby(GRE_PROTOCOLS, key=lambda row: (row.name, row.source, row.action))
-    return table(
-        ("GRE protocol type", "name", "specification", "what is done"),
-        ([_range([row.number for row in rows]), *texts] for texts, rows in groups),
+    named = [(name, action, [row.number for row in rows]) for (name, _, action), rows in groups]
+    return _by_action(
+        "GRE protocol type",
+        ((action, f"{name} ({_range(numbers)})") for name, action, numbers in named),
     )
 
 
@@ -65,12 +69,17 @@ def ppp_block(_: str) -> str:
 
 
 def _encapsulations(what: str, rows: Iterable[Encapsulation], form: str) -> str:
+    return _by_action(
+        what, ((row.action, f"{row.name} ({form.format(row.number)})") for row in rows)
+    )
+
+
+def _by_action(what: str, rows: Iterable[tuple[str, str]], action: str = "what is done") -> str:
     groups: dict[str, list[str]] = {}
-    for row in rows:
-        groups.setdefault(row.action, []).append(f"{row.name} ({form.format(row.number)})")
+    for done, name in rows:
+        groups.setdefault(done, []).append(name)
     return table(
-        ("what is done", f"name ({what})"),
-        ([action, "; ".join(names)] for action, names in groups.items()),
+        (action, f"name ({what})"), ([done, "; ".join(names)] for done, names in groups.items())
     )
 
 

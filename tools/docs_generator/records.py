@@ -32,34 +32,35 @@ Schema = dict[str, Any]
 
 
 def block(name: str) -> str:
-    """The fields of a record: path, type, whether it may be missing, meaning. Behind ``beside`` may
-    be another record, whose fields are left out where they are the same; behind ``depth`` how many
-    names a path has at most."""
+    """The fields of a record: path, type, whether it may be missing, meaning; fields that are alike
+    in all of these share a row. Behind ``beside`` may be another record, whose fields are left out
+    where they are the same; behind ``depth`` how many names a path has at most."""
     name, _, most = name.partition(" depth ")
     name, _, other = name.partition(" beside ")
     known = {*fields(json.loads(schemas.text(other)))} if other else set()
-    rows = [
-        [code(path), kind if always else f"{kind}, optional", text]
-        for path, kind, always, text in fields(json.loads(schemas.text(name)))
-        if (path, kind, always, text) not in known and (not most or path.count(".") < int(most))
-    ]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for path, kind, always, text in fields(json.loads(schemas.text(name))):
+        if (path, kind, always, text) not in known and (not most or path.count(".") < int(most)):
+            alike.setdefault((kind if always else f"{kind}, optional", text), []).append(path)
+    rows = ([code(*paths), kind, text] for (kind, text), paths in alike.items())
     return table(("field", "type", "meaning"), rows)
 
 
 def fields(schema: Schema) -> Iterator[tuple[str, str, bool, str]]:
-    """Path, type, whether it is always there, and description of each field that has one.
+    """Path, type, whether it is always there if what contains it is, and description of each field
+    that has one.
 
     Raises `ValueError` for a field that has neither a description nor fields below it.
     """
-    yield from _below(schema, schema.get("$defs", {}), "", True)
+    yield from _below(schema, schema.get("$defs", {}), "")
 
 
 def _below(
-    schema: Schema, definitions: dict[str, Schema], path: str, always: bool
+    schema: Schema, definitions: dict[str, Schema], path: str
 ) -> Iterator[tuple[str, str, bool, str]]:
     for key, value in schema.get("properties", {}).items():
         there = f"{path}.{key}" if path else key
-        required = always and key in schema.get("required", ())
+        required = key in schema.get("required", ())
         text = value.get("description")
         inner = _not_null(value)
         if text:
@@ -68,10 +69,10 @@ def _below(
             raise ValueError(f"{schema.get('title', there)}: {there} has no description")
         if text and all("description" not in each for each in _properties(inner)):
             continue
-        yield from _below(inner, definitions, there, required)
+        yield from _below(inner, definitions, there)
         items = inner.get("items")
         if isinstance(items, dict):
-            yield from _below(items, definitions, f"{there}[]", required)
+            yield from _below(items, definitions, f"{there}[]")
 
 
 def _properties(schema: Schema) -> list[Schema]:

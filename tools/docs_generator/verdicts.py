@@ -88,12 +88,13 @@ def evidence_block(_: str) -> str:
 def confidence_block(_: str) -> str:
     """The confidence that each kind of evidence gives, by the role of the domain."""
     roles: tuple[Role, ...] = get_args(Role)
+    kinds: dict[tuple[str, ...], list[Evidence]] = {}
+    for kind in get_args(Evidence):
+        given = tuple(confidence(kind, Match(_APP, "", role)) or "none" for role in roles)
+        kinds.setdefault(given, []).append(kind)
     return table(
         ("evidence", *(f"`{role}`" for role in roles)),
-        (
-            [code(kind), *(confidence(kind, Match(_APP, "", role)) or "none" for role in roles)]
-            for kind in get_args(Evidence)
-        ),
+        ([code(*alike), *given] for given, alike in kinds.items()),
     )
 
 
