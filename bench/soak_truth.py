@@ -19,7 +19,7 @@ from shared import ROOT
 from soak_traffic import Contact
 
 from netwatch.config import load
-from netwatch.coverage.hours import QUARTER
+from netwatch.coverage.judged import QUARTER
 from netwatch.store.catalogue import Catalogue
 
 SECOND = 10**9

@@ -140,7 +140,7 @@ def test_shipped_files_are_read_whatever_their_mode(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkout or an installation with umask 002 has them."""
-    monkeypatch.setattr("netwatch.core.user_files.others_may_write", lambda _status: True)
+    monkeypatch.setattr("netwatch.core.user_yaml.others_may_write", lambda _status: True)
     monkeypatch.setattr("netwatch.config.SEARCH_PATHS", ())
     assert "tiktok" in load().catalog.apps()
 
@@ -162,7 +162,7 @@ def foreign(site: Path, as_user: Callable[[int], None], monkeypatch: pytest.Monk
         return os.stat_result(found)
 
     as_user(4321)
-    monkeypatch.setattr("netwatch.core.user_files.os.fstat", of_another)
+    monkeypatch.setattr("netwatch.core.user_yaml.os.fstat", of_another)
     return site
 
 
@@ -189,7 +189,7 @@ def test_what_belongs_to_root_is_read_by_all(site: Path, as_user: Callable[[int]
 def test_a_note_says_that_a_named_configuration_belongs_to_another_user(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwatch.core.user_files.is_root_or_own", lambda _status: False)
+    monkeypatch.setattr("netwatch.core.user_yaml.is_root_or_own", lambda _status: False)
     owner = Path("netwatch.yaml").stat().st_uid
     (note,) = (each for each in load("netwatch.yaml").notes if "belongs" in each)
     assert note == f"netwatch.yaml belongs to user {owner}, who can change what netwatch does"

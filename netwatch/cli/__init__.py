@@ -76,8 +76,8 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "serve": Command("netwatch.cli.serve:add", "serve the web console over a store"),
     "fleet": Command("netwatch.cli.fleet:add", "many sensors, one centre"),
-    "users": Command("netwatch.cli.users:add", "show and change the accounts of the console"),
-    "audit": Command("netwatch.cli.audit:add", "show, verify and export who looked at what"),
+    "users": Command("netwatch.cli.users:add_users", "show and change the accounts of the console"),
+    "audit": Command("netwatch.cli.users:add_audit", "show, verify and export who looked at what"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
     "doctor": Command("netwatch.cli.doctor:add", "check this machine and all that is configured"),
     "completion": Command(
@@ -223,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     from netwatch.core.errors import ConfigError, NetwatchError
-    from netwatch.core.user_files import tell_of_found
+    from netwatch.core.user_yaml import tell_of_found
 
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     is_told = is_terminal and not getattr(args, "quiet", False)

@@ -15,12 +15,11 @@ from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.explain.doubts import exemptions_asked
 from netwatch.explain.page import as_record, page
 from netwatch.explain.sources import Found, from_alerts
 from netwatch.explain.steps import Explanation, explanation
-from netwatch.explain.subject import CATALOGUES, subject_page
-from netwatch.explain.subject_notice import notice_of, with_words, zone_of_ban
+from netwatch.explain.subject import CATALOGUES, notice_of, subject_page, with_words, zone_of_ban
+from netwatch.explain.wording import exemptions_asked
 from netwatch.language.language import language
 from netwatch.store.options import require_extra
 
@@ -49,8 +48,7 @@ def packet_lines(incident: Explanation, capture: str | None) -> Iterator[str]:
     """The packets that prove an incident: those of its evidence capture, which may be `capture`,
     else those that its evidence names in the captures that were scanned. Raises `NetwatchError`
     where there are neither."""
-    from netwatch.verify.evidence_file import read_evidence_file
-    from netwatch.verify.pieces import claims_of
+    from netwatch.verify.evidence_file import claims_of, read_evidence_file
     from netwatch.verify.show import Named, capture_lines, evidence_lines
 
     proof = incident.evidence_file or capture

@@ -349,7 +349,7 @@ def _remove_facts(config: Config, sensor: str, *, is_enrolled: bool) -> "SensorR
     from netwatch.cli.store_privacy import user_name
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
-    from netwatch.store.fact_removal import FactRemoval
+    from netwatch.store.fact_tables import FactRemoval
     from netwatch.store.fleet_sensors import has_sensor, remove_sensor
 
     if config.store is None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netwatch.console.erasing import ErasedFromConsole
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.erasing import Erased, StoreErasure
-    from netwatch.store.fact_removal import FactRemoval
+    from netwatch.store.fact_tables import FactRemoval
     from netwatch.store.options import StoreOptions
     from netwatch.store.person import Person
     from netwatch.store.pruning import Pruned
@@ -145,7 +145,7 @@ def user_name() -> str:
 
 def _facts(catalogue: "Catalogue", path: str) -> "FactRemoval":
     from netwatch.store.fact_files import FactFiles
-    from netwatch.store.fact_removal import FactRemoval
+    from netwatch.store.fact_tables import FactRemoval
 
     return FactRemoval(catalogue, FactFiles(path))
 
@@ -408,7 +408,7 @@ def _identify(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    from netwatch.privacy.keys import write_new_key
+    from netwatch.privacy.options import write_new_key
 
     key = write_new_key(Path(args.file))
     print_line(f"{args.file}: a new key; its pseudonyms begin with p{key.id}-")

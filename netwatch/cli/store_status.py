@@ -72,7 +72,7 @@ def _hours(catalogue: "Catalogue", config: "Config") -> dict[str, Any]:
     """For how many hours something was captured, and in how many something was lost; of each ban of
     the configuration, for how many hours its networks were captured together, and judged."""
     from netwatch.cli.store import ban_judges
-    from netwatch.coverage.hours import QUARTERS
+    from netwatch.coverage.judged import QUARTERS
     from netwatch.store.judged_coverage import judged_coverage
 
     coverage, judges = judged_coverage(catalogue), ban_judges(config)

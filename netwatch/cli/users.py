@@ -1,4 +1,6 @@
-"""``netwatch users``: the accounts of the console."""
+"""``netwatch users`` and ``netwatch audit``: the accounts of the console, who looked at what with
+them, and whether that record is sound.
+"""
 
 import argparse
 import getpass
@@ -17,8 +19,11 @@ from netwatch.core.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from netwatch.console.accounts import Accounts
     from netwatch.console.audit import Audit
+from netwatch.cli.printing import Lines
+from netwatch.cli.terminal import output
+from netwatch.core.text import quantity
 
-_EPILOG = """examples:
+_USERS = """examples:
   netwatch users add maria --role analyst          the password is asked for, twice
   netwatch users add ci --role auditor --password-stdin <password.txt
   netwatch users role maria dpo
@@ -29,8 +34,26 @@ pseudonyms alone), dpo (the audit, retention, what is held on one person). A new
 and the removal of an account, end its sessions. Every change is written to the audit.
 """
 
+_AUDIT = """examples:
+  netwatch audit list                              the newest rows last
+  netwatch audit list --limit 1000 --format jsonl
+  netwatch audit verify                            is the chain of rows unbroken?
+  netwatch audit verify --head 3f6c…               and is the row with this hash still there?
+  netwatch audit export audit.jsonl
 
-def add(
+Each row has a hash over itself and the row before it. Without --head, `verify` cannot exclude that
+rows were cut off at the end, or that all of them were made anew. Give it a hash that was noted
+where nobody who runs the console can change it: each report has one, and `netwatch serve` writes
+one to the journal or to syslog, at least every quarter of an hour if there is a new row:
+  journalctl | grep 'audit: row'
+
+exit status of verify: 0 sound; 3 the chain is broken, and the row is named
+"""
+
+_FAILED = 3
+
+
+def add_users(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
@@ -41,7 +64,7 @@ def add(
         "users",
         help="show and change the accounts of the console",
         description="The accounts with which people sign in to the console.",
-        epilog=_EPILOG,
+        epilog=_USERS,
     )
     parser = group.command("add", _add, "add an account", table=False)
     parser.add_argument("name", metavar="NAME", help="the name of the account")
@@ -54,7 +77,7 @@ def add(
     parser.add_argument("name", metavar="NAME", help="the name of the account")
     parser.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
     add_store_option(parser)
-    parser = group.command("list", _list, "list the accounts")
+    parser = group.command("list", _list_accounts, "list the accounts")
     add_store_option(parser)
     parser = group.command("remove", _remove, "remove an account", table=False)
     parser.add_argument("name", metavar="NAME", help="the name of the account")
@@ -126,7 +149,7 @@ def _remove(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(args: argparse.Namespace) -> int:
+def _list_accounts(args: argparse.Namespace) -> int:
     with opened(args, "users list") as (accounts, _):
         found = accounts.all()
     if args.format == "jsonl":
@@ -160,3 +183,110 @@ def _password(args: argparse.Namespace) -> str:
     if first != getpass.getpass("The same again: "):
         raise ConfigError([Problem("netwatch users", 0, 0, "the two passwords differ")])
     return first
+
+
+def add_audit(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Register the group of commands; `parents` contain the common options."""
+    group = Group(
+        groups,
+        parents,
+        "audit",
+        help="show, verify and export who looked at what",
+        description="The audit of the console: every page on a person, every export, every"
+        " sign-in, every change of an account.",
+        epilog=_AUDIT,
+    )
+    parser = group.command("list", _list_rows, "list the last rows")
+    parser.add_argument(
+        "--limit", type=_row_count, default=50, metavar="N", help="rows (default 50)"
+    )
+    parser.add_argument(
+        "--account",
+        default="",
+        metavar="NAME",
+        help="only of this account, or of all that had this name at a provider",
+    )
+    parser.add_argument("--subject", default="", metavar="TEXT", help="only about this subject")
+    add_store_option(parser)
+    parser = group.command("verify", _verify_rows, "compare each row with its hash", table=False)
+    parser.add_argument("--head", default="", metavar="HASH", help="a hash that was noted earlier")
+    add_store_option(parser)
+    parser = group.command(
+        "export", _export_rows, "write all rows with their hashes as JSON lines", table=False
+    )
+    parser.add_argument("file", metavar="FILE", help="the file; - is standard output")
+    add_store_option(parser)
+
+
+def _row_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to 1,000,000")
+    return int(text)
+
+
+def _list_rows(args: argparse.Namespace) -> int:
+    with opened(args, "audit list") as (_, audit):
+        from netwatch.console.audit import entry_record
+
+        accounts = audit.names.called(args.account) if args.account else ()
+        rows = audit.newest(args.limit, accounts=accounts, subject=args.subject)[::-1]
+        names = audit.names.of({row.account for row in rows})
+        called = audit.names.shown({row.account for row in rows})
+    if args.format == "jsonl":
+        with Lines() as lines:
+            for row in rows:
+                lines.record(entry_record(row, names))
+    elif rows:
+        shown = [
+            (str(row.number), _time(row.time), called[row.account], row.role, row.action,
+             row.subject, row.purpose)
+            for row in rows
+        ]  # fmt: skip
+        head = ("ROW", "TIME", "ACCOUNT", "ROLE", "ACTION", "SUBJECT", "PURPOSE")
+        print_columns([head, *shown])
+    else:
+        print_message("netwatch: the audit has no such row")
+    return 0
+
+
+def _verify_rows(args: argparse.Namespace) -> int:
+    with opened(args, "audit verify") as (_, audit):
+        found = audit.verify(args.head.lower())
+    if found.problem:
+        print_line(f"the audit is BROKEN: {found.problem}")
+        print_line(f"{quantity(found.rows, 'row')} before that {_are(found.rows)} sound")
+        return _FAILED
+    print_line(f"the audit is sound: {quantity(found.rows, 'row')}, hash of the last one:")
+    print_line(found.head)
+    if not args.head and found.rows:
+        print_message(
+            "netwatch: no --head was given, so it cannot be excluded that rows were cut off at the"
+            " end, or that the whole audit was made anew: compare it with a hash of a report, of"
+            " the journal or of syslog"
+        )
+    return 0
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _export_rows(args: argparse.Namespace) -> int:
+    from netwatch.formats.values import json_line
+
+    with opened(args, "audit export") as (_, audit):
+        from netwatch.console.audit import entry_record
+
+        with output(None if args.file == "-" else args.file) as stream:
+            count, names = 0, dict[str, tuple[str, ...]]()
+            for row in audit.entries():
+                if row.account not in names:
+                    names |= audit.names.of([row.account])
+                stream.write(f"{json_line(entry_record(row, names))}\n")
+                count += 1
+    if args.file != "-":
+        print_message(f"netwatch: wrote {quantity(count, 'row')} to {args.file}")
+    return 0

@@ -13,7 +13,7 @@ from netwatch.config import load
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.tabular import aligned
 from netwatch.core.text import quantity
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 from netwatch.formats.values import rfc3339
 from netwatch.store.options import require_extra
 
@@ -176,9 +176,8 @@ def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator
         return
     from netwatch.verify.against_alert import differences
     from netwatch.verify.check import check
-    from netwatch.verify.evidence_file import read_evidence_file
+    from netwatch.verify.evidence_file import claims_of, read_evidence_file
     from netwatch.verify.flows import Flows
-    from netwatch.verify.pieces import claims_of
 
     file = read_evidence_file(path)
     claims = claims_of(path.name, file)

@@ -24,8 +24,8 @@ from netwatch.cluster.result_file import Written
 from netwatch.cluster.storage import MissingError, write
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
-from netwatch.core.user_files import read_trusted_file
-from netwatch.privacy.keys import MIN_KEY_BYTES, mode_problem, write_new_key
+from netwatch.core.user_yaml import read_trusted_file
+from netwatch.privacy.options import MIN_KEY_BYTES, mode_problem, write_new_key
 
 SCHEMA = "netwatch.signatures/1"
 

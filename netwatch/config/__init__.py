@@ -47,8 +47,7 @@ from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.file_keys import know_keys, read_key
-from netwatch.core.user_files import foreign_owner
-from netwatch.core.user_yaml import Fields, Problems, YamlMapping
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping, foreign_owner
 from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices

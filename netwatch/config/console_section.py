@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import Key, Kind, nested, read_section
 from netwatch.core.file_keys import key as declare
-from netwatch.core.user_files import refuse_writable
-from netwatch.core.user_yaml import Fields, describe, did_you_mean
+from netwatch.core.user_yaml import Fields, describe, did_you_mean, refuse_writable
 from netwatch.core.value_kinds import (
     HOST_NAMES,
     PATH,

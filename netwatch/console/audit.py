@@ -28,8 +28,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, delete, insert, select
 
 from netwatch.console import tables
+from netwatch.console.accounts import ForeignNames
 from netwatch.console.audit_sealing import EMPTY, AuditSealing, Content
-from netwatch.console.foreign_names import ForeignNames
 from netwatch.console.tables import storable
 from netwatch.report.values import AuditHead
 from netwatch.store.database import Database

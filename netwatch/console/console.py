@@ -16,7 +16,7 @@ from netwatch.console.period_reports import PeriodReports
 from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.core.errors import NetwatchError
-from netwatch.explain.subject_notice import zone_of_ban
+from netwatch.explain.subject import zone_of_ban
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.device_facts import DeviceFactReader
 from netwatch.store.options import StoreOptions

@@ -9,18 +9,20 @@ from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from netwatch.core.period import WORKING_DAYS, ExpectedUse, period
-from netwatch.coverage.hours import (
+from netwatch.coverage.judged import (
     HOUR,
     QUARTER,
     QUARTERS,
+    JudgedCoverage,
+    Wanted,
     bits_of,
     bits_or,
     long_runs,
     mask,
+    readable,
     runs,
     widened,
 )
-from netwatch.coverage.judged import JudgedCoverage, Wanted, readable
 
 MissingReason = Literal["not-captured", "lost", "not-judged", "silent", "unreadable"]
 MISSING_REASONS: tuple[MissingReason, ...] = get_args(MissingReason)

@@ -33,7 +33,7 @@ from netwatch.engine.writer_host import (
 from netwatch.store import landing, messages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.hour_rows import LossCounter
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning

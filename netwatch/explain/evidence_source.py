@@ -25,7 +25,7 @@ from netwatch.config import Config
 from netwatch.core.alert import AlertRecord, Sensor
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.explain.sources import Found, chosen

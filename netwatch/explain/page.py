@@ -11,8 +11,8 @@ from typing import Any
 from netwatch.core.alert import TITLES, UNHEARD, situation
 from netwatch.core.text import escaped, quantity
 from netwatch.explain import wording
-from netwatch.explain.doubts import Statement, not_proved, refutations
 from netwatch.explain.steps import Answer, Contact, Exemption, Explanation, Period, Seen
+from netwatch.explain.wording import Statement, not_proved, refutations
 
 WIDTH = 80
 """Columns of a page."""

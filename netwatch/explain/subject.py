@@ -1,9 +1,10 @@
-"""The page for the person concerned: one incident in plain words, on one sheet of paper.
+"""The page for the person concerned: one incident in plain words, on one sheet of paper, with what
+the configuration says for it.
 
 It speaks of the device and never of what somebody did, says what the record does not prove before
 it says what would refute it, and leaves a blank where the organisation has not configured what it
-has to tell (GDPR articles 13 and 14). The texts of the ban are those of the incident that is given
-(`netwatch.explain.subject_notice.with_words`).
+has to tell (GDPR articles 13 and 14): whom to ask, and how long data are kept. The texts of the ban
+are those of the incident that is given (`with_words`), in the language of the page.
 The page is a `Sheet` of paragraphs, fields and lists, which the command line prints as text of
 fixed width and the console as HTML.
 """
@@ -14,11 +15,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from netwatch.config import Config
 from netwatch.core.text import escaped
-from netwatch.explain.doubts import not_proved, refutations
+from netwatch.core.verdict import Ban
 from netwatch.explain.sheet import Part, Section, Sheet, contradictions, text_lines
-from netwatch.explain.steps import Explanation
+from netwatch.explain.steps import Explanation, Period
+from netwatch.explain.wording import not_proved, refutations
 from netwatch.language.language import Language
+from netwatch.rules.ban_texts import words_in
+from netwatch.rules.bans import load_pack, pack_ids
 
 LINES = 66
 """Lines of the page at most: what A4 holds at six lines an inch, less the margins."""
@@ -377,3 +382,54 @@ def _rights(notice: Notice, language: Language) -> Iterator[Part]:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
+
+
+def notice_of(config: Config) -> Notice:
+    """What the organisation tells persons concerned."""
+    told, kept = config.data_protection, config.retention
+    return Notice(
+        told.controller if told else "",
+        told.contact if told else "",
+        told.supervisor if told else "",
+        kept.incidents if kept else None,
+        kept.evidence if kept else None,
+    )
+
+
+def zone_of_ban(ban_id: str, config: Config) -> ZoneInfo:
+    """The time zone of a ban of the configuration or of a shipped one; UTC for another, whose zone
+    is not known."""
+    ban = _known(ban_id, config)
+    return ZoneInfo(ban.timezone if ban else "UTC")
+
+
+def with_words(incident: Explanation, config: Config, code: str) -> Explanation:
+    """An incident whose ban is in the words that the configuration, or the shipped ban, has for it
+    in a language. What the record says in other words than they do stays as it is: it is what was
+    decided then."""
+    told = incident.ban
+    ban = _known(told.id, config)
+    if ban is None:
+        return incident
+    words = words_in(ban, code)
+    bases = {period.basis: text for period, text in zip(ban.periods, words.bases, strict=True)}
+
+    def in_words(period: Period) -> Period:
+        return replace(period, basis=bases.get(period.basis, period.basis))
+
+    authority, basis = told.authority, told.legal_basis
+    told = replace(
+        told,
+        authority=words.authority if authority == ban.authority else authority,
+        legal_basis=words.legal_basis if basis == ban.legal_basis else basis,
+        period=in_words(told.period),
+        periods=tuple(in_words(period) for period in told.periods),
+    )
+    return replace(incident, ban=told)
+
+
+def _known(ban_id: str, config: Config) -> Ban | None:
+    for ban in config.policy.bans:
+        if ban.id == ban_id:
+            return ban
+    return load_pack(ban_id, config.catalog).ban if ban_id in pack_ids() else None

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import EXPECTED, is_sensor_name
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 from netwatch.fleet import keys
 from netwatch.fleet.connection import SensorCredentials, write_private
 from netwatch.fleet.keys import new_seed, public_key

@@ -35,8 +35,7 @@ from netwatch.config import load
 from netwatch.config.published import published_fields
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import PrivateFolder
-from netwatch.core.user_files import read_user_file
-from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence, read_user_file
 from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle, write_bundle
 from netwatch.fleet.keys import SigningKey, open_signing_key, read_public_key
 from netwatch.fleet.subjects import ALL, audience_text, is_audience

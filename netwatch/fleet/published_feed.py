@@ -1,5 +1,5 @@
 """The sensor's side of the bucket of published bundles: it reads what is for it, and refuses it or
-installs it as a whole.
+installs it as a whole; and how a running capture takes what was installed.
 
 A sensor reads the index of what is for all and of what is for it alone: at the start of every
 connection, whenever the centre writes one, and now and then, because a message can get lost. Of
@@ -13,13 +13,18 @@ neither expired nor from the future, newer than every one that was in use, and g
 configuration of the sensor loads with it, as after a SIGHUP. The one in use stays in use otherwise,
 also after a restart. So going back to an earlier set takes a newly signed bundle with a higher
 version.
+
+The capture itself is not touched from here. What is installed changes files that its configuration
+names, so it reloads as after any other change, without missing a packet (`PublishedSettings`).
 """
 
 import asyncio
 import hashlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,14 +32,20 @@ from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from netwatch import __version__
+from netwatch.config import Config, examine_configuration, examine_set
 from netwatch.core.errors import NetwatchError, Problem
 from netwatch.fleet.bundle import Bundle, BundleError, Refusal, read_bundle, require_usable
+from netwatch.fleet.connection import Connection, read_credentials
+from netwatch.fleet.envelope import Envelope
+from netwatch.fleet.keys import read_public_key
 from netwatch.fleet.publisher import Entry, read_index, read_value
-from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject, published_keys
+from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject, published_keys, subject
 from netwatch.updates.published import SHAPES, published_store
-from netwatch.updates.set_check import problem_lines
+from netwatch.updates.set_check import check_set, problem_lines
 from netwatch.updates.set_format import SetError
 from netwatch.updates.store import Installed, State
+from netwatch.watch.snapshot import PublishedStatus
 
 Examine = Callable[[str, Path], Sequence[Problem]]
 """Says what speaks against what is in a folder, which is of this kind: its own mistakes, and a
@@ -322,3 +333,98 @@ class PublishedFeed:
             return
         self._refused[kind] = what
         await self._report(self._applier.refuse(error.refusal, str(error), kind, version))
+
+
+class PublishedSettings:
+    """The bundles for the sensor of `config`, whose file is at `path` (None where `load` finds it).
+    `report` takes sentences for the log, from the thread of the link. Raises `NetwatchError` for
+    credentials that cannot be used."""
+
+    def __init__(self, config: Config, path: str | None, report: Callable[[str], None]) -> None:
+        fleet = config.fleet
+        assert fleet is not None
+        assert fleet.credentials is not None
+        self._sensor = fleet.sensor
+        self._folder = fleet.published
+        self._path = path
+        self._report = report
+        publisher = read_credentials(fleet.credentials, fleet.sensor).publisher
+        keys = read_public_key(publisher) if publisher else {}
+        self._applier = Applier(fleet.sensor, fleet.published, keys, self._examine)
+        self._feed = PublishedFeed(fleet.sensor, self._applier, self._tell)
+        self._client: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = ("", 0)
+        self._versions = self._read_versions()
+
+    async def run(self, connection: Connection) -> None:
+        """Apply what is published, as long as a connection lasts: a task of the link."""
+        self._client, self._loop = connection.client, asyncio.get_running_loop()
+        await self._feed.run(connection.client)
+
+    def retry(self) -> None:
+        """Offer again what was refused; from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._feed.retry)
+
+    def status(self) -> PublishedStatus:
+        """What is in use, and what was refused; from any thread."""
+        return PublishedStatus(
+            versions=self._versions,
+            refused=dict(self._applier.refused),
+            problems=tuple(_sentence(each) for each in [*self._applier.problems.values()]),
+        )
+
+    def health(self) -> Mapping[str, Any]:
+        """What a sign of life says of it."""
+        status = self.status()
+        return {
+            "set_version": status.versions.get("set"),
+            "configuration_version": status.versions.get("configuration"),
+            "published": {"refused": status.refused, "problems": list(status.problems)},
+        }
+
+    def _read_versions(self) -> dict[str, int]:
+        """The versions in use. What is damaged, the capture names when it reads its files."""
+        found = {}
+        for kind in KINDS:
+            with suppress(NetwatchError):
+                current = published_store(self._folder, kind).read_state().current
+                if current is not None:
+                    found[kind] = current.version
+        return found
+
+    def _examine(self, kind: str, folder: Path) -> list[Problem]:
+        if kind == "configuration":
+            return examine_configuration(self._path, folder)
+        return check_set(folder) or examine_set(self._path, folder)
+
+    async def _tell(self, applied: Applied) -> None:
+        """Tell the log and the centre, which keeps it until its database has it."""
+        self._versions = self._read_versions()
+        if applied.state == "rejected":
+            self._report(f"what the centre published is refused: {_sentence(applied)}")
+        elif self._told != (applied.kind, applied.version):
+            self._report(f"{applied.kind} {applied.version} of the centre is applied")
+        self._told = (applied.kind, applied.version)
+        now = time.time_ns()
+        envelope = Envelope(
+            sensor=self._sensor,
+            kind="applied",
+            sequence=0,
+            sent=now,
+            version=__version__,
+            id=f"{applied.kind}-{applied.version}-{applied.state}-{now}",
+            body=applied.body(),
+        )
+        jetstream = self._client.jetstream(timeout=10)
+        await jetstream.publish(subject(self._sensor, "applied"), envelope.encode())
+
+
+def _sentence(applied: Applied) -> str:
+    """Why a bundle was refused, in one line."""
+    reason = applied.reason[:300]
+    if not reason.startswith(applied.kind):
+        version = f" {applied.version}" if applied.version else ""
+        reason = f"{applied.kind}{version}: {reason}"
+    return f"{reason} ({applied.refusal})"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from netwatch.coverage.hours import QUARTERS
+from netwatch.coverage.judged import QUARTERS
 from netwatch.fleet.border import BorderError
 from netwatch.fleet.fact_batch import RunKey
 from netwatch.store import catalogue_tables as tables

@@ -13,7 +13,7 @@ from typing import Any
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.user_files import require_regular_file
+from netwatch.core.user_yaml import require_regular_file
 
 Location = tuple[int | None, str | None, str | None]
 """AS number, AS organisation and ISO 3166-1 country code; None where unknown."""

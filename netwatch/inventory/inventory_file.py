@@ -18,8 +18,13 @@ from typing import Any
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import UTC_ZONE
-from netwatch.core.user_files import read_trusted_file, refuse_writable
-from netwatch.core.user_yaml import Problems, describe, did_you_mean
+from netwatch.core.user_yaml import (
+    Problems,
+    describe,
+    did_you_mean,
+    read_trusted_file,
+    refuse_writable,
+)
 from netwatch.core.verdict import BEGINNING, FOREVER
 from netwatch.inventory.entry_table import EntryTable, Fields
 from netwatch.inventory.inventory_columns import (

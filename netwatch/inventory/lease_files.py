@@ -12,8 +12,7 @@ from types import MappingProxyType
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import key
 from netwatch.core.names import normalise_name
-from netwatch.core.user_files import read_user_file
-from netwatch.core.user_yaml import Problems
+from netwatch.core.user_yaml import Problems, read_user_file
 from netwatch.core.value_kinds import NANOSECONDS, PATH, choice
 from netwatch.inventory import dhcpd_leases, dnsmasq_leases, kea_leases
 from netwatch.inventory.lease_table import (

@@ -12,7 +12,7 @@ from pathlib import Path
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.listed_name import NameList
 from netwatch.core.text import quantity
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 from netwatch.lists.findings import MAX_LINE, Findings, Lines, split_lines
 from netwatch.lists.registry import LIST_FORMATS, recognise_format
 

@@ -31,7 +31,7 @@ from netwatch.watch.snapshot import FleetStatus, StoreStatus, TakeSnapshot
 if TYPE_CHECKING:
     from netwatch.engine.live_facts import Destination
     from netwatch.fleet.link import Link
-    from netwatch.fleet.published_settings import PublishedSettings
+    from netwatch.fleet.published_feed import PublishedSettings
     from netwatch.live.live_store import LiveStore
 
 FINAL_WRITE_TIMEOUT = 5.0
@@ -135,7 +135,7 @@ class Resources:
             return None
         if is_sensor(self._config):
             from netwatch.fleet.link import Link
-            from netwatch.fleet.published_settings import PublishedSettings
+            from netwatch.fleet.published_feed import PublishedSettings
 
             self._published = published = PublishedSettings(
                 self._config, self._options.config, self._warn

@@ -17,8 +17,7 @@ from zoneinfo import ZoneInfo
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import FOLDER_MODE, MODE, give_to_owner, set_permissions
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock, sync_folder
-from netwatch.core.user_files import MAX_FILE_BYTES
-from netwatch.core.user_yaml import Problems
+from netwatch.core.user_yaml import MAX_FILE_BYTES, Problems
 from netwatch.inventory.history import MARKER, Row, row_of
 from netwatch.inventory.inventory_file import parse_inventory, read_inventory_folder, read_text
 

@@ -194,7 +194,7 @@ def complete_spans(sql: Any, captures: Iterable[StoredCapture]) -> dict[int, Com
 def complete_parts(
     run: StoredRun, spans: dict[int, CompleteSpan]
 ) -> list[tuple[int, CompleteSpan]]:
-    """The parts of a run (`netwatch.coverage.hours`) with the time of which all facts are there."""
+    """The parts of a run, as of judged coverage, with the time of which all facts are there."""
     if run.command != "live":
         return [
             (capture.number, spans[capture.number])

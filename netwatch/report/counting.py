@@ -10,7 +10,7 @@ from datetime import date
 
 from netwatch.core.period import period
 from netwatch.core.verdict import CONFIDENCE_RANK, Ban, Exemption
-from netwatch.coverage.hours import HOUR
+from netwatch.coverage.judged import HOUR
 from netwatch.formats.values import rfc3339
 from netwatch.report.answer import WEIGHTS, weight
 from netwatch.report.reading import Days, Incident, Span, monday_of

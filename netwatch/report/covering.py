@@ -9,8 +9,15 @@ from datetime import UTC, date, datetime, timedelta
 
 from netwatch.config import Config
 from netwatch.core.verdict import Ban, Exemption
-from netwatch.coverage.hours import QUARTER, QUARTERS, bits_or, by_name, long_runs
-from netwatch.coverage.judged import JudgedCoverage, says
+from netwatch.coverage.judged import (
+    QUARTER,
+    QUARTERS,
+    JudgedCoverage,
+    bits_or,
+    by_name,
+    long_runs,
+    says,
+)
 from netwatch.coverage.missing import (
     MISSING_REASONS,
     Limits,

@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, set_mode
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 
 SCHEMA = "netwatch.report-signature/1"
 """The schema of a signature, with its version."""

@@ -18,8 +18,13 @@ from typing import Any
 from netwatch import __version__
 from netwatch.core import user_yaml
 from netwatch.core.errors import NetwatchError
-from netwatch.core.user_files import read_trusted_file, read_user_file
-from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence
+from netwatch.core.user_yaml import (
+    Problems,
+    YamlMapping,
+    YamlSequence,
+    read_trusted_file,
+    read_user_file,
+)
 from netwatch.rules.catalog_cache import DOCUMENTS, is_on, read_entry, write_entry
 
 MAX_CACHED_BYTES = 1 << 20

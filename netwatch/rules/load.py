@@ -21,8 +21,7 @@ from pathlib import Path
 from netwatch import __version__
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import NetwatchError, Problem
-from netwatch.core.user_files import read_trusted_file, read_user_file, refuse_writable
-from netwatch.core.user_yaml import Problems
+from netwatch.core.user_yaml import Problems, read_trusted_file, read_user_file, refuse_writable
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.catalog_cache import is_on, read_entry, write_entry
 from netwatch.rules.compiled import LAYOUT, UnpackError, pack, unpack

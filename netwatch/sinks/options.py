@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import Key, Kind, key
-from netwatch.core.user_files import refuse_writable
-from netwatch.core.user_yaml import Fields
+from netwatch.core.user_yaml import Fields, refuse_writable
 from netwatch.core.value_kinds import TEXT
 from netwatch.sinks.secrets import SECRET, Secret
 

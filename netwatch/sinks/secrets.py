@@ -15,8 +15,7 @@ from pathlib import Path
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import Key, Kind
 from netwatch.core.text import quantity
-from netwatch.core.user_files import read_trusted_file, read_user_file
-from netwatch.core.user_yaml import Fields, YamlMapping
+from netwatch.core.user_yaml import Fields, YamlMapping, read_trusted_file, read_user_file
 
 MAX_SECRET = 4096
 """Bytes of a file that contains a secret, in one line. Other files, which somebody could have named

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import Key, Kind
 from netwatch.core.installing import install_command
-from netwatch.core.user_files import read_trusted_file
-from netwatch.core.user_yaml import Fields
+from netwatch.core.user_yaml import Fields, read_trusted_file
 from netwatch.core.value_kinds import TEXT
 from netwatch.sinks.digest_lines import digest_line, printable
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
-from netwatch.coverage.hours import HourCounts
+from netwatch.coverage.judged import HourCounts
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue_clients import (
     ClientAddress,

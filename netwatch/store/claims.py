@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netwatch.privacy.options import SealedError, Sealing
-from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.fact_tables import FactRemoval
 
 
 def encode_claim(packet: Packet, claim: AddressClaim) -> bytes:

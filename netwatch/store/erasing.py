@@ -1,7 +1,7 @@
 """Erases a person from a store: evidence captures, facts, and what the catalogue has of her.
 
 Who she is, is deleted last. Whoever is killed before has only to erase her again: everything that
-is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_removal`),
+is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_tables`),
 and what one step has done, the next call finds done. The journal gets its entry in the transaction
 that deletes the clients; it says how much was erased, and never of whom. Where there was nothing,
 it gets none: reports count its entries as persons who were erased.
@@ -29,8 +29,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.claims import claim_record
 from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
-from netwatch.store.fact_removal import FactRemoval, Removed
-from netwatch.store.fact_tables import TIME_COLUMN
+from netwatch.store.fact_tables import TIME_COLUMN, FactRemoval, Removed
 from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.person import ALWAYS, Person
 from netwatch.store.pruning import delete_evidence

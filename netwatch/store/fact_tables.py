@@ -1,11 +1,16 @@
-"""Facts as tables of Arrow and as files of Parquet: their schemas, their encodings, and reading and
-writing whole files.
+"""Facts as tables of Arrow and as files of Parquet: their schemas, their encodings, reading and
+writing whole files, and taking rows and files away so that nothing of them stays in any file.
 
 Texts are dictionaries in memory; in a file each page has the encoding that suits it. Texts and
 lists repeat and get a dictionary for each row group; what counts up is stored as differences. The
 numbers of flows and the ports of clients are random: a dictionary of them would be as long as they
 are. In a compacted file names are in order, so that each is stored as what it differs from the one
 before.
+
+A file of which rows are removed is written again without them. In one transaction the new file gets
+its row in the catalogue, and the row of the old one is marked as retired: no reader lists it any
+more, but it is still known until the file itself is gone. So a process that is killed in between
+leaves no file that nobody knows: the next call of `remove_retired` finishes.
 
 This needs pyarrow, which is imported when the functions are called.
 """
@@ -24,6 +29,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from netwatch.store.tables import FORMAT_VERSION, FactColumn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue, StaleFilesError
+from netwatch.store.statements import chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,6 +71,9 @@ _RANDOM = {"flow", "client_port", "bytes_out", "bytes_in"}
 
 LARGE_CHUNK = 25_000
 """Rows from which a chunk is written to a landing file with dictionaries of its own."""
+
+RETIRED = "retired"
+"""What the row of a file has as its table once the file is to be removed."""
 
 
 def arrow_type(column: FactColumn) -> "pa.DataType":
@@ -238,3 +258,111 @@ def _plain(rows: "pa.Table") -> "pa.Table":
         for field in rows.schema
     ]
     return rows.cast(pa.schema(fields, rows.schema.metadata))
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many rows went, and how many files were removed or written anew."""
+
+    rows: int = 0
+    files: int = 0
+
+    def __add__(self, other: "Removed") -> "Removed":
+        return Removed(self.rows + other.rows, self.files + other.files)
+
+
+class FactRemoval:
+    """Removes facts of the store of `catalogue`, whose files are `files`."""
+
+    def __init__(self, catalogue: Catalogue, files: FactFiles) -> None:
+        self.catalogue = catalogue
+        self.files = files
+
+    def rows(
+        self,
+        file: FileRow,
+        select_rows: "Callable[[pa.Table], pa.Array]",
+        columns: Sequence[str],
+    ) -> Removed:
+        """Remove the rows of a file that `select_rows` selects, given a table with these columns,
+        as booleans. A file that another process has replaced meanwhile is left, as if it had none:
+        its rows are in another file now. Raises `NetwatchError`."""
+        from pyarrow import compute
+
+        chosen = select_rows(self.read(file, columns))
+        count = compute.sum(chosen).as_py() or 0
+        if not count:
+            return Removed()
+        rows = None
+        if count < file.rows:
+            rows = encoded(read_file(self.files, file).filter(compute.invert(chosen)))
+        if not self.replace(file, rows):
+            return Removed()
+        return Removed(count, 1)
+
+    def replace(self, file: FileRow, rows: "pa.Table | None") -> bool:
+        """Let a file with these rows take the place of a file, or none; False where another process
+        has replaced it meanwhile. Raises `NetwatchError`."""
+        new = None
+        if rows is not None:
+            new = write_file(self.files, file.table, file.day, file.bucket, rows)
+        try:
+            self._retire([file.path], [new] if new is not None else [])
+        except StaleFilesError:
+            if new is not None:
+                self.files.remove(new.path)
+            return False
+        self.remove_retired([file.path])
+        return True
+
+    def whole(self, files: Sequence[FileRow]) -> Removed:
+        """Remove files with all their rows. Raises `NetwatchError`."""
+        removed = Removed()
+        for file in files:
+            if self.replace(file, None):
+                removed += Removed(file.rows, 1)
+        return removed
+
+    def all_files(self) -> Iterator[FileRow]:
+        """The files of all tables."""
+        for table in FACTS:
+            yield from self.catalogue.files(table)
+
+    def read(self, file: FileRow, columns: Sequence[str] | None = None) -> "pa.Table":
+        """The rows of a file; with `columns`, only these. Raises `NetwatchError`."""
+        from pyarrow import parquet
+
+        with self.files.open(file.path) as stream:
+            return parquet.read_table(stream, columns=columns)
+
+    def remove_retired(self, paths: Sequence[str] | None = None) -> int:
+        """Remove files that are retired, those with these paths or all; their number."""
+        column = tables.file.c
+        with self.catalogue.database.reading() as connection:
+            retired = list(
+                connection.execute(select(column.path).where(column.table == RETIRED)).scalars()
+            )
+        wanted = retired if paths is None else [path for path in retired if path in {*paths}]
+        for path in wanted:
+            self.files.remove(path)
+            with self.catalogue.database.writing() as connection:
+                connection.execute(delete(tables.file).where(column.path == path))
+        return len(wanted)
+
+    def _retire(self, old: Sequence[str], new: Sequence[FileRow]) -> None:
+        """Let files take the place of others, which stay known as retired. Raises
+        `StaleFilesError` where one of those is gone."""
+        column = tables.file.c
+        with self.catalogue.database.writing() as connection:
+            for paths in chunks(old):
+                found = connection.execute(
+                    update(tables.file)
+                    .where(column.path.in_(paths), column.table != RETIRED)
+                    .values(table=RETIRED)
+                )
+                if found.rowcount != len(paths):
+                    raise StaleFilesError("files were replaced by another process meanwhile")
+            if new:
+                names = [each.name for each in column]
+                rows = [{name: getattr(row, name) for name in names} for row in new]
+                connection.execute(insert(tables.file), rows)

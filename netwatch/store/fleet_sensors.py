@@ -23,7 +23,7 @@ from sqlalchemy import Connection, case, delete, func, insert, or_, select
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.fact_tables import FactRemoval, Removed
 from netwatch.store.hour_rows import remove_coverage, remove_hours
 from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.run_rows import note_heard

@@ -1,4 +1,4 @@
-"""Counts by network and hour what rows of facts show, as `netwatch.coverage.hours` has it.
+"""Counts by network and hour what rows of facts show, as `netwatch.coverage.judged` has it.
 
 Whatever stores rows counts them here: ``scan``, ``live``, logs, a centre, and what judges a store
 again. Facts say when packets were there: the times of names and claims, and of the first and last
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LOOKUPS
 from netwatch.coverage.flow_visibility import NOT_COUNTED, visibilities
-from netwatch.coverage.hours import HOUR, QUARTER, HourCounts
+from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 
-from netwatch.coverage.hours import (
+from netwatch.coverage.judged import (
     BLOCK,
     HOUR,
     QUARTER,

@@ -16,7 +16,7 @@ from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.networks import Scope
-from netwatch.privacy.keys import Keyring, key_id_of, pseudonym
+from netwatch.privacy.options import Keyring, key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.resolving import NOBODYS, StoredClient

@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from netwatch.coverage.hours import BLOCK, HOUR, QUARTERS, bits_of, by_name, mask, narrowed
 from netwatch.coverage.judged import (
+    BLOCK,
+    HOUR,
+    QUARTERS,
     FlowBlock,
     Judge,
     JudgedCoverage,
@@ -17,6 +19,10 @@ from netwatch.coverage.judged import (
     SeenNetwork,
     Source,
     Wanted,
+    bits_of,
+    by_name,
+    mask,
+    narrowed,
 )
 from netwatch.formats.values import rfc3339
 from netwatch.store import catalogue_tables as tables

@@ -22,10 +22,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from netwatch.coverage.hours import BLOCK, HOUR
+from netwatch.coverage.judged import BLOCK, HOUR
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import FileRow
-from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.fact_tables import FactRemoval, Removed
 from netwatch.store.fleet_sensors import forget_silences
 from netwatch.store.hour_rows import remove_coverage, remove_hours_before
 from netwatch.store.incident_rows import remove_incidents

@@ -24,8 +24,7 @@ from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.claims import without_flows
 from netwatch.store.erasing import vacuum
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import FactRemoval
-from netwatch.store.fact_tables import FORMAT_KEY, rows_in
+from netwatch.store.fact_tables import FORMAT_KEY, FactRemoval, rows_in
 from netwatch.store.flow_rows import FlowNames, new_key
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import FORMAT_VERSION, NAMED_SINCE

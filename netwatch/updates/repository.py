@@ -45,7 +45,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 from netwatch.updates.set_format import (
     ARCHIVE,
     MANIFEST,

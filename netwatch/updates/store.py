@@ -40,7 +40,7 @@ from netwatch.core.system.files import (
     sync_folder,
     user_id,
 )
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 from netwatch.updates.set_format import (
     MANIFEST,
     MAX_MANIFEST_BYTES,

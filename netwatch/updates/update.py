@@ -17,7 +17,7 @@ from typing import Literal
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.core.private_files import PrivateFolder
-from netwatch.core.user_files import read_trusted_file
+from netwatch.core.user_yaml import read_trusted_file
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.set_check import check_set, problem_lines
 from netwatch.updates.set_format import Manifest, SetError, set_hash

@@ -23,9 +23,15 @@ from netwatch.core.message import HANDSHAKES
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 from netwatch.verify.check import Finding, answer
-from netwatch.verify.evidence_file import EvidenceFile
+from netwatch.verify.evidence_file import (
+    AlertPiece,
+    Claims,
+    Contact,
+    EvidenceFile,
+    Piece,
+    alert_pieces,
+)
 from netwatch.verify.flows import Datagram, Flows
-from netwatch.verify.pieces import AlertPiece, Claims, Contact, Piece, alert_pieces
 
 Checksum = Literal["right", "unknown", "wrong"]
 

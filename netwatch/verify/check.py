@@ -16,7 +16,7 @@ from netwatch.core.names import normalise_name
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 from netwatch.verify import messages, quic
-from netwatch.verify.evidence_file import EvidenceFile
+from netwatch.verify.evidence_file import Claims, Client, Contact, EvidenceFile, Piece
 from netwatch.verify.flows import (
     Datagram,
     DnsMessage,
@@ -27,7 +27,6 @@ from netwatch.verify.flows import (
     guarded,
     same_name,
 )
-from netwatch.verify.pieces import Claims, Client, Contact, Piece
 
 Result = Literal["shown", "differs", "missing", "unread"]
 

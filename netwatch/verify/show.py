@@ -14,9 +14,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped, quantity
 from netwatch.formats.values import rfc3339
 from netwatch.verify import messages, quic
-from netwatch.verify.evidence_file import CapturedPacket, EvidenceFile
+from netwatch.verify.evidence_file import CapturedPacket, Claims, EvidenceFile
 from netwatch.verify.flows import Flows, guarded
-from netwatch.verify.pieces import Claims
 from netwatch.verify.scapy_reader import ScapyReader, dissect, hello_layers
 
 MAX_SHOWN = 64

@@ -20,8 +20,8 @@ from support.identity_provider import (
 )
 
 from netwatch.config.console_section import ConsoleOptions, OidcOptions
+from netwatch.console.accounts import MAX_NAMES, account_of
 from netwatch.console.console import Console
-from netwatch.console.foreign_names import MAX_NAMES, account_of
 from netwatch.console.oidc import PENDING_SECONDS
 from netwatch.core.errors import ConfigError
 from netwatch.sinks.secrets import Secret

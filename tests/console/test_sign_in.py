@@ -15,10 +15,9 @@ from support.consoles import NAMES, PASSWORD, Visitor, copied, csrf_of
 
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console import tables
-from netwatch.console.accounts import Accounts
+from netwatch.console.accounts import Accounts, ForeignNames
 from netwatch.console.console import Console
 from netwatch.console.database import FILE, open_console
-from netwatch.console.foreign_names import ForeignNames
 from netwatch.console.sessions import ACCOUNT_RATE, ADDRESS_RATE, Sessions, Throttle
 from netwatch.core.errors import ConfigError
 

@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from netwatch.core.period import DAYS, parse_expected, period
-from netwatch.coverage.hours import HOUR, QUARTER, QUARTERS, bits_of, pack_flows, runs
 from netwatch.coverage.judged import (
+    HOUR,
+    QUARTER,
+    QUARTERS,
     FlowBlock,
     Judge,
     JudgedCoverage,
     JudgedSpan,
     SeenNetwork,
     Source,
+    bits_of,
+    pack_flows,
+    runs,
     says,
 )
 from netwatch.coverage.missing import BLIND_FLOWS, Limits, NetworkInScope, look

@@ -15,10 +15,10 @@ from support.paths import PCAPS, ROOT
 
 from netwatch.config import load
 from netwatch.core.alert import AlertRecord
-from netwatch.explain.doubts import NOT_PROVED, REFUTATIONS
 from netwatch.explain.sheet import WIDTH, contradictions
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.subject import CATALOGUES, LINES, Notice, subject_page
+from netwatch.explain.wording import NOT_PROVED, REFUTATIONS
 from netwatch.formats.jsonl import alert_record
 from netwatch.language.language import LANGUAGES, language
 

@@ -11,7 +11,7 @@ from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.coverage.counts import Coverage
-from netwatch.coverage.hours import HOUR, QUARTERS, by_name, narrowed
+from netwatch.coverage.judged import HOUR, QUARTERS, by_name, narrowed
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits

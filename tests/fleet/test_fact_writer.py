@@ -8,7 +8,7 @@ from support.paths import PCAPS
 
 from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.hours import QUARTER
+from netwatch.coverage.judged import QUARTER
 from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import Recorder

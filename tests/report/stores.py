@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.config import Config, load
-from netwatch.coverage.hours import HOUR, QUARTER, HourCounts
+from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
 from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.rules.ban_contents import ban_contents
 from netwatch.store.catalogue import Catalogue, SourceFile

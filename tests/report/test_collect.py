@@ -11,7 +11,7 @@ from report.stores import CONFIGURATION, HOSTILE, Office, make_office, ns
 from sqlalchemy import func, select
 
 from netwatch.core.errors import ConfigError
-from netwatch.coverage.hours import QUARTER
+from netwatch.coverage.judged import QUARTER
 from netwatch.formats import schemas
 from netwatch.formats.values import epoch_ns
 from netwatch.report import blind_devices, words

@@ -19,8 +19,7 @@ from netwatch import __version__
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.privacy.keys import Keyring, PseudonymKey
-from netwatch.privacy.options import Sealing
+from netwatch.privacy.options import Keyring, PseudonymKey, Sealing
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress

@@ -33,7 +33,7 @@ from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
 from netwatch.console.lists import SavedFilter, SavedFilters
 from netwatch.report import reading
-from netwatch.store import erasing, fact_removal
+from netwatch.store import erasing, fact_tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database
 from netwatch.store.erasing import is_erasure
@@ -373,7 +373,7 @@ def test_killed_before_a_step_the_next_call_finishes(folder: Path, step: str) ->
     [
         (FactFiles, "write", True, 1),
         *((FactFiles, "remove", False, call) for call in (1, 2, 3)),
-        *((fact_removal.FactRemoval, "_retire", True, call) for call in (1, 2, 3)),
+        *((fact_tables.FactRemoval, "_retire", True, call) for call in (1, 2, 3)),
     ],
 )
 def test_killed_within_a_step_the_next_call_finishes(

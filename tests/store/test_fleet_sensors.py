@@ -19,7 +19,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.fleet_sensors import (
     MAX_REASON,
     Silence,

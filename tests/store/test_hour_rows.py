@@ -12,7 +12,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.cli import main
 from netwatch.core.addresses import ip_text
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.hours import QUARTER, bits_of
+from netwatch.coverage.judged import QUARTER, bits_of
 from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import Recorder

@@ -6,10 +6,10 @@ from pathlib import Path
 from support.paths import PCAPS
 
 from netwatch.cli import main
-from netwatch.coverage.hours import BLOCK, QUARTERS, HourCounts, by_name, narrowed, runs
+from netwatch.coverage.judged import BLOCK, QUARTERS, HourCounts, by_name, narrowed, runs
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning

@@ -17,7 +17,7 @@ from netwatch.cli import main
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import RETIRED, FactRemoval
+from netwatch.store.fact_tables import RETIRED, FactRemoval
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruned, Pruning
 from netwatch.store.tables import FACTS

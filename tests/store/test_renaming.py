@@ -14,13 +14,12 @@ from sqlalchemy import select, text
 from support.made_store import EMPTY, write_rows
 
 from netwatch.core.errors import NetwatchError
-from netwatch.privacy.keys import Keyring, PseudonymKey
-from netwatch.privacy.options import Sealing
+from netwatch.privacy.options import Keyring, PseudonymKey, Sealing
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import renaming
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
-from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import FACTS, FORMAT_VERSION
 from netwatch.store.use_lock import UseLock

@@ -15,7 +15,7 @@ from netwatch.inventory.entry_table import Entry
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.options import StoreOptions
 from netwatch.store.person import ALWAYS, Person, joined
 from netwatch.store.resolving import Resolved, Resolver

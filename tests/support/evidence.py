@@ -15,9 +15,8 @@ from netwatch.incidents.scan import ScanIncidents
 from netwatch.verify.against_alert import differences
 from netwatch.verify.check import Finding, check
 from netwatch.verify.dpkt_reader import DpktReader
-from netwatch.verify.evidence_file import EvidenceFile, read_evidence_file
+from netwatch.verify.evidence_file import Claims, EvidenceFile, claims_of, read_evidence_file
 from netwatch.verify.flows import Flows
-from netwatch.verify.pieces import Claims, claims_of
 from netwatch.verify.scapy_reader import ScapyReader
 
 SENSOR = Sensor("here", "0")

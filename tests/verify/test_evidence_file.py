@@ -14,9 +14,8 @@ from netwatch.core.frame import Frame
 from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.verify.check import check
 from netwatch.verify.dpkt_reader import DpktReader
-from netwatch.verify.evidence_file import MAX_OPTIONS, read_evidence_file
+from netwatch.verify.evidence_file import MAX_OPTIONS, claims_of, read_evidence_file
 from netwatch.verify.flows import Flows
-from netwatch.verify.pieces import claims_of
 from netwatch.verify.scapy_reader import ScapyReader
 
 ID = "0123456789abcdef" * 2

@@ -5,30 +5,28 @@ later check of a part with mistakes says nothing more.
 """
 
 from netwatch.cli.doctor import (
-    capture,
     centre,
     configuration,
     console,
     fleet,
     languages,
-    outputs,
     store,
     updates,
 )
 from netwatch.cli.doctor.finding import Check
 
 CHECKS: tuple[Check, ...] = (
-    capture.check_packet_loop,
-    capture.check_privileges,
-    capture.check_interfaces,
-    capture.check_logs,
+    configuration.check_packet_loop,
+    configuration.check_privileges,
+    configuration.check_interfaces,
+    configuration.check_logs,
     configuration.check,
     updates.check,
     store.check,
     console.check,
     fleet.check,
     centre.check,
-    outputs.check,
+    configuration.check_outputs,
     languages.check,
 )
 """All checks, in the order in which they are made."""

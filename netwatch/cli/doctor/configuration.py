@@ -1,9 +1,15 @@
-"""Has netwatch.yaml mistakes, or a file that it names?"""
+"""Has netwatch.yaml mistakes, or a file that it names; can this machine capture what it asks for,
+and reach the outputs?
+"""
 
 import argparse
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from netwatch.cli.doctor.finding import Finding, bad, ok, warn
+from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 
 
@@ -24,3 +30,122 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
             yield warn("configuration", str(warning))
     for note in config.notes:
         yield ok("configuration", f"note: {note}")
+
+
+def check_packet_loop(args: argparse.Namespace) -> Iterator[Finding]:
+    """Are the loops compiled that read every packet?"""
+    from netwatch.capture import framing
+    from netwatch.dissect.loop import loop
+
+    if framing.COMPILED and loop.COMPILED:
+        yield ok("packet loop", "compiled")
+    else:
+        from netwatch.core.installing import REMEDY, why_interpreted
+
+        cause = why_interpreted()
+        text = "interpreted, a hundred times slower than compiled"
+        yield bad("packet loop", f"{text}: {cause}" if cause else text, REMEDY)
+
+
+def check_privileges(args: argparse.Namespace) -> Iterator[Finding]:
+    """Does this process have the privilege to capture?"""
+    from netwatch.capture import privileges
+
+    if privileges.can_capture():
+        yield ok("privileges", "CAP_NET_RAW: interfaces can be opened")
+    else:
+        text = "CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
+        yield bad("privileges", text, *privileges.grant_instructions())
+
+
+def check_interfaces(args: argparse.Namespace) -> Iterator[Finding]:
+    """Can each interface be opened with the default source?"""
+    from netwatch.capture import interfaces, live_source, privileges
+
+    source = live_source.default_source()
+    if not privileges.can_capture():
+        for name in args.interface:
+            yield bad(name, "cannot be tried without CAP_NET_RAW")
+        return
+    states = {}
+    if sys.platform == "linux":
+        with interfaces.open_query_socket() as query_socket:
+            states = {
+                name: interfaces.query_state(query_socket, name)
+                for name in interfaces.interface_names()
+            }
+    wanted = args.interface or [name for name, state in states.items() if state and state.up]
+    if not wanted:
+        todo = "give one with -i, or set one up: ip link set IFACE up"
+        yield bad("interfaces", "no interface is up", todo)
+    for name in wanted:
+        yield _try_interface(name, source, states.get(name))
+
+
+def _try_interface(name: str, source: str, state: object) -> Finding:
+    from netwatch.capture import interfaces, live_source
+
+    try:
+        live_source.SOURCES[source]([name]).close()
+    except NetwatchError as error:
+        return bad(name, str(error).removeprefix(f"{name}: "))
+    if not isinstance(state, interfaces.InterfaceState):
+        return ok(name, f"capture works ({source})")
+    if not state.up:
+        todo = f"ip link set {name} up"
+        return bad(name, "capture works, but the interface is down", todo)
+    link = "link up" if state.running else "no link"
+    properties = f"LINKTYPE {state.link_type}, MTU {state.mtu}, {link}"
+    return ok(name, f"capture works ({source}): {properties}")
+
+
+def check_logs(args: argparse.Namespace) -> Iterator[Finding]:
+    """Can each log be read, and what is it?"""
+    if args.paths:
+        from netwatch.logs.live.written import examine
+
+        for path in args.paths:
+            is_ok, text, todo = examine(path)
+            yield Finding(path, "ok" if is_ok else "bad", text, todo)
+
+
+def check_outputs(args: argparse.Namespace) -> Iterator[Finding]:
+    """The outputs of the configuration; the centre of a fleet is one of a sensor."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from netwatch.config import load_fleet, load_outputs
+    from netwatch.core.errors import ConfigError
+    from netwatch.delivery import attempt
+    from netwatch.fleet.sensor import with_centre
+
+    try:
+        outputs, outbox = load_outputs(args.config)
+        outputs = with_centre(outputs, load_fleet(args.config), args.config or "")
+    except ConfigError:
+        # The check of the configuration has reported it.
+        return
+    if not outputs:
+        return
+    yield _outbox(outbox.folder)
+    # In parallel, so that a receiver that hangs does not delay the others.
+    with ThreadPoolExecutor(len(outputs)) as pool:
+        results = pool.map(attempt.check_connection, outputs)
+        for output, (is_ok, text) in zip(outputs, results, strict=True):
+            yield Finding(f"output {output.name}", "ok" if is_ok else "bad", text)
+
+
+def _outbox(folder: Path) -> Finding:
+    """Can the outbox be written, and by nobody else?"""
+    from netwatch.core.owned_database import identify
+    from netwatch.delivery.outbox_file import FILE, KIND, folder_warning
+
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return bad("outbox", f"{folder}: no permission to write to {existing}")
+    try:
+        identify(folder / FILE, KIND)
+    except NetwatchError as error:
+        return bad("outbox", str(error))
+    if warning := folder_warning(folder):
+        return bad("outbox", warning)
+    return ok("outbox", f"{folder} can be written")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 
 T = TypeVar("T")
 

@@ -16,12 +16,11 @@ from netwatch.console.rendering import words
 from netwatch.console.view import Answer, Download, Page, View, not_found
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
-from netwatch.explain.doubts import exemptions_asked, not_proved, refutations
 from netwatch.explain.sheet import labelled
 from netwatch.explain.steps import Explanation, explanation
 from netwatch.explain.stored import capture_files, cut_packets, original_captures
-from netwatch.explain.subject import CATALOGUES, period_text, subject_sheet
-from netwatch.explain.subject_notice import notice_of, with_words
+from netwatch.explain.subject import CATALOGUES, notice_of, period_text, subject_sheet, with_words
+from netwatch.explain.wording import exemptions_asked, not_proved, refutations
 from netwatch.language.language import LANGUAGES, language
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import cases_of_incident

@@ -11,7 +11,7 @@ from netwatch.console.lists import joined
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import Answer, Download, Page, View, bad_request
 from netwatch.core.errors import NetwatchError
-from netwatch.explain.subject_notice import notice_of
+from netwatch.explain.subject import notice_of
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.rules.ban_texts import words_in
 from netwatch.store.identifying import Identity, identify, write_journal

@@ -8,7 +8,7 @@ from support.made_facts import made_batches
 from netwatch.store import fact_tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.landing import Landing
 from netwatch.store.options import StoreOptions
 

@@ -1,7 +1,4 @@
-"""Hours in blocks, and back.
-
-Sets of times as bits, compared with sets of numbers.
-"""
+"""Hours in blocks and back, and sets of times as bits, compared with sets of numbers."""
 
 from collections import Counter
 from itertools import pairwise
@@ -9,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.coverage.hours import (
+from netwatch.coverage.judged import (
     BLOCK,
     QUARTERS,
     bits_of,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.core import user_files
+from netwatch.core import user_yaml
 from netwatch.core.errors import NetwatchError
-from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import read_user_file
 
 
 def refused(path: Path, limit: int | None = None) -> str:
@@ -79,7 +79,7 @@ def pipe(tmp_path: Path) -> Path:
 def test_a_pipe_into_which_nobody_writes_is_not_waited_for_long(
     pipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_files, "MAX_PIPE_SECONDS", 0.05)
+    monkeypatch.setattr(user_yaml, "MAX_PIPE_SECONDS", 0.05)
     assert refused(pipe).startswith("cannot be read: expected a pipe whose writer closes it within")
     # A writer that neither writes nor closes.
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
