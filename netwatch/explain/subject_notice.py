@@ -8,7 +8,7 @@ from netwatch.config import Config
 from netwatch.core.verdict import Ban
 from netwatch.explain.steps import Explanation, Period
 from netwatch.explain.subject import Notice
-from netwatch.rules.ban_texts import words_in
+from netwatch.rules.ban_keys import words_in
 from netwatch.rules.bans import load_pack, pack_ids
 
 
