@@ -22,7 +22,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs as engine
 from netwatch.formats.line_styles import JSON
 from netwatch.formats.observation_lines import ObservationLines
-from netwatch.logs.options import Only
+from netwatch.logs.times import Only
 
 if TYPE_CHECKING:
     import pyarrow

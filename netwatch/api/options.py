@@ -13,7 +13,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import escaped
 from netwatch.engine.capture_files import Capture, LogUnit, find_units
 from netwatch.engine.jobs import MOST_WORKERS
-from netwatch.logs.options import LogOptions, Only, format_of, year_of, zone_of
+from netwatch.logs.times import LogOptions, Only, format_of, year_of, zone_of
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from netwatch.capture.files import STDIN
 from netwatch.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from netwatch.logs.options import LogOptions
+    from netwatch.logs.times import LogOptions
 
 T = TypeVar("T")
 
@@ -118,25 +118,25 @@ def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool
 
 def log_options(args: argparse.Namespace) -> "LogOptions":
     """What the arguments say of logs."""
-    from netwatch.logs.options import LogOptions
+    from netwatch.logs.times import LogOptions
 
     return LogOptions(args.log_format, args.year, args.timezone, getattr(args, "only", None))
 
 
 def _format(text: str) -> str:
-    from netwatch.logs.options import format_of
+    from netwatch.logs.times import format_of
 
     return _checked(format_of, text)
 
 
 def _year(text: str) -> int:
-    from netwatch.logs.options import year_of
+    from netwatch.logs.times import year_of
 
     return _checked(year_of, text)
 
 
 def _zone(text: str) -> tzinfo:
-    from netwatch.logs.options import zone_of
+    from netwatch.logs.times import zone_of
 
     return _checked(zone_of, text)
 

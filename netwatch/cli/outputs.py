@@ -25,8 +25,7 @@ from netwatch.delivery.delivery import Delivery, Undelivered
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE
-from netwatch.delivery.output import OutboxOptions, Output
-from netwatch.delivery.queue_values import OutputStatus
+from netwatch.delivery.output import OutboxOptions, Output, OutputStatus
 from netwatch.formats import jsonl
 from netwatch.formats.values import rfc3339
 

@@ -22,8 +22,7 @@ from netwatch.core.listed_name import NameList
 from netwatch.core.system.files import O_CLOEXEC
 from netwatch.core.text import quantity
 from netwatch.core.verdict import App
-from netwatch.lists.reader import COMPARED, DRAFTED, Bounds, read_list
-from netwatch.lists.registry import LIST_FORMATS
+from netwatch.lists.reader import COMPARED, DRAFTED, LIST_FORMATS, Bounds, read_list
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.grade import SOURCES
 

@@ -27,8 +27,8 @@ from netwatch.rules import bans
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.explain import MatchRecords, app_record, rule_record
 from netwatch.rules.lint import check_examples, lint
+from netwatch.rules.lint_shipped import lint_packs
 from netwatch.rules.load import BUILTIN, load_signatures, read_signatures
-from netwatch.rules.pack_lint import lint_packs
 from netwatch.rules.signature import Signature
 
 MAX_LINE = 4096

@@ -26,7 +26,7 @@ from netwatch.cluster.storage import Storage
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.typed_json import loads, read
 from netwatch.incidents.aggregate import alert_order
-from netwatch.incidents.destinations import GeoLookup
+from netwatch.incidents.alert_parts import GeoLookup
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
 

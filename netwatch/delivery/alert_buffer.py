@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from netwatch.core.alert import AlertRecord
 from netwatch.core.system.kernel import steady_seconds
 from netwatch.delivery.output import Output
-from netwatch.sinks.ranking import severity_rank, verdict_rank
+from netwatch.sinks.base import severity_rank, verdict_rank
 
 MAX_UNWRITTEN = 10_000
 """Alerts buffered in memory while the outbox cannot be written; then the oldest are evicted."""

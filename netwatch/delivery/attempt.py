@@ -20,8 +20,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.deferred import DeferredAlert, deduplication_key
 from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.output import Output
-from netwatch.delivery.queue_values import QueuedAlert
+from netwatch.delivery.output import Output, QueuedAlert
 from netwatch.sinks.base import (
     BatchRefusedError,
     Delivered,

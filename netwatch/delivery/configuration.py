@@ -14,7 +14,7 @@ from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import TEXT, choice
 from netwatch.delivery.output import DigestKeys, Output
 from netwatch.formats.registry import FORMATS, RENDERERS
-from netwatch.sinks.ranking import SEVERITIES, VERDICTS
+from netwatch.sinks.base import SEVERITIES, VERDICTS
 from netwatch.sinks.registry import SINKS, SinkType
 
 MAX_OUTPUTS = 64

@@ -18,8 +18,7 @@ from netwatch.core.system.kernel import steady_seconds
 from netwatch.core.text import quantity
 from netwatch.delivery.alert_buffer import AlertBuffer, BufferedAlert
 from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.output import OutboxOptions, Output
-from netwatch.delivery.queue_values import OutputStatus
+from netwatch.delivery.output import OutboxOptions, Output, OutputStatus
 from netwatch.delivery.shared_outbox import Connection, NoOutboxError, SharedOutbox
 from netwatch.delivery.worker import DeliveryWorker, RetryTiming
 

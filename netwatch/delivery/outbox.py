@@ -24,9 +24,14 @@ from netwatch.delivery.deferred import DeferredAlert, decode, deduplication_key,
 from netwatch.delivery.eviction import PENDING
 from netwatch.delivery.lock import lock_use
 from netwatch.delivery.outbox_file import FILE, AgeClock, open_database, prepare_folder
-from netwatch.delivery.output import OutboxOptions, Output
-from netwatch.delivery.queue_values import OutputStatus, QueuedAlert, UnreadableAlert
-from netwatch.sinks.ranking import severity_rank, verdict_rank
+from netwatch.delivery.output import (
+    OutboxOptions,
+    Output,
+    OutputStatus,
+    QueuedAlert,
+    UnreadableAlert,
+)
+from netwatch.sinks.base import severity_rank, verdict_rank
 
 MAX_BATCH_BYTES = 4 << 20
 """Bytes of alerts that `OutboxDatabase.next_batch` returns at once."""

@@ -25,8 +25,7 @@ from netwatch.delivery.attempt import AttemptResult, Deferral, attempt
 from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.output import Output
-from netwatch.delivery.queue_values import QueuedAlert, UnreadableAlert
+from netwatch.delivery.output import Output, QueuedAlert, UnreadableAlert
 from netwatch.delivery.shared_outbox import Connection, NoOutboxError
 from netwatch.sinks.base import Sink
 from netwatch.sinks.redaction import redact

@@ -30,11 +30,11 @@ from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.options import LogOptions
+from netwatch.logs.times import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.logs.log_files import Log
-    from netwatch.logs.options import LogOptions
+    from netwatch.logs.times import LogOptions
 
 Progress = Callable[[RunStatistics, Named, int], None]
 """Called after each block with the statistics so far, the source, and the bytes of it read."""

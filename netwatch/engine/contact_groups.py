@@ -35,7 +35,7 @@ from netwatch.engine.contact_flows import ContactCollector, ContactFlows, Place
 from netwatch.engine.contradicted import EVIDENCE_DTLS_SNI
 from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.incidents.activity import MINUTE
-from netwatch.incidents.candidate_sets import candidate_limit
+from netwatch.incidents.alert_parts import candidate_limit
 from netwatch.language.sentences import sentence
 
 if cython.compiled:

@@ -33,8 +33,7 @@ from netwatch.incidents.contacts import ContactProgress
 from netwatch.inventory.bindings import are_different_hosts
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.lease_table import Lease
-from netwatch.logs.log_files import items
-from netwatch.logs.log_reader import LogItem
+from netwatch.logs.log_files import LogItem, items
 
 if TYPE_CHECKING:
     from netwatch.engine.record_facts import EventRecorder

@@ -22,7 +22,7 @@ from netwatch.explain.sheet import Part, Section, Sheet, contradictions, text_li
 from netwatch.explain.steps import Explanation, Period
 from netwatch.explain.wording import not_proved, refutations
 from netwatch.language.language import Language
-from netwatch.rules.ban_texts import words_in
+from netwatch.rules.ban_keys import words_in
 from netwatch.rules.bans import load_pack, pack_ids
 
 LINES = 66

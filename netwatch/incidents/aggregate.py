@@ -20,9 +20,9 @@ from typing import NamedTuple
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.seen import Sender
 from netwatch.core.verdict import Contact, Decision
+from netwatch.incidents.alert_parts import GeoLookup
 from netwatch.incidents.bounded_table import EVIDENCE_BYTES, MemoryBudget
 from netwatch.incidents.contacts import ContactProgress, strip_frames
-from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.senders import SenderTable

@@ -27,8 +27,16 @@ from netwatch.core.verdict import (
     VerdictKind,
 )
 from netwatch.incidents.activity import ASKED
+from netwatch.incidents.alert_parts import (
+    SET_LIMIT,
+    GeoLookup,
+    candidate_sets,
+    evidence_items,
+    first_sighting,
+    located,
+    severity_of,
+)
 from netwatch.incidents.bounded_table import BoundedTable
-from netwatch.incidents.candidate_sets import SET_LIMIT, candidate_sets
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.contacts import (
     ContactProgress,
@@ -39,9 +47,7 @@ from netwatch.incidents.contacts import (
     settled,
     strip_frames,
 )
-from netwatch.incidents.destinations import GeoLookup, located, severity_of
 from netwatch.incidents.evidence_frames import IncidentFrames
-from netwatch.incidents.evidence_items import evidence_items, first_sighting
 from netwatch.incidents.kind import judge
 from netwatch.incidents.origin_counts import OriginCounts, distinct, joined
 from netwatch.incidents.senders import Contradictions, SenderTable

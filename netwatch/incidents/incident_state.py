@@ -29,12 +29,11 @@ from netwatch.core.verdict import (
     Outcome,
 )
 from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
+from netwatch.incidents.alert_parts import FirstAnswer, FirstSighting, SetKey
 from netwatch.incidents.bounded_table import BoundedTable
-from netwatch.incidents.candidate_sets import SetKey
 from netwatch.incidents.confidence import Ground, IncidentConfidence
 from netwatch.incidents.contacts import Tally, named_order, strip_frames, without_details
 from netwatch.incidents.evidence_frames import IncidentFrames
-from netwatch.incidents.evidence_items import FirstAnswer, FirstSighting
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.origin_counts import (
     PARTIAL_LIMIT,

@@ -20,9 +20,9 @@ from netwatch.incidents.aggregate import (
     frame_bytes,
     key_of,
 )
+from netwatch.incidents.alert_parts import GeoLookup
 from netwatch.incidents.bounded_table import EVIDENCE_BYTES
 from netwatch.incidents.contacts import ContactProgress
-from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.spill import (

@@ -20,9 +20,15 @@ from dataclasses import dataclass
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.user_yaml import Problems, describe
-from netwatch.inventory.class_rules import ClassRule, class_by, folders_of
 from netwatch.inventory.inventory_columns import find_delimiter
-from netwatch.inventory.registered import MAX_REGISTERED, Registered, registered
+from netwatch.inventory.registered import (
+    MAX_REGISTERED,
+    ClassRule,
+    Registered,
+    class_by,
+    folders_of,
+    registered,
+)
 
 MAX_VALUES = 100_000
 """Values of one entry. A computer has some hundred, a large group thousands of members."""

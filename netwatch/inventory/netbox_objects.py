@@ -14,8 +14,7 @@ from typing import Any
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import describe
-from netwatch.inventory.class_rules import ClassRule, class_by
-from netwatch.inventory.registered import Registered, registered
+from netwatch.inventory.registered import ClassRule, Registered, class_by, registered
 
 DEFAULT_OWNER = "tenant"
 """The field of a device with its owner."""

@@ -156,7 +156,7 @@ TEXTS: Mapping[str, str] = {
         "The checksum of the packet with the name is wrong, so the server cannot have read it: at"
         " most %(grade)s."
     ),
-    # Contacts with one of several names (netwatch.incidents.candidate_sets)
+    # Contacts with one of several names (netwatch.incidents.alert_parts)
     "ech-banned": mark(
         "The name is not in the hello: it is known by what the device was given before (candidates:"
         " %(count)s, all banned), so it is %(grade)s at most."

@@ -1,4 +1,9 @@
-"""A list is read: its bytes, its format, its entries, and the files that it includes.
+"""How a list is read: its bytes, its format, its entries, and the files that it includes.
+
+A new format is a pair of functions (`is_…_line` and `read_…`) in the module of its kind, and a row
+of `LIST_FORMATS`. A line is evidence for a format only if no other format has such lines; of
+several formats the one with the most such lines is that of the list. A list of nothing but names is
+a plain one.
 
 Only files beside a list are included, by a name without a slash, each of them once; the whole is
 bounded in bytes, files and names.
@@ -6,15 +11,103 @@ bounded in bytes, files and names.
 
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.listed_name import NameList
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import read_user_file
+from netwatch.lists.domain_formats import (
+    is_clash_line,
+    is_domain_list_line,
+    is_plain_line,
+    read_clash,
+    read_domain_list,
+    read_plain,
+)
 from netwatch.lists.findings import MAX_LINE, Findings, Lines, split_lines
-from netwatch.lists.registry import LIST_FORMATS, recognise_format
+from netwatch.lists.resolver_formats import (
+    is_adblock_line,
+    is_dnsmasq_line,
+    is_hosts_line,
+    is_rpz_line,
+    read_adblock,
+    read_dnsmasq,
+    read_hosts,
+    read_rpz,
+)
+
+MAX_LINES_TRIED = 2000
+"""Lines at the beginning of a list by which its format is recognised."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListFormat:
+    """One format. `recognises` says whether a line (stripped, not empty, no comment with ``#``)
+    can be of this format only, `read` reads a list. With `exceptions_prevail` an exception also
+    holds for the names below it, however specific the other entry is."""
+
+    summary: str
+    recognises: Callable[[str], bool]
+    read: Callable[[Lines, Findings], None]
+    exceptions_prevail: bool = False
+
+
+LIST_FORMATS: Mapping[str, ListFormat] = MappingProxyType(
+    {
+        "domain-list": ListFormat(
+            "v2fly's domain-list-community: `full:`, `domain:`, `keyword:`, `regexp:`, `include:`",
+            is_domain_list_line,
+            read_domain_list,
+        ),
+        "adblock": ListFormat(
+            "filters of AdGuard and uBlock Origin: `||name^`, `@@||name^`",
+            is_adblock_line,
+            read_adblock,
+            exceptions_prevail=True,
+        ),
+        "hosts": ListFormat("hosts files: `0.0.0.0 name`", is_hosts_line, read_hosts),
+        "dnsmasq": ListFormat(
+            "dnsmasq: `address=/name/…`, `server=/name/…`, `local=/name/`",
+            is_dnsmasq_line,
+            read_dnsmasq,
+        ),
+        "clash": ListFormat(
+            "Clash, Surge, Quantumult: `DOMAIN-SUFFIX,name`, `DOMAIN,name`",
+            is_clash_line,
+            read_clash,
+        ),
+        "rpz": ListFormat(
+            "response policy zones: `name CNAME .`, `*.name CNAME .`", is_rpz_line, read_rpz
+        ),
+        "plain": ListFormat("names, one a line; `*.name` and `.name`", is_plain_line, read_plain),
+    }
+)
+"""The formats by their ids, which ``--as`` takes."""
+
+_PLAIN = "plain"
+
+
+def recognise_format(text: str) -> str | None:
+    """The id of the format of a list, None where no line is of any of them."""
+    counts = dict.fromkeys(LIST_FORMATS, 0)
+    for _, line in islice(split_lines(text), MAX_LINES_TRIED):
+        # White space before a record is a part of a zone file, and indents a list of YAML.
+        stripped = line.strip()
+        if not stripped or stripped[0] == "#":
+            continue
+        for word, form in LIST_FORMATS.items():
+            counts[word] += form.recognises(stripped)
+    names = counts.pop(_PLAIN)
+    best = max(counts, key=lambda word: counts[word])
+    if counts[best]:
+        return best
+    return _PLAIN if names else None
+
 
 MAX_LIST_BYTES = 128 << 20
 """Bytes of a list, and of all files that it includes together."""

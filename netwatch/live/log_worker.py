@@ -28,7 +28,7 @@ from netwatch.live.messages import (
 from netwatch.live.packet_clock import PacketClock
 from netwatch.live.source_openers import LogOpener
 from netwatch.logs.live.feed import LogFeed
-from netwatch.logs.log_reader import LogItem
+from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import time_of
 
 READ_TIMEOUT = 0.1

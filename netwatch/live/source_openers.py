@@ -22,7 +22,7 @@ from netwatch.capture.files import STDIN, open_source
 from netwatch.capture.live_source import LiveSource
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.options import LogOptions
+from netwatch.logs.times import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.logs.live.feed import LogFeed

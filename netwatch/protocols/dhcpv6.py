@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from netwatch.core.errors import ParseError
 from netwatch.core.message import AddressClaim, AddressClaimKind, Message
-from netwatch.protocols.host_name import from_labels
+from netwatch.protocols.dhcp import from_labels
 from netwatch.protocols.reader import Reader
 
 MAX_RELAYS = 8

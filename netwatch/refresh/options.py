@@ -9,12 +9,12 @@ from typing import Any, Self
 from netwatch.core.file_keys import Key, Kind, Section, beside, key, mappings, read_keys, sections
 from netwatch.core.user_yaml import Fields, YamlMapping, YamlSequence
 from netwatch.core.value_kinds import DURATION, PATH, TEXT, choice, words_of
-from netwatch.inventory.class_rules import ATTRIBUTES, ClassRule, pattern_of
 from netwatch.inventory.directory_export import DEFAULT_OWNER as DIRECTORY_OWNER
 from netwatch.inventory.inventory_columns import HEADERS
 from netwatch.inventory.netbox_objects import DEFAULT_OWNER as NETBOX_OWNER
 from netwatch.inventory.netbox_objects import KINDS
 from netwatch.inventory.networks import CLASSES
+from netwatch.inventory.registered import ATTRIBUTES, ClassRule, pattern_of
 from netwatch.sinks.http_client import URL, HttpOptions
 from netwatch.sinks.secrets import SECRET, Secret
 

@@ -1,4 +1,8 @@
-"""The keys of bans in a configuration, and of the files of shipped packs."""
+"""The keys of bans in a configuration, and of the files of shipped packs.
+
+Under ``texts`` and the code of a language are the words of a ban in that language, so that a report
+or page has one language. They decide nothing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +15,10 @@ from netwatch.core.file_keys import Key, Kind, key, mappings, read_section
 from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import Fields, YamlSequence
 from netwatch.core.value_kinds import DAY, TEXT, TIMEZONE, choice, texts, with_lines, words_of
-from netwatch.core.verdict import BanPeriod, BanTexts, Confidence, Severity
-from netwatch.rules.ban_texts import LANGUAGES
+from netwatch.core.verdict import Ban, BanPeriod, BanTexts, Confidence, Severity
+
+LANGUAGES = ("en", "fr", "nl", "de")
+"""The languages of reports."""
 
 BANNED_CLASSES = ("service", "personal", "guest")
 """Classes of devices that a ban can name. The class ``infrastructure`` is not among them, because
@@ -227,3 +233,14 @@ def _check_order(fields: Fields, lines: Sequence[int], periods: Sequence[BanPeri
         else:
             continue
         fields.problems.add(fields.file, line, f"'periods': {message}")
+
+
+def words_in(ban: Ban, language: str) -> BanTexts:
+    """The words of a ban in a language; those that have no translation are as they were written."""
+    found = next((text for text in ban.texts if text.language == language), BanTexts(language))
+    return BanTexts(
+        language,
+        found.authority or ban.authority,
+        found.legal_basis or ban.legal_basis,
+        found.bases or tuple(period.basis for period in ban.periods),
+    )

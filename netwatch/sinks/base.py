@@ -17,6 +17,8 @@ delivered:
   credentials, permissions or an address. The output is paused.
 - `BatchRefusedError`: the receiver will never accept these alerts in one batch. The batch is split
   until the alert at fault is found.
+
+The order of verdicts and severities, by which outputs filter and digests sort alerts, is here too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +30,27 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.secrets import Secret
+
+VERDICTS = ("exempt", "advisory", "violation")
+"""From the least to the most serious, as `min_verdict` compares them."""
+
+SEVERITIES = ("low", "medium", "high", "critical")
+"""From the least to the most serious, as `min_severity` compares them."""
+
+
+def verdict_rank(record: AlertRecord) -> int:
+    """The position of an alert's verdict in `VERDICTS`."""
+    return _rank(VERDICTS, record.get("verdict"))
+
+
+def severity_rank(record: AlertRecord) -> int:
+    """The position of an alert's severity in `SEVERITIES`."""
+    return _rank(SEVERITIES, record.get("severity"))
+
+
+def _rank(words: Sequence[str], word: object) -> int:
+    """An unknown word ranks as the most serious one, so that no filter suppresses it."""
+    return words.index(word) if isinstance(word, str) and word in words else len(words) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

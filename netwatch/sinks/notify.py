@@ -29,11 +29,16 @@ from netwatch.sinks.base import (
     OutgoingAlert,
     UnavailableError,
 )
-from netwatch.sinks.digest_lines import digest_order, digest_title
 from netwatch.sinks.redaction import redact
 from netwatch.sinks.sample_alert import sample_alert
 from netwatch.sinks.secrets import SECRET, Secret
-from netwatch.sinks.templates import MessageTemplate, plain, template_file
+from netwatch.sinks.templates import (
+    MessageTemplate,
+    digest_order,
+    digest_title,
+    plain,
+    template_file,
+)
 
 DIGEST_INTERVAL = 60.0
 """Default time during which alerts are collected for one message, in s."""

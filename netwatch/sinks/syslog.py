@@ -22,7 +22,7 @@ from netwatch.sinks import syslog_message, syslog_transport
 from netwatch.sinks.base import Delivered, Outcome, OutgoingAlert, UnavailableError
 from netwatch.sinks.options import host_port
 from netwatch.sinks.secrets import Secret
-from netwatch.sinks.size_limit import encode_within
+from netwatch.sinks.syslog_message import encode_within
 from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 PORTS = {"udp": 514, "tcp": 601, "tls": 6514}

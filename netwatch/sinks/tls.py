@@ -2,18 +2,26 @@
 
 TLS 1.2 is the minimum. The receiver's certificate is always verified, against the configured CA or
 else the system's.
+
+Without TLS, anybody on the path can read credentials that cross a network. An output that sends a
+password or a token without TLS to another host is refused, unless its configuration says
+``insecure: true``; then `netwatch policy check` and `netwatch doctor` warn of it. What only proves
+that a secret is known, such as a signature or SCRAM, is not sent.
 """
 
+import ipaddress
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.file_keys import key, nested
 from netwatch.core.file_keys import key as declare
-from netwatch.core.file_keys import nested
 from netwatch.core.tls_sockets import client_context, reason_of
 from netwatch.core.user_yaml import Fields
-from netwatch.core.value_kinds import TEXT
+from netwatch.core.value_kinds import BOOLEAN, TEXT
 from netwatch.sinks.options import FILE
 
 
@@ -58,3 +66,45 @@ TLS = nested(TlsOptions, check=_check)
 
 TLS_MEANING = "how the receiver is verified, and our own certificate, see [`tls`](outputs.md#tls)"
 """What the key with this mapping means."""
+
+
+def insecure_key() -> Any:
+    """The key ``insecure``."""
+    return key(
+        BOOLEAN,
+        "whether a password or token may be sent without TLS to a host that is not this one",
+        False,
+    )
+
+
+def cleartext_warning(
+    fields: Fields, accepted: bool, credential: str, hosts: Iterable[str], remedy: str
+) -> str:
+    """The warning that follows from the key ``insecure``, which is `accepted`; empty if there is
+    none.
+
+    `credential` is the key of what the output sends without TLS (empty: nothing), and `hosts` are
+    those that receive or forward it. If one of these is another host and ``insecure`` is not set,
+    that is a problem; `remedy` says how to use TLS."""
+    others = [host for host in hosts if not is_loopback(host)]
+    if not credential or not others:
+        return ""
+    text = f"'{credential}' is sent in the clear to {others[0]}"
+    if accepted:
+        return f"{text}; {remedy}"
+    fields.add_problem(credential, f"{text}: {remedy}, or accept that with 'insecure: true'")
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is certainly that of this host (RFC 6761 section 6.3, RFC 6890):
+    what is sent there crosses no network."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -120,7 +120,7 @@ def test_a_capture_is_given_up_after_some_attempts(monkeypatch: pytest.MonkeyPat
         CaptureError, match=r"no answer within 0.05 s, given up after 2 attempt"
     )
     with dripping("headers") as url, gave_up:
-        http_file.open_http(f"{url}a.pcap", None)
+        http_file.open_url(f"{url}a.pcap", None)
 
 
 @pytest.mark.parametrize("what", ["headers", "body"])

@@ -17,8 +17,7 @@ from netwatch.delivery.deferred import deduplication_key
 from netwatch.delivery.lock import USE_FILE
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE, folder_warning
-from netwatch.delivery.output import OutboxOptions
-from netwatch.delivery.queue_values import UnreadableAlert
+from netwatch.delivery.output import OutboxOptions, UnreadableAlert
 
 DAY = 86_400.0
 

@@ -20,8 +20,7 @@ from netwatch.delivery import recovery
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE
-from netwatch.delivery.output import OutboxOptions
-from netwatch.delivery.queue_values import UnreadableAlert
+from netwatch.delivery.output import OutboxOptions, UnreadableAlert
 from netwatch.delivery.shared_outbox import SharedOutbox
 
 COUNT, SENT = 40, 12

@@ -25,7 +25,7 @@ from netwatch.explain.steps import explanation
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
-from netwatch.logs.log_reader import LogItem
+from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import Endpoint, LogClaim, LogFlow
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.store.messages import Clients

@@ -22,8 +22,8 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import COLUMNS
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
-from netwatch.formats import arrow_files, arrow_rows, column_buffers
-from netwatch.formats.arrow_files import ArrowWriter, ParquetWriter
+from netwatch.formats import arrow_rows, column_buffers
+from netwatch.formats.arrow_rows import ArrowWriter, ParquetWriter
 from netwatch.formats.line_writer import observation_record
 from netwatch.formats.registry import BINARY_FORMATS
 from netwatch.formats.values import json_line, rfc3339
@@ -117,7 +117,7 @@ def test_the_interpreted_form_gives_the_same(batch: ObservationBatch) -> None:
 
 @pytest.mark.parametrize("kind", BINARY_FORMATS)
 def test_sample_captures_are_read_back(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrow_files, "ROW_GROUP", 50)
+    monkeypatch.setattr(arrow_rows, "ROW_GROUP", 50)
     expected: list[dict[str, Any]] = []
 
     def batches() -> Iterable[ObservationBatch]:

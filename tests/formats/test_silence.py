@@ -12,7 +12,7 @@ from netwatch.formats.csv import ALERT_COLUMNS
 from netwatch.formats.registry import RENDERERS
 from netwatch.formats.schemas import text
 from netwatch.formats.silence import silence_record
-from netwatch.sinks.digest_lines import digest_line
+from netwatch.sinks.templates import digest_line
 
 NS = 1_000_000_000
 SINCE = 1_700_000_000 * NS

@@ -16,8 +16,8 @@ from netwatch.core.verdict import RESET, Contact, Outcome, Severity
 from netwatch.formats import jsonl
 from netwatch.incidents import activity, incident, origin_counts
 from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.alert_parts import severity_of
 from netwatch.incidents.contacts import ORDER, ContactProgress, Tally, settled, strongest
-from netwatch.incidents.destinations import severity_of
 from netwatch.incidents.scan import ScanIncidents
 
 Step = Contact | tuple[Contact, ContactProgress]

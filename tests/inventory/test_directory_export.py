@@ -12,7 +12,6 @@ from ldif import LDIFParser
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.user_yaml import Problems
-from netwatch.inventory.class_rules import ClassRule
 from netwatch.inventory.directory_export import (
     MAX_VALUES,
     DirectoryEntry,
@@ -21,7 +20,7 @@ from netwatch.inventory.directory_export import (
     read_entries,
     recognise,
 )
-from netwatch.inventory.registered import Registered
+from netwatch.inventory.registered import ClassRule, Registered
 
 LDIF = """\
 dn: CN=WS-021,OU=PC,DC=city,DC=example

@@ -8,7 +8,7 @@ from netwatch.core.message import AddressClaim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.verdict import Binding
 from netwatch.inventory import bindings
-from netwatch.inventory import claims as claiming
+from netwatch.inventory import learned as claiming
 from netwatch.inventory.bindings import CONFLICT_WINDOW
 from netwatch.inventory.learned import LearnedBindings
 

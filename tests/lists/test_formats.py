@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from netwatch.core.errors import ConfigError
 from netwatch.core.listed_name import NameList
-from netwatch.lists import findings, registry
-from netwatch.lists.reader import read_list
-from netwatch.lists.registry import LIST_FORMATS, recognise_format
+from netwatch.lists import findings, reader
+from netwatch.lists.reader import LIST_FORMATS, read_list, recognise_format
 
 
 def read(text: str, format: str | None = None) -> NameList:
@@ -322,7 +321,7 @@ def test_any_text_gives_valid_names_or_named_mistakes(text: str, format: str | N
 def test_each_format_recognises_its_own_sample_before_all_others() -> None:
     samples = {"domain-list": DOMAIN_LIST, "adblock": ADBLOCK, "hosts": HOSTS, "rpz": RPZ}
     samples |= {"dnsmasq": DNSMASQ, "clash": CLASH, "plain": PLAIN}
-    assert samples.keys() == registry.LIST_FORMATS.keys()
+    assert samples.keys() == reader.LIST_FORMATS.keys()
     assert {word: recognise_format(text) for word, text in samples.items()} == {
         word: word for word in samples
     }

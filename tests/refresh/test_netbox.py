@@ -16,9 +16,8 @@ from support.netbox import TOKEN, Netbox, address, device, interface, serving_ne
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
-from netwatch.inventory.class_rules import ClassRule
 from netwatch.inventory.netbox_objects import KINDS, NetboxRegister, read_page
-from netwatch.inventory.registered import Registered
+from netwatch.inventory.registered import ClassRule, Registered
 from netwatch.refresh import netbox as client
 from netwatch.refresh.netbox import read_netbox
 from netwatch.refresh.options import NetboxHttp, NetboxSource

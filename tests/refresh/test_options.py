@@ -6,7 +6,7 @@ import pytest
 
 from netwatch.config import load, load_refresh
 from netwatch.core.errors import ConfigError
-from netwatch.inventory.class_rules import ClassRule
+from netwatch.inventory.registered import ClassRule
 from netwatch.refresh.options import CsvSource, DirectorySource, NetboxSource
 
 SOURCES = """\

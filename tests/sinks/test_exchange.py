@@ -16,7 +16,7 @@ import pytest
 from support.made_alerts import output, record
 from support.receivers import Listener
 
-from netwatch.core import exchange
+from netwatch.core import exchange, value_kinds
 from netwatch.core.exchange import TooLongError
 from netwatch.delivery import attempt
 

@@ -16,7 +16,7 @@ from netwatch.cli import main
 from netwatch.delivery import dead_letters
 from netwatch.delivery.worker import DeliveryWorker
 from netwatch.formats import jsonl
-from netwatch.sinks.digest_lines import digest_line
+from netwatch.sinks.templates import digest_line
 
 
 class Mailbox:

@@ -20,8 +20,7 @@ from support.waiting import TIMEOUT
 from netwatch.delivery import dead_letters, eviction
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.output import OutboxOptions
-from netwatch.delivery.queue_values import QueuedAlert
+from netwatch.delivery.output import OutboxOptions, QueuedAlert
 
 STEPS: dict[str, tuple[Any, str, bool]] = {
     "before put": (OutboxDatabase, "put", False),

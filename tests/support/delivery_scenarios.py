@@ -30,7 +30,7 @@ from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
 from netwatch.delivery.worker import RetryTiming
 from netwatch.formats.registry import FORMATS, RENDERERS
-from netwatch.sinks import digest_lines
+from netwatch.sinks import templates
 
 SOME = 300
 """Alerts of a scenario with a fault: more than most sinks send in one batch."""
@@ -71,7 +71,7 @@ def canonical(line: str, form: str, receiver: Receiver) -> str:
 
 def rendered(alert: dict[str, Any], form: str) -> str:
     """An alert as it is sent. Mail has a form of its own."""
-    return RENDERERS[form](alert) if form else digest_lines.digest_line(alert)
+    return RENDERERS[form](alert) if form else templates.digest_line(alert)
 
 
 def count_received(sent: Sequence[dict[str, Any]], form: str, receiver: Receiver) -> Outcome:

@@ -15,10 +15,10 @@ from netwatch.core.observation import Observation
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.replay import Event
 from netwatch.logs.log_files import Log
-from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
 from netwatch.logs.records import Endpoint, LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LogFormat
+from netwatch.logs.times import LogOptions
 
 NAME = "fake-json"
 OTHER = "other-json"

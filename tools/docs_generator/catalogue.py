@@ -6,8 +6,8 @@ from netwatch.core.verdict import BanPeriod
 from netwatch.rules.bans import load_pack, pack_ids
 from netwatch.rules.grade import SOURCES, Source
 from netwatch.rules.lint import LINT_RULES
+from netwatch.rules.lint_shipped import PACK_RULES
 from netwatch.rules.load import BUILTIN, load_signatures
-from netwatch.rules.pack_lint import PACK_RULES
 
 
 def packs_block(_: str) -> str:

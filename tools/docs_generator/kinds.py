@@ -1,7 +1,7 @@
 """How the kind of an incident is judged, and what lowers the severity of its alert."""
 
 from docs_generator.markdown import code, table
-from netwatch.incidents.destinations import LOWERED, LOWERING
+from netwatch.incidents.alert_parts import LOWERED, LOWERING
 from netwatch.incidents.kind_thresholds import THRESHOLDS
 
 

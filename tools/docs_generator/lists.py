@@ -1,7 +1,7 @@
 """The formats of public lists."""
 
 from docs_generator.markdown import table
-from netwatch.lists.registry import LIST_FORMATS
+from netwatch.lists.reader import LIST_FORMATS
 
 
 def formats_block(_: str) -> str:

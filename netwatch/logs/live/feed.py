@@ -15,12 +15,11 @@ from netwatch.logs.carriers import Carriers
 from netwatch.logs.live.follower import Follower
 from netwatch.logs.live.receivers import Received, Receivers
 from netwatch.logs.live.written import RecordReading, WrittenLog, frame_format
-from netwatch.logs.log_reader import LogItem
-from netwatch.logs.options import LogOptions
+from netwatch.logs.log_files import LogItem
 from netwatch.logs.reading import PLAIN, Carried, RecordError
 from netwatch.logs.recognise import recognise_head
 from netwatch.logs.records import time_of
-from netwatch.logs.times import SECOND, LocalTimes
+from netwatch.logs.times import SECOND, LocalTimes, LogOptions
 
 MAX_SENT_LOGS = 1024
 """Programs on hosts whose records are read at a time; the one that was silent longest gives way."""

@@ -21,9 +21,8 @@ from netwatch.logs.live.followed_log import FollowedLog
 from netwatch.logs.live.follower import Follower
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.senders import is_receiver, parse
-from netwatch.logs.log_reader import UNREAD_SHARE, LogItem
+from netwatch.logs.log_files import UNREAD_SHARE, LogItem
 from netwatch.logs.log_stream import NUL_BYTES, read_head
-from netwatch.logs.options import LogOptions
 from netwatch.logs.reading import Carried, CurrentRecord, ReaderContext, RecordError
 from netwatch.logs.recognise import (
     NEITHER,
@@ -35,7 +34,7 @@ from netwatch.logs.recognise import (
 from netwatch.logs.records import Lack, time_of
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.sqlite_rows import MAGIC
-from netwatch.logs.times import SECOND, LocalTimes
+from netwatch.logs.times import SECOND, LocalTimes, LogOptions
 
 FUTURE = 86_400 * SECOND
 """How far the time of a record may be ahead of the clock, ns; such records are not read."""

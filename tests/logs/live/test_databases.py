@@ -15,8 +15,8 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.followed_database import BATCH
 from netwatch.logs.live.receivers import Receivers
-from netwatch.logs.log_reader import LogItem
-from netwatch.logs.options import LogOptions
+from netwatch.logs.log_files import LogItem
+from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
 

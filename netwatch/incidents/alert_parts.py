@@ -1,18 +1,20 @@
-"""The pieces of evidence of an incident: what is stored of the first contact of each kind and name,
-and what is made of it.
+"""What an alert says of its incident: the pieces of evidence, the names of which one was contacted,
+the servers and where their addresses belong, and how severe it is.
 
-A piece that is a handshake says which answer led to the server: the first one for its name with the
-address of its server, where that came before it in the same incident. Nothing here depends on the
-order in which contacts arrive.
+A piece of evidence that is a handshake says which answer led to the server: the first one for its
+name with the address of its server, where that came before it in the same incident. Nothing here
+depends on the order in which contacts arrive.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
-from netwatch.core.alert import Answer, EvidenceItem
+from netwatch.core.addresses import ip_text
+from netwatch.core.alert import Answer, CandidateSet, Destination, EvidenceItem, IncidentKind
 from netwatch.core.seen import RANKED, LogInfo, Seen
-from netwatch.core.verdict import Contact, RulePlace
+from netwatch.core.verdict import Candidates, Confidence, Contact, Outcome, RulePlace, Severity
 from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.language.sentences import sentence
 
 FirstSighting = tuple[
     int,
@@ -131,3 +133,72 @@ def _with_other_half(
 
 def _order(item: EvidenceItem) -> tuple[Any, ...]:
     return item.time, item.source, item.packet, item.type, item.name, item.role
+
+
+SET_LIMIT = 16
+"""Sets of candidates stored of one incident."""
+
+SetKey = tuple[tuple[str, ...], str, bool]
+"""The fields of `Candidates`."""
+
+
+def candidate_sets(table: BoundedTable) -> tuple[CandidateSet, ...]:
+    """The sets of an incident, in order; `table` has contacts by `SetKey`."""
+    return tuple(
+        CandidateSet(names, count, _why(Candidates(names, shown, shared)))
+        for (names, shown, shared), (count, _) in sorted(table.items.items())
+    )
+
+
+def candidate_limit(candidates: Candidates, confidence: Confidence) -> str:
+    """Why the confidence of a contact with candidates is no higher, as a sentence."""
+    code = "ech-shared" if candidates.shared else "ech-banned"
+    return sentence(code, count=str(len(candidates.names)), grade=confidence)
+
+
+def _why(candidates: Candidates) -> str:
+    code = "candidates-shared" if candidates.shared else "candidates-banned"
+    return sentence(code, shown=candidates.shown)
+
+
+LOWERED: dict[Severity, Severity] = {
+    "critical": "high",
+    "high": "medium",
+    "medium": "low",
+    "low": "low",
+}
+"""The severity one step lower; ``low`` stays."""
+
+LOWERING: dict[str, str] = {
+    "outcome blocked": "the block worked: the device reached nothing of the app",
+    "kind embed": "a page or another app loaded a part of it; nothing shows the app itself",
+}
+"""What lowers the severity of a ban by one step, and why; both together by two."""
+
+
+class GeoLookup(Protocol):
+    """Looks up where an address belongs, as `netwatch.inventory.geo.Geo` does."""
+
+    def lookup(self, ip: bytes | str) -> tuple[int | None, str | None, str | None]:
+        """AS number, AS organisation and ISO country code of an address; None where unknown."""
+        ...
+
+
+def located(
+    destinations: Iterable[tuple[Any, ...]], geo: GeoLookup | None
+) -> Iterator[Destination]:
+    """Destinations in order, each of which ends with a packed address and a port, with what is
+    known of the address."""
+    for _, ip, port in sorted(destinations):
+        location = geo.lookup(ip) if geo else (None, None, None)
+        yield Destination(ip_text(ip), port, *location)
+
+
+def severity_of(ban: Severity, outcome: Outcome, kind: IncidentKind) -> Severity:
+    """The severity of an alert under a ban of severity `ban`."""
+    severity = ban
+    if outcome == "blocked":
+        severity = LOWERED[severity]
+    if kind == "embed":
+        severity = LOWERED[severity]
+    return severity
