@@ -18,9 +18,9 @@ _EPILOG = """examples:
   netwatch audit export audit.jsonl
 
 Each row has a hash over itself and the row before it. Without --head, `verify` cannot exclude that
-rows were cut off at the end, or that all of them were made anew. Give it a hash that was noted
-where nobody who runs the console can change it: each report has one, and `netwatch serve` writes
-one to the journal or to syslog, at least every quarter of an hour if there is a new row:
+rows were cut off at the end, or that all of them were replaced. Give it a hash that was noted
+where the operators of the console cannot change it: each report has one, and `netwatch serve`
+writes one to the journal or to syslog, at least every quarter of an hour if there is a new row:
   journalctl | grep 'audit: row'
 
 exit status of verify: 0 sound; 3 the chain is broken, and the row is named
@@ -109,9 +109,8 @@ def _verify(args: argparse.Namespace) -> int:
     print_line(found.head)
     if not args.head and found.rows:
         print_message(
-            "netwatch: no --head was given, so it cannot be excluded that rows were cut off at the"
-            " end, or that the whole audit was made anew: compare it with a hash of a report, of"
-            " the journal or of syslog"
+            "netwatch: no --head was given, so rows may have been cut off at the end, or the whole"
+            " audit replaced: compare it with a hash from a report, the journal or syslog"
         )
     return 0
 

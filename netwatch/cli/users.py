@@ -25,7 +25,7 @@ _EPILOG = """examples:
   netwatch users list
 
 Roles: admin (configuration and health), analyst (incidents and devices), auditor (bans and totals,
-pseudonyms alone), dpo (the audit, retention, what is held on one person). A new password or role,
+pseudonyms only), dpo (the audit, retention, data held about one person). A new password or role,
 and the removal of an account, end its sessions. Every change is written to the audit.
 """
 

@@ -169,7 +169,7 @@ def _is_in_use(bundle: Bundle, state: State) -> bool:
         raise BundleError(
             "older",
             f"{bundle.describe()} is not newer than version {state.highest}, which was in use; to"
-            " go back, the centre publishes the earlier content anew",
+            " go back, publish the earlier content again at the centre",
         )
     return False
 

@@ -94,7 +94,7 @@ class PublishedSettings:
         """Tell the log and the centre, which keeps it until its database has it."""
         self._versions = self._read_versions()
         if applied.state == "rejected":
-            self._report(f"what the centre published is refused: {_sentence(applied)}")
+            self._report(f"the centre's publication is refused: {_sentence(applied)}")
         elif self._told != (applied.kind, applied.version):
             self._report(f"{applied.kind} {applied.version} of the centre is applied")
         self._told = (applied.kind, applied.version)

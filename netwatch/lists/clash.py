@@ -49,6 +49,6 @@ def read(lines: Lines, findings: Findings) -> None:
         elif kind in _KINDS and value:
             findings.add(_KINDS[kind], value, number)
         elif _OTHERS.match(kind):
-            findings.skip("a rule about something else than names")
+            findings.skip("a rule that is not about names")
         else:
             findings.fault(number, "a rule such as DOMAIN-SUFFIX,name", line)

@@ -162,7 +162,7 @@ _POSSIBLE: Mapping[str, tuple[str, ...]] = {
         "gw.alipayobjects.com",
         "lf16-capcut.faceulv.com",
     ),
-    "pages of its site, whoever opens them": (
+    "pages of its site, in any browser": (
         "apm-fe.xiaohongshu.com",
         "as.xiaohongshu.com",
         "customer.xiaohongshu.com",
