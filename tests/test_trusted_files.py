@@ -171,7 +171,7 @@ def test_a_configuration_of_another_user_that_nobody_named_is_refused(
 ) -> None:
     assert main(["scan", CAPTURE]) == 2
     shown = capsys.readouterr().err
-    assert "nobody named this file, and it belongs to user 1234" in shown
+    assert "this file was not named with -c, and it belongs to user 1234" in shown
     assert "name it with -c, or chown 4321 netwatch.yaml" in shown
 
 

@@ -174,7 +174,7 @@ def _nanoseconds(moment: datetime) -> int:
     if not isinstance(moment, datetime):
         raise ValueError(f"expected a datetime with a time zone, found {_shown(moment)}")
     if moment.utcoffset() is None:
-        raise ValueError(f"{moment.isoformat()} has no time zone; say which, as tzinfo=UTC")
+        raise ValueError(f"{moment.isoformat()} has no time zone; give one, as tzinfo=UTC")
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 

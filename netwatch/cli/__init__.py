@@ -66,13 +66,13 @@ COMMANDS: Mapping[str, Command] = {
         "netwatch.cli.inventory:add", "update the inventory from where devices are listed"
     ),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
-    "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),
+    "store": Command("netwatch.cli.store:add", "stored results of captures: status, queries, SQL"),
     "backup": Command(
         "netwatch.cli.backup:add_backup", "copy a store, its keys and its audit into a folder"
     ),
     "restore": Command("netwatch.cli.backup:add_restore", "bring a backup back"),
     "ledger": Command(
-        "netwatch.cli.ledger:add", "what is done of the archives that `scan --ledger` reads"
+        "netwatch.cli.ledger:add", "progress of the archives that `scan --ledger` reads"
     ),
     "serve": Command("netwatch.cli.serve:add", "serve the web console over a store"),
     "fleet": Command("netwatch.cli.fleet:add", "many sensors, one centre"),
@@ -118,7 +118,8 @@ EXIT_STATUS = """exit status:
   3  with --fail-on: an incident with such a verdict was found
 """
 
-SHORT_HELP = f"""netwatch {__version__} tells whether bans on apps were kept, and by whom not.
+SHORT_HELP = f"""netwatch {__version__} shows whether devices complied with bans on apps,
+and which did not.
 
   netwatch demo                write sample captures into a new folder, and scan them
   netwatch scan office.pcap    is a ban violated? one row per incident

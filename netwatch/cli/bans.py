@@ -51,7 +51,7 @@ exit status: 0 done; 2 there is no such ban, or usage or configuration error
 """
 _REVIEW = """examples:
   netwatch bans review                          all shipped bans, today
-  netwatch bans review -c netwatch.yaml         the bans of a configuration alone
+  netwatch bans review -c netwatch.yaml         only the bans of a configuration
   netwatch bans review --on 2023-09-01 --within 60
 
 exit status: 0 also if something is due; 2 usage or configuration error
@@ -116,7 +116,7 @@ def add(
         parents,
         "bans",
         help="show the shipped bans, and what is due for review",
-        description="The shipped bans and those of the configuration: when they are in force, what"
+        description="The shipped and the configured bans: when they are in force, what"
         " they rest on, and what is due for review.",
         epilog=_GROUP,
     )
@@ -257,7 +257,9 @@ def _unknown(args: argparse.Namespace, rows: Sequence[_Row]) -> str:
     codes = {row.pack.jurisdiction.upper() for row in rows if row.pack}
     if code and not any(known == code or known.startswith(f"{code}-") for known in codes):
         hint = did_you_mean(code, codes) or f" (known: {', '.join(sorted(codes))})"
-        return f"--jurisdiction: expected that of a ban, found '{args.jurisdiction}'{hint}"
+        return (
+            f"--jurisdiction: expected the jurisdiction of a ban, found '{args.jurisdiction}'{hint}"
+        )
     apps = load_signatures([BUILTIN], Path()).apps().keys() | set().union(
         *(row.ban.apps for row in rows)
     )

@@ -66,7 +66,7 @@ def is_archive(args: argparse.Namespace) -> bool:
         return False
     if args.store or args.store_path is not None:
         raise _usage(
-            "--store does not go with --ledger or --cluster: a store takes what one process reads"
+            "--store does not go with --ledger or --cluster: a store is written by one process"
         )
     if STDIN in args.paths:
         raise _usage("standard input cannot be kept in a ledger: name files")

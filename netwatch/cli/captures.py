@@ -33,7 +33,7 @@ POSIX_OPTIONS = ("store", "store_path", "deliver", "ledger", "cluster")
 """Options that need what Windows does not have."""
 
 _SCAN_EXAMPLES = f"""examples:
-  netwatch scan office.pcap                    with ./netwatch.yaml, else with built-in rules
+  netwatch scan office.pcap                    with ./netwatch.yaml, or with built-in rules
   netwatch scan -c be.yaml captures/ --jobs 2  a folder, two captures at a time
   netwatch scan /var/log/suricata/             logs of resolvers, proxies, firewalls, sensors
   netwatch scan pihole.log --timezone +01:00   its times have no zone

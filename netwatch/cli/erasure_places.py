@@ -132,7 +132,7 @@ PLACES = (
         "temporary files of runs that were killed",
         "folder of the store, `TMPDIR`",
         "erased",
-        "all, whoever is in them; those of running commands are listed",
+        "all, whatever person they contain; the files of running commands are listed",
         (),
         ("temporary",),
     ),

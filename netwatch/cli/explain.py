@@ -189,6 +189,6 @@ def _other_configuration(incident: Explanation, config: Config) -> list[str]:
     if not decided or decided == config.sensor.policy:
         return []
     return [
-        f"The exemptions are those of the configuration at hand ({config.sensor.policy}), which is"
-        f" another one than that which decided ({decided})."
+        f"The exemptions come from the current configuration ({config.sensor.policy}), not from"
+        f" the configuration that decided ({decided})."
     ]

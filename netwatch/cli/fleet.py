@@ -32,7 +32,7 @@ _EPILOG = """examples:
 """
 
 _CENTRE_EPILOG = """signals:
-  SIGTERM, SIGINT  end; what is not committed is with the server and the sensors
+  SIGTERM, SIGINT  end; uncommitted data stays at the server and the sensors
   SIGHUP           make the server read certificates and sensors again
 
 exit status: 0 it was told to end; 1 the server or the store cannot be used; 2 usage or
@@ -158,8 +158,8 @@ def _tell_of_server(config: "Config") -> int:
         asyncio.run(try_server(config.fleet, centre_folder(config)))
     except NetwatchError as error:
         print_message(
-            f"netwatch: the server does not answer ({error}), so no sensor can be heard: what is"
-            " shown is from before. Does 'netwatch fleet centre' run?"
+            f"netwatch: the server does not answer ({error}), so no sensor can be heard: the state"
+            " shown is from before. Is 'netwatch fleet centre' running?"
         )
         return 1
     return 0

@@ -45,8 +45,8 @@ configuration error, or what was to be published has problems, each shown as fil
 
 _REVOKE_EPILOG = """exit status: 0 done; 1 the store cannot be used; 2 usage or configuration error
 
-With --remove-facts the store is what it would be if the sensor had never reported; the journal says
-that it did. Without it, what the sensor reported stays.
+With --remove-facts the store is what it would be if the sensor had never reported; the journal
+records that it did. Without it, what the sensor reported stays.
 """
 
 _REFUSED_EPILOG = """examples:
@@ -84,7 +84,7 @@ def add(group: Group) -> None:
         "--expires",
         metavar="DAYS",
         type=days,
-        help="for how long sensors may apply it; what they have applied stays in use (default"
+        help="for how long sensors may apply it; a version they have applied stays in use (default"
         " 365d)",
     )
     parser.add_argument(
@@ -274,7 +274,7 @@ def add_trust(group: Group) -> None:
     parser.add_argument(
         "--remove-facts",
         action="store_true",
-        help="take out of the store all that the sensor reported, and what that changed",
+        help="remove from the store all that the sensor reported, and what that changed",
     )
     parser = group.command(
         "refused", _refused, "show messages that the centre refused", _REFUSED_EPILOG

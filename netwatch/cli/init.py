@@ -31,7 +31,7 @@ MAX_PROPOSED = 12
 """Ranges, and resolvers, that are proposed; those with most clients come first."""
 
 _EXAMPLES = """examples:
-  netwatch init                                 five questions, Enter takes what is proposed
+  netwatch init                                 five questions, Enter accepts the proposal
   netwatch init --look office.pcap              propose the networks and resolvers of a capture
   netwatch init --look eth1 --seconds 60        the same of an interface
   netwatch init <answers.txt                    answers as lines, an empty one for the proposal
@@ -62,7 +62,7 @@ def configuration_text(answers: Answers) -> str:
         "version: 1",
         "",
         "# The most specific range decides. service: devices of the organisation, to which bans",
-        "# apply. personal: devices of people, where a ban at most advises. guest: no ban applies.",
+        "# apply. personal: private devices, which a ban at most advises. guest: no ban applies.",
         "# infrastructure: resolvers and proxies, which ask for others.",
         "networks:",
         *_networks(answers),
@@ -85,7 +85,7 @@ def configuration_text(answers: Answers) -> str:
         "# Where alerts go: docs/reference/outputs.md",
         "outputs: []",
         "",
-        "# What was seen is kept with --store, and by netwatch live with this:",
+        "# Results are kept with --store, and by netwatch live with this:",
         "# store: {path: /var/lib/netwatch/store}",
         "# How long; forever is possible too. Without a line of its own nothing is deleted.",
         "retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}",
@@ -194,7 +194,7 @@ def init(args: argparse.Namespace) -> int:
         answers = _Interview(args, is_terminal=is_terminal).answers()
     except EOFError:
         if not is_terminal:
-            hint = "; --yes asks nothing, and takes what is proposed"
+            hint = "; --yes asks nothing, and accepts every proposal"
             raise _wrong(f"the input ended before all answers; nothing was written{hint}") from None
         print_message("netwatch: nothing was written")
         return 2
@@ -221,7 +221,7 @@ class _Interview:
         can be asked for again, and `EOFError` where there is none."""
         args = self._args
         if self._asks and self._is_terminal:
-            print_message("Five questions; Enter takes what is in brackets. Ctrl-D ends.")
+            print_message("Five questions; Enter accepts the answer in brackets. Ctrl-D ends.")
         args.look = self._text(
             args.look, "A capture, log or interface of your network to look at, empty for none", ""
         )

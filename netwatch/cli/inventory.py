@@ -21,9 +21,9 @@ _EPILOG = """examples:
   netwatch inventory refresh             read the sources, and replace the inventory
   netwatch inventory refresh --dry-run   show what would change
 
-The sources are those of 'devices: sources' in the configuration. Either all of them are read and
-what they list is valid, or the inventory stays as it was. A device that is gone keeps its rows with
-the time at which they ended. A live capture reads the new inventory by itself.
+The sources are listed under 'devices: sources' in the configuration. Either all of them are read
+and what they list is valid, or the inventory stays as it was. A device that is gone keeps its
+rows with the time at which they ended. A live capture reads the new inventory by itself.
 """
 
 

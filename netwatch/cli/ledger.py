@@ -51,8 +51,8 @@ def add(
         groups,
         parents,
         "ledger",
-        help="what is done of the archives that `scan --ledger` reads",
-        description="What `scan --ledger` has kept of each capture of an archive.",
+        help="progress of the archives that `scan --ledger` reads",
+        description="The results that `scan --ledger` has kept of each capture of an archive.",
         epilog=_EPILOG,
     )
     status = group.command("status", _status, "show what is done, missing and failed, by run")

@@ -358,7 +358,7 @@ def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | No
         ip = None
     if args.device is None:
         if mac is None:
-            raise _mistake("expected --device, --ip or --mac, found none of them")
+            raise _mistake("expected --device, --ip or --mac, found none")
         entry, word = devices.find(args.mac, time), args.mac
     else:
         entry, word = devices.find(args.device, time), args.device

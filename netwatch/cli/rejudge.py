@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netwatch.rejudge.again import Again, ReasonedDifference
 
 _EXAMPLES = """examples:
-  netwatch rejudge                              what today's configuration would have said
+  netwatch rejudge                              what today's configuration would have decided
   netwatch rejudge --signatures builtin new/    with further signatures
   netwatch rejudge --bans next-year.yaml        with the bans and exemptions of another file
   netwatch rejudge --at 2024-01-01              as if everything had happened on that day
@@ -56,8 +56,8 @@ def add(
     parser = groups.add_parser(
         "rejudge",
         help=COMMANDS["rejudge"].summary,
-        description="Judges again what a store has kept, by the configuration as it is now, and"
-        " reports which incidents would be new, withdrawn or changed, and why.",
+        description="Judges the content of a store again by the current configuration, and reports"
+        " which incidents would be new, withdrawn or changed, and why.",
         epilog=_EXAMPLES,
         parents=list(parents),
         formatter_class=HelpFormatter,
@@ -81,8 +81,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         nargs="+",
         default=[],
-        help="judge by these signatures (files, folders, builtin) instead of those of the"
-        " configuration",
+        help="judge by these signatures (files, folders, builtin) instead of the configured ones",
     )
     parser.add_argument(
         "--bans",
@@ -213,7 +212,9 @@ def _check_record(args: argparse.Namespace) -> None:
 
     for name in ("at", "all"):
         if args.record and getattr(args, name):
-            message = f"--record: expected no --{name}, which does not say how the past is judged"
+            message = (
+                f"--record: expected no --{name}, which does not change how the past is judged"
+            )
             raise ConfigError([Problem("netwatch rejudge", 0, 0, message)])
 
 
@@ -299,8 +300,9 @@ def _report(args: argparse.Namespace, again: "Again", changes: Counter[str]) -> 
     if again.elsewhere_clients or again.elsewhere:
         print_message(
             f"netwatch: {quantity(again.elsewhere_clients, 'client')} and"
-            f" {quantity(len(again.elsewhere), 'incident')} not judged: the store is of several"
-            " sensors, and the configuration has another network, or none, for these addresses"
+            f" {quantity(len(again.elsewhere), 'incident')} not judged: the store has facts of"
+            " several sensors, and the configuration has another network, or none, for these"
+            " addresses"
             " (networks: name)"
         )
     if again.not_judged:

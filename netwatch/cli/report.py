@@ -82,8 +82,8 @@ def add(
         "--max-unnamed",
         metavar="PERCENT",
         type=_percent,
-        help="the greatest share of flows without a readable name with which a ban can be said to"
-        " be kept (default 5)",
+        help="the greatest share of flows without a readable name with which a ban can count"
+        " as complied with (default 5)",
     )
     parser.add_argument("--sign", metavar="KEY", help="sign the files with this key")
     what = parser.add_mutually_exclusive_group()
@@ -298,5 +298,5 @@ def _verify(path: Path, key: Path | None) -> int:
         return 3
     print_line(f"{', '.join(found.files)}: as signed at {found.time} by the key {found.key}")
     if key is None:
-        print_message("netwatch: compare this key with that of the sender, or give --key PUB")
+        print_message("netwatch: compare this key with the sender's, or give --key PUB")
     return 0

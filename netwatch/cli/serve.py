@@ -29,7 +29,7 @@ _EXAMPLES = """examples:
   netwatch serve --store-path /var/lib/netwatch/store -c /etc/netwatch/netwatch.yaml
   netwatch serve --listen 192.0.2.10:8477 --tls-cert console.pem --tls-key console.key
 
-Other addresses than those of loopback need TLS and an account. The console ends on SIGTERM and
+Listening on a non-loopback address requires TLS and an account. The console ends on SIGTERM and
 SIGINT.
 
 exit status: 0 it was told to end; 1 it cannot listen, or the store cannot be read; 2 usage or
@@ -86,14 +86,14 @@ def serve_console(args: argparse.Namespace) -> int:
         check_exposure(console)
         if not console.accounts.count() and not console.signs_in_elsewhere:
             print_message(
-                "netwatch: no account exists, so nobody can sign in: add one with"
+                "netwatch: no account exists, so no one can sign in: add one with"
                 f" netwatch users add NAME --role analyst --store-path {store.shown}"
             )
 
         for each in wide_addresses(options.proxy) if options.proxy is not None else ():
             report(
-                f"each machine in {each} can sign in as anybody: give 'addresses' under 'proxy' the"
-                " address of the proxy alone"
+                f"every machine in {each} can sign in as any user: give 'addresses' under 'proxy'"
+                " only the address of the proxy"
             )
 
         def announce(address: str) -> None:

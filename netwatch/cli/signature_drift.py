@@ -40,13 +40,13 @@ exit status: 0 done, whatever the differences; 1 a list could not be read; 2 usa
 configuration error
 """
 _TITLES: dict[Change, str] = {
-    "lacking": "listed, and no rule takes it",
-    "partial": "listed with all below it, of which rules take a part",
-    "other-app": "listed, and taken by a rule of another app",
+    "lacking": "listed, and no rule matches it",
+    "partial": "listed with all names below it, and rules match only some of them",
+    "other-app": "listed, and matched by a rule of another app",
     "shared": "listed, but many owners share it",
     "ours-only": "a rule that the list does not have",
     "stale-source": "a rule that names the list as a source, which does not have it",
-    "excepted": "a rule whose name the list takes out",
+    "excepted": "a rule whose name the list excepts",
     "unsourced": "a rule that the list has, without a source of its family",
 }
 
@@ -60,7 +60,9 @@ def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:
         _DRIFT,
     )
     parser.add_argument("lists", metavar="LIST", nargs="+", help=A_LIST)
-    parser.add_argument("--app", metavar="ID", help="the app that all names of the lists are of")
+    parser.add_argument(
+        "--app", metavar="ID", help="the app to which all names of the lists belong"
+    )
     parser.add_argument(
         "--limit",
         metavar="N",

@@ -31,8 +31,8 @@ _EPILOG = """examples:
   netwatch signatures export --as rpz --ban our-rule --preview yesterday.pcap
   netwatch signatures export --as nftables --ban our-rule --addresses yesterday.pcap
 
-The same rules, ban and day give the same file. The day is that of --date, else of the environment
-variable SOURCE_DATE_EPOCH, else today.
+The same rules, ban and day give the same file. The day is --date, or else the
+environment variable SOURCE_DATE_EPOCH, or else today.
 
 exit status: 0 done; 1 traffic could not be read, or a file not written; 2 usage or configuration
 error
@@ -144,8 +144,8 @@ def _check_options(args: argparse.Namespace, form: "ExportFormat") -> None:
         message = f"--addresses and --asns are for nftables; {args.export_format} has names"
     elif form.needs_addresses and not given:
         message = (
-            f"--as {args.export_format} has addresses, which grow stale and which others may have:"
-            " say where they come from with --addresses PATH or --asns, or export names"
+            f"--as {args.export_format} needs addresses, which go stale and may be shared with"
+            " other services: give --addresses PATH or --asns, or export names in another format"
         )
     else:
         return

@@ -39,7 +39,7 @@ _ROLES = ("root", "targets", "snapshot", "timestamp")
 _PUBLISH_EXAMPLES = """examples:
   netwatch signatures publish --init --repository sets --keys keys    keys and an empty repository
   netwatch signatures publish signatures/ --repository sets --keys keys --expires 90d
-  netwatch signatures publish --refresh --repository sets --keys keys  sign the timestamp anew
+  netwatch signatures publish --refresh --repository sets --keys keys  sign the timestamp again
   netwatch signatures publish --rotate targets --repository sets --keys keys
 
 Serve the folder of the repository with any web server, or copy it. Hand metadata/1.root.json to
@@ -123,7 +123,7 @@ def _rollback(args: argparse.Namespace, options: "UpdateOptions") -> int:
     from netwatch.updates.update import rollback
 
     if args.check or args.again:
-        raise _usage("expected --rollback alone, without --check and --again")
+        raise _usage("expected --rollback without --check and --again")
     installed = rollback(options)
     if args.format == "jsonl":
         print_record({"outcome": "rolled-back", "set": _record(installed), "offered": None})
@@ -199,7 +199,9 @@ def print_installed(args: argparse.Namespace) -> None:
 
 def describe_builtin(installed: "Installed | None") -> str:
     """What ``builtin`` stands for, in words."""
-    return installed.describe() if installed else "what netwatch ships: no set is installed"
+    return (
+        installed.describe() if installed else "the files that netwatch ships: no set is installed"
+    )
 
 
 def _usage(message: str) -> ConfigError:

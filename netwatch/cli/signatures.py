@@ -52,7 +52,7 @@ exit status: 0 every name matches a rule; 1 a name matches none; 2 usage or conf
 """
 _FILES = """examples:
   netwatch signatures {word}                      the signatures of the configuration
-  netwatch signatures {word} ./signatures/        your own files alone
+  netwatch signatures {word} ./signatures/        only your own files
   netwatch signatures {word} builtin ./mine.yaml  your own file on top of the shipped ones
 
 exit status: 0 no problem was found; 2 there are problems, each shown as file:line: problem

@@ -54,8 +54,8 @@ def add(
         groups,
         parents,
         "store",
-        help="what was kept of captures: status, queries, SQL",
-        description="What `scan --store`, `names --store` and `live` have kept.",
+        help="stored results of captures: status, queries, SQL",
+        description="The results that `scan --store`, `names --store` and `live` have stored.",
         epilog=_EPILOG,
     )
     for place in SUBCOMMANDS:

@@ -50,14 +50,14 @@ _ERASE_EPILOG = """examples:
   netwatch store erase --device "Jane Doe" --yes --reason "request of 3 March"
   netwatch store erase --device p3f9a-k7q2m5xw4n6b3c2d --yes
 
-An alert that a receiver has got is beyond reach; so are your own captures, which are named.
+Alerts that a receiver already has cannot be erased, nor can your own captures, which are named.
 Stop a live capture first: it has rows and open incidents in memory. While live, scan or names write
 to the store, nothing is erased.
 
 exit status:
   0  nothing of the person is left
   1  no data was found for the device: check how it is spelt, and in which store you are; or
-     something could not be erased now, which is said; or nothing was, because a run writes to the
+     something could not be erased now, and is named; or nothing was, because a run writes to the
      store
 """
 _IDENTIFY_EPILOG = """examples:
@@ -336,9 +336,9 @@ def _report(
             print_message(f"  and {more}; --format jsonl lists all")
     if config.outputs:
         names = ", ".join(output.name for output in config.outputs)
-        print_message(f"netwatch: what was delivered to {names} before has to be erased there")
+        print_message(f"netwatch: alerts delivered to {names} before have to be erased there")
     if is_found:
-        print_message("netwatch: what an erasure does not reach:")
+        print_message("netwatch: not reached by an erasure:")
         for text in not_reached():
             print_message(f"  {text}")
     for text in left:
@@ -356,7 +356,7 @@ _ERASED = {
     "alerts": "alerts in the outbox, dead letters and open incidents",
     "filters": "saved filters of the console",
     "purposes": "purposes that sessions of the console had stated, about anybody",
-    "audit": "rows of the audit whose subject, purpose and detail nobody can read any more",
+    "audit": "rows of the audit whose subject, purpose and detail can no longer be read",
     "journal": "entries of the journal that named a pseudonym, without it now",
     "temporary": "folders of temporary files that ended runs left",
 }

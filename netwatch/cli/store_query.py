@@ -42,8 +42,8 @@ _EPILOG = """examples:
   netwatch store query coverage --hours --since 7d --format csv
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
-30m, 12h, 7d, 2w, 1y). A filter that may be repeated takes what any of its values matches; a record
-has to match all filters. What neither the configuration nor the store knows is an error.
+30m, 12h, 7d, 2w, 1y). A repeated filter matches if any of its values matches; a record
+has to match all filters. A value that neither the configuration nor the store knows is an error.
 """
 
 
@@ -118,7 +118,7 @@ def _check(args: argparse.Namespace) -> None:
             known = ", ".join(record for record in RECORDS if name in _FILTERS[record])
             problems.append(f"--{name} is not a filter of {args.records}; it is one of {known}")
     if args.hours and args.records != "coverage":
-        problems.append(f"--hours is of coverage, found {args.records}")
+        problems.append(f"--hours applies to coverage, found {args.records}")
     if args.hours and args.device is not None:
         problems.append("--device is not a filter of coverage by --hours, which has no devices")
     formats = _formats(args.records)

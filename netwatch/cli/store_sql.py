@@ -38,7 +38,7 @@ they leave out files.
 
 def add_sql(group: Group) -> None:
     """Add the subcommand."""
-    help_ = "run a read-only SQL query over what is kept, list the tables, describe one"
+    help_ = "run a read-only SQL query over the store, list the tables, describe one"
     parser = group.command("sql", sql, help_, _EPILOG, table=False)
     parser.add_argument(
         "query", metavar="QUERY", nargs="+", help="a SELECT, `tables`, or `describe TABLE`"

@@ -32,8 +32,8 @@ _EPILOG = """examples:
   netwatch backup /srv/backup/before && netwatch store upgrade
   netwatch store upgrade --yes            in a script
 
-It says what will be done, and asks. What scan, live, a centre and the others find older they bring
-up to date by themselves, which takes a while for a large store, and say so.
+It shows what will be done, and asks. scan, live, a centre and the other commands upgrade an older
+store by themselves, and report it; that can take a while for a large store.
 
 exit status: 0 done, or nothing to do; 1 not confirmed; 2 it cannot ask, or usage is wrong
 """
@@ -234,7 +234,7 @@ def _compact(args: argparse.Namespace) -> int:
         )
     else:
         print_line(
-            f"{quantity(done.rows, 'row')} written to {quantity(done.written, 'file')} in place of"
+            f"{quantity(done.rows, 'row')} written to {quantity(done.written, 'file')} instead of"
             f" {quantity(done.removed, 'file')}, {quantity(len(swept), 'leftover')} removed"
         )
     return 0
@@ -262,13 +262,14 @@ def _upgrade(args: argparse.Namespace) -> int:
     if found is None:
         print_message(f"the store is up to date (schema {SCHEMA_VERSION}): nothing to do")
         return 0
-    print_message(f"{found.place} is of an older netwatch: schema {found.schema}, this one has"
+    print_message(f"{found.place} was written by an older netwatch: schema {found.schema},"
+                  " this one has"
                   f" {SCHEMA_VERSION}. Steps:")  # fmt: skip
     for version, what in found.steps:
         print_message(f"  {version}  {what}")
     rows = ", ".join(quantity(count, name) for name, count in found.rows.items())
     print_message(f"The catalogue has {found.bytes:,} bytes: {rows}. It is changed in one"
-                  " transaction; then files of facts are written anew, one by one. An older"
+                  " transaction; then files of facts are rewritten, one by one. An older"
                   " netwatch cannot read the store afterwards, nor may it write now.")  # fmt: skip
     print_message("Make a backup first: netwatch backup FOLDER")
     if not args.yes and not _is_confirmed():

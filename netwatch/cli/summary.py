@@ -240,7 +240,7 @@ def _coverage(report: CoverageReport) -> Iterator[str]:
     further = sum(network.rest.flows for network in report.networks)
     if further:
         flows = quantity(further, "flow")
-        yield f"more than {DEVICE_LIMIT:,} devices: {flows} counted by network alone"
+        yield f"more than {DEVICE_LIMIT:,} devices: {flows} counted only by network"
 
 
 def _skipped(paths: Sequence[str], verbose: bool) -> str:

@@ -30,7 +30,7 @@ _USERS = """examples:
   netwatch users list
 
 Roles: admin (configuration and health), analyst (incidents and devices), auditor (bans and totals,
-pseudonyms alone), dpo (the audit, retention, what is held on one person). A new password or role,
+pseudonyms only), dpo (the audit, retention, data held about one person). A new password or role,
 and the removal of an account, end its sessions. Every change is written to the audit.
 """
 
@@ -42,9 +42,9 @@ _AUDIT = """examples:
   netwatch audit export audit.jsonl
 
 Each row has a hash over itself and the row before it. Without --head, `verify` cannot exclude that
-rows were cut off at the end, or that all of them were made anew. Give it a hash that was noted
-where nobody who runs the console can change it: each report has one, and `netwatch serve` writes
-one to the journal or to syslog, at least every quarter of an hour if there is a new row:
+rows were cut off at the end, or that all of them were replaced. Give it a hash that was noted
+where the operators of the console cannot change it: each report has one, and `netwatch serve`
+writes one to the journal or to syslog, at least every quarter of an hour if there is a new row:
   journalctl | grep 'audit: row'
 
 exit status of verify: 0 sound; 3 the chain is broken, and the row is named
@@ -263,9 +263,8 @@ def _verify_rows(args: argparse.Namespace) -> int:
     print_line(found.head)
     if not args.head and found.rows:
         print_message(
-            "netwatch: no --head was given, so it cannot be excluded that rows were cut off at the"
-            " end, or that the whole audit was made anew: compare it with a hash of a report, of"
-            " the journal or of syslog"
+            "netwatch: no --head was given, so rows may have been cut off at the end, or the whole"
+            " audit replaced: compare it with a hash from a report, the journal or syslog"
         )
     return 0
 

@@ -25,12 +25,12 @@ MAX_FILES = 100_000
 _EXAMPLES = """examples:
   netwatch scan office.pcap --evidence proof --format jsonl -o alerts.jsonl
   netwatch verify proof                        every capture of the folder
-  netwatch verify proof --alerts alerts.jsonl  also against what the alerts say
+  netwatch verify proof --alerts alerts.jsonl  also against the alerts
   netwatch verify proof --store-path kept      the same with the alerts of a store
   netwatch verify proof/20230320T081241Z-b344cb62f6ee490184da18b4c3fcea2d.pcapng --format jsonl
 
 exit status: 0 every piece of evidence is shown; 1 a file cannot be read, or neither reader reads
-such packets; 2 usage error; 3 a packet does not show what the incident says
+such packets; 2 usage error; 3 a packet does not show what the incident claims
 """
 
 

@@ -63,7 +63,7 @@ def check_address(address: str) -> None:
         raise _usage(f"--cluster {address}: {expected}")
     if parts.scheme == "tcp" and not _is_loopback(parts.hostname):
         raise _usage(
-            f"--cluster {address}: whoever reaches a scheduler without TLS can run code on all"
+            f"--cluster {address}: anyone who reaches a scheduler without TLS can run code on all"
             f" workers; {expected}"
         )
 

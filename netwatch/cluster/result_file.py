@@ -181,7 +181,7 @@ def read_head(storage: Storage, written: Written) -> Head:
     try:
         found = loads(b"".join(_decompressed([packed], MAX_HEAD)))
         if found["schema"] != SCHEMA or found["name"] != name:
-            raise ValueError("it is the result of something else")
+            raise ValueError("it is the result of another unit")
         statistics = _statistics(found["statistics"])
         coverage = restored_coverage(found["coverage"])
         senders = SenderTable.restored(found["senders"])

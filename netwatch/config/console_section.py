@@ -179,8 +179,8 @@ def _check_oidc(found: OidcOptions, oidc: Fields, _: Path) -> OidcOptions:
     if found.role_claim in CHANGEABLE_CLAIMS or found.role_claim == found.name_claim:
         oidc.add_problem(
             "role_claim",
-            f"'role_claim': expected a claim that nobody can change for themselves, like groups,"
-            f" found {describe(found.role_claim)}: whoever takes such a name would have its role",
+            "'role_claim': expected a claim that users cannot change themselves, like groups,"
+            f" found {describe(found.role_claim)}: a user who chose such a name would get its role",
         )
     return found
 
@@ -189,8 +189,8 @@ def _check_proxy(found: ProxyOptions, proxy: Fields, _: Path) -> ProxyOptions:
     if _has_everybody(found.addresses):
         proxy.add_problem(
             "addresses",
-            "'addresses': expected the addresses of the proxy, like [192.0.2.10], found every"
-            " address there is: whoever reaches the console could sign in as anybody",
+            "'addresses': expected the addresses of the proxy, like [192.0.2.10], found all"
+            " addresses: anyone who reaches the console could sign in as any user",
         )
     return found
 
@@ -219,8 +219,8 @@ class ConsoleOptions:
     )
     hosts: tuple[str, ...] = declare(
         HOST_NAMES,
-        "host names under which the console may be asked, besides `localhost`, addresses, the "
-        "host name of this machine and that of `url`",
+        "host names under which the console may be asked, besides `localhost`, addresses, the host"
+        " name of this machine and the host of `url`",
         shown="`[]`",
     )
     idle: int = declare(_TIME(), "a session ends this long after its last request", "30m")
@@ -228,7 +228,9 @@ class ConsoleOptions:
     language: str = declare(
         choice(LANGUAGES), "`en`, `fr`, `nl` or `de`, unless the user has chosen another", "en"
     )
-    timezone: str = declare(TIMEZONE, "the time zone of pages that are of no single ban", "UTC")
+    timezone: str = declare(
+        TIMEZONE, "the time zone of pages that are not about a single ban", "UTC"
+    )
     metrics: str = declare(_URL, "the URL of the metrics endpoint of a sensor")
     oidc: OidcOptions | None = declare(
         nested(OidcOptions, check=_check_oidc),

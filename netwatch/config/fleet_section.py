@@ -99,8 +99,8 @@ class SensorLimit:
 
     networks: frozenset[str] | None = declare(
         replace(texts(), empty=None),
-        "the networks that the sensor sees; reports about others are kept as a contradiction,"
-        " and raises no confidence",
+        "the networks that the sensor sees; reports about others are recorded as a contradiction"
+        " and raise no confidence",
         shown="all",
     )
     devices: tuple[str, ...] | None = declare(
@@ -150,7 +150,7 @@ def _check_server(found: ServerOptions, part: Fields, _: Path) -> ServerOptions:
         part.add_problem("join", "'join': a server that runs elsewhere has no 'listen' and no"
                                  " 'certificate' here")  # fmt: skip
     if found.credentials is not None and not found.join:
-        part.add_problem("credentials", "'credentials': expected 'join' beside it, found none")
+        part.add_problem("credentials", "'credentials': expected 'join' next to it, found none")
     if found.silence < MIN_SILENCE:
         # A sensor gives a sign of life every 5 s, and has to connect again after the server was
         # away.
@@ -208,7 +208,7 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
     if sensor and not is_sensor_name(sensor):
         section.add_mismatch("sensor", EXPECTED)
     if section.has("sensors") and server is None:
-        section.add_problem("sensors", "'sensors': expected 'server' beside it, found none")
+        section.add_problem("sensors", "'sensors': expected 'server' next to it, found none")
     if bool(sensor) == (server is not None) and len(fields.problems.found) == before:
         section.add_problem(
             None,

@@ -119,8 +119,8 @@ class TopKeys:
     )
     updates: Any = key(
         _MAPPING,
-        "where signed sets of signatures and bans come from; `builtin` then stands for the"
-        " installed set",
+        "where signed sets of signatures and bans come from; `builtin` then means the installed"
+        " set",
     )
     privacy: Any = key(_MAPPING, "whose devices have pseudonyms, in alerts and in a store")
     retention: Any = key(_MAPPING, "how long a store keeps what", shown="for ever")
@@ -177,7 +177,7 @@ class DeviceKeys:
     inventory: str = key(
         TEXT,
         "a CSV file of devices, or a folder of dated ones: `devices-2023-03-01.csv` is valid from"
-        " that day until that of the next one",
+        " that day until the day of the next one",
         words="path",
     )
     timezone: str = key(
@@ -212,7 +212,7 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
     found = read_section(DeviceKeys, section, base)
     _refresh(found, section, base)
     if section.has("columns") and not section.has("inventory"):
-        section.add_problem("columns", "'columns': expected 'inventory' beside it, found none")
+        section.add_problem("columns", "'columns': expected 'inventory' next to it, found none")
     return Devices(_inventory(found, section, base), _leases(found, section)), found.learn
 
 
@@ -316,8 +316,8 @@ class Incidents:
     quiet_gap: int = key(NANOSECONDS, "time without a contact that ends an incident", "30m")
     unknown_clients: int = key(
         number(1, MOST_CLIENTS, f"a number from 1 to {MOST_CLIENTS:,}"),
-        "clients in a network and hour that the inventory does not have, and of which no"
-        " handshake proves that they are there; if more of them ask, they have one incident"
+        "clients in a network and hour that are not in the inventory, and that no handshake proves"
+        " to be there; if more of them ask, they have one incident"
         " together for each app and ban, see"
         " [unknown clients](../concepts/incidents.md#a-flood-of-unknown-clients)",
         CLIENT_LIMIT,

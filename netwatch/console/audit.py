@@ -277,7 +277,7 @@ class Audit:
                 return Checked(count, previous, _cut_off(cut_off, count))
         if unsaid := sorted(erased - said):
             number = unsaid[0]
-            problem = f"row {number} cannot be opened, and no row says that it was erased"
+            problem = f"row {number} cannot be opened, and no row records that it was erased"
             return Checked(number - 1, previous, problem)
         return Checked(count, previous)
 

@@ -159,7 +159,7 @@ def _fill(database: sqlite3.Connection) -> None:
 
 def _open_server(options: StoreOptions) -> Database:
     """The tables in the database of the catalogue, which comes first: it accepts no database that
-    has tables of something else."""
+    has tables of another program."""
     catalogue = open_database(options, create=True)
     database = Database(catalogue.engine, catalogue.place, _WHAT)
     is_older = False

@@ -146,7 +146,7 @@ def _check_address(url: str) -> None:
     except ValueError:
         is_loopback = host == "localhost"
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
-        message = "expected an address with https: whoever could change the answers could sign in"
+        message = "expected an address with https: anyone able to change the answers could sign in"
         raise ConfigError([Problem(url, 0, 0, message)])
 
 
@@ -203,7 +203,7 @@ class Provider:
         if detail is None:
             raise ProviderError("the sign-in was not begun in this browser, or too long ago")
         if not compare_digest(answer.get("state", "").encode(), detail["state"].encode()):
-            raise ProviderError("the state is not that of this sign-in")
+            raise ProviderError("the state does not belong to this sign-in")
         if answer.get("iss", self._options.issuer).rstrip("/") != self._options.issuer:
             raise ProviderError("the answer is from another provider")
         if not answer.get("code"):
@@ -211,7 +211,7 @@ class Provider:
         claims = self._claims(answer["code"], detail)
         subject, name = claims["sub"], claims.get(self._options.name_claim)
         if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
-            raise ProviderError("the ID token has no 'sub', which says who somebody is")
+            raise ProviderError("the ID token has no 'sub', which identifies the user")
         groups = claims.get(self._options.role_claim)
         listed = groups if isinstance(groups, list) else [groups]
         role = role_of(filter(None, map(_text, listed)), self._options.roles)

@@ -64,7 +64,7 @@ purpose = Table(
     "console_purpose",
     metadata,
     Column("session", Text, primary_key=True),
-    Column("subject", Text, primary_key=True, comment="SHA-256 of whom the pages are about"),
+    Column("subject", Text, primary_key=True, comment="SHA-256 of the person the pages are about"),
     Column("purpose", Text, nullable=False, comment="why they are looked at"),
     Column("until", BigInteger, nullable=False, index=True),
 )
@@ -99,7 +99,9 @@ audit = Table(
     Column("account", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False, comment="a pseudonym of whom or what it is about"),
+    Column(
+        "subject", Text, nullable=False, comment="a pseudonym of the person or thing it is about"
+    ),
     Column("purpose", Text, nullable=False, comment="sealed: subject, purpose and detail"),
     Column("detail", Text, nullable=False, comment="JSON, empty: it is sealed"),
     Column("address", Text, nullable=False, comment="of the client"),

@@ -125,7 +125,7 @@ ANOMALIES: Mapping[str, str] = {
     "http2-padding": "The padding of an HTTP/2 frame is longer than the frame.",
     "http2-preface": "A stream looked like the start of cleartext HTTP/2 and is not.",
     "http2-requests": "A cleartext HTTP/2 connection has more requests than are read.",
-    "ip-fragment-overlap": "IP fragments overlap. Where their bytes differ, the datagram is read"
+    "ip-fragment-overlap": "IP fragments overlap. If their bytes differ, the datagram is read"
     " with either.",
     "ip-fragment-repeated": "An IP fragment was received twice.",
     "ip-fragment-too-long": "An IP fragment ends beyond 64 KiB.",

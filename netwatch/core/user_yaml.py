@@ -380,7 +380,8 @@ def read_trusted_file(path: Path, limit: int | None = None, *, found: bool = Fal
     def check(status: os.stat_result) -> None:
         if found and not is_root_or_own(status):
             raise NetwatchError(
-                f"is refused: nobody named this file, and it belongs to user {status.st_uid}:"
+                "is refused: this file was not named with -c, and it belongs to user"
+                f" {status.st_uid}:"
                 f" name it with -c, or chown {user_id()} {shlex.quote(str(path))}"
             )
         refuse_writable(path, status)

@@ -95,7 +95,7 @@ def read_scalar(text: str, tag: str | None, *, is_plain: bool) -> Scalar:
     found = _resolve(text)
     if found != tag and not (tag.endswith(":float") and found.endswith(":int")):
         expected = _EXPECTED[tag]
-        raise ScalarError(f"expected {expected}, as the tag {short_tag(tag)} says")
+        raise ScalarError(f"expected {expected}, as the tag {short_tag(tag)} requires")
     return _construct(text, tag)
 
 

@@ -137,7 +137,7 @@ def _decoded(
     try:
         names = tuple(map(str, json.loads(recipients)))
     except (ValueError, TypeError):
-        raise DamagedFileError(f"the recipients of the deferred alert {number} are none") from None
+        raise DamagedFileError(f"deferred alert {number}: invalid recipients") from None
     waited = max(0.0, now - stored)
     try:
         return DeferredAlert(number, key, waited, decode(str(text), key), names)

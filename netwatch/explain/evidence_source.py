@@ -116,7 +116,8 @@ def from_evidence(path: str, wanted: str, config: Config) -> Found:
     sha256 = hashlib.sha256(data).hexdigest()
     file = CaptureFile(path, len(data), sha256)
     notes = [
-        f"The packets in {path} (SHA-256 {sha256}) were judged anew by this configuration. Contacts"
+        f"The packets in {path} (SHA-256 {sha256}) were judged again by this configuration."
+        " Contacts"
         " whose packets are not in it are not counted."
     ]
     if any(places):

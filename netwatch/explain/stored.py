@@ -189,7 +189,7 @@ def _frames(
 
 def _in_time(path: str, deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise NetwatchError(f"{path}: takes too long to read")
+        raise NetwatchError(f"{path}: reading it takes too long")
 
 
 def _file(incident: Explanation, frames: list[tuple[Frame, list[str]]]) -> bytes:

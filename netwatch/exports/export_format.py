@@ -43,7 +43,7 @@ MAX_RULES_NAMED = 200
 """Rules that a line of the head of an export names."""
 
 _MISFITS: tuple[tuple[Fit, str], ...] = (
-    ("none", "left out, as the format cannot say"),
+    ("none", "left out, as the format cannot express it"),
     ("narrower", "only the names that are known, not all that is below"),
     ("wider", "also names that the rule does not have, of"),
 )

@@ -46,8 +46,8 @@ _LOST = "a firewall sees only the lookups that pass it in the clear; its list ha
 _UNSAFE_SQUID = re.compile("[^A-Za-z0-9]+")
 _USE = (
     "include this file before the first http_access that allows",
-    "inside TLS that is not intercepted Squid knows the name of CONNECT alone; with squid-openssl"
-    " and ssl_bump peek, write ssl::server_name in place of dstdomain and terminate what matches",
+    "inside TLS that is not intercepted Squid knows only the name of CONNECT; with squid-openssl"
+    " and ssl_bump peek, write ssl::server_name instead of dstdomain and terminate what matches",
 )
 
 

@@ -153,7 +153,7 @@ STIX = ExportFormat(
     _read_stix,
     {"host": "exact", "suffix": "exact", "glob": "exact"},
     EVERYWHERE,
-    "what a platform does with an indicator is its own decision; `%.` in LIKE is any text",
+    "each platform decides what it does with an indicator; `%.` in LIKE is any text",
 )
 
 
@@ -215,7 +215,7 @@ MISP = ExportFormat(
     _read_misp,
     {"host": "exact", "suffix": "exact", "glob": "none"},
     EVERYWHERE,
-    "what MISP hands on decides whether a domain has the names below it",
+    "whether a domain includes the names below it depends on the export of MISP",
 )
 
 

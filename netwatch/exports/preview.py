@@ -223,7 +223,7 @@ class Preview:
         if hit is None:
             return "no rule has it"
         rule = hit.rule
-        return f"{rule.text} is of {rule.app.id}, role {rule.role}"
+        return f"{rule.text} belongs to {rule.app.id}, role {rule.role}"
 
     def _why_missed(self, name: str, interest: _Interest, kinds: set[str]) -> str:
         form = self._form
@@ -242,7 +242,7 @@ class Preview:
         # What follows the name is a search suffix, which no rule has.
         fit = "exact" if self._strip(name) != name else form.fit(rule)
         if fit == "none":
-            return f"the format cannot say {rule.text}"
+            return f"the format cannot express {rule.text}"
         if fit == "narrower":
             return "only known names are in the file"
         return "not in the file as the device asks for it"

@@ -74,7 +74,7 @@ HOSTS = ExportFormat(
     _read_hosts,
     {"host": "exact", "suffix": "narrower", "glob": "none"},
     LOOKUP,
-    "a hosts file has no wildcards: names that nobody has listed still resolve, and so do aliases",
+    "a hosts file has no wildcards: names that are not listed still resolve, and so do aliases",
     comment="#",
     is_resolver=True,
 )
@@ -131,7 +131,7 @@ RPZ = ExportFormat(
     _read_rpz,
     {"host": "exact", "suffix": "exact", "glob": "none"},
     LOOKUP,
-    "a resolver stops only the lookups that it gets, not those of encrypted DNS elsewhere",
+    "a resolver stops only the lookups that it gets, not lookups by encrypted DNS elsewhere",
     comment=";",
     is_resolver=True,
     max_name=MAX_NAME,
@@ -170,7 +170,8 @@ DNSMASQ = ExportFormat(
     _read_dnsmasq,
     {"host": "exact", "suffix": "exact", "glob": "none"},
     LOOKUP,
-    "a resolver stops only the lookups that it gets, not those of encrypted DNS elsewhere; targets"
+    "a resolver stops only the lookups that it gets, not lookups by encrypted DNS elsewhere;"
+    " targets"
     " of aliases pass, and lookups of single hosts for anything but addresses",
     comment="#",
     is_resolver=True,
@@ -204,7 +205,7 @@ UNBOUND = ExportFormat(
     _read_unbound,
     {"host": "exact", "suffix": "exact", "glob": "none"},
     LOOKUP,
-    "a resolver stops only the lookups that it gets, not those of encrypted DNS elsewhere, and"
+    "a resolver stops only the lookups that it gets, not lookups by encrypted DNS elsewhere, and"
     " local zones do not apply to the targets of aliases",
     comment="#",
     is_resolver=True,
@@ -243,7 +244,7 @@ ADGUARD = ExportFormat(
     _read_adguard,
     {"host": "exact", "suffix": "exact", "glob": "exact"},
     LOOKUP,
-    "a resolver stops only the lookups that it gets, not those of encrypted DNS elsewhere",
+    "a resolver stops only the lookups that it gets, not lookups by encrypted DNS elsewhere",
     comment="!",
     is_resolver=True,
     spares=frozenset({"host", "suffix", "glob"}),

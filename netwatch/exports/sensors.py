@@ -227,7 +227,7 @@ ZEEK_INTEL = ExportFormat(
     _read_zeek,
     {"host": "exact", "suffix": "narrower", "glob": "none"},
     EVERYWHERE,
-    "Zeek compares whole names alone: a name below a domain is seen only if it is listed itself",
+    "Zeek compares only whole names: a name below a domain is seen only if it is listed itself",
     comment="#",
 )
 

@@ -276,7 +276,7 @@ class AlertCommits:
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if len(alerts) == 1:
                 key, alert = alerts[0]
-                reason = f"the record is not that of an alert: {type(error).__name__}: {error}"
+                reason = f"the record is not an alert: {type(error).__name__}: {error}"
                 self._refuse(alert.sensor, key, reason)
                 return
             half = len(alerts) // 2

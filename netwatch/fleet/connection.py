@@ -138,7 +138,7 @@ def _check_mode(path: Path, problems: Problems) -> None:
         problems.add(
             str(path),
             0,
-            f"has mode {stat.S_IMODE(mode):o}, expected one that lets its owner alone read it:"
+            f"has mode {stat.S_IMODE(mode):o}, expected one that lets only its owner read it:"
             " chmod 600 restricts it",
         )
 
@@ -235,7 +235,8 @@ class Connection:
             )
         if "authorization" in text or "authentication" in text or "nkey" in text:
             return RefusedError(
-                f"{server} refuses these credentials: they were revoked, or are of another centre."
+                f"{server} refuses these credentials: they were revoked, or belong to another"
+                " centre."
                 " 'netwatch fleet enrol' at the centre makes new ones"
             )
         if isinstance(error, NetwatchError):

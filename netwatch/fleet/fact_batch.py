@@ -223,11 +223,11 @@ def unpack(table: str, content: bytes, now: int) -> FactBatch:
     from pyarrow import compute
 
     if table not in TIME_COLUMN:
-        raise EnvelopeError("the content is of no table of facts")
+        raise EnvelopeError("the content belongs to no table of facts")
     try:
         run, clients, rows = with_limited_memory(READ_BYTES, lambda: _read(table, content, now))
     except (MemoryError, SystemError):
-        raise EnvelopeError("the batch takes more memory than one may") from None
+        raise EnvelopeError("the batch needs more memory than a batch may") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise EnvelopeError(f"the content is no batch of facts: {reason}") from None

@@ -394,7 +394,7 @@ def _read(envelope: Envelope, now: int) -> FactBatch | _Record:
     if envelope.kind == "facts" and isinstance(table, str) and table in TIME_COLUMN:
         return unpack(table, envelope.payload, now)
     if table not in ("coverage", "capture", "loss"):
-        raise EnvelopeError("the content is of no table that is known here")
+        raise EnvelopeError("the content belongs to no table known here")
     record = envelope.value()
     if not isinstance(record, dict):
         raise EnvelopeError("the content is not a JSON object")

@@ -180,7 +180,7 @@ def _is_in_use(bundle: Bundle, state: State) -> bool:
         raise BundleError(
             "older",
             f"{bundle.describe()} is not newer than version {state.highest}, which was in use; to"
-            " go back, the centre publishes the earlier content anew",
+            " go back, publish the earlier content again at the centre",
         )
     return False
 
@@ -403,7 +403,7 @@ class PublishedSettings:
         """Tell the log and the centre, which keeps it until its database has it."""
         self._versions = self._read_versions()
         if applied.state == "rejected":
-            self._report(f"what the centre published is refused: {_sentence(applied)}")
+            self._report(f"the centre's publication is refused: {_sentence(applied)}")
         elif self._told != (applied.kind, applied.version):
             self._report(f"{applied.kind} {applied.version} of the centre is applied")
         self._told = (applied.kind, applied.version)

@@ -151,7 +151,7 @@ class Publisher:
         except (NetwatchError, nats.js.errors.APIError) as error:
             if str(error) != self._problem:
                 self._problem = str(error)
-                self._report(f"what is published cannot be put on the server: {error}")
+                self._report(f"cannot put the publication on the server: {error}")
 
     async def put(self, client: Any) -> None:
         """Compare once, and put what differs. Raises `NetwatchError` and errors of the library."""

@@ -82,7 +82,7 @@ THRESHOLDS: tuple[Threshold, ...] = (
         "long_bytes_in",
         256 * KIB,
         "bytes",
-        "received from hosts that only the app calls, where the app multiplexes its use over few "
+        "received from hosts that only the app calls, if the app multiplexes its use over few "
         "long connections",
     ),
     Threshold(
@@ -103,8 +103,8 @@ THRESHOLDS: tuple[Threshold, ...] = (
         5,
         "lists",
         "of cipher suites in the hellos of an incident; in 127 public captures no device has more "
-        "than 4. Contacts of several devices behind one address add up to a use that none of them "
-        "made",
+        "than 4. Contacts of several devices behind one address add up to a use that no single"
+        " device made",
     ),
     Threshold(
         "regular_bursts",
@@ -161,7 +161,7 @@ THRESHOLDS: tuple[Threshold, ...] = (
         "one_way_contacts",
         8,
         "contacts",
-        "with hosts that only the app calls, where only what the device sent was captured",
+        "with hosts that only the app calls, if only the device's side was captured",
     ),
     Threshold(
         "one_way_seconds",

@@ -17,15 +17,18 @@ from netwatch.core.value_kinds import TEXT
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
-        "id": "the id of the device in alerts and exemptions; else its first of MAC, IP, host name",
+        "id": "the id of the device in alerts and exemptions; by default its first of MAC, IP,"
+        " host name",
         "mac": "six bytes: `02:00:00:00:00:01`, with hyphens, as `0200.0000.0001`, or bare; of "
         "several interfaces separated by spaces",
         "ip": "IP addresses, separated by spaces",
-        "hostname": "shown in alerts; alone in a row it identifies devices that are learned",
+        "hostname": "shown in alerts; as the only value of a row it identifies devices that are"
+        " learned",
         "owner": "shown in alerts",
-        "class": "`service`, `personal`, `guest` or `infrastructure`; else that of the network",
-        "from": "the first day, or the time, from which on the row is valid; else always",
-        "until": "the last day on which it is valid, or the time up to which; else for ever",
+        "class": "`service`, `personal`, `guest` or `infrastructure`; by default the class of the"
+        " network",
+        "from": "the first day, or the time, from which on the row is valid; by default always",
+        "until": "the last day on which it is valid, or the time up to which; by default for ever",
     }
 )
 """The columns of an inventory, each with a description. Any column or cell may be left out, but a
@@ -103,7 +106,7 @@ def find_columns(
             hint = did_you_mean(found, COLUMNS)
             message = (
                 f"unknown column '{found}': expected {expected}{hint}; 'columns' in the"
-                " configuration says what they are called"
+                " configuration sets what they are called"
             )
             problems.add(file, line, message)
     if len(problems.found) > before:

@@ -67,7 +67,7 @@ def read_clash(lines: Lines, findings: Findings) -> None:
         elif kind in _CLASH_KINDS and value:
             findings.add(_CLASH_KINDS[kind], value, number)
         elif _CLASH_OTHER.match(kind):
-            findings.skip("a rule about something else than names")
+            findings.skip("a rule that is not about names")
         else:
             findings.fault(number, "a rule such as DOMAIN-SUFFIX,name", line)
 

@@ -170,7 +170,7 @@ class _Reading:
         word = format or recognise_format(text)
         if word is None:
             known = ", ".join(LIST_FORMATS)
-            message = f"expected a list of one of the formats {known}, found none of them"
+            message = f"expected a list in one of the formats {known}, found another"
             raise ConfigError([Problem(self._path, 0, 0, message)])
         form = LIST_FORMATS[word]
         form.read(self._lines(text), findings)
@@ -219,13 +219,13 @@ class _Reading:
         chooses from the files that these include."""
         findings = self._findings
         if not _FILE_NAME.match(name):
-            findings.fault(line, "the name of a file beside the list", name)
+            findings.fault(line, "the name of a file next to the list", name)
             return
         if self._raw is not None:
-            findings.fault(line, "a list from a file, beside which others can be included", name)
+            findings.fault(line, "a list from a file, which can include files next to it", name)
             return
         if not (Path(self._path).parent / name).is_file():
-            findings.fault(line, "the name of a file beside the list", name)
+            findings.fault(line, "the name of a file next to the list", name)
             return
         key = (name, (*findings.wanted, *wanted), (*findings.unwanted, *unwanted))
         if key in self._included or (name == Path(self._path).name and not wanted + unwanted):

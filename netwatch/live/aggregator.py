@@ -258,7 +258,7 @@ class Aggregator:
         self._parts.service_manager.stopping()
         if not self.pool.has_ended:
             self.stop_problem = (
-                f"not all workers ended: what they had not sent after {STOP_TIMEOUT:g} s is lost"
+                f"not all workers ended: data they had not sent after {STOP_TIMEOUT:g} s is lost"
             )
             self._emit(Note(self.stop_problem))
         self._release(float("inf"))

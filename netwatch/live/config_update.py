@@ -207,9 +207,7 @@ class ConfigUpdate:
         self._receiver.add_config(self.applied, config.sensor)
         self._pool.broadcast(Reload(self.applied, config))
         if _needs_restart(previous, config):
-            self._emit(
-                Note("changes of outputs, spool or metrics take effect only after a restart")
-            )
+            self._emit(Note("changes of outputs, spool or metrics apply only after a restart"))
         if (previous.updates is None) != (config.updates is None):
             self._emit(Note("checks for updates begin and end only with a restart"))
         self._incidents.reload(config.quiet_gap, config.geo, config.client_limit)

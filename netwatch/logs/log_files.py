@@ -189,7 +189,7 @@ class LogReader:
                 )
             elif file.named_by_user:
                 self._statistics.notes.append(
-                    f"{file.path}: {records} says anything of a name, a flow or an address"
+                    f"{file.path}: {records} has a name, a flow or an address"
                 )
 
     def _assumed(self) -> tuple[Lack, ...]:

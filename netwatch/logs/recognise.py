@@ -180,7 +180,9 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
         if not text:
             return NEITHER
         if text.count(b"\r") > 1 and b"\n" not in text:
-            return Recognised(hint="has lines that end with CR alone: tr '\\r' '\\n' mends them")
+            return Recognised(
+                hint="has lines that end with CR only: convert them with tr '\\r' '\\n'"
+            )
         sample = line_sample(text)
     elif file is None or (file.path == STDIN and container != "frame-streams"):
         return Recognised(doubt="is read from standard input only with --as")

@@ -248,8 +248,8 @@ class Sealing:
         key = self.keys.named(key_id)
         if key is None:
             raise SealedError(
-                f"sealed by the key {key_id}, which is not among those of the configuration"
-                " (privacy: key, previous)"
+                f"sealed by the key {key_id}, which is not in the configuration (privacy: key,"
+                " previous)"
             )
         nonce, ciphertext = sealed[_HEAD : _HEAD + _NONCE], sealed[_HEAD + _NONCE :]
         try:

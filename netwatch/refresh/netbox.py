@@ -49,7 +49,7 @@ DEVICES_AT_ONCE = 100
 _HINTS = {
     401: "; is the token right?",
     403: "; may the token read devices, interfaces and IP addresses?",
-    404: "; is 'url' that of NetBox?",
+    404: "; is 'url' the address of NetBox?",
 }
 
 

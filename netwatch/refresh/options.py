@@ -223,9 +223,9 @@ def check_refresh(options: RefreshOptions, devices: Fields) -> RefreshOptions | 
     before = len(devices.problems.found)
     for name in ("sources", "keep"):
         if devices.has(name) and not devices.text("inventory"):
-            devices.add_problem(name, f"'{name}': expected 'inventory' beside it, found none")
+            devices.add_problem(name, f"'{name}': expected 'inventory' next to it, found none")
     if devices.has("keep") and not devices.has("sources"):
-        devices.add_problem("keep", "'keep': expected 'sources' beside it, found none")
+        devices.add_problem("keep", "'keep': expected 'sources' next to it, found none")
     if devices.has("sources") and devices.has("columns"):
         devices.add_problem("columns", "'columns': expected it in a source of type csv")
     if len(options.sources) > MAX_SOURCES:

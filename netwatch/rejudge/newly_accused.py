@@ -89,7 +89,7 @@ def main() -> int:
     try:
         counted = newly_accused(path or None, Path(folder), int(days), int(most))
     except (NetwatchError, MemoryError) as error:
-        reason = " ".join(str(error).split()) or "it takes too much memory"
+        reason = " ".join(str(error).split()) or "it needs too much memory"
         sys.stderr.write(f"{escaped(reason)}\n")
         return 1
     sys.stdout.write(json.dumps(counted))

@@ -115,7 +115,7 @@ def write_pdf(html: str, attachments: Mapping[str, str], output: Path) -> None:
     if done.returncode == NO_LIBRARY:
         raise NetwatchError(_PANGO)
     if done.returncode < 0 or b"MemoryError" in done.stderr:
-        raise NetwatchError(f"{output}: the PDF needs more time or memory than it may take")
+        raise NetwatchError(f"{output}: the PDF needs more time or memory than it may use")
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise NetwatchError(f"{output}: the PDF could not be made: {last}")

@@ -100,7 +100,7 @@ def verify(signature_file: Path, public_key: Path | None = None) -> Checked:
     try:
         made_by.verify(base64.b64decode(record["signature"]), _message(signed))
     except (InvalidSignature, binascii.Error):
-        problems.append("the signature is not that of its content: it was changed")
+        problems.append("the signature does not match the content: it was changed")
     if public_key is not None and fingerprint(_public_key(public_key)) != fingerprint(made_by):
         problems.append(f"the signature is not by the key {public_key}")
     for each in record["files"]:

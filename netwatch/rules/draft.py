@@ -122,7 +122,7 @@ def _lines(
     yield f"# A draft from the list {path} ({listing.format}), source {source}, read on {day}.\n"
     yield f"# SHA-256 of the list: {listing.digest}\n"
     were = quantity(left_out, "entry was", "entries were")
-    yield f"# {were} left out. Nobody has verified that these names belong to the app\n"
+    yield f"# {were} left out. No one has verified that these names belong to the app\n"
     yield "# alone: a person must, before verified: false goes.\n"
     yield f"app: {app.id}\n"
     yield f"name: {_quoted(app.name)}\n"

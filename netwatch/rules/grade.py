@@ -75,7 +75,7 @@ _ROWS = (
     Source(
         "danhorton7",
         "blocklistproject",
-        "a host list, of which the former is nearly a part",
+        "a host list that nearly contains the former",
         "2025-09-18",
     ),
     Source("ddg-radar", "ddg-radar", "DuckDuckGo's crawl of third parties on web sites", "2026"),

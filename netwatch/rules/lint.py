@@ -114,7 +114,7 @@ def _unspecific_globs(catalog: Catalog) -> Iterator[Finding]:
             yield (
                 rule,
                 f"{rule.text} identifies no app: {zone} is {reason}; expected at least {MIN_LABEL}"
-                f" letters beside the * in '{label}'",
+                f" letters next to the * in '{label}'",
             )
 
 
@@ -141,7 +141,7 @@ def _foreign_vendors(catalog: Catalog) -> Iterator[Finding]:
                 yield (
                     wider,
                     f"{wider.text} also matches {rule.text} of app '{rule.app.id}'"
-                    f" ({rule.file}:{rule.line}), which is of another vendor",
+                    f" ({rule.file}:{rule.line}), which belongs to another vendor",
                 )
 
 
@@ -166,7 +166,7 @@ def _foreign_tails(catalog: Catalog) -> Iterator[Finding]:
                     yield (
                         alias,
                         f"CDN tail {alias.tail} is a name of app '{rule.app.id}'"
-                        f" ({rule.file}:{rule.line}), which is of another vendor; expected the"
+                        f" ({rule.file}:{rule.line}), which belongs to another vendor; expected the"
                         " zone of a CDN",
                     )
 
@@ -251,7 +251,7 @@ LINT_RULES = (
     LintRule(
         "glob-unspecific",
         "error",
-        f"a glob in a shared zone has fewer than {MIN_LABEL} letters beside its `*`",
+        f"a glob in a shared zone has fewer than {MIN_LABEL} letters next to its `*`",
         _unspecific_globs,
     ),
     LintRule(

@@ -169,7 +169,7 @@ _POSSIBLE: Mapping[str, tuple[str, ...]] = {
         "gw.alipayobjects.com",
         "lf16-capcut.faceulv.com",
     ),
-    "pages of its site, whoever opens them": (
+    "pages of its site, in any browser": (
         "apm-fe.xiaohongshu.com",
         "as.xiaohongshu.com",
         "customer.xiaohongshu.com",
@@ -341,12 +341,12 @@ def _announced_first(pack: Pack) -> Iterator[str]:
 
 def _legal_basis(pack: Pack) -> Iterator[str]:
     if not pack.ban.legal_basis and "legal basis" not in pack.status:
-        yield "has no 'legal_basis'; expected it, or a 'status' that says that none was published"
+        yield "has no 'legal_basis'; expected it, or a 'status' that states that none was published"
 
 
 def _status(pack: Pack) -> Iterator[str]:
     if pack.unconfirmed and not pack.status:
-        yield "has 'unconfirmed'; expected a 'status' that says it in words"
+        yield "has 'unconfirmed'; expected a 'status' that explains it in words"
     if "not confirmed" in pack.status and not pack.unconfirmed:
         yield "has a 'status' that something is not confirmed; expected it under 'unconfirmed'"
 
@@ -363,7 +363,7 @@ def _background(pack: Pack) -> Iterator[str]:
         if not text:
             yield f"has no '{key}'; expected it"
     if pack.ban.timezone == "UTC":
-        yield "has no 'timezone'; expected that of the authority"
+        yield "has no 'timezone'; expected the authority's"
 
 
 PACK_RULES: tuple[PackRule, ...] = (
@@ -372,13 +372,13 @@ PACK_RULES: tuple[PackRule, ...] = (
     ),
     PackRule(
         "pack-announced",
-        "a pack that was announced after its first day, or without a day of announcement, and does "
-        "not say so",
+        "a pack that was announced after its first day, or without a day of announcement, and does"
+        " not state so",
         _announced_first,
     ),
     PackRule(
         "pack-legal-basis",
-        "a pack without `legal_basis` whose `status` does not say that none was published",
+        "a pack without `legal_basis` whose `status` does not state that none was published",
         _legal_basis,
     ),
     PackRule("pack-status", "a pack whose `status` and `unconfirmed` do not agree", _status),

@@ -207,7 +207,7 @@ def ban_state(ban: Ban, time: int) -> State:
 def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | None) -> str:
     """Which condition for all bans applies, as a sentence; empty where none does."""
     if evidence == "ip-asn":
-        return "an address in the app's network alone proves no contact with the app"
+        return "an address in the app's network by itself proves no contact with the app"
     if network is None:
         return OUTSIDE
     if device.device_class == "infrastructure" and evidence in LOOKUPS:

@@ -109,7 +109,7 @@ SINKS: Mapping[str, SinkType] = {
         " Mattermost, Telegram, Matrix, ntfy, PagerDuty, Opsgenie and a hundred others. The text is"
         " plain: no name in it becomes markup, a link or a mention. `scan --deliver` and the end of"
         " a live capture send it immediately.",
-        connection_check="reads the address; nobody is sent a message",
+        connection_check="reads the address; no message is sent",
         options=notify.NotifyOptions,
         extra="notify",
         default_format="",

@@ -103,7 +103,7 @@ class WebhookOptions:
     credentials: Credentials = key(beside(Credentials, check_credentials), "")
     template: str = key(
         template_file(escapes=False, example=lambda: {"alert": sample_alert(0, "", ""), "key": ""}),
-        "a template of Jinja2 for the body, in place of `format`; needs the extra `notify`. It has"
+        "a template of Jinja2 for the body, instead of `format`; needs the extra `notify`. It has"
         " `alert` (the record) and `key`; the filters `tojson`, `plain` and `line` make values safe"
         " for JSON and for chat services",
     )

@@ -69,8 +69,8 @@ def copy_store(options: StoreOptions, folder: Path) -> list[str]:
             _drop_others(folder, {each.path for each in listed})
             return damaged
     raise NetwatchError(
-        f"{options.shown}: files that the catalogue lists are missing; netwatch store verify says"
-        " which"
+        f"{options.shown}: files that the catalogue lists are missing; netwatch store verify lists"
+        " them"
     )
 
 

@@ -359,7 +359,7 @@ def _prepare_server(database: Database, path: str, *, create: bool, migrate: boo
     with database.writing(numbers=True) as connection:
         found = set(inspect(connection).get_table_names())
         if found and not {"store", "capture", "client", "file"} <= found:
-            raise ConfigError([Problem(database.place, 0, 0, "has tables of something else and was"
+            raise ConfigError([Problem(database.place, 0, 0, "has tables of another program and was"
                                        " left as it is; expected an empty database or a catalogue"
                                        " of netwatch")])  # fmt: skip
         if found:

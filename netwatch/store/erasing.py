@@ -362,7 +362,7 @@ class StoreErasure:
         named = [path for path in sorted(paths) if self._person.is_mentioned(path, *ALWAYS)]
         if named:
             self._left.append(
-                f"the names of captures mention her, and are where their facts are:"
+                "the names of captures mention the person, and are stored with their facts:"
                 f" {', '.join(named)}"
             )
 
@@ -395,7 +395,7 @@ def vacuum(
                 for table in named:
                     connection.execute(text(f"VACUUM FULL {table.name}"))
         except SQLAlchemyError as error:
-            raise NetwatchError(f"{what} cannot be written anew: {error}") from error
+            raise NetwatchError(f"{what} cannot be rewritten: {error}") from error
         return ""
     # Not by SQLAlchemy, which begins a transaction, in which VACUUM cannot be.
     database = engine.raw_connection()
@@ -403,7 +403,7 @@ def vacuum(
         database.execute("VACUUM")
         busy = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as error:
-        raise NetwatchError(f"{what} cannot be written anew: {error}") from error
+        raise NetwatchError(f"{what} cannot be rewritten: {error}") from error
     finally:
         database.close()
     if busy[0]:
@@ -429,5 +429,5 @@ def is_erasure(detail: Mapping[str, Any]) -> bool:
 def refuse_reason(person: Person, reason: str) -> str:
     """Why a reason cannot go into the journal; empty where it can."""
     if person.is_mentioned(reason, *ALWAYS):
-        return "the reason names the person, and the journal has to be without her"
+        return "the reason names the person, and the journal must not contain them"
     return ""

@@ -66,8 +66,8 @@ def identify(
     key = keys.named(key_id)
     if key is None:
         raise NetwatchError(
-            f"{text} was made by the key {key_id}, which is not among those of the configuration"
-            " (privacy: key, previous)"
+            f"{text} was made by the key {key_id}, which is not in the configuration (privacy:"
+            " key, previous)"
         )
     devices, known, places = list(entries), list(clients), list(scopes)
     networks = {scope.network.name for scope in places}

@@ -85,7 +85,7 @@ def _add_hours(connection: Connection) -> None:
 
 
 def _add_losses(connection: Connection) -> None:
-    """Version 7: what is missing of runs, and which runs are being written. Of runs before it is
+    """Version 7: values missing from runs, and which runs are being written. Of runs before it is
     known how many rows were lost, and not when."""
     tables.metadata.create_all(connection, tables=[tables.loss, tables.run_writing])
 
@@ -123,9 +123,9 @@ WHAT: Mapping[int, str] = {
     3: "an index of incidents by their place in a run",
     4: "clients belong to the sensor that saw them; of several, networks are forgotten",
     5: "hours that were captured and judged; the next command counts them from all facts",
-    6: "what is missing of runs",
+    6: "values missing from runs",
     7: "whether ids of incidents contain the name of the sensor; ids stay as they are",
-    8: "numbers of flows that say nothing of their ends; files of facts are written anew",
+    8: "numbers of flows that reveal nothing about their ends; files of facts are rewritten",
 }
 """What the steps do, for people."""
 
@@ -138,7 +138,7 @@ def refuse_unknown(schema: int, place: str) -> None:
                                    f" this one reads up to {tables.SCHEMA_VERSION}):"
                                    " update netwatch")])  # fmt: skip
     if any(version not in STEPS for version in range(schema, tables.SCHEMA_VERSION)):
-        raise ConfigError([Problem(place, 0, 0, f"is of a version that is not known (schema"
+        raise ConfigError([Problem(place, 0, 0, f"is of an unknown version (schema"
                                    f" {schema}, expected {tables.SCHEMA_VERSION})")])  # fmt: skip
 
 

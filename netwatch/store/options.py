@@ -66,7 +66,7 @@ class Retention:
     evidence: int | None = key(RETENTION, "evidence captures that netwatch wrote", shown="for ever")
     personal: int | None = key(
         RETENTION,
-        "facts of clients in networks of class `personal` and `guest`, where it is shorter",
+        "facts of clients in networks of class `personal` and `guest`, if shorter",
         shown="as `observations`",
     )
 

@@ -79,8 +79,9 @@ def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
                 begins = min(now + _BEGINS, until)
             if now > begins:
                 raise NetwatchError(
-                    f"{options.path} is of an older netwatch, whose files have to be written anew,"
-                    " and another process is writing to it: stop live, scan and the centre, and"
+                    f"{options.path} was written by an older netwatch, its files have to be"
+                    " rewritten, and another process is writing to it: stop live, scan and the"
+                    " centre, and"
                     " start again"
                 ) from None
             time.sleep(_POLL)

@@ -156,7 +156,7 @@ class Resolver:
                 self._begin(identity)
                 return
         self._notes.append(
-            "nothing in the store or the inventory says of whom this pseudonym is: only what is"
+            "neither the store nor the inventory resolves this pseudonym to a device: only what is"
             " stored under it can be erased"
         )
 
@@ -296,8 +296,8 @@ class Resolver:
         if len(found) > 1:
             places = ", ".join(f"{network} (sensor {sensor})" for network, sensor in sorted(found))
             self._notes.append(
-                f"it is known in {places}: where these are several sites, an address is of another"
-                " device in each, and all of them are meant"
+                f"it is known in {places}: if these are several sites, an address belongs to"
+                " another device in each, and all of them are meant"
             )
 
     def _numbers(self) -> tuple[set[int], dict[int, set[Span]]]:

@@ -45,7 +45,7 @@ ROWS = 1024
 ANSWER, FAILED = b"+", b"-"
 
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-_ONLY_READS = "expected one SELECT: the tables of the store can be read, and nothing else"
+_ONLY_READS = "expected one SELECT: only the tables of the store can be read"
 _NO_FILES = "only the tables of the store can be read, no files"
 
 TIMEOUT = 60

@@ -232,7 +232,7 @@ def _difference(found: parquet.ParquetFile, rows: pa.Table, row: FileRow, client
         return ""
     times = compute.min_max(rows.column(TIME_COLUMN[row.table])).as_py()
     if (times["min"], times["max"]) != (row.first, row.last) and row.table != "flow":
-        return "its times are not those of its row"
+        return "its times differ from its row's"
     numbers = rows.column("client").unique()
     unknown = compute.invert(compute.is_in(numbers, clients))
     if missing := compute.sum(unknown).as_py():
@@ -341,7 +341,7 @@ def _server(options: StoreOptions, timeout: float) -> Database:
         if not names:
             raise NoStoreError(f"{place} has no store: 'scan --store' creates one")
         if not {"store", "capture", "client", "file"} <= names:
-            raise ConfigError([Problem(place, 0, 0, "has tables of something else")])
+            raise ConfigError([Problem(place, 0, 0, "has tables of another program")])
         schema = connection.execute(select(tables.store.c.schema)).scalar_one()
     if schema != tables.SCHEMA_VERSION:
         raise _other(schema, place)
@@ -355,7 +355,8 @@ def _other(schema: int, place: str) -> NetwatchError:
     except ConfigError as error:
         return error
     return OlderSchemaError(
-        f"{place} is of an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION}): run"
+        f"{place} was written by an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION}):"
+        " run"
         " 'netwatch store upgrade', or the next command that opens the store brings it up to date"
     )
 

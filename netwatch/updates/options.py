@@ -90,7 +90,7 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
         if found.every < MIN_INTERVAL and len(fields.problems.found) == before:
             section.add_mismatch("every", "a time of at least 1m, like 30m, 12h or 1d")
         if not found.url:
-            section.add_problem("every", "'every': expected 'url' beside it, found none")
+            section.add_problem("every", "'every': expected 'url' next to it, found none")
     if len(fields.problems.found) > before:
         return None
     return found if found.folder else replace(found, folder=default_folder())

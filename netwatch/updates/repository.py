@@ -121,7 +121,7 @@ def _load(path: Path) -> CryptoSigner:
     try:
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode):
-            raise SetError(f"{path}: expected a file, found something else")
+            raise SetError(f"{path}: expected a file, found another kind of entry")
         if mode & 0o077:
             raise SetError(
                 f"{path}: expected a key that only its owner may read, found mode"

@@ -144,7 +144,7 @@ def differences(
         found = by_place.get(key)
         if found is None:
             contact = Contact(claimed.type, claimed.name, identifier, None, None)
-            expected = f"{claimed.type} {claimed.name} at {claimed.time}, as the alert says"
+            expected = f"{claimed.type} {claimed.name} at {claimed.time}, as in the alert"
             yield Finding(
                 contact, claimed.source, claimed.number, None, "missing", {}, expected,
                 _instead(claimed, pieces),
@@ -153,12 +153,12 @@ def differences(
         place = found.contact, found.source, found.number, found.frame
         if not claimed.is_at(file.packets[found.frame].time):
             time = rfc3339(file.packets[found.frame].time, 9)
-            expected = f"at {claimed.time}, as the alert says"
+            expected = f"at {claimed.time}, as in the alert"
             yield Finding(*place, "differs", {}, expected, f"at {time}")
         readings = list(_shown(found, claims, flows))
         shown.append((found, readings))
         for expected, text in _claims_more(claimed, readings):
-            yield Finding(*place, "differs", {}, f"{expected}, as the alert says", text)
+            yield Finding(*place, "differs", {}, f"{expected}, as in the alert", text)
     yield from _confidence(record, identifier, shown)
     yield from _device(record, identifier, pieces)
 

@@ -74,7 +74,7 @@ def check(file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Iterato
         yield Finding(contact, "", 0, at, "missing", {}, expected, "no packet that shows the name")
     for at in claims.unknown:
         nothing = Contact("comment", "", min(claims.incidents, default=""), None, None)
-        expected = "a comment that says what the packet is for"
+        expected = "a comment that explains what the packet is for"
         yield Finding(nothing, "", 0, at, "differs", {}, expected, "none")
 
 

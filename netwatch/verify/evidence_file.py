@@ -195,7 +195,7 @@ def _by_dpkt(section: bytes, comments: list[str]) -> list[CapturedPacket]:
         elif kind == _ENHANCED:
             read = getattr(pcapng, f"EnhancedPacketBlock{end}")(block)
             if read.iface_id >= len(interfaces):
-                raise NetwatchError("cannot be read: a packet is of an unknown interface")
+                raise NetwatchError("cannot be read: a packet belongs to an unknown interface")
             link_type, resolution = interfaces[read.iface_id]
             texts = tuple(
                 _text(each.data) for each in getattr(read, "opts", ()) if each.code == _COMMENT

@@ -239,8 +239,8 @@ TROUBLES: tuple[TroubleKind, ...] = (
     ),
     TroubleKind(
         "losing",
-        "The store lost something less than this ago: packets were judged and not recorded, or rows"
-        " or records could not be kept.",
+        "The store lost something less than this ago: packets were judged and not recorded, or"
+        " rows or records could not be stored.",
         "dropping",
         _losing,
     ),

@@ -64,8 +64,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     gauge(
         "netwatch_set_held_devices",
-        "Devices that a newer set would have accused, which is held back until somebody says yes; 0"
-        " where none is.",
+        "Devices that a newer set would have accused, which is held back until it is confirmed; 0"
+        " if none is.",
         lambda snapshot: snapshot.updates.held_devices,
     ),
     counter(
@@ -152,7 +152,7 @@ METRICS: tuple[Metric, ...] = (
     counts(
         "netwatch_observations_total",
         "evidence",
-        "Names observed, by kind of evidence.",
+        "Names seen, by kind of evidence.",
         lambda snapshot: snapshot.observations,
     ),
     counts(
@@ -354,7 +354,7 @@ METRICS: tuple[Metric, ...] = (
     counts(
         "netwatch_fleet_published_refused_total",
         "reason",
-        "What the centre published, or somebody in its place, and this sensor refused.",
+        "Publications of the centre, or of an impostor, that this sensor refused.",
         lambda snapshot: snapshot.fleet.published.refused,
     ),
     gauge(

@@ -377,7 +377,7 @@ def test_explain_names_the_row_of_the_time(run, words, device, ip, line):
             "'visitor' is in the inventory at another time (line 3 of devices.csv, valid from"
             " 2023-04-01T00:00:00Z up to 2023-05-01T00:00:00Z)",
         ),
-        (["--time", "2023-05-01"], "expected --device, --ip or --mac, found none of them"),
+        (["--time", "2023-05-01"], "expected --device, --ip or --mac, found none"),
         (["--ip", "10.20", "--time", "2023-05-01"], "--ip: expected an IP address, found '10.20'"),
     ],
 )

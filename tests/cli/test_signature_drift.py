@@ -73,7 +73,7 @@ def test_drift_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert "COVERAGE" in out.splitlines()[0]
     assert out.splitlines()[1].split() == ["list", "list", "video", "9", "0", "0.0", "%", "1", "0"]
-    assert "video: lacking, listed, and no rule takes it (9)" in out
+    assert "video: lacking, listed, and no rule matches it (9)" in out
     assert "  host n0.example.org  list:1  list\n" in out
     assert "  and 7 more" in out
     assert "list:10: expected a name, or one of full:" in err

@@ -118,7 +118,7 @@ def test_a_ban_not_in_force_is_named(folder: Path, capsys: pytest.CaptureFixture
         (["rpz", "--ban", "our-rul"], "found 'our-rul'; did you mean 'our-rule'?"),
         (["rpz", "--app", "vidio"], "found unknown app 'vidio'; did you mean 'video'?"),
         (["rpz", "--asns"], "--addresses and --asns are for nftables; rpz has names"),
-        (["nftables"], "addresses, which grow stale and which others may have"),
+        (["nftables"], "addresses, which go stale and may be shared"),
         (["nftables", "--asns"], "--asns needs geoip.asn in the configuration"),
     ],
 )

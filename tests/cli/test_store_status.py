@@ -58,7 +58,7 @@ def test_without_a_terminal_it_says_the_command(run: Run, store: Path) -> None:
     assert "netwatch store upgrade --yes" in said
     assert "netwatch backup" in said
     assert "1 incident" in said
-    assert "7  what is missing of runs" in said
+    assert "7  values missing from runs" in said
     assert schema(store) == 6
 
 

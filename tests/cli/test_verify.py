@@ -102,8 +102,8 @@ def changed_alerts(run: Path, folder: Path, old: str, new: str) -> str:
             "m.tiktok.com at",
             "that packet shows",
         ),
-        ('"packet":63', '"packet":64', "as the alert says", "that packet shows"),
-        ('"packet":63', '"packet":9', "as the alert says", "the name in other packets only"),
+        ('"packet":63', '"packet":64', "as in the alert", "that packet shows"),
+        ('"packet":63', '"packet":9', "as in the alert", "the name in other packets only"),
         ('"ip":"10.20.1.21"', '"ip":"10.20.1.22"', "10.20.1.22", "contacts of 10.20.1.21"),
         (
             '"time":"2023-03-20T08:12:41.000000Z"',

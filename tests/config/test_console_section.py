@@ -36,7 +36,7 @@ def test_everybody_is_no_proxy(tmp_path: Path, addresses: str) -> None:
         proxy(tmp_path, addresses)
     (problem,) = caught.value.problems
     assert problem.line == 3
-    assert "whoever reaches the console could sign in as anybody" in problem.message
+    assert "anyone who reaches the console could sign in as any user" in problem.message
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_claim_that_people_change_gives_no_role(tmp_path: Path, claim: str) ->
         load_console(str(path))
     (problem,) = caught.value.problems
     assert f"like groups, found '{claim}'" in problem.message
-    assert "whoever takes such a name would have its role" in problem.message
+    assert "a user who chose such a name would get its role" in problem.message
 
 
 FILES = """\

@@ -94,13 +94,13 @@ def test_a_page_has_every_step_and_fits_a_terminal(run: Any, alerts: list[dict[s
     assert alert["versions"]["configuration"] in flat
     assert all(each in page for each in alert["community_ids"])
     assert "bytes sent" in flat
-    assert "another one than that which decided" not in flat
+    assert "not from the configuration that decided" not in flat
 
 
 def test_another_configuration_is_said(run: Any, alerts: list[dict[str, Any]]) -> None:
     Path("other.yaml").write_text("version: 1\n")
     _, page, _ = run("explain", alerts[0]["id"], "--alerts", "alerts.jsonl", "-c", "other.yaml")
-    assert "another one than that which decided" in " ".join(page.split())
+    assert "not from the configuration that decided" in " ".join(page.split())
 
 
 def test_an_unknown_id_has_status_2(run: Any, alerts: list[dict[str, Any]]) -> None:

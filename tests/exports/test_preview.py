@@ -127,7 +127,7 @@ def test_what_passes_has_a_reason(previewed: Previewed) -> None:
         ("m.video.example.corp.example", "not in the file as the device asks for it"),
         ("m.video.example.edge.example", "a CDN's alias under edge.example"),
         ("new.video.example", "only known names are in the file"),
-        ("p16-a.cdn.example", "the format cannot say glob p16-*.cdn.example"),
+        ("p16-a.cdn.example", "the format cannot express glob p16-*.cdn.example"),
         ("www.vendor.example", "role vendor is not exported"),
     ]
 

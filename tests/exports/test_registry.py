@@ -79,12 +79,12 @@ def test_the_head_names_ban_hash_version_and_losses(form: ExportFormat, tmp_path
 def test_losses_name_the_rules(tmp_path: Path) -> None:
     _, export = example(tmp_path)
     assert losses(export, EXPORTS["rpz"]) == [
-        "left out, as the format cannot say 1 rule: glob p16-*.cdn.example",
+        "left out, as the format cannot express it 1 rule: glob p16-*.cdn.example",
         "also stopped, names of 4 rules below these: video (embed) 3, as host"
         " a.deep.video.example; shop (exclusive) 1, as host shop.video.example",
     ]
     assert losses(export, EXPORTS["hosts"]) == [
-        "left out, as the format cannot say 1 rule: glob p16-*.cdn.example",
+        "left out, as the format cannot express it 1 rule: glob p16-*.cdn.example",
         "only the names that are known, not all that is below 1 rule: suffix video.example",
     ]
     assert losses(export, EXPORTS["defender-csv"])[1:2] == [

@@ -226,7 +226,7 @@ def test_clash() -> None:
         "suffix star.example",
         "host name.example",
     ]
-    assert listing.skipped == {"a rule about something else than names": 3}
+    assert listing.skipped == {"a rule that is not about names": 3}
 
 
 PLAIN = """# a comment
@@ -267,7 +267,7 @@ def test_one_entry_of_another_format_decides() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "<html>\n", "\x00\x01\x02", "{}\n"])
 def test_what_is_no_list_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="expected a list of one of the formats domain-list,"):
+    with pytest.raises(ConfigError, match="expected a list in one of the formats domain-list,"):
         read(text)
 
 

@@ -497,7 +497,7 @@ def test_outputs_evidence_and_metrics(
     live.wait_for_log("reloaded: policy")
     assert "only after a restart" not in live.log()
     Path(site).write_text(Path(site).read_text() + f"metrics: {{listen: 127.0.0.1:{port}}}\n")
-    live.wait_for_log("changes of outputs, spool or metrics take effect only after a restart")
+    live.wait_for_log("changes of outputs, spool or metrics apply only after a restart")
 
     def metric(text: str) -> bool:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as answer:

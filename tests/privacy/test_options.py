@@ -69,7 +69,7 @@ def test_a_previous_key_reads_what_it_sealed_and_the_new_one_seals() -> None:
     both = Sealing(Keyring(NEW, (OLD,)))
     assert both.unseal_client(old.sealed).ip == "10.30.0.9"
     assert sealing_key_of(both.seal_claim(CLAIM)) == NEW.id
-    with pytest.raises(SealedError, match=rf"the key {OLD.id}, which is not among"):
+    with pytest.raises(SealedError, match=rf"the key {OLD.id}, which is not in the configuration"):
         SEALING.unseal_client(old.sealed)
 
 

@@ -199,7 +199,7 @@ def body(**values: Any) -> bytes:
     [
         ((302, {"Location": "http://attacker.example/"}, b""), "redirection .* is not followed"),
         ((500, {}, b"oops"), "HTTP 500 Internal Server Error: oops"),
-        ((404, {}, b""), "is 'url' that of NetBox"),
+        ((404, {}, b""), "is 'url' the address of NetBox"),
         ((200, {}, b"<html>"), "expected JSON"),
         ((200, {}, b"[" * 100_000), "expected JSON"),
         ((200, {}, b"[]"), "expected a list of the API"),

@@ -77,8 +77,8 @@ def test_without_sources_there_is_nothing_to_refresh(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("devices", "message"),
     [
-        ("{sources: [{type: csv, path: a.csv}]}", "'sources': expected 'inventory' beside it"),
-        ("{inventory: i.csv, keep: 1d}", "'keep': expected 'sources' beside it"),
+        ("{sources: [{type: csv, path: a.csv}]}", "'sources': expected 'inventory' next to it"),
+        ("{inventory: i.csv, keep: 1d}", "'keep': expected 'sources' next to it"),
         ("{inventory: i.csv, sources: [{type: ldap}]}", "'type': expected one of netbox, direct"),
         ("{inventory: i.csv, sources: [{type: csv}]}", "needs 'path'"),
         ("{inventory: i.csv, sources: [{type: csv, path: i.csv}]}", "is the inventory that is"),

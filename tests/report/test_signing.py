@@ -88,7 +88,7 @@ def test_a_signature_that_was_changed_does_not_hold(
     change(record)
     signed.write_text(json.dumps(record))
     assert any(
-        "the signature is not that of its content" in each for each in verify(signed).problems
+        "the signature does not match the content" in each for each in verify(signed).problems
     )
 
 

@@ -27,7 +27,7 @@ def faults(folder: Path) -> list[tuple[str, int, str]]:
         ("suffix: aliyuncs.com", "whose customers run any service"),
         ("suffix: com.akamaized.net", "'com' is not the name of a customer"),
         ('glob: "clips*.co.uk"', "* in its registrable domain"),
-        ('glob: "p*.akamaized.net"', "expected at least 4 letters beside the * in 'p*'"),
+        ('glob: "p*.akamaized.net"', "expected at least 4 letters next to the * in 'p*'"),
         ('glob: "*.clips.com.cloudfront.net"', ""),
         ('glob: "p16-clips-*.akamaized.net"', ""),
         ('glob: "*.clips.co.uk"', ""),

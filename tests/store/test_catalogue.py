@@ -408,7 +408,7 @@ def test_a_version_without_a_way_to_it_is_refused(options: StoreOptions) -> None
         connection.execute(text("UPDATE store SET schema = 0"))
         if not options.catalogue:
             connection.exec_driver_sql("PRAGMA user_version = 0")
-    with pytest.raises(ConfigError, match="version that is not known"):
+    with pytest.raises(ConfigError, match="an unknown version"):
         Catalogue.open(options)
 
 

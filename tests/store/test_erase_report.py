@@ -29,7 +29,7 @@ def test_captures_that_are_left_have_a_line_each(
     args = argparse.Namespace(format="table", device="Jane")
     assert _report(args, erased(captures), {}, [], config) == 0
     said, _, not_reached = capsys.readouterr().err.partition(
-        "netwatch: what an erasure does not reach:\n"
+        "netwatch: not reached by an erasure:\n"
     )
     assert "backups" in not_reached
     lines = said.splitlines()

@@ -200,7 +200,7 @@ def test_a_key_that_somebody_else_removed_is_noticed(folder: Path) -> None:
         with database.writing() as connection:
             connection.execute(delete(tables.audit_key).where(tables.audit_key.c.number == 2))
         assert audit.verify().problem == (
-            "row 2 cannot be opened, and no row says that it was erased"
+            "row 2 cannot be opened, and no row records that it was erased"
         )
 
 
@@ -271,7 +271,7 @@ def test_a_reason_that_names_her_is_refused(
 ) -> None:
     before = left(folder)
     assert erase(ID, "--reason", reason) == 2
-    assert "the journal has to be without her" in capsys.readouterr().err
+    assert "the journal must not contain them" in capsys.readouterr().err
     assert left(folder) == before
 
 

@@ -155,7 +155,7 @@ def test_the_journal_is_written_first(folder: Path, capsys: pytest.CaptureFixtur
     assert main(["store", "identify", other, "--reason", "x"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "which is not among those of the configuration" in captured.err
+    assert "which is not in the configuration" in captured.err
     assert [action for action, _ in journal()] == ["identify"]
 
 

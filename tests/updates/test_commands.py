@@ -155,7 +155,7 @@ def test_timestamps_are_renewed_and_keys_rotated(run: Run, published: str) -> No
         (("update", "--root", "root.json"), "expected a repository: --url, --from"),
         (("update", "--root", "root.json", "--url", "http://example.org/"), "--url: expected"),
         (("update", "--root", "r", "--url", "https://a/", "--from", "b"), "not allowed with"),
-        (("update", "--rollback", "--check"), "expected --rollback alone"),
+        (("update", "--rollback", "--check"), "expected --rollback without"),
         (("publish", *PLACES), "expected either FOLDER, or one of --init"),
         (("publish", "mine", "--init", *PLACES), "expected either FOLDER, or one of --init"),
         (("publish", "mine"), "required: --repository, --keys"),
@@ -227,11 +227,11 @@ def test_without_a_set_builtin_is_what_is_shipped(run: Run, published: str) -> N
     Path("netwatch.yaml").write_text(CONFIG.replace("city-clips-2023", "be-fed-tiktok-2023"))
     status, out, err = run("signatures", "list")
     assert (status, "tiktok" in out) == (0, True)
-    assert "netwatch: builtin is what netwatch ships: no set is installed" in err
+    assert "netwatch: builtin is the files that netwatch ships: no set is installed" in err
     status, out, _ = run("policy", "check")
     assert "no set is installed in sets yet" in out
     _, out, _ = run("doctor")
-    assert re.search(r"^bad  set +builtin is what netwatch ships", out, re.MULTILINE)
+    assert re.search(r"^bad  set +builtin is the files that netwatch ships", out, re.MULTILINE)
     assert load().sensor.installed_set is None
 
 
@@ -282,7 +282,7 @@ def test_a_set_that_the_configuration_cannot_use_is_refused(run: Run, published:
         ("{root: none.json}", "'root': there is no file none.json"),
         ("{root: root.json, url: http://example.org/}", "'url': expected a URL like https://"),
         ("{root: root.json, url: ftp://example.org/}", "'url': expected a URL like https://"),
-        ("{root: root.json, every: 12h}", "'every': expected 'url' beside it"),
+        ("{root: root.json, every: 12h}", "'every': expected 'url' next to it"),
         ("{root: root.json, url: https://a.example/, every: 5s}", "at least 1m"),
         ("{root: root.json, url: https://a.example/, every: often}", "'every': expected"),
         ("{root: root.json, ask_above: -1}", "'ask_above': expected a number of devices"),

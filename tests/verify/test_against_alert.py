@@ -156,7 +156,7 @@ def test_another_checksum(answered: tuple[Record, Path], tmp_path: Path) -> None
     )
     (found,) = against(record, changed)
     assert (found.expected, found.found) == (
-        "a checksum that is right, as the alert says",
+        "a checksum that is right, as in the alert",
         "one that is wrong",
     )
 
@@ -211,4 +211,4 @@ def test_the_command_says_it(
     status = main(["verify", str(tmp_path / "proof"), "--alerts", str(alerts)])
     out, _ = capsys.readouterr()
     assert status == (3 if edit else 0)
-    assert ("expected  an answer of the server, as the alert says" in out) == bool(edit)
+    assert ("expected  an answer of the server, as in the alert" in out) == bool(edit)

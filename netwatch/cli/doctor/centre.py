@@ -86,7 +86,7 @@ def _folder(options: "FleetOptions", server: "ServerOptions") -> Iterator[Findin
         needed = server.max_bytes + BUCKET_BYTES - _used(server.folder / "jetstream")
         room = findings.free(server.folder)
         most = findings.amount(max(0, needed))
-        text = f"{findings.amount(room)} free; the stream may take {most}"
+        text = f"{findings.amount(room)} free; the stream may use {most}"
         if room < needed:
             yield warn("stream", f"{text} more", "lower 'max_bytes' of 'server', or free some")
         else:
@@ -175,5 +175,5 @@ def _sensors(store: "StoreOptions", silence: float) -> Finding:
     if problems:
         more = f", and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         text += f"; {', '.join(problems[:_SHOWN])}{more}"
-        return warn("sensors", text, "netwatch fleet status says more")
+        return warn("sensors", text, "netwatch fleet status shows more")
     return ok("sensors", text)

@@ -60,9 +60,9 @@ def _proxy(proxy: "ProxyOptions") -> Finding:
     listed = ", ".join(map(str, proxy.addresses))
     wide = wide_addresses(proxy)
     if not wide:
-        return ok("proxy", f"{listed} may say who somebody is")
+        return ok("proxy", f"{listed} may name the signed-in user")
     text = f"each machine in {', '.join(map(str, wide))} can sign in as anybody"
-    return warn("proxy", text, "give 'addresses' under 'proxy' the address of the proxy alone")
+    return warn("proxy", text, "give 'addresses' under 'proxy' only the address of the proxy")
 
 
 def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:
@@ -79,11 +79,11 @@ def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:
         return bad("accounts", reason(error))
     if counts:
         listed = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
-        return ok("accounts", f"those of this console: {listed}")
+        return ok("accounts", f"local accounts: {listed}")
     if options.oidc is not None or options.proxy is not None:
-        return ok("accounts", "none of this console; people sign in elsewhere")
+        return ok("accounts", "no local accounts; users sign in at the provider")
     todo = "netwatch users add NAME --role analyst"
-    return bad("accounts", "there are none, so nobody can sign in", todo)
+    return bad("accounts", "there are none, so no one can sign in", todo)
 
 
 def _is_loopback(host: str) -> bool:
@@ -121,7 +121,7 @@ def _address(options: "ConsoleOptions") -> Finding:
         is_ours = False
     if is_ours:
         return ok("console", f"a console answers at {place}")
-    return bad("console", f"{place} is in use by something else", "choose another 'listen'")
+    return bad("console", f"{place} is in use by another program", "choose another 'listen'")
 
 
 def _is_console(options: "ConsoleOptions", address: str) -> bool:
@@ -163,5 +163,5 @@ def _provider(options: "OidcOptions") -> Iterator[Finding]:
     else:
         yield ok("sign-in", f"{options.issuer} answers, and has keys")
     if not options.roles:
-        text = "no group has a role, so nobody can sign in by OpenID Connect"
+        text = "no group has a role, so no one can sign in by OpenID Connect"
         yield bad("sign-in", text, "fill in 'roles' under 'oidc'")

@@ -138,14 +138,14 @@ def writable(subject: str, folder: Path, files: Sequence[str] = ()) -> Finding:
         if not path.exists():
             continue
         if os.geteuid() == 0 and path.stat().st_uid != owner:
-            text = f"{path} is of user {path.stat().st_uid}, and its folder of user {owner}"
+            text = f"{path} belongs to user {path.stat().st_uid}, and its folder to user {owner}"
             todo = f"chown --reference={folder} {path}"
             return bad(subject, f"{text}: the service cannot write it", todo)
         if not os.access(path, os.R_OK | os.W_OK):
             return bad(subject, f"{path}: no permission to write it")
     service = _service_user()
     if os.geteuid() == 0 and owner == 0 and service:
-        text = f"{folder} is of root: a service that runs as {SERVICE_USER} cannot write it"
+        text = f"{folder} belongs to root: a service that runs as {SERVICE_USER} cannot write it"
         return warn(subject, text, f"chown -R {SERVICE_USER}: {folder}")
     return ok(subject, f"{folder} can be written")
 

@@ -87,7 +87,7 @@ def _centre(options: "FleetOptions") -> Finding:
     except RefusedError as error:
         return bad("centre", reason(error))
     except NetwatchError as error:
-        return bad("centre", reason(error), "what is captured meanwhile waits in the spool")
+        return bad("centre", reason(error), "packets captured meanwhile wait in the spool")
     server = urlsplit(options.centre).netloc
     if abs(offset) > CLOCK_SECONDS:
         text = f"{server} answers; the clock here is {offset:+.1f} s off"

@@ -143,7 +143,8 @@ def _catalogue(options: "StoreOptions") -> "tuple[Examination | None, Finding]":
         return None, bad("catalogue", reason(error))
     status = found.status
     if status.format > FORMAT_VERSION:
-        text = f"its files are of a newer netwatch (format {status.format}, this one reads up to"
+        text = f"its files were written by a newer netwatch (format {status.format}, this one"
+        " reads up to"
         return found, bad("catalogue", f"{text} {FORMAT_VERSION})", "update netwatch")
     rows = sum(table.rows for table in status.tables)
     text = f"schema {status.schema}, format {status.format}: {quantity(rows, 'row')}"
@@ -165,7 +166,7 @@ def _compaction(found: "Examination") -> Finding:
     """When rows were stored last, and whether files wait for compaction for too long."""
     if found.written is None:
         return ok("landing", "no row was stored yet")
-    text = f"the newest file is of {_moment(found.written)}"
+    text = f"the newest file is from {_moment(found.written)}"
     if not found.waiting:
         return ok("landing", f"{text}; every file is compacted")
     text += f"; {quantity(found.waiting, 'file')} to compact"

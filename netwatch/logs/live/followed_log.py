@@ -242,7 +242,7 @@ class FollowedLog:
                     self.gaps += 1
                     self.notes.append(
                         f"{self.path}: the file that was read to byte {position.offset:,} is gone;"
-                        " what was appended to it later is not read"
+                        " lines appended to it later are not read"
                     )
                 continue
             found.go_to(position)

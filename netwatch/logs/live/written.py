@@ -155,8 +155,8 @@ class RecordReading:
             if self._records >= JUDGED_RECORDS:
                 self._is_judged = True
                 self.notes.append(
-                    f"{self.source}: none of {quantity(self._records, 'record')} so far says"
-                    f" anything as {self._format.title}; --as names another format"
+                    f"{self.source}: none of {quantity(self._records, 'record')} so far can be"
+                    f" read as {self._format.title}; --as names another format"
                 )
         elif is_bad and not self._is_judged:
             self._is_judged = True

@@ -74,7 +74,7 @@ def test_a_console_that_is_well_is_left_as_it_is(tmp_path: Path) -> None:
     url = f"https://127.0.0.1:{free_port()}"
     found = findings(console.check, tmp_path, text_of(tls=certificate(tmp_path, until), url=url))
     assert brief(found) == ["ok accounts", "ok console TLS", "ok console"]
-    assert of(found, "accounts").text == "those of this console: 1 analyst"
+    assert of(found, "accounts").text == "local accounts: 1 analyst"
     assert f"valid until {until:%Y-%m-%d}" in of(found, "console TLS").text
     assert files(tmp_path / "store") == before
 
@@ -84,7 +84,7 @@ def test_accounts_in_postgresql(tmp_path: Path, postgres_url: str) -> None:
     assert of(findings(console.check, tmp_path, text), "accounts").level == "bad"
     add_account(tmp_path, postgres_url)
     found = of(findings(console.check, tmp_path, text), "accounts")
-    assert found.text == "those of this console: 1 analyst"
+    assert found.text == "local accounts: 1 analyst"
 
 
 def test_a_database_of_another_program(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_an_address_that_is_taken(tmp_path: Path) -> None:
             patch.setattr(console, "ANSWER_SECONDS", 0.3)
             found = of(findings(console.check, tmp_path, text_of(listen=listen)), "console")
     assert found.level == "bad"
-    assert "in use by something else" in found.text
+    assert "in use by another program" in found.text
 
 
 def test_an_address_of_another_machine(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_provider(tmp_path: Path, provider: IdentityProvider) -> None:
     (tmp_path / "secret").write_text("hush")
     found = findings(console.check, tmp_path, text_of(oidc=oidc(provider.issuer)))
     assert brief(found) == ["ok accounts", "ok console", "ok sign-in"]
-    assert "people sign in elsewhere" in of(found, "accounts").text
+    assert "users sign in at the provider" in of(found, "accounts").text
     assert "hush" not in repr(found)
 
 
@@ -214,8 +214,8 @@ def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("addresses", "level", "said"),
     [
-        ("[192.0.2.10]", "ok", "192.0.2.10/32 may say who somebody is"),
-        ("[192.0.2.10, 10.0.0.0/8]", "warn", "each machine in 10.0.0.0/8 can sign in as anybody"),
+        ("[192.0.2.10]", "ok", "192.0.2.10/32 may name the signed-in user"),
+        ("[192.0.2.10, 10.0.0.0/8]", "warn", "every machine in 10.0.0.0/8 can sign in as any user"),
     ],
 )
 def test_a_proxy_of_many_addresses(tmp_path: Path, addresses: str, level: str, said: str) -> None:
