@@ -273,7 +273,7 @@ def _key(name: str, hint: Any, is_needed: bool) -> _Key:
     if is_list := get_origin(hint) is tuple:
         hint = get_args(hint)[0]
     read = {datetime: _TIME, date: _DAY}.get(hint)
-    inner = None
+    inner: Any = None
     if is_dataclass(hint):
         kinds.add(dict)
         inner = hint
