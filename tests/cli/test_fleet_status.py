@@ -28,5 +28,5 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, capsys: Captured
     assert "brussels-1" in out
     assert out.endswith("brussels-1 speaks of hq\n")
     assert "the server does not answer" in err
-    assert "what is shown is from before" in err
+    assert "the state shown is from before" in err
     assert err.count("\n") == 1

@@ -83,11 +83,11 @@ def test_a_tag_is_the_type_that_a_value_has_or_a_mistake(tag: str, value: str) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("k: !!timestamp x", "1: expected a date, as the tag !!timestamp says, found 'x'"),
-        ("k: !!bool x", "1: expected true or false, as the tag !!bool says, found 'x'"),
-        ('k: !!int ""', "1: expected an integer, as the tag !!int says, found ''"),
-        ('k: !!float ""', "1: expected a number, as the tag !!float says, found ''"),
-        ("k: !!null x", "1: expected nothing, as the tag !!null says, found 'x'"),
+        ("k: !!timestamp x", "1: expected a date, as the tag !!timestamp requires, found 'x'"),
+        ("k: !!bool x", "1: expected true or false, as the tag !!bool requires, found 'x'"),
+        ('k: !!int ""', "1: expected an integer, as the tag !!int requires, found ''"),
+        ('k: !!float ""', "1: expected a number, as the tag !!float requires, found ''"),
+        ("k: !!null x", "1: expected nothing, as the tag !!null requires, found 'x'"),
         ("k: !!binary aGk=", "1: expected a value without the tag !!binary, found 'aGk='"),
         ("k: !own x", "1: expected a value without the tag !own, found 'x'"),
         ("k: !!set {a, b}", "1: expected a value without the tag !!set"),

@@ -107,9 +107,9 @@ def test_names_of_others_below_a_domain_are_innocent(previewed: Previewed) -> No
     )
     assert results(report) == [
         ("innocent", "shop.video.example", 2, 0, 2,
-         "host shop.video.example is of shop, role exclusive"),
+         "host shop.video.example belongs to shop, role exclusive"),
         ("innocent", "x.analytics.video.example", 1, 0, 1,
-         "suffix analytics.video.example is of video, role embed"),
+         "suffix analytics.video.example belongs to video, role embed"),
     ]  # fmt: skip
     # An embedded part is the app's, but it is stopped in a role that is not exported.
     assert (report.app_devices, report.innocent_devices) == (0, 2)

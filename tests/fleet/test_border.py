@@ -174,7 +174,7 @@ HUGE = [
         lambda: parquet_batch(wide(150_000, 1)), "the batch is too large", id="lists of texts"
     ),
     pytest.param(
-        lambda: parquet_batch(wide(60, 2000)), "takes more memory", id="one text again and again"
+        lambda: parquet_batch(wide(60, 2000)), "needs more memory", id="one text again and again"
     ),
 ]
 

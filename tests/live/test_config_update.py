@@ -151,10 +151,10 @@ def test_built_in_defaults_have_no_files() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("sensor: {name: !!timestamp x}", "expected a date, as the tag !!timestamp says"),
-        ("sensor: {name: !!bool x}", "expected true or false, as the tag !!bool says"),
-        ('sensor: {name: !!int ""}', "expected an integer, as the tag !!int says"),
-        ('sensor: {name: !!float ""}', "expected a number, as the tag !!float says"),
+        ("sensor: {name: !!timestamp x}", "expected a date, as the tag !!timestamp requires"),
+        ("sensor: {name: !!bool x}", "expected true or false, as the tag !!bool requires"),
+        ('sensor: {name: !!int ""}', "expected an integer, as the tag !!int requires"),
+        ('sensor: {name: !!float ""}', "expected a number, as the tag !!float requires"),
         ("sensor: !!str {name: x}", "expected a value without the tag !!str"),
         ("sensor: {name: *x}", "expected values written out, found an alias"),
         ("sensor: " + "[" * 5_000, "exceeded maximum nesting depth"),

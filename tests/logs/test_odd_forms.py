@@ -56,4 +56,4 @@ def test_lines_that_end_with_cr_alone_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     (squid,) = [path for path in sample_files("squid") if path.name == "native.log"]
     path.write_bytes(squid.read_bytes().replace(b"\n", b"\r"))
-    assert "CR alone" in recognise(CaptureFile(str(path))).hint
+    assert "CR only" in recognise(CaptureFile(str(path))).hint

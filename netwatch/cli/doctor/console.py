@@ -61,7 +61,7 @@ def _proxy(proxy: "ProxyOptions") -> Finding:
     wide = wide_addresses(proxy)
     if not wide:
         return ok("proxy", f"{listed} may name the signed-in user")
-    text = f"each machine in {', '.join(map(str, wide))} can sign in as anybody"
+    text = f"every machine in {', '.join(map(str, wide))} can sign in as any user"
     return warn("proxy", text, "give 'addresses' under 'proxy' only the address of the proxy")
 
 
