@@ -19,7 +19,11 @@ FLOODS = (
 )
 
 
-@pytest.mark.parametrize("kind", FLOODS)
+# The memory of a flood of devices depends on how far the capture is behind, so it runs alone.
+@pytest.mark.parametrize(
+    "kind",
+    [*FLOODS[:-1], pytest.param(FLOODS[-1], marks=pytest.mark.alone)],
+)
 def test_a_flood_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
     assert set(floods.FLOODS) == set(FLOODS)
     found = hostile.run(floods.Load(kind, floods.FLOODS[kind].short, probes=40), tmp_path)
