@@ -166,12 +166,13 @@ def _numbers(counts: Mapping[str, Any], names: Sequence[str]) -> None:
 def read_record(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
     """The alert that a sensor sent, read from JSON; `clock_offset` is how far its clock is ahead
     (ns). Raises `BadAlertError`."""
+    if isinstance(record, dict):
+        # These are for the centre to say.
+        record.pop(UNHEARD, None)
+        if isinstance(record.get("sensor"), dict):
+            for limit in (NETWORKS, DEVICES):
+                record["sensor"].pop(limit, None)
     check_alert(record)
-    # These are for the centre to say.
-    record.pop(UNHEARD, None)
-    if isinstance(record.get("sensor"), dict):
-        for limit in (NETWORKS, DEVICES):
-            record["sensor"].pop(limit, None)
     return stored_alert(sensor, record, clock_offset)
 
 
