@@ -265,8 +265,10 @@ class Delivery:
 
     def undelivered(self) -> Undelivered:
         """How many alerts are not delivered yet."""
+        # In this order: alerts move from the buffer into the outbox, and would be in neither.
+        unwritten = len(self._buffer)
         queued = {status.name: status.queued for status in self._stored_status()}
-        return Undelivered(queued, len(self._buffer), self._read_problem)
+        return Undelivered(queued, unwritten, self._read_problem)
 
     def drain(self, timeout: float) -> Undelivered:
         """Wait until everything is delivered or only paused outputs have alerts left, at most

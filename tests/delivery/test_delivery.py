@@ -124,6 +124,29 @@ def test_temporarily_full_disk_loses_no_alert(http, deliver, tmp_path):
         delivery.stop()
 
 
+def test_alerts_that_are_written_meanwhile_are_not_delivered_yet(
+    http, deliver, tmp_path, monkeypatch
+):
+    with limited_disk(tmp_path / "disk", "4m") as disk:
+        delivery = deliver(webhook(http, tmp_path), outbox=OutboxOptions(disk / "spool"))
+        ballast = fill_up(disk)
+        delivery.put(*records(200))
+        status = delivery._stored_status
+
+        def written_behind_it():
+            found = status()
+            ballast.unlink(missing_ok=True)
+            wait_until(lambda: not delivery.unwritten)
+            return found
+
+        monkeypatch.setattr(delivery, "_stored_status", written_behind_it)
+        assert delivery.undelivered()
+        monkeypatch.undo()
+        assert not delivery.drain(30)
+        assert len(ids(http)) == 200
+        delivery.stop()
+
+
 def test_full_disk_at_the_start_loses_no_alert(http, deliver, tmp_path):
     with limited_disk(tmp_path / "disk", "4m") as disk:
         ballast = fill_up(disk)
