@@ -122,7 +122,7 @@ def raising(
         yield
     except but:
         raise
-    except Exception as error:
+    except Exception as error:  # Whatever the library of a provider raises.
         raise error_of(reason_of(error)) from None
 
 

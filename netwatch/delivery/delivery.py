@@ -198,8 +198,7 @@ class Delivery:
                         self._write()
                     self._wake_workers()
                 expired = connection.get().clean_up(self._outbox.options.max_age)
-            except Exception as error:
-                # Whatever it is, this thread must go on: without it nothing is written again.
+            except Exception as error:  # This thread must go on: without it nothing is written.
                 connection.failed(error)
                 text = f"{type(error).__name__}: {error}"
                 # What the outbox reports itself, or what passes by itself, is not reported here.

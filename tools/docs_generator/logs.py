@@ -23,7 +23,7 @@ EFFECTS = {
     "server": "The address of the server is not in the evidence.",
     "answer": "The addresses of the name are not known, so flows to them do not count as contacts.",
     "query-type": "The type of the lookup is not in the evidence.",
-    "year": "The year is `--year`, otherwise that of the file; `confirmed` becomes `probable`.",
+    "year": "The year is `--year`, otherwise the file's; `confirmed` becomes `probable`.",
     "time-zone": "The zone is `--timezone`, otherwise UTC; `confirmed` becomes `probable`.",
     "device-behind-nat": "The address may belong to many devices; `confirmed` becomes `probable`.",
 }
