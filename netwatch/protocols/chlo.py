@@ -12,10 +12,13 @@ import struct
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo, ShownName
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.protocols.client_hello import MAX_HELLO, MAX_NAME
+from netwatch.protocols.tls import MAX_HELLO
 
 MAX_ENTRIES = 128
 """Maximum number of entries of a table, the same as in Chromium."""
+
+MAX_NAME = 255
+"""The longest server name that is accepted, in bytes."""
 
 TAG = b"CHLO"
 """The first bytes of a client hello."""

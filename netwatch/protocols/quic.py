@@ -19,7 +19,6 @@ except ImportError:
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
 from netwatch.protocols.chlo import chlo
-from netwatch.protocols.client_hello import client_hello
 from netwatch.protocols.quic_frames import read_frames
 from netwatch.protocols.quic_packet import Version, initials
 from netwatch.protocols.quic_packet import is_initial as is_initial
@@ -129,8 +128,8 @@ class ClientHandshake:
 
         Raises `ParseError` if nothing in the datagram can be read: ``quic-not-decrypted`` (not a
         packet of this client; most often it is one of the server), ``quic-header``,
-        ``quic-short``, or an error of `client_hello` or `chlo`, which ends the handshake. An error
-        behind a packet that could be read becomes an anomaly of the message.
+        ``quic-short``, or an error of `tls.hello_message` or `chlo`, which ends the handshake. An
+        error behind a packet that could be read becomes an anomaly of the message.
         """
         if len(self._hellos) >= MAX_READ:
             self._closed = self._unread = True
@@ -232,8 +231,9 @@ class ClientHandshake:
             if self._is_uninteresting and is_plain and self._is_uninteresting(head):
                 self._hellos.append(head)
                 return None
-            hello = client_hello(head, last)
-            found = hello_message(hello, size, "quic-sni", info, tuple(self._anomalies))
+            found = hello_message(
+                head, size, "quic-sni", last, quic=info, anomalies=tuple(self._anomalies)
+            )
         else:
             found = chlo(head, last, size, info, tuple(self._anomalies))
             if head in self._hellos:

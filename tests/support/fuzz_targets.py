@@ -9,6 +9,7 @@ of them.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from support import fuzz_logs
@@ -37,7 +38,6 @@ from netwatch.protocols import (
 )
 from netwatch.protocols.certificate import MAX_NAMES, host_names
 from netwatch.protocols.chlo import chlo
-from netwatch.protocols.client_hello import client_hello
 from netwatch.protocols.quic_frames import CryptoStream, read_frames
 
 Target = Callable[[bytes], None]
@@ -172,6 +172,10 @@ def _handshake(parse: Callable[[bytes, bool], object]) -> Target:
     return target
 
 
+def _client_hello(data: bytes, last: bool, cookie: bool = False) -> None:
+    _sound(tls.hello_message(data, len(data), "tls-sni", last, cookie=cookie), data)
+
+
 def _chlo(data: bytes, last: bool) -> None:
     _sound(chlo(data, last, len(data), QuicInfo("Q043")), data)
 
@@ -187,15 +191,15 @@ def _frames(data: bytes) -> None:
     for anomaly in read_frames(data, stream):
         hold(anomaly.startswith("quic-"), anomaly)
     hold(len(stream.contiguous) <= len(data), "more handshake than bytes")
-    _handshake(client_hello)(bytes(stream.contiguous))
+    _handshake(_client_hello)(bytes(stream.contiguous))
 
 
 TARGETS: Mapping[str, Target] = {
     "arp": _datagram(arp.parse),
     "certificate": _certificate,
     "chlo": _handshake(_chlo),
-    "client-hello": _handshake(client_hello),
-    "client-hello-dtls": _handshake(lambda data, last: client_hello(data, last, cookie=True)),
+    "client-hello": _handshake(_client_hello),
+    "client-hello-dtls": _handshake(partial(_client_hello, cookie=True)),
     "dhcp": _datagram(dhcp.parse),
     "dhcpv6": _datagram(dhcpv6.parse),
     "dns": _datagram(dns.parse),
