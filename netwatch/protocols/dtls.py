@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
-from netwatch.protocols.quic_frames import CryptoStream
+from netwatch.protocols.crypto_stream import CryptoStream
 from netwatch.protocols.reader import Reader
 from netwatch.protocols.tls import MAX_HELLO, hello_message
 

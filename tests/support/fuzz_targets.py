@@ -19,6 +19,7 @@ from support.fuzz_corpus import load
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
+from netwatch.dissect.quic.initial_packets import InitialPackets
 from netwatch.protocols import (
     arp,
     detect_stream_kind,
@@ -38,7 +39,7 @@ from netwatch.protocols import (
 )
 from netwatch.protocols.certificate import MAX_NAMES, host_names
 from netwatch.protocols.chlo import chlo
-from netwatch.protocols.quic_frames import CryptoStream, read_frames
+from netwatch.protocols.crypto_stream import CryptoStream
 
 Target = Callable[[bytes], None]
 
@@ -187,9 +188,12 @@ def _certificate(data: bytes) -> None:
 
 def _frames(data: bytes) -> None:
     """Frames of an opened packet, which the fuzzer could never seal itself."""
-    stream = CryptoStream()
-    for anomaly in read_frames(data, stream):
-        hold(anomaly.startswith("quic-"), anomaly)
+    stream, packets, size = CryptoStream(), InitialPackets(), min(len(data), 65535)
+    packets.plain[:size] = memoryview(bytearray(data[:size]))
+    pieces, anomaly = quic.read_frames(packets, size)
+    hold(anomaly in ("", "quic-frame", "quic-frame-type"), anomaly)
+    for offset, piece in pieces:
+        stream.add(offset, piece)
     hold(len(stream.contiguous) <= len(data), "more handshake than bytes")
     _handshake(_client_hello)(bytes(stream.contiguous))
 

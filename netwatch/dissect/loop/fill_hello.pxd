@@ -12,6 +12,8 @@ cdef class HelloRows:
     cdef HelloFingerprints fingerprints
     cdef unsigned char[::1] texts
     cdef long long[::1] places
+    cdef Py_ssize_t first_class
+    cdef Py_ssize_t first_version
     cdef Py_ssize_t first_id
     cdef long long[::1] versions
     cdef unsigned char[::1] public_names

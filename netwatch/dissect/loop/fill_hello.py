@@ -29,8 +29,9 @@ else:
     from netwatch.dissect.loop.observation_rows import ObservationRows
 
 from netwatch.core.buffers import Buffer, Words
-from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, QUIC_1, QUIC_2, TLS_VERSIONS
+from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, TLS_VERSIONS
 from netwatch.dissect.loop.client_hello import ECH_CLASSES
+from netwatch.dissect.quic.versions import ALL
 
 MAX_PROTOCOLS = cython.declare(cython.Py_ssize_t, 16)
 """ALPN protocols of a hello that is read here."""
@@ -38,10 +39,7 @@ MAX_PROTOCOLS = cython.declare(cython.Py_ssize_t, 16)
 TLS_SNI = cython.declare(cython.longlong, columns.EVIDENCE_TLS_SNI)
 QUIC_SNI = cython.declare(cython.longlong, columns.EVIDENCE_QUIC_SNI)
 
-# Texts of the table: versions of QUIC, classes of ECH, then versions of TLS and config_ids.
 NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
-FIRST_CLASS = cython.declare(cython.Py_ssize_t, 2)
-FIRST_VERSION = cython.declare(cython.Py_ssize_t, 5)
 
 ECH_OUTER = cython.declare(cython.int, 1)
 """As `ClientHello.ech_class` gives it."""
@@ -54,7 +52,9 @@ _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 class HelloRows:
     """Writes the rows of hellos, while it is `active`.
 
-    `texts` are texts of a fixed set, one behind the other, which start at `places`. `versions` has
+    `texts` are texts of a fixed set, one behind the other, which start at `places`: versions of
+    QUIC, from `first_class` on classes of ECH, from `first_version` on versions of TLS, and from
+    `first_id` on config_ids. `versions` has
     the numbers of versions of TLS and, from bit 16 on, their characters in a JA4. `public_names`
     are the names of outer hellos, each behind its length. `lower` has the bytes of host names in
     lower case, 0 for any other.
@@ -65,7 +65,10 @@ class HelloRows:
         self.batch = rows.batch
         self.active = active
         self.fingerprints = HelloFingerprints()
-        texts = [QUIC_1, QUIC_2, *ECH_CLASSES]
+        texts = [version.name for version in ALL]
+        self.first_class = len(texts)
+        texts += ECH_CLASSES
+        self.first_version = len(texts)
         texts += [version.text for version in TLS_VERSIONS.values()]
         self.first_id = len(texts)
         texts += map(str, range(256))
@@ -93,7 +96,7 @@ class HelloRows:
     ) -> cython.int:
         """What a hello whose parts are known, and which became whole with the packet at the
         cursor, tells of its flow (``NAME_``) if it needs no parser: it shows no name, or there is a
-        row for it; else 0. `quic` is 0 and 1 for versions 1 and 2 of QUIC, `NO_QUIC` for TLS;
+        row for it; else 0. `quic` is the number in `ALL` of a version of QUIC, `NO_QUIC` for TLS;
         `flow` is the flow as rows name it."""
         version: cython.Py_ssize_t
         at: cython.Py_ssize_t
@@ -121,11 +124,11 @@ class HelloRows:
         alpn = self.alpn(hello)
         if hello.ech:
             ech = hello.ech_class(self.is_public(name), True)
-        ech_text = 0 if ech < 0 else self.text(FIRST_CLASS + ech)
+        ech_text = 0 if ech < 0 else self.text(self.first_class + ech)
         config_id = 0 if ech < 0 else self.text(self.first_id + hello.config_id())
         at = self.rows.add(TLS_SNI if quic < 0 else QUIC_SNI, name, False, flow)
         self.batch.words[at + columns.WORD_RAW] = raw
-        self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(FIRST_VERSION + version)
+        self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(self.first_version + version)
         self.batch.words[at + columns.WORD_TLS_ALPN] = alpn
         self.batch.words[at + columns.WORD_TLS_JA4] = ja4
         self.batch.words[at + columns.WORD_TLS_ECH] = ech_text

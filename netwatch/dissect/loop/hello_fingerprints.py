@@ -21,7 +21,7 @@ else:
 
 from netwatch.core.buffers import Buffer, Words, array, zeroed
 
-MAX_NUMBERS = cython.declare(cython.Py_ssize_t, 65536)
+MOST_NUMBERS = cython.declare(cython.Py_ssize_t, 65536)
 """More than there are cipher suites, or extensions and signature algorithms, in a hello of 64 KiB,
 the longest that is read."""
 
@@ -58,7 +58,7 @@ class HelloFingerprints:
         self.text: Buffer = array("B", bytes(JA4_SIZE))
         self.sha = Sha256(2, 1)
         self.hashed = 0
-        self.numbers: Words = zeroed("q", MAX_NUMBERS)
+        self.numbers: Words = zeroed("q", MOST_NUMBERS)
         self.count = 0
         self.split = 0
         self.known: Words = zeroed("q", CACHED * ENTRY)

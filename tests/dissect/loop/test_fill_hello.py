@@ -2,13 +2,11 @@
 order."""
 
 import random
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import handshakes
 import pytest
@@ -30,7 +28,6 @@ from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.engine.observe import Observer
 
 RAW = 101
-KEYS = "netwatch.protocols.quic_keys"
 NAME = "www.example.org"
 
 
@@ -435,7 +432,7 @@ def test_changed_bytes_are_read_alike(
 
 @cache
 def interpreted_modules() -> dict[str, ModuleType]:
-    modules = all_interpreted("netwatch.engine.observe", KEYS)
+    modules = all_interpreted("netwatch.engine.observe")
     assert not modules["netwatch.dissect.loop.loop"].COMPILED
     return modules
 
@@ -446,7 +443,5 @@ def test_both_forms_fill_the_same(case: tuple[int, Frames, list[int]]) -> None:
     link, frames, parts = case
     modules = interpreted_modules()
     expected = Told(False).read(frames, parts, link)
-    # Keys are imported with the first packet that a parser has to open.
-    with mock.patch.dict(sys.modules, {KEYS: modules[KEYS]}):
-        told = Told(False, modules["netwatch.engine.observe"].Observer).read(frames, parts, link)
+    told = Told(False, modules["netwatch.engine.observe"].Observer).read(frames, parts, link)
     assert told == expected
