@@ -38,7 +38,6 @@ MODULES = (
     "netwatch.privacy.options",
     "netwatch.privacy.options",
     "netwatch.protocols.certificate",
-    "netwatch.protocols.quic_keys",
     "netwatch.rules.shared_zones",
     "netwatch.updates.options",
     "netwatch.watch.endpoint_options",

@@ -12,10 +12,13 @@ import struct
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo, ShownName
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.protocols.client_hello import MAX_HELLO, MAX_NAME
+from netwatch.protocols.tls import MAX_HELLO
 
 MAX_ENTRIES = 128
 """Maximum number of entries of a table, the same as in Chromium."""
+
+LONGEST = 255
+"""The longest server name that is accepted, in bytes."""
 
 TAG = b"CHLO"
 """The first bytes of a client hello."""
@@ -65,7 +68,7 @@ def _names(data: bytes) -> tuple[dict[str, str], int]:
         start, end = end, values + offset
         if not start <= end <= MAX_HELLO:
             raise ParseError("gquic-tag-table")
-        if tag == b"SNI\0" and start < end <= len(data) and end - start <= MAX_NAME:
+        if tag == b"SNI\0" and start < end <= len(data) and end - start <= LONGEST:
             name = normalise_name(data[start:end])
             if name and name not in names:
                 names[name] = raw_name(data[start:end], name)

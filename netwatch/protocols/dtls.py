@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
-from netwatch.protocols.client_hello import MAX_HELLO, client_hello
-from netwatch.protocols.quic_frames import CryptoStream
+from netwatch.protocols.crypto_stream import CryptoStream
 from netwatch.protocols.reader import Reader
-from netwatch.protocols.tls import hello_message
+from netwatch.protocols.tls import MAX_HELLO, hello_message
 
 MAX_HELLOS = 4
 """Maximum number of hellos that are stored per client; a handshake has one or two."""
@@ -89,7 +88,7 @@ class ClientHandshake:
 
         Raises `ParseError` if nothing in the datagram can be read: ``dtls-record`` (not DTLS),
         ``dtls-handshake`` (a handshake message that exceeds its record or its length),
-        ``dtls-no-hello``, or an error of `client_hello`.
+        ``dtls-no-hello``, or an error of `tls.hello_message`.
         """
         count = self._read(datagram)
         for hello in self._hellos.values():
@@ -123,9 +122,10 @@ class ClientHandshake:
             del self._reported[next(iter(self._reported))]
         body = bytes(hello.stream.contiguous[: hello.length])
         handshake = bytes([_CLIENT_HELLO]) + hello.length.to_bytes(3) + body
-        parsed = client_hello(handshake, last, cookie=True)
-        anomalies, self._anomalies = tuple(self._anomalies), {}
-        return hello_message(parsed, size, "dtls-sni", anomalies=anomalies)
+        anomalies = tuple(self._anomalies)
+        found = hello_message(handshake, size, "dtls-sni", last, cookie=True, anomalies=anomalies)
+        self._anomalies = {}
+        return found
 
     def _read(self, datagram: bytes) -> int:
         """Add the fragments of hellos in the records of `datagram`; returns their number."""

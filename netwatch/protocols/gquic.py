@@ -18,7 +18,7 @@ from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
 from netwatch.protocols import quic
 from netwatch.protocols.chlo import TAG, chlo
-from netwatch.protocols.quic_frames import MAX_CRYPTO, CryptoStream
+from netwatch.protocols.crypto_stream import MAX_CRYPTO, CryptoStream
 from netwatch.protocols.reader import Reader
 
 HANDSHAKE_STREAM = 1

@@ -1,9 +1,10 @@
-from netwatch.protocols.quic_frames cimport CryptoStream
-from netwatch.protocols.quic_packet cimport Initial
+from netwatch.dissect.quic.initial_packets cimport InitialPackets
+from netwatch.protocols.crypto_stream cimport CryptoStream
 
 cdef class _Attempt:
-    cdef object version
-    cdef object decryptor
+    cdef int keys
+    cdef bytes connection
+    cdef long long largest
     cdef CryptoStream stream
     cdef CryptoStream other
     cdef bytes base
@@ -18,3 +19,6 @@ cdef class ClientHandshake:
     cdef bint _unread
     cdef list _hellos
     cdef dict _anomalies
+
+    cdef _add(self, InitialPackets packets, _Attempt attempt, Py_ssize_t size)
+    cdef _Attempt _open(self, InitialPackets packets, bytes datagram, Py_ssize_t start)

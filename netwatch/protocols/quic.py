@@ -3,13 +3,13 @@
 
 QUIC needs state between datagrams: keys that are derived from the first one, and CRYPTO frames that
 arrive in any order in several of them. `ClientHandshake` is this state for one client. It has no
-clock: the caller decides when to discard it. Versions 1 (RFC 9000, RFC 9001) and 2 (RFC 9369) are
-read, the deployed drafts, and Google's Q050, T050 and T051, whose packets are protected in the same
-way.
+clock: the caller decides when to discard it. `netwatch.dissect.quic.initial_packets` reads packets
+and frames, whoever asks. Versions 1 (RFC 9000, RFC 9001) and 2 (RFC 9369) are read, the deployed
+drafts, and Google's Q050, T050 and T051, whose packets are protected in the same way.
 """
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 try:
     import cython
@@ -18,22 +18,16 @@ except ImportError:
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
+from netwatch.dissect.quic.versions import ALL, VERSIONS, Version
 from netwatch.protocols.chlo import chlo
-from netwatch.protocols.client_hello import client_hello
-from netwatch.protocols.quic_frames import read_frames
-from netwatch.protocols.quic_packet import Version, initials
-from netwatch.protocols.quic_packet import is_initial as is_initial
 from netwatch.protocols.tls import hello_message
 
 if not cython.compiled:
-    from netwatch.protocols.quic_frames import CryptoStream
-    from netwatch.protocols.quic_packet import Initial
+    from netwatch.dissect.quic.initial_packets import InitialPackets
+    from netwatch.protocols.crypto_stream import CryptoStream
 else:
-    from cython.cimports.netwatch.protocols.quic_frames import CryptoStream
-    from cython.cimports.netwatch.protocols.quic_packet import Initial
-
-if TYPE_CHECKING:
-    from netwatch.protocols.quic_keys import Decryptor
+    from cython.cimports.netwatch.dissect.quic.initial_packets import InitialPackets
+    from cython.cimports.netwatch.protocols.crypto_stream import CryptoStream
 
 MAX_KEYS = 3
 """Maximum number of key sets per client: the first, one after a Retry, and one after a Version
@@ -44,20 +38,40 @@ MAX_FAILURES = 8
 """After so many packets that keys from their own Destination Connection ID did not decrypt, only
 the known keys are tried."""
 
+_FRAME_ANOMALIES = ("", "", "quic-frame", "quic-frame-type")
+"""Those of what `InitialPackets.frame` finds."""
+# What it finds, and what `InitialPackets.packet` does.
+_CRYPTO, _INITIAL = cython.declare(cython.int, 1), cython.declare(cython.int, 1)
+_NOTHING, _BROKEN = cython.declare(cython.int, 0), cython.declare(cython.int, 3)
+_SHORT = cython.declare(cython.Py_ssize_t, -2)
+
+_readers = threading.local()
+
+
+def _reader() -> InitialPackets:
+    """What reads the packets of this thread."""
+    reader: InitialPackets | None = getattr(_readers, "packets", None)
+    if reader is None:
+        reader = _readers.packets = InitialPackets()
+    return reader
+
 
 @cython.cclass
 class _Attempt:
     """One set of keys, and the handshake bytes received under it; a Retry starts both anew.
 
+    `keys` is the number in `ALL` of the version whose keys they are, `connection` the connection id
+    that these follow from, behind its length, and `largest` the largest number of a packet.
     `stream` has the bytes that came first. Where others came at the same offsets, `other` has those
     that came last; of the hello that was read in `stream`, `base` has the bytes.
     """
 
-    __slots__ = ("base", "decryptor", "is_read", "other", "stream", "version")
+    __slots__ = ("base", "connection", "is_read", "keys", "largest", "other", "stream")
 
-    def __init__(self, version: Version, decryptor: "Decryptor") -> None:
-        self.version = version
-        self.decryptor = decryptor
+    def __init__(self, keys: int, connection: bytes) -> None:
+        self.keys = keys
+        self.connection = connection
+        self.largest = -1
         self.stream = CryptoStream(keeps_others=True)
         self.other: CryptoStream | None = None
         self.base = b""
@@ -129,8 +143,8 @@ class ClientHandshake:
 
         Raises `ParseError` if nothing in the datagram can be read: ``quic-not-decrypted`` (not a
         packet of this client; most often it is one of the server), ``quic-header``,
-        ``quic-short``, or an error of `client_hello` or `chlo`, which ends the handshake. An error
-        behind a packet that could be read becomes an anomaly of the message.
+        ``quic-short``, or an error of `tls.hello_message` or `chlo`, which ends the handshake. An
+        error behind a packet that could be read becomes an anomaly of the message.
         """
         if len(self._hellos) >= MAX_READ:
             self._closed = self._unread = True
@@ -139,22 +153,32 @@ class ClientHandshake:
         was_done = self._done
         read: list[_Attempt] = []
         attempt: _Attempt
+        packets: InitialPackets = _reader()
+        at: cython.Py_ssize_t = 0
+        end: cython.Py_ssize_t = len(datagram)
+        found: cython.int = packets.packet(datagram, at, end)
         try:
-            for packet in initials(datagram):
-                attempt, frames = self._decrypt(datagram, packet)
-                self._add(attempt, frames, packet.version.crypto_frame_type)
-                if attempt not in read:
-                    read.append(attempt)
+            while found != _NOTHING and found != _BROKEN:
+                stop: cython.Py_ssize_t = packets.packet_end
+                if found == _INITIAL:
+                    attempt = self._open(packets, datagram, at)
+                    if attempt not in read:
+                        read.append(attempt)
+                # Others that are coalesced are skipped by their length (RFC 9000 section 12.2).
+                at = stop
+                found = packets.packet(datagram, at, end)
+            if found == _BROKEN:
+                raise ParseError("quic-header")
         except ParseError as error:
             if not read and not was_done:
                 raise
             self._add_anomalies([error.anomaly])
         for attempt in read:
-            found = self._hello(attempt, len(datagram), last=False)
-            if found is None and attempt.other is not None:
-                found = self._other(attempt, len(datagram), last=False)
-            if found:
-                return found
+            message = self._hello(attempt, len(datagram), last=False)
+            if message is None and attempt.other is not None:
+                message = self._other(attempt, len(datagram), last=False)
+            if message:
+                return message
         return None
 
     def finish(self) -> Message | None:
@@ -176,11 +200,19 @@ class ClientHandshake:
         self._done = self._closed = True
         return found
 
-    def _add(self, attempt: _Attempt, frames: bytes, crypto_type: int) -> None:
-        """Add the handshake bytes in frames to an attempt."""
-        self._add_anomalies(read_frames(frames, attempt.stream, crypto_type))
+    @cython.cfunc
+    def _add(self, packets: InitialPackets, attempt: _Attempt, size: cython.Py_ssize_t) -> None:
+        """Add the handshake bytes in the `size` bytes of frames that were opened to an attempt."""
+        pieces, anomaly = read_frames(packets, size)
+        for offset, data in pieces:
+            overlap = attempt.stream.add(offset, data)
+            if overlap:
+                self._add_anomalies([overlap])
+        if anomaly:
+            self._add_anomalies([anomaly])
         if attempt.other is not None:
-            read_frames(frames, attempt.other, crypto_type)
+            for offset, data in pieces:
+                attempt.other.add(offset, data)
             attempt.stream.others.clear()
         elif attempt.stream.others:
             attempt.other = attempt.stream.take_others(len(attempt.base))
@@ -191,7 +223,7 @@ class ClientHandshake:
             return None
         head = bytes(attempt.stream.contiguous)
         try:
-            found = self._message(attempt.version, head, size, last)
+            found = self._message(ALL[attempt.keys], head, size, last)
         except Incomplete:
             return None
         except ParseError:
@@ -210,7 +242,7 @@ class ClientHandshake:
         if last and attempt.base:
             head = attempt.other.on(attempt.base)
         try:
-            found = self._message(attempt.version, head, size, last)
+            found = self._message(ALL[attempt.keys], head, size, last)
         except Incomplete:
             return None
         except ParseError:
@@ -232,8 +264,9 @@ class ClientHandshake:
             if self._is_uninteresting and is_plain and self._is_uninteresting(head):
                 self._hellos.append(head)
                 return None
-            hello = client_hello(head, last)
-            found = hello_message(hello, size, "quic-sni", info, tuple(self._anomalies))
+            found = hello_message(
+                head, size, "quic-sni", last, quic=info, anomalies=tuple(self._anomalies)
+            )
         else:
             found = chlo(head, last, size, info, tuple(self._anomalies))
             if head in self._hellos:
@@ -241,22 +274,35 @@ class ClientHandshake:
         self._hellos.append(head)
         return found
 
-    def _decrypt(self, datagram: bytes, packet: Initial) -> tuple[_Attempt, bytes]:
+    @cython.cfunc
+    def _open(self, packets: InitialPackets, datagram: bytes, start: cython.Py_ssize_t) -> _Attempt:
+        """Open the Initial packet at `start` that was read last, and add what is in it to the
+        attempt with its keys."""
         attempt: _Attempt
-        for attempt in reversed(self._attempts):
-            if attempt.version is packet.version:
-                frames = attempt.decryptor.decrypt(datagram, packet)
-                if frames is not None:
-                    return attempt, frames
+        version: cython.Py_ssize_t = packets.version
+        number_at: cython.Py_ssize_t = packets.pos
+        size: cython.Py_ssize_t
+        is_reserved: cython.bint = version == len(VERSIONS)
+        made: list[_Attempt] = []
         if len(self._attempts) < MAX_KEYS and self._failures < MAX_FAILURES:
-            from netwatch.protocols.quic_keys import Decryptor
-
-            for version in (packet.version, *packet.version.alternatives):
-                attempt = _Attempt(packet.version, Decryptor(version, packet.dcid))
-                frames = attempt.decryptor.decrypt(datagram, packet)
-                if frames is not None:
+            connection = datagram[packets.id : packets.id + 1 + datagram[packets.id]]
+            stop = version + 2 if is_reserved else version + 1
+            made = [_Attempt(keys, connection) for keys in range(version, stop)]
+        for attempt in [*reversed(self._attempts), *made]:
+            if attempt.keys != version and not (is_reserved and attempt.keys == version + 1):
+                continue
+            packets.pos = number_at
+            packets.derive(attempt.connection, 0, attempt.keys)
+            size = packets.unprotect(datagram, start, attempt.largest)
+            if size == _SHORT:
+                raise ParseError("quic-short")
+            if size >= 0:
+                if attempt in made:
                     self._attempts.append(attempt)
-                    return attempt, frames
+                attempt.largest = max(attempt.largest, packets.number)
+                self._add(packets, attempt, size)
+                return attempt
+        if made:
             self._failures += 1
         elif self._done:
             self._unread = True
@@ -264,3 +310,18 @@ class ClientHandshake:
 
     def _add_anomalies(self, anomalies: list[str]) -> None:
         self._anomalies.update(dict.fromkeys(anomalies))
+
+
+def read_frames(packets: InitialPackets, size: int) -> tuple[list[tuple[int, bytes]], str]:
+    """The offset and the bytes of each CRYPTO frame in the `size` bytes of frames that were opened,
+    and the anomaly that ended the reading, empty if there was none: ``quic-frame`` for a frame that
+    exceeds the packet, ``quic-frame-type`` for one that an Initial packet must not contain."""
+    pieces = []
+    packets.pos = 0
+    found = packets.frame(size)
+    while found == _CRYPTO:
+        end = packets.pos + packets.length
+        pieces.append((packets.offset, bytes(packets.plain[packets.pos : end])))
+        packets.pos = end
+        found = packets.frame(size)
+    return pieces, _FRAME_ANOMALIES[found]

@@ -4,10 +4,15 @@
 A ClientHello may be spread over any number of records (RFC 8446 section 5.1), and these over any
 number of segments; with post-quantum key shares, two segments are usual. Only the unencrypted
 records of the first flight of the client are read.
+
+`netwatch.dissect.loop.client_hello` reads hellos, whoever asks. `hello_message` makes a message of
+one, for QUIC and DTLS too. Extensions have any order (Chromium shuffles them), so that even a
+truncated hello may contain the name.
 """
 
+import threading
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal
 
 try:
@@ -15,20 +20,26 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
+from netwatch.core.buffers import array
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Evidence
-from netwatch.core.names import escape_bytes
-from netwatch.core.protocol_numbers import TLS_VERSIONS
-from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
-from netwatch.protocols.ja4 import ja4
+from netwatch.core.names import escape_bytes, normalise_name, raw_name
+from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, TLS_VERSIONS
+from netwatch.dissect.loop.client_hello import ECH_CLASSES
 
 if not cython.compiled:
     from netwatch.core.message import Message, QuicInfo, ShownName, TlsInfo
-    from netwatch.protocols.client_hello import ClientHello
+    from netwatch.dissect.loop.client_hello import ClientHello
+    from netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
 else:
     from cython.cimports.netwatch.core.message import Message, QuicInfo, ShownName, TlsInfo
-    from cython.cimports.netwatch.protocols.client_hello import ClientHello
+    from cython.cimports.netwatch.dissect.loop.client_hello import ClientHello
+    from cython.cimports.netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
 
+MAX_HELLO = 65536
+"""The longest ClientHello that is read, in bytes; real ones have less than 4,000 bytes."""
+MAX_SERVER_NAMES = 8
+"""Maximum number of names per hello; RFC 6066 section 3 allows one."""
 MAX_RECORD = 16384 + 2048
 """The longest record in bytes: the plaintext and 2,048 bytes (RFC 5246 section 6.2.3)."""
 MAX_EMPTY = 32
@@ -42,6 +53,27 @@ _ALERT = cython.declare(cython.int, 21)
 _SKIPPED = {20: b"\0\0", 21: b"\0\2\1", 22: b"\0\0"}
 """Records that servers skip before a hello: their types, and what follows the version."""
 _TRANSPORTS: Mapping[Evidence, Literal["t", "q", "d"]] = {"quic-sni": "q", "dtls-sni": "d"}
+_JA4_VERSIONS = {number: version.ja4 for number, version in TLS_VERSIONS.items()} | {2: "s2"}
+DEVIATIONS = (
+    "tls-hello-cut",
+    "tls-server-name",
+    "tls-many-server-names",
+    "tls-alpn",
+    "tls-supported-versions",
+    "tls-signature-algorithms",
+    "tls-extension-length",
+    "tls-repeated-extension",
+    "tls-trailing-bytes",
+    "tls-ech",
+    "tls-ech-inner",
+)
+"""The anomalies of a hello, as bits of `ClientHello.deviations`."""
+_CUT, _MANY_NAMES = cython.declare(cython.int, 1), cython.declare(cython.int, 4)
+
+_MAX_CACHED = cython.declare(cython.Py_ssize_t, 512)
+"""The longest list of protocols that is cached, in bytes."""
+
+_readers = threading.local()
 
 
 def parse(data: bytes, last: bool = False) -> Message:
@@ -54,21 +86,20 @@ def parse(data: bytes, last: bool = False) -> Message:
     while bytes are missing. With `last`, or if a record of another type follows, a truncated hello
     with a complete server_name is returned with the anomaly ``tls-hello-cut``.
 
-    Raises `ParseError`: those of `client_hello`, ``tls-not-a-record`` (not TLS),
+    Raises `ParseError`: those of `hello_message`, ``tls-not-a-record`` (not TLS),
     ``tls-sslv2-hello`` (a hello in the layout of SSL 2.0, which has no server_name),
     ``tls-record-length``, ``tls-empty-records`` (too many), ``tls-interleaved`` (another
     record between those of the hello, which RFC 8446 section 5.1 forbids).
     """
     handshake, size, need, anomalies, stopped = _records(data)
     try:
-        hello = client_hello(handshake, last or stopped)
+        return hello_message(handshake, size, "tls-sni", last or stopped, anomalies=anomalies)
     except Incomplete:
         raise Incomplete(need) from None
     except ParseError:
         if stopped:
             raise ParseError(anomalies[-1]) from None
         raise
-    return hello_message(hello, size, "tls-sni", anomalies=anomalies)
 
 
 def begins(data: bytes) -> bool:
@@ -82,39 +113,114 @@ def begins(data: bytes) -> bool:
 
 
 def hello_message(
-    hello: ClientHello,
+    handshake: bytes,
     size: int,
     evidence: Evidence,
+    last: bool = False,
+    *,
+    cookie: bool = False,
     quic: QuicInfo | None = None,
     anomalies: tuple[str, ...] = (),
 ) -> Message:
-    """The `hello` as a message of `size` bytes; `anomalies` are those of its transport.
+    """The ClientHello at the start of `handshake`, which starts with its 4-byte header, as a
+    message of `size` bytes; `anomalies` are those of its transport.
 
-    A truncated hello has no JA4, and its version is legacy_version if the truncation is before
-    supported_versions.
+    It shows the names in server_name. With `cookie`, the hello has a cookie, as in DTLS. Raises
+    `Incomplete` while bytes are missing. With `last`, a truncated hello with a complete server_name
+    is returned with the anomaly ``tls-hello-cut``. It has no JA4, and its version is legacy_version
+    if the truncation is before supported_versions. Without a complete name, that is a `ParseError`.
+    Other errors: ``tls-not-a-client-hello``, ``tls-hello-length`` (not plausible), ``tls-hello``
+    (the parts exceed the message).
     """
+    received: cython.Py_ssize_t = len(handshake)
+    whole: cython.Py_ssize_t = 4
+    if received and handshake[0] != 1:
+        raise ParseError("tls-not-a-client-hello")
+    if received >= 4:
+        whole += handshake[1] << 16 | handshake[2] << 8 | handshake[3]
+        if whole > MAX_HELLO:
+            raise ParseError("tls-hello-length")
+    if received < whole and not last:
+        raise Incomplete(whole)
     transport = _TRANSPORTS.get(evidence, "t")
+    hello: ClientHello = _reader()[0]
+    hello.set_data(handshake)
+    is_read: cython.bint = received >= 4 and hello.read(0, received, cookie)
+    names = _names(hello, handshake) if is_read else {}
+    if received < whole and not names:
+        raise ParseError("tls-hello-cut")
+    if not is_read:
+        raise ParseError("tls-hello")
+    config_id: cython.Py_ssize_t = hello.config_id()
+    ech = None
+    if hello.ech:
+        ech = ECH_CLASSES[hello.ech_class(not ECH_PUBLIC_NAMES.isdisjoint(names), len(names) > 0)]
+    if hello.deviations:
+        anomalies = _deviations(hello.deviations, len(names)) + anomalies
+    # Clients of one make offer the same; no client offers as much as a hostile one may.
+    protocols = _protocols if hello.alpn_size <= _MAX_CACHED else _protocols.__wrapped__
     info = TlsInfo(
-        _version(hello, transport),
-        tuple([escape_bytes(name) for name in hello.alpn]),
-        hello.ech,
-        None if hello.truncated else partial(ja4, hello, transport),
-        hello.ech_config_id,
+        version_text(hello.newest(transport == "d")),
+        protocols(handshake[hello.alpn : hello.alpn + hello.alpn_size]),
+        ech,
+        partial(_ja4, handshake, transport, cookie) if received >= whole else None,
+        config_id if config_id >= 0 else None,
     )
-    shown = tuple(
-        [
-            ShownName(evidence, name, False, raw)
-            for name, raw in zip(hello.server_names, hello.raw_names, strict=True)
-        ]
-    )
-    return Message(shown, size, tls=info, quic=quic, anomalies=hello.anomalies + anomalies)
+    shown = tuple([ShownName(evidence, name, False, raw) for name, raw in names.items()])
+    return Message(shown, size, tls=info, quic=quic, anomalies=anomalies)
 
 
-def _version(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:
-    # The version numbers of DTLS decrease.
-    newest = min if transport == "d" else max
-    offered = [version for version in hello.supported_versions if version not in GREASE]
-    return version_text(newest(offered, default=hello.legacy_version))
+def _reader() -> tuple[ClientHello, HelloFingerprints]:
+    """What reads the hellos of this thread."""
+    reader: tuple[ClientHello, HelloFingerprints] | None = getattr(_readers, "hello", None)
+    if reader is None:
+        reader = _readers.hello = ClientHello(array("B", bytes(256))), HelloFingerprints()
+    return reader
+
+
+@cython.cfunc
+def _names(hello: ClientHello, data: bytes) -> dict[str, str]:
+    """The names in a hello, each in the letters of the packet where these differ."""
+    number: cython.Py_ssize_t
+    start: cython.Py_ssize_t
+    names: dict[str, str] = {}
+    for number in range(hello.names):
+        start = hello.places[2 * number]
+        raw = data[start : start + hello.places[2 * number + 1]]
+        name = normalise_name(raw)
+        if name and name not in names and len(names) < MAX_SERVER_NAMES:
+            names[name] = raw_name(raw, name)
+    return names
+
+
+def _deviations(bits: int, names: int) -> tuple[str, ...]:
+    """How a hello with so many names deviates; one name may be there several times."""
+    if names < 2:
+        bits &= ~_MANY_NAMES
+    return tuple([anomaly for number, anomaly in enumerate(DEVIATIONS) if bits & 1 << number])
+
+
+@lru_cache(maxsize=256)
+def _protocols(data: bytes) -> tuple[str, ...]:
+    """The names in an ALPN extension (RFC 7301 section 3.1), as text."""
+    names = []
+    at = 0
+    while at < len(data):
+        names.append(escape_bytes(data[at + 1 : at + 1 + data[at]]))
+        at += 1 + data[at]
+    return tuple(names)
+
+
+def _ja4(handshake: bytes, transport: str, cookie: bool) -> str:
+    """The JA4 of a complete hello, carried by TCP (``t``), QUIC (``q``) or DTLS (``d``)."""
+    hello: ClientHello
+    fingerprints: HelloFingerprints
+    hello, fingerprints = _reader()
+    hello.set_data(handshake)
+    hello.read(0, len(handshake), cookie)
+    version = _JA4_VERSIONS.get(hello.newest(transport == "d"), "00")
+    fingerprints.write(hello, ord(transport), int.from_bytes(version.encode()))
+    return bytes(fingerprints.text).decode()
 
 
 def version_text(version: int) -> str:

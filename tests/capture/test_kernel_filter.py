@@ -32,10 +32,10 @@ from netwatch.core.encapsulation import UDP_TUNNELS
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
+from netwatch.dissect.quic.versions import VERSIONS
 from netwatch.engine import capture_files, pipeline
 from netwatch.formats import jsonl
 from netwatch.incidents.scan import ScanIncidents
-from netwatch.protocols.quic_packet import VERSIONS
 
 SNAPLEN = 262144
 SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))

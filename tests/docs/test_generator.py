@@ -18,11 +18,11 @@ from netwatch.core.anomalies import ANOMALIES
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Evidence
 from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.dissect.quic.versions import VERSIONS
 from netwatch.formats import schemas
 from netwatch.formats.registry import FORMATS
 from netwatch.language.sentences import TEXTS as SENTENCES
 from netwatch.protocols import PROTOCOLS
-from netwatch.protocols.quic_packet import VERSIONS
 from netwatch.sinks.registry import SINKS
 
 PARTS = [

@@ -20,7 +20,10 @@ from support.tshark import words
 from support.tshark_captures import captured, read, sni_and_ja4
 
 from netwatch.core.errors import ParseError
+from netwatch.dissect.quic.initial_packets import InitialPackets
 from netwatch.protocols import dns, quic, tls
+
+INITIAL = 1
 
 pytestmark = tshark.needed
 
@@ -112,7 +115,7 @@ def test_captured_hellos_over_quic(path):
     ours = []
     for stream, port, payload in read(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
         datagram = bytes.fromhex(payload)
-        if quic.is_initial(datagram):
+        if InitialPackets().packet(datagram, 0, len(datagram)) == INITIAL:
             try:
                 found = connections[stream, port].feed(datagram)
             except ParseError as error:

@@ -1,7 +1,6 @@
 """Compiled and interpreted, the parsers read the same in the same bytes."""
 
 import importlib.machinery
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from support.protocol_samples import (
 )
 
 from netwatch import protocols
-from netwatch.protocols import quic_keys
+from netwatch.protocols import quic
 
 _GREASE = extension(0x5A5A, b"")
 _NAME = server_name(b"www.example.com")
@@ -50,22 +49,14 @@ SAMPLES = {
 }
 
 
-KEYS = "netwatch.protocols.quic_keys"
-"""Imported with the first packet only."""
-
-
 class Source:
     """The parsers, interpreted."""
 
     def __init__(self) -> None:
-        self.modules = all_interpreted("netwatch.protocols", KEYS)
+        self.modules = all_interpreted("netwatch.protocols")
 
     def reading(self, kind: int, data: bytes) -> str:
-        sys.modules[KEYS] = self.modules[KEYS]
-        try:
-            return reading(self.modules["netwatch.protocols"].PROTOCOLS[kind], data)
-        finally:
-            sys.modules[KEYS] = quic_keys
+        return reading(self.modules["netwatch.protocols"].PROTOCOLS[kind], data)
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +88,10 @@ def reading(parser: Any, data: bytes) -> str:
 
 def test_the_source_is_interpreted(source: Source) -> None:
     extension_module = importlib.machinery.ExtensionFileLoader
-    if not isinstance(quic_keys.__loader__, extension_module):
+    if not isinstance(quic.__loader__, extension_module):
         pytest.skip("nothing was compiled")
-    assert not isinstance(source.modules[KEYS].__loader__, extension_module)
-    assert {"netwatch.core.message", "netwatch.protocols.tls", KEYS} <= set(SOURCES)
+    assert not isinstance(source.modules[quic.__name__].__loader__, extension_module)
+    assert {"netwatch.core.message", "netwatch.protocols.tls", quic.__name__} <= set(SOURCES)
 
 
 @pytest.mark.parametrize("kind", SAMPLES)

@@ -21,10 +21,10 @@ from support.protocol_samples import (
 )
 
 from netwatch.core.errors import ParseError
+from netwatch.dissect.quic.initial_packets import InitialPackets
+from netwatch.dissect.quic.versions import VERSIONS
 from netwatch.protocols import quic
-from netwatch.protocols.quic_frames import MAX_CRYPTO, MAX_PIECES, CryptoStream, read_frames
-from netwatch.protocols.quic_keys import client_keys
-from netwatch.protocols.quic_packet import VERSIONS, initials, is_initial
+from netwatch.protocols.crypto_stream import MAX_CRYPTO, MAX_PIECES, CryptoStream
 
 DCID = bytes.fromhex("8394c8f03e515708")
 V1, V2, DRAFT_29 = 1, 0x6B3343CF, 0xFF00001D
@@ -47,38 +47,10 @@ def feed_all(connection: quic.ClientHandshake, datagrams: list[bytes]):
     return [one for one in found if one]
 
 
-@pytest.mark.parametrize(
-    ("version", "key", "iv", "hp"),
-    [  # RFC 9001 A.1, RFC 9369 A.1, draft-ietf-quic-tls-29 A.1
-        (
-            V1,
-            "1f369613dd76d5467730efcbe3b1a22d",
-            "fa044b2f42a3fd3b46fb255c",
-            "9f50449e04a0e810283a1e9933adedd2",
-        ),
-        (
-            V2,
-            "8b1a0bc121284290a29e0971b5cd045d",
-            "91f73e2351d8fa91660e909f",
-            "45b95e15235d6f45a6b19cbcb0294ba9",
-        ),
-        (
-            DRAFT_29,
-            "175257a31eb09dea9366d8bb79ad80ba",
-            "6b26114b9cba2b63a9e8dd4f",
-            "9ddd12c994c0698b89374a9c077a3077",
-        ),
-    ],
-)
-def test_keys_of_the_rfcs(version, key, iv, hp):
-    assert [one.hex() for one in client_keys(VERSIONS[version], DCID)] == [key, iv, hp]
-
-
 @pytest.mark.parametrize(("rfc", "version"), [("rfc9001", "1"), ("rfc9369", "2")])
 def test_packets_of_the_rfcs(rfc, version):
     packets = rfc_packets(rfc)
     connection = quic.ClientHandshake()
-    assert is_initial(packets["client"])
     found = connection.feed(packets["client"])
     assert name(found) == "example.com"
     assert found.size == 1200
@@ -89,7 +61,6 @@ def test_packets_of_the_rfcs(rfc, version):
     assert found.anomalies == ()
     assert connection.done
     assert connection.feed(packets["client"]) is None
-    assert not is_initial(packets["retry"])
     assert quic.ClientHandshake().feed(packets["retry"]) is None
     with pytest.raises(ParseError) as raised:
         quic.ClientHandshake().feed(packets["server"])
@@ -111,7 +82,6 @@ def test_a_version_that_makes_the_server_negotiate_has_the_keys_of_another(keys_
     datagram = sealed(crypto(0, HELLO), DCID, version=reserved, like=keys_of)
     found = quic.ClientHandshake().feed(datagram)
     assert (name(found), found.quic.version) == ("www.example.com", "reserved")
-    assert is_initial(datagram)
 
 
 def test_a_packet_number_is_reported_from_its_last_bytes():
@@ -376,13 +346,7 @@ def test_datagrams_that_give_nothing(datagram, anomaly):
     ],
 )
 def test_bytes_that_are_no_initial(datagram):
-    assert not is_initial(datagram)
-    assert list(initials(datagram)) == []
     assert quic.ClientHandshake().feed(datagram) is None
-
-
-def test_a_cleared_fixed_bit_is_accepted():
-    assert is_initial(b"\x80\0\0\0\1\x08" + bytes(60))
 
 
 def test_pieces_out_of_order_have_a_limit():
@@ -407,10 +371,11 @@ def test_a_longer_piece_takes_the_place_of_a_shorter():
 
 @given(st.binary(max_size=300))
 def test_any_frames_are_walked_without_another_error(frames):
-    stream = CryptoStream()
-    for anomaly in read_frames(frames, stream):
-        assert anomaly.startswith("quic-")
-    assert len(stream.contiguous) <= len(frames)
+    packets = InitialPackets()
+    packets.plain[: len(frames)] = memoryview(bytearray(frames))
+    pieces, anomaly = quic.read_frames(packets, len(frames))
+    assert anomaly in ("", "quic-frame", "quic-frame-type")
+    assert sum(len(data) for _, data in pieces) <= len(frames)
 
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(VERSIONS)), st.booleans())
@@ -432,6 +397,11 @@ def test_a_valid_datagram_with_some_bytes_changed(changes):
     assert sound_outcome(quic.ClientHandshake().feed, bytes(data), "quic-")
 
 
-def test_cryptography_is_loaded_with_the_first_packet_only():
-    code = "import netwatch.protocols, sys; sys.exit('cryptography' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_cryptography_is_not_imported_for_packets():
+    code = (
+        "import sys; from netwatch.protocols import quic; "
+        "quic.ClientHandshake().feed(bytes.fromhex(sys.argv[1])); "
+        "sys.exit('cryptography' in sys.modules)"
+    )
+    sent = sealed(crypto(0, HELLO), DCID).hex()
+    assert subprocess.run([sys.executable, "-c", code, sent], check=False).returncode == 0

@@ -9,6 +9,7 @@ of them.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from support import fuzz_logs
@@ -18,6 +19,7 @@ from support.fuzz_corpus import load
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
+from netwatch.dissect.quic.initial_packets import InitialPackets
 from netwatch.protocols import (
     arp,
     detect_stream_kind,
@@ -37,8 +39,7 @@ from netwatch.protocols import (
 )
 from netwatch.protocols.certificate import MAX_NAMES, host_names
 from netwatch.protocols.chlo import chlo
-from netwatch.protocols.client_hello import client_hello
-from netwatch.protocols.quic_frames import CryptoStream, read_frames
+from netwatch.protocols.crypto_stream import CryptoStream
 
 Target = Callable[[bytes], None]
 
@@ -172,6 +173,10 @@ def _handshake(parse: Callable[[bytes, bool], object]) -> Target:
     return target
 
 
+def _client_hello(data: bytes, last: bool, cookie: bool = False) -> None:
+    _sound(tls.hello_message(data, len(data), "tls-sni", last, cookie=cookie), data)
+
+
 def _chlo(data: bytes, last: bool) -> None:
     _sound(chlo(data, last, len(data), QuicInfo("Q043")), data)
 
@@ -183,19 +188,22 @@ def _certificate(data: bytes) -> None:
 
 def _frames(data: bytes) -> None:
     """Frames of an opened packet, which the fuzzer could never seal itself."""
-    stream = CryptoStream()
-    for anomaly in read_frames(data, stream):
-        hold(anomaly.startswith("quic-"), anomaly)
+    stream, packets, size = CryptoStream(), InitialPackets(), min(len(data), 65535)
+    packets.plain[:size] = memoryview(bytearray(data[:size]))
+    pieces, anomaly = quic.read_frames(packets, size)
+    hold(anomaly in ("", "quic-frame", "quic-frame-type"), anomaly)
+    for offset, piece in pieces:
+        stream.add(offset, piece)
     hold(len(stream.contiguous) <= len(data), "more handshake than bytes")
-    _handshake(client_hello)(bytes(stream.contiguous))
+    _handshake(_client_hello)(bytes(stream.contiguous))
 
 
 TARGETS: Mapping[str, Target] = {
     "arp": _datagram(arp.parse),
     "certificate": _certificate,
     "chlo": _handshake(_chlo),
-    "client-hello": _handshake(client_hello),
-    "client-hello-dtls": _handshake(lambda data, last: client_hello(data, last, cookie=True)),
+    "client-hello": _handshake(_client_hello),
+    "client-hello-dtls": _handshake(partial(_client_hello, cookie=True)),
     "dhcp": _datagram(dhcp.parse),
     "dhcpv6": _datagram(dhcpv6.parse),
     "dns": _datagram(dns.parse),

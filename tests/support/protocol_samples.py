@@ -115,6 +115,21 @@ def _expand(secret: bytes, label: bytes, size: int) -> bytes:
     return HKDFExpand(hashes.SHA256(), size, info).derive(secret)
 
 
+def initial_keys(
+    dcid: bytes, version: int, sender: bytes = b"client in"
+) -> tuple[bytes, bytes, bytes]:
+    """The key, IV and header protection key of Initial packets (RFC 9001 section 5.2)."""
+    extract = HMAC(bytes.fromhex(SALTS[version]), hashes.SHA256())
+    extract.update(dcid)
+    secret = _expand(extract.finalize(), sender, 32)
+    label = b"quicv2 " if version in (0x6B3343CF, 0xFF020000) else b"quic "
+    return (
+        _expand(secret, label + b"key", 16),
+        _expand(secret, label + b"iv", 12),
+        _expand(secret, label + b"hp", 16),
+    )
+
+
 def sealed(
     frames: bytes,
     dcid: bytes,
@@ -132,10 +147,9 @@ def sealed(
     """An Initial packet with `frames`, protected by the keys that follow from `keys_of`
     (its DCID unless given) in the version `like` (its own unless given); `frames` are padded
     until the packet has `pad_to` bytes."""
-    extract = HMAC(bytes.fromhex(SALTS[version if like is None else like]), hashes.SHA256())
-    extract.update(dcid if keys_of is None else keys_of)
-    secret = _expand(extract.finalize(), sender, 32)
-    label = b"quicv2 " if version in (0x6B3343CF, 0xFF020000) else b"quic "
+    key, iv, hp = initial_keys(
+        dcid if keys_of is None else keys_of, version if like is None else like, sender
+    )
     kind = 1 if version == 0x6B3343CF else 0
     first = 0xC0 | kind << 4 | number_size - 1
     head = bytes([first]) + version.to_bytes(4) + vector(1, dcid) + vector(1, scid)
@@ -145,10 +159,10 @@ def sealed(
     head += varint(number_size + len(frames) + 16, 2)
     number_at = len(head)
     head += (number & ((1 << 8 * number_size) - 1)).to_bytes(number_size)
-    nonce = (int.from_bytes(_expand(secret, label + b"iv", 12)) ^ number).to_bytes(12)
-    body = AESGCM(_expand(secret, label + b"key", 16)).encrypt(nonce, frames, head)
+    nonce = (int.from_bytes(iv) ^ number).to_bytes(12)
+    body = AESGCM(key).encrypt(nonce, frames, head)
     packet = bytearray(head + body)
-    cipher = Cipher(algorithms.AES(_expand(secret, label + b"hp", 16)), modes.ECB())
+    cipher = Cipher(algorithms.AES(hp), modes.ECB())
     mask = cipher.encryptor().update(bytes(packet[number_at + 4 : number_at + 20]))
     packet[0] ^= mask[0] & 0x0F
     for at in range(number_size):

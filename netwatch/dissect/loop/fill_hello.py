@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Rows of the observation batch for ClientHellos of TLS and QUIC that are laid out as usual.
+"""Rows of the observation batch for ClientHellos of TLS and QUIC that deviate in nothing.
 
-A row is the same that the parsers (`netwatch.protocols.tls`, `netwatch.protocols.quic`) and
-`ObservationBatch.append` give. What a hello tells of its flow is what
-`netwatch.coverage.visibility.message_name_status` says of it where no name is that of a bypass.
-Where the consumer knows such names it has to be asked, so all hellos of interest go to the parsers.
+A row is the same that a message of such a hello makes (`netwatch.protocols.tls`). What a hello
+tells of its flow is what `netwatch.coverage.visibility.message_name_status` says of it where no
+name is that of a bypass. Where the consumer knows such names it has to be asked, so all hellos of
+interest go to the parsers.
 """
 
 from array import array
@@ -18,34 +18,31 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
     from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.client_hello import ClientHello
     from cython.cimports.netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
-    from cython.cimports.netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
 else:
     from netwatch.core import observation_columns as columns
     from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.client_hello import ClientHello
     from netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
-    from netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
     from netwatch.dissect.loop.observation_rows import ObservationRows
 
 from netwatch.core.buffers import Buffer, Words
-from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, QUIC_1, QUIC_2, TLS_VERSIONS
+from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, TLS_VERSIONS
+from netwatch.dissect.loop.client_hello import ECH_CLASSES
+from netwatch.dissect.quic.versions import ALL
 
 MAX_PROTOCOLS = cython.declare(cython.Py_ssize_t, 16)
 """ALPN protocols of a hello that is read here."""
 
-LONGEST = cython.declare(cython.Py_ssize_t, 255)
-"""The longest server name, bytes, as in `netwatch.protocols.client_hello`."""
-
 TLS_SNI = cython.declare(cython.longlong, columns.EVIDENCE_TLS_SNI)
 QUIC_SNI = cython.declare(cython.longlong, columns.EVIDENCE_QUIC_SNI)
 
-# Texts of the table: versions of QUIC, classes of ECH, then versions of TLS and config_ids.
 NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
-ECH_PRESENT = cython.declare(cython.Py_ssize_t, 2)
-ECH_OUTER = cython.declare(cython.Py_ssize_t, 3)
-ECH_GREASE = cython.declare(cython.Py_ssize_t, 4)
-FIRST_VERSION = cython.declare(cython.Py_ssize_t, 5)
+
+ECH_OUTER = cython.declare(cython.int, 1)
+"""As `ClientHello.ech_class` gives it."""
 
 _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 
@@ -55,7 +52,9 @@ _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 class HelloRows:
     """Writes the rows of hellos, while it is `active`.
 
-    `texts` are texts of a fixed set, one behind the other, which start at `places`. `versions` has
+    `texts` are texts of a fixed set, one behind the other, which start at `places`: versions of
+    QUIC, from `first_class` on classes of ECH, from `first_version` on versions of TLS, and from
+    `first_id` on config_ids. `versions` has
     the numbers of versions of TLS and, from bit 16 on, their characters in a JA4. `public_names`
     are the names of outer hellos, each behind its length. `lower` has the bytes of host names in
     lower case, 0 for any other.
@@ -65,8 +64,11 @@ class HelloRows:
         self.rows = rows
         self.batch = rows.batch
         self.active = active
-        self.fingerprints = HelloFingerprints(rows.batch)
-        texts = [QUIC_1, QUIC_2, "present", "outer", "grease"]
+        self.fingerprints = HelloFingerprints()
+        texts = [version.name for version in ALL]
+        self.first_class = len(texts)
+        texts += ECH_CLASSES
+        self.first_version = len(texts)
         texts += [version.text for version in TLS_VERSIONS.values()]
         self.first_id = len(texts)
         texts += map(str, range(256))
@@ -88,27 +90,27 @@ class HelloRows:
 
     def add(
         self,
-        hello: HelloLayout,
+        hello: ClientHello,
         quic: cython.Py_ssize_t,
         flow: cython.longlong,
     ) -> cython.int:
         """What a hello whose parts are known, and which became whole with the packet at the
         cursor, tells of its flow (``NAME_``) if it needs no parser: it shows no name, or there is a
-        row for it; else 0. `quic` is 0 and 1 for versions 1 and 2 of QUIC, `NO_QUIC` for TLS;
+        row for it; else 0. `quic` is the number in `ALL` of a version of QUIC, `NO_QUIC` for TLS;
         `flow` is the flow as rows name it."""
         version: cython.Py_ssize_t
         at: cython.Py_ssize_t
         name: cython.longlong
         raw: cython.longlong
         alpn: cython.longlong
-        ech: cython.Py_ssize_t
+        ech: cython.int = -1
         ech_text: cython.longlong
         config_id: cython.longlong
         ja4: cython.longlong = 0
         if not self.active or hello.may_be_known():
             return 0
         if hello.name_size == 0:
-            return 0 if hello.ech_size else layout.NAME_NO_SNI
+            return 0 if hello.ech else layout.NAME_NO_SNI
         version = self.version(hello)
         if version < 0 or not self.rows.can_add() or not self.are_plain(hello):
             return 0
@@ -117,18 +119,16 @@ class HelloRows:
             return 0
         raw = self.raw_name(hello, name)
         if self.rows.fingerprints:
-            ja4 = self.fingerprints.text(
-                hello, 116 if quic < 0 else 113, self.versions[version] >> 16
-            )
-            if ja4 < 0:
-                return 0
+            self.fingerprints.write(hello, 116 if quic < 0 else 113, self.versions[version] >> 16)
+            ja4 = self.batch.text_of(self.fingerprints.text, 0, len(self.fingerprints.text))
         alpn = self.alpn(hello)
-        ech = self.ech(hello, name)
-        ech_text = 0 if ech < 0 else self.text(ech)
+        if hello.ech:
+            ech = hello.ech_class(self.is_public(name), True)
+        ech_text = 0 if ech < 0 else self.text(self.first_class + ech)
         config_id = 0 if ech < 0 else self.text(self.first_id + hello.config_id())
         at = self.rows.add(TLS_SNI if quic < 0 else QUIC_SNI, name, False, flow)
         self.batch.words[at + columns.WORD_RAW] = raw
-        self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(FIRST_VERSION + version)
+        self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(self.first_version + version)
         self.batch.words[at + columns.WORD_TLS_ALPN] = alpn
         self.batch.words[at + columns.WORD_TLS_JA4] = ja4
         self.batch.words[at + columns.WORD_TLS_ECH] = ech_text
@@ -142,33 +142,21 @@ class HelloRows:
         start: cython.Py_ssize_t = self.places[number]
         return self.batch.text_of(self.texts, start, self.places[number + 1] - start)
 
-    def version(self, hello: HelloLayout) -> cython.Py_ssize_t:
+    def version(self, hello: ClientHello) -> cython.Py_ssize_t:
         """The number in `versions` of the newest version that is offered; -1 where it is none of
         them."""
-        newest: cython.longlong = -1
-        number: cython.longlong
-        i: cython.Py_ssize_t = hello.versions
-        end: cython.Py_ssize_t = hello.versions + hello.versions_size - 1
-        if hello.versions_size > 1:
-            while i < end:
-                number = hello.u16(i)
-                if not is_grease(number):
-                    newest = max(newest, number)
-                i += 2
-        if newest < 0:
-            newest = hello.version
+        newest: cython.longlong = hello.newest(False)
+        i: cython.Py_ssize_t
         for i in range(len(self.versions)):
             if self.versions[i] & 65535 == newest:
                 return i
         return -1
 
-    def name(self, hello: HelloLayout) -> cython.longlong:
+    def name(self, hello: ClientHello) -> cython.longlong:
         """The name as a text, in lower case; -1 where it has bytes that a host name has not."""
         i: cython.Py_ssize_t
         byte: cython.int = 0
         at: cython.Py_ssize_t = self.batch.used
-        if hello.name_size > LONGEST:
-            return -1
         for i in range(hello.name_size):
             byte = self.lower[hello.data[hello.name + i]]
             if byte == 0:
@@ -178,7 +166,7 @@ class HelloRows:
             return -1
         return self.batch.add_text(hello.name_size)
 
-    def raw_name(self, hello: HelloLayout, name: cython.longlong) -> cython.longlong:
+    def raw_name(self, hello: ClientHello, name: cython.longlong) -> cython.longlong:
         """The name as a text in the letters of the packet; 0 where these are those of `name`."""
         i: cython.Py_ssize_t
         start: cython.Py_ssize_t = self.batch.starts[name]
@@ -187,7 +175,7 @@ class HelloRows:
                 return self.batch.text_of(hello.data, hello.name, hello.name_size)
         return 0
 
-    def are_plain(self, hello: HelloLayout) -> cython.bint:
+    def are_plain(self, hello: ClientHello) -> cython.bint:
         """Whether there are few ALPN protocols, and all are of visible ASCII, without a
         backslash."""
         count: cython.Py_ssize_t = 0
@@ -205,7 +193,7 @@ class HelloRows:
                 at += 1
         return True
 
-    def alpn(self, hello: HelloLayout) -> cython.longlong:
+    def alpn(self, hello: ClientHello) -> cython.longlong:
         """The ALPN protocols as a list of texts."""
         entries: cython.longlong = 0
         start: cython.Py_ssize_t = self.batch.list_words
@@ -215,16 +203,6 @@ class HelloRows:
             at += 1 + hello.data[at]
             entries += 1
         return self.batch.list_since(start, entries)
-
-    def ech(self, hello: HelloLayout, name: cython.longlong) -> cython.Py_ssize_t:
-        """The class of encrypted_client_hello as a text of the table, -1 where there is none."""
-        if hello.ech_size == 0:
-            return -1
-        if self.is_public(name):
-            return ECH_OUTER
-        if not hello.is_boringssl():
-            return ECH_PRESENT
-        return ECH_GREASE if hello.is_ech_grease() else ECH_OUTER
 
     def is_public(self, name: cython.longlong) -> cython.bint:
         """Whether a name, a text of the batch, is one of the public names."""

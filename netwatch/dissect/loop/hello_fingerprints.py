@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""JA4 in the packet loop, of hellos that are laid out as usual.
+"""JA4: a fingerprint of the TLS client from its ClientHello.
 
-`netwatch.protocols.ja4` describes the fingerprint; this gives the same text. Clients of one make
-offer the same, so hashes are kept by what they are of.
+The method is that of FoxIO (BSD-3-Clause), as described in ``technical_details/JA4.md`` of
+github.com/FoxIO-LLC/ja4: what the client offers is counted, and hashed in sorted order, so that the
+fingerprint does not depend on the order in which a client shuffles its extensions. GREASE is
+ignored. Clients of one make offer the same, so hashes are kept by what they are of.
 """
-
-from array import array
 
 try:
     import cython
@@ -13,18 +13,17 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
-    from cython.cimports.netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
+    from cython.cimports.netwatch.dissect.loop.client_hello import ClientHello, is_grease
     from cython.cimports.netwatch.dissect.quic.sha256 import Sha256
 else:
-    from netwatch.core.observation_batch import ObservationBatch
-    from netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
+    from netwatch.dissect.loop.client_hello import ClientHello, is_grease
     from netwatch.dissect.quic.sha256 import Sha256
 
-from netwatch.core.buffers import Buffer, Words, zeroed
+from netwatch.core.buffers import Buffer, Words, array, zeroed
 
-MAX_NUMBERS = cython.declare(cython.Py_ssize_t, 256)
-"""Cipher suites, or extensions and signature algorithms, of a hello whose JA4 is made here."""
+MOST_NUMBERS = cython.declare(cython.Py_ssize_t, 65536)
+"""More than there are cipher suites, or extensions and signature algorithms, in a hello of 64 KiB,
+the longest that is read."""
 
 CACHED = cython.declare(cython.Py_ssize_t, 256)
 """Hashes that are kept, a power of two."""
@@ -36,62 +35,53 @@ ENTRY = cython.declare(cython.Py_ssize_t, 64)
 DIGITS = cython.declare(cython.Py_ssize_t, 12)
 """Hexadecimal digits of a hash in a JA4."""
 
-SIZE = cython.declare(cython.Py_ssize_t, 36)
-SERVER_NAME = cython.declare(cython.longlong, 0)
-ALPN = cython.declare(cython.longlong, 16)
+JA4_SIZE = cython.declare(cython.Py_ssize_t, 36)
 HASH_BASE = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
+
+
+SERVER_NAME = cython.declare(cython.longlong, 0)
+ALPN = cython.declare(cython.longlong, 16)
 
 
 @cython.final
 @cython.cclass
 class HelloFingerprints:
-    """Writes the JA4 of hellos to the texts of `batch`.
+    """Writes the JA4 of hellos to `text`.
 
     `numbers` has what is hashed, `count` numbers of which the first `split` are sorted; those
     behind them follow after a ``_``. An entry of the `known` hashes has the two and the numbers,
     and its `digests` the digits.
     """
 
-    def __init__(self, batch: ObservationBatch) -> None:
-        self.batch = batch
+    def __init__(self) -> None:
+        self.text: Buffer = array("B", bytes(JA4_SIZE))
         self.sha = Sha256(2, 1)
         self.hashed = 0
-        self.numbers: Words = array("q", bytes(8 * MAX_NUMBERS))
+        self.numbers: Words = zeroed("q", MOST_NUMBERS)
         self.count = 0
         self.split = 0
         self.known: Words = zeroed("q", CACHED * ENTRY)
         self.digests: Buffer = zeroed("B", CACHED * DIGITS)
 
-    def text(
-        self, hello: HelloLayout, transport: cython.int, version: cython.int
-    ) -> cython.longlong:
-        """The JA4 of a hello as a text of the batch; -1 where it has more numbers than are read
-        here. `transport` is its first character, and `version` the next two."""
-        at: cython.Py_ssize_t = self.batch.used
-        if (
-            hello.ciphers_size > 2 * MAX_NUMBERS
-            or hello.extensions + (hello.signatures_size >> 1) > MAX_NUMBERS
-        ):
-            return -1
-        self.batch.octets[at] = transport
-        self.batch.octets[at + 1] = version >> 8
-        self.batch.octets[at + 2] = version & 255
-        self.batch.octets[at + 3] = 100 if hello.name_size else 105  # "d" or "i"
+    def write(self, hello: ClientHello, transport: cython.int, version: cython.int) -> cython.void:
+        """Write the JA4 of a complete hello. `transport` is its first character, and `version` the
+        next two."""
+        self.text[0] = transport
+        self.text[1] = version >> 8
+        self.text[2] = version & 255
         self.count = 0
         self.read_numbers(hello, hello.ciphers, hello.ciphers_size)
         self.sort()
-        self.put_number(at + 4, self.count)
-        self.put_hash(at + 11)
-        self.put_number(at + 6, self.read_extensions(hello))
-        self.put_alpn(at + 8, hello)
-        self.put_hash(at + 24)
-        self.batch.octets[at + 10] = 95
-        self.batch.octets[at + 23] = 95
-        return self.batch.add_text(SIZE)
+        self.put_number(4, self.count)
+        self.put_hash(11)
+        self.put_number(6, self.read_extensions(hello))
+        self.put_alpn(8, hello)
+        self.put_hash(24)
+        self.text[10] = self.text[23] = 95
 
     def read_numbers(
-        self, hello: HelloLayout, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+        self, hello: ClientHello, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.void:
         """Add the numbers in a list, without GREASE."""
         number: cython.longlong
@@ -103,20 +93,24 @@ class HelloFingerprints:
                 self.count += 1
             at += 2
 
-    def read_extensions(self, hello: HelloLayout) -> cython.longlong:
+    def read_extensions(self, hello: ClientHello) -> cython.longlong:
         """Let the numbers be the types of the extensions but server_name and ALPN, sorted, and the
         signature algorithms, where there are any of the former. The result is how many extensions
-        there are, without GREASE."""
-        i: cython.Py_ssize_t
+        there are, without GREASE. Write whether server_name is one of them."""
         number: cython.longlong
         total: cython.longlong = 0
+        pos: cython.Py_ssize_t = hello.first
         self.count = 0
-        for i in range(hello.extensions):
-            number = hello.types[i]
+        self.text[3] = 105  # "i"
+        while pos < hello.stop:
+            number = hello.u16(pos)
+            pos += 4 + hello.u16(pos + 2)
             if is_grease(number):
                 continue
             total += 1
-            if number != SERVER_NAME and number != ALPN:
+            if number == SERVER_NAME:
+                self.text[3] = 100  # "d"
+            elif number != ALPN:
                 self.numbers[self.count] = number
                 self.count += 1
         self.sort()
@@ -125,44 +119,47 @@ class HelloFingerprints:
         return total
 
     def sort(self) -> cython.void:
-        """Sort the numbers; those that come later follow after a ``_``."""
+        """Sort the numbers (by Shell's method: a client may send tens of thousands); those that
+        come later follow after a ``_``."""
         i: cython.Py_ssize_t
         place: cython.Py_ssize_t
         number: cython.longlong
-        for i in range(1, self.count):
-            number = self.numbers[i]
-            place = i
-            while place > 0 and self.numbers[place - 1] > number:
-                self.numbers[place] = self.numbers[place - 1]
-                place -= 1
-            self.numbers[place] = number
+        gap: cython.Py_ssize_t = 1
+        while gap < self.count // 9:
+            gap = 3 * gap + 1
+        while gap > 0:
+            for i in range(gap, self.count):
+                number = self.numbers[i]
+                place = i
+                while place >= gap and self.numbers[place - gap] > number:
+                    self.numbers[place] = self.numbers[place - gap]
+                    place -= gap
+                self.numbers[place] = number
+            gap //= 3
         self.split = self.count
 
     def put_number(self, at: cython.Py_ssize_t, number: cython.longlong) -> cython.void:
         """Write two decimal digits, ``99`` for more."""
         number = min(number, 99)
-        self.batch.octets[at] = 48 + number // 10
-        self.batch.octets[at + 1] = 48 + number % 10
+        self.text[at] = 48 + number // 10
+        self.text[at + 1] = 48 + number % 10
 
-    def put_alpn(self, at: cython.Py_ssize_t, hello: HelloLayout) -> cython.void:
+    def put_alpn(self, at: cython.Py_ssize_t, hello: ClientHello) -> cython.void:
         """Write the first and last character of the first ALPN protocol, or of its hexadecimal form
         if one of them is not alphanumeric."""
         size: cython.Py_ssize_t = 0
-        first: cython.int
-        last: cython.int
+        first: cython.int = 48
+        last: cython.int = 48
         if hello.alpn_size > 0:
             size = hello.data[hello.alpn]
-        if size == 0:
-            self.batch.octets[at] = 48
-            self.batch.octets[at + 1] = 48
-            return
-        first = hello.data[hello.alpn + 1]
-        last = hello.data[hello.alpn + size]
-        if not (is_alphanumeric(first) and is_alphanumeric(last)):
-            first = digit(first >> 4)
-            last = digit(last & 15)
-        self.batch.octets[at] = first
-        self.batch.octets[at + 1] = last
+        if size > 0:
+            first = hello.data[hello.alpn + 1]
+            last = hello.data[hello.alpn + size]
+            if not (is_alphanumeric(first) and is_alphanumeric(last)):
+                first = digit(first >> 4)
+                last = digit(last & 15)
+        self.text[at] = first
+        self.text[at + 1] = last
 
     def put_hash(self, at: cython.Py_ssize_t) -> cython.void:
         """Write the digits of the hash of the numbers, zeros where there are none."""
@@ -172,10 +169,10 @@ class HelloFingerprints:
         hash_: cython.ulonglong = head
         if self.count == 0:
             for i in range(DIGITS):
-                self.batch.octets[at + i] = 48
+                self.text[at + i] = 48
             return
         if self.count > CACHED_NUMBERS:
-            self.hash_numbers(self.batch.octets, at)
+            self.hash_numbers(self.text, at)
             return
         for i in range(self.count):
             hash_ = ((hash_ ^ self.numbers[i]) * HASH_BASE) & LOW63
@@ -186,7 +183,7 @@ class HelloFingerprints:
                 self.known[ENTRY * place + 1 + i] = self.numbers[i]
             self.hash_numbers(self.digests, DIGITS * place)
         for i in range(DIGITS):
-            self.batch.octets[at + i] = self.digests[DIGITS * place + i]
+            self.text[at + i] = self.digests[DIGITS * place + i]
 
     def is_known(self, entry: cython.Py_ssize_t, head: cython.longlong) -> cython.bint:
         """Whether an entry of the known hashes is that of the numbers."""
@@ -231,8 +228,10 @@ class HelloFingerprints:
         self.take(128)
         while self.hashed & 63 != 56:
             self.take(0)
-        while self.hashed & 63 != 62:
+        while self.hashed & 63 != 60:
             self.take(0)
+        self.take((bits >> 24) & 255)
+        self.take((bits >> 16) & 255)
         self.take((bits >> 8) & 255)
         self.take(bits & 255)
 

@@ -225,7 +225,7 @@ class HelloReassembly:
         `HelloRows.add`, also for `quic`). The name is counted then. Else 0, and its packet is
         marked as prefiltered."""
         told: cython.int = 0
-        if self.prefilter.hello.read(at, end):
+        if self.prefilter.hello.is_plain(at, end):
             if self.prefilter.name_uninteresting():
                 told = layout.NAME_NAMED
             elif self.buffering:

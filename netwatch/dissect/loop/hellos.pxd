@@ -12,15 +12,11 @@ cdef class QuicHellos:
     cdef HelloReassembly hellos
     cdef readonly InitialPackets packets
     cdef unsigned char[::1] connection_ids
-    cdef long long offset
-    cdef long long length
 
     cdef bint datagram(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef bint add(self, Py_ssize_t slot, Py_ssize_t entry, Py_ssize_t at) noexcept nogil
     cdef bint is_another(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
-    cdef bint next_frame(self, Py_ssize_t size) noexcept nogil
     cdef bint same_keys(self, Py_ssize_t entry) noexcept nogil
-    cdef Py_ssize_t behind_padding(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
     cdef bint add_frames(self, Py_ssize_t entry, Py_ssize_t size) noexcept nogil
 
 

@@ -32,8 +32,9 @@ SAME = cython.declare(cython.int, 1)
 SIDE = cython.declare(cython.longlong, 1 << 32)
 """The bit beside an offset that says that side 1 has sent a hello."""
 
-CRYPTO = cython.declare(cython.int, 6)
-"""The type of a CRYPTO frame (RFC 9000 section 19.6)."""
+CRYPTO = cython.declare(cython.int, 1)
+END = cython.declare(cython.int, 0)
+"""What `InitialPackets.frame` finds."""
 
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
@@ -42,16 +43,13 @@ SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 @cython.cclass
 class QuicHellos:
     """Opens the Initial packets of clients and reassembles the hellos in them. `connection_ids` has
-    what the keys of each buffered hello come from; `offset` and `length` are those of the CRYPTO
-    frame that was read last."""
+    what the keys of each buffered hello come from."""
 
     def __init__(self, cursor: Cursor, state: TcpState, hellos: HelloReassembly) -> None:
         self.cursor = cursor
         self.state = state
         self.hellos = hellos
         self.packets = InitialPackets()
-        self.offset = 0
-        self.length = 0
         self.connection_ids: Buffer = array("B", bytes(ID_SIZE * (layout.MAX_HELLOS + 1)))
 
     def datagram(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
@@ -106,41 +104,20 @@ class QuicHellos:
             return False
         size = self.packets.open(self.cursor.data, at, self.cursor.end)
         self.packets.pos = 0
-        while self.next_frame(size):
-            if (
+        while self.packets.frame(size) == CRYPTO:
+            if self.packets.length and (
                 self.hellos.kept.compare(
                     self.hellos.flows.kept(slot),
-                    self.offset | (SIDE if side else 0),
+                    self.packets.offset | (SIDE if side else 0),
                     self.packets.plain,
                     self.packets.pos,
-                    self.length,
+                    self.packets.length,
                 )
                 != SAME
             ):
                 return True
-            self.packets.pos += self.length
+            self.packets.pos += self.packets.length
         return False
-
-    def next_frame(self, size: cython.Py_ssize_t) -> cython.bint:
-        """Whether there is a CRYPTO frame with bytes behind `packets.pos`, of `size` bytes of
-        frames, and nothing but PADDING and PING before it. Its `offset` and `length` are known
-        then, and `packets.pos` is where its bytes start. With another frame `length` is -1, at the
-        end 0."""
-        self.length = 0
-        while self.length == 0:
-            self.packets.pos = self.behind_padding(self.packets.pos, size)
-            if self.packets.pos >= size:
-                return False
-            if self.packets.plain[self.packets.pos] != CRYPTO:
-                self.length = -1
-                return False
-            self.packets.pos += 1
-            self.offset = self.packets.varint(self.packets.plain, size)
-            self.length = self.packets.varint(self.packets.plain, size)
-            if self.offset < 0 or self.length < 0 or self.length > size - self.packets.pos:
-                self.length = -1
-                return False
-        return True
 
     def add(
         self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t, at: cython.Py_ssize_t
@@ -200,26 +177,25 @@ class QuicHellos:
 
     def add_frames(self, entry: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
         """Copy what the CRYPTO frames of the packet that was opened carry to their places in the
-        hello; false where there are none, or others than CRYPTO, PADDING and PING."""
+        hello; false where there are none, or other frames than an Initial packet may contain."""
         found: cython.bint = False
+        kind: cython.int
         self.packets.pos = 0
-        while self.next_frame(size):
-            if not self.hellos.buffer.place(
-                entry, self.offset, self.packets.plain, self.packets.pos, self.length
-            ):
-                return False
-            self.packets.pos += self.length
-            found = True
-        return found and self.length == 0
-
-    @cython.boundscheck(False)
-    def behind_padding(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the first frame is, from `at` on of `size` bytes of frames, that is not PADDING or
-        PING; there are many of those."""
-        plain = self.packets.plain
-        while at < size and plain[at] < 2:
-            at += 1
-        return at
+        kind = self.packets.frame(size)
+        while kind == CRYPTO:
+            if self.packets.length:
+                if not self.hellos.buffer.place(
+                    entry,
+                    self.packets.offset,
+                    self.packets.plain,
+                    self.packets.pos,
+                    self.packets.length,
+                ):
+                    return False
+                found = True
+            self.packets.pos += self.packets.length
+            kind = self.packets.frame(size)
+        return found and kind == END
 
 
 @cython.final

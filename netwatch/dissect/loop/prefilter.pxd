@@ -1,6 +1,6 @@
 cimport cython
+from netwatch.dissect.loop.client_hello cimport ClientHello
 from netwatch.dissect.loop.domain_filter cimport DomainFilter, DomainSet
-from netwatch.dissect.loop.hello_layout cimport HelloLayout
 from netwatch.dissect.loop.octets cimport Window
 from netwatch.dissect.loop.preface_masks cimport PrefaceMasks
 from netwatch.dissect.loop.prefilter_dns cimport DnsPrefilter
@@ -11,7 +11,7 @@ from netwatch.dissect.loop.protocol_masks cimport ProtocolMasks
 cdef class HelloPrefilter(Window):
     cdef DomainFilter domains
     cdef long long[::1] counts
-    cdef HelloLayout hello
+    cdef ClientHello hello
 
     cdef bint read_record(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef bint name_uninteresting(self) noexcept nogil

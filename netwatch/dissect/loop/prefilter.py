@@ -18,16 +18,16 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.client_hello import ClientHello
     from cython.cimports.netwatch.dissect.loop.domain_filter import DomainFilter, DomainSet
-    from cython.cimports.netwatch.dissect.loop.hello_layout import HelloLayout
     from cython.cimports.netwatch.dissect.loop.octets import Window
     from cython.cimports.netwatch.dissect.loop.preface_masks import PrefaceMasks
     from cython.cimports.netwatch.dissect.loop.prefilter_dns import DnsPrefilter
     from cython.cimports.netwatch.dissect.loop.protocol_masks import ProtocolMasks
 else:
     from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.client_hello import ClientHello
     from netwatch.dissect.loop.domain_filter import DomainFilter, DomainSet
-    from netwatch.dissect.loop.hello_layout import HelloLayout
     from netwatch.dissect.loop.octets import Window
     from netwatch.dissect.loop.preface_masks import PrefaceMasks
     from netwatch.dissect.loop.prefilter_dns import DnsPrefilter
@@ -37,6 +37,10 @@ from netwatch.core.buffers import Buffer, Octets, Words
 
 EVIDENCE = ("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "http-host")
 """Evidence whose names are counted here, in the order of `layout.NAMES_DNS_QUERY` and the next."""
+
+
+ECH_OUTER = cython.declare(cython.int, 1)
+"""As `ClientHello.ech_class` gives it."""
 
 
 @cython.final
@@ -49,7 +53,7 @@ class HelloPrefilter(Window):
         Window.__init__(self)
         self.domains = domains
         self.counts = counts
-        self.hello = HelloLayout(given)
+        self.hello = ClientHello(given)
 
     def set_data(self, data: Octets) -> None:
         """Read these bytes from now on."""
@@ -66,7 +70,7 @@ class HelloPrefilter(Window):
         self.set_data(message)
         if kind == layout.KIND_TLS and self.read_record(0, len(message)):
             counted = layout.NAMES_TLS_SNI
-        elif kind == layout.KIND_QUIC and self.hello.read(0, len(message)):
+        elif kind == layout.KIND_QUIC and self.hello.is_plain(0, len(message)):
             counted = layout.NAMES_QUIC_SNI
         else:
             return False
@@ -76,13 +80,13 @@ class HelloPrefilter(Window):
         return True
 
     def read_record(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether a ClientHello that is whole in the one TLS record at `at` is laid out as usual;
+        """Whether a ClientHello that is whole in the one TLS record at `at` deviates in nothing;
         `hello` has its parts then."""
-        if end - at < 52 or self.data[at] != 22 or self.data[at + 1] != 3:
+        if end - at < 9 or self.data[at] != 22 or self.data[at + 1] != 3:
             return False
         if self.u16(at + 3) != 4 + self.u32(at + 5) % 16777216 or self.u16(at + 3) > 16384 + 2048:
             return False
-        return self.hello.read(at + 5, end)
+        return self.hello.is_plain(at + 5, end)
 
     def name_uninteresting(self) -> cython.bint:
         """Whether the hello that was read last shows a name of no interest, and that name is the
@@ -94,9 +98,7 @@ class HelloPrefilter(Window):
             or self.hello.name_size == 0
             or self.data[end - 1] == 46
             or self.hello.may_be_known()
-            or (
-                self.hello.ech_size and self.hello.is_boringssl() and not self.hello.is_ech_grease()
-            )
+            or (self.hello.ech and self.hello.ech_class(False, True) == ECH_OUTER)
         ):
             return False
         return self.domains.hash_name(self.hello.name, end) and self.domains.not_matched()

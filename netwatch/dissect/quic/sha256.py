@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """SHA-256 (FIPS 180-4) that the packet loop can call, block by block.
 
-The loop does not hold the GIL, so that it cannot use `hashlib`. It hashes little: what keys of QUIC
-follow from, and what a JA4 consists of.
+It is our own because the loop does not hold the GIL, so that it cannot use `hashlib`. It hashes
+little: what keys of QUIC follow from (see `aes_gcm` for what that gains), and what a JA4 consists
+of.
 """
 
 from array import array

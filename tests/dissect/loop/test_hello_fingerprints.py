@@ -1,4 +1,4 @@
-"""JA4 in the packet loop: the same text as `netwatch.protocols.ja4`."""
+"""JA4 in the packet loop."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,7 @@ from support.interpreted import interpreted
 from support.protocol_samples import extension, hello, server_name, vector
 
 from netwatch.dissect.loop.loop import Loop
-from netwatch.protocols.client_hello import client_hello
-from netwatch.protocols.ja4 import ja4
+from netwatch.protocols.tls import hello_message
 
 NUMBERS = st.integers(0, 0xFFFF) | st.sampled_from([0x0A0A, 0xFAFA, 0x1A2A, 0x1301, 0x1302])
 LISTS = st.lists(NUMBERS, max_size=70)
@@ -33,6 +32,12 @@ def told(by: Any, handshake: bytes, sport: int) -> str | None:
     return found
 
 
+def alone(raw: bytes) -> str | None:
+    """The JA4 of a hello that is read by itself."""
+    found = hello_message(raw, len(raw), "tls-sni").tls
+    return found.ja4 if found else None
+
+
 def made(
     ciphers: Sequence[int], kinds: Sequence[int], signatures: Sequence[int], alpn: Sequence[str]
 ) -> bytes:
@@ -44,17 +49,6 @@ def made(
     return hello(raw, tuple(ciphers))
 
 
-@examples(500)
-@given(LISTS, st.lists(NUMBERS | st.sampled_from([13, 16]), max_size=60), LISTS, PROTOCOLS)
-def test_the_same_as_by_the_parser(
-    ciphers: list[int], kinds: list[int], signatures: list[int], alpn: list[str]
-) -> None:
-    raw = made(ciphers, kinds, signatures, alpn)
-    by = Loop(64, filling=True, fingerprints=True)
-    # The second time the hashes are known.
-    assert [told(by, raw, port) for port in (1024, 1025)] == [ja4(client_hello(raw), "t")] * 2
-
-
 @examples(20)
 @given(LISTS, st.lists(NUMBERS | st.sampled_from([13, 16]), max_size=60), LISTS, PROTOCOLS)
 def test_the_same_interpreted(
@@ -62,7 +56,7 @@ def test_the_same_interpreted(
 ) -> None:
     raw = made(ciphers, kinds, signatures, alpn)
     by = interpreted().Loop(64, filling=True, fingerprints=True)
-    assert [told(by, raw, port) for port in (1024, 1025)] == [ja4(client_hello(raw), "t")] * 2
+    assert [told(by, raw, port) for port in (1024, 1025)] == [alone(raw)] * 2
 
 
 def test_hashes_that_share_a_place_are_told_apart() -> None:
@@ -70,19 +64,11 @@ def test_hashes_that_share_a_place_are_told_apart() -> None:
     for turn in range(2):
         for cipher in range(1000):
             raw = made([cipher], [13], [cipher, 7], [])
-            assert told(by, raw, 2000 + 1000 * turn + cipher) == ja4(client_hello(raw), "t")
+            assert told(by, raw, 2000 + 1000 * turn + cipher) == alone(raw)
 
 
-def test_messages_of_any_number_of_blocks_are_hashed() -> None:
-    for count in range(200):
-        by = Loop(64, filling=True, fingerprints=True)
-        raw = made(range(0x2000, 0x2000 + count), [13], range(count), [])
-        assert told(by, raw, 1024) == ja4(client_hello(raw), "t")
-
-
-def test_more_numbers_than_are_read_here_go_to_the_parser() -> None:
+def test_a_hello_of_any_number_of_offers_needs_no_parser() -> None:
     by = Loop(64, filling=True, fingerprints=True)
-    assert told(by, made(range(0x2000, 0x2000 + 256), [], [], []), 1024)
-    assert told(by, made(range(0x2000, 0x2000 + 257), [], [], []), 1025) is None
-    assert told(by, made([1], [13], range(254), []), 1026)
-    assert told(by, made([1], [13], range(255), []), 1027) is None
+    for number, count in enumerate((255, 256, 257, 600)):
+        raw = made(range(0x2000, 0x2000 + count), range(100, 100 + count), range(count), [])
+        assert told(by, raw, 1024 + number) == alone(raw)

@@ -1,9 +1,8 @@
 # cython: language_level=3
-"""The frames in a decrypted Initial packet, and the handshake bytes in them.
+"""The handshake bytes of a client, put together of pieces with offsets, with limited memory.
 
-An Initial packet may contain PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE frames (RFC 9000
-section 17.2.2). Chromium splits its ClientHello into CRYPTO frames in shuffled order, in two or
-more packets. `CryptoStream` reassembles them, with limited memory.
+QUIC has them in CRYPTO frames, DTLS in fragments, and Google's QUIC in a stream. Chromium splits
+its ClientHello into CRYPTO frames in shuffled order, in two or more packets.
 """
 
 try:
@@ -11,27 +10,15 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.errors import ParseError
-
-if not cython.compiled:
-    from netwatch.protocols.reader import Reader
-else:
-    from cython.cimports.netwatch.protocols.reader import Reader
-
 MAX_CRYPTO = 65536
 """Maximum number of handshake bytes that are stored in order, and out of order."""
 MAX_PIECES = 256
 """Maximum number of pieces that are stored out of order."""
 
-_PING = cython.declare(cython.int, 1)
-_ACK = cython.declare(cython.int, 2)
-_ACK_ECN = cython.declare(cython.int, 3)
-_CLOSE = cython.declare(cython.int, 0x1C)
-
 
 @cython.cclass
 class CryptoStream:
-    """The bytes in CRYPTO frames, ordered by their offsets; `contiguous` has those up to the first
+    """The bytes of pieces, ordered by their offsets; `contiguous` has those up to the first
     gap. Of bytes that arrive twice, the first ones count; in a stream that `is_newest`, the last
     ones. One that `keeps_others` has those that do not count in `others`, with their offsets.
 
@@ -143,48 +130,3 @@ class CryptoStream:
             if offset <= len(joined):
                 joined[offset : offset + len(data)] = data
         return bytes(joined)
-
-
-def read_frames(frames: bytes, stream: CryptoStream, crypto_type: int = 6) -> list[str]:
-    """Add the content of the CRYPTO frames (of type `crypto_type`) in `frames` to `stream`.
-
-    Returns anomalies: those of `CryptoStream.add`, ``quic-frame`` for a frame that exceeds the
-    packet, ``quic-frame-type`` for a frame that an Initial packet must not contain. The last two
-    end the reading; frames before them are added.
-    """
-    anomalies: list[str] = []
-    reader: Reader = Reader(frames, "quic-frame")
-    kind: cython.longlong
-    offset: cython.longlong
-    try:
-        while True:
-            while reader.pos < reader.end and frames[reader.pos] <= _PING:
-                reader.pos += 1
-            if reader.pos >= reader.end:
-                break
-            kind = reader.varint()
-            if kind == crypto_type:
-                offset = reader.varint()
-                anomaly = stream.add(offset, reader.read(reader.varint()))
-                if anomaly:
-                    anomalies.append(anomaly)
-            elif kind in (_ACK, _ACK_ECN):
-                _skip_ack(reader, kind == _ACK_ECN)
-            elif kind == _CLOSE:
-                reader.varint()
-                reader.varint()
-                reader.read(reader.varint())
-            else:
-                raise ParseError("quic-frame-type")
-    except ParseError as error:
-        anomalies.append(error.anomaly)
-    return anomalies
-
-
-@cython.cfunc
-def _skip_ack(reader: Reader, ecn: bool) -> None:
-    reader.varint()
-    reader.varint()
-    ranges = reader.varint()
-    for _ in range(1 + 2 * ranges + (3 if ecn else 0)):
-        reader.varint()
