@@ -343,15 +343,17 @@ def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFi
     return replace(file, hint=said) if said else found
 
 
-def _together(found: Iterable[tuple[CaptureFile, str]], options: LogOptions) -> list[Log]:
+def _together(found: Sequence[tuple[CaptureFile, str]], options: LogOptions) -> list[Log]:
     """Files that are one log, in order of time: those of one format that were rotated, and all of
-    one family in one folder."""
+    one family in one folder. Flow records are one log with all others, which know the names of
+    their addresses."""
     logs: dict[tuple[str, ...], list[tuple[CaptureFile, str]]] = {}
+    have_flow_records = any(LOG_FORMATS[name].flow_records for _, name in found)
     for file, name in found:
         folder, stem = log_name(file.path)
         family = LOG_FORMATS[name].family
-        key = (folder, family) if family else (folder, name, stem)
-        logs.setdefault(key, []).append((file, name))
+        key: tuple[str, ...] = (folder, family) if family else (folder, name, stem)
+        logs.setdefault(() if have_flow_records else key, []).append((file, name))
     return [_in_order_of_time(log, options) for log in logs.values()]
 
 
@@ -383,7 +385,7 @@ def _sequences(
 
 def _has_joined_records(name: str) -> bool:
     row = LOG_FORMATS[name]
-    return bool(row.flows or row.joins) and not row.encoded
+    return bool(row.flows or row.joins or row.flow_records) and not row.encoded
 
 
 def _collect(
@@ -391,6 +393,8 @@ def _collect(
 ) -> None:
     """Read a log once for what the records of interest have in common with others."""
     for files, name in sequences:
+        if LOG_FORMATS[name].flow_records:
+            continue
         reader = LogReader(files, name, options, RunStatistics())
         for item in reader.items(interest, is_first_pass=True):
             interest.add(item.entry, item.record, LOG_FORMATS[name])

@@ -16,8 +16,10 @@ from netwatch.logs import (
     dnsmasq,
     dnstap,
     firewall_products,
+    flow_logs,
     gateway_products,
     haproxy,
+    ipfix,
     knot,
     nginx,
     pihole_ftl,
@@ -34,10 +36,10 @@ from netwatch.logs import (
 from netwatch.logs.reading import ReaderContext, RecordReader, Sample
 from netwatch.logs.records import Lack
 
-Container = Literal["lines", "frame-streams", "sqlite", "evtx"]
-"""How a file is divided into records: lines; frames of Frame Streams (dnstap); rows of an SQLite
-database, each as a JSON object in which ``_table`` is the name of its table; records of a Windows
-event log, each as a JSON object."""
+Container = Literal["lines", "frame-streams", "ipfix", "sqlite", "evtx", "nfcapd"]
+"""How a file is divided into records: lines; frames of Frame Streams (dnstap); messages of IPFIX;
+rows of an SQLite database, each as a JSON object in which ``_table`` is the name of its table;
+records of a Windows event log, and flows of a file of nfcapd, each as a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class LogFormat:
     it, None where there is no such word; it is not needed for addresses in answers and for
     identifiers of flows. So do as many records as `around` says before and behind it, where only
     the order says what belongs together. `tables` are the tables of an SQLite database that are
-    read, in this order.
+    read, in this order. `flow_records` says that all records are flows, so that names are in other
+    logs, with which the file is read together.
     """
 
     title: str
@@ -78,6 +81,7 @@ class LogFormat:
     joins: Callable[[bytes], bytes | None] | None = None
     around: int = 0
     tables: tuple[str, ...] = ()
+    flow_records: bool = False
 
 
 PRODUCTS = gateway_products.PRODUCTS | products.PRODUCTS | firewall_products.PRODUCTS
@@ -209,6 +213,24 @@ LOG_FORMATS: dict[str, LogFormat] = {
         ("client-port", "server", "query-type"),
         container="evtx",
     ),
+    "ipfix": LogFormat(
+        "IPFIX files of flow records",
+        ipfix.recognise,
+        ipfix.MessageReader,
+        container="ipfix",
+        flow_records=True,
+    ),
+    "nfcapd": LogFormat(
+        "nfcapd files of flow records, read by nfdump",
+        flow_logs.FLOW_LOGS["nfdump"].recognise,
+        flow_logs.FLOW_LOGS["nfdump"].reader,
+        container="nfcapd",
+        flow_records=True,
+    ),
+    **{
+        name: LogFormat(row.title, row.recognise, row.reader, always=row.always, flow_records=True)
+        for name, row in flow_logs.FLOW_LOGS.items()
+    },
 } | {
     name: LogFormat(
         row.title, row.recognise, row.reader, row.lacks, always=row.always, flows=row.flows
