@@ -10,7 +10,8 @@ logs" (Azure), and "VPC Flow Logs record format" (Google Cloud).
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC
 
 import orjson
 
@@ -29,6 +30,7 @@ Values = Mapping[str, object]
 MAX_TUPLES = 4096
 """Flows of one record of Azure that are read."""
 
+_OF_UTC = LocalTimes(UTC)
 _PROTOCOLS = {"tcp": 6, "udp": 17, "t": 6, "u": 17}
 _FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
 
@@ -390,3 +392,10 @@ FLOW_LOGS: dict[str, FlowLog] = {
     ),
 }
 """The flow logs by the names of their formats."""
+
+NFCAPD = replace(
+    FLOW_LOGS["nfdump"],
+    title="nfcapd, files of flow records, read by nfdump",
+    flows=lambda values, _: _nfdump_flows(values, _OF_UTC),
+)
+"""Files of nfcapd, of which ``nfdump`` makes lines of JSON with times of UTC."""

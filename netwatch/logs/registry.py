@@ -221,9 +221,9 @@ LOG_FORMATS: dict[str, LogFormat] = {
         flow_records=True,
     ),
     "nfcapd": LogFormat(
-        "nfcapd files of flow records, read by nfdump",
-        flow_logs.FLOW_LOGS["nfdump"].recognise,
-        flow_logs.FLOW_LOGS["nfdump"].reader,
+        flow_logs.NFCAPD.title,
+        flow_logs.NFCAPD.recognise,
+        flow_logs.NFCAPD.reader,
         container="nfcapd",
         flow_records=True,
     ),
