@@ -76,7 +76,8 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
         "--source",
         choices=SOURCE_NAMES,
         help="ring: AF_PACKET ring (default on Linux); scapy: portable but slow (default"
-        " elsewhere); file: a capture or pipe; logs: the logs at PATH",
+        " elsewhere); file: a capture or pipe; sflow: packets that agents of sFlow send to the"
+        " addresses of -i (127.0.0.1:6343); logs: the logs at PATH",
     )
     group.add_argument(
         "--fanout",

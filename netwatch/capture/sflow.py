@@ -33,20 +33,21 @@ class SampledPacket(NamedTuple):
 
 class Datagram(NamedTuple):
     """The samples of a datagram. `agent` is the packed address of who took them, `domain` its
-    number of a part of that, `sequence` counts the datagrams of both; `dropped` are packets that
-    the agent could not sample."""
+    number of a part of that, `sequence` counts the datagrams of both. `dropped` has, for each
+    source of samples, how many it could not take since the agent was started; `unread` counts
+    packets whose link type is not read."""
 
     agent: bytes
     domain: int
     sequence: int
     uptime: int
     packets: tuple[SampledPacket, ...]
-    dropped: int
+    dropped: tuple[tuple[int, int], ...]
     unread: int
 
 
 def read(data: bytes) -> Datagram:
-    """A datagram. `unread` counts its packets whose link type is not read. Raises `ParseError`."""
+    """A datagram. Raises `ParseError`."""
     try:
         return _datagram(data)
     except struct.error:
@@ -61,7 +62,8 @@ def _datagram(data: bytes) -> Datagram:
     agent = data[8 : 8 + size]
     domain, sequence, uptime, count = struct.unpack_from(">IIII", data, 8 + size)
     packets: list[SampledPacket] = []
-    dropped = unread = 0
+    dropped: list[tuple[int, int]] = []
+    unread = 0
     at = 24 + size
     for _ in range(min(count, MAX_SAMPLES)):
         sample, length = struct.unpack_from(">II", data, at)
@@ -71,20 +73,20 @@ def _datagram(data: bytes) -> Datagram:
         if sample in (_FLOW_SAMPLE, _EXPANDED_FLOW_SAMPLE):
             found, lost, left = _flow_sample(data[at : at + length], sample)
             packets += found
-            dropped += lost
+            dropped.append(lost)
             unread += left
         at += length
-    return Datagram(agent, domain, sequence, uptime, tuple(packets), dropped, unread)
+    return Datagram(agent, domain, sequence, uptime, tuple(packets), tuple(dropped), unread)
 
 
-def _flow_sample(data: bytes, kind: int) -> tuple[list[SampledPacket], int, int]:
-    """The packets of a sample, how many its agent dropped, and how many cannot be read."""
+def _flow_sample(data: bytes, kind: int) -> tuple[list[SampledPacket], tuple[int, int], int]:
+    """The packets of a sample, its source with what that dropped, and how many are not read."""
     # Sequence number, source, rate, pool, drops, input, output, number of records.
     if kind == _FLOW_SAMPLE:
-        _, _, rate, _, drops, _, _, count = struct.unpack_from(">8I", data)
+        _, source, rate, _, drops, _, _, count = struct.unpack_from(">8I", data)
         at = 32
     else:
-        _, _, _, rate, _, drops, _, _, _, _, count = struct.unpack_from(">11I", data)
+        _, _, source, rate, _, drops, _, _, _, _, count = struct.unpack_from(">11I", data)
         at = 44
     packets, unread = [], 0
     for record, body in _records(data, at, count):
@@ -97,7 +99,7 @@ def _flow_sample(data: bytes, kind: int) -> tuple[list[SampledPacket], int, int]
                 unread += 1
             else:
                 packets.append(SampledPacket(link_type, length, body[16 : 16 + size], max(1, rate)))
-    return packets, drops, unread
+    return packets, (source, drops), unread
 
 
 def _records(data: bytes, at: int, count: int) -> Iterator[tuple[int, bytes]]:

@@ -5,39 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
+from support.sflow_datagrams import AGENT, datagram, raw, sample
 
+from netwatch.capture import sflow
 from netwatch.core.errors import ParseError
-from netwatch.flow_export import sflow
-
-AGENT = bytes([192, 0, 2, 9])
-
-
-def raw(head, protocol=1, length=1500):
-    padded = head + bytes(-len(head) % 4)
-    body = struct.pack(">4I", protocol, length, 4, len(head)) + padded
-    return struct.pack(">II", 1, len(body)) + body
-
-
-def sample(*records, kind=1, rate=512, drops=0):
-    if kind == 1:
-        head = struct.pack(">8I", 1, 3, rate, 100, drops, 1, 2, len(records))
-    else:
-        head = struct.pack(">11I", 1, 0, 3, rate, 100, drops, 0, 1, 0, 2, len(records))
-    body = head + b"".join(records)
-    return struct.pack(">II", kind, len(body)) + body
-
-
-def datagram(*samples, agent=AGENT, version=5):
-    kind = 1 if len(agent) == 4 else 2
-    head = struct.pack(">II", version, kind) + agent
-    return head + struct.pack(">4I", 7, 42, 1000, len(samples)) + b"".join(samples)
 
 
 @pytest.mark.parametrize("kind", [1, 3])
 @pytest.mark.parametrize("agent", [AGENT, bytes(15) + b"\1"], ids=["ipv4", "ipv6"])
 def test_samples(kind, agent):
     found = sflow.read(datagram(sample(raw(b"abcde"), kind=kind, drops=3), agent=agent))
-    assert (found.agent, found.domain, found.sequence, found.dropped) == (agent, 7, 42, 3)
+    assert (found.agent, found.domain, found.sequence, found.dropped) == (agent, 7, 42, ((3, 3),))
     assert found.packets == (sflow.SampledPacket(1, 1500, b"abcde", 512),)
 
 
