@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import orjson
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import MAX_MESSAGE, Others, address, message_names, record_type, shown
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.times import rfc3339
 
 _FILTERED = {
     3: "FilteredBlockList",

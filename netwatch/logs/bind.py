@@ -18,6 +18,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import (
     address,
@@ -32,9 +33,9 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.times import MONTHS, rfc3339
 
 MAX_REWRITTEN = 1024
 """Maximum number of rewritten answers whose response is awaited; the oldest is forgotten."""
@@ -73,7 +74,6 @@ _REWRITE_CODES = {
     b"Local-Data": b"NOERROR",
     b"CNAME": b"NOERROR",
 }
-_MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 _PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ", b": answer: ", b"' denied")
 _RECORD = re.compile(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
 _LISTED = re.compile(rb"(\S+) (\d{1,10})(?: IN)? (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
@@ -270,10 +270,11 @@ class Reader:
         day, month, year = text[:11].split(b"-")
         hour, minute, second = (int(part) for part in text[12:].split(b":"))
         try:
-            number = _MONTHS.index(month) // 3 + 1
-            moment = datetime(int(year), number, int(day), hour, minute, min(second, 59))
+            moment = datetime(
+                int(year), MONTHS[month.decode()], int(day), hour, minute, min(second, 59)
+            )
             return self._context.times.local(moment)
-        except (ValueError, OverflowError):
+        except (KeyError, ValueError, OverflowError):
             raise RecordError("time-invalid") from None
 
 

@@ -14,12 +14,12 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.errors import ParseError
+from netwatch.core.errors import ParseError, RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, RecordError
+from netwatch.logs.reading import Carried
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName, Place
 from netwatch.logs.web_values import packed_ip
 from netwatch.protocols.dns import parse

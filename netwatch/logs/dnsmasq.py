@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.errors import RecordError
 from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
 from netwatch.core.names import escape_bytes
 from netwatch.logs.dns_values import (
@@ -30,7 +31,7 @@ from netwatch.logs.dns_values import (
     query_info,
     shown,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry, Place
 
 MAX_LOOKUPS = 4096

@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
-from netwatch.core.errors import ParseError
+from netwatch.core.errors import ParseError, RecordError
 from netwatch.core.names import escape_bytes
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
 from netwatch.logs.times import SECOND
 from netwatch.protocols import dns

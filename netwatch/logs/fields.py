@@ -11,8 +11,8 @@ from typing import NamedTuple
 import orjson
 
 from netwatch.core.addresses import parse_ip
+from netwatch.core.errors import RecordError
 from netwatch.core.names import normalise_name
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import NOWHERE, Endpoint, Lack
 
 MAX_ANSWERS = 256

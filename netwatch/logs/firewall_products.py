@@ -10,6 +10,7 @@ the firewall.
 
 import re
 
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo
 from netwatch.core.protocol_numbers import RCODES, rcode_text
@@ -33,9 +34,8 @@ from netwatch.logs.products import (
     answers_of,
     one_of,
 )
-from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.reading import Carried
+from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 # FortiGate: ``name=value`` of FortiOS 5 to 7, or CEF, where "FortiOS to CEF log field mapping" of
 # Fortinet says which field has a key of CEF; all others keep their name behind ``FTNTFGT``. Values

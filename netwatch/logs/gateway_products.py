@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo, Evidence
 from netwatch.core.protocol_numbers import RCODES
 from netwatch.logs.fields import (
@@ -22,9 +23,8 @@ from netwatch.logs.fields import (
     text,
 )
 from netwatch.logs.products import Ends, Kind, Product, Shown, Values, has, named, one_of
-from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import epoch, rfc3339
+from netwatch.logs.reading import Carried
+from netwatch.logs.times import MONTHS, SECOND, LocalTimes, epoch, rfc3339
 
 # Cisco Umbrella: CSV, with a header since version 11 where one is asked for. Newer versions add
 # columns at the end, so that one order fits all of them.
@@ -151,7 +151,6 @@ _ZSCALER_NAMES = renamed(
 )
 """Names in Zscaler's formats, and the specifier that stands for the same."""
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZSCALER_TIME = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII
 )
@@ -226,8 +225,8 @@ def _zscaler_time(values: Values, times: LocalTimes, carried: Carried) -> tuple[
         return rfc3339(moment + "Z" if is_utc else moment, times)
     try:
         day, hour, minute, second = (int(found[at]) for at in (2, 3, 4, 5))
-        at = datetime(int(found[6]), _MONTHS.index(found[1]) + 1, day, hour, minute, second)
-    except ValueError:
+        at = datetime(int(found[6]), MONTHS[found[1]], day, hour, minute, second)
+    except (KeyError, ValueError):
         raise RecordError("time-invalid") from None
     return (LocalTimes() if is_utc else times).local(at), 0
 

@@ -9,10 +9,11 @@ for; only the user can say that it is a proxy for clients. The host is that of t
 import re
 from collections.abc import Iterable
 
+from netwatch.core.errors import RecordError
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.timestamps import access_time
+from netwatch.logs.times import access_time
 from netwatch.logs.web_values import HOST_NAME, Target, authority, packed_ip, target
 
 FORWARD_PROXY = "Its log is mostly of servers, whose clients are not devices of this network."

@@ -26,12 +26,12 @@ from typing import TypeVar
 
 from netwatch.capture.compression import COMPRESSIONS
 from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_text
-from netwatch.core.errors import CaptureError
+from netwatch.core.errors import CaptureError, RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.log_file import Interest, LogFile, Progress
-from netwatch.logs.reading import CurrentRecord, ReaderContext, RecordError
+from netwatch.logs.reading import CurrentRecord, ReaderContext
 from netwatch.logs.recognise import Recognised, fits, recognise
 from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow, LogName, time_of
 from netwatch.logs.registry import LOG_FORMATS

@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
+from netwatch.core.errors import RecordError
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.timestamps import access_time
+from netwatch.logs.times import access_time
 from netwatch.logs.web_values import (
     Object,
     Target,

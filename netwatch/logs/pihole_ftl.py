@@ -15,11 +15,12 @@ from typing import Any
 import orjson
 
 from netwatch.core.addresses import parse_ip
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
 from netwatch.core.protocol_numbers import type_text
 from netwatch.logs.dns_values import Others, shown
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 from netwatch.logs.times import SECOND
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import orjson
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import (
     address,
@@ -23,9 +24,9 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, Place
-from netwatch.logs.timestamps import epoch
+from netwatch.logs.times import epoch
 
 MAX_QUESTIONS = 4096
 """Maximum number of questions of the Recursor whose answer is awaited; the oldest is forgotten."""

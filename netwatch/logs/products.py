@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from netwatch.core.addresses import parse_mac
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
 from netwatch.core.names import normalise_name, raw_name
@@ -30,10 +31,9 @@ from netwatch.logs.fields import (
     text,
     texts,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogFlow, LogName
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 Values = Mapping[str, object]
 """The fields of a record by their names."""

@@ -14,11 +14,6 @@ from netwatch.logs.records import LogEntry, LogName, Place
 from netwatch.logs.times import LocalTimes
 
 
-class RecordError(Exception):
-    """A record cannot be read. The argument is the reason: a constant of a few words in the form
-    ``field-missing``, under which such records are counted."""
-
-
 class Carried(NamedTuple):
     """What carried a line and was taken off it: the time that the carrier gives (ns since the
     epoch, None where it has none) with its digits after the second, the host name of the sender,

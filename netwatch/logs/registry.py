@@ -216,3 +216,11 @@ LOG_FORMATS: dict[str, LogFormat] = {
     for name, row in PRODUCTS.items()
 }
 """The formats by their name, as ``--as`` and `log.format` of a record have it."""
+
+
+def format_of(text: str) -> str:
+    """The name of a format of logs as it is. Raises ValueError, which lists all, where there is no
+    such format."""
+    if text not in LOG_FORMATS:
+        raise ValueError(f"the formats of logs are: {', '.join(sorted(LOG_FORMATS))}")
+    return text

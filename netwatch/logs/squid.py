@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from netwatch.core.errors import RecordError
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogFlow, LogName
-from netwatch.logs.timestamps import access_time
+from netwatch.logs.times import access_time
 from netwatch.logs.web_values import HOST_NAME, Target, packed_ip, target
 
 MAX_DURATION = 10**13

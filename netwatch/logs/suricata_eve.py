@@ -13,12 +13,13 @@ from typing import Literal
 
 import orjson
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import QuicInfo
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import Endpoint, LogEntry, LogName
 from netwatch.logs.suricata_event import DnsEvents, Event, claims, flow
-from netwatch.logs.timestamps import MinuteTimes
+from netwatch.logs.times import MinuteTimes
 from netwatch.logs.web_values import (
     Object,
     Target,

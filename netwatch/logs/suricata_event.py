@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import NameStatus, Sent
 from netwatch.core.message import (
     AddressClaim,
@@ -31,10 +32,9 @@ from netwatch.core.protocol_numbers import RCODES, TYPES
 from netwatch.core.verdict import Outcome
 from netwatch.dissect.loop.dns_messages import MAX_QUESTIONS
 from netwatch.logs.dns_values import MAX_RECORDS, MAX_TTL, TextRecord, answer
-from netwatch.logs.reading import MAX_PARTS, CurrentRecord, RecordError
+from netwatch.logs.reading import MAX_PARTS, CurrentRecord
 from netwatch.logs.records import Endpoint, LogClaim, LogEntry, LogFlow, LogName, Place
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import MinuteTimes
+from netwatch.logs.times import SECOND, MinuteTimes
 from netwatch.logs.web_values import (
     NO_OBJECT,
     Object,

@@ -16,11 +16,11 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from netwatch.core.errors import RecordError
 from netwatch.logs.dns_values import address, answer_info, carried_time, port, query_info, shown
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.times import SECOND, rfc3339
 
 MAX_ACTIONS = 1024
 """Maximum number of actions of local zones whose reply is awaited; the oldest has none."""

@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
+from netwatch.core.errors import RecordError
 from netwatch.logs.dns_values import address, answer_info, query_info, shown
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
 
 _LINE = re.compile(

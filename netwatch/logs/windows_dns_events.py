@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import orjson
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.protocol_numbers import rcode_text, type_text
 from netwatch.logs.dns_values import (
@@ -28,10 +29,9 @@ from netwatch.logs.dns_values import (
     shown,
 )
 from netwatch.logs.fields import is_cut_object
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 QUERY, ANSWER, FAILURE, IGNORED = 256, 257, 258, 259
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import NameStatus, Sent
 from netwatch.core.message import (
     AddressClaim,
@@ -28,10 +29,9 @@ from netwatch.core.names import escape_bytes, normalise_name, raw_name
 from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.verdict import Outcome
 from netwatch.logs.dns_values import MAX_TTL, listed
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import MinuteTimes
+from netwatch.logs.times import SECOND, MinuteTimes
 from netwatch.logs.web_values import authority, certificate_names, packed_ip, target, tls_info
 from netwatch.logs.zeek_row import Header, Row, json_row, seconds, unescaped
 

@@ -10,10 +10,9 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 from netwatch.logs.records import Endpoint
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import MinuteTimes, epoch
+from netwatch.logs.times import SECOND, MinuteTimes, epoch
 from netwatch.logs.web_values import number, packed_ip, packed_mac, port, texts
 
 MAX_SECONDS = 200_000_000

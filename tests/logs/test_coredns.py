@@ -3,7 +3,7 @@
 import pytest
 from support.resolver_logs import names, read, sample, short
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 
 
 def test_the_common_format_in_the_log_of_a_container() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from netwatch.core.addresses import parse_ip
+from netwatch.core.errors import RecordError
 from netwatch.logs.fields import (
     Sides,
     address,
@@ -14,7 +15,6 @@ from netwatch.logs.fields import (
     port,
     sides,
 )
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import NOWHERE, Endpoint
 
 INNER, OUTER = parse_ip("10.0.0.1"), parse_ip("203.0.113.1")

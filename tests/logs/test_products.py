@@ -4,7 +4,8 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from netwatch.logs.reading import PLAIN, Carried, RecordError
+from netwatch.core.errors import RecordError
+from netwatch.logs.reading import PLAIN, Carried
 from netwatch.logs.records import LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS, PRODUCTS
 from tests.support.log_records import SAMPLES, read, sample_lines, sample_of, short

@@ -4,7 +4,7 @@ import orjson
 import pytest
 from support.resolver_logs import endpoint, names, read, sample, short
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 
 _LOOKUP = [
     ("dns-query", "www.tiktok.com", "10.0.0.12:57943", "A", ""),

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.capture.files import CaptureFile
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import Flow
 from netwatch.core.message import AddressClaim, DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.replay import Event
 from netwatch.logs.log_files import Log
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
+from netwatch.logs.reading import Carried, ReaderContext, Sample
 from netwatch.logs.records import Endpoint, LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LogFormat
 from netwatch.logs.times import LogOptions

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from netwatch.core.addresses import ip_text
-from netwatch.logs.reading import PLAIN, Carried, ReaderContext, RecordError, Sample
+from netwatch.core.errors import RecordError
+from netwatch.logs.reading import PLAIN, Carried, ReaderContext, Sample
 from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LogFormat
 from netwatch.logs.times import LocalTimes

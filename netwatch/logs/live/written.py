@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from netwatch.capture.files import is_capture
-from netwatch.core.errors import NetwatchError
+from netwatch.core.errors import NetwatchError, RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs import log_stream
@@ -23,7 +23,7 @@ from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.senders import is_receiver, parse
 from netwatch.logs.log_files import UNREAD_SHARE, LogItem
 from netwatch.logs.log_stream import NUL_BYTES, read_head
-from netwatch.logs.reading import Carried, CurrentRecord, ReaderContext, RecordError
+from netwatch.logs.reading import Carried, CurrentRecord, ReaderContext
 from netwatch.logs.recognise import (
     NEITHER,
     SAMPLE_BYTES,
