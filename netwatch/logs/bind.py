@@ -33,8 +33,16 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    Lack,
+    LogEntry,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import MONTHS, rfc3339
 
 MAX_REWRITTEN = 1024
@@ -99,11 +107,11 @@ def _content(text: bytes) -> re.Match[bytes] | None:
     return None
 
 
-class Reader:
+class BindReader(RecordReader):
     """Reads the records of one log of BIND."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._context = context
+        super().__init__(context)
         # The second and the zone of the last line, which most lines share, and when it began.
         self._second: tuple[bytes, bytes | None] = (b"", None)
         self._start = 0
@@ -134,10 +142,6 @@ class Reader:
             return self._recorded(line, carried)
         if found := _DENIED.fullmatch(content):
             return self._denied(found, line, carried)
-        return ()
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
         return ()
 
     def _malformed(self, record: bytes) -> Iterable[LogEntry]:
@@ -263,7 +267,7 @@ class Reader:
         return self._start + int(digits.ljust(9, b"0")), len(digits)
 
     def _iso(self, text: bytes, zone: bytes | None) -> int:
-        return rfc3339((text + (zone or b"")).decode("ascii"), self._context.times)[0]
+        return rfc3339((text + (zone or b"")).decode("ascii"), self._times)[0]
 
     def _local(self, text: bytes) -> int:
         """A time like ``27-Nov-2026 02:04:10``."""
@@ -273,7 +277,7 @@ class Reader:
             moment = datetime(
                 int(year), MONTHS[month.decode()], int(day), hour, minute, min(second, 59)
             )
-            return self._context.times.local(moment)
+            return self._times.local(moment)
         except (KeyError, ValueError, OverflowError):
             raise RecordError("time-invalid") from None
 

@@ -16,7 +16,7 @@ from datetime import datetime
 import orjson
 
 from netwatch.core.errors import RecordError
-from netwatch.logs.reading import PLAIN, Carried
+from netwatch.logs.records import PLAIN, Carried
 from netwatch.logs.times import LAST, MONTHS, SECOND, LocalTimes, rfc3339
 
 MAX_CARRIERS = 2

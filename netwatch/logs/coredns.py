@@ -20,8 +20,14 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import rfc3339
 
 _LINE = re.compile(
@@ -37,11 +43,8 @@ def recognise(sample: Sample) -> int:
     return sum(_LINE.fullmatch(line) is not None for line in sample.lines if b" - " in line)
 
 
-class Reader:
+class CoreDnsReader(RecordReader):
     """Reads the records of one log of CoreDNS."""
-
-    def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says."""
@@ -61,10 +64,6 @@ class Reader:
             NOWHERE,
             "udp" if protocol in (b"udp", b"quic") else "tcp",
         )
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
-        return ()
 
     def _time(self, text: bytes) -> tuple[int, int]:
         """A time of CoreDNS 1.3 to 1.5 (RFC 3339), or of before, as packages of Go have it."""

@@ -34,7 +34,7 @@ from netwatch.logs.products import (
     answers_of,
     one_of,
 )
-from netwatch.logs.reading import Carried
+from netwatch.logs.records import Carried
 from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 # FortiGate: ``name=value`` of FortiOS 5 to 7, or CEF, where "FortiOS to CEF log field mapping" of

@@ -23,7 +23,7 @@ from netwatch.logs.fields import (
     text,
 )
 from netwatch.logs.products import Ends, Kind, Product, Shown, Values, has, named, one_of
-from netwatch.logs.reading import Carried
+from netwatch.logs.records import Carried
 from netwatch.logs.times import MONTHS, SECOND, LocalTimes, epoch, rfc3339
 
 # Cisco Umbrella: CSV, with a header since version 11 where one is asked for. Newer versions add

@@ -11,10 +11,16 @@ from collections.abc import Iterable
 
 from netwatch.core.errors import RecordError
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import Endpoint, LogEntry, LogName
+from netwatch.logs.fields import HOST_NAME, Target, authority, packed_ip, target
+from netwatch.logs.records import (
+    Carried,
+    Endpoint,
+    LogEntry,
+    LogName,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import access_time
-from netwatch.logs.web_values import HOST_NAME, Target, authority, packed_ip, target
 
 FORWARD_PROXY = "Its log is mostly of servers, whose clients are not devices of this network."
 """Why the format is read only where it is named."""
@@ -41,11 +47,8 @@ def _is_line(line: bytes) -> bool:
     return found is not None and b"/" in found["server"]
 
 
-class Reader:
+class HaproxyReader(RecordReader):
     """Reads one log."""
-
-    def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says (see `netwatch.logs.records.RecordReader`)."""
@@ -78,10 +81,6 @@ class Reader:
                 blocked_by=blocked_by,
             ),
         )
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits for a later line."""
-        return ()
 
 
 def _host(method: bytes, url: bytes, captured: bytes) -> Target | None:

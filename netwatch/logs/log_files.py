@@ -31,9 +31,17 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.log_file import Interest, LogFile, Progress
-from netwatch.logs.reading import CurrentRecord, ReaderContext
 from netwatch.logs.recognise import Recognised, fits, recognise
-from netwatch.logs.records import Lack, LogClaim, LogEntry, LogFlow, LogName, time_of
+from netwatch.logs.records import (
+    CurrentRecord,
+    Lack,
+    LogClaim,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+    time_of,
+)
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, LocalTimes, LogOptions
 

@@ -13,24 +13,29 @@ because any client can write into it what it likes.
 import re
 from collections.abc import Iterable, Mapping
 
-import orjson
-
 from netwatch.core.errors import RecordError
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.times import access_time
-from netwatch.logs.web_values import (
+from netwatch.logs.fields import (
     Object,
     Target,
     authority,
-    number,
+    json_object,
+    number_of,
     packed_ip,
-    port,
+    port_of,
     target,
-    text,
+    text_of,
 )
+from netwatch.logs.records import (
+    Carried,
+    Endpoint,
+    LogEntry,
+    LogName,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import access_time
 
 FORWARD_PROXY = "Its log is mostly of sites, whose clients are not devices of this network."
 """Why the format is read only where it is named."""
@@ -74,11 +79,8 @@ def _is_record(found: Mapping[str, object]) -> bool:
     )
 
 
-class Reader:
+class NginxReader(RecordReader):
     """Reads one log."""
-
-    def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says (see `netwatch.logs.records.RecordReader`)."""
@@ -99,26 +101,19 @@ class Reader:
             found["time"], found["client"], 0, asked, int(found["status"]), request[1]
         )
 
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits for a later line."""
-        return ()
-
     def _json(self, record: bytes) -> Iterable[LogEntry]:
-        try:
-            found: Object = orjson.loads(record)
-        except ValueError:
-            raise RecordError("json-invalid") from None
+        found = json_object(record)
         client = _first(found, _CLIENT).encode()
         if not client:
             return ()  # a message of another kind
         time = _first(found, _TIME).encode()
-        status = next((number(found, key) for key in _STATUS if key in found), 0)
-        client_port = port(found, "remote_port")
+        status = next((number_of(found, key) for key in _STATUS if key in found), 0)
+        client_port = port_of(found, "remote_port")
         sni = _first(found, _SNI).encode()
         if sni and sni != b"-":
             return self._handshake(time, client, client_port, sni, status)
         method, url = _first(found, _METHOD).encode(), _first(found, _URL).encode()
-        request = _REQUEST.match(text(found, "request").encode())
+        request = _REQUEST.match(text_of(found, "request").encode())
         if request is not None:
             method, url = request[1], request[2]
         # The URL of the request line may be logged without its host, which is a field of its own.

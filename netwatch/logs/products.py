@@ -31,8 +31,18 @@ from netwatch.logs.fields import (
     text,
     texts,
 )
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogFlow, LogName
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    Lack,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 Values = Mapping[str, object]
@@ -102,7 +112,9 @@ class Product:
     time: str | Callable[[Values, LocalTimes, Carried], tuple[int, int]]
     denied: re.Pattern[str]
     kinds: tuple[Kind, ...]
-    lines: Callable[[bytes, list[str]], Values] = lambda record, _: json_object(record)
+    lines: Callable[[bytes, list[str]], Values] = lambda record, _: json_object(
+        record, "json-not-object"
+    )
     looks: tuple[re.Pattern[bytes], ...] = ()
     is_object: Callable[[Values], bool] | None = None
     lacks: tuple[Lack, ...] = ()
@@ -124,12 +136,12 @@ class Product:
         return ProductReader(self, context)
 
 
-class ProductReader:
+class ProductReader(RecordReader):
     """Reads the records of one log of a product."""
 
     def __init__(self, product: Product, context: ReaderContext) -> None:
+        super().__init__(context)
         self._product = product
-        self._times = context.times
         self._header: list[str] = []
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -148,10 +160,6 @@ class ProductReader:
             return (self._flow(kind, values, carried),)
         shown = kind.shows(values)
         return () if shown is None else self._names(kind, values, shown, carried)
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing: no record waits for another."""
-        return ()
 
     def _names(
         self, kind: Kind, values: Values, shown: Shown, carried: Carried

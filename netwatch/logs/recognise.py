@@ -23,7 +23,7 @@ from netwatch.logs import log_stream
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import FrameError, file_frames, is_frame_streams
 from netwatch.logs.log_stream import MAX_LINE, is_without_mark, on_disk, open_text, text_of
-from netwatch.logs.reading import PLAIN, Carried, Sample
+from netwatch.logs.records import PLAIN, Carried, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
 from netwatch.logs.sqlite_rows import MAGIC as SQLITE
 from netwatch.logs.sqlite_rows import DatabaseError, table_names

@@ -31,8 +31,7 @@ from netwatch.logs import (
     windows_dns_events,
     zeek,
 )
-from netwatch.logs.reading import ReaderContext, RecordReader, Sample
-from netwatch.logs.records import Lack
+from netwatch.logs.records import Lack, ReaderContext, RecordReader, Sample
 
 Container = Literal["lines", "frame-streams", "sqlite", "evtx"]
 """How a file is divided into records: lines; frames of Frame Streams (dnstap); rows of an SQLite
@@ -87,7 +86,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "dnsmasq": LogFormat(
         "dnsmasq, and pihole.log of Pi-hole",
         dnsmasq.recognise,
-        dnsmasq.Reader,
+        dnsmasq.DnsmasqReader,
         ("server",),
         always=(b"DHCP",),
         joins=dnsmasq.joins,
@@ -96,7 +95,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "pihole-ftl": LogFormat(
         "Pi-hole FTL, the database of queries",
         pihole_ftl.recognise,
-        pihole_ftl.Reader,
+        pihole_ftl.FtlReader,
         ("client-port", "server", "answer"),
         container="sqlite",
         encoded=True,
@@ -105,93 +104,93 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "unbound": LogFormat(
         "Unbound, queries and replies",
         unbound.recognise,
-        unbound.Reader,
+        unbound.UnboundReader,
         ("client-port", "answer"),
     ),
-    "bind": LogFormat("BIND, queries, responses and policy zones", bind.recognise, bind.Reader),
+    "bind": LogFormat("BIND, queries, responses and policy zones", bind.recognise, bind.BindReader),
     "adguard": LogFormat(
         "AdGuard Home, querylog.json",
         adguard.recognise,
-        adguard.Reader,
+        adguard.AdGuardReader,
         ("client-port", "server"),
         encoded=True,
     ),
     "windows-dns": LogFormat(
         "Windows DNS server, debug log",
         windows_dns.recognise,
-        windows_dns.Reader,
+        windows_dns.DebugLogReader,
         ("client-port", "server", "answer"),
         labels=True,
     ),
     "windows-dns-events": LogFormat(
         "Windows DNS server, analytical events as JSON",
         windows_dns_events.recognise,
-        windows_dns_events.Reader,
+        windows_dns_events.DnsEventReader,
         encoded=True,
     ),
     "windows-dns-evtx": LogFormat(
         "Windows DNS server, analytical events in an event log",
         windows_dns_events.recognise,
-        windows_dns_events.Reader,
+        windows_dns_events.DnsEventReader,
         container="evtx",
     ),
     "knot": LogFormat(
         "Knot Resolver, traced requests and answers",
         knot.recognise,
-        knot.Reader,
+        knot.KnotReader,
         encoded=True,
     ),
     "powerdns": LogFormat(
         "PowerDNS Recursor and dnsdist",
         powerdns.recognise,
-        powerdns.Reader,
+        powerdns.PowerDnsReader,
         ("server", "answer"),
     ),
     "coredns": LogFormat(
-        "CoreDNS, plugin log", coredns.recognise, coredns.Reader, ("server", "answer")
+        "CoreDNS, plugin log", coredns.recognise, coredns.CoreDnsReader, ("server", "answer")
     ),
     "suricata-eve": LogFormat(
         "Suricata EVE",
         suricata_eve.recognise,
-        suricata_eve.Reader,
+        suricata_eve.EveReader,
         always=(b'"event_type":"dhcp"', b'"event_type": "dhcp"'),
         flows=(b'"event_type":"flow"', b'"event_type": "flow"'),
     ),
     "zeek": LogFormat(
         "Zeek",
         zeek.recognise,
-        zeek.Reader,
+        zeek.ZeekReader,
         family="zeek",
         # Headers, and conversations of DHCP that claim an address.
         always=(b"#", b"ACK", b"NAK", b"RELEASE"),
         joins=zeek.connection,
     ),
-    "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.Reader, container="frame-streams"),
+    "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.DnstapReader, container="frame-streams"),
     "squid": LogFormat(
         "Squid, access log",
         squid.recognise,
-        squid.Reader,
+        squid.SquidReader,
         ("client-port",),
         flows=(b"CONNECT",),
     ),
     "haproxy": LogFormat(
         "HAProxy, HTTP log",
         haproxy.recognise,
-        haproxy.Reader,
+        haproxy.HaproxyReader,
         ("server",),
         only_if_named=haproxy.FORWARD_PROXY,
     ),
     "nginx": LogFormat(
         "NGINX, access log",
         nginx.recognise,
-        nginx.Reader,
+        nginx.NginxReader,
         ("server",),
         only_if_named=nginx.FORWARD_PROXY,
     ),
     "sysmon": LogFormat(
         "Sysmon, DNS queries (event 22)",
         sysmon.recognise,
-        sysmon.Reader,
+        sysmon.SysmonReader,
         ("client-port", "server", "query-type"),
         always=(
             b"<Event",
@@ -205,7 +204,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "sysmon-evtx": LogFormat(
         "Sysmon, DNS queries (event 22), as a Windows event log",
         sysmon.recognise,
-        sysmon.Reader,
+        sysmon.SysmonReader,
         ("client-port", "server", "query-type"),
         container="evtx",
     ),

@@ -25,8 +25,18 @@ from netwatch.logs.fields import (
     octets,
     text,
 )
-from netwatch.logs.reading import MAX_PARTS, Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Lack, LogEntry, LogName, Place
+from netwatch.logs.records import (
+    MAX_PARTS,
+    NOWHERE,
+    Carried,
+    Lack,
+    LogEntry,
+    LogName,
+    Place,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import rfc3339
 
 MAX_EVENT = 65_536
@@ -90,12 +100,11 @@ class _Event:
         self.data = data
 
 
-class Reader:
+class SysmonReader(RecordReader):
     """Reads the events of one log. An event in XML may come in several records, a line each."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
-        self._current = context.current
+        super().__init__(context)
         self._begun: bytearray | None = None
         self._lines: list[Place] = []
 

@@ -18,8 +18,15 @@ from typing import Literal
 
 from netwatch.core.errors import RecordError
 from netwatch.logs.dns_values import address, answer_info, query_info, shown
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 
 _LINE = re.compile(
     rb"(\d{1,8})(?:([-./])\s?(\d{1,2})[-./]\s?(\d{1,4})\.?)? (\d{1,2})[:.](\d\d)[:.](\d\d)"
@@ -36,11 +43,11 @@ def recognise(sample: Sample) -> int:
     return sum(b" PACKET " in line and _LINE.fullmatch(line) is not None for line in sample.lines)
 
 
-class Reader:
+class DebugLogReader(RecordReader):
     """Reads the records of one debug log."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
+        super().__init__(context)
         self._day_first: bool | None = None
         self._second: tuple[bytes | None, ...] = ()
         self._time = 0
@@ -59,10 +66,6 @@ class Reader:
         transport: Literal["tcp", "udp"] = "tcp" if protocol == b"TCP" else "udp"
         info = answer_info(kind, rcode) if response == b"R" else query_info(kind)
         return shown(labels(name), info, self._when(found), client, NOWHERE, transport)
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
-        return ()
 
     def _when(self, found: re.Match[bytes]) -> tuple[int, int]:
         parts = found.groups()[:8]

@@ -14,8 +14,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import orjson
-
 from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.protocol_numbers import rcode_text, type_text
@@ -28,9 +26,15 @@ from netwatch.logs.dns_values import (
     port,
     shown,
 )
-from netwatch.logs.fields import is_cut_object
-from netwatch.logs.reading import Carried, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
+from netwatch.logs.fields import is_cut_object, json_object
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 QUERY, ANSWER, FAILURE, IGNORED = 256, 257, 258, 259
@@ -61,11 +65,8 @@ def recognise(sample: Sample) -> int:
     return found
 
 
-class Reader:
+class DnsEventReader(RecordReader):
     """Reads the events of one log."""
-
-    def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What an event says."""
@@ -78,21 +79,11 @@ class Reader:
                 return ()
             event = _Event(_MESSAGES[text[1]], _fields(text[2]), {})
         else:
-            try:
-                found = orjson.loads(record)
-            except orjson.JSONDecodeError:
-                raise RecordError("json-invalid") from None
-            if not isinstance(found, dict):
-                raise RecordError("json-invalid")
-            read = _event(found)
+            read = _event(json_object(record))
             if read is None:
                 return ()
             event = read
         return self._shown(event, carried)
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
-        return ()
 
     def _shown(self, event: "_Event", carried: Carried) -> Iterable[LogEntry]:
         data = event.data

@@ -5,8 +5,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from netwatch.core.errors import RecordError
-from netwatch.logs.reading import PLAIN, Carried
-from netwatch.logs.records import LogEntry, LogFlow, LogName
+from netwatch.logs.records import PLAIN, Carried, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS, PRODUCTS
 from tests.support.log_records import SAMPLES, read, sample_lines, sample_of, short
 
