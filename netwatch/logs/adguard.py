@@ -14,14 +14,7 @@ from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import MAX_MESSAGE, Others, address, message_names, record_type, shown
 from netwatch.logs.fields import json_object
-from netwatch.logs.records import (
-    NOWHERE,
-    Carried,
-    Endpoint,
-    LogEntry,
-    RecordReader,
-    Sample,
-)
+from netwatch.logs.records import NOWHERE, Carried, Endpoint, LogEntry, RecordReader, Sample
 from netwatch.logs.times import rfc3339
 
 _FILTERED = {

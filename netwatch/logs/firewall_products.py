@@ -24,16 +24,7 @@ from netwatch.logs.fields import (
     renamed,
     text,
 )
-from netwatch.logs.products import (
-    UNITS,
-    Ends,
-    Kind,
-    Product,
-    Shown,
-    Values,
-    answers_of,
-    one_of,
-)
+from netwatch.logs.products import UNITS, Ends, Kind, Product, Shown, Values, answers_of, one_of
 from netwatch.logs.records import Carried
 from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 

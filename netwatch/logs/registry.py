@@ -12,14 +12,11 @@ from typing import Literal
 from netwatch.logs import (
     adguard,
     bind,
-    coredns,
     dnsmasq,
     dnstap,
     firewall_products,
     gateway_products,
-    haproxy,
     knot,
-    nginx,
     pihole_ftl,
     powerdns,
     products,
@@ -27,8 +24,8 @@ from netwatch.logs import (
     suricata_eve,
     sysmon,
     unbound,
+    web_servers,
     windows_dns,
-    windows_dns_events,
     zeek,
 )
 from netwatch.logs.records import Lack, ReaderContext, RecordReader, Sample
@@ -82,6 +79,13 @@ class LogFormat:
 PRODUCTS = gateway_products.PRODUCTS | products.PRODUCTS | firewall_products.PRODUCTS
 """The products whose logs are only fields."""
 
+
+def _of_product(row: products.Product) -> LogFormat:
+    return LogFormat(
+        row.title, row.recognise, row.reader, row.lacks, always=row.always, flows=row.flows
+    )
+
+
 LOG_FORMATS: dict[str, LogFormat] = {
     "dnsmasq": LogFormat(
         "dnsmasq, and pihole.log of Pi-hole",
@@ -117,21 +121,21 @@ LOG_FORMATS: dict[str, LogFormat] = {
     ),
     "windows-dns": LogFormat(
         "Windows DNS server, debug log",
-        windows_dns.recognise,
+        windows_dns.recognise_debug_log,
         windows_dns.DebugLogReader,
         ("client-port", "server", "answer"),
         labels=True,
     ),
     "windows-dns-events": LogFormat(
         "Windows DNS server, analytical events as JSON",
-        windows_dns_events.recognise,
-        windows_dns_events.DnsEventReader,
+        windows_dns.recognise_events,
+        windows_dns.DnsEventReader,
         encoded=True,
     ),
     "windows-dns-evtx": LogFormat(
         "Windows DNS server, analytical events in an event log",
-        windows_dns_events.recognise,
-        windows_dns_events.DnsEventReader,
+        windows_dns.recognise_events,
+        windows_dns.DnsEventReader,
         container="evtx",
     ),
     "knot": LogFormat(
@@ -146,9 +150,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
         powerdns.PowerDnsReader,
         ("server", "answer"),
     ),
-    "coredns": LogFormat(
-        "CoreDNS, plugin log", coredns.recognise, coredns.CoreDnsReader, ("server", "answer")
-    ),
+    "coredns": _of_product(products.PRODUCTS["coredns"]),
     "suricata-eve": LogFormat(
         "Suricata EVE",
         suricata_eve.recognise,
@@ -175,17 +177,18 @@ LOG_FORMATS: dict[str, LogFormat] = {
     ),
     "haproxy": LogFormat(
         "HAProxy, HTTP log",
-        haproxy.recognise,
-        haproxy.HaproxyReader,
+        web_servers.recognise_haproxy,
+        web_servers.HaproxyReader,
         ("server",),
-        only_if_named=haproxy.FORWARD_PROXY,
+        only_if_named="Its log is mostly of servers, whose clients are not devices of this"
+        " network.",
     ),
     "nginx": LogFormat(
         "NGINX, access log",
-        nginx.recognise,
-        nginx.NginxReader,
+        web_servers.recognise_nginx,
+        web_servers.NginxReader,
         ("server",),
-        only_if_named=nginx.FORWARD_PROXY,
+        only_if_named="Its log is mostly of sites, whose clients are not devices of this network.",
     ),
     "sysmon": LogFormat(
         "Sysmon, DNS queries (event 22)",
@@ -208,12 +211,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
         ("client-port", "server", "query-type"),
         container="evtx",
     ),
-} | {
-    name: LogFormat(
-        row.title, row.recognise, row.reader, row.lacks, always=row.always, flows=row.flows
-    )
-    for name, row in PRODUCTS.items()
-}
+} | {name: _of_product(row) for name, row in PRODUCTS.items()}
 """The formats by their name, as ``--as`` and `log.format` of a record have it."""
 
 

@@ -59,7 +59,7 @@ def read(
     return [*entries, *reader.flush()]
 
 
-def read_any(module: ModuleType, lines: Iterable[bytes]) -> list[LogEntry]:
+def read_any(module: ModuleType | LogFormat, lines: Iterable[bytes]) -> list[LogEntry]:
     """The same of lines of which some cannot be read: nothing else than that may be raised. The
     entries have what the engine relies on."""
     reader = _format(module).reader(ReaderContext(LocalTimes()))

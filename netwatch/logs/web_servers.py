@@ -1,22 +1,27 @@
-"""The access log of NGINX as a forward proxy: ``combined``, JSON, and that of its stream module.
+"""Servers that may be forward proxies: the access log of NGINX, and the log of HAProxy.
 
-NGINX mostly serves sites, where a name in its log is not what a client of ours asked for; only the
-user can say that it is a proxy for clients. The line is that of ``log_format combined``
-(ngx_http_log_module), as Apache HTTP Server writes it too; in JSON the keys are the names of the
-variables, or words that many use for them. The stream module has the server name of handshakes
-(``$ssl_preread_server_name``).
+Both mostly serve sites, where a name in a log is not what a client of ours asked for; only the user
+can say that one is a proxy for clients. The client is the address that connected.
+``X-Forwarded-For`` is not read, because any client can write into it what it likes.
 
-The client is the address that connected (``$remote_addr``). ``X-Forwarded-For`` is not read,
-because any client can write into it what it likes.
+A line of NGINX is that of ``log_format combined`` (ngx_http_log_module), as Apache HTTP Server
+writes it too; in JSON the keys are the names of the variables, or words that many use for them. Its
+stream module has the server name of handshakes (``$ssl_preread_server_name``).
+
+The formats of HAProxy are ``httplog`` and ``httpslog``, of which the documentation says the fields
+("Log formats" in the Configuration Manual). The host is that of the request line (CONNECT or a
+URL), else of the first captured request header that is a host name.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 
 from netwatch.core.errors import RecordError
+from netwatch.core.message import Evidence
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
 from netwatch.logs.fields import (
+    HOST_NAME,
     Object,
     Target,
     authority,
@@ -27,18 +32,8 @@ from netwatch.logs.fields import (
     target,
     text_of,
 )
-from netwatch.logs.records import (
-    Carried,
-    Endpoint,
-    LogEntry,
-    LogName,
-    RecordReader,
-    Sample,
-)
+from netwatch.logs.records import Carried, Endpoint, LogEntry, LogName, RecordReader, Sample
 from netwatch.logs.times import access_time
-
-FORWARD_PROXY = "Its log is mostly of sites, whose clients are not devices of this network."
-"""Why the format is read only where it is named."""
 
 _COMBINED = re.compile(
     rb'(?P<client>\S+) \S+ \S.{0,255}? ?\[(?P<time>[^\]]{1,40})\] "(?P<request>(?:[^"\\]|\\.)*)" '
@@ -56,7 +51,7 @@ _STATUS = ("status", "status_code", "response", "response_status")
 _SNI = ("ssl_preread_server_name", "ssl_server_name")
 
 
-def recognise(sample: Sample) -> int:
+def recognise_nginx(sample: Sample) -> int:
     """The fields of the Common Log Format in a line, or their usual names in JSON."""
     return sum(
         1
@@ -125,40 +120,20 @@ class NginxReader(RecordReader):
     def _entry(
         self, time: bytes, client: bytes, port_: int, asked: Target, status: int, method: bytes
     ) -> Iterable[LogEntry]:
-        ended, digits = access_time(time, self._times)
-        outcome, blocked_by = _outcome(status, method)
-        return (
-            LogName(
-                ended,
-                digits,
-                "http-host",
-                asked.name,
-                Endpoint(packed_ip(client.decode("ascii", "replace")), port_),
-                transport="tcp",
-                raw=asked.raw,
-                outcome=outcome,
-                blocked_by=blocked_by,
-            ),
-        )
+        when = access_time(time, self._times)
+        return _shown(when, asked, client, port_, _nginx_outcome(status, method))
 
     def _handshake(
         self, time: bytes, client: bytes, port_: int, sni: bytes, status: int
     ) -> Iterable[LogEntry]:
         """A connection that the stream module has passed on by its server name."""
         name = normalise_name(sni)
-        ended, digits = access_time(time, self._times)
-        return (
-            LogName(
-                ended,
-                digits,
-                "tls-sni",
-                name,
-                Endpoint(packed_ip(client.decode("ascii", "replace")), port_),
-                transport="tcp",
-                raw=raw_name(sni, name),
-                outcome="reached" if status == 200 else "blocked" if status == 403 else "attempted",
-                blocked_by="status 403" if status == 403 else "",
-            ),
+        when = access_time(time, self._times)
+        outcome: Outcome = "reached" if status == 200 else "attempted"
+        denied: tuple[Outcome, str] = ("blocked", "status 403")
+        found = Target(name, raw_name(sni, name), 0)
+        return _shown(
+            when, found, client, port_, denied if status == 403 else (outcome, ""), "tls-sni"
         )
 
 
@@ -173,7 +148,7 @@ def _first(found: Object, keys: Iterable[str]) -> str:
     return ""
 
 
-def _outcome(status: int, method: bytes) -> tuple[Outcome, str]:
+def _nginx_outcome(status: int, method: bytes) -> tuple[Outcome, str]:
     """What came of a request. For CONNECT an answer other than 2xx is one of the proxy itself. For
     others that is not known of 403, which both may give, and the errors of gateways are its own."""
     if method.upper() == b"CONNECT":
@@ -182,3 +157,89 @@ def _outcome(status: int, method: bytes) -> tuple[Outcome, str]:
         return ("reached" if 200 <= status < 300 else "attempted"), ""
     own = status in (403, 407, 502, 504)
     return ("reached" if 100 <= status < 600 and not own else "attempted"), ""
+
+
+_LINE = re.compile(
+    rb"(?P<client>\S+):(?P<port>\d{1,5}) \[(?P<time>[^\]]{1,40})\] \S+ (?P<server>\S+) "
+    rb"(?P<timers>[+-]?\d+(?:/[+-]?\d+){1,5}) (?P<rest>.*)"
+)
+_HTTP = re.compile(
+    rb"(?P<status>-?\d{1,3}) \+?(?P<size>\d{1,18}) \S+ \S+ (?P<state>[A-Za-z-]{4}) "
+    rb"\d+(?:/\+?\d+){4} \d+/\d+ (?P<captured>(?:\{[^}]*\} ){0,2})\"(?P<request>[^\"]*)\"?"
+)
+
+
+def recognise_haproxy(sample: Sample) -> int:
+    """Client and port, the accept date in brackets, frontend, backend and server, and the
+    timers."""
+    return sum(1 for line in sample.lines if _is_line(line))
+
+
+def _is_line(line: bytes) -> bool:
+    found = _LINE.match(line)
+    return found is not None and b"/" in found["server"]
+
+
+class HaproxyReader(RecordReader):
+    """Reads one log."""
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says (see `netwatch.logs.records.RecordReader`)."""
+        found = _LINE.match(record)
+        if found is None:
+            return ()  # starts and stops of servers, errors
+        http = _HTTP.match(found["rest"])
+        if http is None:
+            raise RecordError("host-missing")  # ``tcplog`` has no name
+        request = _REQUEST.match(http["request"])
+        if request is None:
+            return ()  # ``<BADREQ>``
+        asked = _host(request[1], request[2], http["captured"])
+        if asked is None:
+            raise RecordError("host-missing")
+        when = access_time(found["time"], self._times)
+        outcome = _haproxy_outcome(int(http["status"]), http["state"], found["server"])
+        return _shown(when, asked, found["client"], int(found["port"]), outcome)
+
+
+def _host(method: bytes, url: bytes, captured: bytes) -> Target | None:
+    asked = target(method, url)
+    if asked is not None:
+        return asked
+    first = captured.partition(b"}")[0].lstrip(b"{")
+    for value in first.split(b"|")[:16]:
+        if HOST_NAME.fullmatch(value.partition(b":")[0]):
+            return authority(value)
+    return None
+
+
+def _haproxy_outcome(status: int, state: bytes, server: bytes) -> tuple[Outcome, str]:
+    """What came of a request: a rule of the proxy has denied it (its session state begins with P
+    and it went to no server), or a server has answered."""
+    if server.endswith(b"/<NOSRV>"):
+        if state.startswith(b"P") and status in (401, 403, 429):
+            return "blocked", f"{state.decode('ascii')} {status}"
+        return "attempted", ""
+    return ("reached" if status > 0 and not state.startswith(b"S") else "attempted"), ""
+
+
+def _shown(
+    when: tuple[int, int],
+    asked: Target,
+    client: bytes,
+    client_port: int,
+    outcome: tuple[Outcome, str],
+    evidence: Evidence = "http-host",
+) -> Iterable[LogEntry]:
+    """What a client asked for."""
+    packed = packed_ip(client.decode("ascii", "replace"))
+    side = Endpoint(packed, client_port if client_port < 65536 else 0)
+    return (
+        LogName(
+            *(*when, evidence, asked.name, side),
+            transport="tcp",
+            raw=asked.raw,
+            outcome=outcome[0],
+            blocked_by=outcome[1],
+        ),
+    )
