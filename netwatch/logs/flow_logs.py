@@ -16,13 +16,20 @@ from datetime import UTC
 import orjson
 
 from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.errors import RecordError
 from netwatch.flow_export.conversations import Conversation, Conversations
 from netwatch.flow_export.records import FlowRecord
 from netwatch.logs.fields import columns, csv_row, json_object, number, port, text
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import Endpoint, LogEntry, LogFlow
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import epoch, rfc3339
+from netwatch.logs.records import (
+    Carried,
+    Endpoint,
+    LogEntry,
+    LogFlow,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import SECOND, LocalTimes, epoch, rfc3339
 
 Values = Mapping[str, object]
 """The fields of a record by their names."""
@@ -63,12 +70,12 @@ class FlowLog:
         return FlowLogReader(self, context)
 
 
-class FlowLogReader:
+class FlowLogReader(RecordReader):
     """Reads the lines of one log."""
 
     def __init__(self, log: FlowLog, context: ReaderContext) -> None:
+        super().__init__(context)
         self._log = log
-        self._times = context.times
         self._header: list[str] = []
         self._conversations = Conversations()
 

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
-from netwatch.core.errors import ParseError
+from netwatch.core.errors import ParseError, RecordError
 from netwatch.flow_export.conversations import Conversations
 from netwatch.flow_export.messages import FlowDecoder
 from netwatch.logs.flow_logs import log_flow
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import LogEntry
+from netwatch.logs.records import Carried, LogEntry, ReaderContext, RecordReader, Sample
 
 HEAD = 16
 """Bytes of the head of a message."""
@@ -66,10 +65,11 @@ def recognise(sample: Sample) -> int:
     return max(len(sample.lines), 1) if is_ipfix(sample.head) else 0
 
 
-class MessageReader:
+class MessageReader(RecordReader):
     """Reads the messages of one log."""
 
     def __init__(self, context: ReaderContext) -> None:
+        super().__init__(context)
         self._decoder = FlowDecoder()
         self._conversations = Conversations()
         self._counted: Counter[str] = Counter()

@@ -7,8 +7,9 @@ from support.log_records import SAMPLES, read
 from support.logs import items_of
 
 from netwatch.core.addresses import ip_text
+from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.reading import PLAIN, RecordError
+from netwatch.logs.records import PLAIN
 from netwatch.logs.registry import LOG_FORMATS
 
 BEGIN = 1795946400 * 10**9

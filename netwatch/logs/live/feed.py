@@ -10,15 +10,15 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.live.follower import Follower
 from netwatch.logs.live.receivers import Received, Receivers
 from netwatch.logs.live.written import RecordReading, WrittenLog, frame_format
 from netwatch.logs.log_files import LogItem
-from netwatch.logs.reading import PLAIN, Carried, RecordError
 from netwatch.logs.recognise import recognise_head
-from netwatch.logs.records import time_of
+from netwatch.logs.records import PLAIN, Carried, time_of
 from netwatch.logs.times import SECOND, LocalTimes, LogOptions
 
 MAX_SENT_LOGS = 1024

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from netwatch.capture.files import is_capture
-from netwatch.core.errors import NetwatchError
+from netwatch.core.errors import NetwatchError, RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs import log_stream
@@ -23,7 +23,6 @@ from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.senders import is_receiver, parse
 from netwatch.logs.log_files import UNREAD_SHARE, LogItem
 from netwatch.logs.log_stream import NUL_BYTES, read_head
-from netwatch.logs.reading import Carried, CurrentRecord, ReaderContext, RecordError
 from netwatch.logs.recognise import (
     NEITHER,
     SAMPLE_BYTES,
@@ -31,7 +30,7 @@ from netwatch.logs.recognise import (
     recognise_head,
     recognise_tables,
 )
-from netwatch.logs.records import Lack, time_of
+from netwatch.logs.records import Carried, CurrentRecord, Lack, ReaderContext, time_of
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.sqlite_rows import MAGIC
 from netwatch.logs.times import SECOND, LocalTimes, LogOptions
