@@ -29,6 +29,7 @@ from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
+from netwatch.coverage.visibility import FLOW_RECORD_LOGS
 from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
 from netwatch.logs.recognise import Recognised, fits, recognise
@@ -283,7 +284,7 @@ def _together(found: Sequence[tuple[CaptureFile, str]], options: LogOptions) -> 
     one family in one folder. Flow records are one log with all others, which know the names of
     their addresses."""
     logs: dict[tuple[str, ...], list[tuple[CaptureFile, str]]] = {}
-    have_flow_records = any(LOG_FORMATS[name].flow_records for _, name in found)
+    have_flow_records = any(name in FLOW_RECORD_LOGS for _, name in found)
     for file, name in found:
         folder, stem = log_name(file.path)
         family = LOG_FORMATS[name].family
@@ -320,7 +321,7 @@ def _sequences(
 
 def _has_joined_records(name: str) -> bool:
     row = LOG_FORMATS[name]
-    return bool(row.flows or row.joins or row.flow_records) and not row.encoded
+    return bool(row.flows or row.joins or name in FLOW_RECORD_LOGS) and not row.encoded
 
 
 def _collect(
@@ -328,7 +329,7 @@ def _collect(
 ) -> None:
     """Read a log once for what the records of interest have in common with others."""
     for files, name in sequences:
-        if LOG_FORMATS[name].flow_records:
+        if name in FLOW_RECORD_LOGS:
             continue
         reader = FilesReader(files, name, options, RunStatistics())
         for item in reader.items(interest, is_first_pass=True):

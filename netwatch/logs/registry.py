@@ -59,8 +59,7 @@ class LogFormat:
     it, None where there is no such word; it is not needed for addresses in answers and for
     identifiers of flows. So do as many records as `around` says before and behind it, where only
     the order says what belongs together. `tables` are the tables of an SQLite database that are
-    read, in this order. `flow_records` says that all records are flows, so that names are in other
-    logs, with which the file is read together.
+    read, in this order.
     """
 
     title: str
@@ -77,7 +76,6 @@ class LogFormat:
     joins: Callable[[bytes], bytes | None] | None = None
     around: int = 0
     tables: tuple[str, ...] = ()
-    flow_records: bool = False
 
 
 PRODUCTS = gateway_products.PRODUCTS | products.PRODUCTS | firewall_products.PRODUCTS
@@ -220,17 +218,15 @@ LOG_FORMATS: dict[str, LogFormat] = {
         ipfix.recognise,
         ipfix.MessageReader,
         container="ipfix",
-        flow_records=True,
     ),
     "nfcapd": LogFormat(
         flow_logs.NFCAPD.title,
         flow_logs.NFCAPD.recognise,
         flow_logs.NFCAPD.reader,
         container="nfcapd",
-        flow_records=True,
     ),
     **{
-        name: LogFormat(row.title, row.recognise, row.reader, always=row.always, flow_records=True)
+        name: LogFormat(row.title, row.recognise, row.reader, always=row.always)
         for name, row in flow_logs.FLOW_LOGS.items()
     },
 } | {name: _of_product(row) for name, row in PRODUCTS.items()}
