@@ -25,7 +25,7 @@ VARIABLE = 0xFFFF
 MAX_FIELDS = 256
 """Fields of a template. Exporters send some dozens."""
 
-MAX_RECORD = 0xFFFF
+_MAX_RECORD = 0xFFFF
 """Bytes of a record, whose message has no more."""
 
 
@@ -110,6 +110,8 @@ _ELEMENTS: dict[int, tuple[str, int]] = {
     239: ("biflow_direction", 1),
 }
 
+MICROSECONDS_BEFORE = "microseconds-before"
+
 _CLOCKS: dict[int, tuple[str, str]] = {
     154: ("started", "ntp"),
     155: ("ended", "ntp"),
@@ -117,8 +119,8 @@ _CLOCKS: dict[int, tuple[str, str]] = {
     157: ("ended", "ntp"),
     152: ("started", "milliseconds"),
     153: ("ended", "milliseconds"),
-    158: ("started", "microseconds-before"),
-    159: ("ended", "microseconds-before"),
+    158: ("started", MICROSECONDS_BEFORE),
+    159: ("ended", MICROSECONDS_BEFORE),
     150: ("started", "seconds"),
     151: ("ended", "seconds"),
     22: ("started", "uptime"),
@@ -138,7 +140,7 @@ class Layout:
     """How the records of a template are read. `clock` is the unit of their times, empty where they
     have none, and `size` the length of a record in bytes, the shortest where it varies.
 
-    Raises `ValueError` where a record would have no bytes, or more than `MAX_RECORD`.
+    Raises `ValueError` where a record would have no bytes, or more than `_MAX_RECORD`.
     """
 
     def __init__(self, fields: Sequence[Field]) -> None:
@@ -146,8 +148,8 @@ class Layout:
         self._lengths = [field.length for field in fields]
         self.is_fixed = VARIABLE not in self._lengths
         self.size = sum(1 if length == VARIABLE else length for length in self._lengths)
-        if not 0 < self.size <= MAX_RECORD:
-            raise ValueError("record-size")
+        if not 0 < self.size <= _MAX_RECORD:
+            raise ValueError("a record has no bytes, or too many")
         self.clock, chosen = _chosen(self.fields)
         self._fields = sorted(chosen.items())
         # Values of a record, and behind them one None for what no field says.
@@ -195,7 +197,7 @@ class Layout:
                     at, length = _length(data, at)
                 end = at + length
                 if end > len(data):
-                    raise ValueError("record-cut")
+                    raise ValueError("a record exceeds its set")
                 name = names.get(number)
                 if name is not None:
                     octets = data[at:end]
@@ -207,11 +209,11 @@ class Layout:
 def _length(data: bytes, at: int) -> tuple[int, int]:
     """Where a field of variable length begins, and its length."""
     if at >= len(data):
-        raise ValueError("record-cut")
+        raise ValueError("a record exceeds its set")
     if data[at] < 255:
         return at + 1, data[at]
     if at + 3 > len(data):
-        raise ValueError("record-cut")
+        raise ValueError("a record exceeds its set")
     return at + 3, int.from_bytes(data[at + 1 : at + 3])
 
 

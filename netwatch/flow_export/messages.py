@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from netwatch.core.errors import ParseError
-from netwatch.flow_export.elements import MAX_FIELDS, Field, Layout, Values
+from netwatch.flow_export.elements import MAX_FIELDS, MICROSECONDS_BEFORE, Field, Layout, Values
 from netwatch.flow_export.exporters import Exporter
 from netwatch.flow_export.records import FlowRecord
 
@@ -21,10 +21,6 @@ MAX_DOMAINS = 1024
 
 MAX_DOMAINS_OF_ADDRESS = 64
 """Observation domains of one address."""
-
-MAX_AGE = 7 * 86_400_000_000_000
-"""A flow that is said to have begun so long before its export, ns, has impossible times where the
-message is read as it is sent. What is in a file may be an export of an old capture."""
 
 EARLIEST = 946_684_800_000_000_000
 """The year 2000: an exporter with an earlier time has no clock, ns since the epoch."""
@@ -44,8 +40,7 @@ _NTP_EPOCH = 2_208_988_800
 class Message(NamedTuple):
     """The header of a message: its version (5, 9, 10), the number of its exporter, its sequence
     number, when it was sent (ns since the epoch), when the exporter had been started (ns, 0 where
-    the message does not say), where its sets begin and end, and the earliest time that a flow in it
-    may have (ns)."""
+    the message does not say), and where its sets begin and end."""
 
     version: int
     domain: int
@@ -54,7 +49,6 @@ class Message(NamedTuple):
     started: int
     at: int
     end: int
-    oldest: int = EARLIEST
 
 
 def head(data: bytes) -> Message:
@@ -86,12 +80,10 @@ def head(data: bytes) -> Message:
 
 class FlowDecoder:
     """Reads the messages of any number of exporters, by their addresses. `sampling` has what is
-    configured of an address. With `is_live` flows are of the last days. What cannot be counted with
-    an exporter is in `counts`."""
+    configured of an address. What cannot be counted with an exporter is in `counts`."""
 
-    def __init__(self, sampling: dict[bytes, int] | None = None, *, is_live: bool = False) -> None:
+    def __init__(self, sampling: dict[bytes, int] | None = None) -> None:
         self.counts: Counter[str] = Counter()
-        self._is_live = is_live
         self.exporters: dict[tuple[bytes, int, int], Exporter] = {}
         self._sampling = sampling or {}
         self._of_address: Counter[bytes] = Counter()
@@ -99,8 +91,6 @@ class FlowDecoder:
     def read(self, data: bytes, address: bytes = b"") -> Iterator[FlowRecord]:
         """The records of a message from an address. Raises `ParseError` where it is none."""
         message = head(data)
-        if self._is_live:
-            message = message._replace(oldest=message.sent - MAX_AGE)
         exporter = self._exporter(address, message)
         if message.version == 5:
             yield from _records_of_v5(data, message, exporter)
@@ -346,7 +336,7 @@ def _times(
         first = last = message.sent
         if duration is not None:
             first = last - duration * _MILLISECOND
-        return (first, last) if first >= message.oldest else None
+        return (first, last) if first >= EARLIEST else None
     if started is None:
         started = ended
     if ended is None:
@@ -358,12 +348,14 @@ def _times(
     first, last = _since_epoch(message, clock, started), _since_epoch(message, clock, ended)
     if duration is not None and first == last:
         last = first + duration * _MILLISECOND
-    is_possible = message.oldest <= first <= last <= message.sent + AHEAD
+    is_possible = EARLIEST <= first <= last <= message.sent + AHEAD
     return (first, last) if is_possible else None
 
 
 def _since_epoch(message: Message, clock: str, value: int) -> int:
     """A time of a record in ns since the epoch."""
+    if clock == MICROSECONDS_BEFORE:
+        return message.sent - value * 1000
     match clock:
         case "uptime":
             time = message.started + value * _MILLISECOND
@@ -374,7 +366,5 @@ def _since_epoch(message: Message, clock: str, value: int) -> int:
             return value * _SECOND
         case "milliseconds":
             return value * _MILLISECOND
-        case "microseconds-before":
-            return message.sent - value * 1000
         case _:
             return ((value >> 32) - _NTP_EPOCH) * _SECOND + ((value & 0xFFFFFFFF) * _SECOND >> 32)

@@ -34,7 +34,10 @@ FILE = "file"
 LOGS = "logs"
 """The source that reads logs instead of packets."""
 
-SOURCE_NAMES = (*live_source.SOURCES, FILE, LOGS)
+FLOWS = "flows"
+"""The same source, of which flow records are read: their names are in logs."""
+
+SOURCE_NAMES = (*live_source.SOURCES, FILE, LOGS, FLOWS)
 """The values of ``--source``."""
 
 
@@ -196,7 +199,7 @@ class LiveOptions:
     @property
     def reads_logs(self) -> bool:
         """Whether logs are read, not packets."""
-        return self.source == LOGS
+        return self.source in (LOGS, FLOWS)
 
     @property
     def live(self) -> bool:

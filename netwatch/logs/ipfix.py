@@ -68,6 +68,8 @@ def recognise(sample: Sample) -> int:
 class MessageReader(RecordReader):
     """Reads the messages of one log."""
 
+    waits_briefly = True
+
     def __init__(self, context: ReaderContext) -> None:
         super().__init__(context)
         self._decoder = FlowDecoder()
@@ -75,17 +77,18 @@ class MessageReader(RecordReader):
         self._counted: Counter[str] = Counter()
 
     def read(self, record: bytes, carried: Carried) -> Iterator[LogEntry]:
-        """The conversations that are complete. Raises `RecordError` for the first thing that is
-        wrong with a message, behind what it says."""
+        """The conversations that are complete. Raises `RecordError`."""
         try:
             for flow in self._decoder.read(record):
                 yield from map(log_flow, self._conversations.add(flow))
         except ParseError as error:
             raise RecordError(error.anomaly) from None
-        found = self._decoder.anomalies()
-        for anomaly in found - self._counted:
+        finally:
+            found = self._decoder.anomalies()
+            if self._conversations.evicted:
+                found["flow-records-full"] = self._conversations.evicted
+            self.anomalies.update(found - self._counted)
             self._counted = found
-            raise RecordError(anomaly)
 
     def flush(self) -> Iterator[LogEntry]:
         """What waited for the other direction."""

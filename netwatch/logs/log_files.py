@@ -167,6 +167,7 @@ class FilesReader:
 
     def _judge(self, path: str, read: int) -> None:
         """Count what could not be read of a file, and name it where that is too much."""
+        self._statistics.anomalies.update(self._reader.take_anomalies())
         unread, self._reader.unread = self._reader.unread, Counter()
         for reason, count in unread.items():
             self._statistics.unread_records[path, reason] += count

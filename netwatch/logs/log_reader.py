@@ -137,6 +137,16 @@ class LogReader:
         """What waits for a later record: nothing more will come."""
         return self._reader.flush()
 
+    def take_anomalies(self) -> Counter[str]:
+        """What was wrong since this was asked, beside records that cannot be read."""
+        found, self._reader.anomalies = self._reader.anomalies, Counter()
+        return found
+
+    @property
+    def waits_briefly(self) -> bool:
+        """Whether what waits for a later record does so only for `records.BRIEFLY`."""
+        return self._reader.waits_briefly
+
     def _check_time(self, entry: LogEntry) -> None:
         if self.written_by is not None:
             if time_of(entry) > self.written_by + FUTURE:

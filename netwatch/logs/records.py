@@ -10,6 +10,7 @@ one by one. It may keep state between records (the header of a Zeek log, a query
 answer), in tables with a limit; the last records that wait come out of `flush`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -220,10 +221,21 @@ class ReaderContext:
     current: CurrentRecord = field(default_factory=CurrentRecord, compare=False)
 
 
+BRIEFLY = 60_000_000_000
+"""How long something waits for a later record of a sender that is silent, ns."""
+
+
 class RecordReader:
-    """Reads the records of one log of a format, each of which has a class of this kind."""
+    """Reads the records of one log of a format, each of which has a class of this kind.
+
+    `anomalies` counts what was wrong beside records that cannot be read; who reads the log takes
+    it. With `waits_briefly` what waits for a later record does so for `BRIEFLY` after the last one.
+    """
+
+    waits_briefly = False
 
     def __init__(self, context: ReaderContext) -> None:
+        self.anomalies: Counter[str] = Counter()
         self._times = context.times
         self._current = context.current
 

@@ -286,7 +286,9 @@ class Receivers:
                     (self._drops[opened.fileno()],) = struct.unpack("=I", value[:4])
             if not address.accepts(sender[0]):
                 self.events["sender-refused"] += 1
-            elif record := data.rstrip(b"\r\n\0"):
+                continue
+            record = data.rstrip(b"\r\n\0") if address.scheme.format is None else data
+            if record:
                 self._add(address, sender[0], [record])
 
     def _accept(self, address: ReceiverAddress, frames: Frames, opened: object, now: float) -> None:

@@ -5,7 +5,9 @@ A source yields batches of records with their numbers: a followed file those tha
 receiver those of one sender. A new receiver is a module with its `Frames`, which divide what one
 connection sends, and a row of `SCHEMES`. Nothing here has a socket.
 
-Addresses are ``syslog+udp://ADDRESS:PORT``, ``syslog+tcp://ADDRESS:PORT``,
+Flow records come as datagrams of NetFlow and IPFIX (``udp://ADDRESS:PORT``), and as IPFIX over TCP
+and TLS (``tcp://``, ``tls://``; RFC 7011 section 10.4). The other addresses are
+``syslog+udp://ADDRESS:PORT``, ``syslog+tcp://ADDRESS:PORT``,
 ``syslog+tls://ADDRESS:PORT?cert=FILE&key=FILE`` and ``dnstap+unix:///PATH``. Without an address it
 is that of loopback: to be reached from elsewhere is a decision.
 
@@ -26,12 +28,23 @@ from urllib.parse import parse_qsl, urlsplit
 
 from netwatch.core.errors import NetwatchError
 from netwatch.logs.dnstap import FrameError, Handshake, frames
+from netwatch.logs.ipfix import HEAD as IPFIX_HEAD
+from netwatch.logs.ipfix import VERSION as IPFIX_VERSION
 
 SYSLOG_PORT = 514
 """The port of syslog over UDP (RFC 5426) and, by convention, over TCP."""
 
 SYSLOG_TLS_PORT = 6514
 """The port of syslog over TLS (RFC 5425)."""
+
+NETFLOW_PORT = 2055
+"""The port of NetFlow by convention."""
+
+IPFIX_PORT = 4739
+"""The port of IPFIX (RFC 7011 section 10)."""
+
+IPFIX_TLS_PORT = 4740
+"""The port of IPFIX over TLS."""
 
 SOCKET_MODE = 0o600
 """Permissions of a Unix socket: who may write to it decides what is reported of whom."""
@@ -195,6 +208,32 @@ class DnstapFrames(Frames):
         return records, answer
 
 
+class IpfixFrames(Frames):
+    """Divides a stream of IPFIX messages, each of which has its length in its head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """The messages that are complete with more bytes."""
+        self._buffer += data
+        messages = []
+        at = 0
+        while len(self._buffer) - at >= IPFIX_HEAD:
+            length = int.from_bytes(self._buffer[at + 2 : at + 4])
+            if self._buffer[at : at + 2] != IPFIX_VERSION or length < IPFIX_HEAD:
+                self.failure = "flow-version"
+                break
+            if at + length > len(self._buffer):
+                break
+            messages.append(bytes(self._buffer[at : at + length]))
+            at += length
+        del self._buffer[:at]
+        self.has_begun = self.has_begun or bool(messages)
+        return messages, b""
+
+
 class Scheme(NamedTuple):
     """A kind of receiver: the port that it has by default, 0 for a Unix socket; what divides a
     connection, None where each datagram is a record; its options; the only format that it brings,
@@ -211,6 +250,9 @@ SCHEMES = {
     "syslog+udp": Scheme(SYSLOG_PORT, None),
     "syslog+tcp": Scheme(SYSLOG_PORT, SyslogFrames),
     "syslog+tls": Scheme(SYSLOG_TLS_PORT, SyslogFrames, ("from", "cert", "key"), is_tls=True),
+    "udp": Scheme(NETFLOW_PORT, None, format="ipfix"),
+    "tcp": Scheme(IPFIX_PORT, IpfixFrames, format="ipfix"),
+    "tls": Scheme(IPFIX_TLS_PORT, IpfixFrames, ("from", "cert", "key"), "ipfix", is_tls=True),
     "dnstap+unix": Scheme(0, DnstapFrames, ("mode", "group"), "dnstap"),
 }
 """The receivers by the schemes of their addresses."""

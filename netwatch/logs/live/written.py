@@ -20,7 +20,7 @@ from netwatch.logs.live.source import Batch, ReceiverAddress
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
 from netwatch.logs.log_stream import NUL_BYTES
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
-from netwatch.logs.records import PLAIN, Carried, time_of
+from netwatch.logs.records import BRIEFLY, PLAIN, Carried, time_of
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes, LogOptions
 
@@ -106,7 +106,9 @@ class LiveLog:
         assert reader is not None
         unread, taken = reader.unread, reader.taken
         reader.unread, reader.taken = Counter(), 0
+        anomalies = reader.take_anomalies()
         if is_new:
+            self._statistics.anomalies.update(anomalies)
             self._statistics.records += taken
             for reason, count in unread.items():
                 self._statistics.unread_records[self.source, reason] += count
@@ -268,6 +270,7 @@ class _SentLog(LiveLog):
         self.held: list[tuple[int, bytes, bytes, Carried]] = []
         self.is_other = False
         self.since = 0
+        self.heard = 0
 
 
 class SentLogs:
@@ -311,6 +314,7 @@ class SentLogs:
                     continue
                 inner, carried = taken
                 log = self._log(receiver, batch.sender, carried, times)
+                log.heard = wall
                 if log.reader is not None:
                     log.reader.written_by = wall
                     items += log.reader.read_inner(number, record, inner, carried)
@@ -319,6 +323,11 @@ class SentLogs:
                 changed[id(log)] = carried.program or batch.sender, log
         for name, log in changed.values():
             items += self._settle(name, log, wall)
+        for log in self._logs.values():
+            if log.heard and log.heard + BRIEFLY < wall and log.reader is not None:
+                log.heard = 0
+                if log.reader.waits_briefly:
+                    items += log.flush()
         return items
 
     def flush(self) -> Iterator[LogItem]:
