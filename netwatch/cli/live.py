@@ -127,8 +127,8 @@ def _add_log_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="with --source logs: a file, folder or glob to follow, or where to receive logs:"
         " syslog+udp://ADDRESS:PORT, syslog+tcp://ADDRESS:PORT, syslog+tls://ADDRESS:PORT?cert=FILE,"
-        " dnstap+unix:///PATH; with --source flows also flow records: udp://ADDRESS:PORT (NetFlow and"
-        " IPFIX), tcp:// and tls:// (IPFIX). Without an address only from this machine",
+        " dnstap+unix:///PATH, and flow records: udp://ADDRESS:PORT (NetFlow, IPFIX), tcp:// and tls://"
+        " (IPFIX). Without an address only from this machine",
     )
     add_log_options(group, beside_captures=False)
 

@@ -97,7 +97,7 @@ ANOMALIES: Mapping[str, str] = {
     "flow-names-full": "The name of a flow was evicted because the table was full: a second name in"
     " the flow is not noticed.",
     "flow-record-cut": "A flow record exceeds its set.",
-    "flow-records-full": "A flow record did not wait for the other direction, because too many did.",
+    "flow-records-full": "A flow record did not wait for the other direction: too many did.",
     "flow-records-lost": "Flow records (messages of NetFlow v9) were sent and did not arrive, by"
     " the sequence numbers.",
     "flow-set-bad": "A set of NetFlow or IPFIX has an impossible length; the rest of the message is"
