@@ -13,7 +13,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import escaped
 from netwatch.engine.capture_files import Capture, LogUnit, find_units
 from netwatch.engine.jobs import MOST_WORKERS
-from netwatch.logs.times import LogOptions, Only, format_of, year_of, zone_of
+from netwatch.logs.times import LogOptions, Only, year_of, zone_of
 
 T = TypeVar("T")
 
@@ -159,6 +159,8 @@ def _text(path: AnyPath) -> str:
 
 
 def _format(name: str) -> str:
+    from netwatch.logs.registry import format_of
+
     return format_of(name if isinstance(name, str) else "")
 
 

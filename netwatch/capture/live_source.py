@@ -91,10 +91,15 @@ def _scapy(interfaces: Sequence[str], **options: object) -> LiveSource:
     return cast(LiveSource, module.ScapySource(interfaces, **options))
 
 
+def _sflow(interfaces: Sequence[str], **options: object) -> LiveSource:
+    module = importlib.import_module("netwatch.capture.sflow_source")
+    return cast(LiveSource, module.SflowSource(interfaces, **options))
+
+
 OpenSource = Callable[..., LiveSource]
 """Opens interfaces, given their names and the options of the source. Raises `CaptureError`."""
 
-SOURCES: dict[str, OpenSource] = {"ring": _ring, "scapy": _scapy}
+SOURCES: dict[str, OpenSource] = {"ring": _ring, "scapy": _scapy, "sflow": _sflow}
 """The live sources by the name that users give them. Their modules are imported on first use: one
 works on Linux only, the import of the other takes long."""
 

@@ -16,7 +16,7 @@ from netwatch.language.language import Language
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "hidden": ("ech", "encrypted-dns"),
     "tunnel": ("vpn", "relay", "tor"),
-    "no-name": ("no-sni", "no-hello"),
+    "no-name": ("no-sni", "no-hello", "flow-record"),
     "cut": ("truncated", "hello-incomplete", "begun-before-capture", "one-direction"),
     "empty": ("no-data",),
 }
@@ -80,6 +80,7 @@ def reason_words(language: Language) -> dict[str, str]:
         "tor": language.say("Tor"),
         "no-sni": language.say("handshake without a name"),
         "no-hello": language.say("protocol without a name"),
+        "flow-record": language.say("flow record, which has no name"),
         "truncated": language.say("packets cut short"),
         "hello-incomplete": language.say("handshake incomplete"),
         "begun-before-capture": language.say("begun before the capture"),

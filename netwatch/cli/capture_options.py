@@ -124,7 +124,7 @@ def log_options(args: argparse.Namespace) -> "LogOptions":
 
 
 def _format(text: str) -> str:
-    from netwatch.logs.times import format_of
+    from netwatch.logs.registry import format_of
 
     return _checked(format_of, text)
 

@@ -76,7 +76,9 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
         "--source",
         choices=SOURCE_NAMES,
         help="ring: AF_PACKET ring (default on Linux); scapy: portable but slow (default"
-        " elsewhere); file: a capture or pipe; logs: the logs at PATH",
+        " elsewhere); file: a capture or pipe; sflow: packets that agents of sFlow send to the"
+        " addresses of -i (127.0.0.1:6343); logs: the logs at PATH; flows: flow records and logs at"
+        " PATH",
     )
     group.add_argument(
         "--fanout",
@@ -125,7 +127,8 @@ def _add_log_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="with --source logs: a file, folder or glob to follow, or where to receive logs:"
         " syslog+udp://ADDRESS:PORT, syslog+tcp://ADDRESS:PORT, syslog+tls://ADDRESS:PORT?cert=FILE,"
-        " dnstap+unix:///PATH (without an address only from this machine)",
+        " dnstap+unix:///PATH, and flow records: udp://ADDRESS:PORT (NetFlow, IPFIX), tcp:// and tls://"
+        " (IPFIX). Without an address only from this machine",
     )
     add_log_options(group, beside_captures=False)
 
@@ -255,16 +258,16 @@ def live(args: argparse.Namespace) -> int:
 
 def _sources(args: argparse.Namespace, source: str) -> tuple[str, ...]:
     """The interfaces, or the logs. It exits with status 2 where they do not fit the source."""
-    from netwatch.live.source_openers import LOGS
+    from netwatch.live.source_openers import FLOWS, LOGS
 
-    if source == LOGS:
+    if source in (LOGS, FLOWS):
         if args.interface or not args.paths:
-            args.mistake("--source logs reads logs: PATH is required, and -i is not allowed")
+            args.mistake(f"--source {source} reads logs: PATH is required, and -i is not allowed")
         if args.fanout > 1:
-            args.mistake("--source logs does not support --fanout, only ring does")
+            args.mistake(f"--source {source} does not support --fanout, only ring does")
         return tuple(args.paths)
     if args.paths or args.log_format or args.year or args.timezone:
-        args.mistake("PATH, --as, --year and --timezone need --source logs")
+        args.mistake("PATH, --as, --year and --timezone need --source logs or flows")
     if not args.interface:
         args.mistake("-i is required: the interfaces to capture on")
     return tuple(args.interface)

@@ -87,10 +87,34 @@ ANOMALIES: Mapping[str, str] = {
     "encrypted-link": "The frame is encrypted by MACsec; its content cannot be read.",
     "encrypted-tunnel": "The content of a tunnel is encrypted (CAPWAP over DTLS, LISP with a key)"
     " and cannot be read.",
+    "flow-address-missing": "A flow record has no addresses, or two of different versions.",
+    "flow-exporter-restarted": "The sequence numbers or the uptime of an exporter of flows began"
+    " again.",
+    "flow-exporters-full": "An observation domain was forgotten, with its templates, because there"
+    " were too many.",
+    "flow-message-cut": "A message of NetFlow or IPFIX ends inside its header or its records.",
+    "flow-message-late": "A message of NetFlow or IPFIX arrived behind later ones.",
     "flow-names-full": "The name of a flow was evicted because the table was full: a second name in"
     " the flow is not noticed.",
+    "flow-record-cut": "A flow record exceeds its set.",
+    "flow-records-full": "A flow record did not wait for the other direction: too many did.",
+    "flow-records-lost": "Flow records (messages of NetFlow v9) were sent and did not arrive, by"
+    " the sequence numbers.",
+    "flow-set-bad": "A set of NetFlow or IPFIX has an impossible length; the rest of the message is"
+    " not read.",
+    "flow-set-unknown": "A set of NetFlow or IPFIX has a number that is reserved.",
     "flow-table-full": "A flow with a packet in the last 60 s was evicted: its later packets count"
     " as another flow.",
+    "flow-template-bad": "A template of flow records cannot be read, or its records have no bytes.",
+    "flow-template-changed": "A template of flow records was defined anew with other fields.",
+    "flow-template-missing": "Flow records came before their template; they are not read.",
+    "flow-template-old": "The template of flow records was not sent again for 30 minutes; they are"
+    " not read.",
+    "flow-templates-full": "A template of flow records was forgotten because an exporter has too"
+    " many.",
+    "flow-time-impossible": "A flow record ends before it begins, in the future, or before the year"
+    " 2000.",
+    "flow-version": "A message is neither NetFlow v5 or v9 nor IPFIX.",
     "geo-record-damaged": "A record of a GeoIP database is damaged: the destination has no country"
     " or network operator.",
     "gquic-frame": "A frame of Google QUIC exceeds its packet.",
@@ -180,6 +204,11 @@ ANOMALIES: Mapping[str, str] = {
     " resolved for several apps or names: no evidence.",
     "resolved-addresses-full": "A resolved address was evicted because the table was full.",
     "senders-full": "The table of senders was full: a router's MAC may not be recognised.",
+    "sflow-agents-full": "An agent of sFlow was forgotten because there were too many.",
+    "sflow-cut": "A datagram of sFlow ends inside of what it says to have.",
+    "sflow-datagrams-lost": "Datagrams of sFlow were sent and did not arrive, by their numbers.",
+    "sflow-link-type-unknown": "A sampled packet has a link type that is not read.",
+    "sflow-version": "A datagram is not of sFlow version 5.",
     "shared-clients-full": "What tells several devices behind an address apart was evicted because"
     " the table was full.",
     "socks-cut": "A SOCKS request is truncated.",

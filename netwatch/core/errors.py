@@ -43,6 +43,11 @@ class ParseError(NetwatchError):
         self.anomaly = anomaly
 
 
+class RecordError(NetwatchError):
+    """A record of a log cannot be read. The argument is the reason: a constant of a few words in
+    the form ``field-missing``, under which such records are counted."""
+
+
 class Incomplete(NetwatchError):  # noqa: N818 - not an error of the input: more of it is needed
     """The message continues beyond the bytes that were given.
 

@@ -3,6 +3,7 @@
 
 In order of precedence: a bypass recognised by its name, the port of DNS over TLS and QUIC, a
 name, what the port and the address say of a flow without a name, the reason why no name was seen.
+A flow record has no name whatever was sent, so it has a reason of its own.
 """
 
 try:
@@ -15,6 +16,7 @@ from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatu
 from netwatch.coverage.visibility import (
     DOH_PORTS,
     ENCRYPTED_DNS_PORT,
+    FLOW_RECORD_LOGS,
     VISIBILITIES,
     VPN_PORTS,
     WELL_KNOWN_PORTS,
@@ -59,6 +61,7 @@ _ONE_DIRECTION = cython.declare(cython.int, VISIBILITIES.index("one-direction"))
 _BEGUN_BEFORE = cython.declare(cython.int, VISIBILITIES.index("begun-before-capture"))
 _NO_DATA = cython.declare(cython.int, VISIBILITIES.index("no-data"))
 _NO_HELLO = cython.declare(cython.int, VISIBILITIES.index("no-hello"))
+_FLOW_RECORD = cython.declare(cython.int, VISIBILITIES.index("flow-record"))
 _DNS_PORT = cython.declare(cython.longlong, 53)
 
 assert NAME_STATUSES[_BYPASS:] == BYPASS_CATEGORIES == VISIBILITIES[_DNS : _DNS + 4]
@@ -83,6 +86,8 @@ def visibility_of(flow: Flow, category: NameStatus) -> Visibility:
         found = rules.by_content(
             bytes_out, bytes_in, status, flow.incomplete_message, flow.start_seen
         )
+        if flow.log in FLOW_RECORD_LOGS:
+            found = _FLOW_RECORD
     return VISIBILITIES[found]
 
 
@@ -105,7 +110,8 @@ def visibilities(
 
     `transports` are 1 for TCP, `clients` and `servers` ports, `sent` and `received` payload of the
     client, `statuses` and `categories` (by the server's address) places in `NAME_STATUSES`, and
-    `flags` have bit 0 where a message never became complete, bit 1 where the start was seen.
+    `flags` have bit 0 where a message never became complete, bit 1 where the start was seen, and
+    bit 2 for flow records.
     """
     rules: FlowVisibility = FlowVisibility()
     result = bytearray(count)
@@ -133,6 +139,8 @@ def visibilities(
             found = rules.by_content(
                 bytes_out, bytes_in, status, flags[at] & 1 != 0, flags[at] & 2 != 0
             )
+            if flags[at] & 4:
+                found = _FLOW_RECORD
         result[at] = found
     return result
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.coverage.visibility import VISIBILITIES
 
 _NAMED = VISIBILITIES.index("named")
@@ -272,6 +273,18 @@ class JudgedCoverage:
                 total.update(counts)
             found[kind] = total
         return found
+
+
+_FLOW_RECORD = VISIBILITIES.index("flow-record")
+_OF_FLOW_RECORDS = frozenset({_FLOW_RECORD, _NO_DATA}) | {
+    VISIBILITIES.index(category) for category in BYPASS_CATEGORIES
+}
+
+
+def is_by_flows(counts: Mapping[int, int]) -> bool:
+    """Whether flow records alone tell of these flows, by visibility: who talked to which address is
+    known then, and no name."""
+    return bool(counts.get(_FLOW_RECORD)) and _OF_FLOW_RECORDS.issuperset(counts)
 
 
 def readable(counts: Mapping[int, int]) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from netwatch.coverage.judged import (
     Wanted,
     bits_of,
     bits_or,
+    is_by_flows,
     long_runs,
     mask,
     readable,
@@ -59,12 +60,14 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class NetworkAnswer:
     """What is known of a network in the times of a ban, as quarters of an hour: those that were
-    `wanted`, `captured` with nothing lost, `judged` and `readable`, and what is missing by reason.
-    `flows` are its flows by visibility; `is_known` says whether any sensor ever saw it."""
+    `wanted`, `captured` with nothing lost, of these `by_flows` alone, `judged` and `readable`, and
+    what is missing by reason. `flows` are its flows by visibility; `is_known` says whether any
+    sensor ever saw it."""
 
     network: NetworkInScope
     wanted: int
     captured: int
+    by_flows: int
     judged: int
     readable: int
     missing: Mapping[MissingReason, int]
@@ -97,7 +100,14 @@ def look(
     days = [*_days(spans, timezone)]
     silent = there & _silent(coverage, network, days, timezone)
     hours = coverage.hourly(network.name, spans)
-    blind = judged & ~silent & _unreadable(coverage, network.name, hours, days, limits)
+    by_flows = there & bits_of(
+        QUARTERS * hour + quarter
+        for hour, counts in hours.items()
+        if is_by_flows(counts)
+        for quarter in range(QUARTERS)
+    )
+    unreadable = _unreadable(coverage, network.name, hours, days, limits) | by_flows
+    blind = judged & ~silent & unreadable
     flows: Counter[int] = Counter()
     for counts in hours.values():
         flows.update(counts)
@@ -105,6 +115,7 @@ def look(
         network,
         need,
         there & ~lost,
+        by_flows & ~lost,
         judged & ~lost,
         judged & ~lost & ~silent & ~blind,
         {

@@ -25,11 +25,17 @@ Visibility = Literal[
     "begun-before-capture",
     "no-data",
     "no-hello",
+    "flow-record",
 ]
 """``named``, or the reason why the name of a flow could not be read."""
 
 VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
 """All of them, in the order in which reports list them."""
+
+FLOW_RECORD_LOGS = frozenset(
+    {"ipfix", "nfcapd", "nfdump", "pmacct", "aws-vpc", "azure-flows", "google-vpc"}
+)
+"""The formats of logs whose records are flows without a name, whatever the flows had."""
 
 ENCRYPTED_DNS_PORT = 853
 """DNS over TLS (RFC 7858 section 3.1) and over QUIC (RFC 9250 section 4.1.1)."""

@@ -25,6 +25,7 @@ from netwatch.core.frame import Frame
 from netwatch.core.message import DnsInfo, Message
 from netwatch.core.observation import Observation
 from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, EchConfig
+from netwatch.core.seen import LogInfo
 
 LIMIT = 65536
 """Pairs of a client and an address that are remembered; the least recent is evicted first."""
@@ -243,8 +244,17 @@ class ResolvedAddresses:
             vlan=flow.vlan,
             source=flow.source,
             packet=flow.packet,
+            log=_log_of(flow, answer),
             frames=(*answer.frames, *flow.frames) if answer.frames and flow.frames else (),
         )
+
+
+def _log_of(flow: Flow, answer: Observation) -> LogInfo | None:
+    """The log of a flow to an address that an answer has named: where these are two logs, what the
+    one of the answer lacks is known of the flow."""
+    if answer.log is None or flow.log == answer.log.format:
+        return answer.log
+    return LogInfo(flow.log)
 
 
 def _size(observation: Observation) -> int:

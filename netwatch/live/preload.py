@@ -145,8 +145,8 @@ def preload_logs() -> None:
     """Import what the formats of logs need, too: which ones are read is seen when they are."""
     for module in LOG_MODULES:
         importlib.import_module(module)
-    from netwatch.logs.reading import ReaderContext
     from netwatch.logs.recognise import recognise_head
+    from netwatch.logs.records import ReaderContext
     from netwatch.logs.registry import LOG_FORMATS
     from netwatch.logs.times import LocalTimes
 

@@ -9,11 +9,11 @@ rotation makes new ones at any time, so the user who reads them has to be allowe
 The formats of logs are imported only where logs are read.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from netwatch.capture import live_source
@@ -34,7 +34,10 @@ FILE = "file"
 LOGS = "logs"
 """The source that reads logs instead of packets."""
 
-SOURCE_NAMES = (*live_source.SOURCES, FILE, LOGS)
+FLOWS = "flows"
+"""The same source, of which flow records are read: their names are in logs."""
+
+SOURCE_NAMES = (*live_source.SOURCES, FILE, LOGS, FLOWS)
 """The values of ``--source``."""
 
 
@@ -138,7 +141,7 @@ def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
     """The opener of the logs that a user has named. Raises `NetwatchError` for an address that
     cannot be listened at, and for a file that exists and is no log."""
     from netwatch.logs.live.receivers import Receivers
-    from netwatch.logs.live.senders import is_receiver, parse
+    from netwatch.logs.live.source import is_receiver, parse
 
     addresses = [parse(argument) for argument in arguments if is_receiver(argument)]
     paths = tuple(dict.fromkeys(each for each in arguments if not is_receiver(each)))
@@ -148,22 +151,18 @@ def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
 
 
 def _check(path: str, options: LogOptions) -> None:
-    from netwatch.logs.live.written import recognised
-    from netwatch.logs.log_stream import read_head
+    from netwatch.logs.live.followed_log import opened
+    from netwatch.logs.live.written import head_of, recognised
     from netwatch.logs.recognise import SAMPLE_BYTES
 
-    if not Path(path).is_file():
-        return
     try:
-        with Path(path).open("rb") as file:
-            head = read_head(lambda size, at: os.pread(file.fileno(), size, at), SAMPLE_BYTES)
+        file = opened(path)
     except OSError:
         # It is read as another user, who may be allowed to; else that is said while it runs.
         return
-    try:
-        found = recognised(head, options.format)
-    except CaptureError as error:
-        raise NetwatchError(f"{path}: {error}") from None
+    with contextlib.closing(file):
+        head = head_of(file)
+        found = recognised(file, head, options.format)
     if found.doubt:
         raise NetwatchError(f"{path}: {found.doubt}")
     if found.is_capture:
@@ -200,7 +199,7 @@ class LiveOptions:
     @property
     def reads_logs(self) -> bool:
         """Whether logs are read, not packets."""
-        return self.source == LOGS
+        return self.source in (LOGS, FLOWS)
 
     @property
     def live(self) -> bool:

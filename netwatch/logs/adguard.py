@@ -10,13 +10,12 @@ import binascii
 from collections.abc import Iterable
 from typing import Any, Literal
 
-import orjson
-
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import MAX_MESSAGE, Others, address, message_names, record_type, shown
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.fields import json_object
+from netwatch.logs.records import NOWHERE, Carried, Endpoint, LogEntry, RecordReader, Sample
+from netwatch.logs.times import rfc3339
 
 _FILTERED = {
     3: "FilteredBlockList",
@@ -38,20 +37,12 @@ def recognise(sample: Sample) -> int:
     )
 
 
-class Reader:
+class AdGuardReader(RecordReader):
     """Reads the records of one log of AdGuard Home."""
-
-    def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says."""
-        try:
-            found = orjson.loads(record)
-        except orjson.JSONDecodeError:
-            raise RecordError("json-invalid") from None
-        if not isinstance(found, dict):
-            raise RecordError("json-invalid")
+        found = json_object(record)
         host, kind, moment = found.get("QH"), found.get("QT"), found.get("T")
         if not isinstance(host, str) or not isinstance(kind, str) or not isinstance(moment, str):
             raise RecordError("field-missing")
@@ -74,10 +65,6 @@ class Reader:
             transport,
             **others,
         )
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
-        return ()
 
 
 def _client(found: dict[str, Any]) -> tuple[Endpoint, Others]:

@@ -18,6 +18,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import (
     address,
@@ -32,9 +33,17 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    Lack,
+    LogEntry,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import MONTHS, rfc3339
 
 MAX_REWRITTEN = 1024
 """Maximum number of rewritten answers whose response is awaited; the oldest is forgotten."""
@@ -73,7 +82,6 @@ _REWRITE_CODES = {
     b"Local-Data": b"NOERROR",
     b"CNAME": b"NOERROR",
 }
-_MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 _PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ", b": answer: ", b"' denied")
 _RECORD = re.compile(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
 _LISTED = re.compile(rb"(\S+) (\d{1,10})(?: IN)? (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
@@ -99,11 +107,11 @@ def _content(text: bytes) -> re.Match[bytes] | None:
     return None
 
 
-class Reader:
+class BindReader(RecordReader):
     """Reads the records of one log of BIND."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._context = context
+        super().__init__(context)
         # The second and the zone of the last line, which most lines share, and when it began.
         self._second: tuple[bytes, bytes | None] = (b"", None)
         self._start = 0
@@ -134,10 +142,6 @@ class Reader:
             return self._recorded(line, carried)
         if found := _DENIED.fullmatch(content):
             return self._denied(found, line, carried)
-        return ()
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
         return ()
 
     def _malformed(self, record: bytes) -> Iterable[LogEntry]:
@@ -263,17 +267,18 @@ class Reader:
         return self._start + int(digits.ljust(9, b"0")), len(digits)
 
     def _iso(self, text: bytes, zone: bytes | None) -> int:
-        return rfc3339((text + (zone or b"")).decode("ascii"), self._context.times)[0]
+        return rfc3339((text + (zone or b"")).decode("ascii"), self._times)[0]
 
     def _local(self, text: bytes) -> int:
         """A time like ``27-Nov-2026 02:04:10``."""
         day, month, year = text[:11].split(b"-")
         hour, minute, second = (int(part) for part in text[12:].split(b":"))
         try:
-            number = _MONTHS.index(month) // 3 + 1
-            moment = datetime(int(year), number, int(day), hour, minute, min(second, 59))
-            return self._context.times.local(moment)
-        except (ValueError, OverflowError):
+            moment = datetime(
+                int(year), MONTHS[month.decode()], int(day), hour, minute, min(second, 59)
+            )
+            return self._times.local(moment)
+        except (KeyError, ValueError, OverflowError):
             raise RecordError("time-invalid") from None
 
 

@@ -15,9 +15,9 @@ from datetime import datetime
 
 import orjson
 
-from netwatch.logs.reading import PLAIN, Carried, RecordError
-from netwatch.logs.times import LAST, SECOND, LocalTimes
-from netwatch.logs.timestamps import rfc3339
+from netwatch.core.errors import RecordError
+from netwatch.logs.records import PLAIN, Carried
+from netwatch.logs.times import LAST, MONTHS, SECOND, LocalTimes, rfc3339
 
 MAX_CARRIERS = 2
 """Carriers that are taken off one line."""
@@ -28,10 +28,6 @@ MAX_LINE = 1 << 20
 MAX_PIECES = 64
 """Streams whose lines are in pieces at the same time."""
 
-_MONTHS = {
-    name: number
-    for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
-}
 _PRIORITY = re.compile(rb"<\d{1,3}>")
 _RFC5424 = re.compile(
     rb"\d{1,2} (\S{1,64}) (\S{1,255}) (\S{1,48}) \S{1,128} \S{1,32} "
@@ -40,7 +36,7 @@ _RFC5424 = re.compile(
 )
 _RFC3164 = re.compile(
     rb"(?:\d{1,10}: )?\*?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?"
-    rb"([A-Z][a-z]{2})  ?(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)"
+    rb"(" + "|".join(MONTHS).encode() + rb")  ?(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)"
     rb"(?:\.(\d{1,9}))?(?: (\d{4}))?:? "
 )
 _RFC3339 = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ")
@@ -122,7 +118,7 @@ class Carriers:
 
     def _rfc3164(self, line: bytes, at: int) -> tuple[bytes, Carried] | None:
         found = _RFC3164.match(line, at)
-        if found is None or found[1] not in _MONTHS:
+        if found is None:
             return None
         time, digits = self._rfc3164_time(found.groups())
         return _behind_time(line, found.end(), time, digits)
@@ -213,7 +209,13 @@ class Carriers:
         if self._second[0] == key:
             return self._second[1] + nanoseconds, len(digits)
         try:
-            moment = (_MONTHS[month], int(day), int(hour), int(minute), min(int(second), 59))
+            moment = (
+                MONTHS[month.decode()],
+                int(day),
+                int(hour),
+                int(minute),
+                min(int(second), 59),
+            )
             if year or late_year:
                 time = self._times.local(datetime(int(year or late_year), *moment))
             else:

@@ -14,14 +14,13 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.errors import ParseError
+from netwatch.core.errors import ParseError, RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogName, Place
-from netwatch.logs.web_values import packed_ip
+from netwatch.logs.fields import packed_ip
+from netwatch.logs.records import NOWHERE, Carried, Endpoint, Lack, LogEntry, LogName, Place
 from netwatch.protocols.dns import parse
 
 
@@ -36,7 +35,6 @@ class Others(TypedDict, total=False):
     parts: tuple[Place, ...]
 
 
-_MAPPED = bytes(10) + b"\xff\xff"
 _NO_PLACES: Mapping[str, Place | None] = {}
 _ESCAPED = re.compile(rb"\\(\d{3}|[^\d])", re.DOTALL)
 _TYPE_NUMBER = re.compile(r"(?:TYPE|type=)(\d{1,5})", re.IGNORECASE | re.ASCII)
@@ -49,10 +47,10 @@ _KNOWN_RCODES = {name: name for name in RCODES.values()} | {"NOTIMPL": "NOTIMP"}
 def address(text: bytes) -> bytes:
     """A packed address. The zone of a link-local one (RFC 4007) is left out, and IPv4 in IPv6
     (``::ffff:192.0.2.1``) is the IPv4 address. Raises `RecordError`."""
-    packed = parse_ip(text.decode("latin-1").partition("%")[0])
+    packed = packed_ip(text.decode("latin-1"))
     if packed is None:
         raise RecordError("address-invalid")
-    return packed[12:] if packed.startswith(_MAPPED) else packed
+    return packed
 
 
 @lru_cache(maxsize=4096)

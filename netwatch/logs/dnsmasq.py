@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.errors import RecordError
 from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
 from netwatch.core.names import escape_bytes
 from netwatch.logs.dns_values import (
@@ -30,8 +31,17 @@ from netwatch.logs.dns_values import (
     query_info,
     shown,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import Endpoint, Lack, LogClaim, LogEntry, Place
+from netwatch.logs.records import (
+    Carried,
+    Endpoint,
+    Lack,
+    LogClaim,
+    LogEntry,
+    Place,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 
 MAX_LOOKUPS = 4096
 """Maximum number of lookups whose answer is awaited; the oldest is forgotten."""
@@ -108,11 +118,11 @@ class _Lookup:
     is_answered: bool = False
 
 
-class Reader:
+class DnsmasqReader(RecordReader):
     """Reads the records of one log of dnsmasq."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._current = context.current
+        super().__init__(context)
         # By serial number, empty for the last query of a log without them.
         self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
 
@@ -130,10 +140,6 @@ class Reader:
             return self._answer(line, carried)
         if not line[2]:
             self._lookups.pop(b"", None)
-        return ()
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits that says something."""
         return ()
 
     def _query(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:

@@ -19,11 +19,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
-from netwatch.core.errors import ParseError
+from netwatch.core.errors import ParseError, RecordError
 from netwatch.core.names import escape_bytes
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogName
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    LogName,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import SECOND
 from netwatch.protocols import dns
 
@@ -93,7 +100,7 @@ def _number(octets: bytes) -> int:
 
 class FrameError(Exception):
     """These bytes are no Frame Streams. The argument is the reason: as that of a
-    `netwatch.logs.records.RecordError`, and of a file a sentence."""
+    `netwatch.core.errors.RecordError`, and of a file a sentence."""
 
 
 class Frame(NamedTuple):
@@ -286,11 +293,8 @@ def recognise(sample: Sample) -> int:
     return max(len(sample.lines), 1) if CONTENT_TYPE in sample.head[:512] else 0
 
 
-class Reader:
+class DnstapReader(RecordReader):
     """Reads one stream of frames."""
-
-    def __init__(self, context: ReaderContext) -> None:
-        pass
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a frame says (see `netwatch.logs.records.RecordReader`)."""
@@ -298,10 +302,6 @@ class Reader:
         if outer.number(_TYPE) != 1:
             return ()  # no type but MESSAGE is defined
         return _message(Fields(outer.octets(_MESSAGE)))
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits for a later frame."""
-        return ()
 
 
 def _message(message: Fields) -> Iterator[LogName]:

@@ -1,28 +1,84 @@
-"""Values of fields that several formats write alike: addresses, ports, URLs, rows and objects.
+"""Values of fields that several formats write alike: addresses, ports, URLs, rows and objects, and
+what proxies and sensors say of web traffic: targets of CONNECT, Host fields, versions of TLS by the
+names of tools, and host names in certificates.
 
 Cloud services and firewalls say in different words which device asked. `Sides` puts them in order:
 the address of the device itself, else its host name, else the address after translation.
+
+Anybody may have written the values of JSON objects: each is of the type that is expected, or the
+value for "not there". Packed addresses recur, so they are remembered.
 """
 
 import csv
 import re
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
-from netwatch.core.addresses import parse_ip
-from netwatch.core.names import normalise_name
-from netwatch.logs.reading import RecordError
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.errors import RecordError
+from netwatch.core.message import TlsInfo
+from netwatch.core.names import normalise_name, raw_name
 from netwatch.logs.records import NOWHERE, Endpoint, Lack
+from netwatch.protocols.http import MAX_NAME, host_of
+
+Object = Mapping[str, object]
+"""A JSON object."""
+
+NO_OBJECT: Object = {}
+"""What takes the place of an object that is not there."""
 
 MAX_ANSWERS = 256
 """Addresses and aliases that are read of one lookup."""
 
-_MAPPED = bytes(10) + b"\xff\xff"
 
 _HOST_OF_URL = re.compile(
     r"\s*(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)(?::(\d{1,5}))?", re.IGNORECASE
 )
+
+_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?#\\]*)")
+_PORT = re.compile(rb":([0-9]{1,5})$")
+_PORTS = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443, b"ftp": 21}
+HOST_NAME = re.compile(
+    rb"(?i)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,63}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\.?"
+)
+"""A host name of at least two labels, whose last one begins with a letter: no address."""
+
+VERSIONS = {
+    "TLS 1.3": "1.3",
+    "TLS 1.2": "1.2",
+    "TLS 1.1": "1.1",
+    "TLSv1": "1.0",
+    "SSLv3": "ssl3",
+    "TLSv13": "1.3",
+    "TLSv12": "1.2",
+    "TLSv11": "1.1",
+    "TLSv10": "1.0",
+    "SSLv30": "ssl3",
+    "DTLSv13": "dtls1.3",
+    "DTLSv12": "dtls1.2",
+    "DTLSv10": "dtls1.0",
+}
+"""The names of versions that Suricata and Zeek write, and ours."""
+
+MAX_NAMES = 256
+"""Maximum number of names that are read from one certificate, as in packets."""
+
+_COMMON_NAME = re.compile(r"(?:^|,\s*|/)CN\s*=\s*([^,/\\]+)")
+_JA4 = re.compile(r"[tqd][0-9a-z]{9}_[0-9a-f]{12}_[0-9a-f]{12}")
+_HOST = re.compile(
+    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", 0
+)
+
+MAX_NUMBER = 1 << 62
+"""Greater numbers are not there: no count of bytes is greater, and no column holds them."""
+
+MAX_REMEMBERED = 16384
+"""Maximum number of addresses of each kind that are remembered."""
+
+_MAPPED = bytes(10) + b"\xff\xff"
 
 
 class Sides(NamedTuple):
@@ -67,14 +123,15 @@ def texts(value: object) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-def json_object(record: bytes) -> dict[str, object]:
-    """The JSON object that a record is. Raises `RecordError`."""
+def json_object(record: bytes, other: str = "json-invalid") -> dict[str, Any]:
+    """The JSON object that a record is. Raises `RecordError`, for JSON that is `other` than that
+    with this reason."""
     try:
         value = orjson.loads(record)
     except orjson.JSONDecodeError:
         raise RecordError("json-invalid") from None
     if not isinstance(value, dict):
-        raise RecordError("json-not-object")
+        raise RecordError(other)
     return value
 
 
@@ -144,3 +201,129 @@ def columns(names: str) -> list[str]:
 def renamed(pairs: str) -> dict[str, str]:
     """Names of fields and others that stand for the same, ``name=other``, with blanks between."""
     return dict(pair.split("=") for pair in pairs.split())
+
+
+class Target(NamedTuple):
+    """What a request asks for: the host in normal spelling, the host as it is written, empty where
+    that is the same, and the port, 0 where it is not known."""
+
+    name: str
+    raw: str
+    port: int
+
+
+def target(method: bytes, url: bytes) -> Target | None:
+    """The host of a request by its method and URL: the authority of an absolute URL, or the target
+    of CONNECT; None where the URL has no host (a path alone), or one that is no host."""
+    if method.upper() == b"CONNECT":
+        # Some proxies write the target of CONNECT as a URL.
+        absolute = _ABSOLUTE.match(url)
+        return authority(absolute[2] if absolute else url.partition(b"/")[0], 443)
+    absolute = _ABSOLUTE.match(url)
+    if absolute is None:
+        return None
+    return authority(absolute[2], _PORTS.get(absolute[1].lower(), 0))
+
+
+def authority(written: bytes, default_port: int = 0) -> Target | None:
+    """The host and the port of an authority (RFC 3986 section 3.2); None where it has no host."""
+    raw = host_of(written)
+    if not raw or len(raw) > MAX_NAME:
+        return None
+    name = normalise_name(raw)
+    if not name:
+        return None
+    found = _PORT.search(written)
+    port = int(found[1]) if found and len(raw) < len(written) else default_port
+    return Target(name, raw_name(raw, name), port if port < 65536 else default_port)
+
+
+def tls_info(version: str, alpn: Iterable[str], ja4: str) -> TlsInfo | None:
+    """What a log says of a handshake beside the name, None where that is nothing. The version is
+    the one that was agreed on, because logs do not have those that the client offers."""
+    known = VERSIONS.get(version, "")
+    protocols = tuple(alpn)
+    fingerprint = ja4 if ja4 and _JA4.fullmatch(ja4) else ""
+    if not known and not protocols and not fingerprint:
+        return None
+    # The text's own method gives it back, and can be sent to another process.
+    return TlsInfo(known, protocols, None, fingerprint.__str__ if fingerprint else None)
+
+
+def certificate_names(subject: str, alternative: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The host names of a certificate, by its subject as text and its dNSNames, each once in normal
+    spelling with the name as it is written (empty where that is the same)."""
+    names: dict[str, str] = {}
+    for found in _COMMON_NAME.finditer(subject[:4096]):
+        raw = found[1].strip().encode()
+        name = normalise_name(raw)
+        if _HOST.fullmatch(name):
+            names[name] = raw_name(raw, name)
+    for written in alternative:
+        raw = written.encode()
+        name = normalise_name(raw)
+        if 0 < len(name) <= 255 and len(names) < MAX_NAMES:
+            names.setdefault(name, raw_name(raw, name))
+    yield from names.items()
+
+
+def text_of(found: Object, key: str) -> str:
+    """The text under `key`, empty where there is none."""
+    value = found.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def object_of(found: Object, key: str) -> Object:
+    """The object under `key`, an empty one where there is none."""
+    value = found.get(key)
+    return value if isinstance(value, dict) else NO_OBJECT
+
+
+def objects_of(found: Object, key: str, limit: int) -> list[Object]:
+    """The objects in the list under `key`, of its first `limit` values."""
+    value = found.get(key)
+    if not isinstance(value, list):
+        return []
+    return [each for each in value[:limit] if isinstance(each, dict)]
+
+
+def texts_of(found: Object, key: str, limit: int) -> list[str]:
+    """The texts in the list under `key`, of its first `limit` values; a text alone is a list of
+    one."""
+    value = found.get(key)
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        return []
+    return [each for each in value[:limit] if isinstance(each, str)]
+
+
+def number_of(found: Object, key: str) -> int:
+    """The number under `key`, also where it is text; 0 where there is none, or it is negative."""
+    value = found.get(key)
+    if isinstance(value, str):
+        return int(value) if len(value) < 19 and value.isascii() and value.isdecimal() else 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return int(value) if 0 <= value < MAX_NUMBER else 0
+
+
+def port_of(found: Object, key: str) -> int:
+    """The port under `key`, 0 where there is none."""
+    value = number_of(found, key)
+    return value if value < 65536 else 0
+
+
+@lru_cache(MAX_REMEMBERED)
+def packed_ip(written: str) -> bytes | None:
+    """The packed form of an IP address, None where the text is none. The zone of a link-local one
+    (RFC 4007) is left out, and IPv4 in IPv6 (``::ffff:192.0.2.1``) is the IPv4 address: servers
+    that listen for both write it so."""
+    packed = parse_ip(written.partition("%")[0])
+    return packed[12:] if packed is not None and packed.startswith(_MAPPED) else packed
+
+
+@lru_cache(MAX_REMEMBERED)
+def packed_mac(written: str) -> bytes | None:
+    """The packed form of a MAC address, None where the text is none."""
+    return parse_mac(written)

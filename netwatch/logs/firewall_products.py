@@ -10,6 +10,7 @@ the firewall.
 
 import re
 
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo
 from netwatch.core.protocol_numbers import RCODES, rcode_text
@@ -23,19 +24,9 @@ from netwatch.logs.fields import (
     renamed,
     text,
 )
-from netwatch.logs.products import (
-    UNITS,
-    Ends,
-    Kind,
-    Product,
-    Shown,
-    Values,
-    answers_of,
-    one_of,
-)
-from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.products import UNITS, Ends, Kind, Product, Shown, Values, answers_of, one_of
+from netwatch.logs.records import Carried
+from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 # FortiGate: ``name=value`` of FortiOS 5 to 7, or CEF, where "FortiOS to CEF log field mapping" of
 # Fortinet says which field has a key of CEF; all others keep their name behind ``FTNTFGT``. Values

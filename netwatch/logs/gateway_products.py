@@ -1,5 +1,5 @@
-"""Web gateways whose logs are only fields: Cisco Umbrella and Zscaler, each a row of `PRODUCTS`
-(`netwatch.logs.products`).
+"""Web gateways whose logs are only fields: Cisco Umbrella, Zscaler and Cloudflare Gateway, each a
+row of `PRODUCTS` (`netwatch.logs.products`).
 
 Cisco describes the columns in "DNS Log Formats" and "Web Log Formats". What is in a line of Zscaler
 is up to whoever set up the feed (NSS or Cloud NSS); the default formats are read.
@@ -9,22 +9,35 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo, Evidence
-from netwatch.core.protocol_numbers import RCODES
+from netwatch.core.protocol_numbers import RCODES, rcode_text, type_text
 from netwatch.logs.fields import (
+    MAX_ANSWERS,
     address,
     columns,
     csv_row,
     host_name,
     host_of_url,
     json_object,
+    number,
     renamed,
     text,
+    texts,
 )
-from netwatch.logs.products import Ends, Kind, Product, Shown, Values, has, named, one_of
-from netwatch.logs.reading import Carried, RecordError
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import epoch, rfc3339
+from netwatch.logs.products import (
+    Ends,
+    Kind,
+    Product,
+    Shown,
+    Values,
+    answers_of,
+    has,
+    named,
+    one_of,
+)
+from netwatch.logs.records import Carried
+from netwatch.logs.times import MONTHS, SECOND, LocalTimes, epoch, rfc3339
 
 # Cisco Umbrella: CSV, with a header since version 11 where one is asked for. Newer versions add
 # columns at the end, so that one order fits all of them.
@@ -151,7 +164,6 @@ _ZSCALER_NAMES = renamed(
 )
 """Names in Zscaler's formats, and the specifier that stands for the same."""
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZSCALER_TIME = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII
 )
@@ -226,8 +238,8 @@ def _zscaler_time(values: Values, times: LocalTimes, carried: Carried) -> tuple[
         return rfc3339(moment + "Z" if is_utc else moment, times)
     try:
         day, hour, minute, second = (int(found[at]) for at in (2, 3, 4, 5))
-        at = datetime(int(found[6]), _MONTHS.index(found[1]) + 1, day, hour, minute, second)
-    except ValueError:
+        at = datetime(int(found[6]), MONTHS[found[1]], day, hour, minute, second)
+    except (KeyError, ValueError):
         raise RecordError("time-invalid") from None
     return (LocalTimes() if is_utc else times).local(at), 0
 
@@ -264,6 +276,67 @@ def _zscaler_request(values: Values) -> Shown:
     evidence: Evidence = "tls-sni" if proto == "SSL" else "http-host"
     return evidence, host, at or (80 if proto == "HTTP" else 443)
 
+
+# Cloudflare Gateway: JSON.
+
+
+def _cloudflare_dns(values: Values) -> DnsInfo:
+    rcode = values.get("RCode")
+    return DnsInfo(
+        text(values.get("QueryTypeName")) or type_text(number(values.get("QueryType"))),
+        rcode_text(rcode) if isinstance(rcode, int) and 0 <= rcode < 65536 else None,
+        answers_of(texts(values.get("ResolvedIPs"))),
+        tuple(host_name(each) for each in texts(values.get("CNAMEs"))[:MAX_ANSWERS]),
+    )
+
+
+def _cloudflare_session(values: Values) -> Shown | None:
+    """The name of a handshake; sessions of other protocols show none."""
+    name = text(values["SNI"])
+    is_quic = text(values.get("Transport")).lower() == "udp"
+    return ("quic-sni" if is_quic else "tls-sni", name, 0) if name else None
+
+
+def _cloudflare_request(values: Values) -> Shown:
+    host = text(values["HTTPHost"]) or host_of_url(text(values.get("URL")))[0]
+    return "http-host", host_of_url(host)[0], 0
+
+
+def _cloudflare_tcp(values: Values) -> bool:
+    is_udp = text(values.get("Transport")).lower() == "udp"
+    return not is_udp and text(values.get("HTTPVersion")).upper() != "HTTP/3"
+
+
+_CLOUDFLARE_CLIENT = "SourceInternalIP InternalSourceIP"
+_CLOUDFLARE = Ends(
+    _CLOUDFLARE_CLIENT, "SourcePort", "DestinationIP", "DestinationPort", "SourceIP", "DeviceName",
+    tcp=_cloudflare_tcp,
+)  # fmt: skip
+_CLOUDFLARE_KINDS = (
+    Kind(
+        is_of=has("QueryName", any_of=("ResolverDecision", "ColoCode", "SrcIP")),
+        ends=Ends(
+            *(_CLOUDFLARE_CLIENT, "SrcPort", "DstIP", "DstPort", "SrcIP", "DeviceName"),
+            tcp=one_of("Protocol", "tcp", "https", "tls"),  # DoH and DoT
+        ),
+        action="ResolverDecision",
+        shows=named("QueryName"),
+        dns=_cloudflare_dns,
+    ),
+    Kind(
+        is_of=has("HTTPHost", any_of=("SourceIP", "DestinationIP", "UntrustedCertificateAction")),
+        ends=_CLOUDFLARE,
+        action="Action",
+        status="HTTPStatusCode",
+        shows=_cloudflare_request,
+    ),
+    Kind(
+        is_of=has("SNI", any_of=("SourceIP", "SessionID", "OverrideIP")),
+        ends=_CLOUDFLARE,
+        action="Action",
+        shows=_cloudflare_session,
+    ),
+)
 
 PRODUCTS: dict[str, Product] = {
     "umbrella": Product(
@@ -324,6 +397,16 @@ PRODUCTS: dict[str, Product] = {
                 shows=_zscaler_request,
             ),
         ),
+    ),
+    # The data sets ``gateway_dns``, ``gateway_http`` and ``gateway_network``. `SrcIP` and
+    # `SourceIP` are addresses after translation unless a tunnel carries the addresses of the site;
+    # a device with the WARP client is known by `DeviceName`.
+    "cloudflare-gateway": Product(
+        title="Cloudflare Gateway, DNS, HTTP and network logs",
+        is_object=lambda values: any(kind.is_of(values) for kind in _CLOUDFLARE_KINDS),
+        time="Datetime",
+        denied=re.compile(r"\Ablock", re.IGNORECASE),
+        kinds=_CLOUDFLARE_KINDS,
     ),
 }
 """The products by the names of their formats."""

@@ -29,8 +29,19 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import MAX_PARTS, Carried, CurrentRecord, ReaderContext, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, Place
+from netwatch.logs.records import (
+    MAX_PARTS,
+    NOWHERE,
+    Carried,
+    CurrentRecord,
+    Endpoint,
+    Lack,
+    LogEntry,
+    Place,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 
 MAX_REQUESTS = 4096
 """Maximum number of requests whose client is known, and of those for whose client is waited; the
@@ -75,11 +86,11 @@ def recognise(sample: Sample) -> int:
     )
 
 
-class Reader:
+class KnotReader(RecordReader):
     """Reads the records of one log of Knot Resolver."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._current = context.current
+        super().__init__(context)
         self._requests: OrderedDict[bytes, _Request] = OrderedDict()
         self._waiting: OrderedDict[bytes, _Packet] = OrderedDict()
         self._packet: _Packet | None = None

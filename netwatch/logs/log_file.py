@@ -21,11 +21,12 @@ from netwatch.capture.stream import ReadFailure, Stream
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs import log_stream
 from netwatch.logs.dnstap import FrameError, file_frames
+from netwatch.logs.ipfix import MessageError, file_messages
 from netwatch.logs.log_stream import (
     MAX_LINE,
     NUL_BYTES,
+    ON_DISK,
     StreamReader,
     TextStream,
     line_behind,
@@ -83,13 +84,15 @@ class LogFile:
                 case "lines":
                     yield from self._lines(lines)
                 case "frame-streams":
-                    yield from self._frames()
+                    yield from self._streamed(file_frames)
+                case "ipfix":
+                    yield from self._streamed(file_messages)
                 case _:
                     yield from self._from_disk()
             self.is_read = True
         except CaptureError as error:
             statistics.unread.append(str(error))
-        except (FrameError, DatabaseError) as error:
+        except (FrameError, MessageError, DatabaseError) as error:
             statistics.unread.append(f"{self.name}: cannot be read on: {error}")
 
     def _lines(self, lines: LineFilter) -> Iterator[tuple[int, bytes]]:
@@ -152,10 +155,12 @@ class LogFile:
                     break
         self._statistics.records += lines.lines - before
 
-    def _frames(self) -> Iterator[tuple[int, bytes]]:
+    def _streamed(
+        self, divide: Callable[[StreamReader], Iterator[bytes | None]]
+    ) -> Iterator[tuple[int, bytes]]:
         content = open_content(self._file)
         try:
-            yield from self._numbered(file_frames(StreamReader(content.stream)), content.stream)
+            yield from self._numbered(divide(StreamReader(content.stream)), content.stream)
             self._end(content)
         finally:
             content.stream.close()
@@ -167,7 +172,8 @@ class LogFile:
                     self._statistics.records += 1
                     yield number, record
             else:
-                yield from self._numbered(log_stream.events(path, self.name), None)
+                found = ON_DISK[self._format.container](path, self.name)
+                yield from self._numbered(found, None)
 
     def _numbered(
         self, found: Iterator[bytes | None], stream: Stream | None

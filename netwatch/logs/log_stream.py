@@ -15,7 +15,11 @@ read.
 """
 
 import codecs
+import os
 import re
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +57,9 @@ _BYTE_ORDER_MARKS = {
 
 MAGIC = b"ElfFile\0"
 """The first bytes of an event log."""
+
+NFCAPD = b"\x0c\xa5\x02\0"
+"""The first bytes of a file of nfcapd (nfdump 1.7), in the byte order of the usual machines."""
 
 MAX_DAMAGED = 1000
 """Damaged records one after the other, after which the file is not read on."""
@@ -295,3 +302,43 @@ def events(path: Path, shown: str) -> Iterator[bytes | None]:
         text = str(record["data"])
         yield text.encode("utf-8", "surrogatepass") if len(text) <= MAX_RECORD else None
     raise CaptureError(f"{shown}: {MAX_DAMAGED} records one after the other are damaged")
+
+
+def nfdump_lines(path: Path, shown: str) -> Iterator[bytes | None]:
+    """The flows of the file of nfcapd at `path`, each as a JSON object with times of UTC, None for
+    one that is too long. The program ``nfdump`` reads the file, whose form changes with its
+    versions. `shown` is its name in messages. Raises `CaptureError`."""
+    program = shutil.which("nfdump")
+    if program is None:
+        raise CaptureError(
+            f"{shown}: is a file of nfcapd; reading it requires the program nfdump"
+            " (apt-get install nfdump)"
+        )
+    command = [program, "-q", "-r", str(path.absolute()), "-o", "ndjson"]
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=os.environ | {"TZ": "UTC", "LC_ALL": "C"},
+        ) as running,
+    ):
+        assert running.stdout is not None
+        try:
+            while line := running.stdout.readline(MAX_LINE):
+                yield line.strip() if line.endswith(b"\n") else None
+            if running.wait():
+                complaints.seek(0)
+                said = complaints.read(200).decode("utf-8", "replace").strip()
+                raise CaptureError(f"{shown}: nfdump cannot read it: {said}")
+        finally:
+            running.kill()
+
+
+ON_DISK: dict[str, Callable[[Path, str], Iterator[bytes | None]]] = {
+    "evtx": events,
+    "nfcapd": nfdump_lines,
+}
+"""What reads the records of a container that can only be read from a file on disk."""

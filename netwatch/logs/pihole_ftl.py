@@ -12,15 +12,22 @@ The privacy levels of Pi-hole hide domains (``hidden``) and clients (``0.0.0.0``
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from netwatch.core.addresses import parse_ip
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
 from netwatch.core.protocol_numbers import type_text
 from netwatch.logs.dns_values import Others, shown
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
+from netwatch.logs.fields import json_object
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.times import SECOND
 
 MAX_IDS = 1 << 20
@@ -100,20 +107,16 @@ def recognise(sample: Sample) -> int:
     return len(tables & {b"ftl", b"counters", *(table.encode() for table in TABLES)})
 
 
-class Reader:
+class FtlReader(RecordReader):
     """Reads the rows of one database."""
 
-    def __init__(self, _: ReaderContext) -> None:
+    def __init__(self, context: ReaderContext) -> None:
+        super().__init__(context)
         self._texts: dict[str, dict[int, str]] = {table: {} for table in _COLUMNS}
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a row says."""
-        try:
-            row = orjson.loads(record)
-        except orjson.JSONDecodeError:
-            raise RecordError("json-invalid") from None
-        if not isinstance(row, dict):
-            raise RecordError("json-invalid")
+        row = json_object(record)
         table = row.get("_table")
         if table in _COLUMNS:
             self._add(table, row)
@@ -132,10 +135,6 @@ class Reader:
             others["lacks"] = (*others.get("lacks", ()), "query-type")
         name = domain.encode("utf-8", "surrogatepass")
         return shown(name, info, _time(row.get("timestamp")), client, **others)
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
-        return ()
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
         number, text = row.get("id"), row.get(_COLUMNS[table])

@@ -11,8 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable
 
-import orjson
-
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import (
     address,
@@ -23,9 +22,18 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, Place
-from netwatch.logs.timestamps import epoch
+from netwatch.logs.fields import json_object
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    Place,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import epoch
 
 MAX_QUESTIONS = 4096
 """Maximum number of questions of the Recursor whose answer is awaited; the oldest is forgotten."""
@@ -70,11 +78,11 @@ def recognise(sample: Sample) -> int:
     return found
 
 
-class Reader:
+class PowerDnsReader(RecordReader):
     """Reads the records of one log of the Recursor or of dnsdist."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._current = context.current
+        super().__init__(context)
         # The clients of questions and where these are, by the thread and task of the Recursor, name
         # and type.
         self._questions: OrderedDict[tuple[bytes, bytes, bytes], tuple[Endpoint, Place | None]] = (
@@ -93,10 +101,6 @@ class Reader:
             return self._dnsdist(found, carried)
         if found := _SENTENCE.fullmatch(record):
             return self._sentence(found, carried)
-        return ()
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits that says something."""
         return ()
 
     def _structured(self, fields: dict[str, bytes], carried: Carried) -> Iterable[LogEntry]:
@@ -159,14 +163,8 @@ def _unquoted(value: bytes) -> bytes:
 
 
 def _json(record: bytes) -> dict[str, bytes]:
-    try:
-        found = orjson.loads(record)
-    except orjson.JSONDecodeError:
-        raise RecordError("json-invalid") from None
-    if not isinstance(found, dict):
-        raise RecordError("json-invalid")
     return {
         key: value.encode("utf-8", "surrogatepass")
-        for key, value in found.items()
+        for key, value in json_object(record).items()
         if isinstance(value, str)
     }

@@ -1,8 +1,8 @@
 """Logs that are only fields (JSON, CSV, ``name=value``) are read by a row of a table each.
 
 A row says how the lines look, in which fields the time, the sides, the name and the decision are,
-and which kinds of records there are. Here are the reader of the rows and the products that write
-JSON alone; `netwatch.logs.gateway_products` and `netwatch.logs.firewall_products` have the others.
+and which kinds of records there are. Here are the reader of the rows and two resolvers;
+`netwatch.logs.gateway_products` and `netwatch.logs.firewall_products` have the others.
 """
 
 import re
@@ -11,29 +11,36 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from netwatch.core.addresses import parse_mac
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.core.protocol_numbers import rcode_text, type_text
-from netwatch.logs.dns_values import with_aliases
+from netwatch.logs.dns_values import answer_info, carried_time, query_info, unescaped, with_aliases
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     Sides,
     address,
     host_name,
-    host_of_url,
     json_object,
     number,
     octets,
     port,
     sides,
     text,
-    texts,
 )
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, Lack, LogEntry, LogFlow, LogName
-from netwatch.logs.times import SECOND, LocalTimes
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    Lack,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
 Values = Mapping[str, object]
 """The fields of a record by their names."""
@@ -102,7 +109,9 @@ class Product:
     time: str | Callable[[Values, LocalTimes, Carried], tuple[int, int]]
     denied: re.Pattern[str]
     kinds: tuple[Kind, ...]
-    lines: Callable[[bytes, list[str]], Values] = lambda record, _: json_object(record)
+    lines: Callable[[bytes, list[str]], Values] = lambda record, _: json_object(
+        record, "json-not-object"
+    )
     looks: tuple[re.Pattern[bytes], ...] = ()
     is_object: Callable[[Values], bool] | None = None
     lacks: tuple[Lack, ...] = ()
@@ -124,12 +133,12 @@ class Product:
         return ProductReader(self, context)
 
 
-class ProductReader:
+class ProductReader(RecordReader):
     """Reads the records of one log of a product."""
 
     def __init__(self, product: Product, context: ReaderContext) -> None:
+        super().__init__(context)
         self._product = product
-        self._times = context.times
         self._header: list[str] = []
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -148,10 +157,6 @@ class ProductReader:
             return (self._flow(kind, values, carried),)
         shown = kind.shows(values)
         return () if shown is None else self._names(kind, values, shown, carried)
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing: no record waits for another."""
-        return ()
 
     def _names(
         self, kind: Kind, values: Values, shown: Shown, carried: Carried
@@ -292,74 +297,71 @@ def _route53_dns(values: Values) -> DnsInfo:
     return DnsInfo(text(values.get("query_type")), rcode or None, tuple(addresses), tuple(chain))
 
 
-def _cloudflare_dns(values: Values) -> DnsInfo:
-    rcode = values.get("RCode")
-    return DnsInfo(
-        text(values.get("QueryTypeName")) or type_text(number(values.get("QueryType"))),
-        rcode_text(rcode) if isinstance(rcode, int) and 0 <= rcode < 65536 else None,
-        answers_of(texts(values.get("ResolvedIPs"))),
-        tuple(host_name(each) for each in texts(values.get("CNAMEs"))[:MAX_ANSWERS]),
-    )
-
-
-def _cloudflare_session(values: Values) -> Shown | None:
-    """The name of a handshake; sessions of other protocols show none."""
-    name = text(values["SNI"])
-    is_quic = text(values.get("Transport")).lower() == "udp"
-    return ("quic-sni" if is_quic else "tls-sni", name, 0) if name else None
-
-
-def _cloudflare_request(values: Values) -> Shown:
-    host = text(values["HTTPHost"]) or host_of_url(text(values.get("URL")))[0]
-    return "http-host", host_of_url(host)[0], 0
-
-
-def _cloudflare_tcp(values: Values) -> bool:
-    is_udp = text(values.get("Transport")).lower() == "udp"
-    return not is_udp and text(values.get("HTTPVersion")).upper() != "HTTP/3"
-
-
-_CLOUDFLARE_CLIENT = "SourceInternalIP InternalSourceIP"
-_CLOUDFLARE = Ends(
-    _CLOUDFLARE_CLIENT, "SourcePort", "DestinationIP", "DestinationPort", "SourceIP", "DeviceName",
-    tcp=_cloudflare_tcp,
-)  # fmt: skip
-_CLOUDFLARE_KINDS = (
-    Kind(
-        is_of=has("QueryName", any_of=("ResolverDecision", "ColoCode", "SrcIP")),
-        ends=Ends(
-            *(_CLOUDFLARE_CLIENT, "SrcPort", "DstIP", "DstPort", "SrcIP", "DeviceName"),
-            tcp=one_of("Protocol", "tcp", "https", "tls"),  # DoH and DoT
-        ),
-        action="ResolverDecision",
-        shows=named("QueryName"),
-        dns=_cloudflare_dns,
-    ),
-    Kind(
-        is_of=has("HTTPHost", any_of=("SourceIP", "DestinationIP", "UntrustedCertificateAction")),
-        ends=_CLOUDFLARE,
-        action="Action",
-        status="HTTPStatusCode",
-        shows=_cloudflare_request,
-    ),
-    Kind(
-        is_of=has("SNI", any_of=("SourceIP", "SessionID", "OverrideIP")),
-        ends=_CLOUDFLARE,
-        action="Action",
-        shows=_cloudflare_session,
-    ),
+_COREDNS = re.compile(
+    rb"\A(?:(?P<time>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) )?"
+    rb"(?:\[INFO\] )?(?:[a-z]{1,16}/)?"
+    rb"\[?(?P<client>[0-9a-fA-F.:]+(?:%\S{1,32}?)?)\]?:(?P<client_port>\d{1,5}) - "
+    rb'(?:\d{1,5} )"(?P<type>[A-Z0-9]{1,16}) [A-Z0-9]{1,8} (?P<name>\S+)'
+    rb" (?P<protocol>udp|tcp|tcp-tls|https|quic|grpc) "
+    rb'\d+ (?:true|false) \d+" (?P<rcode>\S+) \S+ \d+ \S+(?: "?\d+"?)?\Z'
 )
 
+
+def _coredns_line(record: bytes, header: list[str]) -> Values:
+    """The fields of a line; nothing for other messages, and for a lookup of the root."""
+    found = _COREDNS.match(record)
+    if found is None:
+        if b" - " in record and b" IN " in record and b'" ' in record:
+            raise RecordError("line-invalid")
+        return {}
+    values = {
+        key: (unescaped(value) if key == "name" else value).decode("utf-8", "surrogateescape")
+        for key, value in found.groupdict(b"").items()
+    }
+    values["client"] = values["client"].partition("%")[0]
+    if address(values["client"]) is None:
+        raise RecordError("address-invalid")
+    if int(values["client_port"]) > 65535:
+        raise RecordError("port-invalid")
+    return {} if values["name"] == "." else values
+
+
+def _coredns_time(values: Values, times: LocalTimes, carried: Carried) -> tuple[int, int]:
+    """A time of CoreDNS 1.3 to 1.5 (RFC 3339), or of before, as packages of Go have it."""
+    moment = text(values["time"])
+    if not moment:
+        return carried_time(carried)
+    return rfc3339(moment if moment[4] == "-" else moment[:19].replace("/", "-"), times)
+
+
+def _coredns_dns(values: Values) -> DnsInfo:
+    kind, rcode = (str(values[key]).encode("utf-8", "surrogateescape") for key in ("type", "rcode"))
+    return query_info(kind) if rcode == b"-" else answer_info(kind, rcode)
+
+
 PRODUCTS: dict[str, Product] = {
-    # The data sets ``gateway_dns``, ``gateway_http`` and ``gateway_network``. `SrcIP` and
-    # `SourceIP` are addresses after translation unless a tunnel carries the addresses of the site;
-    # a device with the WARP client is known by `DeviceName`.
-    "cloudflare-gateway": Product(
-        title="Cloudflare Gateway, DNS, HTTP and network logs",
-        is_object=lambda values: any(kind.is_of(values) for kind in _CLOUDFLARE_KINDS),
-        time="Datetime",
-        denied=re.compile(r"\Ablock", re.IGNORECASE),
-        kinds=_CLOUDFLARE_KINDS,
+    # A line is ``ADDRESS:PORT - ID "TYPE CLASS NAME PROTOCOL SIZE DO BUFSIZE" RCODE FLAGS SIZE
+    # DURATION`` (https://coredns.io/plugins/log/); the combined format adds the opcode. It is
+    # written when the answer has been sent, with no time of its own since 1.6; the time is then
+    # that of the log of the container or service. In a cluster, the client is the address of a pod.
+    "coredns": Product(
+        title="CoreDNS, plugin log",
+        lacks=("server", "answer"),
+        looks=(_COREDNS,),
+        lines=_coredns_line,
+        time=_coredns_time,
+        denied=re.compile(r"(?!)"),
+        kinds=(
+            Kind(
+                is_of=has("name"),
+                ends=Ends(
+                    *("client", "client_port", "", ""),
+                    tcp=lambda values: values["protocol"] not in ("udp", "quic"),
+                ),
+                shows=lambda values: ("dns-query", str(values["name"]), 0),
+                dns=_coredns_dns,
+            ),
+        ),
     ),
     # "Values that appear in VPC Resolver query logs" (Route 53 Developer Guide). `srcaddr` is the
     # instance in the VPC that asked; where lookups come through an inbound endpoint it is whatever

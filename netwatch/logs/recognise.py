@@ -18,12 +18,13 @@ import orjson
 
 from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
 from netwatch.capture.not_read import EVIDENCE_HEAD_BYTES, is_own_evidence
-from netwatch.core.errors import CaptureError
+from netwatch.core.errors import CaptureError, RecordError
 from netwatch.logs import log_stream
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import FrameError, file_frames, is_frame_streams
-from netwatch.logs.log_stream import MAX_LINE, is_without_mark, on_disk, open_text, text_of
-from netwatch.logs.reading import PLAIN, Carried, RecordError, Sample
+from netwatch.logs.ipfix import MessageError, file_messages, is_ipfix
+from netwatch.logs.log_stream import MAX_LINE, ON_DISK, is_without_mark, on_disk, open_text, text_of
+from netwatch.logs.records import PLAIN, Carried, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
 from netwatch.logs.sqlite_rows import MAGIC as SQLITE
 from netwatch.logs.sqlite_rows import DatabaseError, table_names
@@ -184,7 +185,7 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
                 hint="has lines that end with CR only: convert them with tr '\\r' '\\n'"
             )
         sample = line_sample(text)
-    elif file is None or (file.path == STDIN and container != "frame-streams"):
+    elif file is None or (file.path == STDIN and container not in _STREAMED):
         return Recognised(doubt="is read from standard input only with --as")
     else:
         sample = _records_sample(container, head, file)
@@ -225,9 +226,10 @@ def _sample(head: bytes, found: list[tuple[bytes, Carried]]) -> Sample:
 def _records_sample(container: Container, head: bytes, file: CaptureFile) -> Sample:
     """The sample of a binary container, as far as it can be read. Raises `CaptureError`."""
     found: list[bytes] = []
-    if container == "frame-streams":
-        with suppress(FrameError):  # The head ends within a frame.
-            found += islice(filter(None, file_frames(_Head(head))), SAMPLE_RECORDS)
+    divide = _STREAMED.get(container)
+    if divide is not None:
+        with suppress(FrameError, MessageError):  # The head ends within a record.
+            found += islice(filter(None, divide(_Head(head))), SAMPLE_RECORDS)
     else:
         with on_disk(file) as path:
             found += islice(_records(container, path, file.path), SAMPLE_RECORDS)
@@ -235,8 +237,8 @@ def _records_sample(container: Container, head: bytes, file: CaptureFile) -> Sam
 
 
 def _records(container: Container, path: Path, shown: str) -> Iterator[bytes]:
-    if container == "evtx":
-        yield from filter(None, log_stream.events(path, shown))
+    if container in ON_DISK:
+        yield from filter(None, ON_DISK[container](path, shown))
         return
     try:
         yield from (name.encode() for name in table_names(path))
@@ -302,6 +304,10 @@ def _container(head: bytes) -> Container:
         return "sqlite"
     if head.startswith(log_stream.MAGIC):
         return "evtx"
+    if head.startswith(log_stream.NFCAPD):
+        return "nfcapd"
+    if is_ipfix(head):
+        return "ipfix"
     return "frame-streams" if is_frame_streams(head) else "lines"
 
 
@@ -353,3 +359,10 @@ class _Head:
         piece = self._head[self._at : self._at + size]
         self._at += len(piece)
         return piece
+
+
+_STREAMED: Mapping[Container, Callable[[_Head], Iterator[bytes | None]]] = {
+    "frame-streams": file_frames,
+    "ipfix": file_messages,
+}
+"""What divides a container that can be read from its start on."""

@@ -1,16 +1,25 @@
-"""What one record of a log says: names that a client showed, flows, and claims of addresses.
+"""The contract of all formats: what the reader of one is given, and what one record says, which is
+names that a client showed, flows, and claims of addresses.
 
 These are values between the reader of a format and the engine, which makes of them what packets
 give: observations, flows and messages that claim addresses. What a record does not say is left
 out, never guessed; `Lack` names it, so that an alert can state it.
+
+A reader is made anew for each log (all files of one log, in order of time) and takes its records
+one by one. It may keep state between records (the header of a Zeek log, a query that waits for its
+answer), in tables with a limit; the last records that wait come out of `flush`.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from netwatch.core.flow import NameStatus, Sent
+from netwatch.core.frame import MAX_RECORD
 from netwatch.core.message import AddressClaim, DnsInfo, Evidence, QuicInfo, TlsInfo
 from netwatch.core.verdict import Outcome
+from netwatch.logs.times import LocalTimes
 
 Lack = Literal[
     "client",
@@ -131,3 +140,123 @@ LogEntry = LogName | LogFlow | LogClaim
 def time_of(entry: LogEntry) -> int:
     """The time of what a record says, of a flow its end, ns since the epoch."""
     return entry.last if isinstance(entry, LogFlow) else entry.time
+
+
+class Carried(NamedTuple):
+    """What carried a line and was taken off it: the time that the carrier gives (ns since the
+    epoch, None where it has none) with its digits after the second, the host name of the sender,
+    and the name of the program (``dnsmasq``), both empty where it has none."""
+
+    time: int | None = None
+    time_digits: int = 0
+    host: str = ""
+    program: str = ""
+
+
+PLAIN = Carried()
+"""Nothing carried the line."""
+
+
+MAX_PARTS = 64
+"""Records of one answer or event whose places are kept; further ones are no evidence."""
+
+
+MAX_PIECES = 16
+"""Pieces of a record whose places are kept, the last ones."""
+
+
+class CurrentRecord:
+    """The record that is being read, as it is in the file; `line` is 0 where it is in none. Who
+    reads a log sets it. What carried a record may have divided it: the pieces before the last are
+    kept until that has been read."""
+
+    __slots__ = ("_pieces", "line", "record", "source")
+
+    def __init__(self) -> None:
+        self.source = ""
+        self.line = 0
+        self.record = b""
+        self._pieces: list[Place] = []
+
+    def keep_piece(self) -> None:
+        """The record is a piece of one whose end comes later."""
+        place = self.place()
+        if place is not None:
+            self._pieces = [*self._pieces, place][-MAX_PIECES:]
+
+    def with_pieces(self, entries: Iterable[LogEntry]) -> Iterable[LogEntry]:
+        """What the record says, with the pieces of it that came before as parts."""
+        return self._with_parts(entries) if self._pieces else entries
+
+    def _with_parts(self, entries: Iterable[LogEntry]) -> Iterator[LogEntry]:
+        pieces = self._pieces
+        for entry in entries:
+            # Until then they may be of another stream than what was read.
+            self._pieces = []
+            if isinstance(entry, LogName):
+                time, digits = entry.time, entry.time_digits
+                parts = [piece._replace(time=time, time_digits=digits) for piece in pieces]
+                entry = replace(entry, parts=(*entry.parts, *parts))
+            yield entry
+
+    def place(self, time: int = 0, digits: int = 0) -> Place | None:
+        """Where it is, with its time in ns and the digits of that, for a reader that shows what
+        it says only at a later one. None where it is in no file."""
+        if not self.line:
+            return None
+        record = self.record
+        size = len(record)
+        if size > MAX_RECORD:
+            record = record[:MAX_RECORD]
+        return Place(self.source, self.line, time, digits, record, size)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderContext:
+    """What the reader of a log may ask: `times` reads times without zone or year, `source` is the
+    path of the first file, for messages, `current` says where the record is that is being read."""
+
+    times: LocalTimes
+    source: str = ""
+    current: CurrentRecord = field(default_factory=CurrentRecord, compare=False)
+
+
+BRIEFLY = 60_000_000_000
+"""How long something waits for a later record of a sender that is silent, ns."""
+
+
+class RecordReader:
+    """Reads the records of one log of a format, each of which has a class of this kind.
+
+    `anomalies` counts what was wrong beside records that cannot be read; who reads the log takes
+    it. With `waits_briefly` what waits for a later record does so for `BRIEFLY` after the last one.
+    """
+
+    waits_briefly = False
+
+    def __init__(self, context: ReaderContext) -> None:
+        self.anomalies: Counter[str] = Counter()
+        self._times = context.times
+        self._current = context.current
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a record says, without its line ending and without what carried it; nothing for
+        records that are of no concern here (comments, other messages of the program). Raises
+        `RecordError` where it should say something and cannot be read."""
+        raise NotImplementedError
+
+    def flush(self) -> Iterable[LogEntry]:
+        """What waits for a later record that did not come: the log has ended."""
+        return ()
+
+
+class Sample(NamedTuple):
+    """The head of a file, by which its format is recognised: the first bytes after decompression,
+    the complete lines in them without what carried them, what that was, and for each line the JSON
+    object that it is, None where it is none. Of other containers the lines are the first records,
+    of an SQLite database the names of its tables."""
+
+    head: bytes
+    lines: tuple[bytes, ...]
+    carried: tuple[Carried, ...]
+    objects: tuple[dict[str, object] | None, ...]

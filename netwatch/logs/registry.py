@@ -12,14 +12,13 @@ from typing import Literal
 from netwatch.logs import (
     adguard,
     bind,
-    coredns,
     dnsmasq,
     dnstap,
     firewall_products,
+    flow_logs,
     gateway_products,
-    haproxy,
+    ipfix,
     knot,
-    nginx,
     pihole_ftl,
     powerdns,
     products,
@@ -27,17 +26,16 @@ from netwatch.logs import (
     suricata_eve,
     sysmon,
     unbound,
+    web_servers,
     windows_dns,
-    windows_dns_events,
     zeek,
 )
-from netwatch.logs.reading import ReaderContext, RecordReader, Sample
-from netwatch.logs.records import Lack
+from netwatch.logs.records import Lack, ReaderContext, RecordReader, Sample
 
-Container = Literal["lines", "frame-streams", "sqlite", "evtx"]
-"""How a file is divided into records: lines; frames of Frame Streams (dnstap); rows of an SQLite
-database, each as a JSON object in which ``_table`` is the name of its table; records of a Windows
-event log, each as a JSON object."""
+Container = Literal["lines", "frame-streams", "ipfix", "sqlite", "evtx", "nfcapd"]
+"""How a file is divided into records: lines; frames of Frame Streams (dnstap); messages of IPFIX;
+rows of an SQLite database, each as a JSON object in which ``_table`` is the name of its table;
+records of a Windows event log, and flows of a file of nfcapd, each as a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +81,18 @@ class LogFormat:
 PRODUCTS = gateway_products.PRODUCTS | products.PRODUCTS | firewall_products.PRODUCTS
 """The products whose logs are only fields."""
 
+
+def _of_product(row: products.Product) -> LogFormat:
+    return LogFormat(
+        row.title, row.recognise, row.reader, row.lacks, always=row.always, flows=row.flows
+    )
+
+
 LOG_FORMATS: dict[str, LogFormat] = {
     "dnsmasq": LogFormat(
         "dnsmasq, and pihole.log of Pi-hole",
         dnsmasq.recognise,
-        dnsmasq.Reader,
+        dnsmasq.DnsmasqReader,
         ("server",),
         always=(b"DHCP",),
         joins=dnsmasq.joins,
@@ -96,7 +101,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "pihole-ftl": LogFormat(
         "Pi-hole FTL, the database of queries",
         pihole_ftl.recognise,
-        pihole_ftl.Reader,
+        pihole_ftl.FtlReader,
         ("client-port", "server", "answer"),
         container="sqlite",
         encoded=True,
@@ -105,93 +110,92 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "unbound": LogFormat(
         "Unbound, queries and replies",
         unbound.recognise,
-        unbound.Reader,
+        unbound.UnboundReader,
         ("client-port", "answer"),
     ),
-    "bind": LogFormat("BIND, queries, responses and policy zones", bind.recognise, bind.Reader),
+    "bind": LogFormat("BIND, queries, responses and policy zones", bind.recognise, bind.BindReader),
     "adguard": LogFormat(
         "AdGuard Home, querylog.json",
         adguard.recognise,
-        adguard.Reader,
+        adguard.AdGuardReader,
         ("client-port", "server"),
         encoded=True,
     ),
     "windows-dns": LogFormat(
         "Windows DNS server, debug log",
-        windows_dns.recognise,
-        windows_dns.Reader,
+        windows_dns.recognise_debug_log,
+        windows_dns.DebugLogReader,
         ("client-port", "server", "answer"),
         labels=True,
     ),
     "windows-dns-events": LogFormat(
         "Windows DNS server, analytical events as JSON",
-        windows_dns_events.recognise,
-        windows_dns_events.Reader,
+        windows_dns.recognise_events,
+        windows_dns.DnsEventReader,
         encoded=True,
     ),
     "windows-dns-evtx": LogFormat(
         "Windows DNS server, analytical events in an event log",
-        windows_dns_events.recognise,
-        windows_dns_events.Reader,
+        windows_dns.recognise_events,
+        windows_dns.DnsEventReader,
         container="evtx",
     ),
     "knot": LogFormat(
         "Knot Resolver, traced requests and answers",
         knot.recognise,
-        knot.Reader,
+        knot.KnotReader,
         encoded=True,
     ),
     "powerdns": LogFormat(
         "PowerDNS Recursor and dnsdist",
         powerdns.recognise,
-        powerdns.Reader,
+        powerdns.PowerDnsReader,
         ("server", "answer"),
     ),
-    "coredns": LogFormat(
-        "CoreDNS, plugin log", coredns.recognise, coredns.Reader, ("server", "answer")
-    ),
+    "coredns": _of_product(products.PRODUCTS["coredns"]),
     "suricata-eve": LogFormat(
         "Suricata EVE",
         suricata_eve.recognise,
-        suricata_eve.Reader,
+        suricata_eve.EveReader,
         always=(b'"event_type":"dhcp"', b'"event_type": "dhcp"'),
         flows=(b'"event_type":"flow"', b'"event_type": "flow"'),
     ),
     "zeek": LogFormat(
         "Zeek",
         zeek.recognise,
-        zeek.Reader,
+        zeek.ZeekReader,
         family="zeek",
         # Headers, and conversations of DHCP that claim an address.
         always=(b"#", b"ACK", b"NAK", b"RELEASE"),
         joins=zeek.connection,
     ),
-    "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.Reader, container="frame-streams"),
+    "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.DnstapReader, container="frame-streams"),
     "squid": LogFormat(
         "Squid, access log",
         squid.recognise,
-        squid.Reader,
+        squid.SquidReader,
         ("client-port",),
         flows=(b"CONNECT",),
     ),
     "haproxy": LogFormat(
         "HAProxy, HTTP log",
-        haproxy.recognise,
-        haproxy.Reader,
+        web_servers.recognise_haproxy,
+        web_servers.HaproxyReader,
         ("server",),
-        only_if_named=haproxy.FORWARD_PROXY,
+        only_if_named="Its log is mostly of servers, whose clients are not devices of this"
+        " network.",
     ),
     "nginx": LogFormat(
         "NGINX, access log",
-        nginx.recognise,
-        nginx.Reader,
+        web_servers.recognise_nginx,
+        web_servers.NginxReader,
         ("server",),
-        only_if_named=nginx.FORWARD_PROXY,
+        only_if_named="Its log is mostly of sites, whose clients are not devices of this network.",
     ),
     "sysmon": LogFormat(
         "Sysmon, DNS queries (event 22)",
         sysmon.recognise,
-        sysmon.Reader,
+        sysmon.SysmonReader,
         ("client-port", "server", "query-type"),
         always=(
             b"<Event",
@@ -205,14 +209,33 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "sysmon-evtx": LogFormat(
         "Sysmon, DNS queries (event 22), as a Windows event log",
         sysmon.recognise,
-        sysmon.Reader,
+        sysmon.SysmonReader,
         ("client-port", "server", "query-type"),
         container="evtx",
     ),
-} | {
-    name: LogFormat(
-        row.title, row.recognise, row.reader, row.lacks, always=row.always, flows=row.flows
-    )
-    for name, row in PRODUCTS.items()
-}
+    "ipfix": LogFormat(
+        "IPFIX files of flow records",
+        ipfix.recognise,
+        ipfix.MessageReader,
+        container="ipfix",
+    ),
+    "nfcapd": LogFormat(
+        flow_logs.NFCAPD.title,
+        flow_logs.NFCAPD.recognise,
+        flow_logs.NFCAPD.reader,
+        container="nfcapd",
+    ),
+    **{
+        name: LogFormat(row.title, row.recognise, row.reader, always=row.always)
+        for name, row in flow_logs.FLOW_LOGS.items()
+    },
+} | {name: _of_product(row) for name, row in PRODUCTS.items()}
 """The formats by their name, as ``--as`` and `log.format` of a record have it."""
+
+
+def format_of(text: str) -> str:
+    """The name of a format of logs as it is. Raises ValueError, which lists all, where there is no
+    such format."""
+    if text not in LOG_FORMATS:
+        raise ValueError(f"the formats of logs are: {', '.join(sorted(LOG_FORMATS))}")
+    return text

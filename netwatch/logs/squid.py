@@ -11,12 +11,22 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from netwatch.core.errors import RecordError
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.verdict import Outcome
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry, LogFlow, LogName
-from netwatch.logs.timestamps import access_time
-from netwatch.logs.web_values import HOST_NAME, Target, packed_ip, target
+from netwatch.logs.fields import HOST_NAME, Target, packed_ip, target
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import access_time
 
 MAX_DURATION = 10**13
 """A longer request, in ms, is no duration."""
@@ -62,11 +72,11 @@ def recognise(sample: Sample) -> int:
     return sum(1 for line in sample.lines if _NATIVE.match(line) or _COMBINED.match(line))
 
 
-class Reader:
+class SquidReader(RecordReader):
     """Reads one access log."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
+        super().__init__(context)
         self._tunnels = 0
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -98,10 +108,6 @@ class Reader:
             values["rest"],
         )
         return self._entries(request, asked)
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits for a later line."""
-        return ()
 
     def _entries(self, request: _Request, asked: Target) -> Iterator[LogEntry]:
         outcome, blocked_by = _outcome(request)

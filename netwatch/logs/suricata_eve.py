@@ -11,29 +11,36 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-import orjson
-
+from netwatch.core.errors import RecordError
 from netwatch.core.message import QuicInfo
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import Endpoint, LogEntry, LogName
-from netwatch.logs.suricata_event import DnsEvents, Event, claims, flow
-from netwatch.logs.timestamps import MinuteTimes
-from netwatch.logs.web_values import (
+from netwatch.logs.fields import (
     Object,
     Target,
     authority,
     certificate_names,
-    inner,
-    objects,
+    json_object,
+    object_of,
+    objects_of,
     packed_ip,
     packed_mac,
-    port,
+    port_of,
     target,
-    text,
-    texts,
+    text_of,
+    texts_of,
     tls_info,
 )
+from netwatch.logs.records import (
+    Carried,
+    Endpoint,
+    LogEntry,
+    LogName,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.suricata_event import DnsEvents, Event, claims, flow
+from netwatch.logs.times import MinuteTimes
 
 MAX_HELLOS = 4096
 """Maximum number of hellos of QUIC that are remembered; one that comes again counts once."""
@@ -58,11 +65,12 @@ def recognise(sample: Sample) -> int:
     )
 
 
-class Reader:
+class EveReader(RecordReader):
     """Reads one EVE log."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = MinuteTimes(context.times)
+        super().__init__(context)
+        self._minutes = MinuteTimes(context.times)
         self._dns = DnsEvents(context.current)
         self._hellos: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -75,20 +83,15 @@ class Reader:
             return ()
         if found[1] not in _READ:
             return ()
-        try:
-            values = orjson.loads(record)
-        except ValueError:
-            raise RecordError("json-invalid") from None
-        if not isinstance(values, dict):
-            raise RecordError("json-invalid")
-        return self._event(values, text(values, "event_type"))
+        values = json_object(record)
+        return self._event(values, text_of(values, "event_type"))
 
     def flush(self) -> Iterable[LogEntry]:
         """The answers of which more records could have come."""
         return self._dns.flush()
 
     def _event(self, values: Object, kind: str) -> Iterable[LogEntry]:
-        event = _common(values, self._times)
+        event = _common(values, self._minutes)
         if event is None:
             return ()
         if self._dns.has_pending:
@@ -98,7 +101,7 @@ class Reader:
     def _first_hello(self, event: Event, quic: Object) -> Iterable[LogEntry]:
         """A hello of QUIC, which after a Retry and when it is lost comes again, and is logged
         again."""
-        key = (event.flow, text(quic, "sni"))
+        key = (event.flow, text_of(quic, "sni"))
         if not key[1] or key in self._hellos:
             return ()
         if event.flow:
@@ -113,40 +116,43 @@ class Reader:
 
     def _names(self, event: Event, values: Object, kind: str) -> Iterable[LogEntry]:
         if kind == "dns":
-            return self._dns.read(event, inner(values, "dns"))
+            return self._dns.read(event, object_of(values, "dns"))
         if kind == "tls":
-            return _tls(event, inner(values, "tls"))
+            return _tls(event, object_of(values, "tls"))
         if kind == "quic":
-            return self._first_hello(event, inner(values, "quic"))
+            return self._first_hello(event, object_of(values, "quic"))
         if kind in ("http", "http2"):
-            return _http(event, inner(values, "http") or inner(values, "http2"))
+            return _http(event, object_of(values, "http") or object_of(values, "http2"))
         if kind == "flow":
-            return flow(event, values, self._times)
+            return flow(event, values, self._minutes)
         if kind == "dhcp":
-            return claims(event, inner(values, "dhcp"))
+            return claims(event, object_of(values, "dhcp"))
         return ()
 
 
 def _common(values: Object, times: MinuteTimes) -> Event | None:
     """The fields that all events have; None for a protocol without ports. Raises `RecordError`."""
-    protocol = text(values, "proto")
+    protocol = text_of(values, "proto")
     transport = _TRANSPORTS.get(protocol)
     if transport is None:
         if not protocol:
             raise RecordError("protocol-missing")
         return None
-    source, destination = packed_ip(text(values, "src_ip")), packed_ip(text(values, "dest_ip"))
+    source, destination = (
+        packed_ip(text_of(values, "src_ip")),
+        packed_ip(text_of(values, "dest_ip")),
+    )
     if source is None or destination is None:
         raise RecordError("address-invalid")
-    time, digits = times.read(text(values, "timestamp"))
+    time, digits = times.read(text_of(values, "timestamp"))
     vlans, ether = values.get("vlan"), values.get("ether")
     # The innermost VLAN is that of the packet, as in observations of packets.
     vlan = vlans[-1] if isinstance(vlans, list) and vlans else vlans
     return Event(
         time,
         digits,
-        Endpoint(source, port(values, "src_port")),
-        Endpoint(destination, port(values, "dest_port")),
+        Endpoint(source, port_of(values, "src_port")),
+        Endpoint(destination, port_of(values, "dest_port")),
         transport,
         str(values.get("flow_id") or ""),
         vlan if isinstance(vlan, int) and 0 <= vlan < 4096 else None,
@@ -158,24 +164,24 @@ def _common(values: Object, times: MinuteTimes) -> Event | None:
 def _mac(ether: Object, key: str) -> bytes | None:
     """The MAC address of one side. Flows list all that they have seen: one of several is no
     evidence of a device."""
-    written = text(ether, key)
+    written = text_of(ether, key)
     if not written:
-        several = texts(ether, key + "s", 2)
+        several = texts_of(ether, key + "s", 2)
         written = several[0] if len(several) == 1 else ""
     return packed_mac(written) if written else None
 
 
 def _tls(event: Event, tls: Object) -> Iterator[LogName]:
     """A TLS session: the name in the hello of the client, and those in the certificate."""
-    version = text(tls, "version")
+    version = text_of(tls, "version")
     # The version, fingerprint and certificate of the server are known only once it has answered.
     answered = version not in ("", "UNDETERMINED") or "ja3s" in tls or "subject" in tls
     info = tls_info(
         version,
-        texts(tls, "client_alpns", 16),
-        text(tls, "ja4"),
+        texts_of(tls, "client_alpns", 16),
+        text_of(tls, "ja4"),
     )
-    sni = text(tls, "sni").encode()
+    sni = text_of(tls, "sni").encode()
     name = normalise_name(sni)
     if name:
         yield event.shown(
@@ -185,7 +191,9 @@ def _tls(event: Event, tls: Object) -> Iterator[LogName]:
             raw=raw_name(sni, name),
             outcome="reached" if answered else None,
         )
-    for name, raw in certificate_names(text(tls, "subject"), texts(tls, "subjectaltname", 256)):
+    for name, raw in certificate_names(
+        text_of(tls, "subject"), texts_of(tls, "subjectaltname", 256)
+    ):
         yield event.shown(
             "tls-cert",
             name,
@@ -198,21 +206,21 @@ def _tls(event: Event, tls: Object) -> Iterator[LogName]:
 def _quic(event: Event, quic: Object) -> Iterator[LogName]:
     """A QUIC packet with a ClientHello. Other long headers are events without a name, among them
     such of datagrams that only look like QUIC."""
-    sni = text(quic, "sni").encode()
+    sni = text_of(quic, "sni").encode()
     name = normalise_name(sni)
     if not name:
         return
-    version = text(quic, "version")
+    version = text_of(quic, "version")
     alpn = [
         value
-        for extension in objects(quic, "extensions", 64)
+        for extension in objects_of(quic, "extensions", 64)
         if extension.get("type") == 16
-        for value in texts(extension, "values", 16)
+        for value in texts_of(extension, "values", 16)
     ]
     yield event._replace(transport="udp").shown(
         "quic-sni",
         name,
-        tls=tls_info("", alpn, text(quic, "ja4")),
+        tls=tls_info("", alpn, text_of(quic, "ja4")),
         quic=QuicInfo(version.lstrip("v")) if _QUIC_VERSION.fullmatch(version) else None,
         raw=raw_name(sni, name),
     )
@@ -221,13 +229,13 @@ def _quic(event: Event, quic: Object) -> Iterator[LogName]:
 def _http(event: Event, http: Object) -> Iterator[LogName]:
     """A request: its Host or ``:authority``, and the host of its target where this is a URL or that
     of CONNECT; each once."""
-    method, url = text(http, "http_method"), text(http, "url")
+    method, url = text_of(http, "http_method"), text_of(http, "url")
     hosts: dict[str, str] = {}
-    written = [text(http, "hostname")]
+    written = [text_of(http, "hostname")]
     written += [
-        text(field, "value")
-        for field in objects(http, "request_headers", MAX_HEADERS)
-        if text(field, "name").lower() in ("host", ":authority")
+        text_of(field, "value")
+        for field in objects_of(http, "request_headers", MAX_HEADERS)
+        if text_of(field, "name").lower() in ("host", ":authority")
     ]
     found: list[Target | None] = [authority(each.encode()) for each in written]
     found.append(target(method.encode(), url.encode()))

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import NameStatus, Sent
 from netwatch.core.message import (
     AddressClaim,
@@ -31,21 +32,28 @@ from netwatch.core.protocol_numbers import RCODES, TYPES
 from netwatch.core.verdict import Outcome
 from netwatch.dissect.loop.dns_messages import MAX_QUESTIONS
 from netwatch.logs.dns_values import MAX_RECORDS, MAX_TTL, TextRecord, answer
-from netwatch.logs.reading import MAX_PARTS, CurrentRecord, RecordError
-from netwatch.logs.records import Endpoint, LogClaim, LogEntry, LogFlow, LogName, Place
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import MinuteTimes
-from netwatch.logs.web_values import (
+from netwatch.logs.fields import (
     NO_OBJECT,
     Object,
-    inner,
-    number,
-    objects,
+    number_of,
+    object_of,
+    objects_of,
     packed_ip,
     packed_mac,
-    text,
-    texts,
+    text_of,
+    texts_of,
 )
+from netwatch.logs.records import (
+    MAX_PARTS,
+    CurrentRecord,
+    Endpoint,
+    LogClaim,
+    LogEntry,
+    LogFlow,
+    LogName,
+    Place,
+)
+from netwatch.logs.times import SECOND, MinuteTimes
 
 LOOKUP_PORTS = frozenset({53, 5353, 5355})
 """Ports of lookups, whose packets are no flows here."""
@@ -124,19 +132,19 @@ class Event(NamedTuple):
 
 def flow(event: Event, values: Object, times: MinuteTimes) -> Iterator[LogFlow]:
     """A flow that has ended. Its source is the client as Suricata saw it."""
-    found = inner(values, "flow")
+    found = object_of(values, "flow")
     if found is NO_OBJECT:
         raise RecordError("flow-missing")
-    protocol = text(values, "app_proto")
+    protocol = text_of(values, "app_proto")
     if protocol == "dns" or not LOOKUP_PORTS.isdisjoint(
         (event.source.port, event.destination.port)
     ):
         return
-    first, _ = times.read(text(found, "start"))
-    last, _ = times.read(text(found, "end"))
-    bytes_out, bytes_in = number(found, "bytes_toserver"), number(found, "bytes_toclient")
-    packets_out, packets_in = number(found, "pkts_toserver"), number(found, "pkts_toclient")
-    tcp = inner(values, "tcp")
+    first, _ = times.read(text_of(found, "start"))
+    last, _ = times.read(text_of(found, "end"))
+    bytes_out, bytes_in = number_of(found, "bytes_toserver"), number_of(found, "bytes_toclient")
+    packets_out, packets_in = number_of(found, "pkts_toserver"), number_of(found, "pkts_toclient")
+    tcp = object_of(values, "tcp")
     is_tcp = event.transport == "tcp"
     yield LogFlow(
         first,
@@ -148,8 +156,8 @@ def flow(event: Event, values: Object, times: MinuteTimes) -> Iterator[LogFlow]:
         bytes_in,
         event.flow,
         _name_status(protocol),
-        _sent(is_tcp, text(tcp, "tcp_flags_ts"), bytes_out, packets_out),
-        _sent(is_tcp, text(tcp, "tcp_flags_tc"), bytes_in, packets_in),
+        _sent(is_tcp, text_of(tcp, "tcp_flags_ts"), bytes_out, packets_out),
+        _sent(is_tcp, text_of(tcp, "tcp_flags_tc"), bytes_in, packets_in),
         not is_tcp or not tcp or tcp.get("syn") is True,
         event.source_mac,
         event.vlan,
@@ -179,25 +187,25 @@ def _sent(is_tcp: bool, flags: str, size: int, packets: int) -> Sent:
 
 def claims(event: Event, dhcp: Object) -> Iterator[LogClaim]:
     """The claim of one message; none of an OFFER, and of an ACK for an INFORM."""
-    message = text(dhcp, "dhcp_type")
+    message = text_of(dhcp, "dhcp_type")
     kind = _KINDS.get(message)
     if kind is None:
         return
-    mac = packed_mac(text(dhcp, "client_mac"))
+    mac = packed_mac(text_of(dhcp, "client_mac"))
     if mac is None:
         raise RecordError("mac-invalid")
-    own = packed_ip(text(dhcp, "client_ip")) or _UNSPECIFIED
-    requested = packed_ip(text(dhcp, "requested_ip")) or own
+    own = packed_ip(text_of(dhcp, "client_ip")) or _UNSPECIFIED
+    requested = packed_ip(text_of(dhcp, "requested_ip")) or own
     if kind == "lease":
-        address = packed_ip(text(dhcp, "assigned_ip")) or _UNSPECIFIED
+        address = packed_ip(text_of(dhcp, "assigned_ip")) or _UNSPECIFIED
         if address == _UNSPECIFIED:
             return
     elif kind == "nak":
         address = _UNSPECIFIED
     else:
         address = own if message in ("release", "inform") else requested
-    lifetime = number(dhcp, "lease_time")
-    host = text(dhcp, "hostname").encode()[:255]
+    lifetime = number_of(dhcp, "lease_time")
+    host = text_of(dhcp, "hostname").encode()[:255]
     yield LogClaim(
         event.time,
         event.digits,
@@ -207,7 +215,7 @@ def claims(event: Event, dhcp: Object) -> Iterator[LogClaim]:
             mac,
             hostname=normalise_name(host),
             lifetime=lifetime if kind == "lease" and lifetime else None,
-            transaction_id=mac + (number(dhcp, "id") & 0xFFFFFFFF).to_bytes(4),
+            transaction_id=mac + (number_of(dhcp, "id") & 0xFFFFFFFF).to_bytes(4),
             client_id=mac,
             renewal=message == "request" and own != _UNSPECIFIED,
         ),
@@ -248,10 +256,10 @@ class DnsEvents:
 
     def read(self, event: Event, dns: Object) -> Iterable[LogEntry]:
         """The names of one event; of a record of version 1 they come when `complete`."""
-        kind, version = text(dns, "type"), number(dns, "version")
+        kind, version = text_of(dns, "type"), number_of(dns, "version")
         if kind not in _QUERIES and kind not in _ANSWERS:
             raise RecordError("dns-type-missing")
-        if number(dns, "opcode"):
+        if number_of(dns, "opcode"):
             return ()  # an update of a zone is not a lookup
         if kind in _QUERIES:
             return _query(event, dns)
@@ -273,7 +281,7 @@ class DnsEvents:
 
     def _record(self, event: Event, dns: Object) -> None:
         """One record of an answer of version 1."""
-        key = (event.flow, number(dns, "id"), event.time)
+        key = (event.flow, number_of(dns, "id"), event.time)
         pending = self._pending.get(key)
         if pending is None:
             pending = self._pending[key] = _Answer(event, [], [])
@@ -285,7 +293,7 @@ class DnsEvents:
 
 
 def _query(event: Event, dns: Object) -> Iterator[LogName]:
-    for question in objects(dns, "queries", MAX_QUESTIONS) or [dns]:
+    for question in objects_of(dns, "queries", MAX_QUESTIONS) or [dns]:
         info = DnsInfo(_type(question))
         raw = _name(question, "rrname")
         name = normalise_name(raw)
@@ -299,13 +307,13 @@ def _query(event: Event, dns: Object) -> Iterator[LogName]:
 
 
 def _answer(event: Event, dns: Object, version: int) -> Iterator[LogName]:
-    questions = objects(dns, "queries", MAX_QUESTIONS) or [dns]
-    records = [_record(each) for each in objects(dns, "answers", MAX_RECORDS)]
+    questions = objects_of(dns, "queries", MAX_QUESTIONS) or [dns]
+    records = [_record(each) for each in objects_of(dns, "answers", MAX_RECORDS)]
     asked = [_name(question, "rrname") for question in questions]
     if not asked[0] and records and records[0].type == "CNAME":
         asked = [records[0].owner.encode()]  # as in packets without a question
     if not records:
-        records = _grouped(normalise_name(asked[0]), inner(dns, "grouped"))
+        records = _grouped(normalise_name(asked[0]), object_of(dns, "grouped"))
     yield from _shown(event, dns, version, _type(questions[0]), asked, records)
 
 
@@ -337,7 +345,7 @@ def _shown(
     """The names that an answer shows: those asked for, and the aliases."""
     if _is_from_server(event, version):
         event = event.reversed()
-    rcode = text(dns, "rcode") or "NOERROR"
+    rcode = text_of(dns, "rcode") or "NOERROR"
     if rcode not in _RCODES:
         rcode = escape_bytes(rcode.encode())[:32]
     names = {name: raw for raw in asked if (name := normalise_name(raw))}
@@ -371,8 +379,8 @@ def _is_from_server(event: Event, version: int) -> bool:
 def _record(values: Object) -> TextRecord:
     return TextRecord(
         normalise_name(_name(values, "rrname")),
-        text(values, "rrtype"),
-        min(number(values, "ttl"), MAX_TTL),
+        text_of(values, "rrtype"),
+        min(number_of(values, "ttl"), MAX_TTL),
         _name(values, "rdata").decode("utf-8", "replace"),
     )
 
@@ -382,23 +390,23 @@ def _grouped(asked: str, grouped: Object) -> list[TextRecord]:
     and the last one has the addresses."""
     records: list[TextRecord] = []
     owner = asked
-    for alias in texts(grouped, "CNAME", MAX_RECORDS):
+    for alias in texts_of(grouped, "CNAME", MAX_RECORDS):
         records.append(TextRecord(owner, "CNAME", 0, alias))
         owner = normalise_name(alias.encode())
     for kind in ("A", "AAAA"):
-        addresses = texts(grouped, kind, MAX_RECORDS)
+        addresses = texts_of(grouped, kind, MAX_RECORDS)
         records += [TextRecord(owner, kind, 0, address) for address in addresses]
     return records
 
 
 def _type(question: Object) -> str:
-    kind = text(question, "rrtype")
+    kind = text_of(question, "rrtype")
     return kind if kind in _TYPES else escape_bytes(kind.encode())[:32]
 
 
 def _name(values: Object, key: str) -> bytes:
     """A name as it was on the wire: bytes that are no text are written ``\\xff``."""
-    written = text(values, key).encode()
+    written = text_of(values, key).encode()
     if b"\\x" in written:
         return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), written)
     return written

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from netwatch.core.addresses import ip_text
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
 from netwatch.logs.dns_values import shown
@@ -24,9 +25,19 @@ from netwatch.logs.fields import (
     octets,
     text,
 )
-from netwatch.logs.reading import MAX_PARTS, Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Lack, LogEntry, LogName, Place
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.records import (
+    MAX_PARTS,
+    NOWHERE,
+    Carried,
+    Lack,
+    LogEntry,
+    LogName,
+    Place,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import rfc3339
 
 MAX_EVENT = 65_536
 """Bytes of an event in XML that comes in several lines; Windows limits an event to 64 KiB."""
@@ -89,12 +100,11 @@ class _Event:
         self.data = data
 
 
-class Reader:
+class SysmonReader(RecordReader):
     """Reads the events of one log. An event in XML may come in several records, a line each."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = context.times
-        self._current = context.current
+        super().__init__(context)
         self._begun: bytearray | None = None
         self._lines: list[Place] = []
 

@@ -1,21 +1,40 @@
-"""What the user said of logs, and the times in them that lack the year or the time zone.
+"""What the user said of logs, and the times in them, in all the forms that logs write.
 
-Nothing here asks the clock: the year and the zone are those that the user gave, else they are
-assumed from the time of the file, and `LocalTimes` remembers that something was assumed so that it
-can be said. The table of formats is imported only where a word names one.
+All are read as ns since the epoch with the number of digits after the second; digits beyond the
+ninth are cut off. Forms are RFC 3339, seconds since the epoch with a fraction, and those of access
+logs: the Common Log Format has ``20/Mar/2023:10:04:31 +0100``, HAProxy writes milliseconds and no
+zone.
+
+Nothing here asks the clock: a year or a zone that a time lacks is the one that the user gave, or
+is assumed from the time of the file, and `LocalTimes` remembers that something was assumed so that
+it can be said.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Literal
+
+from netwatch.core.errors import RecordError
 
 Only = Literal["captures", "logs"]
 
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 """The years that times without one can be of."""
 
-_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
+_OFFSET = re.compile(r"[+-](?:[01]\d|2[0-3]):?[0-5]\d", re.ASCII)
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))?"
+    r"\s*(Z|z|UTC|[+-]\d\d:?\d\d)?",
+    re.ASCII,
+)
+_SECONDS_SINCE = re.compile(r"(\d{1,11})(?:\.(\d{1,12}))?", re.ASCII)
+_CLF = re.compile(
+    r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ?([+-]\d{4}))?",
+    re.ASCII,
+)
+_EPOCH_SECONDS = re.compile(r"\d{9,11}(\.\d{1,12})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +49,6 @@ class LogOptions:
     only: Only | None = None
 
 
-def format_of(text: str) -> str:
-    """The name of a format of logs as it is. Raises ValueError, which lists all, where there is no
-    such format."""
-    from netwatch.logs.registry import LOG_FORMATS
-
-    if text not in LOG_FORMATS:
-        raise ValueError(f"the formats of logs are: {', '.join(sorted(LOG_FORMATS))}")
-    return text
-
-
 def year_of(text: str) -> int:
     """The year in a text. Raises ValueError where it is none of those allowed."""
     if not text.isascii() or not text.isdigit() or not FIRST_YEAR <= int(text) <= LAST_YEAR:
@@ -52,10 +61,8 @@ def zone_of(text: str) -> tzinfo:
     where there is none."""
     if text in ("UTC", "Z"):
         return UTC
-    offset = _OFFSET.fullmatch(text)
-    if offset is not None and int(offset[2]) < 24 and int(offset[3]) < 60:
-        minutes = int(offset[2]) * 60 + int(offset[3])
-        return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+    if _OFFSET.fullmatch(text):
+        return _zone(text)
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
@@ -72,7 +79,17 @@ LAST = 1 << 62
 """Times before 1970 and from here on (ns; in the year 2116) are no times of a log: a record with
 one counts as unread."""
 
+MONTHS = {
+    "Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6,
+    "Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12,
+}  # fmt: skip
+"""The numbers of months by the names that logs give them."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = 9_000_000_000 * SECOND  # A later time may not fit into 64 bits.
+_SECONDS = 17  # the offset of the seconds in 2023-03-20T10:04:31.123456Z
+_ZONE = 26
+_ONE_SECOND = timedelta(seconds=1)
 
 
 class LocalTimes:
@@ -130,3 +147,105 @@ class LocalTimes:
         """Whether a time of the log's zone is not later than a day after the file was written."""
         at = moment.replace(tzinfo=self._zone or UTC)
         return at <= _EPOCH + timedelta(microseconds=self._modified // 1000) + timedelta(days=1)
+
+
+def rfc3339(text: str, times: LocalTimes | None = None) -> tuple[int, int]:
+    """A time like ``2023-03-20T10:04:31.123456+01:00`` (RFC 3339, also with a space, a comma, or
+    ``+0100``). Without a zone it is read by `times`. Raises `RecordError` where it is none, or has
+    no zone and `times` is None."""
+    found = _RFC3339.fullmatch(text.strip())
+    if found is None:
+        raise RecordError("time-invalid")
+    digits, offset = found[7] or "", found[8]
+    try:
+        time = _time_of(found.groups()[:6], digits, offset, times)
+    except (ValueError, OverflowError):
+        raise RecordError("time-invalid") from None
+    if offset is not None and not 0 <= time < LAST:
+        raise RecordError("time-invalid")
+    return time, min(len(digits), 9)
+
+
+def _time_of(
+    parts: Sequence[str], digits: str, offset: str | None, times: LocalTimes | None
+) -> int:
+    """The time of a date and a clock, from the year to the second. Raises `ValueError`."""
+    year, month, day, hour, minute, second = map(int, parts)
+    # A leap second has no time of its own since the epoch.
+    moment = datetime(year, month, day, hour, minute, min(second, 59))
+    fraction = int(digits[:9].ljust(9, "0"))
+    if offset is not None:
+        return (moment.replace(tzinfo=_zone(offset)) - _EPOCH) // _ONE_SECOND * SECOND + fraction
+    if times is None:
+        raise RecordError("time-zone-missing")
+    return times.local(moment, fraction)
+
+
+def _zone(offset: str) -> timezone:
+    if offset in ("Z", "z", "UTC"):
+        return UTC
+    minutes = int(offset[1:3]) * 60 + int(offset[-2:])
+    return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+
+
+def epoch(text: str) -> tuple[int, int]:
+    """A time like ``1679303071.123456``, in seconds since the epoch. Raises `RecordError`."""
+    found = _SECONDS_SINCE.fullmatch(text)
+    if found is None:
+        raise RecordError("time-invalid")
+    digits = found[2] or ""
+    time = int(found[1]) * SECOND + int(digits[:9].ljust(9, "0"))
+    if time >= LAST:
+        raise RecordError("time-invalid")
+    return time, min(len(digits), 9)
+
+
+def access_time(written: bytes, times: LocalTimes) -> tuple[int, int]:
+    """A time of an access log, in any of these forms. Without a zone it is read by `times`. Raises
+    `RecordError`."""
+    text = written.strip(b"[]").decode("ascii", "replace")
+    found = _CLF.fullmatch(text)
+    if found is None:
+        time, digits = epoch(text) if _EPOCH_SECONDS.fullmatch(text) else rfc3339(text, times)
+    else:
+        day, month, year, *clock, fraction, zone = found.groups()
+        digits = len(fraction or "")
+        try:
+            parts = (year, str(MONTHS[month]), day, *clock)
+            time = _time_of(parts, fraction or "", zone, times)
+        except (KeyError, ValueError, OverflowError):
+            raise RecordError("time-invalid") from None
+    if not 0 <= time < _LATEST:
+        raise RecordError("time-invalid")
+    return time, digits
+
+
+class MinuteTimes:
+    """Reads times like ``2023-03-20T10:04:31.123456+0100`` quickly where many are of one minute,
+    whose start is remembered, and all others that `rfc3339` reads."""
+
+    def __init__(self, times: LocalTimes) -> None:
+        self._times = times
+        self._minute = self._zone = ""
+        self._start = 0
+
+    def read(self, written: str) -> tuple[int, int]:
+        """The time in ns since the epoch, and its digits after the second. Raises `RecordError`."""
+        if (
+            len(written) >= _ZONE
+            and written[:_SECONDS] == self._minute
+            and written[_ZONE:] == self._zone
+        ):
+            second, fraction = written[17:19], written[20:_ZONE]
+            is_number = fraction.isdecimal() and second.isdecimal() and written.isascii()
+            if is_number and second < "60" and written[19] == ".":
+                return self._start + int(second) * SECOND + int(fraction) * 1000, 6
+        time, digits = rfc3339(written, self._times)
+        if not 0 <= time < _LATEST:
+            raise RecordError("time-invalid")
+        second, fraction = written[17:19], written[20:_ZONE]
+        is_usual = written.isascii() and written[19:20] == "." and len(fraction) == 6
+        if is_usual and digits == 6 and second.isdecimal() and second < "60":
+            self._minute, self._zone = written[:_SECONDS], written[_ZONE:]
+            self._start = time - int(second) * SECOND - int(fraction) * 1000
+        return time, digits

@@ -16,11 +16,18 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from netwatch.core.errors import RecordError
 from netwatch.logs.dns_values import address, answer_info, carried_time, port, query_info, shown
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import NOWHERE, Endpoint, LogEntry
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import rfc3339
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import SECOND, rfc3339
 
 MAX_ACTIONS = 1024
 """Maximum number of actions of local zones whose reply is awaited; the oldest has none."""
@@ -79,11 +86,11 @@ class _Action(NamedTuple):
     query: tuple[LogEntry, ...]
 
 
-class Reader:
+class UnboundReader(RecordReader):
     """Reads the records of one log of Unbound."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._context = context
+        super().__init__(context)
         # What local zones did, by the address, the name and the type of the query.
         self._actions: OrderedDict[tuple[bytes, bytes, bytes], _Action] = OrderedDict()
         # Whether replies are logged, as far as that is known.
@@ -146,7 +153,7 @@ class Reader:
                 Endpoint(address(source)),
                 outcome="blocked" if blocks else None,
                 blocked_by=zone.decode("ascii") if blocks else "",
-                shown_at=self._context.current.place(*when),
+                shown_at=self._current.place(*when),
             )
         )
         entries = self._unanswered(when[0])
@@ -178,7 +185,7 @@ class Reader:
         if line[1]:
             return int(line[1]) * SECOND, 0
         if line[2]:
-            return rfc3339(line[2].decode("ascii", "replace"), self._context.times)
+            return rfc3339(line[2].decode("ascii", "replace"), self._times)
         return carried_time(carried)
 
 

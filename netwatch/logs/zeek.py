@@ -13,8 +13,7 @@ in order (``msg_types``); before, it is one acknowledged lease.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-import orjson
-
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import NameStatus, Sent
 from netwatch.core.message import (
     AddressClaim,
@@ -28,11 +27,25 @@ from netwatch.core.names import escape_bytes, normalise_name, raw_name
 from netwatch.core.protocol_numbers import RCODES, TYPES, rcode_text, type_text
 from netwatch.core.verdict import Outcome
 from netwatch.logs.dns_values import MAX_TTL, listed
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import MinuteTimes
-from netwatch.logs.web_values import authority, certificate_names, packed_ip, target, tls_info
+from netwatch.logs.fields import (
+    authority,
+    certificate_names,
+    json_object,
+    packed_ip,
+    target,
+    tls_info,
+)
+from netwatch.logs.records import (
+    Carried,
+    LogClaim,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import SECOND, MinuteTimes
 from netwatch.logs.zeek_row import Header, Row, json_row, seconds, unescaped
 
 _NETBIOS = 137
@@ -338,12 +351,13 @@ _DHCP = _LOGS["dhcp"][1]
 _UID = re.compile(rb"\bC[A-Za-z0-9]{12,17}\b")
 
 
-class Reader:
+class ZeekReader(RecordReader):
     """Reads one log of Zeek."""
 
     def __init__(self, context: ReaderContext) -> None:
-        self._times = MinuteTimes(context.times)
-        self._header = Header(self._times)
+        super().__init__(context)
+        self._minutes = MinuteTimes(context.times)
+        self._header = Header(self._minutes)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a record says (see `netwatch.logs.records.RecordReader`)."""
@@ -361,15 +375,8 @@ class Reader:
             return ()
         return known[0](self._header.row(record))
 
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits for a later record."""
-        return ()
-
     def _json(self, record: bytes) -> Iterable[LogEntry]:
-        try:
-            found = orjson.loads(record)
-        except ValueError:
-            raise RecordError("json-invalid") from None
+        found = json_object(record)
         path = found.get("_path")
         if not isinstance(path, str):
             path = log_of(found)
@@ -378,7 +385,7 @@ class Reader:
             return ()
         if b"\\\\x" in record:
             found = {key: unescaped(value) for key, value in found.items()}
-        return known[0](json_row(found, self._times))
+        return known[0](json_row(found, self._minutes))
 
 
 def connection(record: bytes) -> bytes | None:

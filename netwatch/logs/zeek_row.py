@@ -10,11 +10,10 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
+from netwatch.logs.fields import number_of, packed_ip, packed_mac, port_of, texts_of
 from netwatch.logs.records import Endpoint
-from netwatch.logs.times import SECOND
-from netwatch.logs.timestamps import MinuteTimes, epoch
-from netwatch.logs.web_values import number, packed_ip, packed_mac, port, texts
+from netwatch.logs.times import SECOND, MinuteTimes, epoch
 
 MAX_SECONDS = 200_000_000
 """The longest interval in seconds, some years; a longer one is none."""
@@ -69,11 +68,11 @@ class Row:
 
     def texts(self, key: str) -> list[str]:
         """The texts of a set or vector."""
-        return texts(self.values, key, MAX_VALUES)
+        return texts_of(self.values, key, MAX_VALUES)
 
     def number(self, key: str) -> int:
         """A count, 0 where it is unset."""
-        return number(self.values, key)
+        return number_of(self.values, key)
 
     def flag(self, key: str) -> bool:
         """A truth value."""
@@ -119,8 +118,8 @@ class Row:
         client, server = packed_ip(self.text("id.orig_h")), packed_ip(self.text("id.resp_h"))
         if client is None or server is None:
             raise RecordError("address-invalid")
-        return Endpoint(client, port(values, "id.orig_p")), Endpoint(
-            server, port(values, "id.resp_p")
+        return Endpoint(client, port_of(values, "id.orig_p")), Endpoint(
+            server, port_of(values, "id.resp_p")
         )
 
     def vlan(self) -> int | None:

@@ -185,7 +185,7 @@ class Covering:
         return BanCoverage(
             hours=sum(_hours(each.wanted) for each in found),
             captured=sum(_hours(each.captured) for each in found),
-            by_flows=0.0,
+            by_flows=sum(_hours(each.by_flows) for each in found),
             judged=sum(_hours(each.judged) for each in found),
             readable=sum(_hours(each.readable) for each in found),
             missing=tuple(

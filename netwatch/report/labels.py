@@ -159,6 +159,7 @@ def cures(language: Language) -> dict[str, str]:
         "no-sni": language.say(
             "Nothing on the wire: lookups in the logs of the resolver say which name was meant."
         ),
+        "flow-record": resolver,
         "no-hello": language.say("Check what these protocols are; a name is not part of them."),
         "truncated": whole,
         "hello-incomplete": loss,

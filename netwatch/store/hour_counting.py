@@ -18,6 +18,7 @@ from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LOOKUPS
 from netwatch.coverage.flow_visibility import NOT_COUNTED, visibilities
 from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
+from netwatch.coverage.visibility import FLOW_RECORD_LOGS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -211,10 +212,11 @@ class HourCounter:
             if any(known.values()):
                 categories = _codes(servers, known)
         flags = bytearray(
-            incomplete | start << 1
-            for incomplete, start in zip(
+            incomplete | start << 1 | (log in FLOW_RECORD_LOGS) << 2
+            for incomplete, start, log in zip(
                 rows.column("incomplete_message").to_pylist(),
                 rows.column("start_seen").to_pylist(),
+                rows.column("log_format").to_pylist(),
                 strict=True,
             )
         )

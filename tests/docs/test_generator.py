@@ -114,6 +114,11 @@ def test_every_anomaly_is_described_and_occurs() -> None:
         package / "incidents/senders.py",
         package / "incidents/unproven.py",
         package / "inventory/geo.py",
+        package / "capture/sflow.py",
+        package / "capture/sflow_source.py",
+        package / "flow_export/exporters.py",
+        package / "flow_export/messages.py",
+        package / "logs/ipfix.py",
         package / "logs/log_files.py",
         package / "logs/log_stream.py",
     ]

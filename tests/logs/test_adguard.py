@@ -4,7 +4,7 @@ import orjson
 import pytest
 from support.resolver_logs import names, read, sample, short
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 
 
 def record(**changes: object) -> bytes:

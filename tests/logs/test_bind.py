@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 import pytest
 from support.resolver_logs import endpoint, names, read, sample, short
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 
 _QUERY = (
     b"client @0x7f1c 10.0.0.12#40001 (www.tiktok.com): query: www.tiktok.com IN A + (10.0.0.53)"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.core.errors import RecordError
 from netwatch.logs.carriers import MAX_LINE, Carriers
-from netwatch.logs.reading import PLAIN, Carried, RecordError
+from netwatch.logs.records import PLAIN, Carried
 from netwatch.logs.times import LocalTimes
 
 SECOND = 1_000_000_000

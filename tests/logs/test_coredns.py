@@ -3,7 +3,7 @@
 import pytest
 from support.resolver_logs import names, read, sample, short
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 
 
 def test_the_common_format_in_the_log_of_a_container() -> None:
@@ -37,11 +37,23 @@ def test_hostile_names() -> None:
     assert entry.name == 'a"b\\009\\\\.tiktok.com'
 
 
+def test_client_with_a_zone_and_lookup_of_the_root() -> None:
+    lines = [
+        b'2026-03-02T09:15:01Z [INFO] [fe80::1%%eth0]:5 - 1 "A IN %s udp 41 false 512" '
+        b"NOERROR qr 90 0s" % name
+        for name in (b"a.example.", b".")
+    ]
+    (entry,) = names("coredns", lines)
+    assert short(entry)[2] == "fe80::1:5"
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
         (b'[INFO] 10.0.0.1:5 - 1 "A IN a.example. udp 41 false 512" NOERROR qr 90 0s', "missing"),
         (b'[INFO] 10.0.0.1:5 - 1 "A IN a.example. udp 41" NOERROR qr 90 0s', "line-invalid"),
+        (b'[INFO] 10.0.0.300:5 - 1 "A IN a. udp 41 false 512" NOERROR qr 90 0s', "address-invalid"),
+        (b'[INFO] 10.0.0.1:99999 - 1 "A IN a. udp 41 false 512" NOERROR qr 90 0s', "port-invalid"),
         (
             b'2026/13/02 09:15:02 [INFO] 10.0.0.1:5 - 1 "A IN a. udp 41 false 512" NOERROR qr 9 0s',
             "time-invalid",

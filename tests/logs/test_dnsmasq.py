@@ -4,8 +4,8 @@ import pytest
 from support.resolver_logs import names, read, sample, short
 
 from netwatch.core.addresses import ip_text
+from netwatch.core.errors import RecordError
 from netwatch.logs.dnsmasq import joins
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogClaim, LogName
 
 _CLIENT = "10.0.0.12:51000"

@@ -24,6 +24,7 @@ from support.dnstap_frames import (
 )
 from support.log_records import SAMPLES, read, read_any, sample_of, short
 
+from netwatch.core.errors import RecordError
 from netwatch.logs import dnstap
 from netwatch.logs.dnstap import (
     ACCEPT,
@@ -40,7 +41,6 @@ from netwatch.logs.dnstap import (
     frames,
     is_frame_streams,
 )
-from netwatch.logs.reading import RecordError
 from netwatch.logs.recognise import recognise_head
 from netwatch.logs.records import LogName
 

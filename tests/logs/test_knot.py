@@ -3,7 +3,7 @@
 import pytest
 from support.resolver_logs import endpoint, names, read, sample, short
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 
 
 def test_requests_and_answers() -> None:

@@ -8,9 +8,9 @@ import pytest
 from support.resolver_logs import names, read, short
 
 from netwatch.capture.files import CaptureFile
+from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.log_files import divide, items
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogName
 from netwatch.logs.times import LogOptions
 

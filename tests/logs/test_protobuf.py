@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.dnstap_frames import field, fixed32
 
+from netwatch.core.errors import RecordError
 from netwatch.logs.dnstap import MAX_FIELDS, Fields
-from netwatch.logs.reading import RecordError
 
 
 def test_fields_by_their_numbers():

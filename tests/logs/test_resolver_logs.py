@@ -7,7 +7,7 @@ from support.resolver_logs import WRITTEN, all_lines, names
 
 from netwatch.logs import bind, dnsmasq, knot, powerdns, unbound
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.reading import ReaderContext
+from netwatch.logs.records import ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.log_records import SAMPLES, read, read_any, sample_lines, sample_of, short
 
+from netwatch.core.errors import RecordError
 from netwatch.logs import suricata_eve, suricata_event
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogClaim, LogFlow, LogName
 
 FOLDER = SAMPLES / "suricata-eve"

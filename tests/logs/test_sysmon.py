@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.core.errors import RecordError
 from netwatch.logs import sysmon
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogName
 from tests.support.log_records import SAMPLES, read, read_any, sample_lines, sample_of, short
 

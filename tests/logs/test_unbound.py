@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 import pytest
 from support.resolver_logs import endpoint, names, read, sample, short
 
-from netwatch.logs.reading import RecordError
+from netwatch.core.errors import RecordError
 
 
 def test_queries_and_replies() -> None:

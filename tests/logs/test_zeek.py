@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from support.log_records import SAMPLES, read, read_any, sample_lines, sample_of, short
 from support.logs import items_of
 
+from netwatch.core.errors import RecordError
 from netwatch.engine.log_events import LogEvents
 from netwatch.logs import zeek
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import LogClaim, LogName
 
 FOLDER = SAMPLES / "zeek"

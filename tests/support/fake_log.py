@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.capture.files import CaptureFile
+from netwatch.core.errors import RecordError
 from netwatch.core.flow import Flow
 from netwatch.core.message import AddressClaim, DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.replay import Event
 from netwatch.logs.log_files import Log
-from netwatch.logs.reading import Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import Endpoint, LogClaim, LogEntry, LogFlow, LogName
+from netwatch.logs.records import (
+    Carried,
+    Endpoint,
+    LogClaim,
+    LogEntry,
+    LogFlow,
+    LogName,
+    RecordReader,
+    Sample,
+)
 from netwatch.logs.registry import LogFormat
 from netwatch.logs.times import LogOptions
 
@@ -24,11 +33,8 @@ NAME = "fake-json"
 OTHER = "other-json"
 
 
-class Reader:
+class Reader(RecordReader):
     """The `netwatch.logs.records.RecordReader` of the format."""
-
-    def __init__(self, context: ReaderContext) -> None:
-        pass
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a line says."""
@@ -63,10 +69,6 @@ class Reader:
             found["quic"] = QuicInfo(found["quic"])
         found["lacks"] = tuple(found.get("lacks", ()))
         yield LogName(**common, **found)
-
-    def flush(self) -> Iterable[LogEntry]:
-        """Nothing waits."""
-        return ()
 
 
 def recognise(sample: Sample) -> int:

@@ -4,10 +4,11 @@ from contextlib import suppress
 
 from support.logs import check_entry, sample_files
 
+from netwatch.core.errors import RecordError
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.prefilter import LineFilter
-from netwatch.logs.reading import ReaderContext, RecordError
 from netwatch.logs.recognise import recognise_head
+from netwatch.logs.records import ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
 

@@ -8,9 +8,18 @@ from typing import Any
 import orjson
 
 from netwatch.core.addresses import ip_text
-from netwatch.logs.reading import PLAIN, Carried, ReaderContext, RecordError, Sample
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName
-from netwatch.logs.registry import LogFormat
+from netwatch.core.errors import RecordError
+from netwatch.logs.records import (
+    PLAIN,
+    Carried,
+    LogClaim,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+    Sample,
+)
+from netwatch.logs.registry import LOG_FORMATS, LogFormat
 from netwatch.logs.times import LocalTimes
 
 SAMPLES = Path(__file__).parents[1] / "logs" / "samples"
@@ -33,20 +42,27 @@ def sample_lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines()
 
 
+def _format(of: ModuleType | LogFormat) -> LogFormat:
+    """A format, or the one whose reader is in a module."""
+    if isinstance(of, LogFormat):
+        return of
+    return next(row for row in LOG_FORMATS.values() if row.reader.__module__ == of.__name__)
+
+
 def read(
     module: ModuleType | LogFormat, lines: Iterable[bytes], carried: Carried = PLAIN, **zone: Any
 ) -> list[LogEntry]:
     """What the lines of a log say. Raises `RecordError` for the first that cannot be read."""
     context = ReaderContext(LocalTimes(**zone))
-    reader = module.reader(context) if isinstance(module, LogFormat) else module.Reader(context)
+    reader = _format(module).reader(context)
     entries = [entry for line in lines for entry in reader.read(line, carried)]
     return [*entries, *reader.flush()]
 
 
-def read_any(module: ModuleType, lines: Iterable[bytes]) -> list[LogEntry]:
+def read_any(module: ModuleType | LogFormat, lines: Iterable[bytes]) -> list[LogEntry]:
     """The same of lines of which some cannot be read: nothing else than that may be raised. The
     entries have what the engine relies on."""
-    reader = module.Reader(ReaderContext(LocalTimes()))
+    reader = _format(module).reader(ReaderContext(LocalTimes()))
     found: list[LogEntry] = []
     reasons = set()
     for line in lines:

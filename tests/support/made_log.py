@@ -3,12 +3,12 @@
 from contextlib import contextmanager
 
 from netwatch.core.addresses import parse_ip
+from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import shown
-from netwatch.logs.reading import RecordError
 from netwatch.logs.records import Endpoint, LogFlow
 from netwatch.logs.registry import LOG_FORMATS, LogFormat
-from netwatch.logs.timestamps import epoch
+from netwatch.logs.times import epoch
 
 
 def recognise(sample):

@@ -4,12 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 import pytest
-from support.network_namespace import (
-    Namespace,
-    NamespaceError,
-    created,
-    missing_requirements,
-)
+from support.network_namespace import Namespace, NamespaceError, created, missing_requirements
 
 __all__ = [
     "Namespace",

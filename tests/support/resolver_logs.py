@@ -6,8 +6,7 @@ from pathlib import Path
 
 from netwatch.core.addresses import ip_text
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.reading import ReaderContext
-from netwatch.logs.records import Endpoint, LogEntry, LogName
+from netwatch.logs.records import Endpoint, LogEntry, LogName, ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
 

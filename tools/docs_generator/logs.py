@@ -12,8 +12,15 @@ from docs_generator.markdown import code, table
 from netwatch.core.addresses import ip_text
 from netwatch.core.protocol_numbers import RCODES
 from netwatch.logs.carriers import Carriers
-from netwatch.logs.reading import PLAIN, ReaderContext
-from netwatch.logs.records import Endpoint, LogClaim, LogEntry, LogFlow, LogName
+from netwatch.logs.records import (
+    PLAIN,
+    Endpoint,
+    LogClaim,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+)
 from netwatch.logs.registry import LOG_FORMATS, LogFormat
 from netwatch.logs.times import LocalTimes
 

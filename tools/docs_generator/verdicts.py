@@ -71,6 +71,10 @@ READING_RULES: tuple[tuple[tuple[Visibility, ...], str], ...] = (
         ("no-hello",),
         "data, but nothing that carries a name: SSH, RDP, a proprietary protocol",
     ),
+    (
+        ("flow-record",),
+        "a flow record or a flow log of a cloud: who talked to which address, never a name",
+    ),
 )
 """In the order in which the code checks them; ports are filled in from the code."""
 

@@ -102,7 +102,7 @@ def _try_interface(name: str, source: str, state: object) -> Finding:
 def check_logs(args: argparse.Namespace) -> Iterator[Finding]:
     """Can each log be read, and what is it?"""
     if args.paths:
-        from netwatch.logs.live.written import examine
+        from netwatch.logs.live.feed import examine
 
         for path in args.paths:
             is_ok, text, todo = examine(path)

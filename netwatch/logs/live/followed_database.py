@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from sqlite3 import Connection
 
 from netwatch.logs import pihole_ftl
-from netwatch.logs.live.followed_file import Chunk, FollowedFile, Position, mark_of
+from netwatch.logs.live.followed_file import FollowedFile, Position, mark_of
+from netwatch.logs.live.source import Batch
 from netwatch.logs.sqlite_rows import (
     BusyError,
     DatabaseError,
@@ -43,7 +44,7 @@ class FollowedDatabase(FollowedFile):
     def __init__(self, path: str, position: Position | None = None) -> None:
         self._last = 0
         self._mark = ""
-        self._waiting: list[Chunk] = []
+        self._waiting: list[Batch] = []
         self._marks: list[str] = []
         self._read_state: States | None = None
         self._busy_since: float | None = None
@@ -102,7 +103,7 @@ class FollowedDatabase(FollowedFile):
         self.truncations += 1
         self.go_to(Position(self.inode, 0, 0, ""))
 
-    def read(self) -> Chunk | None:
+    def read(self) -> Batch | None:
         """The next rows; None where there are none now."""
         if not self._waiting:
             self._fetch()
@@ -114,7 +115,7 @@ class FollowedDatabase(FollowedFile):
             self._mark = self._marks.pop(0)
         return chunk
 
-    def read_rest(self) -> Chunk | None:
+    def read_rest(self) -> Batch | None:
         """Nothing: a row is whole."""
         return None
 
@@ -148,13 +149,13 @@ class FollowedDatabase(FollowedFile):
         if not rows:
             return
         # What rows refer to has no number: it shows nothing by itself.
-        self._waiting = [Chunk(0, others)]
+        self._waiting = [Batch(0, others)]
         self._marks = []
         begin = 0
         for at in range(1, len(rows) + 1):
             if at == len(rows) or rows[at][0] != rows[at - 1][0] + 1:
                 records = [record for _, _, record in rows[begin:at]]
-                self._waiting.append(Chunk(rows[begin][0], records))
+                self._waiting.append(Batch(rows[begin][0], records))
                 self._marks.append(rows[at - 1][1])
                 begin = at
 

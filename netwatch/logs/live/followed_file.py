@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from netwatch.logs.dnstap import MAX_FRAME, FrameError, frames, is_frame_streams
+from netwatch.logs.live.source import Batch
 from netwatch.logs.log_stream import MAX_LINE, count_runs, line_behind, read_head
 from netwatch.logs.sqlite_rows import MAGIC
 
@@ -167,17 +168,6 @@ def divide_frames(data: bytes) -> Divided:
     return Divided(records, size)
 
 
-class Chunk(NamedTuple):
-    """Records that were read at a time, the first of which has the number `first` in its file.
-    `unread` counts what could not be read, by the reason, and `nul_runs` the runs of NUL bytes that
-    were skipped."""
-
-    first: int
-    records: Sequence[bytes]
-    unread: Sequence[str] = ()
-    nul_runs: int = 0
-
-
 class FollowedFile:
     """The file at `path`, from `position` on, or from its beginning. Raises `OSError`.
 
@@ -275,7 +265,7 @@ class FollowedFile:
         self._broken = False
         self._go_to(0, 0, skipping=False)
 
-    def read(self) -> Chunk | None:
+    def read(self) -> Batch | None:
         """The next complete records; None where there are none now."""
         if self.container is None and not self._find_container():
             status = os.fstat(self._descriptor)
@@ -290,7 +280,7 @@ class FollowedFile:
             # Fewer of them may be a place that is written later.
             runs = self._count_runs(data)
             self._advance(data, CHUNK, 0)
-            return Chunk(self._line + 1, (), (), runs)
+            return Batch(self._line + 1, (), (), runs)
         unread: list[str] = []
         divided = self._divide(data, unread)
         if not divided.size and len(data) == CHUNK and not self._broken:
@@ -310,17 +300,17 @@ class FollowedFile:
             self._skipping = goes_on
             runs = self._count_runs(data)
             self._advance(data, len(data), 0)
-            return Chunk(first, (), unread, runs)
+            return Batch(first, (), unread, runs)
         if first == 1 and records and records[0].startswith(codecs.BOM_UTF8):
             records = [records[0].removeprefix(codecs.BOM_UTF8), *records[1:]]
         runs = self._count_runs(data[: divided.size])
         self._advance(data, divided.size, len(divided.records))
         if not divided.size:
             self._seen = status.st_size, status.st_mtime_ns
-            return Chunk(first, (), unread) if unread else None
-        return Chunk(first, records, unread, runs)
+            return Batch(first, (), unread) if unread else None
+        return Batch(first, records, unread, runs)
 
-    def read_rest(self) -> Chunk | None:
+    def read_rest(self) -> Batch | None:
         """A last line without an end: the file is complete, nothing is appended any more."""
         if self.container != "lines" or self._skipping:
             return None
@@ -329,7 +319,7 @@ class FollowedFile:
             return None
         self._advance(data, len(data), 1)
         text = in_utf8(data, self._encoding) if self._encoding else data
-        return Chunk(self._line, [line_behind(text)])
+        return Batch(self._line, [line_behind(text)])
 
     def head(self, size: int) -> bytes:
         """The first bytes of the file."""

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from netwatch.logs.live.followed_database import FollowedDatabase
 from netwatch.logs.live.followed_file import (
-    Chunk,
     FollowedFile,
     Position,
     is_compressed,
     is_rotated_from,
 )
+from netwatch.logs.live.source import Batch
 
 ASIDE_SECONDS = 60.0
 """Seconds without an addition after which a file that was put aside is complete."""
@@ -53,7 +53,7 @@ class FollowedLog:
         self.problem = ""
         self._current: FollowedFile | None = None
         self._aside: list[tuple[FollowedFile, float | None]] = []
-        self._last: list[Chunk] = []
+        self._last: list[Batch] = []
         self._to_resume: tuple[Position, ...] = ()
         self._is_to_skip = False
         # When nothing had been read of the file, and nothing was new; ns since the epoch.
@@ -97,7 +97,7 @@ class FollowedLog:
             self._reopen(error)
             return False
 
-    def read(self) -> Chunk | None:
+    def read(self) -> Batch | None:
         """The next records, those of older files first; None where there are none now."""
         if self._last:
             return self._last.pop(0)

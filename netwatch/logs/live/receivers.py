@@ -14,10 +14,9 @@ import stat
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from netwatch.core.errors import NetwatchError
-from netwatch.logs.live.senders import DnstapSender, ReceiverAddress, Sender, SyslogSender
+from netwatch.logs.live.source import Batch, Frames, ReceiverAddress
 
 RECEIVE_BUFFER = 8 << 20
 """Bytes of datagrams that the kernel keeps while nobody reads; more than ``net.core.rmem_max`` only
@@ -83,15 +82,7 @@ def tls_context(address: ReceiverAddress) -> ssl.SSLContext:
     return context
 
 
-def remove_socket(path: str, identity: tuple[int, int]) -> None:
-    """Remove the file of a Unix socket, if it is still the one with this device and inode."""
-    with contextlib.suppress(OSError):
-        status = os.lstat(path)
-        if (status.st_dev, status.st_ino) == identity:
-            os.unlink(path)  # noqa: PTH108
-
-
-def identity_of(path: str) -> tuple[int, int]:
+def _identity(path: str) -> tuple[int, int]:
     """Device and inode of the file of a Unix socket."""
     status = os.lstat(path)
     return status.st_dev, status.st_ino
@@ -99,7 +90,7 @@ def identity_of(path: str) -> tuple[int, int]:
 
 def _internet(address: ReceiverAddress) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    is_udp = address.scheme == "syslog+udp"
+    is_udp = address.scheme.frames is None
     opened = socket.socket(family, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
     try:
         if is_udp:
@@ -160,33 +151,29 @@ def _remove_stale(address: ReceiverAddress) -> None:
     raise NetwatchError(f"{address.text}: another process listens there")
 
 
-class Received(NamedTuple):
-    """A record, the receiver that took it, and the address of its sender (``unix`` for a Unix
-    socket)."""
-
-    receiver: ReceiverAddress
-    sender: str
-    record: bytes
-
-
 class _Connection:
-    """A connection, its sender, and when it was opened and last heard of (monotonic s)."""
+    """A connection, what divides it, and when it was opened and last heard of (monotonic s)."""
 
-    __slots__ = ("address", "last", "peer", "sender", "since", "socket", "too_long")
+    __slots__ = ("address", "frames", "last", "peer", "since", "socket", "too_long")
 
     def __init__(
-        self, connected: socket.socket, address: ReceiverAddress, peer: str, now: float
+        self,
+        connected: socket.socket,
+        address: ReceiverAddress,
+        frames: Frames,
+        peer: str,
+        now: float,
     ) -> None:
         self.socket = connected
         self.address = address
+        self.frames = frames
         self.peer = peer
         self.since = self.last = now
         self.too_long = 0
-        self.sender: Sender = DnstapSender() if address.scheme == "dnstap+unix" else SyslogSender()
 
     def is_overdue(self, now: float) -> bool:
         """Whether nothing useful came for too long."""
-        if not self.sender.has_begun:
+        if not self.frames.has_begun:
             return now - self.since > BEGIN_SECONDS
         return now - self.last > IDLE_SECONDS
 
@@ -204,15 +191,17 @@ class Receivers:
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._identities: dict[str, tuple[int, int]] = {}
         self._connections: dict[int, _Connection] = {}
+        self._received: list[Batch] = []
+        self._counts = Counter[str]()
         self._selector: selectors.BaseSelector | None = None
         self._next_tidy = 0.0
         try:
             for address in addresses:
-                if address.scheme == "syslog+tls":
+                if address.scheme.is_tls:
                     self._contexts[address.text] = tls_context(address)
                 self._sockets.append((address, open_socket(address)))
                 if address.path:
-                    self._identities[address.path] = identity_of(address.path)
+                    self._identities[address.path] = _identity(address.path)
         except BaseException:
             self.close()
             raise
@@ -230,31 +219,34 @@ class Receivers:
         """The ports that are listened at, for addresses with port 0."""
         return [opened.getsockname()[1] for address, opened in self._sockets if address.host]
 
-    def poll(self, timeout: float, now: float) -> list[Received]:
+    def poll(self, timeout: float, now: float) -> list[Batch]:
         """What arrives within `timeout` s; `now` is the monotonic time in s."""
         selector = self._selector or self._select()
-        received: list[Received] = []
         for key, _ in selector.select(timeout):
-            if isinstance(key.data, _Connection):
+            at = key.data
+            if isinstance(at, _Connection):
                 # It may have given way to another one just now.
-                if key.data.socket.fileno() >= 0:
-                    self._read(key.data, received, now)
-            elif key.data.scheme == "syslog+udp":
-                self._read_datagrams(key.data, key.fileobj, received)
+                if at.socket.fileno() >= 0:
+                    self._read(at, now)
+            elif at.scheme.frames is None:
+                self._read_datagrams(at, key.fileobj)
             else:
-                self._accept(key.data, key.fileobj, now)
+                self._accept(at, at.scheme.frames(), key.fileobj, now)
         if now >= self._next_tidy:
             self._next_tidy = now + _TIDY_SECONDS
             for connection in list(self._connections.values()):
                 if connection.is_overdue(now):
                     self._drop(connection, "connection-idle")
+        received, self._received = self._received, []
         return received
 
     def close(self) -> None:
         """Close all sockets and connections, and remove the files of Unix sockets."""
         self.detach()
         for path, identity in self._identities.items():
-            remove_socket(path, identity)
+            with contextlib.suppress(OSError):
+                if _identity(path) == identity:  # it is still the own one
+                    os.unlink(path)  # noqa: PTH108
 
     def detach(self) -> None:
         """Close the descriptors of this process only, after a fork."""
@@ -275,9 +267,14 @@ class Receivers:
             self._selector.register(opened, selectors.EVENT_READ, address)
         return self._selector
 
-    def _read_datagrams(
-        self, address: ReceiverAddress, opened: object, received: list[Received]
-    ) -> None:
+    def _add(self, address: ReceiverAddress, sender: str, records: Sequence[bytes]) -> None:
+        """Number records of a sender, which its receiver has got."""
+        if records:
+            first = self._counts[address.text] + 1
+            self._counts[address.text] += len(records)
+            self._received.append(Batch(first, records, receiver=address, sender=sender))
+
+    def _read_datagrams(self, address: ReceiverAddress, opened: object) -> None:
         assert isinstance(opened, socket.socket)
         for _ in range(DATAGRAMS):
             try:
@@ -289,10 +286,12 @@ class Receivers:
                     (self._drops[opened.fileno()],) = struct.unpack("=I", value[:4])
             if not address.accepts(sender[0]):
                 self.events["sender-refused"] += 1
-            elif record := data.rstrip(b"\r\n\0"):
-                received.append(Received(address, sender[0], record))
+                continue
+            record = data.rstrip(b"\r\n\0") if address.scheme.format is None else data
+            if record:
+                self._add(address, sender[0], [record])
 
-    def _accept(self, address: ReceiverAddress, opened: object, now: float) -> None:
+    def _accept(self, address: ReceiverAddress, frames: Frames, opened: object, now: float) -> None:
         assert isinstance(opened, socket.socket)
         try:
             connected, name = opened.accept()
@@ -319,7 +318,7 @@ class Receivers:
             except OSError:
                 connected.close()
                 return
-        connection = _Connection(connected, address, peer, now)
+        connection = _Connection(connected, address, frames, peer, now)
         self._connections[connected.fileno()] = connection
         assert self._selector is not None
         self._selector.register(connected, selectors.EVENT_READ, connection)
@@ -332,14 +331,14 @@ class Receivers:
         if len(self._connections) < MAX_CONNECTIONS:
             return True
         oldest = min(
-            self._connections.values(), key=lambda each: (each.sender.has_begun, each.last)
+            self._connections.values(), key=lambda each: (each.frames.has_begun, each.last)
         )
-        if oldest.sender.has_begun and now - oldest.last < EVICTION_IDLE:
+        if oldest.frames.has_begun and now - oldest.last < EVICTION_IDLE:
             return False
         self._drop(oldest, "connection-evicted")
         return True
 
-    def _read(self, connection: _Connection, received: list[Received], now: float) -> None:
+    def _read(self, connection: _Connection, now: float) -> None:
         reads = 0
         # What TLS has decrypted already makes no socket readable.
         while reads < RECEIVES or _pending(connection.socket):
@@ -351,25 +350,23 @@ class Receivers:
             except OSError:
                 data = b""
             if not data:
-                self._take(connection, connection.sender.end(), received)
+                self._take(connection, connection.frames.end())
                 self._drop(connection)
                 return
             connection.last = now
-            records, answer = connection.sender.feed(data)
-            self._take(connection, records, received)
-            failure = connection.sender.failure
+            records, answer = connection.frames.feed(data)
+            self._take(connection, records)
+            failure = connection.frames.failure
             if not failure and answer and not _is_sent(connection.socket, answer):
                 failure = "answer-not-taken"
             if failure:
                 self._drop(connection, failure)
                 return
 
-    def _take(
-        self, connection: _Connection, records: list[bytes], received: list[Received]
-    ) -> None:
-        received += [Received(connection.address, connection.peer, record) for record in records]
-        self.events["line-too-long"] += connection.sender.too_long - connection.too_long
-        connection.too_long = connection.sender.too_long
+    def _take(self, connection: _Connection, records: list[bytes]) -> None:
+        self._add(connection.address, connection.peer, records)
+        self.events["line-too-long"] += connection.frames.too_long - connection.too_long
+        connection.too_long = connection.frames.too_long
 
     def _drop(self, connection: _Connection, reason: str = "") -> None:
         """Close a connection, for a reason that is counted if one is given."""

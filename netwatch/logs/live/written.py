@@ -1,15 +1,13 @@
-"""The log of one followed path: its format, what its records say as they come, and whether what a
-user wants to follow or receive can be read."""
+"""Logs that are written or sent now: the log of one followed path, and those of the programs that
+send to receivers. Each is one log with a reader, once its format is known: that of a file by its
+head, that of a program by the records that wait until then.
+"""
 
-import os
-import time
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from functools import partial
-from pathlib import Path
-from typing import BinaryIO
 
 from netwatch.capture.files import is_capture
-from netwatch.core.errors import NetwatchError
+from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs import log_stream
@@ -18,26 +16,13 @@ from netwatch.logs.dnstap import is_frame_streams
 from netwatch.logs.live.followed_database import FollowedDatabase
 from netwatch.logs.live.followed_file import FollowedFile, divide_lines
 from netwatch.logs.live.followed_log import FollowedLog
-from netwatch.logs.live.follower import Follower
-from netwatch.logs.live.receivers import Receivers
-from netwatch.logs.live.senders import is_receiver, parse
-from netwatch.logs.log_files import UNREAD_SHARE, LogItem
-from netwatch.logs.log_stream import NUL_BYTES, read_head
-from netwatch.logs.reading import Carried, CurrentRecord, ReaderContext, RecordError
-from netwatch.logs.recognise import (
-    NEITHER,
-    SAMPLE_BYTES,
-    Recognised,
-    recognise_head,
-    recognise_tables,
-)
-from netwatch.logs.records import Lack, time_of
+from netwatch.logs.live.source import Batch, ReceiverAddress
+from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
+from netwatch.logs.log_stream import NUL_BYTES
+from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
+from netwatch.logs.records import BRIEFLY, PLAIN, Carried, time_of
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.sqlite_rows import MAGIC
-from netwatch.logs.times import SECOND, LocalTimes, LogOptions
-
-FUTURE = 86_400 * SECOND
-"""How far the time of a record may be ahead of the clock, ns; such records are not read."""
+from netwatch.logs.times import LocalTimes, LogOptions
 
 JUDGED_RECORDS = 100
 """Records after which it is said that too many cannot be read."""
@@ -50,6 +35,12 @@ CONTEXT = 1 << 20
 """Bytes before the position that are read again after a start, to know what later records belong
 to: queries that wait for their answers, addresses of devices, flows. They are not judged again."""
 
+MAX_SENT_LOGS = 1024
+"""Programs on hosts whose records are read at a time; the one that was silent longest gives way."""
+
+MAX_HELD = 200
+"""Records of a program that wait until its format is known."""
+
 _EVENT_LOG = (
     "is a Windows event log, which is only scanned: Windows keeps new events back for a while, and"
     " begins the file again where it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
@@ -60,10 +51,10 @@ _UNKNOWN = "is no log of a format that netwatch knows; --as names one"
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
 
-class RecordReading:
-    """Reads records of the format `name` from `source`. Counts go to `statistics`; `notes` are
-    sentences, which the caller may remove. `times` read what carries the records, too, where that
-    is taken off elsewhere.
+class LiveLog:
+    """A log from `source`, a path or the address of a receiver. Counts go to `statistics`; `notes`
+    are sentences, which the caller may remove. `times` read what carries the records, too, where
+    that is taken off elsewhere.
 
     A year that times lack is no assumption here: the records are written now. A zone is one.
     """
@@ -71,107 +62,79 @@ class RecordReading:
     def __init__(
         self,
         source: str,
-        name: str,
         options: LogOptions,
         statistics: RunStatistics,
         times: LocalTimes | None = None,
     ) -> None:
         self.source = source
-        self.name = name
         self.notes: list[str] = []
+        self.reader: LogReader | None = None
+        self._options = options
         self._statistics = statistics
-        self._format = LOG_FORMATS[name]
-        self._times = times or LocalTimes(options.zone, options.year)
-        self._carriers = Carriers(self._times)
-        self._current = CurrentRecord()
-        self._current.source = source
-        self._reader = self._format.reader(ReaderContext(self._times, source, self._current))
-        self._records = self._unread = self._said = 0
-        self._is_judged = self._is_assumed = False
-        self._last = (0, b"")
-
-    def read(self, records: Iterable[tuple[int, bytes]], wall: int) -> Iterator[LogItem]:
-        """What numbered records say, from which nothing was taken off. `wall` is the time now."""
-        self._times.file_written(wall)
-        for number, record in records:
-            if not record:
-                continue
-            try:
-                taken = self._carriers.take_off(record)
-            except RecordError as error:
-                self._note_unread(str(error))
-                continue
-            if taken is None:
-                self._current.line, self._current.record = number, record
-                self._current.keep_piece()
-            else:
-                yield from self.read_inner(number, record, *taken, wall)
-        self._judge()
-
-    def read_inner(
-        self, number: int, record: bytes, inner: bytes, carried: Carried, wall: int
-    ) -> Iterator[LogItem]:
-        """What a record says, from which `inner` and `carried` were taken."""
-        self._last = number, record
-        self._current.line, self._current.record = number, record
-        self._records += 1
-        self._statistics.records += 1
-        try:
-            for entry in self._current.with_pieces(self._reader.read(inner, carried)):
-                if time_of(entry) > wall + FUTURE:
-                    raise RecordError("time-in-future")
-                self._said += 1
-                yield LogItem(self.source, self.name, number, record, entry, self._assumed())
-        except RecordError as error:
-            self._note_unread(str(error))
-
-    def count_in(self, statistics: RunStatistics) -> None:
-        """Count in other statistics from now on."""
-        self._statistics = statistics
+        self._times = times
         self._records = self._unread = 0
+        self._is_judged = self._is_assumed = False
 
-    def file_written(self, wall: int) -> None:
-        """Times without a year that follow are not later than this."""
-        self._times.file_written(wall)
-        self._judge()
+    def begin(self, name: str) -> LogReader:
+        """The reader of the log, whose format is known now."""
+        self._statistics.logs[name] += 1
+        times = self._times or LocalTimes(self._options.zone, self._options.year)
+        self.reader = LogReader(self.source, name, self._options, times=times)
+        return self.reader
+
+    def items(self, batch: Batch, wall: int) -> list[LogItem]:
+        """What the records of a batch say. `wall` is the time now."""
+        reader = self.reader
+        assert reader is not None
+        reader.begin_file(self.source, wall)
+        reader.written_by = wall
+        items: list[LogItem] = []
+        for number, record in enumerate(batch.records, batch.first):
+            if record:
+                items += reader.read(number, record)
+        return items
 
     def flush(self) -> Iterator[LogItem]:
         """What waits for a later record: nothing more will come."""
-        number, record = self._last
-        for entry in self._reader.flush():
-            yield LogItem(self.source, self.name, number, record, entry, self._assumed())
+        if self.reader is not None:
+            yield from map(self.reader.item, self.reader.flush())
 
-    def _assumed(self) -> tuple[Lack, ...]:
-        return ("time-zone",) if self._times.assumed_zone else ()
-
-    def _note_unread(self, reason: str) -> None:
-        self._unread += 1
-        self._statistics.unread_records[self.source, reason] += 1
-
-    def _judge(self) -> None:
-        """Say once where too much cannot be read, and what is assumed."""
-        is_bad = self._unread * UNREAD_SHARE > self._records >= JUDGED_RECORDS
-        if not self._is_judged and not self._said and not self._unread:
-            if self._records >= JUDGED_RECORDS:
+    def count(self, *, is_new: bool = True) -> None:
+        """Count what was read, unless it had been counted before, and say once where too much of it
+        cannot be read, and what is assumed."""
+        reader = self.reader
+        assert reader is not None
+        unread, taken = reader.unread, reader.taken
+        reader.unread, reader.taken = Counter(), 0
+        anomalies = reader.take_anomalies()
+        if is_new:
+            self._statistics.anomalies.update(anomalies)
+            self._statistics.records += taken
+            for reason, count in unread.items():
+                self._statistics.unread_records[self.source, reason] += count
+        self._records += taken
+        self._unread += unread.total()
+        title, of_all = reader.format.title, quantity(self._records, "record")
+        is_bad = self._unread * UNREAD_SHARE > self._records
+        if not self._is_judged and self._records >= JUDGED_RECORDS:
+            if not reader.said and not self._unread:
                 self._is_judged = True
-                self.notes.append(
-                    f"{self.source}: none of {quantity(self._records, 'record')} so far can be"
-                    f" read as {self._format.title}; --as names another format"
-                )
-        elif is_bad and not self._is_judged:
-            self._is_judged = True
-            self.notes.append(
-                f"{self.source}: {self._unread:,} of {quantity(self._records, 'record')} could"
-                f" not be read as {self._format.title}; --as names another format"
-            )
-        if self._times.assumed_zone and not self._is_assumed:
+                said = f"none of {of_all} so far can be read as {title}"
+            elif is_bad:
+                self._is_judged = True
+                said = f"{self._unread:,} of {of_all} could not be read as {title}"
+            if self._is_judged:
+                self.notes.append(f"{self.source}: {said}; --as names another format")
+        if reader.times.assumed_zone and not self._is_assumed:
             self._is_assumed = True
             self.notes.append(
                 f"{self.source}: times without a zone are read as UTC; --timezone sets another"
             )
+        if not is_new:
+            self._records = self._unread = 0
 
 
-class WrittenLog:
+class WrittenLog(LiveLog):
     """The log at a path, which is followed by `log`. With `is_named` the user has written this
     path, and it is said where it is no log; other files of a folder are left out.
 
@@ -182,42 +145,32 @@ class WrittenLog:
     def __init__(
         self, log: FollowedLog, options: LogOptions, statistics: RunStatistics, *, is_named: bool
     ) -> None:
+        super().__init__(log.path, options, statistics)
         self.log = log
         self.last = 0
-        self.notes: list[str] = []
         self.is_left_out = False
         self.problem = ""
-        self._options = options
-        self._statistics = statistics
         self._is_named = is_named
-        self._reading: RecordReading | None = None
         self._examined = -1
-
-    @property
-    def format(self) -> str:
-        """The format, empty while it is not known."""
-        return self._reading.name if self._reading is not None else ""
 
     def context(self, wall: int) -> list[LogItem]:
         """What was said before the position, which is not to be judged."""
         file = next(iter(self.log.files), None)
         if file is None or file.position.offset == 0 or not self._recognise(file):
             return []
-        assert self._reading is not None
-        # It counts nothing: these records were counted when they were read.
-        silent = RunStatistics()
-        reading = RecordReading(self.log.path, self._reading.name, self._options, silent)
-        self._reading.notes.clear()
+        assert self.reader is not None
         if file.container != "lines":
             return []
-        head = [*divide_lines(file.head(min(SAMPLE_BYTES, file.position.offset))).records]
-        always = LOG_FORMATS[reading.name].always
-        headers = [(0, line) for line in head if any(text in line for text in always)]
+        head = divide_lines(file.head(min(SAMPLE_BYTES, file.position.offset))).records
+        always = self.reader.format.always
+        headers = [line for line in head if any(text in line for text in always)]
         before = divide_lines(file.before(CONTEXT)).records
-        numbered = enumerate(before, file.position.line - len(before) + 1)
-        items = list(reading.read([*headers, *numbered], wall))
-        reading.count_in(self._statistics)
-        self._reading = reading
+        items: list[LogItem] = []
+        for line in headers:
+            items += self.items(Batch(0, [line]), wall)
+        items += self.items(Batch(file.position.line - len(before) + 1, before), wall)
+        # These records were counted when they were read.
+        self.count(is_new=False)
         return items
 
     def read(self, wall: int) -> list[LogItem] | None:
@@ -226,45 +179,33 @@ class WrittenLog:
             self.log.skip()
             return None
         file = next((file for file in self.log.files if file.has_changed()), None)
-        if self._reading is None and (file is None or not self._recognise(file)):
+        if self.reader is None and (file is None or not self._recognise(file)):
             return None
-        chunk = self.log.read()
-        if chunk is None:
+        batch = self.log.read()
+        if batch is None:
             return None
-        assert self._reading is not None
-        if chunk.nul_runs:
-            self._statistics.anomalies[NUL_BYTES] += chunk.nul_runs
-        for reason in chunk.unread:
-            self._statistics.unread_records[self.log.path, reason] += 1
-        items = list(self._reading.read(enumerate(chunk.records, chunk.first), wall))
+        if batch.nul_runs:
+            self._statistics.anomalies[NUL_BYTES] += batch.nul_runs
+        for reason in batch.unread:
+            self._statistics.unread_records[self.source, reason] += 1
+        items = self.items(batch, wall)
         if items:
             self.last = max(self.last, max(min(time_of(item.entry), wall) for item in items))
-        self.notes += self._reading.notes
-        self._reading.notes.clear()
+        self.count()
         return items
-
-    def flush(self) -> Iterator[LogItem]:
-        """What waits for a later record: nothing more will come."""
-        if self._reading is not None:
-            yield from self._reading.flush()
 
     def _recognise(self, file: FollowedFile) -> bool:
         """Whether the format is known, by the head of a file."""
-        if self._reading is not None:
+        if self.reader is not None:
             return True
-        if isinstance(file, FollowedDatabase):
-            found, head = recognised_database(file, self._options.format), b""
-        else:
-            head = file.text_head(SAMPLE_BYTES)
+        head = head_of(file)
+        if not isinstance(file, FollowedDatabase):
             if len(head) == self._examined:
                 return False
             self._examined = len(head)
-            found = recognised(head, self._options.format)
+        found = recognised(file, head, self._options.format)
         if found.format is not None:
-            self._reading = RecordReading(
-                self.log.path, found.format, self._options, self._statistics
-            )
-            self._statistics.logs[found.format] += 1
+            self.begin(found.format)
             self.problem = ""
             return True
         if self._is_named and (found.hint or head.count(b"\n") >= TRIED_LINES):
@@ -280,12 +221,19 @@ class WrittenLog:
             # Others in a folder need not be what the user wants to follow.
             self.problem = reason if self._is_named or not found.needs_name else ""
             if not self.problem:
-                self.notes.append(f"{self.log.path}: {reason}")
+                self.notes.append(f"{self.source}: {reason}")
 
 
-def recognised(head: bytes, named: str | None) -> Recognised:
+def head_of(file: FollowedFile) -> bytes:
+    """The bytes by which the format of a file is recognised; none of a database."""
+    return b"" if isinstance(file, FollowedDatabase) else file.text_head(SAMPLE_BYTES)
+
+
+def recognised(file: FollowedFile, head: bytes, named: str | None) -> Recognised:
     """What a file with these first bytes is, as far as it can be followed; of the format `named`,
     if given."""
+    if isinstance(file, FollowedDatabase):
+        return _recognised_database(file, named)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
     if head.startswith(log_stream.MAGIC):
@@ -295,12 +243,11 @@ def recognised(head: bytes, named: str | None) -> Recognised:
     if named is not None:
         return Recognised(format=named)
     if is_frame_streams(head):
-        return Recognised(format=frame_format())
+        return Recognised(format="dnstap")
     return recognise_head(head)
 
 
-def recognised_database(database: FollowedDatabase, named: str | None) -> Recognised:
-    """What a database is; of the format `named`, if given."""
+def _recognised_database(database: FollowedDatabase, named: str | None) -> Recognised:
     try:
         names = database.table_names()
     except OSError as error:
@@ -313,95 +260,131 @@ def recognised_database(database: FollowedDatabase, named: str | None) -> Recogn
     return found if found.format else Recognised(doubt="is a database of no program that is known")
 
 
-def frame_format() -> str | None:
-    """The only format that comes in Frame Streams."""
-    return next(
-        (name for name, row in LOG_FORMATS.items() if row.container == "frame-streams"), None
-    )
+class _SentLog(LiveLog):
+    """The log of one program, whose records wait until the format is known."""
+
+    def __init__(
+        self, source: str, options: LogOptions, statistics: RunStatistics, times: LocalTimes
+    ) -> None:
+        super().__init__(source, options, statistics, times)
+        self.held: list[tuple[int, bytes, bytes, Carried]] = []
+        self.is_other = False
+        self.since = 0
+        self.heard = 0
 
 
-_MOMENT = 0.25
-"""Seconds in which a database that was written has become quiet."""
+class SentLogs:
+    """Reads what `netwatch.logs.live.receivers` receives, which is a log for each program on each
+    host.
 
-Examined = tuple[bool, str, tuple[str, ...]]
-"""Whether it is in order, a sentence on that, and what to do about it."""
+    `others` counts records of programs whose format is none that is known, `evicted` logs that gave
+    way to others. `notes` are sentences, which the caller may remove.
+    """
 
+    def __init__(self, options: LogOptions, statistics: RunStatistics) -> None:
+        self.notes: list[str] = []
+        self.others = self.evicted = 0
+        self._options = options
+        self._statistics = statistics
+        # What takes off what carries the records of a sender to a receiver, with its times.
+        self._carriers: OrderedDict[tuple[str, str], tuple[Carriers, LocalTimes]] = OrderedDict()
+        self._logs: OrderedDict[tuple[str, str, str, str], _SentLog] = OrderedDict()
 
-def examine(argument: str) -> Examined:
-    """What can be said of one PATH of ``live --source logs``. A receiver listens for a moment."""
-    if is_receiver(argument):
-        try:
-            Receivers([parse(argument)]).close()
-        except NetwatchError as error:
-            return False, str(error).removeprefix(f"{argument}: "), ()
-        return True, "logs can be received here", ()
-    follower = Follower([argument], {}, 0.0)
-    try:
-        paths = [log.path for log in follower.logs]
-    finally:
-        follower.close()
-    if paths != [argument]:
-        return _several(argument, paths)
-    return _file(argument)
+    def __len__(self) -> int:
+        return len(self._logs)
 
+    def read(self, received: Iterable[Batch], wall: int) -> list[LogItem]:
+        """What records say."""
+        items: list[LogItem] = []
+        changed: dict[int, tuple[str, _SentLog]] = {}
+        for batch in received:
+            receiver = batch.receiver
+            assert receiver is not None
+            carriers, times = self._carriers_of(receiver.text, batch.sender)
+            times.file_written(wall)
+            for number, record in enumerate(batch.records, batch.first):
+                taken: tuple[bytes, Carried] | None = record, PLAIN
+                try:
+                    if receiver.scheme.format is None:
+                        taken = carriers.take_off(record)
+                except RecordError as error:
+                    self._statistics.unread_records[receiver.text, str(error)] += 1
+                    continue
+                if taken is None:
+                    continue
+                inner, carried = taken
+                log = self._log(receiver, batch.sender, carried, times)
+                log.heard = wall
+                if log.reader is not None:
+                    log.reader.written_by = wall
+                    items += log.reader.read_inner(number, record, inner, carried)
+                else:
+                    self._hold(log, (number, record, inner, carried))
+                changed[id(log)] = carried.program or batch.sender, log
+        for name, log in changed.values():
+            items += self._settle(name, log, wall)
+        for log in self._logs.values():
+            if log.heard and log.heard + BRIEFLY < wall and log.reader is not None:
+                log.heard = 0
+                if log.reader.waits_briefly:
+                    items += log.flush()
+        return items
 
-def _several(argument: str, paths: list[str]) -> Examined:
-    """A folder or a pattern: each log that is recognised in it."""
-    try:
-        if Path(argument).is_dir():
-            os.listdir(argument)  # noqa: PTH208
-    except OSError as error:
-        return False, f"cannot be read: {error.strerror}", (_grant(argument),)
-    found = [(path, _file(path)) for path in paths]
-    known = [f"{Path(path).name}: {text}" for path, (is_ok, text, _) in found if is_ok]
-    text = "; ".join(known) if known else "has no log yet; files that appear are read"
-    return True, text, ()
+    def flush(self) -> Iterator[LogItem]:
+        """What waits for later records: nothing more will come."""
+        for log in self._logs.values():
+            yield from log.flush()
 
+    def _carriers_of(self, receiver: str, sender: str) -> tuple[Carriers, LocalTimes]:
+        known = self._carriers.get((receiver, sender))
+        if known is None:
+            times = LocalTimes(self._options.zone, self._options.year)
+            known = self._carriers[receiver, sender] = Carriers(times), times
+            if len(self._carriers) > MAX_SENT_LOGS:
+                self._carriers.popitem(last=False)
+        return known
 
-def _read_at(file: BinaryIO, size: int, at: int) -> bytes:
-    file.seek(at)
-    return file.read(size)
+    def _log(
+        self, receiver: ReceiverAddress, sender: str, carried: Carried, times: LocalTimes
+    ) -> _SentLog:
+        key = receiver.text, sender, carried.host, carried.program
+        log = self._logs.get(key)
+        if log is None:
+            log = _SentLog(receiver.text, self._options, self._statistics, times)
+            self._logs[key] = log
+            name = receiver.scheme.format or self._options.format
+            if name is not None:
+                log.begin(name)
+            if len(self._logs) > MAX_SENT_LOGS:
+                self._logs.popitem(last=False)
+                self.evicted += 1
+        self._logs.move_to_end(key)
+        return log
 
+    def _hold(self, log: _SentLog, record: tuple[int, bytes, bytes, Carried]) -> None:
+        log.held.append(record)
+        log.since += 1
+        if len(log.held) > MAX_HELD:
+            log.held.pop(0)
+            self.others += 1
 
-def _file(path: str) -> Examined:
-    try:
-        with Path(path).open("rb") as file:
-            head = read_head(partial(_read_at, file), SAMPLE_BYTES)
-    except FileNotFoundError:
-        return False, "there is no such file; it is read once it appears", ()
-    except OSError as error:
-        return False, f"cannot be read: {error.strerror}", (_grant(path),)
-    if head.startswith(MAGIC):
-        try:
-            database = FollowedDatabase(path)
-        except OSError as error:
-            return False, f"cannot be read: {error.strerror}", ()
-        found = recognised_database(database, None)
-        if found == NEITHER:
-            time.sleep(_MOMENT)
-            found = recognised_database(database, None)
-        database.close()
-        if found == NEITHER:
-            return (
-                True,
-                "a database that is being written; it is read as soon as that has ended",
-                (),
-            )
-    else:
-        found = recognised(head, None)
-    if found.format is not None:
-        return True, f"a log of {LOG_FORMATS[found.format].title}", ()
-    if not head:
-        return True, "is empty so far", ()
-    if found.is_capture:
-        return False, "is a capture, which --source file reads", ()
-    return False, found.doubt or found.hint or "is no log of a format that netwatch knows", ()
-
-
-def _grant(path: str) -> str:
-    """How to let a user read a file."""
-    try:
-        group = Path(path).group()
-    except (OSError, KeyError):
-        group = "adm"
-    return f"add the user to the group of the file: usermod -aG {group} USER"
+    def _settle(self, name: str, log: _SentLog, wall: int) -> Iterator[LogItem]:
+        """Recognise a log by what is held of it, and read that; say what is to be said of it."""
+        if log.reader is None and (not log.is_other or log.since >= MAX_HELD):
+            log.since = 0
+            found = recognise_head(b"\n".join(record for _, record, _, _ in log.held) + b"\n")
+            if found.format is not None:
+                reader = log.begin(found.format)
+                reader.written_by = wall
+                held, log.held = log.held, []
+                for record in held:
+                    yield from reader.read_inner(*record)
+            elif len(log.held) >= MAX_HELD and not log.is_other:
+                # It is looked at again now and then: a program may say other things first.
+                log.is_other = True
+                if what := found.doubt or found.hint:
+                    self.notes.append(f"{log.source}: what {name} sends {what}")
+        if log.reader is not None:
+            log.count()
+            self.notes += log.notes
+            log.notes.clear()

@@ -11,7 +11,7 @@ from support.waiting import wait_until
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
-from netwatch.logs.live.senders import parse
+from netwatch.logs.live.source import parse
 from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import LogName
 from netwatch.logs.times import LogOptions

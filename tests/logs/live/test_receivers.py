@@ -17,7 +17,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.logs.dnstap import ACCEPT, DNSTAP, FINISH, READY, START, STOP, control_frame
 from netwatch.logs.live import receivers
 from netwatch.logs.live.receivers import BEGIN_SECONDS, IDLE_SECONDS, MAX_CONNECTIONS, Receivers
-from netwatch.logs.live.senders import parse
+from netwatch.logs.live.source import parse
 
 
 class Listening:
@@ -36,7 +36,9 @@ class Listening:
     def poll(self) -> bool:
         """Receive; True."""
         now = time.monotonic() + self.later
-        self.records += [each.record for each in self.receivers.poll(0, now)]
+        self.records += [
+            record for batch in self.receivers.poll(0, now) for record in batch.records
+        ]
         return True
 
     def until(self, condition: Callable[[], bool]) -> None:

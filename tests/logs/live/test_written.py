@@ -1,12 +1,17 @@
 """What is said of a log before it is followed."""
 
+import os
 import shutil
 import socket
 from pathlib import Path
 
+import pytest
 from support.resolver_logs import SAMPLES
 
-from netwatch.logs.live.written import examine
+from netwatch.core.errors import NetwatchError
+from netwatch.live.source_openers import log_opener
+from netwatch.logs.live.feed import examine
+from netwatch.logs.times import LogOptions
 
 UNBOUND = "[1795746910] unbound[1:0] info: 10.0.0.12 www.example.org. A IN NOERROR 0.01 0 60\n"
 
@@ -49,3 +54,11 @@ def test_receivers(tmp_path: Path) -> None:
         is_ok, text, _ = examine(f"syslog+tcp://:{port}")
     assert (is_ok, text) == (False, "cannot be listened at: Address already in use")
     assert examine("syslog+tcp://resolver")[0] is False
+
+
+def test_database_may_be_named_as_a_log(tmp_path: Path) -> None:
+    log_opener([str(SAMPLES / "pihole-ftl" / "v22.db")], LogOptions()).release()
+    (tmp_path / "other.db").write_bytes(b"SQLite format 3\0" + bytes(100))
+    os.utime(tmp_path / "other.db", (1, 1))
+    with pytest.raises(NetwatchError, match="it cannot be read as an SQLite database"):
+        log_opener([str(tmp_path / "other.db")], LogOptions())

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.errors import NetwatchError
-from netwatch.logs.live.senders import MAX_MESSAGE, SyslogFrames, is_receiver, parse
+from netwatch.logs.live.source import MAX_MESSAGE, SCHEMES, SyslogFrames, is_receiver, parse
 
 MESSAGE = b"<30>1 2026-11-27T00:00:00Z resolver dnsmasq 1 - - query[A] example.org from 10.0.0.1"
 
 
 def divided(pieces: Sequence[bytes]) -> list[bytes]:
     frames = SyslogFrames()
-    found = [message for piece in pieces for message in frames.feed(piece)]
+    found = [message for piece in pieces for message in frames.feed(piece)[0]]
     return found + frames.end()
 
 
@@ -48,18 +48,18 @@ def test_line_that_begins_with_a_number_is_a_line() -> None:
 def test_long_messages_are_skipped() -> None:
     long = b"y" * (MAX_MESSAGE + 1)
     frames = SyslogFrames()
-    assert frames.feed(b"%d %s5 <1>ab" % (len(long), long)) == [b"<1>ab"]
+    assert frames.feed(b"%d %s5 <1>ab" % (len(long), long)) == ([b"<1>ab"], b"")
     assert frames.too_long == 1
     frames = SyslogFrames()
     for _ in range(3):
-        assert frames.feed(long) == []
-    assert frames.feed(b"\n<1>ab\n") == [b"<1>ab"]
+        assert frames.feed(long) == ([], b"")
+    assert frames.feed(b"\n<1>ab\n") == ([b"<1>ab"], b"")
     assert (frames.too_long, frames.waiting) == (1, 0)
 
 
 def test_wrong_length_ends_the_stream() -> None:
     frames = SyslogFrames()
-    assert frames.feed(b"5 <1>ab<30>no length\n") == [b"<1>ab"]
+    assert frames.feed(b"5 <1>ab<30>no length\n") == ([b"<1>ab"], b"")
     assert frames.failure == "frame-length-invalid"
 
 
@@ -68,7 +68,7 @@ def test_any_bytes(pieces: list[bytes]) -> None:
     frames = SyslogFrames()
     given_, taken = sum(map(len, pieces)), 0
     for piece in pieces:
-        taken += sum(map(len, frames.feed(piece)))
+        taken += sum(map(len, frames.feed(piece)[0]))
         if frames.failure:
             break
     else:
@@ -78,7 +78,7 @@ def test_any_bytes(pieces: list[bytes]) -> None:
 
 def test_loopback_is_the_default() -> None:
     found = parse("syslog+udp://:5514")
-    assert (found.host, found.port, found.scheme) == ("127.0.0.1", 5514, "syslog+udp")
+    assert (found.host, found.port, found.scheme) == ("127.0.0.1", 5514, SCHEMES["syslog+udp"])
     assert parse("syslog+tcp://").port == 514
     assert parse("syslog+tls://?cert=c.pem").port == 6514
     assert parse("syslog+tcp://[::1]:1").host == "::1"

@@ -1,0 +1,4 @@
+"""Flow records as exporters send them: NetFlow v5 and v9, IPFIX.
+
+Messages in, values out: who talked to which address, when and how much, without a name.
+"""

@@ -1,0 +1,135 @@
+"""What is remembered of one exporter between its messages: templates, sampling, what must follow.
+
+An exporter is an observation domain (a source ID in NetFlow v9) of one address: each has template
+numbers, samplers and sequence numbers of its own (RFC 3954 section 5.1, RFC 7011 section 3.1).
+Everything has a limit, so that whoever invents templates or domains takes only their own room.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from netwatch.flow_export.elements import Field, Layout
+
+MAX_TEMPLATES = 512
+"""Templates of an exporter; of more, the one that was sent or used longest ago is forgotten."""
+
+TEMPLATE_AGE = 30 * 60_000_000_000
+"""How long a template is valid that is not sent again, ns of the exporter's clock. Over UDP they
+are sent again by time (RFC 7011 section 8.4); the usual interval is 10 minutes."""
+
+MAX_SAMPLERS = 64
+"""Samplers of an exporter whose intervals are known."""
+
+MAX_GAP = 1 << 20
+"""Sequence numbers that may be missing between two messages. A greater step says that the exporter
+counts anew."""
+
+RESTART = 60_000
+"""By how many ms the uptime of an exporter may step back without a restart: messages overtake."""
+
+_NUMBERS = 0xFFFFFFFF
+
+
+class Exporter:
+    """One observation domain. `counts` takes what was wrong with its messages, by anomaly, and
+    `lost` how many records (messages of NetFlow v9) were sent that did not arrive. `boot_time` is
+    when it was started, ms since the epoch, if it says so in its options."""
+
+    def __init__(self, sampling: int | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        self.lost = 0
+        self.boot_time: int | None = None
+        self._configured = sampling
+        self._samplers: dict[int, int] = {}
+        self._templates: dict[int, tuple[Layout, bool, int]] = {}
+        self._before: tuple[int, int] | None = None
+        self._counts_itself = False
+        self._uptime = -1
+
+    def layout(self, number: int, now: int) -> tuple[Layout, bool] | None:
+        """The layout of a template at a time of the exporter (ns), and whether its records are
+        options; None where it is not known, or too old."""
+        found = self._templates.get(number)
+        if found is None:
+            self.counts["flow-template-missing"] += 1
+            return None
+        layout, is_options, sent = found
+        if now - sent > TEMPLATE_AGE:
+            del self._templates[number]
+            self.counts["flow-template-old"] += 1
+            return None
+        return layout, is_options
+
+    def define(self, number: int, fields: Sequence[Field], is_options: bool, now: int) -> None:
+        """A template was sent, again or anew."""
+        known = self._templates.pop(number, None)
+        if known is not None and known[0].fields == tuple(fields):
+            layout = known[0]
+        else:
+            try:
+                layout = Layout(fields)
+            except ValueError:
+                self.counts["flow-template-bad"] += 1
+                return
+            if known is not None:
+                self.counts["flow-template-changed"] += 1
+        self._templates[number] = layout, is_options, now
+        if len(self._templates) > MAX_TEMPLATES:
+            del self._templates[next(iter(self._templates))]
+            self.counts["flow-templates-full"] += 1
+
+    def withdraw(self, number: int) -> None:
+        """A template is not valid any more (RFC 7011 section 8.1); 2 and 3 say so of all."""
+        if number in (2, 3):
+            for each, (_, is_options, _) in list(self._templates.items()):
+                if is_options == (number == 3):
+                    del self._templates[each]
+        else:
+            self._templates.pop(number, None)
+
+    def note_sampler(self, sampler: int, interval: int) -> None:
+        """The exporter said how many packets one is taken of, by a sampler (0: by any)."""
+        if sampler in self._samplers or len(self._samplers) < MAX_SAMPLERS:
+            self._samplers[sampler] = max(1, interval)
+
+    def sampling(self, sampler: int | None) -> int:
+        """Of how many packets one was looked at: as it is configured, or else as the exporter
+        said. Where it named a sampler that it never described, the coarsest that it has."""
+        if self._configured is not None:
+            return self._configured
+        if not self._samplers:
+            return 1
+        if sampler is not None and sampler in self._samplers:
+            return self._samplers[sampler]
+        return max(self._samplers.values())
+
+    def follow(self, sequence: int, counted: int, uptime: int | None = None) -> None:
+        """Compare the sequence number of a message with what must follow the one before it;
+        `counted` is by how much this message raises it. `uptime` (ms) shows a restart.
+
+        The number is that of the first record of the message (RFC 7011 section 3.1); softflowd
+        sends that of the first one behind it. Whichever fits says how this exporter counts.
+        """
+        before = self._before
+        restarted = uptime is not None and uptime < self._uptime - RESTART
+        if uptime is not None:
+            self._uptime = uptime
+        self._before = sequence, counted
+        if before is None:
+            return
+        missing = sequence - before[0] - before[1] & _NUMBERS
+        missing_behind = sequence - before[0] - counted & _NUMBERS
+        if 0 in (missing, missing_behind) and missing != missing_behind:
+            self._counts_itself = missing_behind == 0
+        if self._counts_itself:
+            missing = missing_behind
+        behind = -missing & _NUMBERS
+        if restarted or (missing > MAX_GAP and behind > MAX_GAP):
+            self.counts["flow-exporter-restarted"] += 1
+        elif missing <= MAX_GAP:
+            self.lost += missing
+        else:
+            # It came late: it was counted as lost, and what follows stays what it was.
+            self.lost = max(0, self.lost - counted)
+            self._before = before
+            self.counts["flow-message-late"] += 1

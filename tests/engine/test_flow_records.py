@@ -1,0 +1,101 @@
+"""Flow records beside the log of a resolver, from the scan to the report of a ban."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from netwatch.cli import main
+
+CONFIG = """version: 1
+networks:
+  - {name: hq, cidrs: [10.20.0.0/16], class: service, authority: BE-FED}
+bans:
+  - {id: our-rule, authority: City of Example, apps: [tiktok], forbids: [service],
+     from: 2026-11-29, timezone: UTC, legal_basis: Decision 1}
+store: {path: store}
+"""
+DNS = """\
+Nov 30 09:59:58 gw dnsmasq[900]: 11 10.20.6.20/40001 query[A] www.tiktok.com from 10.20.6.20
+Nov 30 09:59:58 gw dnsmasq[900]: 11 10.20.6.20/40001 reply www.tiktok.com is 192.0.2.81
+Nov 30 09:59:59 gw dnsmasq[900]: 12 10.20.6.21/40001 query[A] www.tiktok.com from 10.20.6.21
+Nov 30 09:59:59 gw dnsmasq[900]: 12 10.20.6.21/40001 reply www.tiktok.com is 192.0.2.82
+Nov 30 09:59:59 gw dnsmasq[900]: 13 10.20.6.21/40001 query[A] www.example.org from 10.20.6.21
+Nov 30 09:59:59 gw dnsmasq[900]: 13 10.20.6.21/40001 reply www.example.org is 192.0.2.82
+"""
+HEADER = "firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,flows\n"
+
+
+def flow(at: str, client: str, server: str, port: int = 40100) -> str:
+    """Both directions of a flow, as nfdump writes them."""
+    return (
+        f"2026-11-30 {at}.000,1.000,6,{client},{port},{server},443,14,2480,1\n"
+        f"2026-11-30 {at}.100,1.000,6,{server},443,{client},{port},40,42480,1\n"
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "netwatch.yaml").write_text(CONFIG)
+    # The folders of a collector and of a resolver are not the same.
+    for name, lines in (
+        ("dns/dnsmasq.log", DNS),
+        (
+            "flows/router.csv",
+            HEADER
+            + flow("10:00:00", "10.20.6.20", "192.0.2.81")
+            + flow("10:00:01", "10.20.6.21", "192.0.2.82")
+            + flow("10:00:02", "10.20.6.22", "192.0.2.81")
+            + flow("10:00:03", "10.20.6.20", "198.51.100.9", 40101),
+        ),
+    ):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(lines)
+    return tmp_path
+
+
+def scan(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, object]]:
+    """The records of a scan by the address of their device."""
+    options = ["--format", "jsonl", "--year", "2026", "--timezone", "UTC", "-q"]
+    assert main(["scan", *options, *arguments]) == 0
+    records = map(json.loads, capsys.readouterr().out.splitlines())
+    return {record["device"]["ip"]: record for record in records}
+
+
+@pytest.mark.parametrize("paths", [("flows", "dns"), ("dns/dnsmasq.log", "flows/router.csv")])
+def test_a_flow_belongs_to_a_name_that_its_client_was_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], paths: tuple[str, ...]
+) -> None:
+    found = scan(capsys, *paths)
+    # The third device asked nobody, so nothing is said of it.
+    assert found.keys() == {"10.20.6.20", "10.20.6.21"}
+    # The record of the second direction tells of both.
+    (evidence,) = [
+        each for each in found["10.20.6.20"]["evidence"] if each["type"] == "ip-from-dns"
+    ]
+    assert evidence["source"] == "flows/router.csv"
+    assert evidence["log"] == {"format": "nfdump", "line": 3, "lacks": []}
+    assert found["10.20.6.20"]["confidence"] == "probable"
+    assert found["10.20.6.20"]["counts"]["bytes_in"] > 40_000
+    # The second had the address for another name, too.
+    assert not [each for each in found["10.20.6.21"]["evidence"] if each["type"] == "ip-from-dns"]
+
+
+def test_hours_that_flow_records_alone_cover_are_not_readable(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = "".join(
+        flow(f"{hour:02}:{minute:02}:00", "10.20.6.20", "198.51.100.9", 30000 + 60 * hour + minute)
+        for hour in range(24)
+        for minute in (10, 40)
+    )
+    (folder / "flows" / "router.csv").write_text(HEADER + day)
+    scan(capsys, "flows", "dns", "--store")
+    assert main(["report", "--from", "2026-11-30", "--to", "2026-11-30", "-o", "r.json"]) == 0
+    (ban,) = json.loads((folder / "r.json").read_text())["bans"]
+    coverage = ban["coverage"]
+    assert (coverage["hours"], coverage["captured"], coverage["by_flows"]) == (24, 24, 24)
+    assert (coverage["judged"], coverage["readable"]) == (24, 0)
+    assert {each["reason"] for each in coverage["missing"]} == {"unreadable"}
+    assert ban["answer"]["word"] == "cannot-be-said"

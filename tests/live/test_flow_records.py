@@ -1,0 +1,55 @@
+"""A live capture of flow records, whose names a resolver's log has."""
+
+import json
+import socket
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from support.flow_messages import FLOW, flow, ipfix, set_of, template
+from support.live import Capture
+from support.ports import free_port
+from support.waiting import wait_until
+
+CLIENT, SERVER = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 81])
+
+
+def said(port: int) -> str:
+    """What the metrics endpoint says."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        return str(answer.read(), "utf-8")
+
+
+def test_flow_to_an_address_that_a_log_has_named(tmp_path: Path) -> None:
+    log, port = tmp_path / "dnsmasq.log", free_port(socket.SOCK_DGRAM)
+    metrics = free_port()
+    log.touch()
+    capture = Capture(
+        tmp_path,
+        *("--source", "flows", f"udp://127.0.0.1:{port}", str(log), "--as", "dnsmasq"),
+        *("--timezone", "UTC", "--no-view", "--metrics", f"127.0.0.1:{metrics}"),
+    )
+    try:
+        capture.wait_for_log("started on")
+        now = int(time.time())
+        asked = time.strftime("%b %e %H:%M:%S gw dnsmasq[900]:", time.gmtime(now - 1))
+        log.write_text(
+            f"{asked} 11 10.20.6.20/40001 query[A] www.tiktok.com from 10.20.6.20\n"
+            f"{asked} 11 10.20.6.20/40001 reply www.tiktok.com is 192.0.2.81\n"
+        )
+        capture.wait_for_records(1)
+        times = {"first": now * 1000, "last": now * 1000 + 500}
+        out = flow(destination=SERVER, octets=2000, **times)
+        back = flow(SERVER, CLIENT, 443, 40000, octets=90_000, packets=70, **times)
+        sent = ipfix(set_of(2, template(300, *FLOW)), set_of(300, out, back), seconds=now)
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as exporter:
+            exporter.sendto(sent, ("127.0.0.1", port))
+        wait_until(lambda: 'reading="flow-record"} 1' in said(metrics))
+    finally:
+        capture.stop()
+    record = capture.records()[-1]
+    (evidence,) = [each for each in record["evidence"] if each["type"] == "ip-from-dns"]
+    assert (evidence["source"], evidence["log"]["format"]) == (f"udp://127.0.0.1:{port}", "ipfix")
+    assert record["counts"]["bytes_in"] > 80_000, json.dumps(record)
+    assert record["confidence"] == "probable"

@@ -1,0 +1,136 @@
+"""Flow records in files: all of the same traffic, by the tools that write them."""
+
+import shutil
+
+import pytest
+from support.log_records import SAMPLES, read
+from support.logs import items_of
+
+from netwatch.core.addresses import ip_text
+from netwatch.core.errors import RecordError
+from netwatch.core.statistics import RunStatistics
+from netwatch.logs.records import PLAIN
+from netwatch.logs.registry import LOG_FORMATS
+
+BEGIN = 1795946400 * 10**9
+CLIENT, SERVER = "10.20.6.20:40100", "192.0.2.81:443"
+
+
+def short(flow):
+    """Where a flow goes, and how much payload it has."""
+    ends = [f"{ip_text(end.ip)}:{end.port}" for end in (flow.client, flow.server)]
+    return flow.transport, *ends, flow.bytes_out, flow.bytes_in
+
+
+ALL = [
+    ("tcp", CLIENT, SERVER, 517, 41608),
+    ("tcp", "10.20.6.21:40200", "198.51.100.7:443", 532, 13848),
+    ("tcp", "2001:db8:20::14:40300", "2001:db8:99::7:443", 449, 27728),
+    ("udp", "10.20.6.20:50000", SERVER, 3600, 3600),
+]
+"""The traffic. How many bytes of TCP are payload is an estimate."""
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "ipfix/router.ipfix",
+        pytest.param(
+            "nfcapd/router.nfcapd",
+            marks=pytest.mark.skipif(not shutil.which("nfdump"), reason="needs nfdump"),
+        ),
+        "nfdump/flows.csv",
+        "nfdump/flows.ndjson",
+        "pmacct/flows.csv",
+        "pmacct/flows.json",
+    ],
+)
+def test_flows_of_exporters(sample):
+    statistics = RunStatistics()
+    found = items_of(SAMPLES / sample, sample.partition("/")[0], statistics=statistics)
+    flows = sorted((item.entry for item in found), key=lambda each: each.first)
+    assert not statistics.unread_records
+    for flow, expected in zip(flows, ALL, strict=True):
+        assert short(flow)[:3] == expected[:3]
+        assert flow.bytes_out == pytest.approx(expected[3], abs=120)
+        assert flow.bytes_in == pytest.approx(expected[4], rel=0.02)
+    assert [flow.first - BEGIN for flow in flows] == [0, 5 * 10**9, 7 * 10**9, 10 * 10**9]
+    assert flows[0].last - BEGIN == 1_020_000_000
+
+
+@pytest.mark.parametrize(
+    ("sample", "flows", "lasted"),
+    [
+        (
+            "aws-vpc/default.log",
+            [ALL[0], ("tcp", "10.20.6.21:40200", "198.51.100.7:443", 0, 0)],
+            59,
+        ),
+        ("aws-vpc/translated.log", ALL[:1], 59),
+        ("azure-flows/network.json", ALL[:1], 0),
+        ("azure-flows/group.json", ALL[:2], 0),
+        ("google-vpc/flows.json", ALL[:1], 1.02),
+    ],
+)
+def test_flows_of_clouds(sample, flows, lasted):
+    statistics = RunStatistics()
+    found = items_of(SAMPLES / sample, sample.partition("/")[0], statistics=statistics)
+    assert not statistics.unread_records
+    entries = sorted((item.entry for item in found), key=lambda each: each.first)
+    for flow, expected in zip(entries, flows, strict=True):
+        assert short(flow)[:3] == expected[:3]
+        assert flow.bytes_out == pytest.approx(expected[3], abs=120)
+        assert flow.bytes_in == pytest.approx(expected[4], rel=0.02)
+    assert entries[0].last - entries[0].first == round(lasted * 10**9)
+
+
+def entries(name, *lines):
+    return read(LOG_FORMATS[name], lines, PLAIN)
+
+
+AWS = b"2 123456789010 eni-12345678 10.20.6.20 192.0.2.81 40100 443 6 5 717 1795946400 1795946459"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "reason"),
+    [
+        ("aws-vpc", AWS, "fields-missing"),
+        ("aws-vpc", AWS.replace(b"192.0.2.81", b"192.0.2.x") + b" ACCEPT OK", "address-invalid"),
+        ("aws-vpc", AWS.replace(b"1795946459", b"1") + b" ACCEPT OK", "time-invalid"),
+        ("aws-vpc", b"2 1 eni-1 - - - - - - - 1795946460 1795946519 - SKIPDATA", "records-skipped"),
+        ("nfdump", b"2026-11-29 10:00:00.000,1.020,6,10.20.6.20", "fields-missing"),
+        ("nfdump", b'{"type":"FLOW","first":"2026","last":"2026","in_packets":1}', "time-invalid"),
+        ("pmacct", b'{"ip_src":"10.0.0.1","ip_dst":"10.0.0.2","bytes":1}', "time-missing"),
+        (
+            "azure-flows",
+            b'{"category":"FlowLogFlowEvent","flowRecords":{"flows":[{"flowGroups":'
+            b'[{"flowTuples":["1,2"]}]}]}}',
+            "fields-missing",
+        ),
+        ("google-vpc", b'{"jsonPayload":{"connection":{},"bytes_sent":"1"}}', "time-invalid"),
+    ],
+)
+def test_what_cannot_be_read_is_counted(name, line, reason):
+    with pytest.raises(RecordError) as error:
+        entries(name, line)
+    assert str(error.value) == reason
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"records":[%s,\n%s]}',
+        b'{"records":[\n%s,\n%s\n]}',
+        b'{"records":[%s\n,%s]}',
+        b'{"records":[\n%s\n,\n%s]}\n',
+    ],
+)
+def test_document_of_azure_in_lines(document):
+    tuples = b'["1795946401,10.20.6.%d,192.0.2.81,40100,443,T,O,A,E,5,717,32,43280"]'
+    record = (
+        b'{"category":"NetworkSecurityGroupFlowEvent","properties":{"flows":[{"flows":'
+        b'[{"flowTuples":%s}]}]}}'
+    )
+    written = document % (record % (tuples % 20), record % (tuples % 21))
+    found = entries("azure-flows", *written.split(b"\n"))
+    assert [ip_text(each.client.ip) for each in found] == ["10.20.6.20", "10.20.6.21"]
