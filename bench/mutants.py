@@ -1,0 +1,188 @@
+"""How many small mistakes the tests find: ``python bench/mutants.py``.
+
+Cosmic Ray changes one place of a module (a comparison, a number, a condition), and the tests of
+that module run against it. A mutant is killed if one of them fails or does not end. Of each of ten
+modules, which were chosen before they were first measured, a sample is taken that is the same in
+each run; a survivor is printed, since it may show an assertion that is missing. With ``--write``
+the table goes to ``docs/internals/testing.md``. The package is not changed: the process of the
+tests imports the mutant instead of the module (`mutant_loader.py`).
+"""
+
+import argparse
+import ast
+import difflib
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "internals" / "testing.md"
+
+MODULES = {
+    "netwatch.config.console_section": ("config/test_console_section.py",),
+    "netwatch.core.tabular": ("core/test_tabular.py",),
+    "netwatch.coverage.counts": ("coverage/test_counts.py", "formats/test_coverage.py"),
+    "netwatch.fleet.envelope": ("fleet/test_envelope.py", "fleet/test_fact_batch.py"),
+    "netwatch.formats.table": ("formats/test_table.py",),
+    "netwatch.inventory.devices": (
+        "inventory/test_devices.py",
+        "inventory/test_possible_classes.py",
+    ),
+    "netwatch.lists.reader": ("lists/test_reader.py", "lists/test_formats.py"),
+    "netwatch.logs.recognise": (
+        "logs/test_recognise.py",
+        "logs/test_log_stream.py",
+        "logs/test_nginx.py",
+    ),
+    "netwatch.rules.grade": ("rules/test_grade.py", "incidents/test_confidence.py"),
+    "netwatch.watch.health": ("watch/test_health.py", "watch/test_metrics.py"),
+}
+"""The modules, each with the tests that are about it. They are pure Python, of ten packages, and
+their tests take a second or two."""
+
+SAMPLE = 30
+"""How many mutants of a module are tried."""
+
+SEED = 20260101
+"""Which of them."""
+
+LONGEST = 120
+"""The seconds after which tests that do not end have found the mutant."""
+
+LEFT_OUT = ("core/ReplaceBinaryOperator_BitOr_",)
+"""Operators by the start of their name: nearly every `|` is in the annotation of a type, where a
+mutant cannot even be imported."""
+
+MARKS = ("<!-- mutants: start -->", "<!-- mutants: end -->")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A changed source: the operator of Cosmic Ray, and the lines that differ."""
+
+    operator: str
+    source: str
+    difference: str
+
+
+def path_of(module: str) -> Path:
+    """The file of a module."""
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def places(source: str) -> dict[tuple[int, int], list[tuple[str, int]]]:
+    """What can be changed in a source: at each place, the operators and their occurrences."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    found: dict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
+    nodes = [*ast_nodes(get_ast(source))]
+    for name in sorted(operator_names()):
+        operator = get_operator(name)
+        if name.startswith(LEFT_OUT) or operator.arguments():
+            continue
+        occurrence = 0
+        for node in nodes:
+            for start, _ in operator().mutation_positions(node):
+                found[start].append((name, occurrence))
+                occurrence += 1
+    return found
+
+
+def mutants(module: str) -> list[Mutant]:
+    """The sample of a module: of places chosen at random, a change chosen at random."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    source = path_of(module).read_text(encoding="utf-8")
+    chance = random.Random(f"{SEED} {module}")
+    open_places = sorted(places(source).items())
+    chance.shuffle(open_places)
+    found: list[Mutant] = []
+    for _, changes in open_places:
+        name, occurrence = chance.choice(changes)
+        changed = mutate_code(source, get_operator(name)(), occurrence)
+        if changed is None or not is_other(source, changed):
+            continue
+        lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=0)
+        found.append(Mutant(name, changed, "\n".join([*lines][2:])))
+        if len(found) == SAMPLE:
+            break
+    return found
+
+
+def is_other(source: str, changed: str) -> bool:
+    """Whether a change is one that Python can read, and not of the layout alone."""
+    try:
+        return ast.dump(ast.parse(source)) != ast.dump(ast.parse(changed))
+    except SyntaxError:
+        return False
+
+
+def passes(module: str, source: str) -> bool:
+    """Whether the tests of a module pass with this source in its place."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as file:
+        file.write(source)
+        file.flush()
+        bench = str(Path(__file__).parent)
+        path = os.pathsep.join(filter(None, [bench, os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": path, "MUTANT": f"{module}={file.name}"}
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "mutant_loader"]
+        options = ["-p", "no:cacheprovider", "-p", "no:xdist"]
+        tests = [str(ROOT / "tests" / name) for name in MODULES[module]]
+        try:
+            done = subprocess.run(
+                [*command, *options, *tests],
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                timeout=LONGEST,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0
+
+
+def measured(module: str) -> tuple[int, int]:
+    """How many mutants of a module were tried, and how many killed; survivors are printed."""
+    if not passes(module, path_of(module).read_text(encoding="utf-8")):
+        sys.exit(f"The tests of {module} fail without a mutant.")
+    sample = mutants(module)
+    survivors = [mutant for mutant in sample if passes(module, mutant.source)]
+    for mutant in survivors:
+        print(f"\n{module}: {mutant.operator} survives\n{mutant.difference}", flush=True)
+    print(f"\n{module}: {len(sample) - len(survivors)} of {len(sample)} killed", flush=True)
+    return len(sample), len(sample) - len(survivors)
+
+
+def table(rows: dict[str, tuple[int, int]]) -> str:
+    """The rows of all modules as a table of Markdown, with their sum."""
+    lines = ["| module | mutants | killed |", "| --- | ---: | ---: |"]
+    lines += [f"| `{name}` | {tried} | {killed} |" for name, (tried, killed) in rows.items()]
+    tried, killed = (sum(column) for column in zip(*rows.values(), strict=True))
+    return "\n".join([*lines, f"| together | {tried} | {killed} |"])
+
+
+def main() -> None:
+    """Measure all modules, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULE", help="such as netwatch.core.tabular"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.name}")
+    arguments = parser.parse_args()
+    rows = {name: measured(name) for name in arguments.modules or MODULES}
+    print(f"\n{table(rows)}")
+    if arguments.write:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+        after = rest.partition(MARKS[1])[2]
+        PAGE.write_text(f"{before}{MARKS[0]}\n{table(rows)}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
