@@ -4,21 +4,31 @@ Cosmic Ray changes one place of a module (a comparison, a number, a condition), 
 that module run against it. A mutant is killed if one of them fails or does not end. Of each of ten
 modules, which were chosen before they were first measured, a sample is taken that is the same in
 each run; a survivor is printed, since it may show an assertion that is missing. With ``--write``
-the table goes to ``docs/internals/testing.md``. The package is not changed: the process of the
-tests imports the mutant instead of the module (`mutant_loader.py`).
+the table goes to ``docs/internals/testing.md``. No file is changed: the
+process of the tests imports the mutant instead of the module.
 """
 
 import argparse
 import ast
+import contextlib
 import difflib
+import importlib
 import os
 import random
-import subprocess
+import signal
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.metadata import packages_distributions
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import CodeType, ModuleType
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "internals" / "testing.md"
@@ -57,6 +67,8 @@ LONGEST = 120
 LEFT_OUT = ("core/ReplaceBinaryOperator_BitOr_",)
 """Operators by the start of their name: nearly every `|` is in the annotation of a type, where a
 mutant cannot even be imported."""
+
+THIRD_PARTY = {*packages_distributions()} - {"netwatch"}
 
 MARKS = ("<!-- mutants: start -->", "<!-- mutants: end -->")
 
@@ -124,34 +136,68 @@ def is_other(source: str, changed: str) -> bool:
         return False
 
 
-def passes(module: str, source: str) -> bool:
-    """Whether the tests of a module pass with this source in its place."""
-    with tempfile.NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as file:
-        file.write(source)
-        file.flush()
-        bench = str(Path(__file__).parent)
-        path = os.pathsep.join(filter(None, [bench, os.environ.get("PYTHONPATH")]))
-        environment = {**os.environ, "PYTHONPATH": path, "MUTANT": f"{module}={file.name}"}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "mutant_loader"]
-        options = ["-p", "no:cacheprovider", "-p", "no:xdist"]
+class _Finder(MetaPathFinder):
+    """Finds the mutant instead of the module."""
+
+    def __init__(self, module: str, source: str) -> None:
+        self.module, self.source = module, source
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self.module:
+            return None
+        file = str(path_of(fullname))
+        return spec_from_file_location(fullname, file, loader=_Loader(fullname, file, self.source))
+
+
+class _Loader(SourceFileLoader):
+    """Has the path of the module and the source of the mutant."""
+
+    def __init__(self, fullname: str, path: str, source: str) -> None:
+        super().__init__(fullname, path)
+        self.source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self.source, self.path, "exec")
+
+
+def passes(module: str, source: str, imported: Path | None = None) -> bool:
+    """Whether the tests of a module pass with this source in its place. They run in a fork of this
+    process, which has already imported what is not of the project; with `imported`, the names of
+    all modules that were needed are written there."""
+    pid = os.fork()
+    if not pid:
+        signal.alarm(LONGEST)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nothing, number)
+        sys.meta_path.insert(0, _Finder(module, source))
+        options = ["-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
         tests = [str(ROOT / "tests" / name) for name in MODULES[module]]
-        try:
-            done = subprocess.run(
-                [*command, *options, *tests],
-                cwd=ROOT,
-                env=environment,
-                capture_output=True,
-                timeout=LONGEST,
-            )
-        except subprocess.TimeoutExpired:
-            return False
-    return done.returncode == 0
+        status = pytest.main([*options, f"--rootdir={ROOT}", *tests])
+        if imported is not None:
+            imported.write_text("\n".join(sys.modules), encoding="utf-8")
+        os._exit(int(status))
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def import_what_is_needed(names: Iterable[str]) -> None:
+    """Import the modules of other packages, once for all mutants."""
+    for name in names:
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        top = name.partition(".")[0]
+        if spec is None and top in THIRD_PARTY:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
 
 
 def measured(module: str) -> tuple[int, int]:
     """How many mutants of a module were tried, and how many killed; survivors are printed."""
-    if not passes(module, path_of(module).read_text(encoding="utf-8")):
-        sys.exit(f"The tests of {module} fail without a mutant.")
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as names:
+        if not passes(module, path_of(module).read_text(encoding="utf-8"), Path(names.name)):
+            sys.exit(f"The tests of {module} fail without a mutant.")
+        import_what_is_needed(names.read().split())
     sample = mutants(module)
     survivors = [mutant for mutant in sample if passes(module, mutant.source)]
     for mutant in survivors:
