@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.asked_stores import AskedStore, filled_store, run
 from support.paths import PCAPS
-from support.postgres_server import new_database
+from support.postgres_server import new_catalogue
 from support.store_servers import new_bucket
 
 from netwatch import config as netwatch_config
@@ -32,7 +32,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("store")
     path, catalogue = str(folder / "kept"), ""
     if "postgresql" in request.param:
-        catalogue = new_database(request.getfixturevalue("postgres_server"))
+        catalogue = new_catalogue(request.getfixturevalue("postgres_server"))
     if "s3" in request.param:
         request.getfixturevalue("s3_server")
         path = new_bucket()
