@@ -3,6 +3,9 @@ check that compiled modules are up to date."""
 
 import gc
 import os
+import re
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,19 @@ from support.paths import PCAPS, ROOT
 from support.programs import require_programs
 from support.shown_logs import pytest_runtest_logfinish, pytest_runtest_makereport  # noqa: F401
 
+MEMORY = Path("/dev/shm")
+ROOM = 6 << 30
+"""Bytes that have to be free there, which are far more than the tests need."""
+
+
+def is_roomy(place: Path) -> bool:
+    """Whether a folder is in memory, and the machine has room for what the tests write."""
+    if not sys.platform.startswith("linux") or not os.access(place, os.W_OK):
+        return False
+    found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+    return bool(found) and min(int(found[1]) << 10, shutil.disk_usage(place).free) >= ROOM
+
+
 pytest_plugins = [
     "support.browsers",
     "support.delivery_fixtures",
@@ -26,6 +42,10 @@ pytest_plugins = [
 
 # Programs that tests start import the same helpers as the tests, whose path pytest sets.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), str(PCAPS)])
+
+# A database waits for the disk at each commit. What tests write is in memory where there is room.
+if is_roomy(MEMORY):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # Nothing is left in the home of the user.
 os.environ["NETWATCH_CACHE"] = "off"
