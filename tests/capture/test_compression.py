@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from functools import cache
 from itertools import pairwise
 
 import lz4.frame
@@ -37,6 +38,12 @@ COMPRESS = {
 MANY = [random.Random(n).randbytes(n * 31 % 900) for n in range(3000)]
 
 
+@cache
+def packed(name):
+    """A capture of many packets, compressed once for all tests: xz takes a second."""
+    return COMPRESS[name](pcap(MANY))
+
+
 def test_every_compression_is_tested():
     assert set(COMPRESS) == set(COMPRESSIONS)
 
@@ -63,7 +70,7 @@ def unpack(data, name, piece=1000):
 
 @pytest.mark.parametrize("name", COMPRESS)
 def test_whole(made, name):
-    data = COMPRESS[name](pcap(MANY))
+    data = packed(name)
     assert recognise_compression(data[:8]) == name
     rows, notes = read(made(data))
     assert notes == []
@@ -158,7 +165,7 @@ def test_every_prefix(made, name):
 
 @pytest.mark.parametrize("name", COMPRESS)
 def test_most_of_a_long_truncated_file_is_read(made, name):
-    data = COMPRESS[name](pcap(MANY))
+    data = packed(name)
     rows, notes = read(made(data[: len(data) * 9 // 10]))
     assert [row.data for row in rows] == MANY[: len(rows)]
     assert len(rows) > len(MANY) * 0.8
@@ -167,7 +174,7 @@ def test_most_of_a_long_truncated_file_is_read(made, name):
 
 @pytest.mark.parametrize("name", COMPRESS)
 def test_a_wrong_checksum_at_the_end_costs_no_packet(made, name):
-    data = bytearray(COMPRESS[name](pcap(MANY)))
+    data = bytearray(packed(name))
     at = {"gzip": -8, "bzip2": -3, "xz": -1, "zstd": -1, "lz4": -1}[name]
     data[at] ^= 0xFF
     rows, (note,) = read(made(bytes(data)))
@@ -177,7 +184,7 @@ def test_a_wrong_checksum_at_the_end_costs_no_packet(made, name):
 
 @pytest.mark.parametrize("name", COMPRESS)
 def test_damage_in_the_middle_leaves_what_was_before(made, name):
-    data = bytearray(COMPRESS[name](pcap(MANY)))
+    data = bytearray(packed(name))
     middle = len(data) // 2
     data[middle : middle + 2000] = random.Random(1).randbytes(2000)
     rows, notes = read(made(bytes(data)))

@@ -381,10 +381,12 @@ def test_a_file_that_is_replaced_keeps_its_permissions(
 def limited(
     day: str, folder: Path, *arguments: str, size: int, stdout: int = subprocess.DEVNULL
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that cannot write files of more than `size` bytes, as on a full disk."""
+    """Run a command that cannot write files of more than `size` bytes, as on a full disk. Python
+    would leave the compiled modules that it writes cut as well."""
     return subprocess.run(
         [sys.executable, "-m", "netwatch", *arguments, day, "-c", str(folder / "netwatch.yaml")],
         stdout=stdout,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         stderr=subprocess.PIPE,
         text=True,
         timeout=TIMEOUT,

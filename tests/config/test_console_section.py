@@ -47,13 +47,73 @@ def test_everybody_is_no_proxy(tmp_path: Path, addresses: str) -> None:
         ("128.0.0.0/1", "128.0.0.0/1"),
         ("9.0.0.0/8, 192.0.2.10", "9.0.0.0/8"),
         ("9.9.0.0/16", "9.9.0.0/16"),
+        ("203.0.112.0/23", "203.0.112.0/23"),
         ("10.0.0.0/8", "10.0.0.0/8"),
         ('"2a00:1:2::/48"', "2a00:1:2::/48"),
+        ('"2a00:1:2:2::/63"', "2a00:1:2:2::/63"),
         ('"fc00::/7"', "fc00::/7"),
+        ('"fd00:1:2::/47"', "fd00:1:2::/47"),
     ],
 )
 def test_ranges_with_others_in_them_are_wide(tmp_path: Path, addresses: str, wide: str) -> None:
     assert ", ".join(map(str, wide_addresses(proxy(tmp_path, addresses)))) == wide
+
+
+def problems(folder: Path, console: str) -> list[str]:
+    """What is wrong with the keys of a console."""
+    path = folder / "netwatch.yaml"
+    path.write_text(f"version: 1\nconsole: {{{console}}}\n")
+    try:
+        load_console(str(path))
+    except ConfigError as error:
+        return [each.message for each in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("url", "is_valid"),
+    [
+        ("https://netwatch.example", True),
+        ("http://192.0.2.1:1/path/", True),
+        ("https://netwatch.example:0", False),
+        ("https://netwatch.example:99999", False),
+        ("ftp://netwatch.example", False),
+        ("https://", False),
+        ("netwatch.example", False),
+    ],
+)
+def test_an_address_is_one_of_http(tmp_path: Path, url: str, is_valid: bool) -> None:
+    found = problems(tmp_path, f"url: '{url}'")
+    assert len(found) == (not is_valid)
+    assert all("expected an address like https://netwatch.example" in each for each in found)
+
+
+@pytest.mark.parametrize(("idle", "is_valid"), [("9999999s", True), ("10000000s", False)])
+def test_a_session_has_an_end(tmp_path: Path, idle: str, is_valid: bool) -> None:
+    assert len(problems(tmp_path, f"idle: {idle}")) == (not is_valid)
+
+
+def test_who_signs_people_in_gives_roles(tmp_path: Path) -> None:
+    assert proxy(tmp_path, "192.0.2.10").roles == {"a": "admin"}
+    (found,) = problems(tmp_path, "proxy: {addresses: [192.0.2.10]}")
+    assert "a mapping like {netwatch-analysts: analyst}" in found
+
+
+def test_a_certificate_has_a_key_and_is_no_file_of_others(tmp_path: Path) -> None:
+    for name in ("a.pem", "None"):
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(0o666)
+    (found,) = problems(tmp_path, "tls: {certificate: a.pem}")
+    assert "expected the path of a PEM file" in found
+    (found,) = problems(tmp_path, "tls: {certificate: a.pem, key: a.key}")
+    assert "a.pem is refused: users other than its owner can write to it" in found
+
+
+def test_it_listens_on_this_machine_unless_told(tmp_path: Path) -> None:
+    assert problems(tmp_path, "") == []
+    console = load_console(str(tmp_path / "netwatch.yaml"))
+    assert console is not None
+    assert (console.host, console.port) == ("127.0.0.1", 8477)
 
 
 @pytest.mark.parametrize("claim", [*sorted(CHANGEABLE_CLAIMS), "login"])

@@ -27,11 +27,9 @@ from netwatch.store.options import StoreOptions
 TRIGGERS = ("console_audit_update", "console_audit_delete")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
-    postgres = request.param == "postgresql"
-    url = request.getfixturevalue("postgres_url") if postgres else ""
-    return StoreOptions(str(tmp_path / "store"), url)
+@pytest.fixture
+def options(catalogue_options: StoreOptions) -> StoreOptions:
+    return catalogue_options
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 
 import pytest
 
@@ -13,6 +14,7 @@ from netwatch.core.tabular import (
     ResultTable,
     aligned,
     csv_line,
+    terminal_width,
 )
 
 
@@ -61,3 +63,70 @@ def test_a_result_is_written_in_blocks() -> None:
         "much longer     1",
         "of two lines",
     ]
+
+
+class Terminal(io.StringIO):
+    """A terminal of so many columns, or one that cannot say how many it has."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 7
+
+
+def set_columns(monkeypatch: pytest.MonkeyPatch, found: int | Exception) -> None:
+    def size(file: int) -> os.terminal_size:
+        assert file == 7
+        if isinstance(found, Exception):
+            raise found
+        return os.terminal_size((found, 24))
+
+    monkeypatch.setattr(os, "get_terminal_size", size)
+
+
+@pytest.mark.parametrize(
+    ("found", "width"), [(132, 132), (0, 80), (OSError(25, "x"), 80), (ValueError("x"), 80)]
+)
+def test_a_terminal_has_a_width_and_a_file_has_none(
+    monkeypatch: pytest.MonkeyPatch, found: int | Exception, width: int
+) -> None:
+    set_columns(monkeypatch, found)
+    assert terminal_width(Terminal()) == width
+    assert terminal_width(io.StringIO()) is None
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "lines"),
+    [
+        # Columns that are as wide as others get narrower in turns.
+        (20, [["name", "what"], ["alpha beta gamma delta epsilon", "0123456789"]], [
+            "name       what", "alpha      012345678", "beta       9", "gamma", "delta", "epsilon",
+        ]),
+        (21, [["a", "b"], ["0123456789", "0123456789"]], [
+            "a          b", "012345678  0123456789", "9",
+        ]),
+        (22, [["a", "b"], ["x  y", "0123456789"]], ["a     b", "x  y  0123456789"]),
+        # None gets so narrow that nobody could read it.
+        (15, [["a", "b", "c"], ["abcdefg", "abcdef", "abcdef"]], [
+            "a       b       c", "abcdef  abcdef  abcdef", "g",
+        ]),
+        (15, [[]], []),
+    ],
+)  # fmt: skip
+def test_a_result_fits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, width: int, rows: list[list[str]], lines: list[str]
+) -> None:
+    set_columns(monkeypatch, width)
+    stream = Terminal()
+    table = ResultTable(stream, rows[0], [False] * len(rows[0]))
+    for row in rows[1:]:
+        table.row(row)
+    table.end()
+    assert stream.getvalue().splitlines() == lines
+
+
+def test_a_row_has_a_cell_for_each_column() -> None:
+    columns = Columns([1, 1])
+    with pytest.raises(ValueError, match="zip"):
+        columns.widen(["a"])

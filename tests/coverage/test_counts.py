@@ -96,6 +96,25 @@ def test_packets_lost_before_they_became_part_of_a_flow() -> None:
     assert report.unreadable == {"encrypted-ip": 2, "wlan-protected": 4}
 
 
+@pytest.mark.parametrize(
+    ("packets", "lost", "percent"), [(0, 0, 0), (0, 1, 0), (200, 3, 1), (200, 5, 2), (7, 9, 100)]
+)
+def test_the_share_of_unreadable_packets(packets: int, lost: int, percent: int) -> None:
+    report = Coverage().report(packets, {"encrypted-ip": lost, "payload-cut": 5})
+    assert report.unreadable_percent == percent
+
+
+@given(st.lists(FLOWS, max_size=30), st.lists(FLOWS, max_size=30))
+def test_what_was_counted_since_is_what_came_later(
+    first: list[CountedFlow], second: list[CountedFlow]
+) -> None:
+    since = counted(first + second).since(counted(first)).report(0, {})
+    later = counted(second).report(0, {})
+    assert (since.total, since.outside) == (later.total, later.outside)
+    # A network in which nothing came later is there with no flow.
+    assert [each for each in since.networks if each.total.flows] == [*later.networks]
+
+
 INSIDE = FlowClient(bytes((10, 20, 1, 7)), None, None)
 FAR = FlowClient(bytes((198, 51, 100, 7)), None, None)
 UNTAGGED = FlowClient(bytes((172, 16, 0, 9)), None, None)
@@ -138,10 +157,11 @@ def test_a_client_is_located_once() -> None:
     counter.add(INSIDE, "named", 3, [1, 2, 3])
     counter.add(INSIDE, "vpn", 2, [])
     counter.add(FAR, "no-hello", 7, [])
+    counter.add(INSIDE, "vpn", 1, [])
     assert directory.located == [INSIDE, FAR]
     report = coverage.report(4, {})
     (network,) = report.networks
-    assert network.devices == (("ws-1", FlowCounts({"named": 3, "vpn": 2})),)
+    assert network.devices == (("ws-1", FlowCounts({"named": 3, "vpn": 3})),)
     assert report.outside == FlowCounts({"no-hello": 7})
 
 
@@ -174,11 +194,12 @@ def test_flows_that_only_their_tag_puts_outside_are_counted_by_the_reason() -> N
     counter.add(UNTAGGED, "no-hello", 1, [1])
     counter.add(FAR, "no-hello", 1, [])
     counter.add(UNTAGGED, "named", 2, [1, 2])
+    counter.add(UNTAGGED, "named", 3, [])
     FlowCounter(other, Directory()).add(UNTAGGED, "no-data", 1, [4])
     coverage.merge(other)
     report = coverage.report(5, {})
-    assert report.outside.flows == 5
-    assert report.missed == {"only in VLAN 30": 4}
+    assert report.outside.flows == 8
+    assert report.missed == {"only in VLAN 30": 7}
 
 
 def counted_device(device: str = "a") -> Coverage:

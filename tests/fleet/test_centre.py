@@ -114,12 +114,12 @@ def stored_rows(centre):
 
 def test_alerts_arrive_once_although_server_and_stream_are_lost(centre, deliver):
     delivery = deliver(centre, "ghent-1")
-    records = sensor_records("ghent-1", range(300))
-    delivery.put(*records[:100])
+    records = sensor_records("ghent-1", range(120))
+    delivery.put(*records[:40])
     assert not delivery.drain(20)
 
     def put():
-        for record in records[100:]:
+        for record in records[40:]:
             delivery.put(record)
             time.sleep(0.002)
 
@@ -133,9 +133,9 @@ def test_alerts_arrive_once_although_server_and_stream_are_lost(centre, deliver)
         await connection.client.jetstream().delete_stream(STREAM)
 
     centre.as_centre(lose)
-    delivery.put(*sensor_records("ghent-1", range(300, 320)))
+    delivery.put(*sensor_records("ghent-1", range(120, 140)))
     assert not delivery.drain(60)
-    wanted = sorted(each["id"] for each in sensor_records("ghent-1", range(320)))
+    wanted = sorted(each["id"] for each in sensor_records("ghent-1", range(140)))
     assert stored_alerts(centre, "ghent-1") == wanted
     assert delivery.status()[0].dead == 0
 
@@ -173,15 +173,15 @@ def test_a_process_that_commits_is_replaced_when_it_was_killed(centre, deliver):
     writer = SpoolWriter(centre.options("liege-1").spool.folder)
     before = stored_rows(centre)
     for number in range(3):
-        records = sensor_records("ghent-1", range(2000 + 100 * number, 2100 + 100 * number))
-        writer.put("observation", 500, batch(500, seed=100 + number))
+        records = sensor_records("ghent-1", range(2000 + 30 * number, 2030 + 30 * number))
+        writer.put("observation", 100, batch(100, seed=100 + number))
         delivery.put(*records)
         centre.kill_commits()
         send_facts(centre, "liege-1")
         assert not delivery.drain(30)
         assert {each["id"] for each in records} <= {*stored_alerts(centre, "ghent-1")}
     assert len(centre.children()[1]) >= 2
-    assert stored_rows(centre) == before + 1500
+    assert stored_rows(centre) == before + 300
     assert delivery.status()[0].dead == 0
 
 
@@ -195,16 +195,14 @@ def test_several_processes_commit_alerts_and_facts(tmp_path, deliver, postgres_s
         deliveries = {name: deliver(centre, name) for name in names}
         for name, delivery in deliveries.items():
             SpoolWriter(centre.options(name).spool.folder).put("observation", 300, batch(300))
-            delivery.put(*sensor_records(name, range(200)))
+            delivery.put(*sensor_records(name, range(60)))
         for name, delivery in deliveries.items():
             send_facts(centre, name)
             assert not delivery.drain(60)
         _, commits = centre.children()
         assert len(commits) > 2
         assert stored_rows(centre) == 900
-        assert centre.rows("SELECT sensors, count(*) FROM fleet_case GROUP BY sensors") == [
-            (3, 200)
-        ]
+        assert centre.rows("SELECT sensors, count(*) FROM fleet_case GROUP BY sensors") == [(3, 60)]
     finally:
         centre.end()
 

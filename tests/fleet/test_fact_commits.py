@@ -5,7 +5,6 @@ import threading
 
 import pytest
 from support.made_facts import made_batches
-from support.postgres_server import new_database
 
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
@@ -22,7 +21,6 @@ from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.flow_rows import new_key
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.landing import Landing
-from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
 
 pa = pytest.importorskip("pyarrow")
@@ -30,12 +28,9 @@ pa = pytest.importorskip("pyarrow")
 ROWS = 40
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def options(request, tmp_path):
-    catalogue = ""
-    if request.param == "postgresql":
-        catalogue = new_database(request.getfixturevalue("postgres_server"))
-    return StoreOptions(str(tmp_path / "store"), catalogue)
+@pytest.fixture
+def options(catalogue_options):
+    return catalogue_options
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from support.observing import batch_of
 
 from netwatch.core.alert import JudgedKind
 from netwatch.core.text import escaped
+from netwatch.core.verdict import Network
+from netwatch.coverage.counts import Coverage
 from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS
 from netwatch.formats.table import ALERT_COLUMNS as COLUMNS
 from netwatch.formats.table import WIDTH, TableWriter
@@ -197,6 +199,36 @@ def test_colours_are_for_terminals(environment, kind):
     assert "\x1b[" in write([record], kind, Terminal())
     environment.setenv("NO_COLOR", "1")
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", write([record], kind, Terminal()))
+
+
+def test_kind_and_outcome_have_colours_of_their_own(environment):
+    environment.setenv("COLUMNS", "150")
+    assert "\x1b[36mblocked\x1b[0m" in write([BLOCKED], "alert", Terminal())
+    assert "\x1b[1;31msession\x1b[0m, " in write([ALERT], "alert", Terminal())
+
+
+def test_a_list_begins_with_the_verdict(environment):
+    environment.setenv("COLUMNS", "50")
+    text = ANSI.sub("", write([ALERT], "alert", Terminal()))
+    assert [line.rstrip() for line in text.splitlines()[:3]] == [
+        "verdict              violation",
+        "                     confirmed",
+        "kind                 session, reached",
+    ]
+
+
+def test_coverage_has_its_numbers_on_the_right():
+    counts = Coverage()
+    counts.add(Network("hq", "service"), "a", "named", 1200)
+    counts.add(None, "b", "ech", 3)
+    out = io.StringIO()
+    assert TableWriter(out).coverage(counts.report(10, {}), everything=True)
+    assert [line.rstrip() for line in out.getvalue().splitlines()] == [
+        "network  device  flows  named  share  not named, by reason",
+        "hq       all 1   1,200  1,200  100 %",
+        "         a       1,200  1,200  100 %",
+        "outside              3      0    0 %  ech 3",
+    ]
 
 
 def test_colours_are_the_only_difference_on_a_terminal():

@@ -22,7 +22,7 @@ from netwatch.dissect.loop.loop import COMPILED
 
 SEEDS = seeds()
 KINDS = [name for name in TARGETS if COMPILED or name in ("interpreted", "street", "filled")]
-RUNS, STARTS = 20, 5
+RUNS, STARTS = 8, 3
 """Runs of a short run, and how many of the seeds it starts from. The interpreted form takes long
 under the eyes of the fuzzer; without it, all seeds are tried above."""
 LONG_RUNS = 10_000

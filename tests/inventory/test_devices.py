@@ -258,6 +258,41 @@ def test_a_name_in_two_rows_matches_none():
     assert [binding(entries, "10.20.9.9", None, each).id for each in known] == ["x", "one"]
 
 
+def test_a_name_of_another_host_matches_no_row():
+    entries, _ = load("hostname,id\nprinter.a.example,one\n")
+    found = binding(entries, "10.20.9.9", None, Binding("x", LEARNT.mac, "printer.b.example"))
+    assert found.id == "x"
+
+
+@pytest.mark.parametrize(("name", "said"), [("ws-7", " and host name ws-7"), (None, "")])
+def test_explains_what_was_learned(table, name, said):
+    ip, learnt = ip_address("10.20.9.9").packed, Binding("x", LEARNT.mac, name)
+    found = Devices(table).identify(ip, parse_mac(ROUTER), HQ, 0, learnt).explanation
+    learned = "it was learned to have MAC 02:00:00:00:00:07"
+    assert found.startswith(f"no entry of the inventory; {learned}{said}; its MAC is a random")
+
+
+@pytest.mark.parametrize("learnt", [None, LEARNT, KNOWN])
+@pytest.mark.parametrize("ip", ["10.20.0.1", "10.20.9.9"])
+@pytest.mark.parametrize("mac", [None, "02:00:00:00:00:02", STRANGER])
+def test_an_id_is_that_of_the_device_that_is_identified(table, ip, mac, learnt):
+    known, packed = Devices(table), (ip_address(ip).packed, parse_mac(mac) if mac else None)
+    found = known.id_of(*packed, HQ, 0, learnt)
+    is_unknown = (ip, mac, learnt) in {("10.20.9.9", None, None), ("10.20.9.9", STRANGER, None)}
+    assert (not known._cache) == is_unknown  # of a flood nothing is kept
+    assert found == known.identify(*packed, HQ, 0, learnt).device.id
+
+
+def test_a_device_is_permanent_unless_a_row_or_a_lease_has_dates():
+    rows = "id,mac,ip,until\na,02:00:00:00:00:01,10.0.0.1,\nb,02:00:00:00:00:02,10.0.0.2,2024-01-01"
+    known = Devices(load(f"{rows}\n")[0])
+    first, second, third = (ip_address(f"10.0.0.{last}").packed for last in (1, 2, 3))
+    assert known.is_permanent(first, None)
+    assert known.is_permanent(third, None)
+    assert not known.is_permanent(second, None)
+    assert not known.is_permanent(third, parse_mac("02:00:00:00:00:02"))
+
+
 @pytest.mark.parametrize(
     ("ip", "mac", "learnt", "why"),
     [

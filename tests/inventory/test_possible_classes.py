@@ -1,10 +1,12 @@
 """The classes that a client may have at any time."""
 
+from dataclasses import replace
+
 import pytest
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.verdict import DeviceClass, Network
-from netwatch.inventory.devices import Devices, possible_classes
+from netwatch.inventory.devices import Devices, possible_classes, validity
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.lease_table import Lease, LeaseTable
 
@@ -43,6 +45,7 @@ def lease(mac: bytes, hostname: str = "") -> Lease:
         # A router is no client of its own frames, but it is one of its own address.
         ([entry("infrastructure", ROUTER, (OTHER_IP,))], [], ROUTER, {"service"}),
         ([entry("infrastructure", ROUTER, (IP,))], [], ROUTER, {"infrastructure"}),
+        ([entry("personal", MAC, (OTHER_IP,))], [], MAC, {"personal"}),
         # Who has a lease may be behind a router.
         ([entry("personal", MAC)], [lease(MAC)], ROUTER, {"personal", "service"}),
         ([entry("personal", hostname="laptop")], [lease(MAC, "laptop")], ROUTER,
@@ -62,3 +65,11 @@ def test_a_client_without_an_address_is_known_by_its_mac() -> None:
     assert (known.classes, known.is_always_listed) == ({"personal"}, True)
     other = possible_classes(devices, b"", OTHER_MAC, None)
     assert (other.classes, other.is_always_listed) == ({"unknown"}, False)
+
+
+def test_the_validity_of_an_entry_is_said_where_it_has_a_limit() -> None:
+    moment = 10**18
+    assert validity(entry("personal", MAC)) == ""
+    assert validity(entry("personal", MAC, until=moment)) == ", valid up to 2001-09-09T01:46:40Z"
+    begun = replace(entry("personal", MAC), since=moment)
+    assert validity(begun) == ", valid from 2001-09-09T01:46:40Z"

@@ -1,7 +1,10 @@
 """What other signatures, bans, exemptions, devices and dates make of the stored past."""
 
+import contextlib
+import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,19 +44,29 @@ domains:
 """
 
 
-@pytest.fixture
-def store(run: Run, office: str, tmp_path: Path) -> str:
-    """A service device, a lab with an exemption and a personal one contact TikTok; the service
-    device contacts www.example.org an hour later."""
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of a day: a service device, a lab with an exemption and a personal one contact
+    TikTok; the service device contacts www.example.org an hour later."""
+    folder = tmp_path_factory.mktemp("day")
     wire = Wire(DURING, 3)
     for client in (SERVICE, LAB, PERSONAL):
         hello(wire, client, FAR)
         wire.wait(5)
     wire.wait(3600)
     hello(wire, SERVICE, FAR, "www.example.org")
-    place = str(tmp_path / "store")
-    run("scan", "-q", "-c", office, "--store-path", place, capture(tmp_path / "day.pcap", wire))
+    path = capture(folder / "day.pcap", wire)
+    place = folder / "store"
+    words = ["scan", "-q", "-c", configured(folder), "--store-path", str(place), path]
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(words) == 0
     return place
+
+
+@pytest.fixture
+def store(day: Path, tmp_path: Path) -> str:
+    """A copy of it, which the test may change."""
+    return str(shutil.copytree(day, tmp_path / "store"))
 
 
 @pytest.fixture
@@ -172,7 +185,7 @@ def test_the_inventory_changes_who_a_device_is(judged: Judged, tmp_path: Path) -
 
 
 def test_a_row_that_is_left_out_or_changed_is_named(
-    run: Run, tmp_path: Path, store: str, office: str
+    run: Run, tmp_path: Path, store: str, day: Path
 ) -> None:
     folder = tmp_path / "later"
     folder.mkdir()
@@ -195,7 +208,7 @@ def test_a_row_that_is_left_out_or_changed_is_named(
     Path(config).write_text(text[: text.index("exemptions:")] + text[text.index("signatures:") :])
     found = [json.loads(line) for line in run("rejudge", *common, config).splitlines()]
     (lab,) = (each for each in found if each["before"]["device"]["id"] == "lab-07")
-    was = Path(office).parent / "devices.csv"
+    was = day.with_name("devices.csv")
     assert re.search(
         rf"the inventory changed: no row is taken for the device any more \(before: {was}:\d\)",
         lab["reason"],

@@ -4,7 +4,7 @@ import pytest
 
 from netwatch.core.verdict import Confidence, Role
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.grade import SOURCES, Marks, families, grade, marks
+from netwatch.rules.grade import SOURCES, UNMARKED, Marks, families, grade, marks
 
 TWO = ("v2fly", "nextdns")
 ONE = ("danhorton7", "blocklistproject")
@@ -66,6 +66,26 @@ def test_the_reasons_are_the_role_and_what_takes_it_down() -> None:
     assert len(grade("embed", marks("possible", False, True, True), ONE).reasons) == 1
     vendor = grade("vendor", marks("probable", False, True, True), ONE).reasons
     assert [reason.rpartition(" ")[2] for reason in vendor] == ["probable", "possible"]
+
+
+def test_a_rule_that_says_nothing_has_these_marks() -> None:
+    assert Marks() == UNMARKED == Marks(None, True, False, False)
+    assert marks("probable", verified=False) is marks("probable", verified=False)
+
+
+def test_the_same_grade_is_found_once() -> None:
+    """A catalogue may have a million rules."""
+    assert grade("vendor", marks(), TWO) is grade("vendor", marks(), TWO)
+
+
+def test_conditions_are_the_role_or_what_takes_it_down() -> None:
+    assert grade("exclusive", marks(), TWO).conditions == ("role exclusive",)
+    assert grade("exclusive", marks("possible", False, True, True), ONE).conditions == (
+        "embed_reachable",
+        "confidence: possible",
+        "verified: false",
+        "one source",
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.postgres_server import new_catalogue
 
 from netwatch.store.options import StoreOptions
 
@@ -13,5 +14,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
     other; a folder with PostgreSQL is what tests of erasing and rejudging have besides."""
     place, _, database = request.param.partition(", ")
     path = request.getfixturevalue("s3_url") if place == "s3" else str(tmp_path / "store")
-    catalogue = request.getfixturevalue("postgres_url") if database else ""
+    catalogue = ""
+    if database:
+        catalogue = new_catalogue(request.getfixturevalue("postgres_server"))
     return StoreOptions(path, catalogue)

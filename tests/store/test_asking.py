@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.asked_stores import AskedStore, filled_store, run
 from support.paths import PCAPS
-from support.postgres_server import new_database
+from support.postgres_server import new_catalogue
 from support.store_servers import new_bucket
 
 from netwatch import config as netwatch_config
@@ -32,7 +32,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("store")
     path, catalogue = str(folder / "kept"), ""
     if "postgresql" in request.param:
-        catalogue = new_database(request.getfixturevalue("postgres_server"))
+        catalogue = new_catalogue(request.getfixturevalue("postgres_server"))
     if "s3" in request.param:
         request.getfixturevalue("s3_server")
         path = new_bucket()
@@ -293,31 +293,25 @@ def test_sql_reads_the_tables(store: AskedStore, named: list[str]) -> None:
     assert len(store.sql("SELECT path FROM evidence")) == len([*PCAPS.glob("*.pcap*")])
 
 
-@pytest.mark.parametrize(
-    ("store", "query"),
-    [
-        *(
-            (KINDS[0], query)
-            for query in (
-                "SELECT * FROM read_csv('/etc/passwd')",
-                "SELECT * FROM read_text('{place}/catalogue.sqlite')",
-                "SELECT * FROM read_parquet('{place}/observation/**/*.parquet')",
-                "SELECT * FROM glob('{place}/**')",
-                "SELECT * FROM glob('/etc/*')",
-                "WITH x AS (SELECT * FROM read_blob('/etc/passwd')) SELECT * FROM x",
-                "SELECT * FROM sniff_csv('/etc/passwd')",
-            )
-        ),
-        # There the files of the store are those of a file system in Python.
-        (KINDS[1], "SELECT * FROM read_parquet('{place}/observation/**/*.parquet')"),
-        (KINDS[1], "SELECT * FROM read_csv('/etc/passwd')"),
-    ],
-    indirect=["store"],
+READS = (
+    "SELECT * FROM read_parquet('{place}/observation/**/*.parquet')",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM read_text('{place}/catalogue.sqlite')",
+    "SELECT * FROM glob('{place}/**')",
+    "SELECT * FROM glob('/etc/*')",
+    "WITH x AS (SELECT * FROM read_blob('/etc/passwd')) SELECT * FROM x",
+    "SELECT * FROM sniff_csv('/etc/passwd')",
 )
-def test_sql_opens_no_file(store: AskedStore, query: str) -> None:
-    ran = store.ask("sql", query.format(place=store.path))
-    assert (ran.status, ran.output) == (2, "")
-    assert ran.errors == "netwatch store sql: only the tables of the store can be read, no files\n"
+
+
+def test_sql_opens_no_file(store: AskedStore) -> None:
+    # In a bucket the files of the store are those of a file system in Python.
+    for query in READS if store.path.startswith("/") else READS[:2]:
+        ran = store.ask("sql", query.format(place=store.path))
+        assert (ran.status, ran.output) == (2, ""), query
+        assert (
+            ran.errors == "netwatch store sql: only the tables of the store can be read, no files\n"
+        )
 
 
 @IN_A_FOLDER

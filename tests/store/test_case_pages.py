@@ -30,10 +30,9 @@ from netwatch.store.tables import column_titles
 HOUR = 60 * MINUTE
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    return StoreOptions(str(tmp_path / "store"), url)
+@pytest.fixture
+def options(catalogue_options: StoreOptions) -> StoreOptions:
+    return catalogue_options
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,10 +21,9 @@ from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.options import StoreOptions
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalogue]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+@pytest.fixture
+def catalogue(catalogue_options: StoreOptions) -> Iterator[Catalogue]:
+    with Catalogue.open(catalogue_options, create=True) as opened:
         yield opened
 
 

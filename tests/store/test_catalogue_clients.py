@@ -138,12 +138,10 @@ class Centre:
         return ran
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
+@pytest.fixture
+def options(catalogue_options: StoreOptions) -> StoreOptions:
     """Whose a client is, the catalogue knows; the files are in a folder."""
-    is_server = request.param == "postgresql"
-    catalogue = request.getfixturevalue("postgres_url") if is_server else ""
-    return StoreOptions(str(tmp_path / "store"), catalogue)
+    return catalogue_options
 
 
 @pytest.fixture

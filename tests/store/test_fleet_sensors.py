@@ -6,7 +6,6 @@ A sensor is taken out of a store, which then is what it would be without it.
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from support.fleet_alerts import GAP, MINUTE, fleet_alert
@@ -39,10 +38,9 @@ from netwatch.store.flow_rows import new_key
 from netwatch.store.options import StoreOptions
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalogue]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+@pytest.fixture
+def catalogue(catalogue_options: StoreOptions) -> Iterator[Catalogue]:
+    with Catalogue.open(catalogue_options, create=True) as opened:
         yield opened
 
 

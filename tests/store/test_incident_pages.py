@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,11 +65,9 @@ def add(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> int:
     return run
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    is_server = request.param == "postgresql"
-    url = request.getfixturevalue("postgres_url") if is_server else ""
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+@pytest.fixture
+def catalogue(catalogue_options: StoreOptions) -> Any:
+    with Catalogue.open(catalogue_options, create=True) as opened:
         yield opened
 
 

@@ -1,7 +1,6 @@
 """Many values are one parameter, whatever is in them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select
@@ -14,10 +13,9 @@ from netwatch.store.statements import among, chunks, pairs_among
 TEXTS = ["plain", "it's", '"quoted"', "back\\slash", "{a,b}", "NULL", "ä\u202e", "%s ? :x", " "]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalogue]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+@pytest.fixture
+def catalogue(catalogue_options: StoreOptions) -> Iterator[Catalogue]:
+    with Catalogue.open(catalogue_options, create=True) as opened:
         yield opened
 
 

@@ -12,9 +12,15 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 
 
+@pytest.fixture(scope="module")
+def office_day(tmp_path_factory: pytest.TempPathFactory) -> AskedStore:
+    folder = tmp_path_factory.mktemp("filled")
+    return filled_store(folder, str(folder / "kept"), "", [PCAPS / "office-day.pcap"])
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> AskedStore:
-    return filled_store(tmp_path, str(tmp_path / "kept"), "", [PCAPS / "office-day.pcap"])
+def store(office_day: AskedStore, tmp_path: Path) -> AskedStore:
+    return office_day.copied(tmp_path)
 
 
 @pytest.fixture

@@ -33,10 +33,9 @@ SEEN = DAY + 10 * MINUTE
 """When a sensor was last heard."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    return StoreOptions(str(tmp_path / "store"), url)
+@pytest.fixture
+def options(catalogue_options: StoreOptions) -> StoreOptions:
+    return catalogue_options
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import contextlib
 import io
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,14 @@ class AskedStore:
         ran = self.ask("sql", query, "--format", "jsonl", "--timeout", "600", *arguments)
         assert ran.status == 0, ran.errors
         return ran.records
+
+    def copied(self, folder: Path) -> "AskedStore":
+        """A copy of this one, which is in a folder, that a test may change."""
+        path = str(shutil.copytree(self.path, folder / "kept"))
+        config = Path(shutil.copy(self.config, folder))
+        config.write_text(config.read_text().replace(self.path, path))
+        shutil.copy(Path(self.config).with_name("devices.csv"), folder)
+        return replace(self, config=str(config), path=path)
 
 
 def filled_store(

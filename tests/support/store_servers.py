@@ -6,9 +6,11 @@ Both are started once a session. A test gets a database, or a bucket, of its own
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from support.postgres_server import PostgresServer, binaries, new_database
+from support.postgres_server import PostgresServer, binaries, new_catalogue, new_database
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +32,16 @@ def postgres_server() -> Iterator[str]:
 def postgres_url(postgres_server: str) -> str:
     """The URL of an empty database."""
     return new_database(postgres_server)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue_options(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """A store in a folder whose catalogue, which is empty, is of either kind."""
+    from netwatch.store.options import StoreOptions
+
+    is_server = request.param == "postgresql"
+    url = new_catalogue(request.getfixturevalue("postgres_server")) if is_server else ""
+    return StoreOptions(str(tmp_path / "store"), url)
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,10 @@ REFUSED = [
     *((f"no{option[:6]}", ["scan", "pcaps", option]) for option in POSIX_OPTIONS),
 ]  # fmt: skip
 
+_FREEBSD = ("scan", "names-workers", "file", "verify", "inventory", "wrong")
+TRIED = {"freebsd14": [each for each in COMMANDS if each[0] in _FREEBSD]}
+"""What is tried on a system, all unless given: to netwatch FreeBSD differs little from macOS."""
+
 
 def run(folder: Path, commands: list[tuple[str, list[str]]], system: str | None) -> dict[str, str]:
     """What commands print and write, by the names of the files, on this system or another."""
@@ -119,13 +123,16 @@ def test_the_commands_do_something(expected: dict[str, str]) -> None:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_output_is_the_same(tmp_path: Path, expected: dict[str, str], system: str) -> None:
     refused = REFUSED if system == "win32" else []
-    found = run(tmp_path / "run", [*COMMANDS, *refused], system)
+    tried = TRIED.get(system, COMMANDS)
+    found = run(tmp_path / "run", [*tried, *refused], system)
     modules = found.pop("modules").split()
     for name, _ in refused:
         assert found.pop(f"{name}.status") == "2\n", name
         assert "Linux, macOS or FreeBSD" in found.pop(f"{name}.err"), name
         assert found.pop(f"{name}.out") == ""
-    assert found.keys() == expected.keys() - {"modules"}
+    left_out = {name for name, _ in COMMANDS} - {name for name, _ in tried}
+    written = {each for each in expected if each.partition(".")[0] not in left_out}
+    assert found.keys() == written - {"modules"}
     for name, text in found.items():
         assert text == expected[name], name
     unwanted = LINUX_ONLY + (POSIX_ONLY if system == "win32" else ())

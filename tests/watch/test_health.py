@@ -9,7 +9,15 @@ import pytest
 from support.snapshots import BUSY, NOW, QUIET
 
 from netwatch.watch.health import TROUBLES, Thresholds, status_record, troubles
-from netwatch.watch.snapshot import OutboxBacklog, OutputQueue, Snapshot, StoreStatus
+from netwatch.watch.snapshot import (
+    FleetStatus,
+    OutboxBacklog,
+    OutputQueue,
+    PublishedStatus,
+    Snapshot,
+    StoreStatus,
+    UpdateStatus,
+)
 
 FIRST = Snapshot(
     now=1000.0, started=900.0, version="1", interfaces=("eth0", "eth1"),
@@ -103,6 +111,72 @@ def test_rates_are_of_the_time_between() -> None:
     record = status_record(SECOND, FIRST, Thresholds())
     assert record["rates"] == {"packets": 100.0, "bits": 4000.0, "dropped": 2.0, "names": 3.0}
     assert [each["kind"] for each in record["troubles"]] == ["dropping"]
+
+
+DAY = 86_400.0
+CHECKED = UpdateStatus(version=7, expires=NOW + 1, interval=DAY, last_check=NOW, problem="no name")
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (replace(CHECKED, expires=None), []),
+        (CHECKED, []),
+        (replace(CHECKED, expires=NOW), ["set 7 ", " 0 s"]),
+        (replace(CHECKED, expires=NOW - 90), ["set 7 ", " 90 s"]),
+        (replace(CHECKED, last_check=NOW - 3 * DAY), []),
+        (replace(CHECKED, last_check=NOW - 3 * DAY - 1), ["259201 s", "no name"]),
+        (replace(CHECKED, last_check=NOW - 4 * DAY, problem=""), []),
+        (replace(CHECKED, held="it waits for a yes"), ["it waits for a yes"]),
+    ],
+)
+def test_a_set_that_is_old_and_checks_that_fail(status: UpdateStatus, says: list[str]) -> None:
+    found = troubles(replace(BUSY, updates=status), Thresholds())
+    assert [each.kind for each in found] == ["updates"] * bool(says)
+    assert all(text in found[0].message for text in says)
+
+
+def test_checks_count_from_the_start_where_none_succeeded() -> None:
+    never = replace(CHECKED, last_check=None)
+    assert kinds(replace(BUSY, updates=never, started=NOW - 3 * DAY)) == []
+    assert kinds(replace(BUSY, updates=never, started=NOW - 3 * DAY - 1)) == [("updates", "")]
+
+
+@pytest.mark.parametrize(("lost", "said"), [(0, False), (2, True)])
+def test_a_store_that_cannot_be_written_to(lost: int, said: bool) -> None:
+    store = StoreStatus(lost=lost, problem="the disk is full")
+    assert kinds(replace(BUSY, store=replace(store, problem=""))) == []
+    (trouble,) = troubles(replace(BUSY, store=store), Thresholds())
+    assert trouble.kind == "store"
+    assert "the disk is full" in trouble.message
+    assert ("2 rows" in trouble.message, "row" in trouble.message) == (said, said)
+
+
+@pytest.mark.parametrize(
+    ("status", "where", "says"),
+    [
+        (FleetStatus(evicted=1), "spool", "1 row "),
+        (FleetStatus(offset=2.0), None, ""),
+        (FleetStatus(offset=-2.0), None, ""),
+        (FleetStatus(offset=2.5), "clock", "2.5 s ahead"),
+        (FleetStatus(offset=-3_000.0), "clock", "3,000.0 s behind"),
+        (FleetStatus(published=PublishedStatus(problems=("a bad set",))), "published", "a bad set"),
+        (FleetStatus(since=NOW - 301), None, ""),
+        (FleetStatus(problem="refused"), "", "refused"),
+        (FleetStatus(problem="no route", since=NOW - 300), None, ""),
+        (FleetStatus(problem="no route", since=NOW - 301), "", "301 s"),
+    ],
+)
+def test_a_sensor_and_its_centre(status: FleetStatus, where: str | None, says: str) -> None:
+    found = troubles(replace(BUSY, fleet=status), Thresholds())
+    assert [(each.kind, each.where) for each in found] == [("fleet", where)] * (where is not None)
+    assert all(says in each.message for each in found)
+
+
+def test_no_time_is_negative() -> None:
+    """Not if the clock was set back since."""
+    (trouble,) = troubles(replace(BUSY, last_drop=NOW + 5), Thresholds())
+    assert " 0 s " in trouble.message
 
 
 def test_interfaces_and_outputs() -> None:
