@@ -25,7 +25,7 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import Key, Section
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.formats.schemas import FILE_SCHEMAS, text
+from netwatch.formats.registry import FILE_SCHEMAS, schema_text
 from netwatch.rules.signature import read_signature
 
 SIGNATURES = sorted((ROOT / "signatures" / "apps").glob("*.yaml"))
@@ -42,7 +42,7 @@ Path_ = tuple[Any, ...]
 
 @cache
 def validator(name: str) -> Draft202012Validator:
-    schema = json.loads(text(name))
+    schema = json.loads(schema_text(name))
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 
@@ -157,7 +157,7 @@ def test_a_key_is_refused_by_both_or_none(name: str, key: Key, tmp_path: Path) -
 
 def _properties(name: str) -> dict[str, Any]:
     """The schema of a key by its path."""
-    found = json.loads(text("config"))
+    found = json.loads(schema_text("config"))
     for part in name.removeprefix(".").split("."):
         found = next(_below(found, part))
     return found
@@ -288,7 +288,7 @@ def test_the_reader_knows_each_key_that_the_schema_offers(sample: str, folder: P
     written = read(SAMPLES[sample])
     assert refusal(written, folder) == ""
     absent: dict[Path_, dict[str, Any]] = {}
-    for (*path, key), schema in offered(json.loads(text("config")), written):
+    for (*path, key), schema in offered(json.loads(schema_text("config")), written):
         absent.setdefault(tuple(path), {})[key] = schema
     assert len(absent) > 5
     empty = read(SAMPLES[sample])

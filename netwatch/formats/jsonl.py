@@ -256,8 +256,8 @@ class JsonlWriter:
     def observations(self, batch: ObservationBatch) -> None:
         """Write all observations of a batch."""
         if self._lines is None:
-            from netwatch.formats.line_styles import JSON
             from netwatch.formats.observation_lines import ObservationLines
+            from netwatch.formats.quoted_texts import JSON
 
             self._lines = ObservationLines(JSON)
         self._lines.write(batch, self._stream.write)

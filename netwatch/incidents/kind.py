@@ -30,6 +30,7 @@ from netwatch.incidents.activity import (
     spread,
 )
 from netwatch.incidents.kind_thresholds import VALUES, limit
+from netwatch.incidents.origin_counts import OriginCounts
 from netwatch.language.sentences import sentence
 
 NAMES_SHOWN = 3
@@ -347,3 +348,16 @@ def _hosts(activity: ActivityTable, kind: int) -> str:
     more = len(names) - NAMES_SHOWN
     shown = ", ".join(names[:NAMES_SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def judged_kind(counts: OriginCounts, outcome: Outcome, several: str) -> JudgedKind:
+    """What an incident of these counts looks like, given its outcome and why its address is that of
+    several devices."""
+    return judge(
+        counts.totals.activity,
+        outcome,
+        lookups=counts.lookups,
+        asked=counts.lookup_answers.questions_of(counts.totals.activity.names(ASKED)),
+        blocked_lookups=counts.lookup_answers.are_blocked,
+        several=several,
+    )
