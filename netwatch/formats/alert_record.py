@@ -33,21 +33,22 @@ DEFINITIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def _of_kind(name: str) -> Says:
-    return Says(**{"$ref": f"#/$defs/{name}"})
+    return Says(DEFINITIONS[name], **{"$ref": f"#/$defs/{name}"})
 
 
 Time = Annotated[datetime, _of_kind("time")]
 Moment = Annotated[datetime, Says(format="date-time")]
 Day = Annotated[date | None, _of_kind("day")]
-Address = Annotated[str, _of_kind("address")]
+Address = Annotated[str, _of_kind("address"), Mark.STORED]
 Port = Annotated[int, _of_kind("port")]
-Mac = Annotated[str | None, _of_kind("mac")]
+Mac = Annotated[str | None, _of_kind("mac"), Mark.STORED]
 Vlan = Annotated[int | None, _of_kind("vlan")]
 Count = Annotated[int, Says(minimum=0)]
 Positive = Annotated[int, Says(minimum=1)]
-Filled = Annotated[str, Says(minLength=1)]
-Hash = Annotated[str, Says(pattern="^[0-9a-f]{32}$")]
-CommunityId = Annotated[str, Says(pattern="^1:[A-Za-z0-9+/=]+$")]
+Text = Annotated[str, Mark.STORED]
+Filled = Annotated[str, Says(minLength=1), Mark.STORED]
+Hash = Annotated[str, Says(pattern="^[0-9a-f]{32}$"), Mark.STORED]
+CommunityId = Annotated[str, Says(pattern="^1:[A-Za-z0-9+/=]+$"), Mark.STORED]
 
 _LISTED = Says(maxItems=256)
 _SHORT = Says(maxItems=64)
@@ -70,7 +71,7 @@ class App:
 
     id: Filled
     name: Filled
-    vendor: str
+    vendor: Text
     category: Annotated[str | None, Mark.ELSEWHERE] = None
 
 
@@ -90,8 +91,8 @@ class Ban:
     has several."""
 
     id: Filled
-    authority: str
-    legal_basis: str
+    authority: Text
+    legal_basis: Text
     from_: Day
     until: Day
     review: Day
@@ -108,8 +109,8 @@ class Exemption:
     apps: tuple[Filled, ...]
     from_: Day
     until: Day
-    reason: str
-    approved_by: str
+    reason: Text
+    approved_by: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +120,9 @@ class Device:
     id: Filled
     ip: Address | None
     mac: Mac
-    hostname: str | None
-    owner: str | None
-    class_: DeviceClass
+    hostname: Text | None
+    owner: Text | None
+    class_: Annotated[DeviceClass, Mark.STORED]
     reason: str = ""
     randomised_mac: bool = False
 
@@ -130,9 +131,9 @@ class Device:
 class Network:
     """The configured network of the client, and the VLAN of its traffic."""
 
-    name: str
-    class_: DeviceClass
-    authority: str
+    name: Text
+    class_: Annotated[DeviceClass, Mark.STORED]
+    authority: Text
     vlan: Vlan
 
 
@@ -151,7 +152,7 @@ class Destination:
 class Rule:
     """The rule of a signature that took a name, and where it is written."""
 
-    text: str
+    text: Text
     file: str
     line: Count
     sources: tuple[str, ...]
@@ -161,7 +162,7 @@ class Rule:
 class Log:
     """The record of a log that shows a name, in place of a packet."""
 
-    format: str
+    format: Text
     line: Positive
     lacks: Annotated[tuple[str, ...], Says(items={"enum": [*_LACKS]}), Mark.ALWAYS] = ()
     outcome: Annotated[str | None, Mark.ELSEWHERE] = None
@@ -222,16 +223,16 @@ class Evidence:
     piece that comes from a log has `log` in place of `packet`."""
 
     time: Time
-    type: EvidenceType
-    name: str
+    type: Annotated[EvidenceType, Mark.STORED]
+    name: Text
     rule: Rule
-    role: Role
-    source: str
+    role: Annotated[Role, Mark.STORED]
+    source: Text
     packet: Count | None = None
     log: Log | None = None
     count: Positive
     app_only: Annotated[bool, Mark.ALWAYS] = False
-    raw: Annotated[str | None, Mark.ALWAYS] = None
+    raw: Annotated[Text | None, Mark.ALWAYS] = None
     chain: Annotated[tuple[str, ...], Mark.ALWAYS] = ()
     answer: Annotated[Answer | None, Mark.ALWAYS] = None
     tls: Annotated[Tls | None, Mark.ALWAYS] = None
@@ -243,9 +244,9 @@ class ContradictionPlace:
     """A contact that something speaks against, and the packet or the record of a log that it is."""
 
     time: Time
-    type: Annotated[EvidenceType, Says(type="string")]
-    name: str
-    source: str
+    type: Annotated[EvidenceType, Says(type="string"), Mark.STORED]
+    name: Text
+    source: Text
     packet: Count
 
 
@@ -253,8 +254,8 @@ class ContradictionPlace:
 class Contradiction:
     """What was seen that speaks against `count` contacts, as a sentence, with the first of them."""
 
-    type: ContradictionType
-    text: str
+    type: Annotated[ContradictionType, Mark.KNOWN]
+    text: Text
     count: Positive
     evidence: tuple[ContradictionPlace, ...]
 
@@ -263,7 +264,7 @@ class Contradiction:
 class Kind:
     """What an incident looks like, and the reasons."""
 
-    value: IncidentKind
+    value: Annotated[IncidentKind, Mark.KNOWN]
     reasons: tuple[str, ...]
 
 
@@ -320,10 +321,10 @@ class InstalledSet:
 class Versions:
     """Hashes of the content of what decided."""
 
-    netwatch: str
-    signatures: str
-    bans: str
-    configuration: str
+    netwatch: Text
+    signatures: Text
+    bans: Text
+    configuration: Text
     set: Annotated[InstalledSet | None, Mark.ALWAYS] = None
 
 
@@ -331,7 +332,7 @@ class Versions:
 class Binding:
     """How it is known that the address belonged to the device, and when."""
 
-    source: str
+    source: Text
     from_: Moment | None
     until: Moment | None
     file: Annotated[str | None, Mark.NULL] = None
@@ -348,12 +349,12 @@ class Incident(Record):
 
     schema: Annotated[str, Says(const="netwatch.alert/1")]
     id: Hash
-    status: Literal["open", "update", "closed"]
-    verdict: VerdictKind
-    severity: Severity
-    confidence: Confidence
+    status: Annotated[Literal["open", "update", "closed"], Mark.KNOWN]
+    verdict: Annotated[VerdictKind, Mark.KNOWN]
+    severity: Annotated[Severity, Mark.KNOWN]
+    confidence: Annotated[Confidence, Mark.KNOWN]
     kind: Kind
-    outcome: Outcome
+    outcome: Annotated[Outcome, Mark.KNOWN]
     blocked_by: tuple[str, ...]
     confidence_reasons: tuple[str, ...] = field(repr=False)
     contradictions: Annotated[tuple[Contradiction, ...], _SHORT] = field(default=(), repr=False)
@@ -367,7 +368,7 @@ class Incident(Record):
     device: Device
     network: Network
     destinations: Annotated[tuple[Destination, ...], _LISTED] = field(repr=False)
-    names: Annotated[tuple[str, ...], _LISTED] = field(repr=False)
+    names: Annotated[tuple[Text, ...], _LISTED] = field(repr=False)
     evidence: Annotated[tuple[Evidence, ...], _LISTED] = field(repr=False)
     counts: Counts
     community_ids: Annotated[tuple[CommunityId, ...], _SHORT] = field(repr=False)
