@@ -9,42 +9,31 @@ Schemas in ``netwatch/schemas/`` are made of them, with a description for each k
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from netwatch.core.alert import IncidentKind
+from netwatch.core.alert import (
+    Address,
+    Answer,
+    CandidateSet,
+    Count,
+    Destination,
+    InstalledSet,
+    Kind,
+    Mark,
+    Positive,
+    Says,
+    of_kind,
+)
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import Checksum, ContradictionType, Directions
+from netwatch.core.seen import ContradictionType, Seen
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity, VerdictKind
-from netwatch.formats.typed_records import Mark, Record, Says
+from netwatch.formats.typed_records import Record
 
-DEFINITIONS: Mapping[str, Mapping[str, Any]] = {
-    "time": {
-        "type": "string",
-        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$",
-        "description": "RFC 3339, UTC, with the resolution of the capture",
-    },
-    "day": {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2}$"},
-    "address": {"type": "string", "pattern": r"^([0-9.]{7,15}|[0-9a-f:.]{2,45})$"},
-    "port": {"type": "integer", "minimum": 0, "maximum": 65535},
-    "mac": {"type": ["string", "null"], "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"},
-    "vlan": {"type": ["integer", "null"], "minimum": 0, "maximum": 4095},
-}
-"""Kinds of values by the names that the schemas give them."""
-
-
-def _of_kind(name: str) -> Says:
-    return Says(DEFINITIONS[name], **{"$ref": f"#/$defs/{name}"})
-
-
-Time = Annotated[datetime, _of_kind("time")]
+Time = Annotated[datetime, of_kind("time")]
 Moment = Annotated[datetime, Says(format="date-time")]
-Day = Annotated[date | None, _of_kind("day")]
-Address = Annotated[str, _of_kind("address"), Mark.STORED]
-Port = Annotated[int, _of_kind("port")]
-Mac = Annotated[str | None, _of_kind("mac"), Mark.STORED]
-Vlan = Annotated[int | None, _of_kind("vlan")]
-Count = Annotated[int, Says(minimum=0)]
-Positive = Annotated[int, Says(minimum=1)]
+Day = Annotated[date | None, of_kind("day")]
+Mac = Annotated[str | None, of_kind("mac"), Mark.STORED]
+Vlan = Annotated[int | None, of_kind("vlan")]
 Text = Annotated[str, Mark.STORED]
 Filled = Annotated[str, Says(minLength=1), Mark.STORED]
 Hash = Annotated[str, Says(pattern="^[0-9a-f]{32}$"), Mark.STORED]
@@ -138,17 +127,6 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """A server that the device connected to."""
-
-    ip: Address
-    port: Port
-    asn: int | None
-    as_org: str | None
-    country: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """The rule of a signature that took a name, and where it is written."""
 
@@ -170,24 +148,6 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The answer of a resolver; `ttl` is in seconds."""
-
-    address: str | None
-    ttl: Count | None
-    rcode: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateSet:
-    """Names of which `count` contacts had one each, without showing which, and why these."""
-
-    names: tuple[str, ...]
-    count: Positive
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Unheard:
     """Since when nothing was heard of a sensor, and the last status of an incident that it
     reported. Nobody knows when that ended."""
@@ -205,16 +165,6 @@ class Tls:
     ja4: Annotated[str | None, Says(type="string"), Mark.ALWAYS] = None
     ech: Annotated[str | None, Mark.ELSEWHERE] = None
     ech_config_id: Annotated[str | None, Mark.ELSEWHERE] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """How a piece of evidence was seen: whether the server took part, which sides of the
-    conversation were seen, and what the checksum of the packet with the name is."""
-
-    server: bool
-    directions: Directions
-    checksum: Checksum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,14 +211,6 @@ class Contradiction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What an incident looks like, and the reasons."""
-
-    value: Annotated[IncidentKind, Mark.KNOWN]
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
     """Contacts by what came of them."""
 
@@ -306,15 +248,6 @@ class Sensor:
     policy: str = ""
     networks: tuple[str, ...] | None = None
     devices: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledSet:
-    """An installed set of signatures and bans."""
-
-    version: Positive
-    hash: str
-    expires: Annotated[str, Says(format="date-time")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date, datetime
-from enum import Enum
 from functools import cache
 from itertools import repeat
 from types import NoneType
@@ -30,6 +29,7 @@ from typing import (
     get_type_hints,
 )
 
+from netwatch.core.alert import Mark, Says
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped
 from netwatch.formats.values import json_line
@@ -44,29 +44,6 @@ sum."""
 
 MAX_WORD = 512
 """Characters of an id or a name in a record from elsewhere."""
-
-
-class Mark(Enum):
-    """What the type of a key that may be missing does not say: `ALWAYS` records have it, unless
-    they are old. It may be `NULL`, too. Only what is `ELSEWHERE`, in other records, has it.
-
-    Of records from elsewhere, a text that is `STORED` by itself is short and without NUL, and a
-    word is one of those that are `KNOWN`: of others a newer netwatch may have more."""
-
-    ALWAYS = "always"
-    NULL = "null"
-    ELSEWHERE = "elsewhere"
-    STORED = "stored"
-    KNOWN = "known"
-
-
-class Says:
-    """A part of a schema: what it has of ``$ref``, ``const`` or ``type`` is in place of what the
-    type of Python says, everything else is added to it. `meaning` is what a ``$ref`` stands for."""
-
-    def __init__(self, meaning: Mapping[str, Any] | None = None, **schema: Any) -> None:
-        self.schema: Mapping[str, Any] = schema
-        self.meaning = schema if meaning is None else meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

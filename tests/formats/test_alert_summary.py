@@ -212,7 +212,9 @@ LONG = jsonl.alert_record(
         FULL_ALERT,
         names=NAMES,
         evidence=(*(replace(EARLIER, name=name) for name in NAMES), LEAD),
-        destinations=tuple(Destination(f"192.0.2.{number}", 443) for number in range(200)),
+        destinations=tuple(
+            Destination(f"192.0.2.{number}", 443, None, None, None) for number in range(200)
+        ),
         community_ids=tuple(f"1:{number:028d}=" for number in range(64)),
     )
 )

@@ -39,7 +39,7 @@ def test_one_contact_is_an_incident_with_all_its_values():
     assert alert.time_digits == 6
     assert (alert.app, alert.ban, alert.network) == (APPS["tiktok"], BAN, HQ)
     assert (alert.device.id, alert.vlan, alert.exemption) == ("laptop-7", 20, None)
-    assert alert.destinations == (Destination("192.0.2.1", 443),)
+    assert alert.destinations == (Destination("192.0.2.1", 443, None, None, None),)
     assert alert.names == ("www.tiktok.com",)
     (item,) = alert.evidence
     assert (item.type, item.name, item.rule, item.role) == (
