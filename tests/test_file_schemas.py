@@ -5,7 +5,7 @@ import csv
 import datetime
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import Key, Section
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.formats.schemas import FILE_SCHEMAS, text
+from netwatch.formats.registry import FILE_SCHEMAS, schema_text
 from netwatch.rules.signature import read_signature
 
 SIGNATURES = sorted((ROOT / "signatures" / "apps").glob("*.yaml"))
@@ -37,9 +37,12 @@ CONFIGURATIONS = [
 ]
 
 
+Path_ = tuple[Any, ...]
+
+
 @cache
 def validator(name: str) -> Draft202012Validator:
-    schema = json.loads(text(name))
+    schema = json.loads(schema_text(name))
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 
@@ -154,7 +157,7 @@ def test_a_key_is_refused_by_both_or_none(name: str, key: Key, tmp_path: Path) -
 
 def _properties(name: str) -> dict[str, Any]:
     """The schema of a key by its path."""
-    found = json.loads(text("config"))
+    found = json.loads(schema_text("config"))
     for part in name.removeprefix(".").split("."):
         found = next(_below(found, part))
     return found
@@ -232,7 +235,9 @@ def refusal(value: Any, folder: Path) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("configurations")
-    (made / "devices.csv").write_text("Device Name\nlab-07\n")
+    (made / "devices.csv").write_text("Device Name,Room\nlab-07,\n")
+    (made / "inventory").mkdir()
+    (made / "inventory" / "2023-01-01.csv").write_text("id,ip\nlab-07,10.0.0.7\n")
     (made / "dnsmasq.leases").write_text("")
     (made / "root.json").write_text("{}")
     (made / "tiktok.yaml").write_text(
@@ -240,6 +245,68 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         " domains: [{suffix: tiktok.com, role: exclusive, sources: [observed]}]}\n"
     )
     return made
+
+
+def offered(schema: dict[str, Any], value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """The keys that a schema has for the mappings in a value, by their paths, each with its
+    schema."""
+    for form in _forms(schema, value):
+        keys = form.get("properties", {})
+        others = form.get("additionalProperties")
+        if isinstance(value, dict):
+            yield from (((*path, key), inner) for key, inner in keys.items())
+        for key, each in value.items() if isinstance(value, dict) else ():
+            inner = keys.get(key, others)
+            if isinstance(inner, dict):
+                yield from offered(inner, each, (*path, key))
+        for number, each in enumerate(value if isinstance(value, list) else ()):
+            yield from offered(form.get("items", {}), each, (*path, number))
+
+
+def _forms(schema: dict[str, Any], value: Any) -> Iterator[dict[str, Any]]:
+    """The parts of a schema that say something of a value."""
+    yield schema
+    for each in (*schema.get("anyOf", ()), *schema.get("allOf", ())):
+        yield from _forms(each, value)
+    if "if" in schema:
+        fits = Draft202012Validator(schema["if"]).is_valid(value)
+        yield from _forms(schema.get("then" if fits else "else", {}), value)
+
+
+def example(schema: dict[str, Any]) -> Any:
+    """A value that a schema allows, as far as types and ranges say."""
+    types = schema.get("type", [])
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "integer" in types:
+        return schema["minimum"]
+    return True if "boolean" in types else "1d" if "string" in types else []
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_reader_knows_each_key_that_the_schema_offers(sample: str, folder: Path) -> None:
+    written = read(SAMPLES[sample])
+    assert refusal(written, folder) == ""
+    absent: dict[Path_, dict[str, Any]] = {}
+    for (*path, key), schema in offered(json.loads(schema_text("config")), written):
+        absent.setdefault(tuple(path), {})[key] = schema
+    assert len(absent) > 5
+    empty = read(SAMPLES[sample])
+    for path, keys in absent.items():
+        given = read(SAMPLES[sample])
+        for key, schema in keys.items():
+            at(given, path).setdefault(key, example(schema))
+            at(empty, path).setdefault(key)
+            if mistakes("config", as_json(empty)):
+                del at(empty, path)[key]  # One of them is needed, which the sample has.
+        said = refusal(given, folder)
+        assert "unknown key" not in said
+        assert "not supported" not in said
+    assert refusal(empty, folder) == ""
+
+
+def at(value: Any, path: Path_) -> Any:
+    return reduce(lambda inner, part: inner[part], path, value)
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

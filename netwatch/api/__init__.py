@@ -19,7 +19,14 @@ from netwatch.api.records import (
     Quic,
 )
 from netwatch.api.scanning import ScanResult, Summary, scan
-from netwatch.core.alert import IncidentKind
+from netwatch.core.alert import (
+    Answer,
+    CandidateSet,
+    Destination,
+    IncidentKind,
+    InstalledSet,
+    Kind,
+)
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.errors import NetwatchError as Error
 from netwatch.core.message import Evidence as EvidenceType
@@ -27,22 +34,17 @@ from netwatch.core.seen import ContradictionType
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity
 from netwatch.core.verdict import VerdictKind as Verdict
 from netwatch.formats.alert_record import (
-    Answer,
     App,
     Ban,
     BanPeriod,
     Binding,
-    CandidateSet,
     Contradiction,
     ContradictionPlace,
     Counts,
-    Destination,
     Device,
     Evidence,
     Exemption,
     Incident,
-    InstalledSet,
-    Kind,
     Log,
     Network,
     Outcomes,

@@ -20,8 +20,8 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import WORD_TIME
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs as engine
-from netwatch.formats.line_styles import JSON
 from netwatch.formats.observation_lines import ObservationLines
+from netwatch.formats.quoted_texts import JSON
 from netwatch.logs.times import Only
 
 if TYPE_CHECKING:

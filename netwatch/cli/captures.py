@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from netwatch.core.alert import Alert, Judgement
     from netwatch.coverage.counts import Coverage, CoverageReport
     from netwatch.engine.capture_files import Capture, LogUnit
-    from netwatch.formats.base import Writer
+    from netwatch.formats.registry import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
     from netwatch.incidents.scan import ScanResult
 

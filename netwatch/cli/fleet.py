@@ -16,8 +16,7 @@ from netwatch.cli.printing import print_columns, print_line, print_message, prin
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import below
 from netwatch.core.text import quantity
-from netwatch.formats.log_line import log_line
-from netwatch.formats.values import rfc3339
+from netwatch.formats.values import log_line, rfc3339
 
 if TYPE_CHECKING:
     from netwatch.config import Config

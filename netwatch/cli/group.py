@@ -89,7 +89,7 @@ def add_language_option(parser: argparse.ArgumentParser, what: str) -> None:
 
 def add_log_format_option(parser: argparse._ActionsContainer) -> None:
     """Add the option that says how a service logs."""
-    from netwatch.formats.log_line import LOG_FORMATS
+    from netwatch.formats.values import LOG_FORMATS
 
     parser.add_argument(
         "--log-format",

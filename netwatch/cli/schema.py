@@ -17,7 +17,7 @@ def add(
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
     """Register the command; its `func` returns the exit status."""
-    from netwatch.formats.schemas import FILE_SCHEMAS, SCHEMAS
+    from netwatch.formats.registry import FILE_SCHEMAS, SCHEMAS
 
     parser = groups.add_parser(
         "schema",
@@ -44,7 +44,7 @@ def add(
 
 def schema(args: argparse.Namespace) -> int:
     """Run ``netwatch schema`` and return the exit status."""
-    from netwatch.formats.schemas import text
+    from netwatch.formats.registry import schema_text
 
-    sys.stdout.write(text(args.record or args.file))
+    sys.stdout.write(schema_text(args.record or args.file))
     return 0

@@ -17,7 +17,7 @@ from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.private_files import below
-from netwatch.formats.log_line import LogFormat, log_line
+from netwatch.formats.values import LogFormat, log_line
 from netwatch.watch.endpoint_options import parse_listen_address
 
 if TYPE_CHECKING:

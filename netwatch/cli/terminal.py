@@ -26,7 +26,7 @@ from netwatch.engine.capture_files import Progress
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-    from netwatch.formats.base import ObservationWriter
+    from netwatch.formats.registry import ObservationWriter
 
 Stream = TypeVar("Stream", TextIO, BinaryIO)
 """A stream of text or of bytes."""

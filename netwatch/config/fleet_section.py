@@ -146,7 +146,7 @@ _SENSORS = Kind(
 def _check_server(found: ServerOptions, part: Fields, _: Path) -> ServerOptions:
     if bool(found.certificate) != bool(found.key):
         part.add_problem(None, "'fleet.server': expected 'certificate' and 'key' together")
-    if found.join and (part.has("listen") or part.has("certificate")):
+    if found.join and (part.is_set("listen") or part.is_set("certificate")):
         part.add_problem("join", "'join': a server that runs elsewhere has no 'listen' and no"
                                  " 'certificate' here")  # fmt: skip
     if found.credentials is not None and not found.join:
@@ -207,7 +207,7 @@ def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
     sensor, server = found.sensor, found.server
     if sensor and not is_sensor_name(sensor):
         section.add_mismatch("sensor", EXPECTED)
-    if section.has("sensors") and server is None:
+    if section.is_set("sensors") and server is None:
         section.add_problem("sensors", "'sensors': expected 'server' next to it, found none")
     if bool(sensor) == (server is not None) and len(fields.problems.found) == before:
         section.add_problem(

@@ -211,7 +211,7 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
         return Devices(), ()
     found = read_section(DeviceKeys, section, base)
     _refresh(found, section, base)
-    if section.has("columns") and not section.has("inventory"):
+    if section.is_set("columns") and not section.is_set("inventory"):
         section.add_problem("columns", "'columns': expected 'inventory' next to it, found none")
     return Devices(_inventory(found, section, base), _leases(found, section)), found.learn
 
@@ -221,7 +221,7 @@ def _inventory(found: DeviceKeys, section: Fields, base: Path) -> EntryTable:
     if not found.inventory:
         return EntryTable()
     place = base / found.inventory
-    if section.has("sources") and not place.exists():
+    if section.is_set("sources") and not place.exists():
         section.add_problem(
             "inventory",
             f"'inventory': there is no {place} yet: 'netwatch inventory refresh' writes it",
@@ -256,7 +256,7 @@ def read_refresh(fields: Fields, base: Path) -> "RefreshOptions | None":
 
 
 def _refresh(found: DeviceKeys, section: Fields, base: Path) -> "RefreshOptions | None":
-    if not (section.has("sources") or section.has("keep")):
+    if not (section.is_set("sources") or section.is_set("keep")):
         return None
     from netwatch.refresh.options import RefreshOptions, check_refresh
 

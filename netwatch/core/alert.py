@@ -1,10 +1,14 @@
 """Alerts: incidents as they are reported to people and to other systems, and what their kind, their
 outcome and the place of their evidence are called.
+
+A part of an alert whose attributes are keys of its record is that record's part, too
+(`netwatch.formats.alert_record`): its annotations say what its schema says.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from enum import Enum
+from typing import Annotated, Any, Literal, get_args
 
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.message import Evidence
@@ -85,18 +89,65 @@ _NOTES = {
 }
 
 
+class Mark(Enum):
+    """What the type of a key that may be missing does not say: `ALWAYS` records have it, unless
+    they are old. It may be `NULL`, too. Only what is `ELSEWHERE`, in other records, has it.
+
+    Of records from elsewhere, a text that is `STORED` by itself is short and without NUL, and a
+    word is one of those that are `KNOWN`: of others a newer netwatch may have more."""
+
+    ALWAYS = "always"
+    NULL = "null"
+    ELSEWHERE = "elsewhere"
+    STORED = "stored"
+    KNOWN = "known"
+
+
+class Says:
+    """A part of a schema: what it has of ``$ref``, ``const`` or ``type`` is in place of what the
+    type of Python says, everything else is added to it. `meaning` is what a ``$ref`` stands for."""
+
+    def __init__(self, meaning: Mapping[str, Any] | None = None, **schema: Any) -> None:
+        self.schema: Mapping[str, Any] = schema
+        self.meaning = schema if meaning is None else meaning
+
+
+DEFINITIONS: Mapping[str, Mapping[str, Any]] = {
+    "time": {
+        "type": "string",
+        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$",
+        "description": "RFC 3339, UTC, with the resolution of the capture",
+    },
+    "day": {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2}$"},
+    "address": {"type": "string", "pattern": r"^([0-9.]{7,15}|[0-9a-f:.]{2,45})$"},
+    "port": {"type": "integer", "minimum": 0, "maximum": 65535},
+    "mac": {"type": ["string", "null"], "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"},
+    "vlan": {"type": ["integer", "null"], "minimum": 0, "maximum": 4095},
+}
+"""Kinds of values by the names that the schemas give them."""
+
+
+def of_kind(name: str) -> Says:
+    """What refers to one of these."""
+    return Says(DEFINITIONS[name], **{"$ref": f"#/$defs/{name}"})
+
+
+Address = Annotated[str, of_kind("address"), Mark.STORED]
+Port = Annotated[int, of_kind("port")]
+Count = Annotated[int, Says(minimum=0)]
+Positive = Annotated[int, Says(minimum=1)]
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A server that a device connected to.
+    """A server that a device connected to. The AS number, its organisation and the country come
+    from the configured GeoIP databases."""
 
-    The AS number, its organisation and the country come from the configured GeoIP databases.
-    """
-
-    ip: str
-    port: int
-    asn: int | None = None
-    as_org: str | None = None
-    country: str | None = None
+    ip: Address
+    port: Port
+    asn: int | None
+    as_org: str | None
+    country: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +156,7 @@ class Answer:
     time to live in seconds, None where it has none, and the response code."""
 
     address: str | None
-    ttl: int | None
+    ttl: Count | None
     rcode: str
 
 
@@ -148,10 +199,10 @@ class ContradictionPlace:
 
     time: int
     time_digits: int
-    source: str
-    packet: int
     type: str
     name: str
+    source: str
+    packet: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +236,10 @@ class IncidentCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedKind:
+class Kind:
     """What an incident looks like, and the reasons, as sentences with the numbers they rest on."""
 
-    value: IncidentKind
+    value: Annotated[IncidentKind, Mark.KNOWN]
     reasons: tuple[str, ...]
 
 
@@ -198,18 +249,18 @@ class CandidateSet:
     one of these, as a sentence."""
 
     names: tuple[str, ...]
-    count: int
+    count: Positive
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class SetIdentity:
+class InstalledSet:
     """An installed set of signatures and bans: its version, a short hash of its content, and until
     when it is valid (RFC 3339, UTC)."""
 
-    version: int
+    version: Positive
     hash: str
-    expires: str
+    expires: Annotated[str, Says(format="date-time")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +279,7 @@ class Sensor:
     signatures: str = ""
     policy: str = ""
     bans: str = ""
-    installed_set: SetIdentity | None = None
+    installed_set: InstalledSet | None = None
     is_named: bool = False
 
     @property
@@ -271,7 +322,7 @@ class Alert:
     counts: IncidentCounts
     community_ids: tuple[str, ...]
     sensor: Sensor
-    kind: JudgedKind = JudgedKind("lookup", ())
+    kind: Kind = Kind("lookup", ())
     outcome: Outcome = "unknown"
     blocked_by: tuple[str, ...] = ()
     confidence_reasons: tuple[str, ...] = ()

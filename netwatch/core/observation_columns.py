@@ -159,3 +159,24 @@ COLUMNS: tuple[Column, ...] = (
     Column(("log", "blocked_by"), "text", WORD_LOG_BLOCKED_BY, "its word for what was denied"),
 )
 """The record of an observation, in the order of its keys."""
+
+_LATER_COLUMNS = (
+    "dns_ech",
+    "dns_service_targets",
+    "client_hostname",
+    "log_format",
+    "log_line",
+    "log_lacks",
+    "log_outcome",
+    "log_blocked_by",
+    "client_network",
+    "sensor",
+    "dns_ech_configs",
+    "tls_ech_config_id",
+)
+ORDERED_COLUMNS: tuple[Column, ...] = (
+    *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),
+    *(each for name in _LATER_COLUMNS for each in COLUMNS if each.name == name),
+)
+"""The columns in the order of the cells of CSV. Those that were added to the record
+later are at the end, so that the others keep their places."""

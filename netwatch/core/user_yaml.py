@@ -19,11 +19,13 @@ or to the user of this process. Windows has no such permissions, and nothing is 
 
 import datetime
 import os
+import re
 import shlex
 import stat
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
@@ -60,6 +62,7 @@ MAX_FILE_BYTES = 256 << 20
 MAX_PIPE_SECONDS = 10.0
 """How long a pipe may take until its writer has closed it, in s."""
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CHUNK = 1 << 20
 _BAD_NAME = "cannot be read: the name contains a NUL byte or an invalid character"
 
@@ -180,6 +183,10 @@ class Fields:
         """Whether the key is present, even with an empty value."""
         return key in self.mapping
 
+    def is_set(self, key: str) -> bool:
+        """Whether the key has a value. Where nothing is written behind it, it has its default."""
+        return self.mapping.get(key) is not None
+
     def value(self, key: str, required: str = "") -> Any:
         """The value as YAML has it; `required` says what is expected if it is absent."""
         self._read.add(key)
@@ -214,12 +221,15 @@ class Fields:
         return value
 
     def date(self, key: str) -> datetime.date | None:
-        """A date, YYYY-MM-DD."""
+        """A date, YYYY-MM-DD, also in quotes."""
         value = self.value(key)
         if value is None:
             return None
         if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
             return value
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            with suppress(ValueError):
+                return datetime.date.fromisoformat(value)
         self.add_mismatch(key, "a date as YYYY-MM-DD")
         return None
 

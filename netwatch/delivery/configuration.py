@@ -95,7 +95,7 @@ def read_outputs(fields: Fields, base: Path, *, with_secrets: bool = False) -> t
             if reason:
                 entry.add_problem(None, f"output '{name}': {reason}")
         digest = form if isinstance(form, DigestKeys) else None
-        if digest and entry.has("timezone") and not entry.has("quiet_hours"):
+        if digest and entry.is_set("timezone") and not entry.is_set("quiet_hours"):
             entry.add_problem("timezone", "'timezone' needs 'quiet_hours'")
         if len(entry.problems.found) > problems_before:
             return None

@@ -123,7 +123,7 @@ class Output:
 
     def render_within(self, record: AlertRecord, limit: int) -> str:
         """The same in at most `limit` bytes of UTF-8, if shorter lists can achieve that."""
-        from netwatch.formats.shorten_lists import render_within  # few outputs need it
+        from netwatch.formats.alert_summary import render_within  # few outputs need it
 
         return render_within(RENDERERS[self.format or "jsonl"], record, limit)
 

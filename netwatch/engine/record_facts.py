@@ -66,13 +66,11 @@ class _EveryFact(WantsEverything):
         self._claimed(packet, message)
 
 
-class Recorder:
-    """Sends the facts of one capture, the one at `position` of the run, to `sink`.
-
-    `process` takes the blocks, `finish` ends the capture. `statistics` are those of the run: what
-    they note of the capture while it is recorded says whether it was read as a whole, and rows that
-    were recorded, and those of them that were lost, are counted there.
-    """
+class _Sender:
+    """Sends the facts of one capture or log, the one at `position` of the run, to `sink`.
+    `statistics` are those of the run: what they note of it while it is recorded says whether it was
+    read as a whole, and rows that were recorded, and those of them that were lost, are counted
+    there."""
 
     def __init__(
         self,
@@ -86,15 +84,57 @@ class Recorder:
         self._paths = [file.path for file in files if file.path != STDIN and not file.error]
         self._statistics = statistics
         self._unread = len(statistics.unread)
-        self._files = statistics.files
-        self._observer: Observer | None = None
         self._sequence = 0
-        # Rows of the batch before claims and flows, how many these are, and how many in all.
-        self._marks: list[tuple[int, int]] = []
-        self._marked = 0
         self._first: int | None = None
         self._last: int | None = None
         self._losses = LossCounter()
+        self._claims = RowBuffer("claim", claim_row)
+
+    def _send_begin(self) -> None:
+        self._sink.send(CaptureBegun(self._position, self._paths))
+
+    def _send_rows(self, table: str, count: int, rows: bytes, clients: Clients) -> None:
+        self._statistics.recorded_rows += count
+        if not self._sink.send(Chunk(self._position, table, count, rows, tuple(clients.keys))):
+            self._losses.add("rows", self._last or 0, count)
+            self._statistics.lost_rows += count
+
+    def _send_buffer(self, buffer: RowBuffer) -> None:
+        rows = stream_of([buffer.batch()])
+        self._send_rows(buffer.table, len(buffer), rows, buffer.clients)
+        buffer.clear()
+
+    def _send_losses(self) -> None:
+        if self._losses.is_new:
+            self._sink.send(CaptureLosses(self._position, self._losses.take()))
+
+    def _send_end(self) -> None:
+        is_whole = len(self._statistics.unread) == self._unread
+        lost = self._losses.total("rows")
+        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, lost))
+        self._sink.close()
+
+    def _note_times(self, first: int, last: int) -> None:
+        self._first = first if self._first is None else min(self._first, first)
+        self._last = last if self._last is None else max(self._last, last)
+
+
+class Recorder(_Sender):
+    """Sends the facts of one capture. `process` takes the blocks, `finish` ends the capture."""
+
+    def __init__(
+        self,
+        sink: FactSink,
+        position: int,
+        files: Sequence[CaptureFile],
+        statistics: RunStatistics,
+    ) -> None:
+        super().__init__(sink, position, files, statistics)
+        self._files = statistics.files
+        self._observer: Observer | None = None
+        # Rows of the batch before claims and flows, how many these are, and how many in all.
+        self._marks: list[tuple[int, int]] = []
+        self._marked = 0
         self._has_begun = False
         self._observations: list[pa.RecordBatch] = []
         self._waiting = 0
@@ -103,7 +143,6 @@ class Recorder:
         self._flows = array("q")
         self._flow_places: list[tuple[int, int]] = []
         self._flows_are_due = False
-        self._claims = RowBuffer("claim", claim_row)
         self._flow_names = FlowNames(new_key())
 
     def process(self, block: Block, source: str) -> None:
@@ -115,7 +154,7 @@ class Recorder:
             self._begin(block)
         assert self._observer is not None
         if block.count:
-            self._note_times(block)
+            self._note_block(block)
         if self._flows_are_due:
             # A name comes before the end of its flow, and whoever counts flows has to know it.
             self._record(self._observer.waiting())
@@ -127,7 +166,7 @@ class Recorder:
         if not block.count:
             return
         self._begin_capture()
-        self._note_times(block)
+        self._note_block(block)
         self._statistics.unrecorded_packets += block.count
         time = latest_time(block.records, block.count)  # type: ignore[arg-type]
         self._losses.add("skipped", time, block.count)
@@ -143,10 +182,7 @@ class Recorder:
             self._record(self._observer.flush())
             self._observer.close()
         self._send_all()
-        is_whole = len(self._statistics.unread) == self._unread
-        lost = self._losses.total("rows")
-        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, lost))
-        self._sink.close()
+        self._send_end()
 
     def checkpoint(self, before: int) -> None:
         """Send what waits to be sent, with the flows that have had no packet since `before` (ns
@@ -164,7 +200,7 @@ class Recorder:
     def _begin_capture(self) -> None:
         if not self._has_begun:
             self._has_begun = True
-            self._sink.send(CaptureBegun(self._position, self._paths))
+            self._send_begin()
 
     def _begin(self, block: Block) -> None:
         self._observer = Observer(
@@ -180,11 +216,10 @@ class Recorder:
         )
         self._begin_capture()
 
-    def _note_times(self, block: Block) -> None:
+    def _note_block(self, block: Block) -> None:
         records = block.records
         first, last = records[TIME], records[(block.count - 1) * FIELDS + TIME]
-        self._first = min(first, last) if self._first is None else min(self._first, first, last)
-        self._last = max(first, last) if self._last is None else max(self._last, first, last)
+        self._note_times(min(first, last), max(first, last))
 
     def _record(self, batches: Iterable[ObservationBatch]) -> None:
         """Take batches of observations, each before the next is asked for."""
@@ -227,7 +262,7 @@ class Recorder:
         for number, claim in enumerate(message.claims):
             self._claims.add(place + number, (packet, claim))
         if len(self._claims) >= CHUNK_ROWS:
-            self._send_claims()
+            self._send_buffer(self._claims)
 
     def _send_observations(self) -> None:
         batches, self._observations = self._observations, []
@@ -244,28 +279,18 @@ class Recorder:
         columns = flow_columns(slots, _sequence(places), sources, clients)
         self._send("flow", [self._flow_names.renamed(columns, self._position)], clients)
 
-    def _send_claims(self) -> None:
-        self._send("claim", [self._claims.batch()], self._claims.clients)
-        self._claims.clear()
-
     def _send_all(self) -> None:
         if self._observations:
             self._send_observations()
         if self._flows:
             self._send_flows()
         if len(self._claims):
-            self._send_claims()
-        if self._losses.is_new:
-            self._sink.send(CaptureLosses(self._position, self._losses.take()))
+            self._send_buffer(self._claims)
+        self._send_losses()
 
     def _send(self, table: str, batches: "list[pa.RecordBatch]", clients: Clients) -> None:
-        rows = sum(batch.num_rows for batch in batches)
-        chunk = Chunk(self._position, table, rows, stream_of(batches), tuple(clients.keys))
-        self._statistics.recorded_rows += rows
-        if not self._sink.send(chunk):
-            assert self._last is not None
-            self._losses.add("rows", self._last, rows)
-            self._statistics.lost_rows += rows
+        count = sum(batch.num_rows for batch in batches)
+        self._send_rows(table, count, stream_of(batches), clients)
 
 
 def _rows_of(batch: ObservationBatch) -> int:
@@ -294,12 +319,8 @@ def _sequence(places: Iterable[tuple[int, int]]) -> "pa.Array":
     return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
 
-class EventRecorder:
-    """Sends the events of one log, the one at `position` of the run, to `sink`.
-
-    `statistics` are those of the run: what they note of the log while it is recorded says whether
-    it was read as a whole, and rows that were recorded or lost are counted there.
-    """
+class EventRecorder(_Sender):
+    """Sends the events of one log."""
 
     def __init__(
         self,
@@ -308,33 +329,24 @@ class EventRecorder:
         files: Sequence[CaptureFile],
         statistics: RunStatistics,
     ) -> None:
-        self._sink = sink
-        self._position = position
-        self._statistics = statistics
-        self._unread = len(statistics.unread)
-        self._sequence = 0
-        self._first: int | None = None
-        self._last: int | None = None
-        self._losses = LossCounter()
+        super().__init__(sink, position, files, statistics)
         self._rows = EventBatch()
         self._numbers = array("q")
         self._flows = RowBuffer("flow", flow_row)
-        self._claims = RowBuffer("claim", claim_row)
-        paths = [file.path for file in files if file.path != STDIN and not file.error]
-        sink.send(CaptureBegun(position, paths))
+        self._send_begin()
 
     def recorded(self, events: Iterable[Event]) -> Iterator[Event]:
         """The events, each of which is recorded before it is handed on."""
         for event in events:
             if isinstance(event, Observation):
-                self._note_time(event.time)
+                self._note_times(event.time, event.time)
                 self._rows.batch.add_span(*self._rows.append(event))
                 self._numbers.append(self._sequence)
                 self._sequence += 1
                 if len(self._numbers) >= EVENT_CHUNK_ROWS:
                     self._send_observations()
             elif isinstance(event, Flow):
-                self._note_time(event.first)
+                self._note_times(event.first, event.first)
                 self._flows.add(self._sequence, event)
                 self._sequence += 1
                 if len(self._flows) >= EVENT_CHUNK_ROWS:
@@ -350,29 +362,21 @@ class EventRecorder:
             self._send_observations()
         for buffer in (self._flows, self._claims):
             if len(buffer):
-                self._send_rows(buffer)
-        if self._losses.is_new:
-            self._sink.send(CaptureLosses(self._position, self._losses.take()))
+                self._send_buffer(buffer)
+        self._send_losses()
 
     def finish(self) -> None:
         """The log has ended."""
         self.checkpoint()
-        is_whole = len(self._statistics.unread) == self._unread
-        lost = self._losses.total("rows")
-        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, lost))
-        self._sink.close()
+        self._send_end()
 
     def _claim(self, event: ClaimEvent) -> None:
-        self._note_time(event.packet.time)
+        self._note_times(event.packet.time, event.packet.time)
         for claim in event.claims:
             self._claims.add(self._sequence, (event.packet, claim))
             self._sequence += 1
         if len(self._claims) >= EVENT_CHUNK_ROWS:
-            self._send_rows(self._claims)
-
-    def _note_time(self, time: int) -> None:
-        self._first = time if self._first is None else min(self._first, time)
-        self._last = time if self._last is None else max(self._last, time)
+            self._send_buffer(self._claims)
 
     def _send_observations(self) -> None:
         import pyarrow as pa
@@ -380,17 +384,6 @@ class EventRecorder:
         clients = Clients()
         numbers = pa.array(self._numbers, pa.int64())
         rows = stream_of([observation_columns(self._rows.batch, numbers, clients)])
-        self._send("observation", len(self._numbers), rows, clients)
+        self._send_rows("observation", len(self._numbers), rows, clients)
         self._rows.batch.clear()
         del self._numbers[:]
-
-    def _send_rows(self, buffer: RowBuffer) -> None:
-        rows = stream_of([buffer.batch()])
-        self._send(buffer.table, len(buffer), rows, buffer.clients)
-        buffer.clear()
-
-    def _send(self, table: str, count: int, rows: bytes, clients: Clients) -> None:
-        self._statistics.recorded_rows += count
-        if not self._sink.send(Chunk(self._position, table, count, rows, tuple(clients.keys))):
-            self._losses.add("rows", self._last or 0, count)
-            self._statistics.lost_rows += count

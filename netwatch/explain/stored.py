@@ -25,7 +25,7 @@ from netwatch.core.frame import Frame
 from netwatch.core.text import escaped
 from netwatch.explain.sources import Found, chosen
 from netwatch.explain.steps import CaptureFile, Explanation
-from netwatch.incidents.evidence_pcapng import interface, packet, section
+from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions

@@ -9,45 +9,35 @@ Schemas in ``netwatch/schemas/`` are made of them, with a description for each k
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from netwatch.core.alert import IncidentKind
+from netwatch.core.alert import (
+    Address,
+    Answer,
+    CandidateSet,
+    Count,
+    Destination,
+    InstalledSet,
+    Kind,
+    Mark,
+    Positive,
+    Says,
+    of_kind,
+)
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import Checksum, ContradictionType, Directions
+from netwatch.core.seen import ContradictionType, Seen
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity, VerdictKind
-from netwatch.formats.typed_records import Mark, Record, Says
+from netwatch.formats.typed_records import Record
 
-DEFINITIONS: Mapping[str, Mapping[str, Any]] = {
-    "time": {
-        "type": "string",
-        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$",
-        "description": "RFC 3339, UTC, with the resolution of the capture",
-    },
-    "day": {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2}$"},
-    "address": {"type": "string", "pattern": r"^([0-9.]{7,15}|[0-9a-f:.]{2,45})$"},
-    "port": {"type": "integer", "minimum": 0, "maximum": 65535},
-    "mac": {"type": ["string", "null"], "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"},
-    "vlan": {"type": ["integer", "null"], "minimum": 0, "maximum": 4095},
-}
-"""Kinds of values by the names that the schemas give them."""
-
-
-def _of_kind(name: str) -> Says:
-    return Says(**{"$ref": f"#/$defs/{name}"})
-
-
-Time = Annotated[datetime, _of_kind("time")]
+Time = Annotated[datetime, of_kind("time")]
 Moment = Annotated[datetime, Says(format="date-time")]
-Day = Annotated[date | None, _of_kind("day")]
-Address = Annotated[str, _of_kind("address")]
-Port = Annotated[int, _of_kind("port")]
-Mac = Annotated[str | None, _of_kind("mac")]
-Vlan = Annotated[int | None, _of_kind("vlan")]
-Count = Annotated[int, Says(minimum=0)]
-Positive = Annotated[int, Says(minimum=1)]
-Filled = Annotated[str, Says(minLength=1)]
-Hash = Annotated[str, Says(pattern="^[0-9a-f]{32}$")]
-CommunityId = Annotated[str, Says(pattern="^1:[A-Za-z0-9+/=]+$")]
+Day = Annotated[date | None, of_kind("day")]
+Mac = Annotated[str | None, of_kind("mac"), Mark.STORED]
+Vlan = Annotated[int | None, of_kind("vlan")]
+Text = Annotated[str, Mark.STORED]
+Filled = Annotated[str, Says(minLength=1), Mark.STORED]
+Hash = Annotated[str, Says(pattern="^[0-9a-f]{32}$"), Mark.STORED]
+CommunityId = Annotated[str, Says(pattern="^1:[A-Za-z0-9+/=]+$"), Mark.STORED]
 
 _LISTED = Says(maxItems=256)
 _SHORT = Says(maxItems=64)
@@ -70,7 +60,7 @@ class App:
 
     id: Filled
     name: Filled
-    vendor: str
+    vendor: Text
     category: Annotated[str | None, Mark.ELSEWHERE] = None
 
 
@@ -90,8 +80,8 @@ class Ban:
     has several."""
 
     id: Filled
-    authority: str
-    legal_basis: str
+    authority: Text
+    legal_basis: Text
     from_: Day
     until: Day
     review: Day
@@ -108,8 +98,8 @@ class Exemption:
     apps: tuple[Filled, ...]
     from_: Day
     until: Day
-    reason: str
-    approved_by: str
+    reason: Text
+    approved_by: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +109,9 @@ class Device:
     id: Filled
     ip: Address | None
     mac: Mac
-    hostname: str | None
-    owner: str | None
-    class_: DeviceClass
+    hostname: Text | None
+    owner: Text | None
+    class_: Annotated[DeviceClass, Mark.STORED]
     reason: str = ""
     randomised_mac: bool = False
 
@@ -130,28 +120,17 @@ class Device:
 class Network:
     """The configured network of the client, and the VLAN of its traffic."""
 
-    name: str
-    class_: DeviceClass
-    authority: str
+    name: Text
+    class_: Annotated[DeviceClass, Mark.STORED]
+    authority: Text
     vlan: Vlan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """A server that the device connected to."""
-
-    ip: Address
-    port: Port
-    asn: int | None
-    as_org: str | None
-    country: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """The rule of a signature that took a name, and where it is written."""
 
-    text: str
+    text: Text
     file: str
     line: Count
     sources: tuple[str, ...]
@@ -161,29 +140,11 @@ class Rule:
 class Log:
     """The record of a log that shows a name, in place of a packet."""
 
-    format: str
+    format: Text
     line: Positive
     lacks: Annotated[tuple[str, ...], Says(items={"enum": [*_LACKS]}), Mark.ALWAYS] = ()
     outcome: Annotated[str | None, Mark.ELSEWHERE] = None
     blocked_by: Annotated[str | None, Mark.ELSEWHERE] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The answer of a resolver; `ttl` is in seconds."""
-
-    address: str | None
-    ttl: Count | None
-    rcode: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateSet:
-    """Names of which `count` contacts had one each, without showing which, and why these."""
-
-    names: tuple[str, ...]
-    count: Positive
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,31 +168,21 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """How a piece of evidence was seen: whether the server took part, which sides of the
-    conversation were seen, and what the checksum of the packet with the name is."""
-
-    server: bool
-    directions: Directions
-    checksum: Checksum
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The first observation of a name by one kind of evidence, and how often it was observed. A
     piece that comes from a log has `log` in place of `packet`."""
 
     time: Time
-    type: EvidenceType
-    name: str
+    type: Annotated[EvidenceType, Mark.STORED]
+    name: Text
     rule: Rule
-    role: Role
-    source: str
+    role: Annotated[Role, Mark.STORED]
+    source: Text
     packet: Count | None = None
     log: Log | None = None
     count: Positive
     app_only: Annotated[bool, Mark.ALWAYS] = False
-    raw: Annotated[str | None, Mark.ALWAYS] = None
+    raw: Annotated[Text | None, Mark.ALWAYS] = None
     chain: Annotated[tuple[str, ...], Mark.ALWAYS] = ()
     answer: Annotated[Answer | None, Mark.ALWAYS] = None
     tls: Annotated[Tls | None, Mark.ALWAYS] = None
@@ -243,9 +194,9 @@ class ContradictionPlace:
     """A contact that something speaks against, and the packet or the record of a log that it is."""
 
     time: Time
-    type: Annotated[EvidenceType, Says(type="string")]
-    name: str
-    source: str
+    type: Annotated[EvidenceType, Says(type="string"), Mark.STORED]
+    name: Text
+    source: Text
     packet: Count
 
 
@@ -253,18 +204,10 @@ class ContradictionPlace:
 class Contradiction:
     """What was seen that speaks against `count` contacts, as a sentence, with the first of them."""
 
-    type: ContradictionType
-    text: str
+    type: Annotated[ContradictionType, Mark.KNOWN]
+    text: Text
     count: Positive
     evidence: tuple[ContradictionPlace, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What an incident looks like, and the reasons."""
-
-    value: IncidentKind
-    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,22 +251,13 @@ class Sensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledSet:
-    """An installed set of signatures and bans."""
-
-    version: Positive
-    hash: str
-    expires: Annotated[str, Says(format="date-time")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
     """Hashes of the content of what decided."""
 
-    netwatch: str
-    signatures: str
-    bans: str
-    configuration: str
+    netwatch: Text
+    signatures: Text
+    bans: Text
+    configuration: Text
     set: Annotated[InstalledSet | None, Mark.ALWAYS] = None
 
 
@@ -331,7 +265,7 @@ class Versions:
 class Binding:
     """How it is known that the address belonged to the device, and when."""
 
-    source: str
+    source: Text
     from_: Moment | None
     until: Moment | None
     file: Annotated[str | None, Mark.NULL] = None
@@ -348,12 +282,12 @@ class Incident(Record):
 
     schema: Annotated[str, Says(const="netwatch.alert/1")]
     id: Hash
-    status: Literal["open", "update", "closed"]
-    verdict: VerdictKind
-    severity: Severity
-    confidence: Confidence
+    status: Annotated[Literal["open", "update", "closed"], Mark.KNOWN]
+    verdict: Annotated[VerdictKind, Mark.KNOWN]
+    severity: Annotated[Severity, Mark.KNOWN]
+    confidence: Annotated[Confidence, Mark.KNOWN]
     kind: Kind
-    outcome: Outcome
+    outcome: Annotated[Outcome, Mark.KNOWN]
     blocked_by: tuple[str, ...]
     confidence_reasons: tuple[str, ...] = field(repr=False)
     contradictions: Annotated[tuple[Contradiction, ...], _SHORT] = field(default=(), repr=False)
@@ -367,7 +301,7 @@ class Incident(Record):
     device: Device
     network: Network
     destinations: Annotated[tuple[Destination, ...], _LISTED] = field(repr=False)
-    names: Annotated[tuple[str, ...], _LISTED] = field(repr=False)
+    names: Annotated[tuple[Text, ...], _LISTED] = field(repr=False)
     evidence: Annotated[tuple[Evidence, ...], _LISTED] = field(repr=False)
     counts: Counts
     community_ids: Annotated[tuple[CommunityId, ...], _SHORT] = field(repr=False)

@@ -4,6 +4,15 @@ Most of these formats have a single field where the record has a list: one name,
 module decides which entry goes there, how severe the event is, and how a sentence describes it.
 It works on the JSON record (`netwatch.formats.jsonl.alert_record`) and not on the `Alert`, because
 outputs store records on disk and render them when they are delivered.
+
+It also shortens a record until its line fits into a message of limited size (`render_within`). An
+alert that is too long for one message is never split over two, because the receiver would take the
+second half for a message of its own. What makes an alert long are its lists: the longest one is
+halved until the line fits. The strongest evidence and the name that it shows are always retained.
+Where that is not enough, the reasons of kind and confidence are removed, the contradictions, which
+are reasons too (the confidence is what it is without them), and the sets of candidates. The key
+``shortened`` counts the entries removed from each list, the sightings that the removed evidence
+stood for, the reasons, and the sets.
 """
 
 from collections.abc import Mapping
@@ -12,6 +21,7 @@ from typing import Any, Literal
 
 from netwatch.core.alert import TITLES, AlertRecord, kind_of, note, sentences, situation, verb
 from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.formats.registry import Renderer
 from netwatch.formats.values import epoch_ns
 
 EventSeverity = Literal["informational", "low", "medium", "high", "critical"]
@@ -192,3 +202,57 @@ def without_empty(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_empty(inner) for inner in value]
     return value
+
+
+_LISTS = ("evidence", "destinations", "names", "community_ids", "contradictions")
+
+
+def render_within(render: Renderer, record: AlertRecord, limit: int) -> str:
+    """Render a record in at most `limit` bytes of UTF-8 if shorter lists can achieve that,
+    otherwise as the shortest line that they can."""
+    line = render(record)
+    while len(line.encode(errors="surrogatepass")) > limit:
+        longest = max(_LISTS, key=lambda name: len(record.get(name) or ()))
+        if len(record.get(longest) or ()) <= 1:
+            return render(_without_reasons(record))
+        record = _with_half_of(record, longest)
+        line = render(record)
+    return line
+
+
+def _without_reasons(record: AlertRecord) -> AlertRecord:
+    kind, of_confidence = record.get("kind") or {}, record.get("confidence_reasons") or ()
+    removed = {
+        "reasons": len(kind.get("reasons", ()))
+        + len(of_confidence)
+        + len(record.get("contradictions") or ()),
+        "candidates": len(record.get("candidates") or ()),
+    }
+    counts = {name: count for name, count in removed.items() if count}
+    if not counts:
+        return record
+    return {
+        **record,
+        "kind": {**kind, "reasons": []},
+        "confidence_reasons": [],
+        "contradictions": [],
+        "candidates": [],
+        "shortened": {**record.get("shortened", {}), **counts},
+    }
+
+
+def _with_half_of(record: AlertRecord, list_name: str) -> dict[str, Any]:
+    entries, strongest = record[list_name], summarize(record).strongest_evidence
+    retained = list(entries[: len(entries) // 2])
+    if list_name == "evidence" and not any(item is strongest for item in retained):
+        retained[-1] = strongest
+    elif list_name == "names" and strongest is not None and strongest["name"] not in retained:
+        retained[-1] = strongest["name"]
+    removed: Mapping[str, int] = record.get("shortened", {})
+    removed = dict(removed)
+    removed[list_name] = removed.get(list_name, 0) + len(entries) - len(retained)
+    if list_name == "evidence":
+        sightings = sum(item["count"] for item in entries)
+        sightings -= sum(item["count"] for item in retained)
+        removed["sightings"] = removed.get("sightings", 0) + sightings
+    return {**record, list_name: retained, "shortened": removed}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from netwatch.core import tabular
 from netwatch.core.alert import Alert, AlertRecord, RecordKind, sentences
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.observation_columns import COLUMNS, Column
+from netwatch.core.observation_columns import ORDERED_COLUMNS
 from netwatch.core.tabular import cell, csv_line
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
@@ -18,27 +18,6 @@ from netwatch.formats.values import endpoint, epoch_ns, period_texts
 
 if TYPE_CHECKING:
     from netwatch.formats.observation_lines import ObservationLines
-
-_LATER_COLUMNS = (
-    "dns_ech",
-    "dns_service_targets",
-    "client_hostname",
-    "log_format",
-    "log_line",
-    "log_lacks",
-    "log_outcome",
-    "log_blocked_by",
-    "client_network",
-    "sensor",
-    "dns_ech_configs",
-    "tls_ech_config_id",
-)
-ORDERED_COLUMNS: tuple[Column, ...] = (
-    *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),
-    *(each for name in _LATER_COLUMNS for each in COLUMNS if each.name == name),
-)
-"""The columns of an observation in the order of the cells. Those that were added to the record
-later are at the end, so that the others keep their places."""
 
 OBSERVATION_COLUMNS: tuple[str, ...] = tuple(column.name for column in ORDERED_COLUMNS)
 """The columns of an observation: the keys of its JSON record, nested ones joined by ``_``."""
@@ -208,8 +187,8 @@ class CsvWriter:
         """Write all observations of a batch."""
         self._write_header(OBSERVATION_COLUMNS)
         if self._lines is None:
-            from netwatch.formats.line_styles import CSV
             from netwatch.formats.observation_lines import ObservationLines
+            from netwatch.formats.quoted_texts import CSV
 
             self._lines = ObservationLines(CSV)
         self._lines.write(batch, self._stream.write)

@@ -19,7 +19,7 @@ from netwatch.formats.alert_summary import (
     summarize,
     without_empty,
 )
-from netwatch.formats.base import ECS
+from netwatch.formats.registry import ECS
 from netwatch.formats.values import json_line
 
 SEVERITIES: Mapping[EventSeverity, int] = {

@@ -6,13 +6,14 @@ are written as ``\\uXXXX``, so a hostile name is one word of one line and still 
 unchanged. The only exception are bytes of a file name that are not UTF-8.
 """
 
+from dataclasses import fields
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 from netwatch.core.alert import (
     Alert,
     AlertRecord,
-    ContradictionItem,
     EvidenceItem,
     RecordKind,
     Sensor,
@@ -40,15 +41,12 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "verdict": alert.verdict,
         "severity": alert.severity,
         "confidence": alert.confidence,
-        "kind": {"value": alert.kind.value, "reasons": list(alert.kind.reasons)},
+        "kind": _part(alert.kind),
         "outcome": alert.outcome,
         "blocked_by": list(alert.blocked_by),
         "confidence_reasons": list(alert.confidence_reasons),
-        "contradictions": [_contradiction(item) for item in alert.contradictions],
-        "candidates": [
-            {"names": list(candidate.names), "count": candidate.count, "why": candidate.why}
-            for candidate in alert.candidates
-        ],
+        "contradictions": [_part(item) for item in alert.contradictions],
+        "candidates": [_part(candidates) for candidates in alert.candidates],
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
         "duration": alert.duration // 1000 / 1_000_000,
@@ -71,16 +69,7 @@ def alert_record(alert: Alert) -> dict[str, Any]:
             "authority": alert.network.authority,
             "vlan": alert.vlan,
         },
-        "destinations": [
-            {
-                "ip": server.ip,
-                "port": server.port,
-                "asn": server.asn,
-                "as_org": server.as_org,
-                "country": server.country,
-            }
-            for server in alert.destinations
-        ],
+        "destinations": [_part(server) for server in alert.destinations],
         "names": list(alert.names),
         "evidence": [_evidence(item) for item in alert.evidence],
         "counts": {
@@ -111,22 +100,23 @@ def alert_record(alert: Alert) -> dict[str, Any]:
     return record
 
 
-def _contradiction(item: ContradictionItem) -> dict[str, Any]:
-    return {
-        "type": item.type,
-        "text": item.text,
-        "count": item.count,
-        "evidence": [
-            {
-                "time": rfc3339(place.time, place.time_digits),
-                "type": place.type,
-                "name": place.name,
-                "source": place.source,
-                "packet": place.packet,
-            }
-            for place in item.evidence
-        ],
-    }
+def _part(part: Any) -> dict[str, Any]:
+    """The record of a part whose attributes are its keys."""
+    record: dict[str, Any] = {}
+    cls: Any = type(part)
+    for name in _names(cls):
+        value = getattr(part, name)
+        if name == "time":
+            value = rfc3339(value, part.time_digits)
+        elif type(value) is tuple:
+            value = [each if type(each) is str else _part(each) for each in value]
+        record[name] = value
+    return record
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(cls) if each.name != "time_digits")
 
 
 def _versions(sensor: Sensor) -> dict[str, Any]:
@@ -136,13 +126,7 @@ def _versions(sensor: Sensor) -> dict[str, Any]:
         "signatures": sensor.signatures,
         "bans": sensor.bans,
         "configuration": sensor.policy,
-        "set": None
-        if installed is None
-        else {
-            "version": installed.version,
-            "hash": installed.hash,
-            "expires": installed.expires,
-        },
+        "set": None if installed is None else _part(installed),
     }
 
 
@@ -216,19 +200,9 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
         "app_only": item.app_only,
         "raw": item.raw,
         "chain": list(item.chain),
-        "answer": None
-        if item.answer is None
-        else {
-            "address": item.answer.address,
-            "ttl": item.answer.ttl,
-            "rcode": item.answer.rcode,
-        },
+        "answer": None if item.answer is None else _part(item.answer),
         "tls": None if item.ja4 is None else {"ja4": item.ja4},
-        "seen": {
-            "server": item.seen.server,
-            "directions": item.seen.directions,
-            "checksum": item.seen.checksum,
-        },
+        "seen": _part(item.seen),
     }
 
 
@@ -256,8 +230,8 @@ class JsonlWriter:
     def observations(self, batch: ObservationBatch) -> None:
         """Write all observations of a batch."""
         if self._lines is None:
-            from netwatch.formats.line_styles import JSON
             from netwatch.formats.observation_lines import ObservationLines
+            from netwatch.formats.quoted_texts import JSON
 
             self._lines = ObservationLines(JSON)
         self._lines.write(batch, self._stream.write)

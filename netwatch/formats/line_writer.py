@@ -22,7 +22,7 @@ from netwatch.core.observation_columns import (
 )
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
-from netwatch.formats.base import ObservationRenderer, Renderer
+from netwatch.formats.registry import ObservationRenderer, Renderer
 from netwatch.formats.values import rfc3339
 
 

@@ -16,26 +16,24 @@ if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
     from cython.cimports.netwatch.core.community_ids import CommunityIds
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
-    from cython.cimports.netwatch.formats.quoted_texts import QuotedTexts
+    from cython.cimports.netwatch.formats.quoted_texts import QuotedTexts, TextBuffer
     from cython.cimports.netwatch.formats.row_values import (
         put_fraction,
         put_mac,
         put_number,
         put_second,
     )
-    from cython.cimports.netwatch.formats.text_buffer import TextBuffer
 else:
     from netwatch.core import observation_columns as columns
     from netwatch.core.community_ids import CommunityIds
     from netwatch.core.observation_batch import ObservationBatch
-    from netwatch.formats.quoted_texts import QuotedTexts
+    from netwatch.formats.quoted_texts import QuotedTexts, TextBuffer
     from netwatch.formats.row_values import (
         put_fraction,
         put_mac,
         put_number,
         put_second,
     )
-    from netwatch.formats.text_buffer import TextBuffer
 
 from netwatch.core.buffers import Buffer, Words, array
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS, Kind

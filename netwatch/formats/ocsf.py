@@ -20,7 +20,7 @@ from netwatch.formats.alert_summary import (
     summarize,
     without_empty,
 )
-from netwatch.formats.base import OCSF
+from netwatch.formats.registry import OCSF
 from netwatch.formats.values import epoch_ns, json_line
 
 CATEGORY, CLASS = (2, "Findings"), (2004, "Detection Finding")

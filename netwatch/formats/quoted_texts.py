@@ -2,11 +2,13 @@
 """The texts of an observation batch as lines have them: quoted once each, in one style.
 
 Most texts are printable ASCII and go between quotes as they are; the style says how others are
-written.
+written: `JSON` and `CSV` for lines of observations. The texts are bytes of UTF-8 in a buffer that
+grows, each of which is known by its place.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 try:
     import cython
@@ -14,17 +16,95 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.libc.string import memcpy
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.formats.row_values import put_ip
-    from cython.cimports.netwatch.formats.text_buffer import TextBuffer
 else:
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.formats.row_values import put_ip
-    from netwatch.formats.text_buffer import TextBuffer
 
 from netwatch.core.buffers import Buffer, Words, array
-from netwatch.core.observation_columns import Column
+from netwatch.core.observation_columns import COLUMNS, ORDERED_COLUMNS, Column
+from netwatch.core.tabular import FORMULA_STARTS, csv_line
 from netwatch.formats.row_values import LONGEST
+from netwatch.formats.values import json_line
+
+PLACE_SHIFT = cython.declare(cython.int, 32)
+PLACE_MASK = cython.declare(cython.longlong, 0xFFFFFFFF)
+
+
+@cython.final
+@cython.cclass
+class TextBuffer:
+    """The bytes of texts, one behind the other, of which `used` are written.
+
+    The place of a text is where it starts, shifted by 32 bits, and its size in bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.octets: Buffer = bytearray(size)
+        self.used = 0
+
+    def reserve(self, size: cython.Py_ssize_t) -> cython.int:
+        """Make room for so many more bytes."""
+        if self.used + size > len(self.octets):
+            larger = bytearray(2 * (self.used + size))
+            memoryview(larger)[: self.used] = memoryview(self.octets)[: self.used]
+            self.octets = larger
+        return 0
+
+    def place_since(self, start: cython.Py_ssize_t) -> cython.longlong:
+        """The place of the text that begins at `start` and ends with the buffer."""
+        return cython.cast(cython.longlong, start) << PLACE_SHIFT | (self.used - start)
+
+    def add(self, other: "TextBuffer", place: cython.longlong) -> cython.int:
+        """Add a text of another buffer. It copies by itself: handing on a view of the bytes takes
+        longer than copying a text."""
+        i: cython.Py_ssize_t
+        start: cython.Py_ssize_t = place >> PLACE_SHIFT
+        size: cython.Py_ssize_t = place & PLACE_MASK
+        if size == 0 or start + size > other.used:
+            return 0
+        if self.used + size > len(self.octets):
+            self.reserve(size)
+        if cython.compiled:
+            memcpy(
+                cython.address(self.octets[self.used]), cython.address(other.octets[start]), size
+            )
+        else:
+            for i in range(size):
+                self.octets[self.used + i] = other.octets[start + i]
+        self.used += size
+        return 0
+
+    def add_octets(
+        self, octets: Buffer, start: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.int:
+        """Add the `size` bytes at `start`."""
+        i: cython.Py_ssize_t
+        if size <= 0 or start < 0 or start + size > len(octets):
+            return 0
+        self.reserve(size)
+        if cython.compiled:
+            memcpy(cython.address(self.octets[self.used]), cython.address(octets[start]), size)
+        else:
+            for i in range(size):
+                self.octets[self.used + i] = octets[start + i]
+        self.used += size
+        return 0
+
+    def add_text(self, text: str) -> int:
+        """Add a text; its place."""
+        raw = bytearray(text.encode())
+        start: cython.Py_ssize_t = self.used
+        self.add_octets(raw, 0, len(raw))
+        return self.place_since(start)
+
+    def take(self) -> str:
+        """All texts as one, which are removed."""
+        text = str(memoryview(self.octets)[: self.used], "utf-8")
+        self.used = 0
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +134,60 @@ class LineStyle:
     odd_text: Callable[[str], str]
     odd_list: Callable[[Sequence[str]], str] | None
     cells: bool
+
+
+def _json_key(column: Column, same_group: bool) -> str:
+    comma = "" if column is COLUMNS[0] else ","
+    *groups, key = column.path
+    if groups and not same_group:
+        return f'{comma}"{groups[0]}":{{"{key}":'
+    return f'{comma}"{key}":'
+
+
+def _json_text(text: str) -> str:
+    """A text as a string of JSON."""
+    return json_line({"": text})[4:-1]
+
+
+JSON = LineStyle(
+    columns=COLUMNS,
+    begin="{",
+    end="}\n",
+    close="}",
+    key=_json_key,
+    quote='"',
+    brackets=("[", "]"),
+    separator=",",
+    unsafe=b'"\\',
+    unsafe_start=b"",
+    odd_text=_json_text,
+    odd_list=None,
+    cells=False,
+)
+"""An observation as a line of JSON, with the keys of its record in the order of `COLUMNS`."""
+
+
+def _csv_cell(value: Any) -> str:
+    """A cell as it is in a row."""
+    return csv_line([value, ""])[:-1]
+
+
+CSV = LineStyle(
+    columns=ORDERED_COLUMNS,
+    begin="",
+    end="\n",
+    close="",
+    key=lambda column, same_group: "" if column is ORDERED_COLUMNS[0] else ",",
+    quote="",
+    brackets=("", ""),
+    separator=" ",
+    unsafe=b'",',
+    unsafe_start="".join(FORMULA_STARTS).encode("ascii"),
+    odd_text=_csv_cell,
+    odd_list=_csv_cell,
+    cells=True,
+)
+"""An observation as a row of CSV."""
 
 
 @cython.final

@@ -1,16 +1,107 @@
-"""The table of formats. A new format is one module and one row here.
+"""The formats of records: what each has to provide, and their table, to which a new one adds a
+module and a row. Here are also the JSON Schemas of netwatch's own records, and of the files that a
+user writes.
 
-The command line, the outputs and the documentation read this table. The module of a format, which
+netwatch writes two kinds of records: observations (`netwatch names`) and alerts (`netwatch scan`,
+`netwatch live`, outputs). A format provides a `Writer`, which writes records to a text stream, and,
+where outputs can send it, a `Renderer`, which turns the JSON record of one alert into one line. Its
+row in `FORMATS` names both.
+
+The command line, the outputs and the documentation read the table. The module of a format, which
 is named after it, is imported when its first record is written.
 """
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, BinaryIO, Protocol, TextIO
 
-from netwatch.core.alert import AlertRecord
-from netwatch.formats.base import ECS, OCSF, BinaryFormat, Format, Renderer
+from netwatch.core.alert import Alert, AlertRecord, RecordKind
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.coverage.counts import CoverageReport
+
+Renderer = Callable[[AlertRecord], str]
+"""Renders an alert's record as one line, without a line terminator."""
+
+ObservationRenderer = Callable[[Mapping[str, Any]], str]
+"""The same for the record of an observation (`netwatch.formats.line_writer`)."""
+
+ECS = "9.4.0"
+"""The Elastic Common Schema, as each document states it."""
+
+OCSF = "1.8.0"
+"""The Open Cybersecurity Schema Framework, as each finding states it."""
+
+
+class ObservationWriter(Protocol):
+    """Writes observations, batch by batch."""
+
+    def observations(self, batch: ObservationBatch) -> None:
+        """Write the observations in the rows of a batch, in the order of packets. The batch is not
+        used any more afterwards. Raises ValueError if the format is for alerts only."""
+        ...
+
+    def end(self) -> None:
+        """Write what follows the last record, if the format requires anything."""
+        ...
+
+
+class Writer(ObservationWriter, Protocol):
+    """Writes records to a text stream as they come and buffers none of them."""
+
+    def begin(self, records: RecordKind) -> None:
+        """Write the header, if the format has one. Called once, even if no record follows."""
+        ...
+
+    def alert(self, alert: Alert) -> None:
+        """Write one alert."""
+        ...
+
+    def alert_record(self, record: AlertRecord) -> None:
+        """Write one alert by its record, which may be one that was stored."""
+        ...
+
+    def coverage(self, report: CoverageReport, everything: bool) -> bool:
+        """Write the report of blind spots after all alerts. Returns False if the format cannot
+        express it. Formats for people omit most devices unless `everything` is set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A row of `netwatch.formats.registry.FORMATS`.
+
+    `title` and `purpose` are for the documentation; `specification` names the document and
+    version that the format follows. `writer` opens a writer on a stream. `render` is None where
+    the format is for people only, so outputs cannot send it. `json` says whether every line is
+    one JSON object; `observations` whether the format can express observations too.
+    """
+
+    title: str
+    purpose: str
+    specification: str
+    writer: Callable[[TextIO], Writer]
+    render: Renderer | None = None
+    json: bool = False
+    observations: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryFormat:
+    """A row of `netwatch.formats.registry.BINARY_FORMATS`: a format of bytes that can express
+    observations and nothing else.
+
+    `title`, `purpose`, `specification` and `writer` are as in `Format`. `module` is what it needs,
+    which is installed with the `extra` of netwatch.
+    """
+
+    title: str
+    purpose: str
+    specification: str
+    writer: Callable[[BinaryIO], ObservationWriter]
+    module: str
+    extra: str
 
 
 def _later(name: str) -> Callable[..., Any]:
@@ -159,3 +250,19 @@ OBSERVATION_FORMATS = (
     *BINARY_FORMATS,
 )
 """The formats that `netwatch names` can write; the others are for alerts only."""
+
+
+SCHEMAS = ("alert", "observation", "coverage", "case", "report", "silence")
+"""The records that have a JSON Schema (draft 2020-12), in ``netwatch/schemas/NAME.json``."""
+
+FILE_SCHEMAS = ("config", "signature", "ban", "inventory")
+"""The files that have one, which is generated from the declarations of their keys."""
+
+
+def schema_text(name: str) -> str:
+    """The schema of a record or a file as JSON text. Those of records allow keys that they do not
+    name, because later versions of netwatch may add keys to a record."""
+    from importlib import resources  # no other command needs it
+
+    path = resources.files("netwatch") / "schemas" / f"{name}.json"
+    return path.read_text(encoding="utf-8")

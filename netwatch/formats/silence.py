@@ -16,7 +16,7 @@ from netwatch.core.tabular import csv_line
 from netwatch.core.text import quantity
 from netwatch.formats import cef, csv, eve, gelf, leef, ocsf
 from netwatch.formats.alert_summary import PRODUCT, without_empty
-from netwatch.formats.base import ECS, OCSF
+from netwatch.formats.registry import ECS, OCSF
 from netwatch.formats.values import epoch_ns, escape_for, json_line, rfc3339, truncate
 
 SCHEMA = "netwatch.silence/1"

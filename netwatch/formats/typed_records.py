@@ -1,21 +1,23 @@
-"""How a record becomes a typed value.
+"""How a record becomes a typed value, and how one from elsewhere is checked.
 
 A class has the keys of a record as its attributes, with an underscore behind a keyword of Python
 (``from_``, ``class_``). `view` follows its annotations. Keys that a class does not know are left to
-`Record.record`. For the schema of the record an annotation may have a part of one, `Says`, and a
-`Mark`.
+`Record.record`. For the schema of the record, and for what `check` refuses, an annotation may have
+a part of a schema, `Says`, and a `Mark`.
 """
 
 import copy
+import re
 import reprlib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date, datetime
-from enum import Enum
 from functools import cache
+from itertools import repeat
 from types import NoneType
 from typing import (
+    Annotated,
     Any,
     Literal,
     NamedTuple,
@@ -27,6 +29,7 @@ from typing import (
     get_type_hints,
 )
 
+from netwatch.core.alert import Mark, Says
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped
 from netwatch.formats.values import json_line
@@ -39,22 +42,8 @@ MAX_NUMBER = 1_000_000_000_000_000
 """What a number of a record from elsewhere is at most: some 9,000 of them fit into 63 bits as a
 sum."""
 
-
-class Mark(Enum):
-    """What the type of a key that may be missing does not say: `ALWAYS` records have it, unless
-    they are old. It may be `NULL`, too. Only what is `ELSEWHERE`, in other records, has it."""
-
-    ALWAYS = "always"
-    NULL = "null"
-    ELSEWHERE = "elsewhere"
-
-
-class Says:
-    """A part of a schema: what it has of ``$ref``, ``const`` or ``type`` is in place of what the
-    type of Python says, everything else is added to it."""
-
-    def __init__(self, **schema: Any) -> None:
-        self.schema: Mapping[str, Any] = schema
+MAX_WORD = 512
+"""Characters of an id or a name in a record from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,108 +170,205 @@ def _text(expected: str, read: Convert) -> Convert:
 _TIME = _text("a time such as 2023-03-20T09:31:07Z", datetime.fromisoformat)
 _DAY = _text("a day such as 2023-03-20", date.fromisoformat)
 
+Look = Callable[[Any, int], None]
+"""Looks at a value of the right type; the number is how many values a list may have. Raises
+`RecordError`."""
 
-_WORDS: Mapping[Any, str] = {
+_EXPECTED: Mapping[Any, str] = {
     str: "text",
-    int: "a number of at most 10^15",
+    int: "a number",
     float: "a number",
     bool: "true or false",
     dict: "an object",
+    list: "a list",
     NoneType: "null",
 }
 
+_ABSENT = repeat(MISSING)
 
-class _Key(NamedTuple):
-    """What a key of a record may have: `kinds` are types of Python, None among them if it may be
-    null. `is_plain` is a value that is neither read nor a list or an object. `read` raises
-    `RecordError` for a wrong text. For a list these are about its values. `inner` is the class of
-    an object, or int for a mapping to numbers."""
-
-    name: str
-    is_plain: bool
-    kinds: frozenset[Any]
-    is_needed: bool
-    is_list: bool
-    read: Convert | None
-    inner: Any
+_MAX_SHAPES = 256
+"""Shapes of objects of one class that are known; when there are more, all are forgotten."""
 
 
 def check(cls: Any, record: Mapping[str, Any], max_values: int) -> None:
-    """Refuse a record with a value that is not of the type that the class has for its key, which
-    lacks a key, or has a list of more than `max_values`. Words are not compared, and keys that the
-    class does not know are not looked at: a newer netwatch may have more. Raises `RecordError`."""
-    for key in _keys(cls):
-        name, is_plain, kinds = key[:3]
-        value = record.get(name, MISSING)
-        # Most values are texts.
-        if is_plain and type(value) in kinds and type(value) is not int:
-            continue
-        if value is MISSING:
-            if key.is_needed:
-                raise RecordError("expected this key", name)
-            continue
-        if value is None and key.is_list and NoneType in kinds:
-            continue
-        try:
-            if not key.is_list:
-                _check_value(key, value, max_values)
+    """Refuse a record that lacks a key of the class, or whose value is not of the type or in the
+    range that the class has for it; a list of more than `max_values`; and a text that does not fit
+    its `Mark`. Keys that the class does not know are not looked at: a newer netwatch may have more.
+    Raises `RecordError`."""
+    _checked(cls).look(record, max_values)
+
+
+class _Key(NamedTuple):
+    """What a key of a record may have: the types of its values, and for some of these what else is
+    looked at."""
+
+    name: str
+    is_needed: bool
+    looks: Mapping[Any, Look | None]
+
+
+class _Shape(NamedTuple):
+    """What is looked at in objects with values of the same types: texts that are `STORED`, and what
+    looks at others."""
+
+    texts: tuple[str, ...]
+    looks: tuple[tuple[str, Look], ...]
+
+
+class _Checked:
+    """What is looked at in the objects of a class. Nearly all have one of a few shapes: the types
+    of their values, in the order of `names`. So these are compared once."""
+
+    def __init__(self, cls: Any) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        self.keys = [
+            _Key(
+                each.name.removesuffix("_"),
+                each.default is MISSING and each.default_factory is MISSING,
+                _looks(hints[each.name]),
+            )
+            for each in fields(cls)
+            if each.name != "_record"
+        ]
+        self.names = [key.name for key in self.keys]
+        self.shapes: dict[tuple[type, ...], _Shape] = {}
+
+    def look(self, record: Mapping[str, Any], max_values: int) -> None:
+        """Look at an object. Raises `RecordError`."""
+        kinds = tuple(map(type, map(record.get, self.names, _ABSENT)))
+        shape = self.shapes.get(kinds)
+        if shape is None:
+            shape = self._add(kinds, record)
+        texts, looks = shape
+        whole = "".join(map(record.__getitem__, texts))
+        if len(whole) > MAX_WORD or "\0" in whole:
+            looks = (*((name, _short) for name in texts), *looks)
+        for name, look in looks:
+            try:
+                look(record[name], max_values)
+            except RecordError as error:
+                raise RecordError(error.message, name, *error.keys) from None
+
+    def _add(self, kinds: tuple[type, ...], record: Mapping[str, Any]) -> _Shape:
+        """The shape of an object whose types were not met before. Raises `RecordError`."""
+        texts, looks = [], []
+        for key, kind in zip(self.keys, kinds, strict=True):
+            if kind is type(MISSING):
+                if key.is_needed:
+                    raise RecordError("expected this key", key.name)
                 continue
-            if type(value) is not list or len(value) > max_values:
-                found = f"{len(value)} values" if type(value) is list else reprlib.repr(value)
-                raise RecordError(f"expected a list of at most {max_values} values, found {found}")
-            for part in value:
-                _check_value(key, part, max_values)
-        except RecordError as error:
-            raise RecordError(error.message, name, *error.keys) from None
-
-
-def _check_value(key: _Key, value: Any, max_values: int) -> None:
-    if type(value) not in key.kinds or (type(value) is int and abs(value) > MAX_NUMBER):
-        expected = " or ".join(sorted(_WORDS[kind] for kind in key.kinds))
-        raise RecordError(f"expected {expected}, found {reprlib.repr(value)}")
-    if value is None:
-        return
-    if key.read is not None:
-        key.read(value)
-    elif key.inner is int:
-        if any(type(part) is not int or abs(part) > MAX_NUMBER for part in value.values()):
-            raise RecordError("expected numbers")
-    elif key.inner is not None:
-        check(key.inner, value, max_values)
+            if kind not in key.looks:
+                raise RecordError(_mismatch(key.looks, record[key.name]), key.name)
+            look = key.looks[kind]
+            if look is _short:
+                texts.append(key.name)
+            elif look is not None:
+                looks.append((key.name, look))
+        if len(self.shapes) >= _MAX_SHAPES:
+            self.shapes.clear()
+        shape = self.shapes[kinds] = _Shape(tuple(texts), tuple(looks))
+        return shape
 
 
 @cache
-def _keys(cls: Any) -> tuple[_Key, ...]:
-    hints = get_type_hints(cls)
-    return tuple(
-        _key(
-            each.name.removesuffix("_"),
-            hints[each.name],
-            each.default is MISSING and each.default_factory is MISSING,
-        )
-        for each in fields(cls)
-        if each.name != "_record"
-    )
+def _checked(cls: Any) -> _Checked:
+    return _Checked(cls)
 
 
-def _key(name: str, hint: Any, is_needed: bool) -> _Key:
-    kinds: set[Any] = set()
-    if get_origin(hint) in (Union, types.UnionType):
-        kinds.add(NoneType)
-        (hint,) = (argument for argument in get_args(hint) if argument is not NoneType)
-    if is_list := get_origin(hint) is tuple:
-        hint = get_args(hint)[0]
-    read = {datetime: _TIME, date: _DAY}.get(hint)
-    inner: Any = None
+def _mismatch(expected: Iterable[Any], value: Any) -> str:
+    words = " or ".join(sorted({_EXPECTED[each] for each in expected}))
+    return f"expected {words}, found {reprlib.repr(value)}"
+
+
+def _looks(hint: Any, *marks: Any) -> dict[Any, Look | None]:
+    """The types of JSON that a value of this type has, with what else is looked at."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _looks(arguments[0], *marks, *arguments[1:])
+    parts = [each.meaning for each in marks if isinstance(each, Says)]
+    says = {name: value for part in parts for name, value in part.items()}
+    if origin in (Union, types.UnionType):
+        (inner,) = (argument for argument in arguments if argument is not NoneType)
+        return {**_looks(inner, *marks), NoneType: None}
+    if origin is tuple:
+        return {list: _list(_looks(arguments[0]))}
     if is_dataclass(hint):
-        kinds.add(dict)
-        inner = hint
-    elif get_origin(hint) is Mapping:
-        kinds.add(dict)
-        inner = int
-    elif hint is float:
-        kinds |= {float, int}
-    else:
-        kinds.add(hint if hint in (int, bool) else str)
-    is_plain = not is_list and read is None and inner is None
-    return _Key(name, is_plain, frozenset(kinds), is_needed, is_list, read, inner)
+        inside: Any = hint
+        return {dict: _checked(inside).look}
+    if origin is Mapping:
+        return {dict: _numbers}
+    if hint in (int, float):
+        number = _number(says.get("minimum", -MAX_NUMBER), says.get("maximum", MAX_NUMBER))
+        return {int: number} if hint is int else {int: number, float: number}
+    if hint is bool:
+        return {bool: None}
+    if hint in (datetime, date):
+        return {str: _read(_TIME if hint is datetime else _DAY, says.get("pattern"))}
+    if origin is Literal and Mark.KNOWN in marks:
+        return {str: _one_of(arguments)}
+    if "const" in says:
+        return {str: _one_of((says["const"],))}
+    return {str: _short if Mark.STORED in marks else None}
+
+
+def _list(inner: Mapping[Any, Look | None]) -> Look:
+    (kind,) = inner
+    part = inner[kind]
+
+    def look(values: Any, max_values: int) -> None:
+        if len(values) > max_values:
+            raise RecordError(f"expected at most {max_values} values, found {len(values)}")
+        for value in values:
+            if type(value) is not kind:
+                raise RecordError(_mismatch(inner, value))
+            if part is not None:
+                part(value, max_values)
+
+    return look
+
+
+def _number(low: int, high: int) -> Look:
+    def look(value: Any, _: int) -> None:
+        if not low <= value <= high:
+            limits = f"{_shown(low)} to {_shown(high)}"
+            raise RecordError(f"expected a number from {limits}, found {reprlib.repr(value)}")
+
+    return look
+
+
+def _shown(limit: int) -> str:
+    return {MAX_NUMBER: "10^15", -MAX_NUMBER: "-10^15"}.get(limit, str(limit))
+
+
+def _numbers(value: Any, _: int) -> None:
+    if any(type(part) is not int or abs(part) > MAX_NUMBER for part in value.values()):
+        raise RecordError("expected numbers")
+
+
+def _read(read: Convert, pattern: str | None) -> Look:
+    has_form = re.compile(pattern or ".*", re.ASCII).fullmatch
+
+    def look(value: Any, _: int) -> None:
+        if has_form(value) is None:
+            raise RecordError(f"expected {pattern}, found {reprlib.repr(value)}")
+        read(value)
+
+    return look
+
+
+def _one_of(words: Sequence[str]) -> Look:
+    def look(value: Any, _: int) -> None:
+        if value not in words:
+            raise RecordError(f"expected {' or '.join(words)}, found {reprlib.repr(value)}")
+
+    return look
+
+
+def _short(value: Any, _: int = 0) -> None:
+    if not _is_short(value):
+        found = reprlib.repr(value)
+        raise RecordError(f"expected at most {MAX_WORD} characters without NUL, found {found}")
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= MAX_WORD and "\0" not in text

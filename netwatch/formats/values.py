@@ -1,19 +1,25 @@
 # cython: language_level=3
-"""How all formats write times, addresses and text chosen by a sender."""
+"""How all formats write times, addresses and text chosen by a sender, and how services write their
+log: lines for people and journald, or as JSON for a program."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 try:
     import cython
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.text import UNSAFE, escape_character, escaped
+from netwatch.core.text import UNSAFE, escape_character, escaped, without_secrets
+
+LogFormat = Literal["text", "json"]
+
+LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
+"""The formats of a log."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -124,3 +130,16 @@ def _escape_in_json(match: re.Match[str]) -> str:
     character = match.group()
     unpaired_surrogate = "\ud800" <= character <= "\udfff"
     return f"\\{escape_character(character)}" if unpaired_surrogate else escape_character(character)
+
+
+def log_line(
+    text: str, now: int, form: LogFormat = "text", *, warning: bool = False, stamped: bool = True
+) -> str:
+    """One line that says `text` at `now` (ns). As JSON it is an object with ``time`` (RFC 3339),
+    ``level`` (``info`` or ``warning``) and ``message``. A line of text begins with its time where
+    it is `stamped`: journald has its own. Secrets of URLs in the text are left out."""
+    text = without_secrets(text)
+    if form == "json":
+        level = "warning" if warning else "info"
+        return json.dumps({"time": rfc3339(now, 3), "level": level, "message": text})
+    return f"{rfc3339(now, 0) + ' ' if stamped else ''}netwatch: {escaped(text)}"

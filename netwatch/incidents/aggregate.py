@@ -20,11 +20,11 @@ from typing import NamedTuple
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.seen import Sender
 from netwatch.core.verdict import Contact, Decision
-from netwatch.incidents.alert_parts import GeoLookup
+from netwatch.incidents.alert_parts import GeoLookup, Key
 from netwatch.incidents.bounded_table import EVIDENCE_BYTES, MemoryBudget
 from netwatch.incidents.contacts import ContactProgress, strip_frames
 from netwatch.incidents.evidence_frames import IncidentFrames
-from netwatch.incidents.incident import Incident, Key
+from netwatch.incidents.incident import Incident
 from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.spill import Reported, SharedKey, reported
 

@@ -1,20 +1,37 @@
-"""What an alert says of its incident: the pieces of evidence, the names of which one was contacted,
-the servers and where their addresses belong, and how severe it is.
+"""What an alert says of its incident: its id, the pieces of evidence, the names of which one was
+contacted, the servers and where their addresses belong, and how severe it is.
 
 A piece of evidence that is a handshake says which answer led to the server: the first one for its
 name with the address of its server, where that came before it in the same incident. Nothing here
 depends on the order in which contacts arrive.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring_ascii
 from typing import Any, Protocol
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Answer, CandidateSet, Destination, EvidenceItem, IncidentKind
 from netwatch.core.seen import RANKED, LogInfo, Seen
-from netwatch.core.verdict import Candidates, Confidence, Contact, Outcome, RulePlace, Severity
+from netwatch.core.verdict import (
+    Candidates,
+    Confidence,
+    Contact,
+    Outcome,
+    RulePlace,
+    Severity,
+    VerdictKind,
+)
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.language.sentences import sentence
+
+SCHEMA = "netwatch.alert/1"
+"""The version of the alert record, and of the values that an alert's id is computed from."""
+
+Key = tuple[str, str, str, VerdictKind]
+"""What all contacts of an incident under one ban share: device id, app id, ban id and kind of
+verdict."""
 
 FirstSighting = tuple[
     int,
@@ -42,6 +59,16 @@ and what it lacks. The smallest is the first."""
 
 FirstAnswer = tuple[int, str, int, int]
 """Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
+
+
+def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
+    """The id of an incident, 32 hex digits. It is a hash of the key, of the time of the first
+    contact (ns), and of the name of the `sensor` if a configuration gives it one, so that the same
+    incident has the same id however often it is replayed, and those of two sensors never do."""
+    # A JSON array, as `json.dumps` writes it.
+    text = f"[{', '.join(map(encode_basestring_ascii, (SCHEMA, *key)))}, {first_seen}"
+    text += f", {encode_basestring_ascii(sensor)}]" if sensor else "]"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def first_sighting(contact: Contact) -> FirstSighting:

@@ -1,5 +1,5 @@
 """A folder with one evidence capture for each incident: the packets that prove it. The records of
-logs that do are in a text file beside it (`netwatch.incidents.evidence_pcapng`).
+logs that do are in a text file beside it (`netwatch.incidents.evidence_selection`).
 
 A file is written when its incident is first reported, and again with each update, always as a
 whole: under a temporary name that is then renamed, so that a reader never finds half a file. Each
@@ -24,8 +24,14 @@ from netwatch.core.frame import LOG_LINE, Frame
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW
 from netwatch.core.text import escaped, quantity
-from netwatch.incidents.evidence_pcapng import interface, lines_text, packet, section
-from netwatch.incidents.evidence_selection import Limits, choose
+from netwatch.incidents.evidence_selection import (
+    Limits,
+    choose,
+    interface,
+    lines_text,
+    packet,
+    section,
+)
 
 MAX_FILES = 10_000
 """Evidence captures in the folder."""

@@ -6,13 +6,11 @@ order of arrival. Bans that say the same of all contacts share an incident, whic
 for each of them.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from json.encoder import encode_basestring_ascii
 from typing import Any, Self
 
-from netwatch.core.alert import COMMUNITY_LIMIT, Alert, IncidentCounts, JudgedKind, Sensor
+from netwatch.core.alert import COMMUNITY_LIMIT, Alert, IncidentCounts, Sensor
 from netwatch.core.community_id import community_id
 from netwatch.core.message import LOOKUPS
 from netwatch.core.seen import RANKED, origin_of
@@ -24,15 +22,14 @@ from netwatch.core.verdict import (
     Device,
     Outcome,
     Ruling,
-    VerdictKind,
 )
-from netwatch.incidents.activity import ASKED
 from netwatch.incidents.alert_parts import (
     SET_LIMIT,
     GeoLookup,
     candidate_sets,
     evidence_items,
     first_sighting,
+    incident_id,
     located,
     severity_of,
 )
@@ -48,12 +45,9 @@ from netwatch.incidents.contacts import (
     strip_frames,
 )
 from netwatch.incidents.evidence_frames import IncidentFrames
-from netwatch.incidents.kind import judge
+from netwatch.incidents.kind import judged_kind
 from netwatch.incidents.origin_counts import OriginCounts, distinct, joined
 from netwatch.incidents.senders import Contradictions, SenderTable
-
-SCHEMA = "netwatch.alert/1"
-"""The version of the alert record, and of the values that an alert's id is computed from."""
 
 NAME_LIMIT = 256
 """Names stored of one incident."""
@@ -75,20 +69,6 @@ BLOCK_LIMIT = 16
 
 _ROLES = {"exclusive": 0, "vendor": 1, "embed": 2, "cdn": 3}
 _PROTOCOLS = {"tcp": 6, "udp": 17}
-
-Key = tuple[str, str, str, VerdictKind]
-"""What all contacts of an incident under one ban share: device id, app id, ban id and kind of
-verdict."""
-
-
-def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
-    """The id of an incident, 32 hex digits. It is a hash of the key, of the time of the first
-    contact (ns), and of the name of the `sensor` if a configuration gives it one, so that the same
-    incident has the same id however often it is replayed, and those of two sensors never do."""
-    # A JSON array, as `json.dumps` writes it.
-    text = f"[{', '.join(map(encode_basestring_ascii, (SCHEMA, *key)))}, {first_seen}"
-    text += f", {encode_basestring_ascii(sensor)}]" if sensor else "]"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Incident:
@@ -437,19 +417,6 @@ class Incident:
                 extra=extra,
                 evidence_frames=frames,
             )
-
-
-def judged_kind(counts: OriginCounts, outcome: Outcome, several: str) -> JudgedKind:
-    """What an incident of these counts looks like, given its outcome and why its address is that of
-    several devices."""
-    return judge(
-        counts.totals.activity,
-        outcome,
-        lookups=counts.lookups,
-        asked=counts.lookup_answers.questions_of(counts.totals.activity.names(ASKED)),
-        blocked_lookups=counts.lookup_answers.are_blocked,
-        several=several,
-    )
 
 
 def _outcomes(counts: OriginCounts) -> dict[Outcome, int]:

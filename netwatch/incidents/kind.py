@@ -10,7 +10,7 @@ All thresholds are in `netwatch.incidents.kind_thresholds`.
 
 from collections.abc import Iterator, Sequence
 
-from netwatch.core.alert import JudgedKind
+from netwatch.core.alert import Kind
 from netwatch.core.text import quantity
 from netwatch.core.verdict import Outcome
 from netwatch.incidents.activity import (
@@ -30,6 +30,7 @@ from netwatch.incidents.activity import (
     spread,
 )
 from netwatch.incidents.kind_thresholds import VALUES, limit
+from netwatch.incidents.origin_counts import OriginCounts
 from netwatch.language.sentences import sentence
 
 NAMES_SHOWN = 3
@@ -44,7 +45,7 @@ def judge(
     asked: int,
     blocked_lookups: bool,
     several: str = "",
-) -> JudgedKind:
+) -> Kind:
     """The kind of an incident with this activity and outcome. It has so many `lookups`, of which
     `asked` are of hosts that only the app calls; `blocked_lookups` says that they were answered by
     a block. `several` is the reason, a sentence, why the address is known to be that of several
@@ -52,16 +53,16 @@ def judge(
     found = list(bursts(activity))
     notes = tuple(_notes(activity, outcome, asked, blocked_lookups=blocked_lookups))
     if not found:
-        return JudgedKind("lookup", (*_lookup_reasons(activity, lookups), *notes))
+        return Kind("lookup", (*_lookup_reasons(activity, lookups), *notes))
     reasons = _session(activity, found, outcome)
     if reasons:
         many = _several_devices(activity, several)
         if not many:
-            return JudgedKind("session", (*reasons, *notes))
+            return Kind("session", (*reasons, *notes))
         notes = (*many, *notes)
     if activity.is_app_seen:
-        return JudgedKind("background", (*_background_reasons(activity, found), *notes))
-    return JudgedKind("embed", (*_embed_reasons(activity, found), *notes))
+        return Kind("background", (*_background_reasons(activity, found), *notes))
+    return Kind("embed", (*_embed_reasons(activity, found), *notes))
 
 
 def _session(activity: ActivityTable, found: Sequence[Burst], outcome: Outcome) -> tuple[str, ...]:
@@ -347,3 +348,16 @@ def _hosts(activity: ActivityTable, kind: int) -> str:
     more = len(names) - NAMES_SHOWN
     shown = ", ".join(names[:NAMES_SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def judged_kind(counts: OriginCounts, outcome: Outcome, several: str) -> Kind:
+    """What an incident of these counts looks like, given its outcome and why its address is that of
+    several devices."""
+    return judge(
+        counts.totals.activity,
+        outcome,
+        lookups=counts.lookups,
+        asked=counts.lookup_answers.questions_of(counts.totals.activity.names(ASKED)),
+        blocked_lookups=counts.lookup_answers.are_blocked,
+        several=several,
+    )

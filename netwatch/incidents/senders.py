@@ -199,7 +199,7 @@ class Contradictions:
         ordered = sorted(self.table.items.items(), key=_order)
         for (type_, text, _), (count, first) in ordered:
             time, digits, source, packet, evidence, name = first
-            place = ContradictionPlace(time, digits, source, packet, evidence, name)
+            place = ContradictionPlace(time, digits, evidence, name, source, packet)
             yield ContradictionItem(type_, text, count, (place,))
 
     def by_type(self) -> Counter[str]:

@@ -13,7 +13,7 @@ from typing import IO, cast
 
 from rich.console import Console
 
-from netwatch.formats.log_line import LogFormat
+from netwatch.formats.values import LogFormat
 from netwatch.live.events import Event, Log
 from netwatch.live.message_stream import MESSAGE_LIMIT, MessageStream, ScreenStream, StreamWriter
 from netwatch.watch.health import Thresholds

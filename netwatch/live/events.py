@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from netwatch.core.alert import Alert
 from netwatch.core.text import quantity
-from netwatch.formats.log_line import LogFormat, log_line
+from netwatch.formats.values import LogFormat, log_line
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.worker_pool import WorkerPool
 

@@ -40,8 +40,9 @@ from netwatch.core.verdict import (
     Verdict,
     VerdictKind,
 )
+from netwatch.incidents.alert_parts import Key
 from netwatch.incidents.contacts import ContactProgress, strip_frames, without_details
-from netwatch.incidents.incident import Incident, Key
+from netwatch.incidents.incident import Incident
 from netwatch.incidents.incident_state import (
     TABLES,
     begun_incident,

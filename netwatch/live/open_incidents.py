@@ -21,9 +21,9 @@ from typing import Literal
 from netwatch.core.alert import Alert, Judgement, Sensor
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents, ban_key_of, under_each_ban
-from netwatch.incidents.alert_parts import GeoLookup
+from netwatch.incidents.alert_parts import GeoLookup, Key
 from netwatch.incidents.contacts import ContactProgress
-from netwatch.incidents.incident import Incident, Key
+from netwatch.incidents.incident import Incident
 from netwatch.incidents.senders import MAX_AGE
 from netwatch.incidents.unproven import SUMMED, client_number, is_listed, summed_contact
 from netwatch.live.open_incident import EvictedIncidents, OpenIncident, UnknownClients, proves

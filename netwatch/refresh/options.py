@@ -222,11 +222,11 @@ def check_refresh(options: RefreshOptions, devices: Fields) -> RefreshOptions | 
     which is noted."""
     before = len(devices.problems.found)
     for name in ("sources", "keep"):
-        if devices.has(name) and not devices.text("inventory"):
+        if devices.is_set(name) and not devices.text("inventory"):
             devices.add_problem(name, f"'{name}': expected 'inventory' next to it, found none")
-    if devices.has("keep") and not devices.has("sources"):
+    if devices.is_set("keep") and not devices.is_set("sources"):
         devices.add_problem("keep", "'keep': expected 'sources' next to it, found none")
-    if devices.has("sources") and devices.has("columns"):
+    if devices.is_set("sources") and devices.is_set("columns"):
         devices.add_problem("columns", "'columns': expected it in a source of type csv")
     if len(options.sources) > MAX_SOURCES:
         found = f"expected at most {MAX_SOURCES}, found {len(options.sources)}"

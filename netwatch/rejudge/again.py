@@ -21,10 +21,16 @@ from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.privacy.options import key_id_of
-from netwatch.rejudge.differences import FROM_FACTS, Difference, Recording, compared
+from netwatch.rejudge.differences import (
+    FROM_FACTS,
+    LEARNED,
+    OTHER_INCIDENT,
+    Difference,
+    Reasons,
+    compared,
+)
 from netwatch.rejudge.facts import StoredFacts
-from netwatch.rejudge.reasons import LEARNED, OTHER_INCIDENT, Reasons
-from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_runs
+from netwatch.rejudge.stored_runs import Recording, StoredRun, stored_incidents, stored_runs
 from netwatch.rules.policy import Policy
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
@@ -131,9 +137,9 @@ class Again:
     judged that the configuration has under the same name for the address; `elsewhere` are the ids
     of other incidents.
 
-    With `record`, the store is told what was judged (`netwatch.rejudge.differences`) while the
-    differences are read; `recording` says what it was told. Nothing is recorded of a run with
-    clients that nothing could be said of: `unrecorded` counts such runs.
+    With `record`, the store is told what was judged (`Recording`) while the differences are read;
+    `recording` says what it was told. Nothing is recorded of a run with clients that nothing could
+    be said of: `unrecorded` counts such runs.
     """
 
     def __init__(
@@ -211,9 +217,9 @@ class Again:
         seen: set[tuple[str, str]] = set()
         for run, alerts in self._judged():
             before = (
-                incident.record
-                for incident in stored_incidents(self._catalogue, run.number)
-                if self._is_wanted(incident.first_seen)
+                record
+                for first_seen, record in stored_incidents(self._catalogue, run.number)
+                if self._is_wanted(first_seen)
             )
             after = map(_as_read, alerts)
             has_gaps = any(capture.number in gone for capture in run.captures)

@@ -5,25 +5,36 @@ are complete, so that to judge them again is to judge all that was seen.
 The events of a capture are numbered without a gap. Where numbers are missing, rows were lost, or
 deleted because of their age or with a device. What comes after the last gap is complete; of a
 capture that goes on, or whose end was not stored, what comes before its end.
+
+What is recorded is by which version which time was judged, where all facts of it are there, and
+the incidents that were found. An incident that would be withdrawn stays: whoever reads a report
+sees that it was found once, and by which bans.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from netwatch.config import Config
+from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
+from netwatch.formats.values import json_line
+from netwatch.rejudge.differences import Difference
+from netwatch.rules.ban_contents import ban_contents
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.hour_rows import add_judged
+from netwatch.store.incident_rows import remove_incidents, store_incidents
+from netwatch.store.run_rows import VersionHashes, version_with
 from netwatch.store.stored_observations import StoredClient, stored_client
+from netwatch.store.views import FACT_TABLES
 
 if TYPE_CHECKING:
     from netwatch.privacy.options import Sealing
-from collections.abc import Iterable
-
-from netwatch.store.views import FACT_TABLES
 
 ROWS = 100
 """Incidents that are fetched at a time; a record has some 10 kB."""
@@ -56,15 +67,6 @@ class StoredRun:
     sensor: str
     captures: tuple[StoredCapture, ...]
     is_named: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoredIncident:
-    """An incident of a run: when it began (ns), and the record of its alert."""
-
-    id: str
-    first_seen: int
-    record: dict[str, Any]
 
 
 def stored_runs(
@@ -106,18 +108,19 @@ def stored_runs(
     ]
 
 
-def stored_incidents(catalogue: Catalogue, run: int) -> Iterator[StoredIncident]:
-    """The incidents of a run, in the order in which they were written."""
+def stored_incidents(catalogue: Catalogue, run: int) -> Iterator[tuple[int, AlertRecord]]:
+    """The incidents of a run, in the order in which they were written: when each began (ns), and
+    the record of its alert."""
     incident = tables.incident.c
     statement = (
-        select(incident.id, incident.first_seen, incident.record)
+        select(incident.first_seen, incident.record)
         .where(incident.run == run)
         .order_by(incident.position)
     )
     with catalogue.database.reading() as connection:
         for part in connection.execution_options(yield_per=ROWS).execute(statement).partitions():
             for row in part:
-                yield StoredIncident(row.id, row.first_seen, json.loads(row.record))
+                yield row.first_seen, json.loads(row.record)
 
 
 def _overlaps(capture: StoredCapture, since: int | None, until: int | None) -> bool:
@@ -210,3 +213,68 @@ def complete_parts(
     if whole.since is not None and whole.until is not None and whole.since >= whole.until:
         return []
     return [(0, whole)]
+
+
+class Recording:
+    """Records what `config` decides of incidents that began from `since` up to, but without,
+    `until` (ns). `recorded` and `partial` count runs of which all, and of which not all was judged;
+    `changes` what was stored by kind, and incidents that were withdrawn and stay."""
+
+    def __init__(
+        self, catalogue: Catalogue, config: Config, since: int | None, until: int | None
+    ) -> None:
+        sensor = config.sensor
+        self._catalogue = catalogue
+        self._hashes = VersionHashes(sensor.version, sensor.signatures, sensor.bans, sensor.policy)
+        self._contents = ban_contents(config.policy.bans, config.catalog)
+        self._since, self._until = since, until
+        self.recorded = self.partial = 0
+        self.changes: Counter[str] = Counter()
+
+    def run_ended(
+        self,
+        run: StoredRun,
+        differences: Sequence[Difference],
+        spans: dict[int, CompleteSpan],
+    ) -> None:
+        """A run was judged, with these differences; `spans` is for which time the facts of its
+        captures are complete. Raises `NetwatchError`."""
+        parts = complete_parts(run, spans)
+        found: list[tuple[int, AlertRecord, str]] = []
+        old: list[str] = []
+        for difference in differences:
+            self.changes[difference.change] += 1
+            if difference.after is None:
+                continue
+            found.append((run.number, difference.after, json_line(difference.after)))
+            if difference.before is not None and difference.before["id"] != difference.after["id"]:
+                old.append(difference.before["id"])
+        with self._catalogue.database.writing(numbers=True) as connection:
+            incident = tables.incident.c
+            for id_ in old:
+                remove_incidents(connection, (incident.run == run.number) & (incident.id == id_))
+            if found:
+                store_incidents(connection, found)
+            version = version_with(connection, self._hashes, self._contents)
+            for part, span in parts:
+                since, until = _later(span.since, self._since), _earlier(span.until, self._until)
+                if since is None or until is None or since < until:
+                    add_judged(connection, run.number, version, part=part, since=since, until=until)
+        is_whole = parts and all(span == CompleteSpan(None, None) for _, span in parts)
+        if is_whole and (run.command == "live" or len(parts) == len(run.captures)):
+            self.recorded += 1
+        else:
+            self.partial += 1
+
+    def end(self, user: str) -> None:
+        """Note in the journal who recorded what."""
+        detail = {**self.changes, "runs": self.recorded + self.partial, "bans": self._hashes.bans}
+        self._catalogue.add_journal(user, "rejudge", detail)
+
+
+def _later(first: int | None, second: int | None) -> int | None:
+    return max((each for each in (first, second) if each is not None), default=None)
+
+
+def _earlier(first: int | None, second: int | None) -> int | None:
+    return min((each for each in (first, second) if each is not None), default=None)

@@ -197,7 +197,7 @@ def periods_of(found: BanKeys, fields: Fields) -> tuple[BanPeriod, ...]:
     check_days(fields, start, end)
     if not fields.has("periods"):
         return (BanPeriod(start, end),)
-    if fields.has("from") or fields.has("until"):
+    if fields.is_set("from") or fields.is_set("until"):
         fields.add_problem(
             "periods", "a ban: expected either 'periods' or 'from' and 'until', found both"
         )

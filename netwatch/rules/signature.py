@@ -240,7 +240,7 @@ def _usual_rule(
 
 def _rule(fields: Fields, app: App, unmarked: Marks) -> Rule | None:
     found = read_section(DomainKeys, fields, Path())
-    kinds = [kind for kind in KINDS if fields.has(kind)]
+    kinds = [kind for kind in KINDS if fields.is_set(kind)]
     if fields.mapping.get("sources") == []:
         expected = "expected at least one tag of a source that lists the name, found nothing"
         fields.add_problem("sources", f"a domain needs 'sources': {expected}")

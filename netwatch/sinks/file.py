@@ -60,7 +60,7 @@ class FileOptions:
         """The options, checked together."""
         if self.path is not None and self.path.is_dir():
             fields.add_problem("path", f"'path': expected a file, found the folder {self.path}")
-        if fields.has("keep") and not fields.has("rotate"):
+        if fields.is_set("keep") and not fields.is_set("rotate"):
             fields.add_problem(
                 "keep", "'keep' needs 'rotate', the size at which the file is rotated"
             )

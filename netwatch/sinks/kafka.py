@@ -29,7 +29,7 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.options import only_secrets, parse_host_port
 from netwatch.sinks.secrets import SECRET, Secret
-from netwatch.sinks.tls import TLS, TlsOptions, cleartext_warning, insecure_key
+from netwatch.sinks.tls import TLS_FILES, TlsFiles, cleartext_warning, insecure_key
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 """The SASL mechanisms that librdkafka supports without further libraries."""
@@ -83,8 +83,8 @@ class KafkaOptions:
     sasl: Sasl | None = key(nested(Sasl), "how to authenticate", shown="without")
     timeout: float = key(DURATION, "limit for a batch: to connect, send and acknowledge", "30s")
     insecure: bool = insecure_key()
-    tls: TlsOptions | None = key(
-        TLS,
+    tls: TlsFiles | None = key(
+        TLS_FILES,
         "if present, even empty (`{}`), TLS is used; see [`tls`](outputs.md#tls). There is no"
         " `server_name`: librdkafka verifies the name of each broker",
         shown="no TLS",
@@ -93,10 +93,6 @@ class KafkaOptions:
 
     def checked(self, fields: Fields, _: Path) -> Self:
         """The options, checked together."""
-        if self.tls and self.tls.server_name:
-            fields.add_problem(
-                "tls", "'server_name' is not supported: librdkafka verifies the name of each broker"
-            )
         # SCRAM proves that the password is known, without sending it (RFC 5802).
         is_plain = self.sasl is not None and self.sasl.mechanism == "PLAIN"
         credential = "sasl" if is_plain and self.tls is None else ""

@@ -121,8 +121,8 @@ def check_credentials(found: Credentials, fields: Fields, _: Path) -> Credential
 
 
 def first_present(fields: Fields, *keys: str) -> str:
-    """The first of the keys that is in the mapping, empty if none is."""
-    return next((key for key in keys if fields.has(key)), "")
+    """The first of the keys that has a value, empty if none has."""
+    return next((key for key in keys if fields.is_set(key)), "")
 
 
 def only_secrets(*secrets: Secret | str | None) -> tuple[Secret, ...]:

@@ -94,7 +94,7 @@ class SyslogOptions:
     def checked(self, fields: Fields, _: Path) -> Self:
         """The options, checked together."""
         for name in ("framing", "confirm"):
-            if self.transport == "udp" and fields.has(name):
+            if self.transport == "udp" and fields.is_set(name):
                 fields.add_problem(name, f"'{name}' has no effect with 'transport: udp'")
         if self.transport == "udp" and self.max_bytes > MAX_DATAGRAM:
             fields.add_problem(

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import key, nested
@@ -24,21 +24,19 @@ from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import BOOLEAN, TEXT
 from netwatch.sinks.options import FILE
 
+Files = TypeVar("Files", bound="TlsFiles")
+
 
 @dataclass(frozen=True, slots=True)
-class TlsOptions:
+class TlsFiles:
     """`ca` is a PEM file of trusted certificates, None for the system's. `certificate` and
-    `key` are our own, for client authentication. `server_name` is the name that the receiver's
-    certificate must be valid for; if empty, the host that we connect to."""
+    `key` are our own, for client authentication."""
 
     ca: Path | None = declare(FILE, "PEM file of the trusted certificates", shown="the system's")
     certificate: Path | None = declare(
         FILE, "PEM file of our client certificate with its chain", name="cert"
     )
     key: Path | None = declare(FILE, "PEM file of the private key of `cert`, not encrypted")
-    server_name: str = declare(
-        TEXT, "the name that the certificate must be valid for", shown="the host"
-    )
 
     def context(self) -> ssl.SSLContext:
         """A context for client connections, whose sockets end with the exchange that they belong
@@ -55,7 +53,17 @@ class TlsOptions:
         return context
 
 
-def _check(found: TlsOptions, part: Fields, _: Path) -> TlsOptions:
+@dataclass(frozen=True, slots=True)
+class TlsOptions(TlsFiles):
+    """`server_name` is the name that the receiver's certificate must be valid for; if empty, the
+    host that we connect to."""
+
+    server_name: str = declare(
+        TEXT, "the name that the certificate must be valid for", shown="the host"
+    )
+
+
+def _check(found: Files, part: Fields, _: Path) -> Files:
     if found.key and not found.certificate:
         part.add_problem("key", "'key' needs 'cert', the certificate that it belongs to")
     return found
@@ -63,6 +71,9 @@ def _check(found: TlsOptions, part: Fields, _: Path) -> TlsOptions:
 
 TLS = nested(TlsOptions, check=_check)
 """The mapping ``tls``: None if it is absent."""
+
+TLS_FILES = nested(TlsFiles, check=_check)
+"""The same of a receiver whose library decides what name the certificate must be valid for."""
 
 TLS_MEANING = "how the receiver is verified, and our own certificate, see [`tls`](outputs.md#tls)"
 """What the key with this mapping means."""

@@ -122,7 +122,7 @@ class WebhookOptions:
             fields.add_problem("token", "'token' and 'user' exclude each other")
         if not is_header_value(self.content_type):
             fields.add_mismatch("content_type", f"a content type like {CONTENT_TYPE}")
-        if fields.has("content_type") and not fields.has("template"):
+        if fields.is_set("content_type") and not fields.is_set("template"):
             fields.add_problem("content_type", "'content_type' needs 'template'")
         return replace(self, http=self.http.checked(fields, self.url, credential))
 

@@ -86,7 +86,7 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
         section.add_mismatch("url", expected)
     if found.root is not None and not found.root.is_file():
         section.add_problem("root", f"'root': there is no file {found.root}")
-    if section.has("every"):
+    if section.is_set("every"):
         if found.every < MIN_INTERVAL and len(fields.problems.found) == before:
             section.add_mismatch("every", "a time of at least 1m, like 30m, 12h or 1d")
         if not found.url:

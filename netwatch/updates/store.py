@@ -30,7 +30,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from netwatch.core.alert import SetIdentity
+from netwatch.core.alert import InstalledSet
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.files import (
     O_CLOEXEC,
@@ -90,9 +90,9 @@ class Installed:
         return f"{self.version}-{self.hash}"
 
     @property
-    def identity(self) -> SetIdentity:
+    def identity(self) -> InstalledSet:
         """The set as alerts name it."""
-        return SetIdentity(self.version, self.hash, time_text(self.expires))
+        return InstalledSet(self.version, self.hash, time_text(self.expires))
 
     def is_expired(self, now: datetime) -> bool:
         """Whether its publisher does not vouch for it any more."""

@@ -21,7 +21,7 @@ from typing import Literal
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import MAX_RECORD, record_digest
-from netwatch.incidents.evidence_pcapng import BASE64, hashed
+from netwatch.incidents.evidence_selection import BASE64, hashed
 from netwatch.verify.dpkt_reader import DpktReader
 from netwatch.verify.flows import DnsMessage, guarded, same_name
 from netwatch.verify.log_contents import Found, look_up

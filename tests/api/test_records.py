@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.made_records import ALERT, FULL_ALERT
 
 from netwatch import api
-from netwatch.formats import schemas
+from netwatch.formats import registry
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.typed_records import view
 
@@ -65,7 +65,7 @@ def paths_of_schema(schema: Mapping[str, Any], prefix: str = "") -> set[str]:
     ],
 )  # fmt: skip
 def test_attributes_are_the_keys_of_the_schema(name: str, cls: type[Any], more: set[str]) -> None:
-    assert paths_of_class(cls) == paths_of_schema(json.loads(schemas.text(name))) | more
+    assert paths_of_class(cls) == paths_of_schema(json.loads(registry.schema_text(name))) | more
 
 
 @pytest.mark.parametrize("alert", [ALERT, FULL_ALERT])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from netwatch.cli import main
-from netwatch.formats.schemas import FILE_SCHEMAS, SCHEMAS
+from netwatch.formats.registry import FILE_SCHEMAS, SCHEMAS
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -10,7 +10,7 @@ from netwatch.core.alert import (
     TITLES,
     IncidentCounts,
     IncidentKind,
-    JudgedKind,
+    Kind,
     note,
     sentences,
     situation,
@@ -22,7 +22,7 @@ from netwatch.formats import jsonl
 
 def record_of(kind, outcome, handshakes: int = 1, **changes):
     counts = IncidentCounts(handshakes=handshakes)
-    judged = JudgedKind(kind, ())
+    judged = Kind(kind, ())
     return jsonl.alert_record(
         replace(ALERT, kind=judged, outcome=outcome, counts=counts, **changes)
     )

@@ -10,8 +10,8 @@ from support.made_records import BARE
 from support.observing import batch_of
 
 from netwatch.core.community_id import community_id
-from netwatch.formats.line_styles import JSON
 from netwatch.formats.observation_lines import ObservationLines
+from netwatch.formats.quoted_texts import JSON
 
 FLOWS = st.tuples(ADDRESSES, ADDRESSES, PORTS, PORTS, st.sampled_from(["tcp", "udp"]))
 

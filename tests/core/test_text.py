@@ -14,7 +14,7 @@ from netwatch.cli import main
 from netwatch.cli.printing import print_line, print_message
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.text import ESCAPE_UNENCODABLE, escaped, quantity, without_secrets
-from netwatch.formats.log_line import LOG_FORMATS, log_line
+from netwatch.formats.values import LOG_FORMATS, log_line
 from netwatch.store.options import StoreOptions
 
 PLACE = "postgresql://ann:s3cret@db.example:5432/netwatch"

@@ -13,7 +13,7 @@ from netwatch.core.message import Evidence
 from netwatch.core.seen import LogInfo
 from netwatch.core.verdict import BanPeriod, Network
 from netwatch.coverage.counts import Coverage
-from netwatch.formats import csv, ecs, eve, gelf, jsonl, ocsf, schemas
+from netwatch.formats import csv, ecs, eve, gelf, jsonl, ocsf, registry
 from netwatch.formats.coverage import report_record
 from netwatch.formats.registry import FORMATS, RENDERERS
 
@@ -38,7 +38,7 @@ RECORDS = [jsonl.alert_record(alert) for alert in (ALERT, FULL_ALERT, IPV6, OF_L
 
 def documented(name: str) -> set[str]:
     """The paths of the documented fields of a record."""
-    return {path for path, *_ in records.fields(json.loads(schemas.text(name)))}
+    return {path for path, *_ in records.fields(json.loads(registry.schema_text(name)))}
 
 
 def leaves(value: object, path: str = "") -> set[str]:

@@ -19,7 +19,7 @@ from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Evidence
 from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.dissect.quic.versions import VERSIONS
-from netwatch.formats import schemas
+from netwatch.formats import registry
 from netwatch.formats.registry import FORMATS
 from netwatch.language.sentences import TEXTS as SENTENCES
 from netwatch.protocols import PROTOCOLS
@@ -174,6 +174,6 @@ def test_every_format_is_documented() -> None:
 
 def test_every_record_is_documented() -> None:
     assert {re.split(" beside | depth ", each)[0] for each in used("record")} == set(
-        schemas.SCHEMAS
+        registry.SCHEMAS
     )
     assert used("csv-columns") == {"observation", "alert"}

@@ -21,13 +21,13 @@ from support.observing import batch_of
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.formats import csv as ours
 from netwatch.formats import observation_lines
-from netwatch.formats.line_styles import CSV, JSON
 from netwatch.formats.line_writer import observation_record
 from netwatch.formats.observation_lines import ObservationLines
+from netwatch.formats.quoted_texts import CSV, JSON
 from netwatch.formats.values import json_line
 
 NAMES = (
-    "netwatch.formats.line_styles",
+    "netwatch.formats.quoted_texts",
     "netwatch.formats.observation_lines",
     "netwatch.core.observation_batch",
 )
@@ -86,8 +86,8 @@ def test_the_interpreted_form_writes_the_same(batch: ObservationBatch) -> None:
     again = modules["netwatch.core.observation_batch"].restored(*state)
     form = modules["netwatch.formats.observation_lines"]
     assert build(*state).spans == again.spans
-    assert lines(again, modules["netwatch.formats.line_styles"].JSON, form) == as_json(batch)
-    assert lines(again, modules["netwatch.formats.line_styles"].CSV, form) == as_csv(batch)
+    assert lines(again, modules["netwatch.formats.quoted_texts"].JSON, form) == as_json(batch)
+    assert lines(again, modules["netwatch.formats.quoted_texts"].CSV, form) == as_csv(batch)
 
 
 @given(st.lists(BATCHES, max_size=4))

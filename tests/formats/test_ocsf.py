@@ -10,7 +10,7 @@ from support.made_records import ALERT, BLOCKED, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.formats import jsonl, ocsf
-from netwatch.formats.base import OCSF
+from netwatch.formats.registry import OCSF
 
 
 @cache

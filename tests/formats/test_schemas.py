@@ -17,8 +17,8 @@ from netwatch.cli import main
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
 from netwatch.formats import coverage, jsonl
-from netwatch.formats.schemas import FILE_SCHEMAS, SCHEMAS, text
-from netwatch.formats.shorten_lists import render_within
+from netwatch.formats.alert_summary import render_within
+from netwatch.formats.registry import FILE_SCHEMAS, SCHEMAS, schema_text
 from netwatch.formats.values import json_line
 from netwatch.store.case_members import Member
 from netwatch.store.case_record import case_line, make_case
@@ -39,7 +39,7 @@ def closed(schema):
 
 @cache
 def validator(name: str) -> Draft202012Validator:
-    schema = json.loads(text(name))
+    schema = json.loads(schema_text(name))
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(closed(schema))
 
@@ -109,7 +109,7 @@ def test_schema_rejects_invalid_records(key: str, value: object) -> None:
 
 def test_schema_allows_additional_keys() -> None:
     record = jsonl.alert_record(replace(ALERT, **IDENTIFIED, extra={"later": 1}))
-    Draft202012Validator(json.loads(text("alert"))).validate(record)
+    Draft202012Validator(json.loads(schema_text("alert"))).validate(record)
 
 
 def as_text(value):

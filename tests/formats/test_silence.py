@@ -9,8 +9,7 @@ import pytest
 from support.siem import one_line, read_cef, read_leef
 
 from netwatch.formats.csv import ALERT_COLUMNS
-from netwatch.formats.registry import RENDERERS
-from netwatch.formats.schemas import text
+from netwatch.formats.registry import RENDERERS, schema_text
 from netwatch.formats.silence import silence_record
 from netwatch.sinks.templates import digest_line
 
@@ -22,7 +21,7 @@ CLOSED = silence_record("ghent-1", "0.9.0", SINCE, SINCE + 7300 * NS, ended="pre
 
 
 def test_both_records_of_a_silence_have_its_id_and_the_schema() -> None:
-    schema = json.loads(text("silence"))
+    schema = json.loads(schema_text("silence"))
     other = silence_record("ghent-1", "", SINCE + NS, SINCE + 90 * NS, ended="stopped")
     for record in (OPEN, CLOSED, other):
         jsonschema.validate(record, schema)

@@ -6,7 +6,7 @@ import pytest
 from support.made_records import ALERT, BARE, BLOCKED, FULL, FULL_ALERT, HOSTILE, ITEM
 from support.observing import batch_of
 
-from netwatch.core.alert import JudgedKind
+from netwatch.core.alert import Kind
 from netwatch.core.text import escaped
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
@@ -135,7 +135,7 @@ def test_that_the_app_is_there_is_said_only_if_a_name_of_the_app_alone_was_asked
 
 
 def test_an_embed_says_that_a_page_may_have_embedded_it():
-    text = write([replace(ALERT, kind=JudgedKind("embed", ()))], "alert")
+    text = write([replace(ALERT, kind=Kind("embed", ()))], "alert")
     assert "a page may have embedded it" in text
     assert "embed, " in text
 

@@ -15,7 +15,7 @@ from netwatch.core.alert import Destination, IncidentCounts
 from netwatch.core.verdict import BanPeriod, Decision, Exemption, Network, Ruling
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
-from netwatch.incidents import incident, origin_counts
+from netwatch.incidents import alert_parts, incident, origin_counts
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.contacts import ContactProgress
 
@@ -39,7 +39,7 @@ def test_one_contact_is_an_incident_with_all_its_values():
     assert alert.time_digits == 6
     assert (alert.app, alert.ban, alert.network) == (APPS["tiktok"], BAN, HQ)
     assert (alert.device.id, alert.vlan, alert.exemption) == ("laptop-7", 20, None)
-    assert alert.destinations == (Destination("192.0.2.1", 443),)
+    assert alert.destinations == (Destination("192.0.2.1", 443, None, None, None),)
     assert alert.names == ("www.tiktok.com",)
     (item,) = alert.evidence
     assert (item.type, item.name, item.rule, item.role) == (
@@ -64,12 +64,12 @@ def test_one_contact_is_an_incident_with_all_its_values():
 
 def test_the_id_is_the_hash_of_a_json_array():
     key = ('laptop "\\7"\u00e9\U0001f600', "tiktok", "r\u00e8gle", "violation")
-    text = json.dumps([incident.SCHEMA, *key, NOON])
+    text = json.dumps([alert_parts.SCHEMA, *key, NOON])
     expected = hashlib.sha256(text.encode()).hexdigest()[:32]
-    assert incident.incident_id(key, NOON) == expected
-    text = json.dumps([incident.SCHEMA, *key, NOON, "gh\u00ebnt"])
+    assert alert_parts.incident_id(key, NOON) == expected
+    text = json.dumps([alert_parts.SCHEMA, *key, NOON, "gh\u00ebnt"])
     expected = hashlib.sha256(text.encode()).hexdigest()[:32]
-    assert incident.incident_id(key, NOON, "gh\u00ebnt") == expected
+    assert alert_parts.incident_id(key, NOON, "gh\u00ebnt") == expected
 
 
 def test_contacts_within_the_quiet_gap_are_one_incident():

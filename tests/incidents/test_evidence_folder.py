@@ -9,7 +9,7 @@ import pytest
 from support.alerts import SECOND, START, alert, frame, proof
 
 from netwatch.capture.files import open_source
-from netwatch.core.alert import Alert, JudgedKind
+from netwatch.core.alert import Alert, Kind
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import MODE
 from netwatch.incidents import evidence_folder as module
@@ -182,7 +182,7 @@ def test_a_symbolic_link_as_temporary_file_is_not_followed(tmp_path: Path) -> No
 
 def test_the_file_says_kind_and_outcome_of_its_incident(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path, print)
-    kind = JudgedKind("background", ("2 contacts with api.tiktokv.com", "6,000 bytes\nreceived"))
+    kind = Kind("background", ("2 contacts with api.tiktokv.com", "6,000 bytes\nreceived"))
     folder.write(replace(ALERT, status="open"))
     reported = folder.write(replace(ALERT, kind=kind, outcome="reached"))
     text = file_of(reported).read_bytes()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from support.contacts import NOON, SECOND, contact
 
-from netwatch.core.alert import JudgedKind
+from netwatch.core.alert import Kind
 from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact
 from netwatch.incidents.activity import ENTRY_LIMIT, ActivityTable, class_of
@@ -41,7 +41,7 @@ def judged(
     lookups: int = 0,
     blocked: bool = False,
     asked: int = 0,
-) -> JudgedKind:
+) -> Kind:
     activity = ActivityTable()
     for made, progress in visits:
         activity.add(made)
@@ -331,7 +331,7 @@ def test_an_embed_beside_the_background_of_the_app_is_no_session() -> None:
 def test_the_reasons_of_a_session_have_its_numbers() -> None:
     names = tuple(f"api{n}.tiktok.com" for n in range(5))
     kind = judged(spread_over(24, 115, 4_000_000, 90_000, names))
-    assert kind == JudgedKind(
+    assert kind == Kind(
         "session",
         (
             "24 contacts with api0.tiktok.com, api1.tiktok.com, api2.tiktok.com and 2 more, which"
@@ -378,7 +378,7 @@ def lookups(every: float, number: int, name: str = OWN) -> list[Visit]:
 
 def test_lookups_that_a_filter_answered_show_that_the_app_is_there() -> None:
     kind = judged(lookups(900, 5), "blocked", lookups=5, blocked=True, asked=5)
-    assert kind == JudgedKind(
+    assert kind == Kind(
         "lookup",
         (
             "5 lookups, no handshake with a host of the app and no flow to one.",

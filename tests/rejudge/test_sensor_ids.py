@@ -12,7 +12,7 @@ import pytest
 from support.office import CONFIG, DURING, capture, configured, one_hello
 
 from netwatch.formats.values import epoch_ns
-from netwatch.incidents.incident import incident_id
+from netwatch.incidents.alert_parts import incident_id
 
 Run = Callable[..., str]
 Scan = Callable[..., dict[str, Any]]

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from netwatch.core.errors import ConfigError
 from netwatch.coverage.judged import QUARTER
-from netwatch.formats import schemas
+from netwatch.formats import registry
 from netwatch.formats.values import epoch_ns
 from netwatch.report import blind_devices, words
 from netwatch.report.collect import Wanted, collect
@@ -29,7 +29,7 @@ SUMMER = date(2023, 6, 1), date(2023, 6, 30)
 
 def made(office: Office, days: tuple[date, date] = MARCH, **more: Any) -> Report:
     report = collect(office.catalogue, office.config, Wanted(*days, **more))
-    schema = json.loads(schemas.text("report"))
+    schema = json.loads(registry.schema_text("report"))
     jsonschema.Draft202012Validator(schema).validate(json.loads(report_json(report)))
     return report
 

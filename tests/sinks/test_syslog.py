@@ -13,8 +13,8 @@ from support.made_alerts import HOSTILE, as_decoded, output, record, records
 from support.ports import free_port
 from support.waiting import wait_until
 
+from netwatch.formats.alert_summary import render_within
 from netwatch.formats.registry import FORMATS, RENDERERS
-from netwatch.formats.shorten_lists import render_within
 from netwatch.sinks.base import OutgoingAlert
 from netwatch.sinks.syslog_message import MARK, encode_within, frame, header
 

@@ -42,27 +42,45 @@ def test_a_field_of_another_version_is_kept() -> None:
 
 
 EVIDENCE = fleet_alert("a", 0).record["evidence"][0]
+NETWORK = fleet_alert("a", 0).record["network"]
+DEVICE = fleet_alert("a", 0).record["device"]
+SERVER = fleet_alert("a", 0).record["destinations"][0]
 AGAINST = {"type": "overlap", "text": "Something.", "count": 1, "evidence": []}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"schema": "netwatch.alert/2"}, "schema 'netwatch.alert/2'"),
-        ({"id": ""}, "id is empty"),
-        ({"verdict": "guilty"}, "verdict 'guilty'"),
-        ({"first_seen": "yesterday"}, "wrong value"),
+        ({"schema": "netwatch.alert/2"}, "schema: expected netwatch.alert/1"),
+        ({"id": ""}, "id is missing or empty"),
+        (
+            {"verdict": "guilty"},
+            "verdict: expected violation or .*, found 'guilty'",
+        ),
+        ({"first_seen": "yesterday"}, "first_seen: expected .*, found 'yesterday'"),
         ({"last_seen": "2001-01-01T00:00:00Z"}, "first_seen is after last_seen"),
         ({"counts": {}}, "counts.lookups: expected this key"),
         ({"device": None}, "device: expected an object, found None"),
-        ({"names": ["x" * 600]}, "no name"),
+        ({"names": ["x" * 600]}, "names: expected at most 512 characters"),
         ({"names": ["x"] * 5000}, "at most 4096"),
-        ({"device": fleet_alert("a", 0).record["device"] | {"id": "a\0b"}}, "no text"),
+        (
+            {"device": DEVICE | {"id": "a\0b"}},
+            "device.id: expected at most 512",
+        ),
         ({"contradictions": {}}, "contradictions: expected a list"),
-        ({"contradictions": [AGAINST | {"type": "guilty"}]}, "contradiction 'guilty'"),
+        (
+            {"contradictions": [AGAINST | {"type": "guilty"}]},
+            "type: expected .*, found 'guilty'",
+        ),
         ({"contradictions": [AGAINST | {"text": None}]}, "contradictions.text: expected text"),
-        ({"contradictions": [AGAINST | {"text": "x" * 600}]}, "text is no text"),
-        ({"contradictions": [AGAINST | {"count": -1}]}, "no number from 0"),
+        (
+            {"contradictions": [AGAINST | {"text": "x" * 600}]},
+            "text: expected at most 512",
+        ),
+        (
+            {"contradictions": [AGAINST | {"count": -1}]},
+            r"count: expected a number from 1 ",
+        ),
         (
             {"contradictions": [AGAINST | {"evidence": None}]},
             "contradictions.evidence: expected a list",
@@ -77,9 +95,16 @@ AGAINST = {"type": "overlap", "text": "Something.", "count": 1, "evidence": []}
         ({"blocked_by": [7]}, "blocked_by: expected text, found 7"),
         ({"network": {}}, "network.name: expected this key"),
         ({"sensor": {"name": "a", "version": 3}}, "sensor.version: expected text"),
-        ({"evidence": [EVIDENCE | {"packet": 10**16}]}, r"expected a number of at most 10\^15"),
+        (
+            {"evidence": [EVIDENCE | {"packet": 10**16}]},
+            r"expected a number from 0 to 10\^15",
+        ),
         ({"left_out": {"names": "1"}}, "left_out: expected numbers"),
         ({"left_out": []}, "left_out: expected an object"),
+        ({"evidence": [{**EVIDENCE, "packet": None}]}, "without a packet or a log"),
+        ({"network": NETWORK | {"vlan": 4096}}, "network.vlan: expected a number from 0 to 4095"),
+        ({"destinations": [SERVER | {"port": 1 << 16}]}, "port: expected a number from 0 to 65535"),
+        ({"versions": None}, "versions is missing or empty"),
     ],
 )
 def test_refuses_with_the_reason(change: dict[str, Any], expected: str) -> None:

@@ -7,7 +7,7 @@ from support.bans import BAN
 from netwatch.core.alert import Alert, IncidentCounts, Sensor
 from netwatch.core.frame import EvidenceFrames, Frame
 from netwatch.core.verdict import App, Device, Network
-from netwatch.incidents.incident import incident_id
+from netwatch.incidents.alert_parts import incident_id
 
 START = 1_679_302_800_000_000_000
 SECOND = 1_000_000_000

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from netwatch.core.frame import Frame, packet_digest
-from netwatch.incidents.evidence_pcapng import interface, packet, section
+from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.verify.evidence_file import CapturedPacket, read_evidence_file
 
 _DIGEST = re.compile(r"sha256 [0-9a-f]{16}$")

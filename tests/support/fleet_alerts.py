@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from netwatch.formats.values import rfc3339
-from netwatch.incidents.incident import incident_id
+from netwatch.incidents.alert_parts import incident_id
 from netwatch.store.cases import SensorAlert
 
 DAY = 1_679_270_400 * 10**9

@@ -2,7 +2,7 @@
 
 from support.fleet_alerts import DAY, GAP, MINUTE, SECOND, fleet_alert
 
-from netwatch.incidents.incident import incident_id
+from netwatch.incidents.alert_parts import incident_id
 from netwatch.store.case_members import case_id
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue

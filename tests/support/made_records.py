@@ -14,9 +14,9 @@ from netwatch.core.alert import (
     Destination,
     EvidenceItem,
     IncidentCounts,
-    JudgedKind,
+    InstalledSet,
+    Kind,
     Sensor,
-    SetIdentity,
 )
 from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
@@ -117,7 +117,7 @@ ALERT = Alert(
     counts=IncidentCounts(),
     community_ids=(),
     sensor=Sensor("sensor-1", "0.1.0", "5e1a", "c0ff", "ba25"),
-    kind=JudgedKind("session", ("3 handshakes to names that only the app calls.",)),
+    kind=Kind("session", ("3 handshakes to names that only the app calls.",)),
     outcome="reached",
 )
 
@@ -129,7 +129,7 @@ BLOCKED = replace(
         replace(ITEM, type="dns-query", name="api16-normal-c-useast1a.tiktokv.com", count=6),
     ),
     counts=IncidentCounts(lookups=12, blocked=6, unknown=6),
-    kind=JudgedKind("lookup", ("Only lookups, no handshake.",)),
+    kind=Kind("lookup", ("Only lookups, no handshake.",)),
     outcome="blocked",
     blocked_by=("NXDOMAIN",),
 )
@@ -160,12 +160,12 @@ FULL_ALERT = replace(
     vlan=30,
     destinations=(
         Destination("192.0.2.80", 443, 64496, "Example", "BE"),
-        Destination("2001:db8::80", 443),
+        Destination("2001:db8::80", 443, None, None, None),
     ),
     names=("tiktok.com", "v16-webapp.tiktok.com"),
     evidence=(ITEM, EARLIER),
     counts=IncidentCounts(2, 3, 1, 4000, 90000, reached=3, attempted=1, blocked=1, unknown=2),
-    kind=JudgedKind("background", ("3 handshakes in 1 h 40 min.", "4,000 bytes were sent")),
+    kind=Kind("background", ("3 handshakes in 1 h 40 min.", "4,000 bytes were sent")),
     outcome="reached",
     blocked_by=("NXDOMAIN", "10.20.0.80"),
     duration=101_500_000_000,
@@ -175,7 +175,7 @@ FULL_ALERT = replace(
             "two-names",
             "The same connection shows another name as well: www.tiktok.com.",
             2,
-            (ContradictionPlace(ALERT.first_seen, 6, "a.pcap", 7, "tls-sni", "www.tiktok.com"),),
+            (ContradictionPlace(ALERT.first_seen, 6, "tls-sni", "www.tiktok.com", "a.pcap", 7),),
         ),
     ),
     candidates=(
@@ -183,7 +183,7 @@ FULL_ALERT = replace(
     ),
     community_ids=("1:abc", "1:def"),
     sensor=replace(
-        ALERT.sensor, installed_set=SetIdentity(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")
+        ALERT.sensor, installed_set=InstalledSet(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")
     ),
 )
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from support.alerts import ALERT, START
 
-from netwatch.core.alert import EvidenceItem, JudgedKind
+from netwatch.core.alert import EvidenceItem, Kind
 from netwatch.watch.snapshot import (
     Backlog,
     ContactCount,
@@ -30,9 +30,7 @@ ITEM = EvidenceItem(
     packet=5,
     count=12,
 )
-OPEN = replace(
-    ALERT, status="open", evidence=(ITEM,), kind=JudgedKind("session", ()), outcome="reached"
-)
+OPEN = replace(ALERT, status="open", evidence=(ITEM,), kind=Kind("session", ()), outcome="reached")
 
 QUIET = Snapshot(now=NOW, started=NOW - 3, version="0.1.0", interfaces=("eth1",))
 BUSY = Snapshot(

@@ -11,7 +11,7 @@ from support.frames import udp
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import Frame
-from netwatch.incidents.evidence_pcapng import interface, packet, section
+from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.verify.check import check
 from netwatch.verify.dpkt_reader import DpktReader
 from netwatch.verify.evidence_file import MAX_OPTIONS, claims_of, read_evidence_file

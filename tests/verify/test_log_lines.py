@@ -15,7 +15,7 @@ from netwatch.core.frame import LOG_LINE, Frame
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.incidents.evidence_folder import EvidenceFolder
-from netwatch.incidents.evidence_pcapng import lines_text
+from netwatch.incidents.evidence_selection import lines_text
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.verify.log_lines import check_lines, has_name, read_lines

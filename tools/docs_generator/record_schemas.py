@@ -11,8 +11,8 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from docs_generator.data import rows
-from netwatch.formats.alert_record import DEFINITIONS, Case, Evidence, Exemption, Incident
-from netwatch.formats.typed_records import Mark, Says
+from netwatch.core.alert import DEFINITIONS, Mark, Says
+from netwatch.formats.alert_record import Case, Evidence, Exemption, Incident
 
 Schema = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from docs_generator.markdown import code, table
 from netwatch.core.observation_columns import COLUMNS
-from netwatch.formats import csv, schemas
+from netwatch.formats import csv, registry
 
 ARROW_TYPES: Mapping[str, str] = {
     "time": "timestamp[ns, UTC]",
@@ -37,9 +37,9 @@ def block(name: str) -> str:
     where they are the same; behind ``depth`` how many names a path has at most."""
     name, _, most = name.partition(" depth ")
     name, _, other = name.partition(" beside ")
-    known = {*fields(json.loads(schemas.text(other)))} if other else set()
+    known = {*fields(json.loads(registry.schema_text(other)))} if other else set()
     alike: dict[tuple[str, str], list[str]] = {}
-    for path, kind, always, text in fields(json.loads(schemas.text(name))):
+    for path, kind, always, text in fields(json.loads(registry.schema_text(name))):
         if (path, kind, always, text) not in known and (not most or path.count(".") < int(most)):
             alike.setdefault((kind if always else f"{kind}, optional", text), []).append(path)
     rows = ([code(*paths), kind, text] for (kind, text), paths in alike.items())

@@ -28,7 +28,7 @@ from sqlalchemy import select
 
 from netwatch import __version__
 from netwatch.formats.values import epoch_ns, rfc3339
-from netwatch.incidents.incident import incident_id
+from netwatch.incidents.alert_parts import incident_id
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
