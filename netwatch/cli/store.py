@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions
 from netwatch.config import Config
 from netwatch.coverage.judged import Wanted, says
-from netwatch.rules.ban_contents import ban_contents
+from netwatch.rules.bans import ban_contents
 
 SUBCOMMANDS = (
     "netwatch.cli.store_status:add_status",

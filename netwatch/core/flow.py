@@ -1,9 +1,19 @@
-"""Flows: what the flow table knows of a conversation when it reports it."""
+"""Flows: what the flow table knows of a conversation when it reports it, and the frames that are
+stored because they may prove an incident. A frame is raw data: nothing here knows what it contains.
+"""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-from netwatch.core.frame import Frame
+LOG_LINE = -1
+"""The link type of what is no frame but a record of a log."""
+
+MAX_RECORD = 65_536
+"""Bytes of a record of a log that are kept as evidence."""
+
+DIGEST_DIGITS = 16
+"""Hexadecimal digits of a packet's digest."""
 
 NameStatus = Literal[
     "none", "truncated", "no-sni", "named", "ech", "encrypted-dns", "vpn", "relay", "tor"
@@ -64,6 +74,59 @@ much may still arrive behind a reset that a middlebox has sent in the name of th
 CONTESTED = -1
 """In place of what a server has acknowledged: its client was seen to send other bytes, or a hello
 with another name, at the same place, and nobody can tell which of them the server took."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Frame:
+    """A frame as it was captured.
+
+    `source`, `number`, `time` and `time_digits` are those of its `Packet`. `link_type` is a
+    LINKTYPE_ number, or `LOG_LINE`; `interface` is the name of the interface or empty,
+    `wire_length` the length on the wire in bytes, and `vlan_tci` the TCI of the VLAN tag that the
+    NIC removed (-1 for none).
+    """
+
+    source: str
+    number: int
+    time: int
+    time_digits: int
+    link_type: int
+    interface: str
+    wire_length: int
+    vlan_tci: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFrames:
+    """The frames that prove one contact of an incident.
+
+    `type` is the kind of evidence, `name` the name shown, and `source` and `packet` identify the
+    frame that the evidence names. `client_ip` (4 or 16 bytes, empty where it is not known),
+    `client_mac` and `vlan` are those of the contact.
+    """
+
+    type: str
+    name: str
+    time: int
+    source: str
+    packet: int
+    frames: tuple[Frame, ...] = field(repr=False)
+    client_ip: bytes = b""
+    client_mac: bytes | None = None
+    vlan: int | None = None
+
+
+def record_digest(data: bytes) -> str:
+    """The beginning of the SHA-256 of a record of a log."""
+    return hashlib.sha256(data).hexdigest()[:DIGEST_DIGITS]
+
+
+def packet_digest(time: int, data: bytes) -> str:
+    """The beginning of the SHA-256 of a packet in an evidence capture: of its time in ns, as 8
+    bytes in network order, and its bytes."""
+    digest = hashlib.sha256((time & (1 << 64) - 1).to_bytes(8) + data)
+    return digest.hexdigest()[:DIGEST_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Literal, NamedTuple, Self, get_args
 
-from netwatch.core.frame import Frame
-from netwatch.core.observation import Observation
+from netwatch.core.flow import Frame
+from netwatch.core.message import Observation
 from netwatch.core.period import period
 from netwatch.core.seen import UNSEEN, Contradiction, Seen, Sender
 

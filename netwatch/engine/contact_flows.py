@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from netwatch.core.flow import CONTESTED, DENIALS, REFUSAL, Flow, FlowProgress, Sent
-from netwatch.core.frame import Frame
-from netwatch.core.observation import Observation
+from netwatch.core.flow import CONTESTED, DENIALS, REFUSAL, Flow, FlowProgress, Frame, Sent
+from netwatch.core.message import Observation
 from netwatch.core.seen import Contradiction, Seen, seen_in_flow
 from netwatch.core.verdict import RESET, Contact, Decision, Outcome
 from netwatch.incidents.contacts import ContactProgress, Tally, first_tally, strip_frames, use_of

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from netwatch.capture.block import Block
 from netwatch.config import Config
 from netwatch.core.flow import Flow, FlowClient
-from netwatch.core.message import Message
+from netwatch.core.message import Message, Packet
 from netwatch.core.observation_columns import (
     WORD_CLIENT_IP,
     WORD_SERVER_IP,
 )
-from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.visibility import Visibility

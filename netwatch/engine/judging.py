@@ -12,8 +12,7 @@ from typing import Protocol
 
 from netwatch.config import Config
 from netwatch.core.flow import Flow
-from netwatch.core.message import Message
-from netwatch.core.observation import Observation
+from netwatch.core.message import Message, Observation, Packet
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import (
     EVIDENCE_DNS_ANSWER,
@@ -21,7 +20,6 @@ from netwatch.core.observation_columns import (
     WORD_EVIDENCE,
     WORD_TLS_ECH_CONFIG_ID,
 )
-from netwatch.core.packet import Packet
 from netwatch.core.seen import Directions, Seen
 from netwatch.core.statistics import TableUsage
 from netwatch.core.verdict import Candidates

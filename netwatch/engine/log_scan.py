@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from netwatch.capture.block import Named
 from netwatch.config import Config
 from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import Contact

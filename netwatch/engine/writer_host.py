@@ -23,9 +23,9 @@ from typing import Any
 
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.processes import yield_to_others
+from netwatch.core.system.kernel import yield_to_others
 from netwatch.core.system.workers import ENDINGS, WorkerProcess
-from netwatch.rules.ban_contents import ban_contents
+from netwatch.rules.bans import ban_contents
 from netwatch.store import service
 from netwatch.store.messages import Described
 from netwatch.store.run_rows import VersionHashes

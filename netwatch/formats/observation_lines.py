@@ -14,7 +14,7 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
-    from cython.cimports.netwatch.core.community_ids import CommunityIds
+    from cython.cimports.netwatch.core.community_id import CommunityIds
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.formats.quoted_texts import QuotedTexts
     from cython.cimports.netwatch.formats.row_values import (
@@ -26,7 +26,7 @@ if cython.compiled:
     from cython.cimports.netwatch.formats.text_buffer import TextBuffer
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.community_ids import CommunityIds
+    from netwatch.core.community_id import CommunityIds
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.formats.quoted_texts import QuotedTexts
     from netwatch.formats.row_values import (

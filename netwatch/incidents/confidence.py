@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from netwatch.core.message import HANDSHAKES, LOOKUPS
-from netwatch.core.observation import Observation
+from netwatch.core.message import HANDSHAKES, LOOKUPS, Observation
 from netwatch.core.seen import Seen, checksum_of, origin_of
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
 from netwatch.language.sentences import sentence

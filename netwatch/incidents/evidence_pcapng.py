@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from netwatch import __version__
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 from netwatch.core.text import escaped
 
 MAX_OPTION = 4096

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert
-from netwatch.core.frame import LOG_LINE, EvidenceFrames, Frame, packet_digest, record_digest
+from netwatch.core.flow import LOG_LINE, EvidenceFrames, Frame, packet_digest, record_digest
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 from netwatch.incidents.evidence_pcapng import with_vlan_tag

@@ -22,8 +22,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
-from netwatch.core.message import Message
-from netwatch.core.packet import Packet
+from netwatch.core.message import Message, Packet
 from netwatch.core.seen import Sender
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact

@@ -16,10 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from netwatch.capture import live_source
-from netwatch.capture.block import Source
+from netwatch.capture.block import LIVE_SOURCES, LiveSource, Source
 from netwatch.capture.files import STDIN, open_source
-from netwatch.capture.live_source import LiveSource
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.times import LogOptions
@@ -34,7 +32,7 @@ FILE = "file"
 LOGS = "logs"
 """The source that reads logs instead of packets."""
 
-SOURCE_NAMES = (*live_source.SOURCES, FILE, LOGS)
+SOURCE_NAMES = (*LIVE_SOURCES, FILE, LOGS)
 """The values of ``--source``."""
 
 
@@ -104,7 +102,7 @@ def source_openers(
 
         sources = open_worker_sources(interfaces, fanout, **options)
         return [InterfaceOpener(cast(LiveSource, ring)) for ring in sources]
-    return [InterfaceOpener(live_source.SOURCES[source](interfaces, **options))]
+    return [InterfaceOpener(LIVE_SOURCES[source](interfaces, **options))]
 
 
 def _duplicate_stdin() -> int | None:

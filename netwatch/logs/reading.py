@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from netwatch.core.frame import MAX_RECORD
+from netwatch.core.flow import MAX_RECORD
 from netwatch.logs.records import LogEntry, LogName, Place
 from netwatch.logs.times import LocalTimes
 

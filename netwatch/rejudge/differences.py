@@ -27,7 +27,7 @@ from netwatch.config import Config
 from netwatch.core.alert import EVIDENCE_KEYS, AlertRecord, number_of
 from netwatch.formats.values import json_line
 from netwatch.rejudge.stored_runs import CompleteSpan, StoredRun, complete_parts
-from netwatch.rules.ban_contents import ban_contents
+from netwatch.rules.bans import ban_contents
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.hour_rows import add_judged

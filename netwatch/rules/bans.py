@@ -3,6 +3,10 @@
 An entry of ``bans`` in a configuration either names a pack, of which it may change severity,
 minimum confidence, networks and bypass, or writes a ban out. The file of a pack has the keys of a
 ban that is written out, and in addition where the ban comes from (`netwatch.rules.ban_keys`).
+
+`ban_contents` is what a ban says together with the signatures of its apps, as a hash. Whoever asks
+whether the past was judged by a ban compares this hash, and not that of all bans and all
+signatures: a rule of another app, or another ban, changes nothing that this one decides.
 """
 
 import datetime
@@ -26,6 +30,9 @@ from netwatch.rules.load import shipped
 
 DEFAULT_BAN = "default"
 """The shipped ban that applies where a configuration has no ``bans``."""
+
+DIGITS = 16
+"""Hex digits of a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +224,43 @@ def _bypass(word: str, fields: Fields, catalog: Catalog) -> frozenset[str]:
             " 'signatures'",
         )
     return frozenset(apps)
+
+
+def ban_contents(bans: Iterable[Ban], catalog: Catalog) -> dict[str, str]:
+    """The hash of each ban by its id. Review date, authority, basis and severity decide nothing and
+    do not count; nor does where a rule is written."""
+    signatures: dict[str, list[object]] = {}
+    found = {}
+    for ban in bans:
+        apps = sorted(ban.apps | ban.bypass)
+        for app in apps:
+            if app not in signatures:
+                signatures[app] = _signature(app, catalog)
+        content = [
+            ban.id,
+            apps,
+            sorted(ban.bypass),
+            sorted(ban.forbids),
+            sorted(ban.advises),
+            sorted(ban.networks),
+            [[str(period.start), str(period.end), period.advice] for period in ban.periods],
+            ban.timezone,
+            ban.min_confidence,
+            [signatures[app] for app in apps],
+        ]
+        text = json.dumps(content, ensure_ascii=True)
+        found[ban.id] = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return found
+
+
+def _signature(app: str, catalog: Catalog) -> list[object]:
+    """What decides in the signature of an app; empty for an app without one."""
+    signature = catalog.signatures.get(app)
+    if signature is None:
+        return []
+    return [
+        sorted((rule.text, rule.role, rule.grade.value) for rule in signature.rules),
+        sorted(asn.number for asn in signature.asns),
+        sorted(address.hex() for address in signature.addresses),
+        sorted(alias.tail for alias in signature.aliases),
+    ]

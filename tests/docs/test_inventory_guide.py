@@ -9,7 +9,7 @@ from support.paths import ROOT
 from support.programs import needs
 
 from netwatch.inventory.history import MARKER
-from netwatch.refresh.target import SERIES
+from netwatch.refresh.run import SERIES
 
 GUIDE = (ROOT / "docs" / "guides" / "inventory.md").read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from support.programs import needs
 
 from netwatch.capture.block import FIELDS
 from netwatch.capture.files import open_source
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 from netwatch.incidents.evidence_pcapng import MAX_OPTION, interface, packet, section, with_vlan_tag
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from docs_generator.configuration_keys import CONFIGURATION_KEYS
 from docs_generator.outputs import key_table
-from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Section, sections
 from netwatch.rules.ban_keys import BanKeys, PackEntryKeys, PackKeys
 from netwatch.rules.signature_keys import SignatureKeys

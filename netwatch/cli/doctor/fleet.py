@@ -173,8 +173,8 @@ def _spool(options: "SpoolOptions") -> Iterator[Finding]:
 
 def _published(folder: Path) -> Iterator[Finding]:
     """Which versions of what the centre published are in use here?"""
-    from netwatch.updates.published import SHAPES, published_store
-    from netwatch.updates.set_format import SetError
+    from netwatch.updates.set_format import SHAPES, SetError
+    from netwatch.updates.store import published_store
 
     for kind in SHAPES:
         try:

@@ -6,7 +6,6 @@ commands that run on Windows (on macOS, on FreeBSD) do not import; `tests/system
 
 POSIX_ONLY = (
     "netwatch.capture.interfaces",
-    "netwatch.capture.privileges",
     "netwatch.cli.doctor",
     "netwatch.cli.fleet",
     "netwatch.console",
@@ -16,7 +15,6 @@ POSIX_ONLY = (
     "netwatch.engine.writer_host",
     "netwatch.fleet",
     "netwatch.live",
-    "netwatch.logs.live",
     "netwatch.logs.live",
     "netwatch.updates.repository",
 )

@@ -9,7 +9,7 @@ from support.fleet_bundles import CONFIGURATION, Centre
 
 from netwatch.cli import main
 from netwatch.config import examine_configuration, load, load_catalog
-from netwatch.config.published import PUBLISHED_KEYS
+from netwatch.config.layers import PUBLISHED_KEYS
 from netwatch.core.errors import ConfigError
 from netwatch.fleet.published_feed import Applier
 from netwatch.rules.load import use_builtin
@@ -137,7 +137,7 @@ def test_what_was_changed_on_disk_is_not_used(sensor: Sensor) -> None:
 
 
 def test_bans_of_a_command_replace_published_ones(sensor: Sensor, tmp_path: Path) -> None:
-    from netwatch.config.replacements import Replacements
+    from netwatch.config.layers import Replacements
 
     sensor.publish()
     other = tmp_path / "other.yaml"

@@ -1,20 +1,23 @@
-"""``privacy:`` and ``retention:`` of netwatch.yaml.
+"""What netwatch.yaml says of data about people: ``store:``, ``retention:``, ``privacy:`` and
+``data_protection:``.
 
 A configuration that asks for pseudonyms and whose key cannot be read is refused as a whole: nothing
-may be reported under a name that should have been hidden.
+may be reported under a name that should have been hidden. Whom a person concerned may ask appears
+on the pages that are written for them, and decides nothing.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.file_keys import Key, Kind, read_section
+from netwatch.core.file_keys import Key, Kind, key, read_section
 from netwatch.core.file_keys import key as declare
 from netwatch.core.user_yaml import Fields
-from netwatch.core.value_kinds import words_of
+from netwatch.core.value_kinds import TEXT, words_of
 from netwatch.privacy.options import CLASSES, Keyring, Privacy, PseudonymKey, mode_problem
 from netwatch.sinks.secrets import SECRET, parse_secret
-from netwatch.store.options import Retention
+from netwatch.store.options import Retention, StoreOptions, plain_path
 
 _REQUIRED_CLASSES = "the classes of devices that get pseudonyms, like [personal, guest]"
 
@@ -101,3 +104,43 @@ def retention_section(fields: Fields) -> Retention | None:
     """How long a store keeps what; None without the section."""
     section = fields.nested("retention", "retention")
     return None if section is None else read_section(Retention, section, Path())
+
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
+_DATABASES = ("postgresql://", "postgres://")
+
+
+def store_section(fields: Fields, base: Path) -> StoreOptions | None:
+    """The store; None without the section. A relative path counts from `base`."""
+    section = fields.nested("store", "store")
+    if section is None:
+        return None
+    found = read_section(StoreOptions, section, base)
+    path, catalogue = found.path, found.catalogue
+    is_url = _URL.fullmatch(path) is not None
+    if catalogue and not catalogue.startswith(_DATABASES):
+        section.add_problem("catalogue", "'catalogue': expected the URL of a database, like"
+                                         " postgresql://user@host/netwatch")  # fmt: skip
+    if is_url and not catalogue:
+        section.add_problem("path", "'path': a store at a URL needs 'catalogue', the URL of a"
+                                    " database like postgresql://user@host/netwatch")  # fmt: skip
+    return found if is_url or not path else replace(found, path=plain_path(str(base / path)))
+
+
+_BLANK = "a blank to fill in"
+
+
+@dataclass(frozen=True, slots=True)
+class DataProtection:
+    """Who is responsible for the data (GDPR article 4, number 7), how the data protection officer
+    is reached, and the supervisory authority; empty where it is not configured."""
+
+    controller: str = key(TEXT, "who is responsible for the data", shown=_BLANK)
+    contact: str = key(TEXT, "how the data protection officer is reached", shown=_BLANK)
+    supervisor: str = key(TEXT, "the supervisory authority", shown=_BLANK)
+
+
+def data_protection_section(fields: Fields) -> DataProtection:
+    """Whom a person concerned may ask."""
+    section = fields.nested("data_protection", "data_protection")
+    return DataProtection() if section is None else read_section(DataProtection, section, Path())

@@ -15,10 +15,10 @@ import zstandard
 from support.made_captures import pcap
 from support.waiting import wait_until
 
-from netwatch.capture import files, read_ahead
-from netwatch.capture.compression import COMPRESSIONS, OUTPUT_SIZE, DecompressedStream
+from netwatch.capture import decompression, files
+from netwatch.capture.compression import COMPRESSIONS
+from netwatch.capture.decompression import BATCHES, OUTPUT_SIZE, DecompressedStream, ReadAhead
 from netwatch.capture.files import open_source
-from netwatch.capture.read_ahead import BATCHES, ReadAhead
 from netwatch.capture.stream import FileStream
 
 COMPRESS = {
@@ -66,8 +66,8 @@ def threads() -> list[threading.Thread]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads are started for small files, and hand over small batches."""
-    monkeypatch.setattr(read_ahead, "START", 5000)
-    monkeypatch.setattr(read_ahead, "BATCH", 20_000)
+    monkeypatch.setattr(decompression, "START", 5000)
+    monkeypatch.setattr(decompression, "BATCH", 20_000)
 
 
 def direct(data: bytes, name: str) -> DecompressedStream:
@@ -116,7 +116,7 @@ def test_it_stays_a_few_batches_ahead() -> None:
         ahead.readinto(memoryview(bytearray(5000)))
     wait_until(lambda: len(made) >= BATCHES, "batches were made")
     threads()[0].join(0.2)
-    bound = (BATCHES + 1) * (read_ahead.BATCH + OUTPUT_SIZE)
+    bound = (BATCHES + 1) * (decompression.BATCH + OUTPUT_SIZE)
     assert sum(map(len, made)) <= bound < 8 * len(CONTENT)
     ahead.close()
     assert threads() == []

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from netwatch.core.system import processes
+from netwatch.core.system import kernel
 
 PROGRAM = """
-from netwatch.core.system.processes import limit_memory, limit_seconds
+from netwatch.core.system.kernel import limit_memory, limit_seconds
 limit_seconds(1)
 limit_memory(1 << 30)
 {rest}
@@ -35,4 +35,4 @@ def test_a_sandbox_that_keeps_the_niceness_is_no_error(monkeypatch: pytest.Monke
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "nice", refuse, raising=False)
-    processes.yield_to_others(10)
+    kernel.yield_to_others(10)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.cost import cost
 
 from netwatch.core.verdict import App
-from netwatch.rules.names_inside import NamesInside
+from netwatch.rules.rule_names import NamesInside
 from netwatch.rules.signature import Rule
 
 APP = App("clips", "Clips", "maker", "video")

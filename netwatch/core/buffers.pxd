@@ -1,5 +1,5 @@
 # Bytes in words of eight, as compiled modules share them. The interpreted form takes the same from
-# host_words.py; tests/core/test_host_words.py holds the two to the same.
+# buffers.py; tests/core/test_buffers.py holds the two to the same.
 
 from libc.string cimport memcpy
 

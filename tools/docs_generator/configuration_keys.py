@@ -3,12 +3,11 @@
 Each is declared beside its section.
 """
 
-from netwatch.config.ban_sections import ExemptionKeys
 from netwatch.config.console_section import ConsoleOptions
-from netwatch.config.data_protection import DataProtection
+from netwatch.config.data_sections import DataProtection, PrivacyKeys
 from netwatch.config.fleet_section import FleetOptions
-from netwatch.config.privacy_section import PrivacyKeys
-from netwatch.config.sections import DeviceKeys, GeoKeys, Incidents, SensorKeys, TopKeys
+from netwatch.config.policy_sections import DeviceKeys, ExemptionKeys
+from netwatch.config.sections import GeoKeys, Incidents, SensorKeys, TopKeys
 from netwatch.core.file_keys import sections
 from netwatch.delivery.configuration import output_sections
 from netwatch.delivery.output import OutboxOptions

@@ -1,6 +1,7 @@
 cimport cython
 from netwatch.core.observation_batch cimport ObservationBatch
 
+
 @cython.final
 cdef class CommunityIds:
     cdef long long[::1] flows

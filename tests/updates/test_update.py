@@ -12,9 +12,8 @@ from support.sets import DAY, Publisher, signatures
 
 from netwatch.core.errors import ConfigError
 from netwatch.updates.repository import ROLES, KeyFolder, Repository
-from netwatch.updates.set_check import read_examined
 from netwatch.updates.set_format import SetError
-from netwatch.updates.update import update
+from netwatch.updates.update import read_examined, update
 
 
 def signed(publisher: Publisher, name: str) -> dict:

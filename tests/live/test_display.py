@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.waiting import read_until, wait_until
 
 from netwatch.core.text import ESCAPE_UNENCODABLE
-from netwatch.live.message_stream import (
+from netwatch.live.display import (
     HELD_LINES,
     LINE_LIMIT,
     SCREEN_BACKLOG,

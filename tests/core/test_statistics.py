@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.core.anomalies import (
+from netwatch.core.statistics import (
     ANOMALIES,
     ETHER_TYPE_LIMIT,
     is_unknown_ether_type,
