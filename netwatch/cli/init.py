@@ -304,7 +304,7 @@ def look(source: str, seconds: int) -> SiteSurvey:
 
 def _read(source: str, survey: SiteSurvey) -> None:
     from netwatch.core.statistics import RunStatistics
-    from netwatch.engine.capture_files import observations
+    from netwatch.engine.jobs import observations
 
     statistics = RunStatistics()
     for batch in observations([source], statistics):

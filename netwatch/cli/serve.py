@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.group import add_log_format_option, add_store_option
 from netwatch.cli.printing import print_line, print_message
-from netwatch.cli.run_store import chosen_store
+from netwatch.cli.store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.private_files import below

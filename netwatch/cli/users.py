@@ -99,7 +99,7 @@ def opened(args: argparse.Namespace, command: str) -> Iterator[tuple["Accounts",
 
     require_extra(f"netwatch {command}")
     from netwatch import config
-    from netwatch.cli.run_store import chosen_store
+    from netwatch.cli.store import chosen_store
     from netwatch.console.accounts import Accounts
     from netwatch.console.audit import Audit
     from netwatch.console.database import open_console

@@ -19,9 +19,8 @@ from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.domain_filter import hash_table
 from netwatch.engine.contact_flows import ContactCollector
-from netwatch.engine.directory import ConfiguredDirectory, flow_options
 from netwatch.engine.judge import Judge
-from netwatch.engine.judging import CaptureTables, Judging
+from netwatch.engine.judging import CaptureTables, ConfiguredDirectory, Judging, flow_options
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import EchCandidates, ResolvedAddresses
 

@@ -28,9 +28,17 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.system import kernel
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
-from netwatch.engine.capture_files import Capture, LogUnit, Progress, Unit, expected_packets
+from netwatch.engine.capture_files import (
+    Capture,
+    LogUnit,
+    Progress,
+    Unit,
+    expected_packets,
+    find_units,
+)
 from netwatch.incidents.scan import ScanIncidents, ScanResult
 from netwatch.incidents.spill import SpillFolder
+from netwatch.logs.times import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
@@ -201,6 +209,13 @@ def names(
                 while (batch := pickle.load(stream)) is not None:
                     yield batch
             file.unlink()
+
+
+def observations(paths: Sequence[str], statistics: RunStatistics) -> Iterator[ObservationBatch]:
+    """The observations of all captures and logs that paths lead to, for commands that look at
+    traffic by the way. A batch is valid until the next one is asked for."""
+    captures, logs = find_units(paths, LogOptions())
+    yield from names(captures, statistics, logs=logs)
 
 
 def _pool_size(workers: int, work: Sequence[object]) -> int:

@@ -26,7 +26,7 @@ from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.flow_visibility import visibility_of
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.contact_flows import ContactCollector
-from netwatch.engine.directory import ConfiguredDirectory
+from netwatch.engine.judging import ConfiguredDirectory
 from netwatch.engine.log_events import LogEvents
 from netwatch.engine.replay import BATCH_ROWS, Event, EventBatch, Replay
 from netwatch.incidents.contacts import ContactProgress

@@ -12,7 +12,6 @@ POSIX_ONLY = (
     "netwatch.engine.facts_process",
     "netwatch.engine.fact_sinks",
     "netwatch.engine.live_facts",
-    "netwatch.engine.writer_host",
     "netwatch.fleet",
     "netwatch.live",
     "netwatch.logs.live",
