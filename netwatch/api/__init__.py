@@ -22,8 +22,8 @@ from netwatch.api.scanning import ScanResult, Summary, scan
 from netwatch.core.alert import IncidentKind
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.errors import NetwatchError as Error
+from netwatch.core.flow import ContradictionType
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import ContradictionType
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity
 from netwatch.core.verdict import VerdictKind as Verdict
 from netwatch.formats.alert_record import (

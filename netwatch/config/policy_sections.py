@@ -22,9 +22,9 @@ from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
 from netwatch.inventory.networks import Scope
 from netwatch.language.sentences import sentence
-from netwatch.rules.ban_keys import check_days
 from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
+from netwatch.rules.keys import check_days
 
 # What few configurations have is imported where it is read.
 if TYPE_CHECKING:

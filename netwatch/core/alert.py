@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from netwatch.core.flow import EvidenceFrames
+from netwatch.core.flow import UNSEEN, ContradictionType, EvidenceFrames, LogInfo, Seen
 from netwatch.core.message import Evidence
-from netwatch.core.seen import UNSEEN, ContradictionType, LogInfo, Seen
 from netwatch.core.verdict import (
     NO_PLACE,
     App,

@@ -12,8 +12,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.flow import Frame
-from netwatch.core.seen import LogInfo
+from netwatch.core.flow import Frame, LogInfo
 
 Evidence = Literal[
     "dns-query",
@@ -178,7 +177,7 @@ class Packet:
     addresses are 6 bytes, or None if the link type has none. `vlan` is the innermost VLAN id, or
     None. `flow_id` identifies the flow within one run and has no meaning outside of it. `frames`
     are the frames that contain the message, if frames are stored. `mark` says how the packet was
-    seen (`netwatch.core.seen`).
+    seen (`netwatch.core.flow`).
     """
 
     source: str
@@ -211,7 +210,7 @@ class Observation:
     flow within one run. `raw` is the name as it is in the packet, empty where that is `name`,
     `asked` the name that was asked for, where `name` is an alias of it.
     `frames` are the frames that prove the observation, if frames are stored: read without any other
-    packet, they show the same name. `mark` says how the packet was seen (`netwatch.core.seen`), 0
+    packet, they show the same name. `mark` says how the packet was seen (`netwatch.core.flow`), 0
     in a log.
     """
 

@@ -44,9 +44,8 @@ else:
 
 from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.buffers import Words, zeroed
-from netwatch.core.flow import Frame
+from netwatch.core.flow import Frame, LogInfo
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
-from netwatch.core.seen import LogInfo
 
 ROWS = 4096
 LIST_WORDS = 16_384

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from netwatch.config import Config
-from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, FlowClient
+from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Directions, Flow, FlowClient, Seen
 from netwatch.core.message import Message, Observation, Packet
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import (
@@ -22,7 +22,6 @@ from netwatch.core.observation_columns import (
     WORD_EVIDENCE,
     WORD_TLS_ECH_CONFIG_ID,
 )
-from netwatch.core.seen import Directions, Seen
 from netwatch.core.statistics import TableUsage
 from netwatch.core.verdict import Candidates
 from netwatch.coverage.counts import Location

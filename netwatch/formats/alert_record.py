@@ -12,8 +12,8 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from netwatch.core.alert import IncidentKind
+from netwatch.core.flow import Checksum, ContradictionType, Directions
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import Checksum, ContradictionType, Directions
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity, VerdictKind
 from netwatch.formats.typed_records import Mark, Record, Says
 

@@ -27,24 +27,28 @@ from netwatch.core.user_yaml import MAX_FILE_BYTES, Problems
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.directory_export import read_computers
 from netwatch.inventory.entry_table import Entry, EntryTable
-from netwatch.inventory.history import (
-    MARKER,
-    Changes,
-    Row,
-    carried,
-    ended_after,
-    inventory_text,
-    last_change,
-    merge,
-    row_of,
-)
 from netwatch.inventory.inventory_file import (
     add_rows,
     parse_inventory,
     read_inventory_folder,
     read_text,
 )
-from netwatch.inventory.registered import MAX_REGISTERED, Registered, Settled, registered, settle
+from netwatch.inventory.registered import (
+    MARKER,
+    MAX_REGISTERED,
+    Changes,
+    Registered,
+    Row,
+    Settled,
+    carried,
+    ended_after,
+    inventory_text,
+    last_change,
+    merge,
+    registered,
+    row_of,
+    settle,
+)
 from netwatch.refresh.options import (
     CsvSource,
     DirectorySource,

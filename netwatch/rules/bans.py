@@ -2,7 +2,7 @@
 
 An entry of ``bans`` in a configuration either names a pack, of which it may change severity,
 minimum confidence, networks and bypass, or writes a ban out. The file of a pack has the keys of a
-ban that is written out, and in addition where the ban comes from (`netwatch.rules.ban_keys`).
+ban that is written out, and in addition where the ban comes from (`netwatch.rules.keys`).
 
 `ban_contents` is what a ban says together with the signatures of its apps, as a hash. Whoever asks
 whether the past was judged by a ban compares this hash, and not that of all bans and all
@@ -22,10 +22,10 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import read_section
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, describe
-from netwatch.core.verdict import Ban, BanPeriod, Exemption
-from netwatch.rules.ban_keys import BanKeys, PackEntryKeys, PackKeys, periods_of
+from netwatch.core.verdict import Ban, BanPeriod, BanTexts, Exemption
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.documents import read_document
+from netwatch.rules.keys import BanKeys, PackEntryKeys, PackKeys, periods_of
 from netwatch.rules.load import shipped
 
 DEFAULT_BAN = "default"
@@ -264,3 +264,14 @@ def _signature(app: str, catalog: Catalog) -> list[object]:
         sorted(address.hex() for address in signature.addresses),
         sorted(alias.tail for alias in signature.aliases),
     ]
+
+
+def words_in(ban: Ban, language: str) -> BanTexts:
+    """The words of a ban in a language; those that have no translation are as they were written."""
+    found = next((text for text in ban.texts if text.language == language), BanTexts(language))
+    return BanTexts(
+        language,
+        found.authority or ban.authority,
+        found.legal_basis or ban.legal_basis,
+        found.bases or tuple(period.basis for period in ban.periods),
+    )

@@ -63,9 +63,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
+from netwatch.core.flow import Seen
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
 from netwatch.core.period import period
-from netwatch.core.seen import Seen
 from netwatch.core.verdict import (
     Ban,
     Confidence,

@@ -12,7 +12,7 @@ import orjson
 
 from netwatch.core.alert import UNHEARD, number_of
 from netwatch.core.errors import NetwatchError
-from netwatch.core.seen import CONTRADICTION_TYPES
+from netwatch.core.flow import CONTRADICTION_TYPES
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.alert_record import Incident
 from netwatch.formats.typed_records import MAX_NUMBER, RecordError, check

@@ -16,7 +16,7 @@ from support.interpreted import all_interpreted
 
 from netwatch.core import observation_batch as compiled
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.flow import Frame
+from netwatch.core.flow import Frame, LogInfo
 from netwatch.core.message import (
     DnsInfo,
     Message,
@@ -32,7 +32,6 @@ from netwatch.core.observation_columns import (
     WORD_LOG_LINE,
     WORD_PACKET,
 )
-from netwatch.core.seen import LogInfo
 
 BATCH = "netwatch.core.observation_batch"
 SOURCES = ["first.pcap", "eth0"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from support.paths import ROOT
 from support.programs import needs
 
-from netwatch.inventory.history import MARKER
+from netwatch.inventory.registered import MARKER
 from netwatch.refresh.run import SERIES
 
 GUIDE = (ROOT / "docs" / "guides" / "inventory.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ from netwatch.config import load, load_refresh
 from netwatch.core.addresses import parse_mac
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.user_yaml import Problems
-from netwatch.inventory.history import MARKER
 from netwatch.inventory.inventory_file import read_inventory, read_inventory_folder
+from netwatch.inventory.registered import MARKER
 from netwatch.live.config_update import fingerprint
 from netwatch.refresh import run
 from netwatch.refresh.run import Refreshed, refresh

@@ -14,7 +14,7 @@ from netwatch.delivery.output import OutboxOptions
 from netwatch.inventory.lease_files import LeaseFile
 from netwatch.inventory.networks import NetworkKeys
 from netwatch.refresh.options import TYPES, source_sections
-from netwatch.rules.ban_keys import BanKeys, PackEntryKeys
+from netwatch.rules.keys import BanKeys, PackEntryKeys
 from netwatch.sinks.registry import SINKS
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.updates.options import UpdateOptions
